@@ -2,7 +2,7 @@ import type { Logger } from '@soulbox/base';
 
 /** Owns work that continues after the call that began it has returned. */
 export interface Background extends AsyncDisposable {
-  /** Begins at once. The signal aborts when the server stops; work that the next server can do is left to it. */
+  /** Starts at once. The signal aborts when the server stops. Work that the next server can do is then left to it. */
   start(work: (stopping: AbortSignal) => Promise<void>): void;
 }
 

@@ -46,7 +46,7 @@ export const runnerConfigSchema = {
   bootConcurrency: key(
     'SOULBOX_BOOT_CONCURRENCY',
     wholeNumber(1, 256),
-    // One more than can run: each waits for the kernel now and then.
+    // One more than can run at once, because each waits for the kernel now and then.
     availableParallelism() + 1,
     'Sandboxes that may boot at the same time; more wait. Default: the number of CPUs plus one.',
   ),

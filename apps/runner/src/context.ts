@@ -59,39 +59,39 @@ import { createStartedTemplates } from './builds/started-templates.ts';
 import { createTeamUsage } from './operations/team-usage.ts';
 import { createOnDeadline } from './upkeep/on-deadline.ts';
 
-/** Of a template that bursts of creates use there are so many times as many spares as of the default one, at most. */
+/** A template with bursts of creates gets at most this many times as many spares as the default template. */
 const sparesByUse = 4;
 
 export interface RunnerOptions {
   readonly config: RunnerConfig;
   /** Where sandboxes live: `<dataDirectory>/sandboxes`, and snapshots beside them. */
   readonly dataDirectory: string;
-  /** By name; `config.isolation` must be among them. */
+  /** By name. `config.isolation` must be one of them. */
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
   /** On the same file system as `dataDirectory`. */
-  readonly states: CheckpointStore;
+  readonly checkpoints: CheckpointStore;
   readonly templates: TemplateStore;
-  /** For dependencies that sandboxes of a team share. Of a folder of its own. */
+  /** For dependencies that sandboxes of a team share. It has a folder of its own. */
   readonly dependencyBlobs: BlobStore;
-  /** By which templates that are missing can be made. */
+  /** Recipes for missing templates. */
   readonly recipes: readonly Recipe[];
   readonly runtime: EnvdBundle;
-  /** Of the disk of `dataDirectory`. */
+  /** The reserve on the disk of `dataDirectory`. */
   readonly reserve: DiskReserve;
-  /** Where the files of template builds are. */
+  /** The files of template builds. */
   readonly files: BlobReader;
-  /** Which addresses a tenant may have the host connect to. */
+  /** The addresses to which the host connects for a tenant. */
   readonly outside: OutsidePolicy;
-  /** The template whose spares are kept from the start and for good. */
+  /** The template whose spares are always kept. */
   readonly defaultTemplate: string;
   readonly logger: Logger;
-  /** Lines that the log of this process could not take. */
+  /** Number of log lines that this process had to drop. */
   readonly droppedLogLines?: () => number;
   readonly clock?: Clock;
 }
 
-/** Everything the runner works with; constructed here and nowhere else. */
+/** Everything that the runner works with. It is constructed only here. */
 export interface RunnerContext extends ServeContext, AsyncDisposable {
   readonly backgroundDigest: BackgroundDigest;
 }
@@ -182,8 +182,8 @@ async function openDependencies(
 }
 
 async function dropDamagedCheckpoints({ host, clock }: OperationContext): Promise<void> {
-  const dropped = await host.states.dropDamaged(clock.now() - host.config.damagedStateHours * 3_600_000);
-  if (dropped.length > 0) host.logger.info({ stateIds: dropped }, 'damaged checkpoints removed');
+  const dropped = await host.checkpoints.dropDamaged(clock.now() - host.config.damagedStateHours * 3_600_000);
+  if (dropped.length > 0) host.logger.info({ checkpointIds: dropped }, 'damaged checkpoints removed');
 }
 
 interface Operations {
@@ -202,7 +202,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
   const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger);
   const activity = createActivity(clock);
-  const states = keepAllWhileUnreadable(options.states, [host.store, snapshots], logger);
+  const checkpoints = keepAllWhileUnreadable(options.checkpoints, [host.store, snapshots], logger);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
     const isEnded = await endSandbox(context, sandboxId, cause);
@@ -214,7 +214,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     host,
     table,
     snapshots,
-    references: createReferences(states, table, snapshots, logger, clock, () => cache.holding()),
+    references: createReferences(checkpoints, table, snapshots, logger, clock, () => cache.holding()),
     templates: options.templates,
     admission: createAdmission(options.config, () => table.tenants()),
     events: createEvents(),
@@ -265,7 +265,7 @@ function createRunnerPool(
   });
 }
 
-/** Whoever deletes a snapshot wants its memory and disk to go. */
+/** A deleted snapshot must not survive as a spare with its memory and disk. */
 function isGone({ snapshots }: OperationContext, blueprint: Blueprint): boolean {
   return blueprint.kind === 'snapshot' && !snapshots.has(blueprint.snapshotId);
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 
 /**
- * Where images are taken from, as `pattern=target`. A pattern is a short name with its tag, in which `*` is anything. A target is
- * `template:NAME` of the store, or another image, in which `*` is what the pattern's first `*` matched.
+ * Replacements for images, as `pattern=target`. A pattern is a short name with its tag, in which `*` matches anything.
+ * A target is `template:NAME` of the store, or another image, in which `*` stands for the match of the pattern's first
+ * `*`.
  */
 export type ImageMap = readonly string[];
 
@@ -11,14 +12,14 @@ export const imageMapSchema: z.ZodType<ImageMap> = z
   .transform((text) => text.split(',').map((entry) => entry.trim()))
   .pipe(z.array(z.string().regex(/^[^=]+=[^=]+$/, 'each entry must be pattern=target')));
 
-/** E2B's own images are what our templates stand for. */
+/** Our templates replace E2B's own images. */
 export const defaultImageMap: ImageMap = [
   'e2bdev/base:*=template:base',
   'e2bdev/code-interpreter:*=template:code-interpreter-v1',
   'e2bdev/desktop:*=template:desktop',
 ];
 
-/** What an image of this short name is taken from, by the first pattern that matches; undefined: from its registry. */
+/** The target of the first pattern that matches this short name. Undefined: the image is taken from its registry. */
 export function mapImage(map: ImageMap, shortName: string): string | undefined {
   for (const entry of map) {
     const [pattern = '', target = ''] = entry.split('=');

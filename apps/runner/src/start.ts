@@ -9,21 +9,24 @@ import type { KnownSandbox } from './registry/table.ts';
 import { isSpare, isTenants, looksPaused } from './registry/table.ts';
 
 export interface Runner extends AsyncDisposable {
-  /** Serves what the control plane asks of it (spec/runner). */
+  /** Adds the routes for the control plane (spec/runner). */
   addRoutes(router: ConnectRouter): void;
   /** The same for callers in this process. */
   readonly transport: Transport;
-  /** The way of the gateway to its sandboxes. */
+  /** The gateway's routes to its sandboxes. */
   readonly router: RouteSource;
   /** Spares that are ready. */
   readyCount(): number;
-  /** Folders of the envd versions that sandboxes and saved memories of this host run from. */
+  /** Folders of the envd versions that sandboxes and checkpoints of this host use. */
   runtimesInUse(): Set<string>;
   /** Sandboxes that run for tenants. */
   runningCount(): number;
-  /** Ends every sandbox that runs, spares included: for a shutdown that leaves no processes. Paused ones stay, with digests of their disks. */
+  /**
+   * Ends every running sandbox, spares included, for a shutdown that leaves no processes. Paused ones stay, with
+   * digests of their disks.
+   */
   endAll(): Promise<void>;
-  /** Ends the spares only: for a start that failed later on, when sandboxes of tenants were already adopted. */
+  /** Ends only the spares, for a start that fails later, when sandboxes of tenants were adopted already. */
   endSpares(): Promise<void>;
 }
 

@@ -6,14 +6,14 @@ import type { StampedDisk } from './manifest.ts';
 import { backgroundDigestsSchema, manifestFormat } from './manifest.ts';
 import { readSealedJson, writeSealedJson } from './sealed-json.ts';
 
-/** Some 30 ms of work: so long goes on what is not wanted any more. */
+/** Some 30 ms of work, after which an unwanted digest stops. */
 const blocksAtOnce = 32;
 
 const pathOf = (disk: string): string => `${disk}.digests`;
 
 /**
- * Reads a large disk and notes its digests beside it, unless they are there. Stops when `isWanted` says no; then, or when the disk
- * was written to, nothing is noted.
+ * Reads a large disk and writes its digests to a file beside it, unless that file exists. Stops when `isWanted` returns
+ * false. Then, or when the disk was changed meanwhile, no digests are written.
  */
 export async function digestInBackground(
   path: string,
@@ -40,7 +40,7 @@ export async function digestInBackground(
   }
 }
 
-/** The digests beside a disk, if they are those of the disk that was noted, and whole. */
+/** The digests beside a disk, if they are intact and belong to the disk with this stamp. */
 export async function findBackgroundDigests(
   path: string,
   { stamp }: StampedDisk,

@@ -29,20 +29,18 @@ const needed =
 
 const layerFiles = (): Promise<string[]> => readdir(join(shop.directory, 'layers'));
 
-test('keeps what is named, and the layers of checkpoints that are named; all else goes', async () => {
+test('named checkpoints with their layers and named layers are kept, all others are removed', async () => {
   for (const id of ['shared', 'of-s2', 'running', 'nobodys']) await makeLayer(id);
   await sealWith('s1', ['shared']);
   await sealWith('s2', ['of-s2', 'shared']);
-  const { removedCheckpoints: removedCheckpoints, removedLayers } = await shop.store.collect(
-    needed(['s1'], ['running']),
-  );
+  const { removedCheckpoints, removedLayers } = await shop.store.collect(needed(['s1'], ['running']));
   expect(removedCheckpoints).toEqual(['s2']);
   expect(removedLayers).toEqual(['nobodys', 'of-s2']);
   expect(await layerFiles()).toEqual(['running.img', 'running.json', 'shared.img', 'shared.json']);
   expect(await shop.store.collect(needed(['s1'], ['running']))).toEqual({ removedCheckpoints: [], removedLayers: [] });
 });
 
-test('what is made while the caller is asked is not up for removal', async () => {
+test('checkpoints and layers that are made while the caller is asked are not removed', async () => {
   await makeLayer('old');
   const collection = await shop.store.collect(async () => {
     await makeLayer('new');
@@ -53,7 +51,7 @@ test('what is made while the caller is asked is not up for removal', async () =>
   await shop.store.open('s1');
 });
 
-test('what an open draft will name stays, and no other layer waits for its end', async () => {
+test('layers that an open draft may name are kept, other layers are removed meanwhile', async () => {
   await makeLayer('l1');
   await makeLayer('l2');
   {
@@ -66,12 +64,12 @@ test('what an open draft will name stays, and no other layer waits for its end',
   expect((await shop.store.collect(needed())).removedLayers).toEqual(['l1']);
 });
 
-test('no layer goes while a kept checkpoint cannot be read: it may be the only one to name it', async () => {
+test('no layer is removed while a kept checkpoint is unreadable, because it may be the only one that names the layer', async () => {
   await makeLayer('l1');
   await sealWith('s1', ['l1']);
   await rm(join(shop.directory, 'states', 's1', 'manifest.json'));
   expect(await shop.store.collect(needed(['s1']))).toEqual({ removedCheckpoints: [], removedLayers: [] });
-  // Once nobody wants the checkpoint it goes, damaged or not, and its layers with it.
+  // When nothing needs the checkpoint, it is removed with its layers, damaged or not.
   expect(await shop.store.collect(needed())).toEqual({ removedCheckpoints: ['s1'], removedLayers: ['l1'] });
 });
 
@@ -82,7 +80,7 @@ test('a checkpoint with damaged parts still keeps its layers', async () => {
   expect(await shop.store.collect(needed(['s1']))).toEqual({ removedCheckpoints: [], removedLayers: [] });
 });
 
-test('nothing goes when the caller cannot say what it needs', async () => {
+test('nothing is removed when the caller fails to name what it needs', async () => {
   await makeLayer('l1');
   await sealWith('s1', []);
   const collection = shop.store.collect(() => Promise.reject(new Error('records are locked')));
@@ -91,7 +89,7 @@ test('nothing goes when the caller cannot say what it needs', async () => {
   expect(await layerFiles()).toHaveLength(2);
 });
 
-test('what a crash left half removed or not yet sealed goes the next time', async () => {
+test('half-removed or unsealed files that a crash left are removed the next time', async () => {
   await makeLayer('half');
   await rm(shop.store.layerPath('half'));
   await writeFile(shop.store.layerPath('moved-but-not-sealed'), '');
@@ -101,25 +99,25 @@ test('what a crash left half removed or not yet sealed goes the next time', asyn
   expect(await layerFiles()).toEqual(['moved-and-named.img']);
 });
 
-test('names that are needed but not there do no harm', async () => {
+test('needed names that do not exist do no harm', async () => {
   expect(await shop.store.collect(needed(['gone'], ['../../etc', 'gone']))).toEqual({
     removedCheckpoints: [],
     removedLayers: [],
   });
 });
 
-/** A store with the checkpoint `s1`, which is asked for its place, and the layer `l1`. */
+/** A store with the checkpoint `s1` at `checkpointPath`, and the layer `l1`. */
 function shelvesWith(checkpointPath: Shelves['checkpointPath'], warnings: object[] = []): Shelves {
   return {
     store: { list: () => Promise.resolve(['s1']), remove: () => Promise.reject(new Error('s1 is needed')) },
     layers: { list: () => Promise.resolve(['l1']), remove: () => Promise.reject(new Error('l1 may be needed')) },
     logger: { ...silentLogger, warn: (facts) => void warnings.push(facts) },
     layersOfDrafts: () => [],
-    checkpointPath: checkpointPath,
+    checkpointPath,
   };
 }
 
-test('who keeps every layer from going is logged: the disk fills until somebody looks at it', async () => {
+test('a checkpoint that prevents the removal of layers is logged, because the disk fills until it is repaired', async () => {
   const warnings: object[] = [];
   await collect(
     shelvesWith(() => join(shop.directory, 'nowhere'), warnings),
@@ -128,7 +126,7 @@ test('who keeps every layer from going is logged: the disk fills until somebody 
   expect(warnings).toEqual([{ checkpointId: 's1', err: expect.any(SoulBoxError) as unknown }]);
 });
 
-test('a fault of the program is not taken for a checkpoint that cannot be read', async () => {
+test('a fault of the program is not treated as an unreadable checkpoint', async () => {
   const fault = new TypeError('no such function');
   const shelves = shelvesWith(() => {
     throw fault;
@@ -136,7 +134,7 @@ test('a fault of the program is not taken for a checkpoint that cannot be read',
   await expect(collect(shelves, needed(['s1']))).rejects.toBe(fault);
 });
 
-test('a checkpoint that goes between list and read holds up nothing, and nobody is told that it is damaged', async () => {
+test('a checkpoint that is removed between list and read does not block the collection, and is not logged as damaged', async () => {
   for (const id of ['l1', 'l2']) await makeLayer(id);
   await sealWith('goes', ['l1']);
   await sealWith('stays', ['l2']);
@@ -158,7 +156,7 @@ test('a checkpoint that goes between list and read holds up nothing, and nobody 
         warn: (...all: unknown[]) => void warnings.push(String(all.at(-1))),
       },
       checkpointPath(checkpointId) {
-        // Both were listed; the first is removed by somebody else before it is read.
+        // Both were listed. The first is removed before it is read.
         if (reads++ === 0) renameSync(join(shop.directory, 'states', 'goes'), join(shop.directory, 'states-gone'));
         return join(shop.directory, 'states', checkpointId);
       },

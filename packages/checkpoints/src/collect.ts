@@ -4,19 +4,19 @@ import type { Layers } from './layers.ts';
 import { readManifest } from './open-checkpoint.ts';
 import type { Collection, Needed, CheckpointStore } from './checkpoint-store.ts';
 
-/** What a collection needs of the store beside its checkpoints. */
+/** The parts of the store that a collection uses. */
 export interface Shelves {
   readonly store: Pick<CheckpointStore, 'list' | 'remove'>;
   readonly layers: Pick<Layers, 'list' | 'remove'>;
   readonly logger: Logger;
-  /** What the drafts that are open will name. */
+  /** Layers that open drafts may name. */
   layersOfDrafts(): readonly string[];
   checkpointPath(checkpointId: string): string;
 }
 
 /**
- * Mark and sweep. What is there is listed before anybody is asked what is needed, so what was made meanwhile is not up for
- * removal. Checkpoints go first: a crash in between leaves layers that nobody names, for the next time.
+ * Mark and sweep. Checkpoints and layers are listed before the caller is asked what it needs, so that new ones are not
+ * removed. Checkpoints are removed first: a crash in between leaves unreferenced layers for the next collection.
  */
 export async function collect(shelves: Shelves, findNeeded: () => Needed | Promise<Needed>): Promise<Collection> {
   const checkpoints = await shelves.store.list();
@@ -26,7 +26,7 @@ export async function collect(shelves: Shelves, findNeeded: () => Needed | Promi
   for (const id of removedCheckpoints) await shelves.store.remove(id);
   const removedLayers = await findUnneeded(shelves, layers, needed.layers);
   for (const id of removedLayers) await shelves.layers.remove(id);
-  return { removedCheckpoints: removedCheckpoints, removedLayers };
+  return { removedCheckpoints, removedLayers };
 }
 
 async function findUnneeded(
@@ -34,7 +34,7 @@ async function findUnneeded(
   layers: readonly string[],
   needed: ReadonlySet<string>,
 ): Promise<string[]> {
-  // Before the list: one that is sealed in between is a checkpoint by then.
+  // Read before the checkpoints, because a draft that is sealed in between is a checkpoint by then.
   const named = new Set([...needed, ...shelves.layersOfDrafts()]);
   for (const checkpointId of await shelves.store.list()) {
     const found = await findLayers(shelves, checkpointId);
@@ -44,7 +44,7 @@ async function findUnneeded(
   return layers.filter((id) => !named.has(id));
 }
 
-/** Of one that cannot be read any layer may be its own; one that was removed meanwhile has none. */
+/** An unreadable checkpoint may name any layer. A checkpoint that was removed meanwhile has no layers. */
 async function findLayers(shelves: Shelves, checkpointId: string): Promise<readonly string[] | 'unreadable'> {
   try {
     return (await readManifest(checkpointId, shelves.checkpointPath(checkpointId))).facts.layers;

@@ -14,7 +14,7 @@ import { openCheckpointStore } from './open-checkpoint-store.ts';
 const victim = fileURLToPath(new URL('./testing/seal-forever.ts', import.meta.url));
 const rounds = 12;
 
-/** Lets a process seal checkpoints for `lifeMs` and kills it. Gives the ids of those it had finished. */
+/** Starts a process that seals checkpoints, and kills it after `lifeMs`. Gives the ids of the finished ones. */
 async function sealUntilKilled(directory: string, prefix: string, lifeMs: number): Promise<string[]> {
   const child = spawn(process.execPath, [victim, directory, prefix], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
@@ -28,7 +28,7 @@ async function sealUntilKilled(directory: string, prefix: string, lifeMs: number
 }
 
 test(
-  'kill -9 at any moment leaves whole checkpoints only, and none that was promised is lost',
+  'kill -9 at any moment leaves only complete checkpoints, and no finished one is lost',
   { timeout: 120_000 },
   async () => {
     const directory = await mkdtemp(join(tmpdir(), 'soulbox-states-'));
@@ -39,7 +39,7 @@ test(
         const found = await store.list();
         expect(await readdir(join(directory, 'states'))).toEqual([...found]);
         for (const id of found) await (await store.open(id)).verify();
-        // Of every three the victim removes the middle one after it was told.
+        // The victim removes the second of every three after it has reported it.
         const kept = promised.filter((id) => Number(id.split('-')[1]) % 3 !== 1);
         expect(found).toEqual(expect.arrayContaining(kept));
         for (const id of found) await store.remove(id);

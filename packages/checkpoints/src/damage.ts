@@ -1,14 +1,17 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Digester } from './digests/digester.ts';
 
-/** A stored thing that is not what was stored. `what` names it and where it differs, never its content. */
+/** Stored data differs from its digests. `what` names the data and the place of the difference, never the content. */
 export function damaged(what: string, cause?: unknown): SoulBoxError {
   return new SoulBoxError('state_damaged', `${what}. Nothing was started from it. It is kept for inspection.`, {
     cause,
   });
 }
 
-/** Compares the digests of a file with what was noted. Throws `state_damaged` with the number of the first other block. */
+/**
+ * Compares the digests of a file with the recorded ones. Throws `state_damaged` with the number of the first wrong
+ * block.
+ */
 export async function verifyFile(
   what: string,
   path: string,

@@ -16,10 +16,9 @@ beforeEach(async () => {
 afterEach(() => shop[Symbol.asyncDispose]());
 
 const note = (foundAtMs: number) => ({ sandboxId: 'i1', templateId: 'tbase', foundAtMs });
-const idsOf = async (): Promise<string[]> =>
-  (await damaged.list()).map(({ checkpointId: checkpointId }) => checkpointId);
+const idsOf = async (): Promise<string[]> => (await damaged.list()).map(({ checkpointId }) => checkpointId);
 
-test('a checkpoint that is set aside leaves the store whole, and no collection takes it', async () => {
+test('a checkpoint that is set aside leaves the store complete, and no collection removes it', async () => {
   const { directory, sizeBytes } = await sealTestCheckpoint(shop.store, 's1');
   const names = await readdir(directory);
   await shop.store.setAside('s1', note(5));
@@ -32,7 +31,7 @@ test('a checkpoint that is set aside leaves the store whole, and no collection t
   expect(await readdir(kept?.directory ?? '')).toEqual(names);
 });
 
-test('setting aside twice, or what is not there, does nothing', async () => {
+test('setting aside a checkpoint twice, or a missing one, does nothing', async () => {
   await sealTestCheckpoint(shop.store, 's1');
   await shop.store.setAside('s1', note(5));
   await shop.store.setAside('s1', note(5));
@@ -41,7 +40,7 @@ test('setting aside twice, or what is not there, does nothing', async () => {
   expect((await readdir(join(shop.directory, 'damaged'))).toSorted()).toEqual(['s1', 's1.json']);
 });
 
-test('the oldest are removed by age and by number', async () => {
+test('the oldest are removed by age and above a number', async () => {
   for (let number = 10; number < 30; number++) {
     await sealTestCheckpoint(shop.store, `s${number}`);
     await shop.store.setAside(`s${number}`, note(number));
@@ -52,7 +51,7 @@ test('the oldest are removed by age and by number', async () => {
   expect(await idsOf()).toEqual(last16.slice(2));
 });
 
-test('only what is kept can be removed', async () => {
+test('only damaged checkpoints of this folder can be removed', async () => {
   await sealTestCheckpoint(shop.store, 's1');
   await sealTestCheckpoint(shop.store, 's2');
   await shop.store.setAside('s1', note(5));
@@ -62,7 +61,7 @@ test('only what is kept can be removed', async () => {
   expect(await readdir(join(shop.directory, 'damaged'))).toEqual([]);
 });
 
-test('a folder without a readable note is the first to go', async () => {
+test('a folder without a readable note is removed first', async () => {
   for (const name of ['a', 'b', 'c']) await mkdir(join(shop.directory, 'damaged', name), { recursive: true });
   await writeFile(join(shop.directory, 'damaged/b.json'), '{"sandboxId":1}');
   await writeFile(join(shop.directory, 'damaged/c.json'), '{"sand');

@@ -4,11 +4,11 @@ import { z } from 'zod';
 import { isNodeError, removeTree, writeFileAtomic } from '@soulbox/base';
 import { isId } from './names.ts';
 
-/** More would only fill the disk: whatever damages so many checkpoints damages the next one too. */
+/** More would only fill the disk: a cause that damages so many checkpoints damages the next one, too. */
 const maxKept = 16;
 
 const noteSchema = z.object({
-  /** Whose memory it was. */
+  /** The sandbox that had this memory. */
   sandboxId: z.string(),
   templateId: z.string(),
   foundAtMs: z.number(),
@@ -17,27 +17,27 @@ const noteSchema = z.object({
 /** Why a checkpoint was set aside. */
 export type DamageNote = z.infer<typeof noteSchema>;
 
-/** A checkpoint that turned out to be damaged when a sandbox ran from it already: kept for whoever looks for the reason. */
+/** A checkpoint whose damage was found after a sandbox had started from it. It is kept for an analysis. */
 export interface DamagedCheckpoint extends DamageNote {
   readonly checkpointId: string;
-  /** Its manifest and parts, as they were found. */
+  /** Folder with its unchanged manifest and parts. */
   readonly directory: string;
   readonly sizeBytes: number;
 }
 
-/** The folder `damaged` of a data folder: `<stateId>/` and, written before it comes here, `<stateId>.json`. */
+/** The folder `damaged` of a data folder. `<checkpointId>.json` is written before `<checkpointId>/` is moved there. */
 export interface DamagedCheckpoints {
-  /** Moves a checkpoint here; nothing happens when it is not there any more. The oldest goes when there are too many. */
+  /** Moves a checkpoint here. Does nothing when it is missing. Removes the oldest when there are too many. */
   take(checkpointId: string, from: string, note: DamageNote): Promise<void>;
   /** Oldest first. */
   list(): Promise<readonly DamagedCheckpoint[]>;
-  /** False when there is none of this id. */
+  /** False when there is none with this id. */
   remove(checkpointId: string): Promise<boolean>;
-  /** Removes those found before this time. Gives their ids. */
+  /** Removes those that were found before this time. Gives their ids. */
   removeOlder(thanMs: number): Promise<readonly string[]>;
 }
 
-/** Needs no lock: a server and a command may work with the same folder. */
+/** Needs no lock. A server and a command may use the same folder. */
 export function openDamagedCheckpoints(dataDirectory: string): DamagedCheckpoints {
   const folder = join(dataDirectory, 'damaged');
   const directoryOf = (checkpointId: string): string => join(folder, checkpointId);
@@ -53,7 +53,7 @@ export function openDamagedCheckpoints(dataDirectory: string): DamagedCheckpoint
     const directory = directoryOf(checkpointId);
     return {
       ...(await readNote(noteOf(checkpointId))),
-      checkpointId: checkpointId,
+      checkpointId,
       directory,
       sizeBytes: await sizeOf(directory),
     };
@@ -68,8 +68,8 @@ export function openDamagedCheckpoints(dataDirectory: string): DamagedCheckpoint
   };
 
   const removeAll = async (checkpoints: readonly DamagedCheckpoint[]): Promise<string[]> => {
-    for (const { checkpointId: checkpointId } of checkpoints) await remove(checkpointId);
-    return checkpoints.map(({ checkpointId: checkpointId }) => checkpointId);
+    for (const { checkpointId } of checkpoints) await remove(checkpointId);
+    return checkpoints.map(({ checkpointId }) => checkpointId);
   };
 
   return {
@@ -93,7 +93,7 @@ export function openDamagedCheckpoints(dataDirectory: string): DamagedCheckpoint
   };
 }
 
-/** Without its note it counts as the oldest, and is the first to go. */
+/** Without a readable note it counts as the oldest, and is removed first. */
 async function readNote(path: string): Promise<DamageNote> {
   try {
     return noteSchema.parse(JSON.parse(await readFile(path, 'utf8')));

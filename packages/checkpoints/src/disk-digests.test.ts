@@ -18,7 +18,7 @@ afterEach(() => shop[Symbol.asyncDispose]());
 
 const sizeBytes = 2048 * mib + 512 * 1024;
 
-/** Mostly holes; the last block is a short one. */
+/** Mostly holes. The last block is short. */
 async function makeDisk(): Promise<void> {
   const file = await open(disk, 'w');
   await file.truncate(sizeBytes);
@@ -33,14 +33,14 @@ async function writeByte(at: number, value: number): Promise<void> {
 }
 
 describe('the digests of a disk', () => {
-  test('name only the blocks that hold something, and survive JSON', async () => {
+  test('contain only the blocks with data, and survive JSON', async () => {
     const found = await shop.store.digestDisk(disk);
     expect(found).toMatchObject({ checked: 'content', sizeBytes });
     expect('blocks' in found && Object.keys(found.blocks)).toEqual(['0', '9', '2048']);
     await shop.store.verifyDisk(disk, diskDigestsSchema.parse(JSON.parse(JSON.stringify(found))));
   });
 
-  test('do not see times and holes filled with zeros', async () => {
+  test('ignore times and holes that are filled with zeros', async () => {
     const found = await shop.store.digestDisk(disk);
     await utimes(disk, 1, 1);
     await writeByte(1000 * mib, 0);
@@ -54,7 +54,7 @@ describe('the digests of a disk', () => {
     ['a byte that was taken away', 0, 0, 0],
     ['a byte where nothing was', 1000 * mib, 1, 1000],
     ['the last byte', sizeBytes - 1, 6, 2048],
-  ])('see %s', async (_what, at, value, block) => {
+  ])('detect %s', async (_what, at, value, block) => {
     const found = await shop.store.digestDisk(disk);
     await writeByte(at, value);
     const message = `The disk of the paused sandbox is altered in block ${block}. `;
@@ -64,20 +64,20 @@ describe('the digests of a disk', () => {
     });
   });
 
-  test.each([sizeBytes - 1, sizeBytes + 1, 0])('see a disk of %i bytes', async (size) => {
+  test.each([sizeBytes - 1, sizeBytes + 1, 0])('detect a disk of %i bytes', async (size) => {
     const found = await shop.store.digestDisk(disk);
     await truncate(disk, size);
     await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('has a different size');
   });
 
-  test('see that the disk is gone', async () => {
+  test('detect a missing disk', async () => {
     const found = await shop.store.digestDisk(disk);
     await rename(disk, `${disk}.away`);
     await expect(shop.store.verifyDisk(disk, found)).rejects.toThrow('is missing');
     await expect(shop.store.digestDisk(disk)).rejects.toThrow('ENOENT');
   });
 
-  describe('of a disk that holds too much', () => {
+  describe('of a disk with too much data', () => {
     const digestLarge = async (): Promise<StampedDisk> => {
       const found = await shop.store.digestDisk(disk, 2 * mib);
       if (found.checked !== 'stamp') throw new Error('the disk was read');
@@ -97,7 +97,7 @@ describe('the digests of a disk', () => {
       });
     });
 
-    test('follow in the background, and then tell what was written from what was only touched', async () => {
+    test('are computed in the background, and then distinguish a changed disk from one with only new times', async () => {
       const found = await digestLarge();
       await shop.store.digestInBackground(disk, found, always);
       await utimes(disk, 1, 1);
@@ -108,7 +108,7 @@ describe('the digests of a disk', () => {
       await shop.store.verifyDisk(disk, found);
     });
 
-    test('are good for a copy of the disk in its place', async () => {
+    test('accept a copy of the disk in its place', async () => {
       const found = await digestLarge();
       await shop.store.digestInBackground(disk, found, always);
       await run('cp', ['--sparse=always', disk, `${disk}.backup`]);
@@ -116,7 +116,7 @@ describe('the digests of a disk', () => {
       await shop.store.verifyDisk(disk, found);
     });
 
-    test('are not read again, and not noted for a disk that changed meanwhile or that nobody wants', async () => {
+    test('are not computed again, and not written for a disk that changed meanwhile or is not wanted', async () => {
       const found = await digestLarge();
       let asked = 0;
       const onlyOnce = (): boolean => ++asked === 1;
@@ -132,7 +132,7 @@ describe('the digests of a disk', () => {
       expect((await stat(`${disk}.digests`)).mtimeMs).toBe(mtimeMs);
     });
 
-    test('count for nothing when they are altered or of another disk', async () => {
+    test('are ignored if they are altered or belong to another disk', async () => {
       const found = await digestLarge();
       await shop.store.digestInBackground(disk, found, always);
       const text = await readFile(`${disk}.digests`, 'utf8');
@@ -145,7 +145,7 @@ describe('the digests of a disk', () => {
     });
   });
 
-  test('of a disk without a single byte are read in no time, whatever may be read', async () => {
+  test('of a disk without data need no reading, whatever the limit', async () => {
     await truncate(disk, 0);
     await truncate(disk, sizeBytes);
     const found = await shop.store.digestDisk(disk, 0);

@@ -9,7 +9,7 @@ import type { DiskDigests, FileDigests } from './manifest.ts';
 
 const what = 'The disk of the paused sandbox';
 
-/** Flushes a sparse image and reads what it holds. */
+/** Flushes a sparse image and digests its data. */
 export async function digestImage(path: string, digester: Digester): Promise<FileDigests> {
   await flush(path);
   const { size } = await stat(path);
@@ -17,8 +17,8 @@ export async function digestImage(path: string, digester: Digester): Promise<Fil
 }
 
 /**
- * Compares a sparse image with what was noted. A block that was a hole may hold zeros by now, and the other way round: file
- * systems may choose. Throws `state_damaged`.
+ * Compares a sparse image with its recorded digests. A hole may have become a block of zeros, or the other way round,
+ * because file systems may choose that. Throws `state_damaged`.
  */
 export async function verifyImage(
   what: string,
@@ -47,8 +47,8 @@ export async function digestDisk(path: string, maxReadBytes: number, digester: D
 }
 
 /**
- * A disk with the stamp that was noted has not been written to by any program. One with another may still hold the same, such as
- * one that came back from a backup: it is read, if its digests are known.
+ * A disk with the recorded stamp was not changed by any program. A disk with another stamp may still have the same
+ * content, for example after it was restored from a backup. It is read if its digests are known.
  */
 export async function verifyDisk(path: string, expected: DiskDigests, digester: Digester): Promise<void> {
   const { sizeBytes } = expected;

@@ -4,9 +4,12 @@ const sectorBytes = 512;
 
 export interface DiskFacts {
   readonly sizeBytes: number;
-  /** What its file system gave it. */
+  /** Bytes that the file system has allocated for it. */
   readonly allocatedBytes: number;
-  /** Its inode, and when its content and itself were last changed: whoever writes to the file changes that. */
+  /**
+   * Its inode, and the times of the last change of its content and of its inode. Every write to the file changes the
+   * stamp.
+   */
   readonly stamp: string;
 }
 

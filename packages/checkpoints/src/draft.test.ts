@@ -16,7 +16,7 @@ afterEach(() => shop[Symbol.asyncDispose]());
 
 const checkpointsIn = (): Promise<string[]> => readdir(join(shop.directory, 'states'));
 
-/** Computed in another way than the store's. */
+/** Computed independently of the store. */
 function digestsOf(content: Buffer): string[] {
   const blocks = Array.from({ length: Math.ceil(content.length / mib) }, (_, i) =>
     content.subarray(i * mib, (i + 1) * mib),
@@ -24,7 +24,7 @@ function digestsOf(content: Buffer): string[] {
   return blocks.map((block) => createHash('sha256').update(block).digest('hex'));
 }
 
-test('a draft is nobody’s: neither listed nor found, and gone when it is disposed', async () => {
+test('a draft is neither listed nor found, and is removed when it is disposed', async () => {
   {
     await using draft = await shop.store.begin('s1');
     await writeFile(join(draft.directory, 'a.img'), 'a');
@@ -34,7 +34,7 @@ test('a draft is nobody’s: neither listed nor found, and gone when it is dispo
   expect(await checkpointsIn()).toEqual([]);
 });
 
-test('a draft that a crash left is removed when the store opens', async () => {
+test('a draft that a crash left behind is removed when the store opens', async () => {
   await sealTestCheckpoint(shop.store, 's1');
   await mkdir(join(shop.directory, 'states', 's2.draft'));
   await writeFile(join(shop.directory, 'states', 's2.draft', 'manifest.json'), '{}');
@@ -46,14 +46,14 @@ test('a draft that a crash left is removed when the store opens', async () => {
   await (await store.open('s1')).verify();
 });
 
-test('an id is given once: not to two drafts, and not to one beside a sealed checkpoint', async () => {
+test('an id is used once: not for two drafts, and not for a draft beside a sealed checkpoint', async () => {
   await using draft = await shop.store.begin('s1');
   await expect(shop.store.begin('s1')).rejects.toMatchObject({ reason: 'name_taken' });
   await draft.seal(testFacts());
   await expect(shop.store.begin('s1')).rejects.toMatchObject({ reason: 'name_taken' });
 });
 
-test('an id is free again when its draft was given up', async () => {
+test('an id is free again after its draft was disposed', async () => {
   await (await shop.store.begin('s1'))[Symbol.asyncDispose]();
   await sealTestCheckpoint(shop.store, 's1');
 });
@@ -80,7 +80,7 @@ test.for(['', '.', '..', '../s', 'a/b', '/etc', 'a.draft', 'a\0b', 'ä', 'x'.rep
   },
 );
 
-describe('what is no plain part stops a seal, and nothing is published', () => {
+describe('anything but a plain part fails the seal, and nothing is published', () => {
   const strange: Readonly<Record<string, (directory: string) => Promise<void>>> = {
     'a folder': (directory) => mkdir(join(directory, 'folder')).then(() => undefined),
     'a link': (directory) => symlink('/etc/passwd', join(directory, 'link.img')),
@@ -98,7 +98,7 @@ describe('what is no plain part stops a seal, and nothing is published', () => {
   });
 });
 
-test('a manifest that a driver left in its folder is replaced, not believed', async () => {
+test('a manifest that a driver left in its folder is replaced, not used', async () => {
   await using draft = await shop.store.begin('s1');
   await writeFile(join(draft.directory, 'manifest.json'), '{}');
   expect((await draft.seal(testFacts())).manifest.parts).toEqual({});
@@ -134,7 +134,7 @@ describe('following a driver that still writes', () => {
     });
   });
 
-  test('forgets a part that was begun anew', async () => {
+  test('forgets a part that was started again', async () => {
     await using draft = await shop.store.begin('s1');
     draft.follow(() => true);
     const path = join(draft.directory, 'pages-1.img');
@@ -146,7 +146,7 @@ describe('following a driver that still writes', () => {
     expect(checkpoint.manifest.parts['pages-1.img']?.digests).toEqual(digestsOf(content.subarray(1, 2 * mib)));
   });
 
-  test('sealing at once after it began, and giving up while it reads, both work', async () => {
+  test('can be sealed immediately after its start, and disposed while it reads', async () => {
     await using first = await shop.store.begin('s1');
     await writeFile(join(first.directory, 'pages-1.img'), content);
     first.follow(() => true);
@@ -159,7 +159,7 @@ describe('following a driver that still writes', () => {
   });
 });
 
-test('two stores do not share a folder, and the second may have it when the first is closed', async () => {
+test('two stores cannot share a folder, and the second can open it after the first is closed', async () => {
   const options = { directory: shop.directory, logger: silentLogger };
   await using draft = await shop.store.begin('s1');
   await expect(openCheckpointStore(options)).rejects.toMatchObject({ reason: 'name_taken' });
@@ -168,7 +168,7 @@ test('two stores do not share a folder, and the second may have it when the firs
   await (await shop.reopen()).open('s1');
 });
 
-test('removing is safe to repeat and to do for what never was', async () => {
+test('removing a checkpoint again, or one that never existed, does nothing', async () => {
   await sealTestCheckpoint(shop.store, 's1');
   await shop.store.remove('s1');
   await shop.store.remove('s1');
@@ -176,7 +176,7 @@ test('removing is safe to repeat and to do for what never was', async () => {
   expect(await checkpointsIn()).toEqual([]);
 });
 
-test('a manifest is readable by the owner only', async () => {
+test('only the owner can read a manifest', async () => {
   const checkpoint = await sealTestCheckpoint(shop.store, 's1');
   const file = await open(join(checkpoint.directory, 'manifest.json'));
   expect((await file.stat()).mode & 0o777).toBe(0o600);

@@ -15,16 +15,16 @@ import { openCheckpoint } from './open-checkpoint.ts';
 import { writeSealedJson } from './sealed-json.ts';
 import type { Checkpoint, CheckpointDraft } from './checkpoint-store.ts';
 
-/** Files flushed at once: the file system then commits many with one write of its journal. */
+/** Files that are flushed at once. The file system then commits many of them with one journal write. */
 const flushesAtOnce = 64;
 
 export interface DraftPlan {
   readonly checkpointId: string;
-  /** All that its manifest may name. */
+  /** All layers that its manifest may name. */
   readonly layers: readonly string[];
-  /** Exists and is empty. */
+  /** An existing, empty folder. */
   readonly directory: string;
-  /** What `seal` renames it to. */
+  /** The path to which `seal` renames it. */
   readonly target: string;
 }
 
@@ -38,11 +38,7 @@ export class Draft implements CheckpointDraft {
   #follower: Follower | undefined;
   #sealed = false;
 
-  constructor(
-    { checkpointId: checkpointId, layers, directory, target }: DraftPlan,
-    digester: Digester,
-    onEnd: () => void,
-  ) {
+  constructor({ checkpointId, layers, directory, target }: DraftPlan, digester: Digester, onEnd: () => void) {
     this.checkpointId = checkpointId;
     this.directory = directory;
     this.#layers = layers;
@@ -56,7 +52,7 @@ export class Draft implements CheckpointDraft {
   }
 
   async seal(facts: CheckpointFacts): Promise<Checkpoint> {
-    // A collection may have removed it.
+    // A collection may have removed an unnamed layer.
     const unknown = facts.layers.find((layerId) => !this.#layers.includes(layerId));
     if (unknown !== undefined)
       throw new SoulBoxError('internal', `Layer ${unknown} was not named when the draft began.`);
@@ -96,7 +92,7 @@ export class Draft implements CheckpointDraft {
     return { sizeBytes: file.sizeBytes, digests: [...known, ...rest] };
   }
 
-  /** Each step is on the disk before the next begins: a crash leaves a draft or a whole checkpoint. */
+  /** Each step is on the disk before the next one starts, so a crash leaves a draft or a complete checkpoint. */
   async #publish(manifest: Manifest): Promise<void> {
     await writeSealedJson(join(this.directory, manifestName), manifest);
     await flush(this.directory);

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 
-/** Waits until a file's content, or a folder's list of names, is on the disk. */
+/** Waits until the content of a file, or the list of names in a folder, is on the disk. */
 export async function flush(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {

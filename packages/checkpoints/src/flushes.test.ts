@@ -1,5 +1,6 @@
-// What a power cut would find. Each flush is the system call's: a file that was written and never flushed reads back well
-// until the host goes down.
+// Tests which data is on the disk after a power cut. They observe the system calls, because a file that was never
+// flushed can
+// be read without errors until the host crashes.
 import { readlinkSync } from 'node:fs';
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
@@ -42,7 +43,7 @@ async function prototypeOfHandles(): Promise<FileHandle> {
 
 const flushesOf = (name: string): number => flushed.filter((path) => basename(path).startsWith(name)).length;
 
-test('every part, the manifest, the folder and the one above it are on the disk when a seal answers', async () => {
+test('every part, the manifest, the folder and its parent are on the disk when a seal returns', async () => {
   const { directory } = await sealTestCheckpoint(shop.store, 's1');
   for (const name of Object.keys(testParts)) expect(flushesOf(name), name).toBe(1);
   expect(flushesOf('manifest.json')).toBeGreaterThan(0);
@@ -50,7 +51,7 @@ test('every part, the manifest, the folder and the one above it are on the disk 
   expect(flushed.at(-1)).toBe(join(shop.directory, 'states'));
 });
 
-test('the parts are there before the manifest that promises them, and both before the folder gets its name', async () => {
+test('the parts are flushed before the manifest, and both before the folder gets its name', async () => {
   await sealTestCheckpoint(shop.store, 's1');
   const names = flushed.map((path) => basename(path));
   const manifest = names.findIndex((name) => name.startsWith('manifest.json'));
@@ -59,7 +60,7 @@ test('the parts are there before the manifest that promises them, and both befor
   expect(names.lastIndexOf('states')).toBeGreaterThan(names.indexOf('s1.draft'));
 });
 
-test('parts that were followed while the driver wrote them are flushed as well', async () => {
+test('parts that were followed while the driver wrote them are flushed, too', async () => {
   await using draft = await shop.store.begin('s1');
   draft.follow((name) => name.startsWith('pages'));
   await writeFile(join(draft.directory, 'pages-1.img'), patternOf(3 * 2 ** 20));
@@ -68,7 +69,7 @@ test('parts that were followed while the driver wrote them are flushed as well',
   expect(flushesOf('pages-1.img')).toBeGreaterThan(0);
 });
 
-test('a layer is on the disk before its digests say so', async () => {
+test('a layer is on the disk before its digests', async () => {
   const path = shop.store.layerPath('l1');
   await writeFile(path, patternOf(2 ** 20));
   await shop.store.sealLayer('l1');
@@ -77,7 +78,7 @@ test('a layer is on the disk before its digests say so', async () => {
   expect(flushed.indexOf(path)).toBeLessThan(names.findIndex((name) => name.startsWith('l1.json')));
 });
 
-test('the disk of a paused sandbox is on the disk of the host before it is digested', async () => {
+test('the disk of a paused sandbox is flushed to the host’s disk before it is digested', async () => {
   const path = join(shop.directory, 'disk.img');
   await writeFile(path, patternOf(2 ** 20));
   await shop.store.digestDisk(path);

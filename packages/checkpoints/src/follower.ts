@@ -5,7 +5,7 @@ import type { PartFile } from './part-files.ts';
 import { listPartFiles } from './part-files.ts';
 
 const pollMs = 5;
-/** Per look at a part, so that one large part does not hold up the others: 64 MiB. */
+/** Blocks of one part that are read at a time (64 MiB), so that a large part does not delay the others. */
 const maxBlocksAtOnce = 64;
 
 /** Digests of the first blocks of a part that was still growing. */
@@ -30,13 +30,15 @@ export class Follower {
     this.#done = this.#follow();
   }
 
-  /** Ends it, once what it just reads is read. */
+  /** Stops after the current read. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#done;
   }
 
-  /** What is known of a part, after `stop`: nothing, unless it is the same file and no shorter than what was read. */
+  /**
+   * The known digests of a part, after `stop`. Empty unless it is the same file and at least as long as what was read.
+   */
   digestsOf(part: PartFile): readonly string[] {
     const known = this.#beginnings.get(part.name);
     const isSame = known?.inode === part.inode && known.digests.length * blockBytes <= part.sizeBytes;
@@ -49,11 +51,11 @@ export class Follower {
         if (!(await this.#look())) await delay(pollMs, undefined, { signal: this.#stopped.signal });
       }
     } catch {
-      // Stopped, or a part went away: seal reads for itself what is not known, and says what is wrong.
+      // It was stopped, or a part was removed. `seal` reads unknown parts itself, and reports errors.
     }
   }
 
-  /** True when it found something to read. */
+  /** True when there was something to read. */
   async #look(): Promise<boolean> {
     const parts = (await listPartFiles(this.#directory)).filter((part) => this.#isMeant(part.name));
     const found = await Promise.all(parts.map((part) => this.#read(part)));
@@ -64,7 +66,7 @@ export class Follower {
     const known = this.#beginnings.get(part.name) ?? { inode: part.inode, digests: [] };
     this.#beginnings.set(part.name, known);
     const first = known.digests.length;
-    // Only whole blocks: the last one still grows.
+    // Only complete blocks, because the last one still grows.
     const end = Math.min(Math.floor(part.sizeBytes / blockBytes), first + maxBlocksAtOnce);
     if (end <= first || this.#stopped.signal.aborted) return false;
     known.digests.push(...(await this.#digester.digest(part.path, first, end, part.sizeBytes, true)));

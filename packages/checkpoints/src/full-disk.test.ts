@@ -60,7 +60,7 @@ describe.for([
   ['is full', (): Promise<void> => fillUp(join(disk, 'ballast'))],
   ['has no inodes left', (): Promise<void> => useUpInodes(join(disk, 'ballast'))],
 ] as const)('a disk that %s', ([, exhaust]) => {
-  test('fails the seal with disk_full, keeps what was there, and is fit for use once there is room', async () => {
+  test('fails the seal with disk_full, keeps earlier checkpoints, and can be used once there is room', async () => {
     {
       await using draft = await store.begin('s1');
       await writeFile(join(draft.directory, 'pages-1.img'), patternOf(2 * mib));
@@ -73,7 +73,7 @@ describe.for([
     await (await sealTestCheckpoint(store, 's1')).verify();
   });
 
-  test('fails the seal of a layer with disk_full, and the layer stays', async () => {
+  test('fails the seal of a layer with disk_full, and keeps the layer', async () => {
     await writeFile(store.layerPath('l1'), patternOf(mib));
     await exhaust();
     await expect(store.sealLayer('l1')).rejects.toMatchObject({ reason: 'disk_full' });
@@ -84,7 +84,7 @@ describe.for([
   });
 });
 
-test('a disk without inodes refuses a draft with disk_full, and the id stays free', async () => {
+test('without free inodes a draft is refused with disk_full, and its id stays free', async () => {
   await useUpInodes(join(disk, 'ballast'));
   await expect(store.begin('s1')).rejects.toMatchObject({ reason: 'disk_full' });
   await rm(join(disk, 'ballast'), { recursive: true });

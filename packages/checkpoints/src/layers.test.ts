@@ -12,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => shop[Symbol.asyncDispose]());
 
 const sizeBytes = 1024 * mib + 512 * 1024;
-/** The last block is a short one. */
+/** The last block is short. */
 const written = [0, 5 * mib + 123, 700 * mib - 1, sizeBytes - 1];
 
 /** A sparse file with a few bytes in it. */
@@ -33,7 +33,7 @@ async function makeLayer(): Promise<string> {
   const path = shop.store.layerPath('l1');
   await writeSparse(path);
   await shop.store.sealLayer('l1');
-  // The next store has not read it yet.
+  // A new store has not checked the layer yet.
   await shop.reopen();
   return path;
 }
@@ -44,13 +44,13 @@ const damaged = (message: string): object => ({
 });
 
 describe('a layer', () => {
-  test('is found whole again by a later store, and its holes stay holes', async () => {
+  test('is intact for a later store, and its holes stay holes', async () => {
     const path = await makeLayer();
     await shop.store.verifyLayer('l1');
     expect((await stat(path)).blocks * 512).toBeLessThan(mib);
   });
 
-  test.for(written)('with a byte altered at %i is refused by the number of its block', async (at) => {
+  test.for(written)('with a byte altered at %i is refused with the number of its block', async (at) => {
     const path = await makeLayer();
     await writeByte(path, at, 8);
     await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged(`in block ${Math.floor(at / mib)}`));
@@ -68,7 +68,7 @@ describe('a layer', () => {
     await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged('in block 5'));
   });
 
-  test('whose holes were filled with zeros, as a copy may, is the same layer', async () => {
+  test('whose holes were filled with zeros, as a copy may do, is accepted', async () => {
     const path = await makeLayer();
     await run('fallocate', ['--posix', '--offset', String(10 * mib), '--length', String(3 * mib), path]);
     await writeByte(path, sizeBytes - 2, 0);
@@ -98,7 +98,7 @@ describe('a layer', () => {
     await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject(damaged('digests of layer l1'));
   });
 
-  test('is read once: what is altered later is not looked for', async () => {
+  test('is read once, so later changes are not detected', async () => {
     const path = await makeLayer();
     await shop.store.verifyLayer('l1');
     await writeByte(path, 0, 9);
@@ -106,7 +106,7 @@ describe('a layer', () => {
     await expect((await shop.reopen()).verifyLayer('l1')).rejects.toMatchObject({ reason: 'state_damaged' });
   });
 
-  test('that failed its check passes the next one once the right content is back', async () => {
+  test('that failed its check passes the next one when the right content is back', async () => {
     const path = await makeLayer();
     await writeByte(path, 0, 9);
     await expect(shop.store.verifyLayer('l1')).rejects.toMatchObject({ reason: 'state_damaged' });

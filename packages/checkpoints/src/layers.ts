@@ -20,11 +20,11 @@ const layerSchema = fileDigestsSchema.extend({
   blockBytes: z.literal(blockBytes),
 });
 
-/** The layers of a store: each a sparse image, and beside it a file of digests once it is sealed. */
+/** The layers of a store. Each is a sparse image. A sealed layer has a file of digests beside it. */
 export class Layers {
   readonly #paths: StorePaths;
   readonly #digester: Digester;
-  /** Checks that went well, or are under way. */
+  /** Checks that have succeeded or are in progress. */
   readonly #checked = new Map<string, Promise<void>>();
 
   constructor(paths: StorePaths, digester: Digester) {
@@ -32,7 +32,7 @@ export class Layers {
     this.#digester = digester;
   }
 
-  /** Ids of all that there is anything of. */
+  /** Ids of all layers of which any file exists. */
   async list(): Promise<string[]> {
     const names = await readdir(this.#paths.layers);
     const ids = [layerSuffix, layerDigestsSuffix].flatMap((suffix) =>
@@ -60,7 +60,7 @@ export class Layers {
   async verify(layerId: string): Promise<void> {
     const check = this.#checked.get(layerId) ?? this.#check(layerId);
     this.#checked.set(layerId, check);
-    // One that failed is looked at again: somebody may have put the right file back.
+    // A failed check is repeated, because the right file may have been put back.
     check.catch(() => this.#checked.delete(layerId));
     await check;
   }

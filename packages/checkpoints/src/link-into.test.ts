@@ -30,21 +30,21 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What a server finds that starts on the copy. */
+/** Checks the copy as a server does that starts with it. */
 async function checkCopy(): Promise<void> {
   await using copy = await open(target);
   await (await copy.unpack('s1')).verify();
   await copy.verifyLayer('l1');
 }
 
-test('checkpoints and layers are whole in the copy when they are gone here', async () => {
+test('checkpoints and layers in the copy are intact after the originals were removed', async () => {
   await store.linkInto(target, ['s1'], ['l1']);
   await store.collect(() => ({ checkpoints: new Set(), layers: new Set() }));
   expect(await store.list()).toEqual([]);
   await checkCopy();
 });
 
-test('so is a checkpoint that is compressed, with its blobs', async () => {
+test('a compressed checkpoint is intact in the copy with its blobs', async () => {
   expect((await store.compress('s1'))?.isPacked).toBe(true);
   await store.linkInto(target, ['s1'], ['l1']);
   expect(await readdir(join(target, 'archive'))).not.toEqual([]);
@@ -52,18 +52,18 @@ test('so is a checkpoint that is compressed, with its blobs', async () => {
   await checkCopy();
 });
 
-test('one that is compressed at the same time is whole in either form', async () => {
+test('a checkpoint that is compressed at the same time is intact in the copy in either form', async () => {
   await Promise.all([store.compress('s1'), store.linkInto(target, ['s1'], ['l1']), store.linkInto(target, [], ['l1'])]);
   await checkCopy();
 });
 
-test('a folder that a driver has opened to others is as open in the copy', async () => {
+test('a folder that a driver has opened to others has the same mode in the copy', async () => {
   await chmod(join(folder, 'store/states/s1'), 0o751);
   await store.linkInto(target, ['s1'], []);
   expect((await stat(join(target, 'states/s1'))).mode & 0o777).toBe(0o751);
 });
 
-test('it can be repeated, and what is not there is an error', async () => {
+test('it can be repeated, and a missing checkpoint or layer is an error', async () => {
   for (let times = 0; times < 2; times += 1) await store.linkInto(target, ['s1'], ['l1']);
   await expect(store.linkInto(target, ['none'], [])).rejects.toMatchObject({ reason: 'snapshot_not_found' });
   await expect(store.linkInto(target, [], ['none'])).rejects.toMatchObject({ reason: 'snapshot_not_found' });

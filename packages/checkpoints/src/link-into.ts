@@ -7,7 +7,7 @@ import { readManifest } from './open-checkpoint.ts';
 import type { StorePaths } from './names.ts';
 import { manifestName, storePaths } from './names.ts';
 
-/** A checkpoint that is packed or unpacked at this very moment changes its form once. */
+/** Tries for one checkpoint. A concurrent compression or unpack changes its form once. */
 const attempts = 5;
 
 /** The folder of blobs beside the checkpoints of a copy. */
@@ -25,7 +25,7 @@ export async function linkCheckpoint(
   if ((await readdir(dirname(target))).includes(checkpointId)) return;
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     await mkdir(draft, { mode: 0o700 });
-    // A driver may have opened it to the sandbox's ids.
+    // A driver may have opened the folder to the sandbox's ids.
     await chmod(draft, await modeOf(source, checkpointId));
     await linkFile(join(source, manifestName), join(draft, manifestName), checkpointId);
     if (await linkParts(checkpointId, source, draft, join(directory, archiveName), archive)) {
@@ -43,7 +43,7 @@ async function modeOf(source: string, checkpointId: string): Promise<number> {
   return found.mode & 0o777;
 }
 
-/** False when one of them has the other form by now. */
+/** False when a part has the other form by now. */
 async function linkParts(
   checkpointId: string,
   source: string,

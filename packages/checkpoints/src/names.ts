@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 
-/** No dot and no slash: an id can neither leave its folder nor look like a draft. */
+/** Without dots and slashes an id can neither leave its folder nor look like a draft. */
 const idForm = /^[A-Za-z0-9_-]{1,64}$/;
 /** A part is a plain file of the checkpoint's folder. */
 const partForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -9,14 +9,14 @@ const partForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 export const manifestName = 'manifest.json';
 export const layerSuffix = '.img';
 export const layerDigestsSuffix = '.json';
-/** A folder of this suffix belongs to nobody when the store opens. */
+/** A folder with this suffix is removed when the store opens. */
 export const draftSuffix = '.draft';
-/** A checkpoint that waits to be deleted: one rename, and no reader sees half of it. */
+/** A checkpoint that is about to be deleted. It is renamed first, so that no reader sees half of it. */
 export const removedSuffix = '.removed';
 
-/** What stands where in a store's folder. */
+/** The paths in a store's folder. */
 export interface StorePaths {
-  /** The folder keeps the name `states`, by which earlier versions know it. */
+  /** The folder keeps the name `states`, which earlier versions use. */
   readonly checkpoints: string;
   readonly layers: string;
   checkpoint(checkpointId: string): string;
@@ -28,7 +28,7 @@ export function storePaths(directory: string): StorePaths {
   const checkpoints = join(directory, 'states');
   const layers = join(directory, 'layers');
   return {
-    checkpoints: checkpoints,
+    checkpoints,
     layers,
     checkpoint: (checkpointId) => join(checkpoints, checkedId(checkpointId)),
     layer: (layerId) => join(layers, checkedId(layerId) + layerSuffix),

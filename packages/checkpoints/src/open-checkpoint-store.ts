@@ -24,14 +24,14 @@ import type { DiskDigests, StampedDisk } from './manifest.ts';
 const defaultMaxReadBytes = 256 * 1024 * 1024;
 
 export interface CheckpointStoreOptions {
-  /** Gets the folders `states` and `layers`; on the same file system as sandboxes' folders. Made when missing, 0700. */
+  /** For the folders `states` and `layers`, made with mode 0700. On the same file system as sandboxes' folders. */
   readonly directory: string;
   readonly logger: Logger;
-  /** Where `compress` puts parts, under `states/`. Without it checkpoints stay as they are. */
+  /** `compress` stores parts here under `states/`. Without it checkpoints cannot be compressed. */
   readonly blobs?: BlobStore;
 }
 
-/** Opens a store and removes what a crash left of drafts. Throws `name_taken` while another store has the folder. */
+/** Opens a store and removes drafts that a crash left. Throws `name_taken` while another store has the folder. */
 export async function openCheckpointStore({
   directory,
   logger,
@@ -51,7 +51,7 @@ export async function openCheckpointStore({
   }
 }
 
-/** The kernel drops the lock with the process, however that ends. */
+/** The kernel releases the lock when the process ends for any reason. */
 async function lockFolder(folder: string): Promise<FileHandle> {
   const handle = await open(folder, 'r');
   if (tryLock(handle.fd)) return handle;
@@ -77,7 +77,7 @@ class DiskCheckpointStore implements CheckpointStore {
   readonly #digester = new Digester();
   readonly #layers: Layers;
   readonly #archive: Archive | undefined;
-  /** The layers that each may name. */
+  /** Open drafts, and the layers that each may name. */
   readonly #drafts = new Map<string, readonly string[]>();
   readonly #packing = new Map<string, { readonly abort: AbortController; readonly ended: Promise<unknown> }>();
   readonly #unpacking = new Map<string, Promise<Checkpoint>>();
@@ -115,7 +115,7 @@ class DiskCheckpointStore implements CheckpointStore {
       throw errorFromNode(error, `No folder could be made for checkpoint "${checkpointId}" on the disk of the host.`);
     }
     const onEnd = (): boolean => this.#drafts.delete(checkpointId);
-    return new Draft({ checkpointId: checkpointId, layers, directory, target }, this.#digester, onEnd);
+    return new Draft({ checkpointId, layers, directory, target }, this.#digester, onEnd);
   }
 
   async open(checkpointId: string): Promise<Checkpoint> {
@@ -170,7 +170,7 @@ class DiskCheckpointStore implements CheckpointStore {
     return await this.#requireArchive().unpack(checkpoint);
   }
 
-  /** Whoever waits for a checkpoint waits no longer than it takes to stop. */
+  /** Stops a compression, so that the caller need not wait for its end. */
   async #interruptPacking(checkpointId: string): Promise<void> {
     const packing = this.#packing.get(checkpointId);
     packing?.abort.abort();
@@ -233,7 +233,7 @@ class DiskCheckpointStore implements CheckpointStore {
   }
 
   async digestInBackground(path: string, disk: StampedDisk, isWanted: () => boolean): Promise<void> {
-    // A thread takes 10 MB, and large disks go to sleep rarely.
+    // The thread is not kept: it uses 10 MB, and sandboxes with large disks are paused rarely.
     await using digester = new Digester('background');
     await digestInBackground(path, disk, isWanted, digester);
   }

@@ -26,7 +26,7 @@ async function flipByte(path: string, at: number): Promise<void> {
   await file.close();
 }
 
-test('what was sealed is read back whole by a later store: facts, parts and digests', async () => {
+test('a later store reads back facts, parts and digests of a sealed checkpoint', async () => {
   const store = await shop.reopen();
   const found = await store.open('s1');
   await found.verify();
@@ -39,18 +39,18 @@ test('what was sealed is read back whole by a later store: facts, parts and dige
   expect(found.sizeBytes).toBe(1000 + 2.5 * mib);
 });
 
-test('a checkpoint that does not exist is undefined to find and an error to open', async () => {
+test('`find` gives undefined and `open` throws for a missing checkpoint', async () => {
   expect(await shop.store.find('s2')).toBeUndefined();
   await expect(shop.store.open('s2')).rejects.toMatchObject({ reason: 'snapshot_not_found' });
 });
 
-describe('a damaged checkpoint is refused, and kept', () => {
+describe('a damaged checkpoint is refused, and is not removed', () => {
   test.for([
     ['core-1.img', 999, 0],
     ['pages-1.img', 0, 0],
     ['pages-1.img', mib, 1],
     ['pages-1.img', 2.5 * mib - 1, 2],
-  ] as const)('a flipped bit of %s at %i is found in block %i', async ([name, at, block]) => {
+  ] as const)('a flipped bit of %s at %i is detected in block %i', async ([name, at, block]) => {
     await flipByte(inCheckpoint(name), at);
     const opened = await shop.store.open('s1');
     await expect(opened.verify()).rejects.toMatchObject({
@@ -61,7 +61,7 @@ describe('a damaged checkpoint is refused, and kept', () => {
     expect(await lstat(inCheckpoint(name))).toBeDefined();
   });
 
-  test('every single flipped bit of the manifest is found', async () => {
+  test('every single flipped bit of the manifest is detected', async () => {
     const manifest = inCheckpoint('manifest.json');
     const { size } = await lstat(manifest);
     for (let at = 0; at < size; at += 1) {
@@ -122,17 +122,17 @@ describe('a damaged checkpoint is refused, and kept', () => {
     expect(await readdir(join(shop.directory, 'states', 's1'))).toEqual(before);
   });
 
-  test('a part that shrinks between open and verify is found', async () => {
+  test('a part that shrinks between open and verify is detected', async () => {
     await truncate(inCheckpoint('pages-1.img'), mib);
     await expect(checkpoint.verify()).rejects.toMatchObject({ reason: 'state_damaged' });
   });
 
-  test('a part that is gone by the time of verify is found', async () => {
+  test('a part that is missing at verify is detected', async () => {
     await rm(inCheckpoint('pages-1.img'));
     await expect(checkpoint.verify()).rejects.toMatchObject({ reason: 'state_damaged' });
   });
 
-  test('no message tells what a part or the manifest holds', async () => {
+  test('no message contains data of a part or the manifest', async () => {
     await flipByte(inCheckpoint('manifest.json'), 200);
     await expect(shop.store.open('s1')).rejects.toThrow(/^(?!.*secret-of).*manifest of checkpoint "s1"/);
   });

@@ -16,7 +16,7 @@ export async function openCheckpoint(checkpointId: string, directory: string, di
   const manifest = await readManifest(checkpointId, directory);
   await checkParts(manifest, directory);
   return {
-    checkpointId: checkpointId,
+    checkpointId,
     manifest,
     directory,
     sizeBytes: sizeOf(manifest),
@@ -66,7 +66,7 @@ function checkManifest(checkpointId: string, manifest: Manifest): void {
   }
 }
 
-/** Compares what is in the folder with what the manifest names. */
+/** Compares the files in the folder with the manifest. */
 async function checkParts({ stateId: checkpointId, parts, packed }: Manifest, directory: string): Promise<void> {
   const files = await listPartFiles(directory).catch((error: unknown) => {
     if (isNodeError(error)) throw error;
@@ -74,7 +74,7 @@ async function checkParts({ stateId: checkpointId, parts, packed }: Manifest, di
   });
   const missing = new Map(Object.entries(parts).filter(([name]) => !(name in packed)));
   for (const { name, sizeBytes } of files) {
-    // What a crash left of a file that was packed, or of one that was being unpacked.
+    // A crash left the file of a packed part, or the file of a part that was being unpacked.
     if (name in packed) continue;
     const part = missing.get(name);
     if (part === undefined)

@@ -9,13 +9,13 @@ export interface PartFile {
   readonly name: string;
   readonly path: string;
   readonly sizeBytes: number;
-  /** Number of the file in its file system. */
+  /** Inode number in the file system. */
   readonly inode: number;
 }
 
 /**
- * The parts in a checkpoint's folder, by name; the manifest is none. Throws an Error that names what stands there but cannot be a
- * part: a folder, a link, a strange name.
+ * The parts in a checkpoint's folder, sorted by name, without the manifest. Throws an Error that names an entry which
+ * cannot be a part: a folder, a link, a name of another form.
  */
 export async function listPartFiles(directory: string): Promise<PartFile[]> {
   const names = (await readdir(directory)).filter((name) => name !== manifestName).sort();

@@ -3,17 +3,17 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { writeFileAtomic } from '@soulbox/base';
 
-/** The digests of some 100 GiB. */
+/** Enough for the digests of some 100 GiB. */
 const maxBytes = 16 * 1024 * 1024;
 const form = /^\{"sha256":"([0-9a-f]{64})","content":(.+)\}\n$/s;
 
-/** Writes JSON together with its own SHA-256, in one step, durably. */
+/** Writes JSON together with its SHA-256, atomically and durably. */
 export async function writeSealedJson(path: string, content: unknown): Promise<void> {
   const text = JSON.stringify(content);
   await writeFileAtomic(path, `{"sha256":"${hash('sha256', text)}","content":${text}}\n`, { durable: true });
 }
 
-/** Reads what `writeSealedJson` wrote; undefined when one byte of it is missing, added or altered. */
+/** Reads a file of `writeSealedJson`. Undefined when a byte of it is missing, added or altered. */
 export async function readSealedJson(path: string): Promise<unknown> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {

@@ -34,14 +34,14 @@ const [instanceText = '', dataDirectory = '', templatesDirectory = ''] = process
 const instance = Number(instanceText);
 const logger = createLogger({ level: 'info', file: join(dataDirectory, 'runner.log') });
 const network = await openNetwork({ instance, logger, nameServers: ['1.1.1.1'] });
-const states = await openCheckpointStore({ directory: dataDirectory, logger });
+const checkpoints = await openCheckpointStore({ directory: dataDirectory, logger });
 const files = await openDiskBlobs({ directory: join(dataDirectory, 'uploads') });
 const runner = await startRunner({
   config: { ...loadConfig(runnerConfigSchema, process.env), instance, poolSize: 0 },
   dataDirectory,
   drivers: await createDrivers(instance, logger),
   network,
-  states,
+  checkpoints,
   templates: openTemplateStore(templatesDirectory, silentLogger),
   dependencyBlobs: await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }),
   recipes: [],
@@ -85,7 +85,7 @@ async function askEnvd(sandboxId: string, request: string, body = Buffer.alloc(0
 
 async function stop(): Promise<void> {
   await runner[Symbol.asyncDispose]();
-  await states[Symbol.asyncDispose]();
+  await checkpoints[Symbol.asyncDispose]();
   await files[Symbol.asyncDispose]();
   await network.close();
 }

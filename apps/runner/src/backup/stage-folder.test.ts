@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test('one process at a time makes a backup, and a server that starts meanwhile leaves its stage alone', async () => {
+test('only one process at a time makes a backup, and a server that starts meanwhile leaves its stage alone', async () => {
   {
     await using _stage = await claimStage(folder);
     await expect(claimStage(folder)).rejects.toMatchObject({ reason: 'illegal_transition' });
@@ -23,7 +23,7 @@ test('one process at a time makes a backup, and a server that starts meanwhile l
 });
 
 test.each(['', '{', '{"pid":1,"startTicks":-1}'])(
-  'what a dead one left (owner %j) is taken over, and swept',
+  'the stage of a dead process (owner %j) is swept and can be claimed',
   async (owner) => {
     const leave = async (): Promise<void> => {
       await mkdir(stageIn(folder), { recursive: true });

@@ -9,7 +9,7 @@ const ownerName = 'owner.json';
 /** Where a backup is put together, on the file system of the data folder. */
 export const stageIn = (dataDirectory: string): string => join(dataDirectory, 'backup-stage');
 
-/** Makes this process the one that makes a backup, with an empty stage. Disposing removes it. Throws `illegal_transition`. */
+/** Claims the right to make a backup, with an empty stage. Disposing removes the stage. Throws `illegal_transition`. */
 export async function claimStage(dataDirectory: string): Promise<AsyncDisposable> {
   const stage = stageIn(dataDirectory);
   const owner = await findStageOwner(dataDirectory);
@@ -23,7 +23,7 @@ export async function claimStage(dataDirectory: string): Promise<AsyncDisposable
   return { [Symbol.asyncDispose]: async () => await removeTree(stage) };
 }
 
-/** Who makes a backup of the data folder, if anybody does. */
+/** The process that is making a backup of the data folder, if there is one. */
 export async function findStageOwner(dataDirectory: string): Promise<z.infer<typeof ownerSchema> | undefined> {
   const text = await readFile(join(stageIn(dataDirectory), ownerName), 'utf8').catch(() => '');
   try {
@@ -34,7 +34,7 @@ export async function findStageOwner(dataDirectory: string): Promise<z.infer<typ
   }
 }
 
-/** Removes what a killed backup left: its links would keep room on the disk. */
+/** Removes the stage of a killed backup. Its links would keep space on the disk in use. */
 export async function sweepStage(dataDirectory: string): Promise<void> {
   if ((await findStageOwner(dataDirectory)) === undefined) await removeTree(stageIn(dataDirectory));
 }

@@ -11,9 +11,9 @@ import type { Report, Staged } from './staged.ts';
 const atOnce = 2;
 
 /**
- * Puts every sandbox of a tenant into a folder of the same file system, as a paused sandbox with its present memory and files. A running
- * sandbox continues, as the source of a snapshot does. A sandbox that cannot be saved is left out and reported with the reason. Throws
- * `disk_full`, and the reason of `signal`.
+ * Puts every sandbox of a tenant into a folder of the same file system, as a paused sandbox with its present memory and
+ * files. A running sandbox continues, as the source of a snapshot does. A sandbox that cannot be saved is left out and
+ * reported with the reason. Throws `disk_full`, and the reason of `signal`.
  */
 export async function stageSandboxes(
   context: OperationContext,
@@ -53,10 +53,10 @@ async function stageSandbox(context: OperationContext, directory: string, sandbo
   const { host, references, table } = context;
   await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
     await Promise.all([sealDisk(), sealMemory()]);
-    using _hold = references.hold({ states: [source.stateId], layers: source.layers });
+    using _hold = references.hold({ checkpoints: [source.stateId], layers: source.layers });
     const { record } = table.getTenants(sandboxId);
-    const { sizeBytes } = await host.states.open(source.stateId);
-    await host.states.linkInto(directory, [source.stateId], source.layers);
+    const { sizeBytes } = await host.checkpoints.open(source.stateId);
+    await host.checkpoints.linkInto(directory, [source.stateId], source.layers);
     const staged = JSON.stringify(asPaused(record, source, sizeBytes));
     await writeFileAtomic(join(directory, 'sandboxes', `${sandboxId}.json`), `${staged}\n`);
   });

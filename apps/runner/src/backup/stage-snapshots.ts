@@ -7,8 +7,8 @@ import { isStarted } from '../registry/started-snapshot.ts';
 import type { Report } from './staged.ts';
 
 /**
- * Puts all snapshots into a folder of the same file system, those of template builds included. Snapshots that the server can make again
- * are left out. A damaged one is left out and reported. Throws `disk_full`.
+ * Puts all snapshots into a folder of the same file system, those of template builds included. Snapshots that the
+ * server can make again are left out. A damaged one is left out and reported. Throws `disk_full`.
  */
 export async function stageSnapshots(context: OperationContext, directory: string, report: Report): Promise<void> {
   await mkdir(join(directory, 'snapshots'), { recursive: true, mode: 0o700 });
@@ -22,12 +22,12 @@ async function stageSnapshot(
   snapshot: SnapshotRecord,
   report: Report,
 ): Promise<void> {
-  const { snapshotId, stateId, layers } = snapshot;
-  using _hold = references.hold({ states: [stateId], layers });
+  const { snapshotId, stateId: checkpointId, layers } = snapshot;
+  using _hold = references.hold({ checkpoints: [checkpointId], layers });
   // It may have been deleted while earlier ones were staged.
   if (!snapshots.list().some((present) => present.snapshotId === snapshotId)) return;
   try {
-    await host.states.linkInto(directory, [stateId], layers);
+    await host.checkpoints.linkInto(directory, [checkpointId], layers);
   } catch (error) {
     // It is damaged in the data folder too. The others are worth a backup.
     if (!(error instanceof SoulBoxError) || error.reason === 'disk_full') throw error;

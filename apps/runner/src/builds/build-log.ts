@@ -18,25 +18,27 @@ export interface BuildLogEntry {
 
 /** A longer line is logged in pieces. */
 const maxLineLength = 4096;
-/** Of the output of one step. What comes after is counted and left out. */
+/** Limit for the output of one step. Output beyond it is counted and discarded. */
 const stepBudget = { bytes: 1024 * 1024, lines: 10_000 };
-/** Of all steps together. */
+/** Limit for all steps together. */
 const buildBudget = { bytes: 16 * 1024 * 1024, lines: Infinity };
-/** Output that is left out is read no faster, or a program that prints without end would keep the whole runner busy. */
+/**
+ * Discarded output is read at this rate at most. Otherwise an endlessly printing program would keep the runner busy.
+ */
 const discardedBytesPerSecond = 16 * 1024 * 1024;
-/** Timers are not exact: many short sleeps would take much longer than they say. */
+/** Timers are not exact: many short sleeps would take much longer than requested. */
 const leastSleepMs = 20;
 
-/** The log of one build. What it keeps of programs' output is bounded, whatever they print. */
+/** The log of one build. The amount of program output that it keeps is bounded. */
 export interface BuildLog {
   write(step: string, level: BuildLogLevel, message: string): void;
-  /** Takes what the programs of a step print, line by line, standard error as `warn`. */
+  /** Logs the output of a step's programs line by line. Standard error is logged as `warn`. */
   openOutput(step: string): StepOutput;
 }
 
 export interface StepOutput {
   readonly take: ProgramOutput;
-  /** Tells what is left of unfinished lines, and how much was left out. */
+  /** Logs unfinished lines and the amount of output that was discarded. */
   end(): void;
 }
 
@@ -96,7 +98,7 @@ function createStepOutput(buildBudget: LineBudget, write: (level: BuildLogLevel,
   };
 }
 
-/** Takes as long as so many bytes may take. */
+/** Gives a function that sleeps so that bytes are read at `discardedBytesPerSecond` at most. */
 function createSlowDown(): (bytes: number) => Promise<void> {
   let owedMs = 0;
   return async (bytes) => {

@@ -11,7 +11,7 @@ import { endProcesses } from '../operations/pause/finish-pause.ts';
 import { tellSettings } from '../processes/tell-envd.ts';
 import type { LiveSandbox, RunningSandbox } from '../registry/table.ts';
 
-/** What a sandbox of a build is booted on, and how large it is. */
+/** The template and layers that a sandbox of a build boots from, and its size. */
 export interface BuildSandboxOptions {
   readonly template: Template;
   readonly isolation: string;
@@ -24,15 +24,17 @@ export interface BuildSandboxOptions {
 }
 
 /**
- * A sandbox in which a part of a build runs. It belongs to no tenant: lists, events and the gateway do not know it. Its record is written
- * first, so the next server removes it.
+ * A sandbox in which a part of a build runs. It belongs to no tenant: lists, events and the gateway do not know it. Its
+ * record is written first, so the next server removes it.
  */
 export interface BuildSandbox {
   readonly sandbox: RunningSandbox;
   readonly programs: Programs;
-  /** Ends its processes and makes its disk a layer, not sealed yet. Then only `end` is left to do. */
+  /**
+   * Ends its processes and turns its disk into a layer, which is not sealed yet. After that only `end` may be called.
+   */
   takeLayer(layerId: string): Promise<void>;
-  /** Ends and removes it. Never throws; nothing happens when it is gone. */
+  /** Ends and removes it. Never throws. Does nothing when the sandbox is gone. */
   end(): Promise<void>;
 }
 

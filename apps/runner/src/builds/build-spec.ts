@@ -1,9 +1,9 @@
-/** What a template is made of; already validated by the control plane, but for the steps. */
+/** The definition of a template. The control plane has validated everything except the steps. */
 export interface BuildSpec {
-  /** Id of the snapshot that the build becomes. */
+  /** Id of the snapshot that the build makes. */
   readonly buildId: string;
   readonly teamId: string;
-  /** What sandboxes see as E2B_TEMPLATE_ID. */
+  /** The value of E2B_TEMPLATE_ID in sandboxes. */
   readonly templateId: string;
   readonly base: BuildBase;
   readonly steps: readonly BuildStep[];
@@ -15,9 +15,9 @@ export interface BuildSpec {
   readonly readyCommand: string;
   readonly cpuCount: number;
   readonly memoryMb: number;
-  /** 0: as the base. */
+  /** 0: the same as the base. */
   readonly minFreeDiskMb: number;
-  /** Empty: the base's, else the server's. */
+  /** Empty: that of the base, or the server's default. */
   readonly isolation: string;
 }
 
@@ -37,17 +37,17 @@ export type RegistryCredentials =
   | { readonly kind: 'gcp'; readonly serviceAccountJson: string };
 
 export interface BuildStep {
-  /** As its user's client says it. */
+  /** As the client sends it. */
   readonly type: string;
   readonly args: readonly string[];
-  /** Of the archive that a COPY unpacks. */
+  /** Key of the archive that a COPY unpacks. */
   readonly filesBlobKey: string;
-  /** Stands for what is in the archive. */
+  /** Identifies the content of the archive. */
   readonly filesHash: string;
   readonly force: boolean;
 }
 
-/** What each step begins with and may change. */
+/** The settings that each step starts with and may change. */
 export interface StepContext {
   readonly user: string;
   /** Empty: the user's home. */

@@ -12,12 +12,15 @@ import type { LayerCache } from './cache/layer-cache.ts';
 import { createImageStore } from './images/image-store.ts';
 import type { ImageStore } from './images/image-store.ts';
 
-/** What all builds of a host share. Disposing waits until those under way have ended. */
+/** State that all builds of a host share. Disposing waits until running builds have ended. */
 export interface Builds extends AsyncDisposable {
   readonly cache: LayerCache;
   readonly images: ImageStore;
   readonly files: BlobReader;
-  /** Runs a build when there is room for one more. Throws `too_many_builds`. `signal` aborts when the server stops, or `time` is over. */
+  /**
+   * Runs a build if the limit allows one more. Throws `too_many_builds`. `signal` aborts when the server stops or time
+   * is up.
+   */
   run<T>(build: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** Keeps the root of an image from being removed until disposed. */
   holdTemplate(templateId: string): Disposable;
@@ -26,7 +29,7 @@ export interface Builds extends AsyncDisposable {
 
 export interface BuildContext extends OperationContext {
   readonly builds: Builds;
-  /** Makes templates of the server's own that are missing. */
+  /** Makes missing built-in templates. */
   readonly maker: Pick<TemplateMaker, 'make'>;
 }
 

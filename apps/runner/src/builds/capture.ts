@@ -8,36 +8,39 @@ import { holdRoom, saveCheckpoint } from '../processes/save-checkpoint.ts';
 import { freeze } from '../processes/freeze.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 
-/** What a build ends as, and what it takes on the host's disk, layers that others share included. */
+/** The result of a build, and its size on the host's disk including shared layers. */
 export interface Captured {
   readonly source: CopySource;
   readonly sizeBytes: number;
 }
 
 /**
- * Saves a sandbox of a build with its memory, so that its processes are alive in every copy, and ends it. Calls `hold` with checkpoint
- * and layer before they are made. Throws `checkpoint_failed`, `disk_full`.
+ * Saves a sandbox of a build with its memory, so that its processes are alive in every copy, and ends it. Calls `hold`
+ * with checkpoint and layer before they are made. Throws `checkpoint_failed`, `disk_full`.
  */
 export async function capture(
   context: OperationContext,
   { sandbox, programs, ...own }: BuildSandbox,
-  hold: (stateId: string, layers: readonly string[]) => void,
+  hold: (checkpointId: string, layers: readonly string[]) => void,
 ): Promise<Captured> {
-  const { states } = context.host;
-  const [stateId, layerId] = [randomId(20), randomId(20)];
+  const { checkpoints } = context.host;
+  const [checkpointId, layerId] = [randomId(20), randomId(20)];
   const layers = [layerId, ...sandbox.record.layers];
   const keepMemory = sandbox.live.driver.capabilities.checkpoint;
-  hold(stateId, layers);
+  hold(checkpointId, layers);
   using _room = await holdRoom(context, sandbox, keepMemory);
   programs.close();
   try {
     await freeze(context, sandbox);
-    await saveCheckpoint(context, sandbox, { stateId, keepMemory, layers });
+    await saveCheckpoint(context, sandbox, { checkpointId, keepMemory, layers });
   } catch (error) {
     throw explainSaveFailure(error);
   }
   await own.takeLayer(layerId);
-  await states.sealLayer(layerId);
-  const source = sourceFrom(sandbox, { stateId, hasMemory: keepMemory }, layers);
-  return { source, sizeBytes: (await states.open(stateId)).sizeBytes + (await sizeOfLayers(states, layers)) };
+  await checkpoints.sealLayer(layerId);
+  const source = sourceFrom(sandbox, { stateId: checkpointId, hasMemory: keepMemory }, layers);
+  return {
+    source,
+    sizeBytes: (await checkpoints.open(checkpointId)).sizeBytes + (await sizeOfLayers(checkpoints, layers)),
+  };
 }

@@ -5,27 +5,27 @@ import type { BuildContext } from './builds.ts';
 import { parseImageName, shortName } from './images/image-name.ts';
 import { mapImage } from '../image-map.ts';
 
-/** What a build begins with. */
+/** What a build starts from. */
 export interface Base {
   readonly template: Template;
   readonly layers: readonly string[];
   readonly isolation: string | undefined;
   readonly diskMb: number;
   readonly context: StepContext;
-  /** What its sandboxes have in their environment besides. */
+  /** Additional environment variables of its sandboxes. */
   readonly environment: Readonly<Record<string, string>>;
-  /** For builds that name none; empty: none. The control plane knows those of earlier builds. */
+  /** For builds that name none. Empty: none. The control plane knows the start commands of earlier builds. */
   readonly startCommand: string;
   readonly readyCommand: string;
 }
 
-/** How long one question waits whether a template is made; then the log tells how far it is. */
+/** One call waits this long for a template to be made. Then the progress is logged. */
 const makeWaitMs = 5000;
 
 export interface Search {
   readonly log: BuildLog;
   readonly signal: AbortSignal;
-  /** Keeps layers from being removed, from before anybody can. */
+  /** Keeps layers from being removed. It is called before anything could remove them. */
   readonly hold: (layers: readonly string[]) => void;
 }
 
@@ -41,7 +41,7 @@ export async function findBase(context: BuildContext, base: BuildBase, search: S
   }
 }
 
-/** One of the server's own is made first when it is missing. */
+/** A missing built-in template is made first. */
 async function getTemplate({ maker }: BuildContext, idOrName: string, { log, signal }: Search): Promise<Template> {
   for (;;) {
     const made = await maker.make(idOrName, makeWaitMs);
@@ -89,9 +89,9 @@ async function baseFromImage(
   }
   const reference = target ?? image.reference;
   if (target !== undefined) log.write('base', 'info', `${name} is taken from ${target}`);
-  // Credentials are for the registry that their owner wrote, not for the one the host takes the image from instead.
+  // Credentials are only for the registry in the reference, not for the one that the host uses in its place.
   const wanted = target === undefined ? image : { kind: 'image' as const, reference };
   const template = await context.builds.images.get(wanted, signal, (line) => log.write('base', 'info', line));
-  // As with E2B the user of the image means nothing: its sandboxes belong to `user`.
+  // As with E2B, the user of the image is ignored: its sandboxes belong to `user`.
   return { ...baseFromTemplate(template), context: { user: 'user', workdir: '', variables: {} } };
 }

@@ -16,14 +16,14 @@ import { runScript, script } from './steps/shell.ts';
 import type { StepRunner, StepRunnerOptions } from './step-runner.ts';
 
 export interface FinishOptions extends StepRunnerOptions {
-  /** Of the last step. */
+  /** Cache key of the last step. */
   readonly key: string;
-  /** Nothing may come from the cache. */
+  /** The cache is not used. */
   readonly isForced: boolean;
   readonly stepRunner: StepRunner;
 }
 
-/** Starts what is to be alive in every sandbox and keeps a snapshot of it; or takes the one that an equal build has made. */
+/** Runs the start command and keeps a snapshot of the result, or uses the snapshot of an equal earlier build. */
 export async function finishBuild(context: BuildContext, options: FinishOptions): Promise<SnapshotRecord> {
   const { builds, host } = context;
   const { log } = options;
@@ -43,7 +43,7 @@ export async function finishBuild(context: BuildContext, options: FinishOptions)
   return snapshot;
 }
 
-/** All that decides a result: also what could not be brought back by the present envd, driver or CPU. */
+/** Covers everything that determines a result, including envd, driver and CPU: others could not restore it. */
 async function keyOfResult(
   { host }: BuildContext,
   { key, spec, isolation, stepRunner }: FinishOptions,
@@ -65,11 +65,11 @@ async function isUsable(
 ): Promise<boolean> {
   stepRunner.hold(source.stateId, source.layers);
   try {
-    await host.states.open(source.stateId);
-    for (const layerId of source.layers) await host.states.verifyLayer(layerId);
+    await host.checkpoints.open(source.stateId);
+    for (const layerId of source.layers) await host.checkpoints.verifyLayer(layerId);
     return true;
   } catch (err) {
-    host.logger.warn({ stateId: source.stateId, err }, 'cached result of a build cannot be used');
+    host.logger.warn({ checkpointId: source.stateId, err }, 'cached result of a build cannot be used');
     return false;
   }
 }
@@ -97,20 +97,20 @@ async function makeResult(context: BuildContext, options: FinishOptions): Promis
   return { kind: 'result', source, sizeBytes, sandboxId: sandbox.sandbox.record.sandboxId, variables };
 }
 
-/** Record and envd: copies are given what the record says, and envd remembers user and folder. */
+/** Writes the settings to the record, from which copies take them, and to envd, which remembers user and folder. */
 async function settle(context: BuildContext, { sandbox }: BuildSandbox, settings: Tenant['settings']): Promise<void> {
   await context.table.update(sandbox, { tenant: { ...sandbox.record.tenant, settings } });
   await tellSettings(context, sandbox, sandbox.live);
 }
 
-/** What every program of a sandbox sees; the variables of the build are not among them. */
+/** The settings of every program in a sandbox. Variables of the build are not included. */
 function settingsOf({ base, spec }: FinishOptions, user: string, workdir: string): Tenant['settings'] {
   const { templateId, teamId } = spec;
   const own = { E2B_SANDBOX: 'true', E2B_TEMPLATE_ID: templateId, E2B_TEAM_ID: teamId };
   return { envVars: { ...base.environment, ...own }, defaultUser: user, defaultWorkdir: workdir };
 }
 
-/** As E2B's builds leave it: programs inside can tell what they are in. */
+/** As in E2B's builds, the file /.e2b tells programs inside which template and build they run in. */
 const markScript = `
 mkdir -p /code
 [ "$(stat -c %a /code)" = 777 ] || chmod 777 /code

@@ -4,23 +4,23 @@ import { statBlockBytes } from '../operations/layers/size-of-layers.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 
 /**
- * The layers that the steps of one build have made so far, kept from being collected. Disposing it lets those that no record names by
- * then be collected.
+ * The layers that the steps of one build have made so far, protected from garbage collection. After disposal, layers
+ * that no record names can be collected.
  */
 export interface LayerStack extends AsyncDisposable {
   /** Topmost first. */
   layers(): readonly string[];
   /** Keeps a checkpoint and layers until the stack is disposed. */
-  hold(stateId: string, layers: readonly string[]): void;
+  hold(checkpointId: string, layers: readonly string[]): void;
   /** Keeps layers that are being made, or that may be used. */
   keep(...layers: readonly string[]): void;
   /** Puts a layer on top. It is sealed in the background. */
   push(layerId: string): void;
-  /** Goes on with other layers, which are kept and sealed already. */
+  /** Continues with other layers, which are kept and sealed already. */
   replace(layers: readonly string[]): void;
-  /** Does `work` once all present layers are sealed. The next step does not wait for it. */
+  /** Runs `work` once all present layers are sealed. The next step does not wait for it. */
   afterSealing(work: () => Promise<void>): void;
-  /** Merges the layers into one where they are `maxLayers` or more; the default is what tenants' sandboxes may have. */
+  /** Merges the layers into one if there are `maxLayers` or more. The default is the limit for tenants' sandboxes. */
   shorten(maxLayers?: number): Promise<void>;
   /** MiB that the layers take of the host's disk, rounded up. */
   usedMb(): Promise<number>;
@@ -28,25 +28,25 @@ export interface LayerStack extends AsyncDisposable {
 
 export function createLayerStack(context: OperationContext, base: readonly string[]): LayerStack {
   const { host, references } = context;
-  const held = { states: [] as string[], layers: [...base] };
+  const held = { checkpoints: [] as string[], layers: [...base] };
   const holding = references.hold(held);
   const sealing: Promise<void>[] = [];
   let layers = base;
   const track = (work: Promise<void>): void => {
-    // Whoever waits for all of them learns of the failure.
+    // The caller that waits for all of them gets the failure.
     work.catch(() => undefined);
     sealing.push(work);
   };
   return {
     layers: () => layers,
-    hold(stateId, layerIds) {
-      held.states.push(stateId);
+    hold(checkpointId, layerIds) {
+      held.checkpoints.push(checkpointId);
       held.layers.push(...layerIds);
     },
     keep: (...layerIds) => void held.layers.push(...layerIds),
     push(layerId) {
       layers = [layerId, ...layers];
-      track(host.states.sealLayer(layerId));
+      track(host.checkpoints.sealLayer(layerId));
     },
     replace(others) {
       layers = others;
@@ -61,7 +61,7 @@ export function createLayerStack(context: OperationContext, base: readonly strin
       held.layers.push(...layers);
     },
     async usedMb() {
-      const stats = await Promise.all(layers.map(async (layerId) => await stat(host.states.layerPath(layerId))));
+      const stats = await Promise.all(layers.map(async (layerId) => await stat(host.checkpoints.layerPath(layerId))));
       return Math.ceil(stats.reduce((sum, { blocks }) => sum + blocks * statBlockBytes, 0) / 2 ** 20);
     },
     async [Symbol.asyncDispose]() {

@@ -18,7 +18,7 @@ describe('lines of output', () => {
     expect(splitLines(text, 3)).toEqual({ lines, rest });
   });
 
-  it('lose nothing but line ends, and none is longer than the limit', () => {
+  it('lose nothing except line ends, and none is longer than the limit', () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[ab\n]*$/), fc.integer({ min: 1, max: 5 }), (text, maxLength) => {
         const { lines, rest } = splitLines(text, maxLength);
@@ -30,7 +30,7 @@ describe('lines of output', () => {
 });
 
 describe('a budget', () => {
-  it('is spent by the text of a line and what every entry costs', () => {
+  it('is reduced by the text of a line and a fixed cost for each entry', () => {
     const budget = { bytes: 1000, lines: 2 };
     expect(spendLine(50, [budget])).toBe(true);
     expect(budget).toEqual({ bytes: 850, lines: 1 });
@@ -39,7 +39,7 @@ describe('a budget', () => {
   it.each([
     ['bytes', { bytes: 149, lines: 2 }],
     ['lines', { bytes: 1000, lines: 0 }],
-  ])('without enough %s takes no line, and no other budget pays for it', (_what, small) => {
+  ])('without enough %s takes no line, and the other budgets are not reduced', (_what, small) => {
     const large = { bytes: 1000, lines: 10 };
     expect(spendLine(50, [large, small])).toBe(false);
     expect(large).toEqual({ bytes: 1000, lines: 10 });

@@ -14,16 +14,18 @@ function piecesOf(line: string, maxLength: number): string[] {
   return pieces;
 }
 
-/** What a log still takes. */
+/** The amount of output that a log still accepts. */
 export interface LineBudget {
   bytes: number;
   lines: number;
 }
 
-/** Each line costs this much besides its text. */
+/** Each line costs this much in addition to its text. */
 const lineBytes = 100;
 
-/** Takes the cost of a line off every budget, if it fits into all of them. Otherwise takes nothing and returns false. */
+/**
+ * Takes the cost of a line off every budget, if it fits into all of them. Otherwise takes nothing and returns false.
+ */
 export function spendLine(length: number, budgets: readonly LineBudget[]): boolean {
   const cost = length + lineBytes;
   if (budgets.some(({ bytes, lines }) => lines < 1 || bytes < cost)) return false;

@@ -25,9 +25,9 @@ export type BuildOutcome =
     };
 
 /**
- * Runs a template build in sandboxes of its own and keeps the result as the snapshot of the build's id. Every step becomes a layer, which
- * the layer cache keeps for the next build (docs/decisions/014). An abort of `signal` ends the build at once. Never throws: a failure is
- * the outcome, and only cached steps are left then.
+ * Runs a template build in sandboxes of its own and keeps the result as the snapshot of the build's id. Every step
+ * becomes a layer, which the layer cache keeps for the next build (docs/decisions/014). An abort of `signal` ends the
+ * build at once. Never throws: a failure is the outcome, and only cached steps are left then.
  */
 export async function runBuild(
   context: BuildContext,
@@ -53,11 +53,11 @@ export async function runBuild(
   } catch (thrown) {
     const error = why.aborted ? explainAbort(signal, why) : errorFromUnknown(thrown);
     const { step } = progress;
-    // It is asked for again every second until there is room.
+    // The control plane asks again every second until there is room.
     if (error.reason === 'too_many_builds')
       host.logger.debug({ buildId, templateId, teamId }, 'a build waits for others');
     else if (error.code === 'internal') host.logger.error({ buildId, step, err: thrown }, 'template build failed');
-    // Its message repeats commands of the build's author, which may contain secrets.
+    // The message is not logged: it repeats commands of the build's author, which may contain secrets.
     else host.logger.info({ buildId, templateId, teamId, step, reason: error.reason }, 'template not built');
     return { kind: 'failed', error: errorForCaller(error), step };
   }
@@ -65,7 +65,7 @@ export async function runBuild(
 
 interface Course {
   readonly log: BuildLog;
-  /** The step that is under way. */
+  /** The current step. */
   readonly progress: { step: string };
   readonly signal: AbortSignal;
 }
@@ -110,12 +110,12 @@ async function build(
   return { snapshot, cachedSteps };
 }
 
-/** What begins with a template that starts something starts it too, unless it says otherwise. */
+/** A build inherits the start command of its base unless it has one of its own. */
 function withStartOf({ startCommand, readyCommand }: Base, spec: BuildSpec): BuildSpec {
   return spec.startCommand === '' && spec.readyCommand === '' ? { ...spec, startCommand, readyCommand } : spec;
 }
 
-/** Parses all steps before the first one runs, so that nobody waits minutes for an error. */
+/** Parses all steps before the first one runs, so that an error is reported at once. */
 function parseSteps(spec: BuildSpec, progress: { step: string }): Step[] {
   return spec.steps.map((step, index) => {
     progress.step = String(index + 1);
@@ -131,7 +131,7 @@ function describe({ type, args }: Step): string {
   return `${type} ${quoted.join(' ')}`.slice(0, quotedLength);
 }
 
-/** `signal` is the caller's, `all` that one, the server's and the time limit. */
+/** `signal` is the caller's. `all` combines it with the signals of the server and of the time limit. */
 function explainAbort(signal: AbortSignal, all: AbortSignal): SoulBoxError {
   if (signal.aborted) return new SoulBoxError('build_canceled', 'The build was canceled.');
   const isTime = all.reason instanceof DOMException && all.reason.name === 'TimeoutError';

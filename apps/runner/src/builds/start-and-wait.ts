@@ -5,9 +5,9 @@ import type { StepContext } from './build-spec.ts';
 import { commandIn, runInBuild } from './steps/shell.ts';
 import { nameCommand } from './steps/run.ts';
 
-/** Between two tries of the ready command. */
+/** Interval between two runs of the ready command. */
 const retryMs = 2000;
-/** For a start command whose author names no way to tell that it is ready. */
+/** Wait after a start command that has no ready command. */
 const settleMs = 20_000;
 
 export interface StartOptions {
@@ -20,8 +20,8 @@ export interface StartOptions {
 }
 
 /**
- * Starts the start command and waits until the ready command succeeds. Its output goes to the log until the sandbox is kept. Throws
- * `build_failed` when it ends with an error before, or is not ready in time.
+ * Runs the start command and waits until the ready command succeeds. The output is logged until the sandbox is saved.
+ * Throws `build_failed` when the start command fails before that, or is not ready in time.
  */
 export async function startAndWait(sandbox: BuildSandbox, options: StartOptions): Promise<void> {
   const { startCommand, readyCommand, log, signal } = options;
@@ -39,7 +39,9 @@ export async function startAndWait(sandbox: BuildSandbox, options: StartOptions)
   }
 }
 
-/** Goes on for as long as the command runs; `ended` aborts when it fails. One that ends well may have left a service behind. */
+/**
+ * Runs as long as the command. `ended` aborts when it fails. A command that succeeds may have left a service running.
+ */
 async function watchStart({ programs }: BuildSandbox, options: StartOptions, ended: AbortController): Promise<void> {
   const { startCommand, context, log, signal } = options;
   const output = log.openOutput('finalize');
@@ -49,7 +51,7 @@ async function watchStart({ programs }: BuildSandbox, options: StartOptions, end
     if (exitCode === 0) log.write('finalize', 'info', 'the start command has ended');
     else ended.abort(nameCommand(startCommand, new SoulBoxError('build_failed', `the start command ended: ${status}`)));
   } catch (error) {
-    // Also when the sandbox is kept: the connection is cut then.
+    // This happens also when the sandbox is saved, because that cuts the connection.
     if (!signal.aborted) ended.abort(error);
   }
 }

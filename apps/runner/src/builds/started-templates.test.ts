@@ -39,7 +39,7 @@ async function create(templateId: string): Promise<string> {
   return sandbox.sandboxId;
 }
 
-test('what the start command began is alive in every sandbox, and it has begun once', async () => {
+test('the process of the start command runs in every sandbox, and the command ran only once', async () => {
   const startCommand = 'date +%s%N >/tmp/began; exec python3 -m http.server 8000 --directory /tmp';
   const readyCommand = 'curl -sf http://localhost:8000/began';
   const templateId = await addTemplate({ startCommand, readyCommand });
@@ -54,13 +54,13 @@ test('what the start command began is alive in every sandbox, and it has begun o
   expect(listed['snapshots'] ?? []).toEqual([]);
 });
 
-test('one that cannot be started says why, and is tried again by the next who asks', async () => {
+test('a template that cannot be started reports the reason, and the next request tries again', async () => {
   const templateId = await addTemplate({ startCommand: 'sleep 1000', readyCommand: 'test -e /tmp/never' });
   for (let round = 0; round < 2; round++) await expect(create(templateId)).rejects.toThrow(/could not be started/);
   expect(await lab.leftovers()).toEqual([]);
 });
 
-test('a template is in use only by sandboxes, not by what the server keeps of it', async () => {
+test('only sandboxes keep a template in use, not the snapshot that the server keeps', async () => {
   const templateId = await addTemplate({ startCommand: 'true', readyCommand: 'true' });
   const sandboxId = await create(templateId);
   expect(await findTemplatesInUse(lab.directory)).toContain(templateId);

@@ -4,14 +4,14 @@ import type { BuildContext } from './builds.ts';
 import { runBuild } from './run-build.ts';
 import { startedSnapshotId, templateOfStarted } from '../registry/started-snapshot.ts';
 
-/** Templates of the store whose start command has run: what sandboxes of them are copies of. */
+/** Snapshots of templates in the store whose start command has run. Sandboxes of these templates are copies of them. */
 export interface StartedTemplates {
   /**
-   * Id of the snapshot of a sandbox in which the template's start command runs. The first who asks has it made, which takes as long as
-   * that command needs; all others wait for the same. Throws what a build throws.
+   * Id of the snapshot of a sandbox in which the template's start command runs. The first call makes it, which takes as
+   * long as that command needs. Concurrent calls wait for the same snapshot. Throws the errors of a build.
    */
   snapshotOf(template: Template, isolation: string): Promise<string>;
-  /** Removes those of templates that are gone or have lost their name to a newer one. */
+  /** Removes snapshots of templates that are deleted or have lost their name to a newer template. */
   sweep(): Promise<void>;
 }
 

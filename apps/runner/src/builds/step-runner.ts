@@ -10,7 +10,10 @@ import { createLayerStack } from './layer-stack.ts';
 import { performStep } from './steps/perform-step.ts';
 import type { Step } from './steps/step.ts';
 
-/** Sandboxes of a build may lie on more layers than those of tenants: each takes some 20 ms of a boot, merging them reads them all. */
+/**
+ * Build sandboxes may have more layers than tenants' ones. Each adds some 20 ms to a boot, but merging reads all of
+ * them.
+ */
 const maxLayersOfSteps = 16;
 
 export interface StepRunnerOptions {
@@ -22,8 +25,8 @@ export interface StepRunnerOptions {
 }
 
 /**
- * Does the steps of one build, one after the other. Disposing it ends what is left of its sandboxes; layers that no record names by
- * then are collected.
+ * Runs the steps of one build, one after the other. Disposing it ends its remaining sandboxes. Layers that no record
+ * names by then are garbage-collected.
  */
 export interface StepRunner extends AsyncDisposable {
   readonly context: StepContext;
@@ -31,12 +34,14 @@ export interface StepRunner extends AsyncDisposable {
   /** Continues from what the cache has under the key. False when the cache has nothing, or only something damaged. */
   takeCached(key: string): Promise<boolean>;
   perform(key: string, step: Step, name: string): Promise<void>;
-  /** Merges the layers if they are many, for a result that is to last. Steps can still be done, and are cached as before. */
+  /**
+   * Merges the layers if there are many, for a result that is kept. More steps can follow, and are cached as before.
+   */
   shorten(): Promise<void>;
   /** Boots a sandbox on the present layers, with settings of its own. It ends with the step runner. */
   open(settings: Tenant['settings']): Promise<BuildSandbox>;
   /** Keeps a checkpoint and layers until the step runner is disposed. */
-  hold(stateId: string, layers: readonly string[]): void;
+  hold(checkpointId: string, layers: readonly string[]): void;
   /** MiB of the disk of sandboxes. */
   diskMb(): Promise<number>;
 }
@@ -68,7 +73,7 @@ export function openStepRunner(context: BuildContext, options: StepRunnerOptions
     current ??= await open(stepSettings(base, stepContext));
     return current;
   };
-  /** What steps have left in memory is not part of a build. */
+  /** Memory that steps leave behind is not part of a build. */
   const leave = async (): Promise<void> => {
     if (current !== undefined) await close(current);
     current = undefined;
@@ -80,7 +85,7 @@ export function openStepRunner(context: BuildContext, options: StepRunnerOptions
     current = undefined;
     await sandbox.takeLayer(layerId);
     stack.push(layerId);
-    // Nobody waits for its mounts and interface to go.
+    // Nothing waits for the removal of its mounts and interface.
     void close(sandbox);
   };
 
@@ -136,7 +141,7 @@ function stepSettings({ environment }: Base, { user }: StepContext): Tenant['set
 /** A cached step with a damaged layer is removed from the cache. */
 async function areWhole({ host, builds }: BuildContext, key: string, layers: readonly string[]): Promise<boolean> {
   try {
-    await Promise.all(layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
+    await Promise.all(layers.map(async (layerId) => await host.checkpoints.verifyLayer(layerId)));
     return true;
   } catch (err) {
     host.logger.warn({ key, err }, 'cached step cannot be used');

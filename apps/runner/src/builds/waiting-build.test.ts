@@ -4,7 +4,7 @@ import type { BuildSpec } from './build-spec.ts';
 import type { BuildContext } from './builds.ts';
 import { runBuild } from './run-build.ts';
 
-/** The levels at which a build is logged that `error` keeps from running. */
+/** The log levels for a build that fails to start with `error`. */
 async function levelsOf(error: Error): Promise<string[]> {
   const levels: string[] = [];
   const note = (level: string) => () => void levels.push(level);
@@ -23,11 +23,11 @@ async function levelsOf(error: Error): Promise<string[]> {
   return levels;
 }
 
-test('a build that waits for others is not told as one that failed, however often it is asked for', async () => {
+test('a build that waits for others is not logged as failed, however often it is requested', async () => {
   expect(await levelsOf(new SoulBoxError('too_many_builds', 'This host runs its limit.'))).toEqual(['debug']);
 });
 
-test('one that failed is', async () => {
+test('a build that failed is logged as failed', async () => {
   expect(await levelsOf(new SoulBoxError('build_failed', 'it exited with 7'))).toEqual(['info']);
   expect(await levelsOf(new Error('a fault'))).toEqual(['error']);
 });

@@ -15,7 +15,7 @@ const diskMb = 1024;
 const tablesMb = 8;
 const promiseMb = 32;
 
-/** A host's file system of its own; what sandboxes take of it is a file each. */
+/** A file system in the role of the host's. The space that a sandbox uses on it is one file for each sandbox. */
 let folder: string;
 let host: string;
 beforeAll(async () => {
@@ -37,7 +37,9 @@ afterEach(async () => {
   await run('find', [host, '-mindepth', '1', '-delete']);
 });
 
-/** A disk that does what the kernel does with one: it refuses what is not allowed, and takes of the host what is written. */
+/**
+ * A disk that behaves like the kernel's: it refuses writes beyond its limit, and written data uses space of the host.
+ */
 class ModelDisk implements SandboxDisk {
   readonly #path: string;
   usedMb = tablesMb;
@@ -80,7 +82,7 @@ class ModelDisk implements SandboxDisk {
     return Math.max(0, Math.floor(diskMb - this.usedMb - this.heldBackBytes / mib));
   }
 
-  /** MiB that it got; `unwritten` stay in memory, or are a file that reserved its space. */
+  /** Returns the MiB that could be written. `unwritten` ones stay in memory, or are a file that reserved its space. */
   async write(wantedMb: number, unwritten = false): Promise<number> {
     const mb = Math.min(wantedMb, this.allowedMb);
     this.usedMb += mb;
@@ -98,7 +100,7 @@ class ModelDisk implements SandboxDisk {
     await this.settle();
   }
 
-  /** Throws when the host has not that much: what a kernel would lose. */
+  /** Throws when the host has too little space. A kernel would lose the data. */
   async #take(): Promise<void> {
     await rm(this.#path, { force: true });
     if (this.allocatedMb > 0) await run('fallocate', ['-l', String(this.allocatedMb * mib), this.#path]);
@@ -128,7 +130,7 @@ function startDisk(budget: DiskBudget, name: string, disk = new ModelDisk(name, 
   return disk;
 }
 
-test('a disk alone may have all that the host has above its reserve, in steps, and not a byte of that', async () => {
+test('a single disk gets all space of the host in steps, but not a byte of the reserve', async () => {
   const budget = openBudget();
   const disk = startDisk(budget, 'a');
   for (let got = 1; got > 0;) {
@@ -137,11 +139,11 @@ test('a disk alone may have all that the host has above its reserve, in steps, a
   }
   expect(disk.usedMb).toBeGreaterThan(700);
   expect(await freeMb()).toBeGreaterThan(reserveMb);
-  // What counts as written can still be written.
+  // Everything that counts as written can still be written out.
   expect(await freeMb()).toBeLessThan(reserveMb + 60);
 });
 
-test('one that fills its share leaves to each of the others what was promised', async () => {
+test('a disk that fills its share leaves every other disk its promise', async () => {
   const budget = openBudget();
   const disks = ['a', 'b', 'c'].map((name) => startDisk(budget, name));
   const [greedy, ...others] = disks;
@@ -153,7 +155,7 @@ test('one that fills its share leaves to each of the others what was promised', 
   expect(await freeMb()).toBeGreaterThanOrEqual(reserveMb);
 });
 
-test('a disk is admitted only while all promises can be kept, and nothing has changed when it is not', () => {
+test('a disk is admitted only while all promises can be kept, and a refusal changes nothing', () => {
   const budget = openBudget();
   const disks: ModelDisk[] = [];
   const fill = (): void => {
@@ -167,7 +169,7 @@ test('a disk is admitted only while all promises can be kept, and nothing has ch
   expect(budget.figures()).toMatchObject({ disks: disks.length, stopped: 0 });
 });
 
-test("room that is set aside is nobody else's until it is given back", async () => {
+test('reserved room is not given to others until it is released', async () => {
   const budget = openBudget();
   const disk = startDisk(budget, 'a');
   budget.inspect();
@@ -180,7 +182,7 @@ test("room that is set aside is nobody else's until it is given back", async () 
   expect(disk.allowedMb).toBeGreaterThan(600);
 });
 
-test("when others fill the host everyone's growth ends, and the room is negative", async () => {
+test('when other programs fill the host no disk can grow, and the room is negative', async () => {
   const budget = openBudget();
   const disks = ['a', 'b'].map((name) => startDisk(budget, name));
   await disks[0]?.write(20, true);
@@ -193,13 +195,13 @@ test("when others fill the host everyone's growth ends, and the room is negative
   for (const disk of disks) expect(disk.allowedMb).toBeGreaterThan(promiseMb);
 });
 
-test('a disk that is not mounted any more leaves its share to the others', () => {
+test('the share of a disk that is not mounted any more is given to the others', () => {
   const budget = openBudget();
   const disks = ['a', 'b'].map((name) => startDisk(budget, name));
   budget.inspect();
   const before = disks[1]?.allowedMb ?? 0;
   (disks[0] as ModelDisk).isMounted = false;
-  // An idle disk is not looked at each time.
+  // An idle disk is not read every time.
   skippedMs += 1_000;
   budget.inspect();
   expect(budget.figures().disks).toBe(1);
@@ -216,7 +218,7 @@ const step = fc.oneof(
 );
 
 test(
-  'whatever disks do between two looks, all that counts as written fits on the host, above its reserve',
+  'whatever disks do between two inspections, everything that counts as written fits on the host above its reserve',
   { timeout: 120_000 },
   async () => {
     await fc.assert(
@@ -238,7 +240,7 @@ test(
           else if (kind === 'settle') await disk?.settle();
           else await disk?.remove(mb);
         }
-        // All write what they may, as if no server were there, and all that is in memory goes to the disk.
+        // All disks write up to their limits, as if there were no server, and everything in memory is written out.
         for (const disk of disks) await disk.write(diskMb);
         for (const disk of disks) await disk.settle();
         expect(await freeMb()).toBeGreaterThanOrEqual(reserveMb);

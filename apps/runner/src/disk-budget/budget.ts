@@ -1,28 +1,22 @@
-import { statfsSync } from 'node:fs';
 import type { Clock, Logger } from '@soulbox/base';
-import { SoulBoxError } from '@soulbox/base';
 import type { SandboxDisk } from '@soulbox/isolation';
+import { checkRoom } from './check-room.ts';
+import { planLimits } from './plan-limits.ts';
 import type { DiskPolicy } from './policy.ts';
-import { reserveOf } from './policy.ts';
+import { readHostDisk } from './read-host-disk.ts';
+import type { HostDisk } from './read-host-disk.ts';
 import type { DiskDemand } from './shares.ts';
-import { committedTo, costOf, shareOut, sumOf } from './shares.ts';
+import { committedTo, costOf, sumOf } from './shares.ts';
 import type { Standing, WatchedDisk } from './watched-disk.ts';
 import { watchDisk } from './watched-disk.ts';
-
-const mib = 2 ** 20;
-/** What is handed out is that much less than there is: a new sandbox, or a file of somebody else's, then moves no other's limit. */
-const floatShare = 0.05;
-const floatMaxBytes = 1024 * mib;
-/** Growth is not raised for less: each change is a write. */
-const leastRaiseBytes = 4 * mib;
 
 export interface DiskFigures {
   readonly totalBytes: number;
   readonly freeBytes: number;
   readonly reserveBytes: number;
-  /** What the host must still be able to give: to sandboxes that run, and to what is being saved or started. */
+  /** Space that the host must still be able to provide: to running sandboxes, and to saves and starts in progress. */
   readonly committedBytes: number;
-  /** Sizes of the disks of all sandboxes that run, as they see them. */
+  /** Sizes of the disks of all running sandboxes, as seen inside. */
   readonly toldBytes: number;
   readonly disks: number;
   readonly stopped: number;
@@ -31,39 +25,42 @@ export interface DiskFigures {
 export interface DiskStanding {
   readonly disk: WatchedDisk;
   readonly isStopped: boolean;
-  /** What it takes of the room when it goes on. */
+  /** Room that it needs when it is thawed. */
   readonly leftBytes: number;
 }
 
-/** What the watchdog decides from. */
+/** The facts from which the watchdog decides. */
 export interface DiskState {
-  /** What is left when every sandbox has all that is promised and owed; negative: the promises cannot be kept. */
+  /** Room that is left after all that is promised and owed to sandboxes. Negative: the promises cannot be kept. */
   readonly roomBytes: number;
-  /** For how long it has not been negative. */
+  /** Time since it was last negative. */
   readonly roomForMs: number;
   readonly disks: readonly DiskStanding[];
 }
 
 export interface DiskBudgetOptions {
   readonly policy: DiskPolicy;
-  /** On the file system of all disks. */
+  /** A folder on the file system of all disks. */
   readonly directory: string;
-  /** Asked each time, for it changes as a sandbox gets a tenant. */
+  /** Called every time, because the standing changes when a sandbox gets a tenant. */
   readonly standingOf: (sandboxId: string) => Standing;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
- * Keeps this always true: what all sandboxes' disks may still take of the host, allowed growth and all that counts as written, is no
- * more than the host has free above its reserve. The limits are the kernel's, so it stays true when nobody looks after them.
+ * Keeps this invariant: the space that all sandboxes' disks can still take from the host (allowed growth, and
+ * everything that counts as written) is at most the host's free space above its reserve. The kernel enforces the
+ * limits, so the invariant holds without a server.
  */
 export interface DiskBudget {
-  /** Sets room aside for something new until disposed. Throws `disk_full`, with nothing changed; `what` begins its message. */
+  /**
+   * Reserves room for something new until disposed. Throws `disk_full` with nothing changed. `what` begins its message.
+   */
   admit(bytes: number, what: string): Disposable;
-  /** From now on until nothing has the disk mounted. */
+  /** Watches the disk from now on until nothing has it mounted. */
   watch(sandboxId: string, open: () => SandboxDisk): void;
-  /** Distributes the room at once, for a sandbox that has just got a tenant. */
+  /** Distributes the room at once. Called when a sandbox has just got a tenant. */
   settle(): void;
   /** Gives a frozen sandbox its promise before it is thawed. */
   release(sandboxId: string): void;
@@ -78,10 +75,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   const holds = new Set<number[]>();
   let shortAtMs = -Infinity;
 
-  const readHost = (): { freeBytes: number; totalBytes: number; reserveBytes: number } => {
-    const { bavail, blocks, bsize } = statfsSync(directory);
-    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, reserveBytes: reserveOf(policy, blocks * bsize) };
-  };
+  const readHost = (): HostDisk => readHostDisk(directory, policy);
   const demandOf = (disk: WatchedDisk): DiskDemand => disk.demand(options.standingOf(disk.sandboxId), clock.now());
   const isStopped = ({ sandboxId }: WatchedDisk): boolean => options.standingOf(sandboxId).isStopped;
   const standing = (disk: WatchedDisk): DiskStanding => {
@@ -91,40 +85,30 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   const heldBytes = (): number => sumOf([...holds], ([bytes = 0]) => bytes);
   const committedBytes = (): number => sumOf([...disks.values()], (disk) => committedTo(demandOf(disk)));
 
-  /** Moves the limits to where they belong. Those that fall do so first: at no moment is more allowed than there is. */
   const share = (freeBytes: number, reserveBytes: number): void => {
-    const all = [...disks.values()].map((disk) => ({ disk, demand: demandOf(disk) }));
-    const room = freeBytes - reserveBytes - heldBytes() - sumOf(all, ({ demand }) => demand.owedBytes);
-    const float = Math.min(Math.max(0, room) * floatShare, floatMaxBytes);
-    // Room beyond all promises goes to frozen sandboxes first.
-    const isScarce = all.some(({ disk }) => isStopped(disk));
-    const growths = shareOut(
-      all.map(({ demand }) => (isScarce ? { ...demand, wantedBytes: demand.promisedBytes } : demand)),
-      room - float,
-    );
-    const taken = sumOf(all, ({ demand }) => costOf(demand.allowedBytes));
-    const moves = all.map((entry, index) => ({ ...entry, growth: growths[index] ?? 0 }));
-    const starving = moves.some(
-      ({ demand, growth }) => growth - demand.allowedBytes > Math.max(leastRaiseBytes, demand.allowedBytes),
-    );
-    if (taken <= room - float / 4 && !starving) return;
-    for (const { disk, demand, growth } of moves) if (growth < demand.allowedBytes) tryAllow(disk, growth);
-    for (const { disk, demand, growth } of moves)
-      if (growth - demand.allowedBytes > Math.max(leastRaiseBytes, demand.allowedBytes / 8) || isLast(demand, growth))
-        tryAllow(disk, growth);
+    const all = [...disks.values()].map((disk) => ({
+      disk,
+      demand: demandOf(disk),
+      isStopped: isStopped(disk),
+    }));
+    for (const { disk, growthBytes } of planLimits(all, freeBytes - reserveBytes - heldBytes()))
+      tryAllow(disk, growthBytes);
   };
 
   const tryAllow = (disk: WatchedDisk, growthBytes: number): void => {
     try {
       disk.allow(growthBytes);
     } catch (err) {
-      // It was unmounted this moment; the next look notices.
+      // It has just been unmounted. The next inspection notices that.
       logger.debug({ sandboxId: disk.sandboxId, err }, 'growth limit of a disk could not be set');
     }
   };
 
-  /** Those written between two readings of the host are counted as theirs and the host's: on the safe side both ways. */
-  const inspectAll = (): ReturnType<typeof readHost> => {
+  /**
+   * Gives the reading of the host with less free space. Data that is written or freed between the two readings then
+   * counts as used on the disk and on the host, which is the safe side.
+   */
+  const inspectAll = (): HostDisk => {
     const before = readHost();
     const now = clock.now();
     for (const disk of disks.values()) if (!disk.inspect(now)) disks.delete(disk.sandboxId);
@@ -135,8 +119,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
   return {
     admit(bytes, what) {
       const { freeBytes, reserveBytes } = inspectAll();
-      const room = freeBytes - reserveBytes - committedBytes() - heldBytes();
-      if (bytes > room) throw noRoom(what, bytes, room);
+      checkRoom(what, bytes, freeBytes - reserveBytes - committedBytes() - heldBytes());
       const hold = [bytes];
       holds.add(hold);
       share(freeBytes, reserveBytes);
@@ -151,7 +134,7 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
         const watched = watchDisk(sandboxId, open(), clock.now());
         if (watched !== undefined) disks.set(sandboxId, watched);
       } catch (err) {
-        // It has died already, and keeps what its start was given.
+        // It has died already. It keeps the limit of its start.
         logger.warn({ sandboxId, err }, 'disk of a sandbox not found');
       }
     },
@@ -184,17 +167,4 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
       };
     },
   };
-}
-
-/** What a disk that is full but for this can use. */
-function isLast({ wantedBytes, allowedBytes }: DiskDemand, growth: number): boolean {
-  return growth > allowedBytes && growth >= wantedBytes;
-}
-
-function noRoom(what: string, bytes: number, room: number): SoulBoxError {
-  const [needed, left] = [bytes, Math.max(0, room)].map((count) => Math.ceil(count / mib));
-  return new SoulBoxError(
-    'disk_full',
-    `${what} can need ${needed} MiB of the host's disk, but only ${left} MiB are neither reserved nor promised to other sandboxes. Delete sandboxes or snapshots, or free space.`,
-  );
 }

@@ -5,8 +5,8 @@ import { runFolder } from '@soulbox/isolation';
 import type { DiskFigures } from './budget.ts';
 
 /**
- * Leaves the figures in memory of the host, where `soulbox doctor` finds them with or without a server: not on the disk that they
- * are about.
+ * Writes the figures to a file system in the host's memory, not to the disk that they describe. `soulbox doctor` reads
+ * them with or without a server.
  */
 export async function writeFigures(
   instance: number,

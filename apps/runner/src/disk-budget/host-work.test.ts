@@ -6,7 +6,7 @@ import { whileRoom } from './host-work.ts';
 const mib = 2 ** 20;
 const nobody = new AbortController().signal;
 
-/** A disk of which a hold is part of what is committed, as in the budget. */
+/** A disk on which reserved room counts as committed, as in the budget. */
 function disk(freeMib: number): Pick<DiskBudget, 'admit' | 'figures'> & { freeMib: number; heldMib: number } {
   const reserveMib = 100;
   return {
@@ -33,7 +33,7 @@ const untilAborted = async (signal: AbortSignal): Promise<never> => {
   throw new Error('killed by SIGTERM');
 };
 
-test('work is done, and its room is anybody’s again', async () => {
+test('the work is done, and its room is released', async () => {
   const host = disk(1000);
   const result = await whileRoom(host, { what: 'It', signal: nobody }, async () => {
     expect(host.heldMib).toBe(256);
@@ -42,14 +42,14 @@ test('work is done, and its room is anybody’s again', async () => {
   expect([result, host.heldMib]).toEqual(['done', 0]);
 });
 
-test('without room it is not begun', async () => {
+test('without room the work is not started', async () => {
   let begun = false;
   const work = async (): Promise<void> => await Promise.resolve(void (begun = true));
   await expect(whileRoom(disk(300), { what: 'It', signal: nobody }, work)).rejects.toThrow('no room');
   expect(begun).toBe(false);
 });
 
-test('it is given up before it takes what is promised, and says why', async () => {
+test('the work is aborted with a reason before it uses promised space', async () => {
   const host = disk(1000);
   const work = whileRoom(host, { what: 'The image', signal: nobody }, untilAborted);
   await sleep(300);
@@ -62,7 +62,7 @@ test('it is given up before it takes what is promised, and says why', async () =
   expect(host.heldMib).toBe(0);
 });
 
-test('whoever asked for it can abort it, and what it fails with by itself is told as it is', async () => {
+test('the caller can abort the work, and its own errors are passed on unchanged', async () => {
   const host = disk(1000);
   const stop = new AbortController();
   const work = whileRoom(host, { what: 'It', signal: stop.signal }, untilAborted);

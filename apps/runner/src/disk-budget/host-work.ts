@@ -2,17 +2,17 @@ import { SoulBoxError } from '@soulbox/base';
 import type { DiskBudget } from './budget.ts';
 
 const mib = 2 ** 20;
-/** What such work can write between two looks at the disk. */
+/** The amount that such work can write between two checks of the disk. */
 const marginBytes = 256 * mib;
 const lookMs = 200;
 
-/** The part of the budget that such work asks. */
+/** The part of the budget that such work uses. */
 export type HostRoom = Pick<DiskBudget, 'admit' | 'figures'>;
 
 /**
- * Work of the host for a tenant that writes to the same disk by itself: fetching an image, making a template. It is not begun without
- * room, and is given up before it takes what is promised to sandboxes, or the reserve: `work` gets a signal that aborts then, too.
- * Throws `disk_full`; `what` begins its message.
+ * Runs work of the host for a tenant that writes to the same disk: fetching an image, making a template. The work does
+ * not start without room. Its signal aborts before it uses space that is promised to sandboxes, or the reserve. Throws
+ * `disk_full`, whose message begins with `what`.
  */
 export async function whileRoom<T>(
   disks: HostRoom,
@@ -30,7 +30,7 @@ export async function whileRoom<T>(
   try {
     return await work(AbortSignal.any([signal, full.signal]));
   } catch (error) {
-    // A program that was stopped tells how it ended, not why.
+    // A program that was stopped reports how it ended, not why.
     full.signal.throwIfAborted();
     throw error;
   } finally {

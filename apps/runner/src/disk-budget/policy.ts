@@ -2,18 +2,18 @@ import type { RunnerConfig } from '../config.ts';
 
 const mib = 2 ** 20;
 
-/** As the settings have it. */
+/** The settings about the disk. */
 export type DiskPolicy = Pick<RunnerConfig, 'diskReserveMb' | 'diskReservePercent' | 'diskOvercommit'>;
 
-/** What of a disk of the host no sandbox ever gets. */
+/** The part of the host's disk that no sandbox gets. */
 export function reserveOf({ diskReserveMb, diskReservePercent }: DiskPolicy, totalBytes: number): number {
   return Math.max(diskReserveMb * mib, (totalBytes * diskReservePercent) / 100);
 }
 
-/** What a sandbox with a disk of this size can write whatever others do. */
+/** Bytes that a sandbox with a disk of this size can always write, whatever others do. */
 export function promiseTo({ diskOvercommit }: DiskPolicy, diskMb: number): number {
   return (diskMb * mib) / diskOvercommit;
 }
 
-/** Of a sandbox that is nobody's yet: what its first start writes, and a rehearsed command. */
+/** Growth of a sandbox without a tenant: its first start and a rehearsed command write this much. */
 export const spareGrowthBytes = 16 * mib;

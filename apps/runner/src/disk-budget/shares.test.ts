@@ -23,14 +23,14 @@ const anyDemand = fc.record<DiskDemand>({
   isActive: fc.boolean(),
 });
 
-test('whatever is asked for, never more is handed out than there is', () => {
+test('never more is handed out than there is, whatever is requested', () => {
   fc.assert(
     fc.property(
       fc.array(anyDemand, { maxLength: 50 }),
       fc.integer({ min: -1000, max: 1_000_000 }),
       (demands, roomMb) => {
         const shares = shareOut(demands, roomMb * mib);
-        // Each is rounded up to a byte as it is counted.
+        // `costOf` rounds each up to a byte.
         expect(sumOf(shares, costOf)).toBeLessThanOrEqual(Math.max(0, roomMb * mib) + demands.length);
         shares.forEach((share, index) => {
           expect(share).toBeGreaterThanOrEqual(0);
@@ -41,7 +41,7 @@ test('whatever is asked for, never more is handed out than there is', () => {
   );
 });
 
-test('where there is room for all promises, each is kept', () => {
+test('if there is room for all promises, each is kept', () => {
   fc.assert(
     fc.property(fc.array(anyDemand, { maxLength: 50 }), anyBytes, (demands, more) => {
       const room = sumOf(demands, ({ promisedBytes }) => costOf(promisedBytes)) + more;
@@ -53,24 +53,24 @@ test('where there is room for all promises, each is kept', () => {
   );
 });
 
-test('where there is plenty, everybody may use all of the disk', () => {
+test('if there is enough room, every disk may be filled', () => {
   const demands = [demandOf(), demandOf({ isActive: true }), demandOf({ wantedBytes: 5 * mib })];
   expect(shareOut(demands, 10_000 * mib)).toEqual([1000 * mib, 1000 * mib, 5 * mib]);
 });
 
-test('what is left over goes to all, and most of it to those that are written to', () => {
+test('the rest is shared by all disks, and those in use get most of it', () => {
   const [idle = 0, active = 0] = shareOut([demandOf(), demandOf({ isActive: true })], costOf(20 * mib + 90 * mib));
   expect(idle / mib).toBeCloseTo(10 + 10, 0);
   expect(active / mib).toBeCloseTo(10 + 80, 0);
 });
 
-test('what one cannot use is the others', () => {
+test('a share that one disk cannot use is given to the others', () => {
   const [small = 0, large = 0] = shareOut([demandOf({ wantedBytes: 12 * mib }), demandOf()], costOf(120 * mib));
   expect(small).toBe(12 * mib);
   expect(large / mib).toBeCloseTo(108, 0);
 });
 
-test('promises that cannot be kept are cut alike, and without any room nobody grows', () => {
+test('promises that cannot be kept are reduced in proportion, and without any room no disk grows', () => {
   const demands = [demandOf({ promisedBytes: 30 * mib }), demandOf({ promisedBytes: 10 * mib })];
   const [first = 0, second = 0] = shareOut(demands, costOf(20 * mib));
   expect(first / mib).toBeCloseTo(15, 0);
@@ -87,15 +87,15 @@ const readingOf = (usedMb: number, allocatedMb: number): Parameters<typeof owedB
   allocatedBytes: allocatedMb * mib,
 });
 
-test('holes in what counts as used are owed, and the maps of all of it', () => {
+test('holes in the used space are owed, and so are the maps of all of it', () => {
   expect(owedBytes(readingOf(64, 64))).toBe(mib);
   expect(owedBytes(readingOf(64, 24))).toBe(41 * mib);
 });
 
-test('what an image has beyond what is used does not stand for what is yet to come', () => {
+test('blocks of an image beyond the used space do not reduce what is owed', () => {
   expect(owedBytes(readingOf(64, 500))).toBe(owedBytes(readingOf(64, 64)));
 });
 
-test('a disk is committed what it owes and what it is promised, with the maps of that', () => {
+test('the committed space of a disk is what is owed and promised to it, including maps', () => {
   expect(committedTo(demandOf({ owedBytes: 3 * mib, promisedBytes: 64 * mib }))).toBe(68 * mib);
 });

@@ -1,16 +1,16 @@
 import type { DiskReading } from '@soulbox/isolation';
 
 /**
- * Maps of where blocks lie take blocks themselves, the sandbox's and the host's: at the worst one for each 170 in both, since a
- * block of either ext4 describes 340 pieces of a file and splits in halves.
+ * Maps of block positions (extent trees) use blocks themselves, on the sandbox's ext4 and on the host's. In the worst
+ * case each needs one block for 170 blocks, because a map block describes 340 pieces of a file and splits in halves.
  */
 const mapsShare = 1 / 64;
-/** Of two disks of which only one is written to, that one gets so many times the other's share. */
+/** A disk in use gets this many times the share of an idle one. */
 const activeWeight = 8;
 
 /** One disk of a sandbox, in bytes of the host's disk. */
 export interface DiskDemand {
-  /** What it can still take of the host whatever is allowed: counted as used inside, and not there yet. */
+  /** Space that it can still take from the host at any limit: it counts as used inside, but is not allocated yet. */
   readonly owedBytes: number;
   /** How much more it may grow now. */
   readonly allowedBytes: number;
@@ -21,7 +21,7 @@ export interface DiskDemand {
   readonly isActive: boolean;
 }
 
-/** What a disk that is used so far, or may grow so far, can take of the host. */
+/** The most that `bytes` of used space or growth can take from the host. */
 export function costOf(bytes: number): number {
   return Math.ceil(bytes * (1 + mapsShare));
 }
@@ -31,15 +31,15 @@ export function usedBytes({ sizeBytes, freeBytes }: DiskReading): number {
 }
 
 /**
- * Holes in what counts as used: tables that are written as they are used, files that reserved their space, and what is not written
- * out yet. An image that has more than that counts as having no more: the rest is not in its way.
+ * Holes in the space that counts as used: tables that are written when they are first used, files that reserved their
+ * space, and data that is not written out yet. Blocks that an image has beyond the used space do not reduce the result.
  */
 export function owedBytes(reading: DiskReading): number {
   const used = usedBytes(reading);
   return Math.max(0, costOf(used) - Math.min(reading.allocatedBytes, used));
 }
 
-/** What a disk must be able to take. */
+/** Space that a disk must be able to take. */
 export function committedTo({ owedBytes, promisedBytes }: DiskDemand): number {
   return owedBytes + costOf(promisedBytes);
 }
@@ -49,9 +49,10 @@ export function sumOf<T>(things: readonly T[], bytesOf: (thing: T) => number): n
 }
 
 /**
- * How much each disk may grow, so that all together take no more than `roomBytes` (besides what is owed). First everyone's promise;
- * where not even that is there, everyone's in proportion. The rest is shared like water: everyone gets the same more, and those
- * that are written to several times as much, up to what they could use at all.
+ * How much each disk may grow, so that all together take at most `roomBytes` (in addition to what is owed). Promises
+ * come first. If there is too little room for all of them, each is reduced in proportion. The rest is shared like water
+ * that fills vessels to one level: every disk gets the same amount, and those in use several times as much, up to the
+ * amount that they can use at all.
  */
 export function shareOut(demands: readonly DiskDemand[], roomBytes: number): number[] {
   const room = Math.max(0, roomBytes) / (1 + mapsShare);
@@ -65,7 +66,10 @@ const promiseOf = ({ promisedBytes, wantedBytes }: DiskDemand): number => Math.m
 const restOf = (demand: DiskDemand): number => demand.wantedBytes - promiseOf(demand);
 const weightOf = ({ isActive }: DiskDemand): number => (isActive ? activeWeight : 1);
 
-/** The level that `bytes` of water reach: those that are full below it leave more to the others. Infinity when all are full. */
+/**
+ * The level that `bytes` of water reach. Vessels that are full below it leave more to the others. Infinity: all are
+ * full.
+ */
 function levelOf(demands: readonly DiskDemand[], bytes: number): number {
   const byFullAt = demands
     .map((demand) => ({ fullAt: restOf(demand) / weightOf(demand), weight: weightOf(demand), rest: restOf(demand) }))

@@ -19,7 +19,7 @@ function stateOf(roomMb: number, disks: readonly DiskStanding[], roomForMs = 60_
   return { roomBytes: roomMb * mib, roomForMs, disks };
 }
 
-test('while all promises can be kept nobody is stopped, however much is written', () => {
+test('while all promises can be kept no sandbox is frozen, however much is written', () => {
   expect(judge(stateOf(0, [diskOf('a', { recent: 1000, unwritten: 1000 })]))).toEqual({
     stop: [],
     thaw: [],
@@ -27,7 +27,7 @@ test('while all promises can be kept nobody is stopped, however much is written'
   });
 });
 
-test('when they cannot, those that write are stopped, the worst first and some at a time; the idle go on', () => {
+test('if promises cannot be kept, writing sandboxes are frozen, the worst first and a few at a time, and idle ones continue', () => {
   const disks = [
     diskOf('idle', {}),
     diskOf('own', { recent: 1 }),
@@ -37,22 +37,22 @@ test('when they cannot, those that write are stopped, the worst first and some a
   expect(judge(stateOf(-1, disks)).stop).toEqual(['memory', 'w60', 'w50', 'w40']);
 });
 
-test('one that is stopped already is not stopped again', () => {
+test('a frozen sandbox is not frozen again', () => {
   expect(judge(stateOf(-1, [diskOf('a', { recent: 50 }, true)])).stop).toEqual([]);
 });
 
-test('what is in memory is written out, of those that are stopped too', () => {
+test('data in memory is written out, also that of frozen sandboxes', () => {
   const disks = [diskOf('a', { unwritten: 50 }, true), diskOf('b', { unwritten: 2 }), diskOf('c', {})];
   expect(judge(stateOf(-1, disks)).flush.map(({ sandboxId }) => sandboxId)).toEqual(['a', 'b']);
 });
 
-test('one at a time goes on, when what it is promised is there and has been for a second', () => {
+test('one sandbox at a time is thawed, if there has been room for its promise for a second', () => {
   const disks = [diskOf('a', { left: 30 }, true), diskOf('b', { left: 30 }, true)];
   expect(judge(stateOf(29, disks)).thaw).toEqual([]);
   expect(judge(stateOf(30, disks, 900)).thaw).toEqual([]);
   expect(judge(stateOf(30, disks)).thaw).toEqual(['a']);
 });
 
-test('one that has had all that it was promised goes on as soon as there is any room', () => {
+test('a sandbox that has used up its promise is thawed as soon as there is any room', () => {
   expect(judge(stateOf(0, [diskOf('a', {}, true)])).thaw).toEqual(['a']);
 });

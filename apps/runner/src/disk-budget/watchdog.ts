@@ -2,28 +2,28 @@ import type { DiskState } from './budget.ts';
 import type { WatchedDisk } from './watched-disk.ts';
 
 const mib = 2 ** 20;
-/** Less in some seconds a sandbox writes by itself. */
+/** A sandbox writes less than this in some seconds by itself, without work. */
 const writerBytes = 4 * mib;
-/** More than that in memory is written out while there is room for it. */
+/** If more than this is in memory, it is written out while there is room for it. */
 const flushBytes = mib;
 /** Sandboxes that are frozen in one round, worst first. A freeze takes some milliseconds, and a few may be enough. */
 const stopsAtOnce = 4;
-/** Room must last this long before a sandbox is thawed, since whatever fills the disk may continue. */
+/** Room must last this long before a sandbox is thawed, because the program that fills the disk may continue. */
 const thawAfterMs = 1_000;
 
 /** What to do on a host whose disk was filled by something other than sandboxes. */
 export interface WatchdogOrders {
   readonly stop: readonly string[];
   readonly thaw: readonly string[];
-  /** What the kernel holds of these in memory is to be written out. */
+  /** Disks whose data in the kernel's memory is to be written out. */
   readonly flush: readonly WatchedDisk[];
 }
 
 const none: WatchdogOrders = { stop: [], thaw: [], flush: [] };
 
 /**
- * Sandboxes alone never cause this, since they get no more than there is. When their promises cannot be kept, those that write are
- * frozen, the worst first. They are thawed one by one when there is room again.
+ * Sandboxes alone never cause this, because they get no more than there is. When promises cannot be kept, the sandboxes
+ * that write are frozen, the worst first. They are thawed one by one when there is room again.
  */
 export function judge({ roomBytes, roomForMs, disks }: DiskState): WatchdogOrders {
   if (roomBytes < 0) {

@@ -2,16 +2,16 @@ import type { DiskReading, SandboxDisk } from '@soulbox/isolation';
 import type { DiskDemand } from './shares.ts';
 import { owedBytes, usedBytes } from './shares.ts';
 
-/** One that nobody has written to for so long is idle. */
+/** A disk without writes for this long is idle. */
 const activeMs = 3_000;
-/** Interval of the check whether a disk is still mounted, and what it holds. */
+/** Interval of complete readings, which also check whether the disk is still mounted. */
 const wholeLookMs = 1_000;
-/** Less is what a system writes by itself. */
+/** A system writes less than this by itself, without work. */
 const activeBytes = 64 * 1024;
 
-/** What its sandbox is, which changes while the disk does not. */
+/** Facts about the sandbox of a disk. They can change while the disk stays the same. */
 export interface Standing {
-  /** What it may write whatever others do. */
+  /** Bytes that it may always write, whatever others do. */
   readonly promisedBytes: number;
   /** Its processes are frozen until there is room, so it can use nothing. */
   readonly isStopped: boolean;
@@ -23,19 +23,19 @@ export interface WatchedDisk {
   readonly reading: DiskReading;
   /** Bytes that it has grown in the last seconds, inside or on the host. */
   readonly recentBytes: number;
-  /** What is written inside and not yet on the host's disk, and files that reserved their space. */
+  /** Data that was written inside and is not on the host's disk yet, and files that reserved their space. */
   readonly unwrittenBytes: number;
   /** False once nothing has the disk mounted. */
   inspect(nowMs: number): boolean;
   /** The part of its promise that it has not used yet. */
   promiseLeft(promisedBytes: number): number;
   demand(standing: Standing, nowMs: number): DiskDemand;
-  /** Allows so much growth. */
+  /** Sets the growth limit. */
   allow(growthBytes: number): void;
   flush(signal: AbortSignal): Promise<void>;
 }
 
-/** Undefined when it is not mounted (any more). */
+/** Undefined when it is not mounted. */
 export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): WatchedDisk | undefined {
   const first = disk.read();
   if (first === undefined) return undefined;
@@ -63,7 +63,7 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
       return recentBytes;
     },
     get unwrittenBytes() {
-      // Tables are the same in all, and empty in most.
+      // Tables have the same size in all disks, and are empty in most.
       return Math.max(0, usedBytes(reading) - reading.tableBytes - reading.allocatedBytes);
     },
     inspect(atMs) {

@@ -8,8 +8,8 @@ export interface ClosableDial extends Disposable {
 }
 
 /**
- * Disposing cuts every connection and opens none any more: one that reached a sandbox while it is being saved would stand in the
- * way of that.
+ * After disposal all connections are cut and no new ones open: a connection that reached a sandbox while it is being
+ * saved would disturb the save.
  */
 export function createClosableDial(dialOut: Dial): ClosableDial {
   const open = new Set<Socket>();

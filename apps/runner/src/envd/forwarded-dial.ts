@@ -7,8 +7,9 @@ import type { Dial } from './dial.ts';
 const answerTimeoutMs = 5_000;
 
 /**
- * Dials by `direct`, and what is closed there once more through envd, which reaches services that listen on the sandbox's own
- * loopback only (docs/decisions/012). envd is hostile: its word opens nothing but a connection to itself.
+ * Dials with `direct`. When the port is closed, dials again through envd, which reaches services that listen only on
+ * the sandbox's own loopback (docs/decisions/012). envd is hostile, but its answer decides only about a connection to
+ * itself.
  */
 export function createForwardedDial(direct: Dial, hostToken: Secret): Dial {
   return async (port) => {
@@ -23,7 +24,7 @@ export function createForwardedDial(direct: Dial, hostToken: Secret): Dial {
   };
 }
 
-/** Whether the connection goes to the port from now on. If not it is destroyed. */
+/** Whether envd has connected the socket to the port. Otherwise the socket is destroyed. */
 async function askFor(socket: Socket, port: number, hostToken: Secret): Promise<boolean> {
   socket.write(`${port} ${hostToken.reveal()}\n`);
   const isOpen = (await readAnswer(socket)) === forwardAnswers.open;
@@ -31,7 +32,7 @@ async function askFor(socket: Socket, port: number, hostToken: Secret): Promise<
   return isOpen;
 }
 
-/** Exactly the answer; what follows is left in the socket. */
+/** Reads exactly the answer. Later bytes stay in the socket. */
 async function readAnswer(socket: Socket): Promise<string> {
   return await new Promise((resolve) => {
     const settle = (answer: string): void => {

@@ -7,21 +7,21 @@ interface Rehearsed {
   readonly envd: EnvdClient;
 }
 
-/** The second time is what compiles it. */
+/** The code is compiled in the second round. */
 const rounds = 2;
-/** A template whose shell hangs is no reason to wait: envd kills the process then. */
+/** envd kills the process after this time, so that a template whose shell hangs does not delay the boot. */
 const processTimeoutMs = 1000;
 
-/** What a tenant's first command is, without the login profile: a template's own scripts run for nobody but a tenant. */
+/** Like a tenant's first command, but without a login profile: the template's own scripts run only for tenants. */
 const firstCommand = { command: '/bin/bash', args: ['-c', 'echo'], timeoutMs: processTimeoutMs };
 
 /**
- * Has envd do once what a tenant's first calls need of it, so that code is compiled and files are found before. It saves
- * them about 10 ms. Never throws: a template without bash is as good as any. What envd logs of it stays hidden from the
- * tenant, see log-book.ts.
+ * Makes the calls to envd that a tenant makes first, so that code is compiled and files are cached before. It saves the
+ * tenant's calls about 10 ms. Never throws: a template may have no bash. envd's log entries about it are hidden from
+ * the tenant, see log-book.ts.
  */
 export async function rehearse({ dial, envd }: Rehearsed, defaultUser: string): Promise<void> {
-  // As clients of E2B speak.
+  // JSON, as E2B clients use it.
   const programs = createPrograms(dial, '', 'json');
   try {
     for (let round = 0; round < rounds; round++) {
@@ -29,7 +29,7 @@ export async function rehearse({ dial, envd }: Rehearsed, defaultUser: string): 
       await programs.run(firstCommand);
     }
   } catch {
-    // It boots and answers; whatever is wrong shows when somebody uses it.
+    // envd has booted and answers. Any other fault appears when the sandbox is used.
   } finally {
     programs.close();
   }

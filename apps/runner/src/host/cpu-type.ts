@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 let known: Promise<string> | undefined;
 
 /**
- * Names the CPU features of this host, as a digest: programs choose their code by them when they start, so a saved memory
- * goes on only where they are the same. Read once: a host does not change its CPU while it runs.
+ * A digest of the CPU features of this host. Programs select their code by CPU features at their start, so a checkpoint
+ * can be restored only on a host with the same features. Read once, because the CPU of a running host does not change.
  */
 export async function readCpuType(): Promise<string> {
   known ??= readFile('/proc/cpuinfo', 'latin1').then(cpuTypeOf);

@@ -7,7 +7,7 @@ let activity: Activity;
 let cpuUsedSeconds: number;
 let transferredBytes: number;
 
-/** Lets a second pass, in which the sandbox uses this much. */
+/** Advances the clock by a second in which the sandbox uses this much. */
 function second(cpuSeconds = 0, bytes = 0): void {
   now += 1000;
   cpuUsedSeconds += cpuSeconds;
@@ -24,12 +24,12 @@ beforeEach(() => {
 });
 
 describe('what counts as activity', () => {
-  it('a sandbox that does nothing is idle since its first reading', () => {
+  it('a sandbox that does nothing is idle from its first reading on', () => {
     for (let count = 0; count < 5; count++) second();
     expect(activity.idleMs('i')).toBe(5000);
   });
 
-  it('envd by itself does not keep a sandbox awake, a busy program does', () => {
+  it('a busy program keeps a sandbox active, envd by itself does not', () => {
     second(0.005);
     second(0.005);
     expect(activity.idleMs('i')).toBe(2000);
@@ -44,7 +44,7 @@ describe('what counts as activity', () => {
     expect(activity.idleMs('i')).toBe(1000);
   });
 
-  it('an open stream keeps it awake however long it is silent, and idleness counts from its end', () => {
+  it('an open stream keeps a sandbox active however long it is silent, and idleness counts from its end', () => {
     const stream = activity.enter('i');
     for (let count = 0; count < 60; count++) second();
     expect(activity.idleMs('i')).toBe(0);
@@ -64,7 +64,7 @@ describe('what counts as activity', () => {
     expect(activity.idleMs('i')).toBe(1000);
   });
 
-  it('counters that begin anew after a pause are no long idleness', () => {
+  it('counters that restart after a pause do not count as idleness', () => {
     for (let count = 0; count < 5; count++) second();
     activity.forget('i');
     cpuUsedSeconds = 0;
@@ -72,11 +72,11 @@ describe('what counts as activity', () => {
     expect(activity.idleMs('i')).toBe(0);
   });
 
-  it('nothing is known of a sandbox that was never observed', () => {
+  it('a sandbox that was never observed is not idle', () => {
     expect(activity.idleMs('other')).toBe(0);
   });
 
-  it('a stream that is open over a pause keeps it awake afterwards, until it is closed', () => {
+  it('a stream that stays open during a pause keeps the sandbox active afterwards until it is closed', () => {
     const stream = activity.enter('i');
     activity.forget('i');
     cpuUsedSeconds = 0;
@@ -87,7 +87,7 @@ describe('what counts as activity', () => {
     expect(activity.idleMs('i')).toBe(1000);
   });
 
-  it('one that is forgotten with nothing open is not known any more', () => {
+  it('a sandbox without open streams is forgotten completely', () => {
     second();
     expect(activity.idleMs('i')).toBe(1000);
     activity.forget('i');
@@ -95,14 +95,14 @@ describe('what counts as activity', () => {
     activity.forget('never seen');
   });
 
-  it('as much as its driver takes by itself is no activity, that much and a little is', () => {
+  it('CPU use below that of the driver is no activity, a little more is', () => {
     second(0.0099);
     expect(activity.idleMs('i')).toBe(1000);
     second(0.0101);
     expect(activity.idleMs('i')).toBe(0);
   });
 
-  it('two readings at the same moment say nothing of CPU', () => {
+  it('two readings at the same time give no CPU use', () => {
     second();
     activity.observe('i', { cpuUsedSeconds: cpuUsedSeconds + 5, transferredBytes, idleCpus: 0.01 });
     expect(activity.idleMs('i')).toBe(1000);

@@ -1,21 +1,21 @@
 import type { Clock } from '@soulbox/base';
 
-/** Counters of one moment, growing while a sandbox lives. */
+/** Counters at one moment. They grow while a sandbox lives. */
 export interface Usage {
   readonly cpuUsedSeconds: number;
   /** Bytes read and written, on the disk and in the network, all together. */
   readonly transferredBytes: number;
-  /** CPU use of the driver itself. That much counts as idle. */
+  /** CPU use of the driver itself. A sandbox that uses less counts as idle. */
   readonly idleCpus: number;
 }
 
-/** Tells how long each sandbox has been idle: no open request or stream, no CPU use, nothing read or written. */
+/** Measures how long each sandbox has been idle: no open request or stream, no CPU use, nothing read or written. */
 export interface Activity {
   /** A request or stream is open until it is disposed. */
   enter(sandboxId: string): Disposable;
   /** Compares with the previous reading. Called about once a second. The first reading counts as activity. */
   observe(sandboxId: string, usage: Usage): void;
-  /** Milliseconds since the sandbox last did anything; 0 for one that has not been observed. */
+  /** Milliseconds since the last activity of the sandbox. 0 for a sandbox that was never observed. */
   idleMs(sandboxId: string): number;
   /** Forgets a sandbox that ends, or whose counters start from 0 again. */
   forget(sandboxId: string): void;

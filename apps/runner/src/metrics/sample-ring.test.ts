@@ -14,7 +14,7 @@ describe('a ring of samples', () => {
     expect(ring.range(0, Infinity)).toEqual([]);
   });
 
-  it('gives back every figure as it was put in, beyond its first room', () => {
+  it('returns every figure unchanged, also after it has grown', () => {
     const ring = createSampleRing(1000);
     for (let at = 0; at < 500; at++) ring.push(sampleAt(at));
     expect(ring.newest()).toEqual(sampleAt(499));
@@ -22,7 +22,7 @@ describe('a ring of samples', () => {
     expect(ring.range(0, Infinity)).toHaveLength(500);
   });
 
-  it('keeps the newest when it is full, in order, also when its capacity is no power of two', () => {
+  it('keeps the newest samples in order when it is full, also if its capacity is not a power of two', () => {
     for (const capacity of [1, 3, 64, 100]) {
       const ring = createSampleRing(capacity);
       for (let at = 0; at < 1007; at++) ring.push(sampleAt(at));

@@ -21,10 +21,10 @@ export const sampleFields = [
 export type Sample = Readonly<Record<(typeof sampleFields)[number], number>>;
 
 const width = sampleFields.length;
-/** Samples a ring has room for at first; it doubles as it fills, so a short-lived sandbox costs little. */
+/** Initial capacity of a ring. It doubles when the ring is full, so a short-lived sandbox uses little memory. */
 const firstRoom = 64;
 
-/** The newest `capacity` samples of one sandbox as plain numbers: 128 bytes each. */
+/** The newest `capacity` samples of one sandbox as plain numbers. Each sample takes 128 bytes. */
 export interface SampleRing {
   push(sample: Sample): void;
   newest(): Sample | undefined;
@@ -36,7 +36,7 @@ export function createSampleRing(capacity: number): SampleRing {
   let room = Math.min(firstRoom, capacity);
   let cells = new Float64Array(room * width);
   let count = 0;
-  /** Index of the oldest sample; stays 0 until the ring has grown to its capacity. */
+  /** Index of the oldest sample. It stays 0 until the ring has grown to its capacity. */
   let oldest = 0;
 
   const read = (position: number): Sample => {

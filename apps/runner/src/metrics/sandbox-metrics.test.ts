@@ -21,7 +21,7 @@ const idle: ResourceSample = {
 };
 const startMs = Date.UTC(2030, 0, 1);
 
-/** Only what the metrics look at; no driver is behind it. */
+/** A sandbox with only the fields that the metrics read, and without a driver. */
 function sandboxNamed(sandboxId: string, slot: number): KnownSandbox {
   const sample = async (): Promise<ResourceSample> =>
     await (sources.get(sandboxId)?.() ?? Promise.reject(new Error('gone')));
@@ -59,7 +59,7 @@ function timesOf(sandboxId: string, fromMs = 0, toMs = Infinity): number[] {
 }
 
 describe('metrics of sandboxes', () => {
-  it('has the first figures at once and one more every second', async () => {
+  it('has the first sample at once and another one every second', async () => {
     sources.set('a', async () => await Promise.resolve(idle));
     metrics.add(sandboxNamed('a', 1));
     await vi.advanceTimersByTimeAsync(0);
@@ -69,7 +69,7 @@ describe('metrics of sandboxes', () => {
     expect(timesOf('a', startMs + 1000, startMs + 2000)).toEqual([1000, 2000]);
   });
 
-  it('says 100 for one CPU that is busy all the time, whatever the distance of two samples', async () => {
+  it('reports 100 for one CPU that is always busy, whatever the interval of two samples', async () => {
     let used = 5;
     sources.set('a', async () => await Promise.resolve({ ...idle, cpuUsedSeconds: used }));
     metrics.add(sandboxNamed('a', 1));
@@ -80,14 +80,14 @@ describe('metrics of sandboxes', () => {
     used += 0.5;
     await vi.advanceTimersByTimeAsync(1000);
     expect(metrics.latest('a')).toMatchObject({ cpuUsedPct: 50, cpuUsedSeconds: 6.5 });
-    // The server was held up for four seconds: one sample stands for them all.
+    // The server was blocked for four seconds, so one sample covers all of them.
     used += 10;
     vi.setSystemTime(Date.now() + 4000);
     await vi.advanceTimersByTimeAsync(1000);
     expect(metrics.latest('a')?.cpuUsedPct).toBeCloseTo(200);
   });
 
-  it('gives no nonsense when a counter or the wall clock goes back', async () => {
+  it('has plausible figures when a counter or the wall clock is set back', async () => {
     let used = 100;
     sources.set('a', async () => await Promise.resolve({ ...idle, cpuUsedSeconds: used }));
     metrics.add(sandboxNamed('a', 1));
@@ -101,7 +101,7 @@ describe('metrics of sandboxes', () => {
     expect(metrics.latest('a')?.cpuUsedPct).toBe(0);
   });
 
-  it('carries figures beyond 32 bits whole, and the traffic of its own slot', async () => {
+  it('has exact figures beyond 32 bits, and the traffic of its own slot', async () => {
     sources.set('a', async () => await Promise.resolve(idle));
     traffic.set(1, { receivedBytes: 2 ** 40, sentBytes: 7, receivedPackets: 8, sentPackets: 9 });
     traffic.set(2, { receivedBytes: 1, sentBytes: 1, receivedPackets: 1, sentPackets: 1 });
@@ -117,7 +117,7 @@ describe('metrics of sandboxes', () => {
     });
   });
 
-  it('goes on with all others while 20 sandboxes hang and 5 fail', async () => {
+  it('continues with all others while 20 sandboxes hang and 5 fail', async () => {
     for (let index = 0; index < 20; index++) {
       sources.set(`hung-${index}`, async () => await new Promise<never>(() => undefined));
       metrics.add(sandboxNamed(`hung-${index}`, 100 + index));
@@ -131,7 +131,7 @@ describe('metrics of sandboxes', () => {
     expect(metrics.latest('failing-3')).toBeUndefined();
   });
 
-  it('misses no second of the others when 20 sandboxes begin to hang in the same round', async () => {
+  it('misses no second of the others when 20 sandboxes start to hang in the same round', async () => {
     let hang = false;
     sources.set('a', async () => await Promise.resolve(idle));
     metrics.add(sandboxNamed('a', 1));
@@ -149,7 +149,7 @@ describe('metrics of sandboxes', () => {
     expect(timesOf('hung-0')).toEqual([0, 1000]);
   });
 
-  it('asks a sandbox again only after it has answered', async () => {
+  it('samples a sandbox again only after it has answered', async () => {
     let asked = 0;
     let answer: (sample: ResourceSample) => void = () => undefined;
     sources.set('slow', async () => {
@@ -165,7 +165,7 @@ describe('metrics of sandboxes', () => {
     expect(timesOf('slow')).toEqual([5000]);
   });
 
-  it('keeps the samples of a paused sandbox, takes none meanwhile, and goes on afterwards', async () => {
+  it('keeps the samples of a paused sandbox, takes none meanwhile, and continues afterwards', async () => {
     sources.set('a', async () => await Promise.resolve(idle));
     const sandbox = sandboxNamed('a', 1);
     metrics.add(sandbox);
@@ -180,7 +180,7 @@ describe('metrics of sandboxes', () => {
     expect(timesOf('a')).toEqual([0, 1000, 4000, 5000]);
   });
 
-  it('tells of each sample what was used, disk and network together', async () => {
+  it('reports the usage of each sample, with disk and network added up', async () => {
     sources.set('a', async () => await Promise.resolve({ ...idle, cpuUsedSeconds: 3, diskWrittenBytes: 100 }));
     traffic.set(1, { receivedBytes: 20, sentBytes: 7, receivedPackets: 8, sentPackets: 9 });
     metrics.add(sandboxNamed('a', 1));
@@ -201,12 +201,12 @@ describe('metrics of sandboxes', () => {
     metrics.remove('a');
   });
 
-  it('knows nothing of a sandbox it never heard of', () => {
+  it('has nothing for an unknown sandbox', () => {
     expect(metrics.latest('nobody')).toBeUndefined();
     expect(metrics.range('nobody', 0, Infinity)).toEqual([]);
   });
 
-  it('stops asking when it is disposed', async () => {
+  it('stops sampling when it is disposed', async () => {
     let asked = 0;
     sources.set('a', async () => {
       asked++;

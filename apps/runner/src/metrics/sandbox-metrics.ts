@@ -14,7 +14,7 @@ const concurrency = 8;
 /** A round waits this long for one sandbox. Otherwise a hanging sandbox for each worker would hold up all others. */
 const patienceMs = 250;
 
-/** What a sandbox used at one moment. */
+/** The resource use of a sandbox at one moment. */
 export interface Metric extends Sample {
   readonly cpuCount: number;
 }
@@ -22,7 +22,7 @@ export interface Metric extends Sample {
 export interface SandboxMetrics extends Disposable {
   /** Samples a sandbox from now on. Called again after a pause. */
   add(sandbox: KnownSandbox): void;
-  /** Ends it and forgets its samples. */
+  /** Stops sampling and forgets the samples. */
   remove(sandboxId: string): void;
   latest(sandboxId: string): Metric | undefined;
   /** Samples between two times in milliseconds since the epoch, both included, oldest first. */
@@ -59,7 +59,7 @@ export function createSandboxMetrics(options: {
       series.ring.push(sample);
       observe(record.sandboxId, { ...usageFrom(sample), idleCpus: live.driver.idleCpus });
     } catch (err) {
-      // A sandbox that ends just now has no figures any more.
+      // A sandbox that has just ended has no figures any more.
       logger.debug({ sandboxId: record.sandboxId, err }, 'metrics of a sandbox could not be read');
     } finally {
       series.busy = false;
@@ -91,7 +91,7 @@ export function createSandboxMetrics(options: {
       const { sandboxId } = sandbox.record;
       const series = all.get(sandboxId) ?? { sandbox, ring: createSampleRing(capacity), busy: false };
       all.set(sandboxId, series);
-      // The first figures at once: clients ask right after the create.
+      // The first sample is taken at once, because clients ask right after the create.
       void sampleOne(series, new Map());
     },
     remove(sandboxId) {
@@ -113,7 +113,7 @@ export function createSandboxMetrics(options: {
   };
 }
 
-/** CPU use is the growth of the counter since the sample before; 100 means one CPU all the time. */
+/** CPU use is the growth of the counter since the previous sample. 100 means one CPU all the time. */
 function toSample(atMs: number, used: ResourceSample, traffic: NetworkCounters, before: Sample | undefined): Sample {
   const elapsedSeconds = before === undefined ? 0 : (atMs - before.atMs) / 1000;
   const cpuSeconds = before === undefined ? 0 : Math.max(0, used.cpuUsedSeconds - before.cpuUsedSeconds);

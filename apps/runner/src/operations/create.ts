@@ -24,11 +24,14 @@ export interface CreateRequest {
 }
 
 export interface CreateContext extends OperationContext {
-  /** Where warm sandboxes come from. The one that is taken is the caller's alone. */
+  /** The source of warm sandboxes. A sandbox that was taken belongs to the caller alone. */
   readonly pool: { take(blueprint: Blueprint): Promise<LiveSandbox> };
 }
 
-/** Takes a warm sandbox and gives it to the tenant. The tenant's network policy is set before envd gets the tenant's settings. */
+/**
+ * Takes a warm sandbox and gives it to the tenant. The tenant's network policy is set before envd gets the tenant's
+ * settings.
+ */
 export async function createSandbox(
   context: CreateContext,
   blueprint: Omit<TemplateBlueprint, 'kind'>,
@@ -75,8 +78,9 @@ async function beginClaim({ host, table }: CreateContext, sandbox: LiveSandbox, 
 }
 
 /**
- * Gives a copy of a snapshot to the tenant, with the settings of the request and the memory and files of the snapshot. Throws
- * `state_damaged`, `sandbox_resume_failed`, and `state_incompatible`, also when `isolation` is set and differs from the snapshot's.
+ * Gives a copy of a snapshot to the tenant, with the settings of the request and the memory and files of the snapshot.
+ * Throws `state_damaged`, `sandbox_resume_failed`, and `state_incompatible`, also when `isolation` is set and differs
+ * from the snapshot's.
  */
 export async function createFromSnapshot(
   context: CreateContext,
@@ -104,7 +108,7 @@ export async function createFromSnapshot(
   });
 }
 
-/** Thaws the copy only after its network has the tenant's policy. Nobody reaches it before its envd has confirmed. */
+/** Thaws the copy only after its network has the tenant's policy. It is unreachable until its envd has confirmed. */
 async function claimCopy(
   context: CreateContext,
   sandbox: LiveSandbox,

@@ -22,9 +22,10 @@ export interface EndContext {
 }
 
 /**
- * Ends a sandbox, whatever it was doing, after a pause, resume or snapshot that is under way. Returns false when there is none, or it
- * is ending already. Order: connections are cut, the intent is recorded, the end is announced, then processes, mounts, network, folder,
- * record and the sandbox's own checkpoints are removed. Announced before the record, it would run on unknown after a crash in between.
+ * Ends a sandbox, whatever it was doing, after a pause, resume or snapshot in progress. Returns false when there is
+ * none, or it is ending already. Order: connections are cut, the intent is recorded, the end is announced, then
+ * processes, mounts, network, folder, record and the sandbox's own checkpoints are removed. The end is not announced
+ * before it is recorded: after a crash in between, the sandbox would still run although its end was announced.
  */
 export async function endSandbox(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
   return await context.table.alone(sandboxId, async () => await endAlone(context, sandboxId, cause));
@@ -42,7 +43,8 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
   const recorded = table.step(sandbox, 'ending', { cause });
   const isCut = context.cutOff(sandboxId);
   const isRecorded = await isDone(recorded, (err) => {
-    // An end must work on a full disk too. With processes and record removed, the next server finds nothing to take over.
+    // An end must work on a full disk too. With processes and record removed, the next server finds nothing to take
+    // over.
     host.logger.error({ sandboxId, cause, err }, 'end of a sandbox could not be recorded in advance');
   });
   await isCut;
@@ -52,7 +54,8 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
     await removeWholly(context, sandbox);
     host.logger.info({ sandboxId, cause, durationMs: Math.round(performance.now() - startedAt) }, 'sandbox ended');
   } catch (err) {
-    // In memory, and where it could be written on the disk too, it is `ending`: the deadline loop or the next start tries again.
+    // It is `ending` in memory, and on the disk if that could be written. The deadline loop or the next start tries
+    // again.
     host.logger.error({ sandboxId, cause, err }, 'sandbox could not be removed completely');
   }
   if (!isRecorded) tell();
@@ -74,8 +77,8 @@ async function removeWholly(context: EndContext, { record }: KnownSandbox): Prom
   await removeSandbox(context.host, record);
   context.table.delete(record.sandboxId);
   const { saved, work, layers, pagesFrom } = record;
-  const hadStates = saved !== undefined || work !== undefined || pagesFrom !== '';
-  if (hadStates || layers.length > 0) context.background.start(async () => await context.references.collect());
+  const hadCheckpoints = saved !== undefined || work !== undefined || pagesFrom !== '';
+  if (hadCheckpoints || layers.length > 0) context.background.start(async () => await context.references.collect());
 }
 
 /** Called before anything is removed: this is the only trace of what happened to the sandbox. */

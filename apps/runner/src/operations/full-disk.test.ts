@@ -62,10 +62,10 @@ async function freeDisk(): Promise<void> {
   await rm(ballast(), { recursive: true, force: true });
 }
 
-/** Leaves so many bytes. */
+/** Fills the disk except for `leaveBytes`. */
 async function fillDisk(leaveBytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(disk);
-  // The file system takes some for its own maps.
+  // The file system needs some space for its own maps.
   const forMaps = 8 * mib;
   await run('fallocate', ['--length', String(bavail * bsize - leaveBytes - forMaps), ballast()]);
   if (leaveBytes === 0)
@@ -94,7 +94,7 @@ const snapshot = async (): Promise<unknown> => await runner.call('makeSnapshot',
 const fork = async (): Promise<unknown> =>
   await runner.call('forkSandbox', { source: { case: 'sandboxId', value: sandboxId }, count: 2 });
 
-/** Of the reason `disk_full`, and no other. */
+/** The error with the reason `disk_full`, and no other. */
 const noRoom = /^\[resource_exhausted\] .*disk/;
 
 async function expectRunning(): Promise<void> {
@@ -107,7 +107,7 @@ describe.each(exhaustions)('a disk of the host that %s', (_what, exhaust) => {
     ['a pause', pause],
     ['a snapshot', snapshot],
     ['a fork', fork],
-  ])('fails %s with that as its reason, the sandbox goes on, and it works once there is room', async (_step, act) => {
+  ])('fails %s with that reason, the sandbox continues, and the step works once there is room', async (_step, act) => {
     await exhaust();
     await expect(act()).rejects.toThrow(noRoom);
     await freeDisk();
@@ -118,7 +118,7 @@ describe.each(exhaustions)('a disk of the host that %s', (_what, exhaust) => {
     expect(await runner.call('ask', { sandboxId })).toBe(true);
   });
 
-  it('fails a resume with that as its reason, keeps the state, and the sandbox is whole once there is room', async () => {
+  it('fails a resume with that reason and keeps the checkpoint, and the sandbox is intact once there is room', async () => {
     await pause();
     await exhaust();
     await expect(resume()).rejects.toThrow(noRoom);
@@ -128,7 +128,7 @@ describe.each(exhaustions)('a disk of the host that %s', (_what, exhaust) => {
     await expectRunning();
   });
 
-  it('fails a create with that as its reason, and nothing is left of it', async () => {
+  it('fails a create with that reason, and nothing is left of it', async () => {
     await exhaust();
     const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: true };
     await expect(runner.call('createSandbox', request)).rejects.toThrow(noRoom);
@@ -139,7 +139,7 @@ describe.each(exhaustions)('a disk of the host that %s', (_what, exhaust) => {
   it.each([
     ['running', () => Promise.resolve()],
     ['paused', pause],
-  ])('ends a %s sandbox at once, with all that it had on the disk', async (_state, prepare) => {
+  ])('does not delay the end of a %s sandbox, whose files are removed', async (_state, prepare) => {
     await prepare();
     await exhaust();
     expect(await runner.call('killSandbox', { sandboxId })).toEqual({ existed: true });
@@ -148,7 +148,7 @@ describe.each(exhaustions)('a disk of the host that %s', (_what, exhaust) => {
   });
 });
 
-it('a disk that has less left than a pause may take refuses it before the sandbox stands still', async () => {
+it('a pause that may need more space than the disk has is refused before the sandbox is frozen', async () => {
   await fillDisk(300 * mib);
   await expect(pause()).rejects.toThrow(
     /Saving the sandbox can need \d+ MiB of the host's disk, but only \d+ MiB are neither reserved nor promised/,

@@ -11,7 +11,7 @@ import type { SnapshotStore } from '../registry/snapshot-store.ts';
 import type { References } from '../registry/references.ts';
 import type { SandboxTable, TenantSandbox } from '../registry/table.ts';
 
-/** What every operation on tenants' sandboxes uses. */
+/** The parts of the runner that operations on tenants' sandboxes use. */
 export interface OperationContext {
   readonly host: SandboxHost;
   readonly table: SandboxTable;
@@ -27,11 +27,11 @@ export interface OperationContext {
   readonly background: Background;
   /** Stops serving a sandbox: open streams and connections through the gateway are reset. */
   readonly cutOff: (sandboxId: string) => Promise<void>;
-  /** Ends and removes a sandbox that nobody has been told of. */
+  /** Ends and removes a sandbox that was never announced. */
   readonly abandon: (sandboxId: string) => Promise<void>;
 }
 
-/** Tells watchers how a sandbox is now. */
+/** Sends the present state of a sandbox to watchers. */
 export function tellUpdated(context: Pick<OperationContext, 'events'>, sandbox: TenantSandbox): void {
   context.events.emit({ kind: 'updated', record: sandbox.record });
 }

@@ -33,24 +33,24 @@ function phasesOf(message: string): string[] {
   return Object.keys(phases).toSorted();
 }
 
-test('a pause and a resume tell where their time went', async () => {
+test('a pause and a resume log the duration of their phases', async () => {
   await pauseSandbox(bench.context, sandboxId, pause);
   expect(phasesOf('sandbox paused')).toEqual(['digest', 'end', 'freeze', 'record', 'save', 'seal']);
   await resumeSandbox(bench.context, sandboxId, resume);
   expect(phasesOf('sandbox resumed')).toEqual(['check', 'confirm', 'disk', 'network', 'record', 'restore']);
 });
 
-test('a snapshot and a fork tell where their time went', async () => {
+test('a snapshot and a fork log the duration of their phases', async () => {
   await makeSnapshot(bench.context, sandboxId, 'kept');
   expect(phasesOf('snapshot made')).toEqual(expect.arrayContaining(['freeze', 'record', 'save', 'seal', 'thaw']));
   await forkSandbox(bench.context, { ...fork, source: { sandboxId } });
   const phases = phasesOf('copies made');
   expect(phases).toEqual(expect.arrayContaining(['copies', 'freeze', 'save', 'seal', 'thaw']));
-  // Those of each copy are in its own line.
+  // The phases of each copy are in a line of their own.
   expect(phases).not.toContain('restore');
 });
 
-test('the metrics count them, and the whole once for each operation', async () => {
+test('the metrics count the phases, and the total once for each operation', async () => {
   const countOf = (operation: string, phase: string): number =>
     readPhaseFigures().find((one) => one.operation === operation && one.phase === phase)?.total ?? 0;
   const before = countOf('copy', 'restore');

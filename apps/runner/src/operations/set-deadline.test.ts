@@ -19,14 +19,14 @@ async function deadlines(): Promise<unknown[]> {
   return [inMemory, (await bench.readRecord(sandboxId))?.tenant?.endAtMs];
 }
 
-it.each([-10_000, 10_000])('moves it by %i ms, in memory and on the disk, and tells watchers', async (by) => {
+it.each([-10_000, 10_000])('moves it by %i ms, in memory and on the disk, and notifies watchers', async (by) => {
   const { record } = await setDeadline(bench.context, sandboxId, endAtMs + by, false);
   expect(record.tenant.endAtMs).toBe(endAtMs + by);
   expect(await deadlines()).toEqual([endAtMs + by, endAtMs + by]);
   expect(bench.events).toHaveLength(1);
 });
 
-it('only extends when it is asked to', async () => {
+it('only extends if that is requested', async () => {
   await setDeadline(bench.context, sandboxId, endAtMs - 1, true);
   await setDeadline(bench.context, sandboxId, endAtMs, true);
   expect(await deadlines()).toEqual([endAtMs, endAtMs]);
@@ -35,12 +35,12 @@ it('only extends when it is asked to', async () => {
   expect(await deadlines()).toEqual([endAtMs + 1, endAtMs + 1]);
 });
 
-it.each([true, false])('leaves it as it is without a time (only to extend: %s)', async (onlyExtend) => {
+it.each([true, false])('does not change it without a time (only to extend: %s)', async (onlyExtend) => {
   await setDeadline(bench.context, sandboxId, undefined, onlyExtend);
   expect(await deadlines()).toEqual([endAtMs, endAtMs]);
 });
 
-it('waits for the step that the sandbox is in', async () => {
+it('waits for the current step of the sandbox', async () => {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const step = bench.context.table.alone(sandboxId, async () => await promise);
   const moved = setDeadline(bench.context, sandboxId, endAtMs + 5, false);
@@ -51,7 +51,7 @@ it('waits for the step that the sandbox is in', async () => {
   expect(await deadlines()).toEqual([endAtMs + 5, endAtMs + 5]);
 });
 
-it('refuses one that is nobody’s', async () => {
+it('refuses a sandbox without a tenant', async () => {
   await expect(setDeadline(bench.context, 'inone', endAtMs, false)).rejects.toMatchObject({
     reason: 'sandbox_not_found',
   });

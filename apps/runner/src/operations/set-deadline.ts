@@ -3,8 +3,8 @@ import { tellUpdated } from './operation-context.ts';
 import type { RunningSandbox } from '../registry/table.ts';
 
 /**
- * Moves the deadline of a running sandbox, after any step that is under way. An undefined `endAtMs` leaves it as it is. Throws
- * `illegal_transition` for a paused sandbox, which has no deadline.
+ * Moves the deadline of a running sandbox, after any step in progress. An undefined `endAtMs` leaves it as it is.
+ * Throws `illegal_transition` for a paused sandbox, which has no deadline.
  */
 export async function setDeadline(
   context: OperationContext,

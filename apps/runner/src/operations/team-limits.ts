@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { TeamUsage } from './team-usage.ts';
 
-/** What the control plane lets a team use, in bytes. */
+/** A team's limits from the control plane, in bytes. */
 export type TeamLimits = Readonly<Record<keyof TeamUsage, number>>;
 
 const words = {
@@ -11,7 +11,7 @@ const words = {
 
 const mib = 1024 * 1024;
 
-/** Throws `limit_exceeded`, naming what was reached, when the team has as much of it as it may. */
+/** Throws `limit_exceeded` with the name of the limit when the team has reached it. */
 export function checkTeamLimit(usage: TeamUsage, limits: TeamLimits, name: keyof TeamUsage): void {
   if (usage[name] < limits[name]) return;
   const [usedMb, limitMb] = [usage[name], limits[name]].map((bytes) => Math.round(bytes / mib));

@@ -26,19 +26,19 @@ const diskPath = ({ record }: TenantSandbox): string =>
 
 async function write(path: string, sizeMb: number): Promise<void> {
   await writeFile(path, Buffer.alloc(sizeMb * mib, 1));
-  // Blocks are counted once they are on the disk.
+  // stat(2) counts blocks only after they are on the disk.
   expect(statSync(path).blocks * 512).toBeGreaterThanOrEqual(sizeMb * mib);
 }
 
-/** A layer that the sandbox lies on. */
+/** A layer under the disk of the sandbox. */
 async function addLayer(layerId: string, sizeMb: number): Promise<string> {
-  const { states } = bench.context.host;
-  await write(states.layerPath(layerId), sizeMb);
-  await states.sealLayer(layerId);
+  const { checkpoints } = bench.context.host;
+  await write(checkpoints.layerPath(layerId), sizeMb);
+  await checkpoints.sealLayer(layerId);
   return layerId;
 }
 
-it('a layer counts while anything of the team uses it, once: also when the snapshot that made it is gone', async () => {
+it('a layer counts once while anything of the team uses it, also after its snapshot was deleted', async () => {
   const sandbox = await bench.addRunning({ teamId: 'ours' });
   const { sandboxId } = sandbox.record;
   await write(diskPath(sandbox), 8);
@@ -53,7 +53,7 @@ it('a layer counts while anything of the team uses it, once: also when the snaps
   expect([diskMb('ours'), diskMb('theirs')]).toEqual([8, 0]);
 });
 
-it('memory of snapshots counts once, that of paused sandboxes by itself', async () => {
+it('memory of snapshots counts once, and memory of paused sandboxes is counted separately', async () => {
   const sandbox = await bench.addRunning({ teamId: 'ours' });
   await pauseSandbox(bench.context, sandbox.record.sandboxId, pause);
   const { pausedMemoryBytes } = read('ours');
@@ -64,7 +64,7 @@ it('memory of snapshots counts once, that of paused sandboxes by itself', async 
   expect(read('ours').diskBytes).toBe(without + pausedMemoryBytes);
 });
 
-it('layers of finished builds are nobody’s, until the build is gone', async () => {
+it('layers of finished builds are not counted until the build is deleted', async () => {
   const layers = [await addLayer('own', 2), await addLayer('built', 4)];
   const { record } = await bench.addRunning({ teamId: 'ours' }, { layers });
   const build = { stateId: 's9', hasMemory: false, layers: ['built'], driver: 'container', templateId: 'base' };
@@ -77,14 +77,14 @@ it('layers of finished builds are nobody’s, until the build is gone', async ()
   expect(diskMb('ours')).toBe(6);
 });
 
-it('sizes that do not change are looked at once; a sandbox that has run since is looked at anew', async () => {
+it('sizes that do not change are read once, and are read again for a sandbox that has run since', async () => {
   const sandbox = await bench.addRunning({ teamId: 'ours' }, { layers: [await addLayer('l1', 4)] });
   const { sandboxId } = sandbox.record;
   await write(diskPath(sandbox), 2);
   await pauseSandbox(bench.context, sandboxId, pause);
   expect(diskMb('ours')).toBe(6);
   await truncate(diskPath(sandbox), 0);
-  await truncate(bench.context.host.states.layerPath('l1'), 0);
+  await truncate(bench.context.host.checkpoints.layerPath('l1'), 0);
   expect(diskMb('ours')).toBe(6);
   await write(diskPath(sandbox), 2);
   await resumeSandbox(bench.context, sandboxId, { timeoutSeconds: 60, withMemory: true, cause: 'request' });
@@ -94,7 +94,7 @@ it('sizes that do not change are looked at once; a sandbox that has run since is
   expect(diskMb('ours')).toBe(7);
 });
 
-it('a disk or a layer that is not there counts as nothing', async () => {
+it('a missing disk or layer counts as zero', async () => {
   const sandbox = await bench.addRunning({ teamId: 'ours' }, { layers: ['gone'] });
   await rm(diskPath(sandbox));
   await mkdir(diskPath(sandbox));

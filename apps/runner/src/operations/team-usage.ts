@@ -5,7 +5,7 @@ import type { OperationContext } from './operation-context.ts';
 import type { SandboxRecord } from '../registry/record.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
-/** What the sandboxes and snapshots of one team use of the host's disk. */
+/** The use of the host's disk by the sandboxes and snapshots of one team. */
 export interface TeamUsage {
   /** Disks, their layers (each once), and the memory of snapshots. Layers of finished builds are not counted. */
   readonly diskBytes: number;
@@ -13,9 +13,9 @@ export interface TeamUsage {
 }
 
 /**
- * Computes a team's usage from records and files. No running count is kept, so none can be wrong. It is called before every step that
- * uses more. Sizes that do not change are read once: those of layers, and of the disks of paused sandboxes. Any other takes some
- * microseconds.
+ * Computes a team's usage from records and files. No running count is kept, so none can be wrong. It is called before
+ * every step that uses more. Sizes that do not change are read once: those of layers, and of the disks of paused
+ * sandboxes. Any other takes some microseconds.
  */
 export function createTeamUsage({
   table,
@@ -24,7 +24,7 @@ export function createTeamUsage({
 }: Pick<OperationContext, 'table' | 'host' | 'snapshots'>): (teamId: string) => TeamUsage {
   /** By record. Every change makes a new record. */
   const pausedDisks = new WeakMap<SandboxRecord, number>();
-  /** By team, what was used when it was last asked for. */
+  /** By team, the sizes of its layers at the previous call. */
   const layersOf = new Map<string, ReadonlyMap<string, number>>();
 
   const sizeOfDisk = ({ record }: TenantSandbox): number => {
@@ -45,14 +45,17 @@ export function createTeamUsage({
     const ofBuilds = new Set(builds.flatMap(({ layers }) => layers));
     const known = layersOf.get(teamId);
     const sizes = new Map(
-      [...used].map((layerId) => [layerId, known?.get(layerId) ?? sizeOfFile(host.states.layerPath(layerId))]),
+      [...used].map((layerId) => [layerId, known?.get(layerId) ?? sizeOfFile(host.checkpoints.layerPath(layerId))]),
     );
     if (sizes.size > 0) layersOf.set(teamId, sizes);
     else layersOf.delete(teamId);
     const sizeOf = (layerId: string): number => sizes.get(layerId) ?? 0;
     // The memory of a snapshot is its measured size without its layers. Several snapshots may share it.
     const memories = new Map(
-      kept.map(({ stateId, sizeBytes, layers }) => [stateId, Math.max(0, sizeBytes - sumOf(layers, sizeOf))]),
+      kept.map(({ stateId: checkpointId, sizeBytes, layers }) => [
+        checkpointId,
+        Math.max(0, sizeBytes - sumOf(layers, sizeOf)),
+      ]),
     );
     const own = [...used].filter((layerId) => !ofBuilds.has(layerId));
     return {

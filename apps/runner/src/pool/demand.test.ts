@@ -3,7 +3,7 @@ import { createDemand } from './demand.ts';
 
 const idleMs = 60_000;
 
-/** What is wanted after uses at these times, asked at `nowMs`. */
+/** The number of wanted spares at `nowMs` after uses at these times. */
 function wantedAfter(usesMs: readonly number[], nowMs: number, maxSpares = 16): number {
   const demand = createDemand({ idleMs, maxSpares });
   for (const useMs of usesMs) demand.note(useMs);

@@ -1,20 +1,20 @@
-/** Creates within this long of each other are one burst. */
+/** Creates within this time form one burst. */
 const burstMs = 10_000;
-/** One create says nothing: many snapshots are used once. */
+/** A single create does not count: many snapshots are used only once. */
 const leastUses = 2;
 
 export interface DemandOptions {
-  /** Use that is older than this does not count. */
+  /** Older uses do not count. */
   readonly idleMs: number;
-  /** Spares that are never exceeded. */
+  /** The highest number of spares. */
   readonly maxSpares: number;
 }
 
-/** How many spares the use of a blueprint asks for: as many as its largest burst of late has taken. */
+/** The number of spares that a blueprint should have: the size of its largest recent burst. */
 export interface Demand {
   /** A create has taken one. */
   note(nowMs: number): void;
-  /** 0 for what was used once only, or not for `idleMs`. */
+  /** 0 for a blueprint that was used only once, or not for `idleMs`. */
   wanted(nowMs: number): number;
 }
 
@@ -29,7 +29,7 @@ export function createDemand({ idleMs, maxSpares }: DemandOptions): Demand {
       if (nowMs - usedAtMs >= idleMs) uses = 0;
       uses++;
       usedAtMs = nowMs;
-      // More of them would not change the answer.
+      // More of them would not change the result.
       burst = [...burst.filter((takenAtMs) => nowMs - takenAtMs < burstMs), nowMs].slice(-maxSpares);
       if (burst.length < peak && nowMs - peakAtMs < idleMs) return;
       [peak, peakAtMs] = [burst.length, nowMs];

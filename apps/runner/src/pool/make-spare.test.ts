@@ -54,7 +54,7 @@ async function withSpare(): Promise<string> {
 }
 
 describe('a spare of a snapshot', () => {
-  it('stands still, is nobody’s, is known to its envd by no name, and has no way out', async () => {
+  it('is frozen, has no tenant, no identity in its envd, and no network', async () => {
     const sandboxId = await withSpare();
     const { record } = bench.context.table.find(sandboxId) ?? {};
     expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
@@ -64,7 +64,7 @@ describe('a spare of a snapshot', () => {
     expect(() => bench.context.table.getTenants(sandboxId)).toThrow('not found');
   });
 
-  it('is what the next create gives, with the policy of its tenant before it goes on', async () => {
+  it('is used by the next create, and gets the policy of its tenant before it is thawed', async () => {
     const sandboxId = await withSpare();
     const plug = bench.network.plug.bind(bench.network);
     const order: string[] = [];
@@ -87,7 +87,7 @@ describe('a spare of a snapshot', () => {
     expect(record.tenant.envdAccessToken).not.toBe('a'.repeat(64));
   });
 
-  it.each(['thaw', 'plug'])('is given up where %s fails, and nobody hears of it', async (call) => {
+  it.each(['thaw', 'plug'])('is removed without an announcement if %s fails', async (call) => {
     const sandboxId = await withSpare();
     if (call === 'thaw') bench.driver.failNext('thaw', new Error('does not go on'));
     else bench.network.plug = () => Promise.reject(new Error('no link'));
@@ -97,7 +97,7 @@ describe('a spare of a snapshot', () => {
     expect(bench.events.filter(({ kind }) => kind === 'created')).toHaveLength(2);
   });
 
-  it('goes when its snapshot is gone', async () => {
+  it('is removed after its snapshot was deleted', async () => {
     const sandboxId = await withSpare();
     await bench.context.snapshots.remove('s');
     await context.pool.sweep(bench.nowMs, ({ kind }) => kind === 'snapshot');

@@ -10,7 +10,7 @@ import type { LiveSandbox } from '../registry/table.ts';
 import type { SnapshotBlueprint, TemplateBlueprint } from '../processes/blueprint.ts';
 import type { PoolOptions } from './pool.ts';
 
-/** How sandboxes that are nobody's yet are made, and how they wait. */
+/** Makes sandboxes without a tenant, and prepares them for waiting. */
 export function createSpareMaker(context: OperationContext, reserve: DiskReserve): Pick<PoolOptions, 'boot' | 'rest'> {
   return {
     boot: async (blueprint) => {
@@ -21,7 +21,7 @@ export function createSpareMaker(context: OperationContext, reserve: DiskReserve
     },
     rest: async ({ live }, blueprint) => {
       if (blueprint.kind === 'template') await rehearse(live, blueprint.template.defaultUser);
-      // Programs of the template run in it, and are to be for its tenant what they were when they were saved.
+      // Programs of the template run in it. It is frozen so that its tenant gets them as they were saved.
       else await live.driver.freeze(live.instance);
       return (await live.driver.sample(live.instance)).memoryWorkingSetBytes;
     },
@@ -35,11 +35,11 @@ async function bootSpare({ host, table }: OperationContext, blueprint: TemplateB
   return sandbox;
 }
 
-/** It stays `restoring` until it is claimed: the next server removes it, whatever its version. */
+/** It stays `restoring` until it is claimed, so that the next server of any version removes it. */
 async function restoreSpare(context: OperationContext, { snapshotId }: SnapshotBlueprint): Promise<LiveSandbox> {
   return await measureOperation('spare', async (finish) => {
     const snapshot = context.snapshots.get(snapshotId);
-    using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+    using _hold = context.references.hold({ checkpoints: [snapshot.stateId], layers: snapshot.layers });
     const order = await orderCopies(context, sealedSource(context.host, snapshot), 'snapshot');
     const spare = await restoreCopy(context, order);
     context.host.logger.info({ sandboxId: spare.record.sandboxId, snapshotId, ...finish() }, 'spare restored');

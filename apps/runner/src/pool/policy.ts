@@ -1,10 +1,10 @@
 import type { Shelf, Spare } from './shelf.ts';
 
-/** What the pool may keep, and how fast it may boot. */
+/** Limits for the number of spares, their memory and concurrent boots. */
 export interface PoolLimits {
   /** Spares of a pinned blueprint. */
   readonly size: number;
-  /** Memory that the spares of blueprints that are not pinned may take together. */
+  /** Memory that all spares of unpinned blueprints may take together. */
   readonly memoryLimitBytes: number;
 }
 
@@ -37,8 +37,9 @@ function lacksSpare(shelf: Shelf, limits: PoolLimits, nowMs: number): boolean {
 }
 
 /**
- * The spares that have to go so that one more spare of `shelf` keeps within the limit. Undefined when there is no room for it. Spares of
- * pinned shelves are not counted. A shelf gives its spares away only to one that was used later, the oldest use first.
+ * The spares that must be removed so that one more spare of `shelf` fits into the limit. Undefined when there is no
+ * room for it. Spares of pinned shelves are not counted. A shelf gives up its spares only to a shelf that was used
+ * later, the oldest use first.
  */
 export function findRoom(shelves: readonly Shelf[], shelf: Shelf, limitBytes: number): readonly Spare[] | undefined {
   if (shelf.isPinned) return [];
@@ -46,7 +47,7 @@ export function findRoom(shelves: readonly Shelf[], shelf: Shelf, limitBytes: nu
   const largest = Math.max(...others.map(({ spareBytes }) => spareBytes));
   const sizeOf = (one: Shelf): number => (one.spareBytes === 0 ? largest : one.spareBytes);
   const comingTo = ({ booting, waiters }: Shelf): number => Math.max(0, booting - waiters.length);
-  // The first spare of a shelf tells how large they are.
+  // The first spare of a shelf shows how large its spares are.
   if (shelf.spareBytes === 0 && comingTo(shelf) > 0) return undefined;
   let taken = others.reduce((sum, one) => sum + bytesOn(one) + comingTo(one) * sizeOf(one), 0);
   const fits = (): boolean => taken + sizeOf(shelf) <= limitBytes && taken < limitBytes;

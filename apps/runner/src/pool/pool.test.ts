@@ -7,7 +7,7 @@ import type { Blueprint } from '../processes/blueprint.ts';
 import { createPool } from './pool.ts';
 import type { Pool } from './pool.ts';
 
-// Only the order of things is tested here, so a sandbox is its id; real ones are in the end-to-end tests.
+// Only the order of steps is tested here, so a sandbox is just its id. The end-to-end tests use real ones.
 function templateOf(templateId: string, isolation = 'container'): Blueprint {
   return { kind: 'template', template: { templateId } as Template, isolation };
 }
@@ -15,7 +15,7 @@ function templateOf(templateId: string, isolation = 'container'): Blueprint {
 const snapshotOf = (snapshotId: string): Blueprint => ({ kind: 'snapshot', snapshotId });
 
 interface Boot {
-  /** Of the template or the snapshot. */
+  /** Id of the template or the snapshot. */
   of: string;
   finish(): void;
   fail(error: Error): void;
@@ -27,12 +27,12 @@ interface Setting {
   readonly memoryLimitBytes?: number;
   readonly bootConcurrency?: number;
   readonly idleMs?: number;
-  /** A spare that cannot be readied. */
+  /** Spares cannot be prepared. */
   readonly restFails?: boolean;
   readonly clock?: Clock;
 }
 
-/** Every spare takes a byte. */
+/** Every spare takes one byte of memory. */
 function setUp({ restFails = false, ...options }: Setting) {
   const boots: Boot[] = [];
   const discarded: string[] = [];
@@ -89,7 +89,7 @@ describe('the warm pool', () => {
     void pool?.close();
   });
 
-  it('fills up to its size, never booting more at once than it may', async () => {
+  it('fills up to its size, within the limit of concurrent boots', async () => {
     const made = setUp({ size: 3 });
     pool = made.pool;
     pool.pin(templateOf('a'));
@@ -102,7 +102,7 @@ describe('the warm pool', () => {
     expect(pool.readyCount()).toBe(3);
   });
 
-  it('tells how it keeps up, and counts boots that failed', async () => {
+  it('reports its figures, and counts failed boots', async () => {
     const made = setUp({ size: 3 });
     pool = made.pool;
     pool.pin(templateOf('a'));
@@ -125,7 +125,7 @@ describe('the warm pool', () => {
     expect(made.boots).toHaveLength(1);
   });
 
-  it('readies spares for their wait, and does not keep a waiting tenant for it', async () => {
+  it('prepares spares for waiting, but does not delay a waiting tenant for it', async () => {
     const made = setUp({ size: 1 });
     pool = made.pool;
     const waiting = pool.take(templateOf('a'));
@@ -136,7 +136,7 @@ describe('the warm pool', () => {
     expect(made.rested).toEqual(['i2']);
   });
 
-  it('discards a spare that cannot be readied, and rests', async () => {
+  it('discards a spare that cannot be prepared, and pauses refills', async () => {
     const made = setUp({ size: 1, restFails: true });
     pool = made.pool;
     pool.pin(templateOf('a'));
@@ -144,7 +144,7 @@ describe('the warm pool', () => {
     expect([made.discarded, pool.readyCount(), made.boots.length]).toEqual([['i1'], 0, 0]);
   });
 
-  it('leaves the CPU to the tenant for a moment while most spares are there, and refills at once below', async () => {
+  it('delays a refill for the tenant’s sake while most spares are there, and refills at once otherwise', async () => {
     const made = setUp({ size: 4 });
     pool = made.pool;
     pool.pin(templateOf('a'));
@@ -171,7 +171,7 @@ describe('the warm pool', () => {
     };
     const all = [take('first'), take('second')];
     await finishNext(made.boots);
-    // Two spares of `a` are still missing, and its shelf stands first.
+    // Two spares of `a` are still missing, and its shelf is the first one.
     expect(made.boots.map((boot) => boot.of)).toEqual(['b']);
     await finishNext(made.boots);
     expect(served).toEqual(['first i2']);
@@ -182,7 +182,7 @@ describe('the warm pool', () => {
     expect(made.boots.map((boot) => boot.of)).toEqual(['a']);
   });
 
-  it('gives a failed boot to the one who waits for it, and goes on', async () => {
+  it('reports a failed boot to the create that waits for it, and continues', async () => {
     const made = setUp({ size: 0 });
     pool = made.pool;
     const first = pool.take(templateOf('a'));
@@ -193,7 +193,7 @@ describe('the warm pool', () => {
     expect((await second).record.sandboxId).toBe('i1');
   });
 
-  it('rests after a failed refill instead of failing without end', async () => {
+  it('pauses after a failed refill instead of failing endlessly', async () => {
     const made = setUp({ size: 1 });
     pool = made.pool;
     pool.pin(templateOf('a'));
@@ -212,7 +212,7 @@ describe('the warm pool', () => {
     expect(made.boots).toHaveLength(1);
   });
 
-  it('removes the spares of a template nobody uses, but not of a pinned one', async () => {
+  it('removes the spares of an unused template, but not of a pinned one', async () => {
     const made = setUp({ size: 1 });
     pool = made.pool;
     pool.pin(templateOf('a'));
@@ -237,7 +237,7 @@ describe('the warm pool', () => {
     expect((await waiting).record.sandboxId).toBe('i2');
   });
 
-  it('refuses waiters when it closes, and is closed when no boot is under way any more', async () => {
+  it('refuses waiters when it closes, and is closed after the last boot has ended', async () => {
     const made = setUp({ size: 0 });
     pool = made.pool;
     const waiting = pool.take(templateOf('a'));
@@ -246,7 +246,7 @@ describe('the warm pool', () => {
     const closed = pool.close().then(() => (isClosed = true));
     await refused;
     await sleep(5);
-    // What is being booted would be left behind half-made.
+    // Otherwise a sandbox that is being booted would be left behind half-made.
     expect(isClosed).toBe(false);
     await finishNext(made.boots);
     await closed;
@@ -266,7 +266,7 @@ describe('the warm pool', () => {
     expect(made.boots).toHaveLength(0);
   });
 
-  it('a spare that is put back serves whoever waits, before its own boot is ready', async () => {
+  it('a spare that is put back serves a waiting create before the boot of that create is ready', async () => {
     const made = setUp({ size: 0 });
     pool = made.pool;
     const waiting = pool.take(templateOf('a'));
@@ -313,7 +313,7 @@ describe('the warm pool', () => {
     await Promise.all([...waiting, closed]);
   });
 
-  it('a boot that failed for one who waited makes room for the next', async () => {
+  it('after a boot for a waiting create has failed, the next boot starts', async () => {
     const made = setUp({ size: 0, bootConcurrency: 4 });
     pool = made.pool;
     const first = expect(pool.take(templateOf('a'))).rejects.toThrow('no disk');
@@ -325,7 +325,7 @@ describe('the warm pool', () => {
     expect((await second).record.sandboxId).toBe('i1');
   });
 
-  it('makes no spare of what is used once', async () => {
+  it('makes no spare of a blueprint that is used once', async () => {
     const made = setUp({ size: 1 });
     pool = made.pool;
     const taken = pool.take(snapshotOf('s'));
@@ -338,13 +338,13 @@ describe('the warm pool', () => {
     const made = setUp({ size: 1, maxByUse: 3, bootConcurrency: 8 });
     pool = made.pool;
     const burst = Array.from({ length: 5 }, () => made.pool.take(snapshotOf('s')));
-    // Boots for those who wait, and three spares beside them.
+    // Boots for the waiting creates, and three spares beside them.
     while (made.boots.length > 0) await finishNext(made.boots);
     await Promise.all(burst);
     expect(pool.readyCount()).toBe(3);
   });
 
-  it('gives a spare of what was not used for longer away where memory is short, and else makes none', async () => {
+  it('replaces a spare of a longer unused blueprint if memory is short, and otherwise makes none', async () => {
     const made = setUp({ size: 1, maxByUse: 2, memoryLimitBytes: 2 });
     pool = made.pool;
     pool.pin(templateOf('a'));
@@ -361,14 +361,14 @@ describe('the warm pool', () => {
     expect(pool.readyCount()).toBe(3);
   });
 
-  it('makes none at all but pinned ones where they may take no memory', async () => {
+  it('makes only pinned spares if others may take no memory', async () => {
     const made = setUp({ size: 1, memoryLimitBytes: 0 });
     pool = made.pool;
     await useTwice(made, snapshotOf('s'));
     expect(made.boots).toEqual([]);
   });
 
-  it('removes the spares of what is gone', async () => {
+  it('removes the spares of deleted blueprints', async () => {
     const made = setUp({ size: 1, maxByUse: 1 });
     pool = made.pool;
     await useTwice(made, snapshotOf('s'));

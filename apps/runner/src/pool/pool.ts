@@ -9,51 +9,55 @@ import { createShelf } from './shelf.ts';
 import type { Shelf } from './shelf.ts';
 
 export interface PoolOptions extends RefillOptions {
-  /** Spares of a blueprint that is not pinned, at most. Their number follows its use. */
+  /** The highest number of spares of an unpinned blueprint. The number follows its use. */
   readonly maxByUse: number;
   /** Spares of an unused blueprint are removed after this long. */
   readonly idleMs: number;
 }
 
-/** Creates that may wait for a boot at once. Above it the host is overloaded and refuses them. */
+/** Creates that may wait for a boot at once. More are refused, because the host is overloaded. */
 const maxWaiting = 2000;
 
 /**
- * A refill waits this long while most spares are there. A boot takes some 100 ms of CPU, and the tenant who has just got a sandbox is
- * about to use it.
+ * A refill waits this long while most spares are there. A boot takes some 100 ms of CPU, and the tenant who has just
+ * got a sandbox is about to use it.
  */
 const refillDelayMs = 300;
 
-/** Over all blueprints. */
+/** Sums over all blueprints. */
 export interface PoolFigures {
   readonly ready: number;
-  /** How many there are to be right now. */
+  /** The number of spares that there should be now. */
   readonly wanted: number;
   readonly booting: number;
   readonly waiting: number;
-  /** Since the start, those of spares included. */
+  /** Since the start, including boots of spares. */
   readonly failedBoots: number;
 }
 
 /**
- * Warm sandboxes by blueprint. A create takes a spare if there is one. Otherwise it waits for the next boot that finishes; the longest
- * wait is served first, and boots for waiting creates come before refills. `policy.ts` decides what to boot, `refill.ts` boots it.
+ * Warm sandboxes by blueprint. A create takes a spare if there is one. Otherwise it waits for the next boot that
+ * finishes; the longest wait is served first, and boots for waiting creates come before refills. `policy.ts` decides
+ * what to boot, `refill.ts` boots it.
  */
 export interface Pool {
-  /** Keeps as many spares as the pool's size says from now on, whether they are used or not. */
+  /** From now on keeps as many spares as the pool's size says, whether they are used or not. */
   pin(blueprint: Blueprint): void;
   /** Puts an adopted spare on its shelf. */
   put(blueprint: Blueprint, sandbox: LiveSandbox): void;
-  /** A warm sandbox of the blueprint, for the caller alone. Throws what a boot throws. */
+  /** A warm sandbox of the blueprint, for the caller alone. Throws the errors of a boot. */
   take(blueprint: Blueprint): Promise<LiveSandbox>;
   /** Takes a dead spare off its shelf. */
   drop(sandboxId: string): void;
   /** Spares that are ready, over all blueprints. */
   readyCount(): number;
   figures(): PoolFigures;
-  /** Removes the spares of blueprints that were not used for long, or that `isGone` says no longer exist. Called now and then. */
+  /**
+   * Removes the spares of blueprints that were not used for long, or that `isGone` says no longer exist. Called now and
+   * then.
+   */
   sweep(nowMs: number, isGone?: (blueprint: Blueprint) => boolean): Promise<void>;
-  /** Stops booting and waits for what is under way. Spares stay for the next server. */
+  /** Stops booting and waits for boots in progress. Spares stay for the next server. */
   close(): Promise<void>;
 }
 

@@ -7,13 +7,13 @@ import type { PoolLimits } from './policy.ts';
 import type { Shelf } from './shelf.ts';
 
 export interface RefillOptions extends PoolLimits {
-  /** Boots under way at once, over all blueprints. */
+  /** Limit of concurrent boots over all blueprints. */
   readonly bootConcurrency: number;
   /** Makes a sandbox that can be claimed. */
   readonly boot: (blueprint: Blueprint) => Promise<LiveSandbox>;
   /**
-   * Readies a spare for its wait and returns the bytes of memory that it takes. It is left out when a create waits for the sandbox. A
-   * spare for which it throws is discarded.
+   * Prepares a spare for waiting and returns the bytes of memory that it takes. It is not called when a create waits
+   * for the sandbox. A spare for which it throws is discarded.
    */
   readonly rest: (sandbox: LiveSandbox, blueprint: Blueprint) => Promise<number>;
   readonly discard: (sandbox: LiveSandbox) => Promise<void>;
@@ -21,9 +21,9 @@ export interface RefillOptions extends PoolLimits {
   readonly logger: Logger;
 }
 
-/** Pause after a failed refill, so that a broken host does not boot and fail without end. */
+/** Pause after a failed refill, so that a broken host does not boot and fail endlessly. */
 const refillPauseMs = 2000;
-/** The same after a failure that passes more slowly: no room on the host's disk, or a snapshot that cannot be restored. */
+/** The pause after a longer-lasting failure: no room on the host's disk, or a snapshot that cannot be restored. */
 const longPauseMs = 30_000;
 
 /** Boots sandboxes onto shelves, for waiting creates first and then as spares. */
@@ -32,13 +32,13 @@ export interface Refill {
   start(): void;
   /** Gives a sandbox to the create that waits longest, or puts it on the shelf. */
   hand(shelf: Shelf, sandbox: LiveSandbox, bytes: number): void;
-  /** Starts no refill of the shelf for so long. Boots for waiting creates go on. */
+  /** Starts no refill of the shelf for this time. Boots for waiting creates continue. */
   pause(shelf: Shelf, ms: number): void;
-  /** Boots under way. */
+  /** Number of boots in progress. */
   booting(): number;
-  /** Since the start, those of spares included. */
+  /** Since the start, including boots of spares. */
   failedBoots(): number;
-  /** Starts no more boots and waits for those under way. */
+  /** Starts no more boots and waits for boots in progress. */
   close(): Promise<void>;
 }
 
@@ -101,7 +101,7 @@ export function createRefill(shelves: ReadonlyMap<string, Shelf>, options: Refil
   };
 }
 
-/** Takes a spare off its shelf, whichever that is. */
+/** Finds a spare on the shelves and takes it off. */
 export function takeOff(shelves: Iterable<Shelf>, sandboxId: string): void {
   for (const { spares } of shelves) {
     const index = spares.findIndex(({ sandbox }) => sandbox.record.sandboxId === sandboxId);

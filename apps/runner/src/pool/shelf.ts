@@ -10,7 +10,7 @@ export interface Waiter {
 
 export interface Spare {
   readonly sandbox: LiveSandbox;
-  /** Of memory, when it came onto its shelf. */
+  /** Bytes of memory at the time when it was put on its shelf. */
   readonly bytes: number;
 }
 
@@ -22,11 +22,11 @@ export interface Shelf {
   readonly demand: Demand;
   booting: number;
   usedAtMs: number;
-  /** What the largest of its spares took. 0 until there was one. */
+  /** Memory of its largest spare so far. 0 until there was one. */
   spareBytes: number;
-  /** Pauses of its refills that are under way. */
+  /** Number of current pauses of its refills. */
   pauses: number;
-  /** Its spares are kept whether they are used or not, as many as the pool's size says. */
+  /** It keeps as many spares as the pool's size says, whether they are used or not. */
   isPinned: boolean;
 }
 

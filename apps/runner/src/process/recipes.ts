@@ -3,7 +3,7 @@ import { mcpGatewayRecipe } from '@soulbox/mcp-gateway/recipe';
 import { baseRecipe, desktopRecipe, edgeRecipe, runtimesRecipe } from '@soulbox/templates';
 import type { Recipe } from '@soulbox/templates';
 
-/** The templates that SoulBox makes itself, when they are first asked for or by `soulbox template make`. */
+/** The built-in templates. SoulBox makes them at their first use, or with `soulbox template make`. */
 export const recipes: readonly Recipe[] = [
   baseRecipe,
   codeInterpreterRecipe,

@@ -14,17 +14,17 @@ import { startRunner } from '../start.ts';
 import { createDrivers } from './drivers.ts';
 import { recipes } from './recipes.ts';
 
-/** The template a create gets when the client names none, kept warm from the start. */
+/** The template of a create that names none. Its spares are kept warm from the start. */
 export const defaultTemplate = 'base';
 
-/** What the runner of a host is told by whoever starts it. */
+/** The settings of a host's runner, given by the program that starts it. */
 export interface RunnerSettings {
   readonly config: RunnerConfig;
   readonly dataDirectory: string;
   readonly templatesDirectory: string;
   /** Archives for builds, which the control plane writes. */
   readonly uploadsDirectory: string;
-  /** Of the disk of the data folder. */
+  /** Folder of the reserve on the disk of the data folder. */
   readonly reserveDirectory: string;
   /** Empty: the instance's own. */
   readonly networkCidr: string;
@@ -33,15 +33,18 @@ export interface RunnerSettings {
 
 export interface RunnerHost extends AsyncDisposable {
   readonly runner: Runner;
-  /** For a start of the server that fails elsewhere: what this one has made on the host goes; sandboxes of tenants stay. */
+  /** For a server start that fails elsewhere: removes what this runner made on the host. Sandboxes of tenants stay. */
   takeBack(): Promise<void>;
-  /** Stops the runner. Sandboxes go on, for the next one to adopt, unless they have been ended; then nothing of the instance stays on the host. */
+  /**
+   * Stops the runner. With `keepSandboxes` its sandboxes continue, and the next runner adopts them. Without it the
+   * caller has ended them, and nothing of the instance stays on the host.
+   */
   close(options: { readonly keepSandboxes: boolean }): Promise<void>;
 }
 
 /**
- * Starts the runner with everything that it has on this host: drivers, network, stores. The host must be prepared (`soulbox setup`). On
- * an error what was started is stopped again. Disposing leaves its sandboxes running.
+ * Starts the runner with everything that it has on this host: drivers, network, stores. The host must be prepared
+ * (`soulbox setup`). On an error what was started is stopped again. Disposing leaves its sandboxes running.
  */
 export async function startRunnerHost(
   settings: RunnerSettings,
@@ -59,14 +62,14 @@ export async function startRunnerHost(
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
   const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
-  const states = started.use(await openCheckpointStore({ directory: dataDirectory, logger, blobs }));
+  const checkpoints = started.use(await openCheckpointStore({ directory: dataDirectory, logger, blobs }));
   const runner = started.use(
     await startRunner({
       config,
       dataDirectory,
       drivers: await createDrivers(config.instance, logger),
       network,
-      states,
+      checkpoints,
       templates: openTemplateStore(settings.templatesDirectory, logger),
       dependencyBlobs,
       recipes,

@@ -6,12 +6,12 @@ import type { Door } from '@soulbox/rpc';
 import { startRunnerHost } from './runner-host.ts';
 import type { RunnerSettings } from './runner-host.ts';
 
-/** Those who may call the runner: each by a socket of its own, through a door of its own. */
+/** A program that may call the runner. Each has a socket and a door of its own. */
 interface Caller {
-  /** Its user; another one is refused. */
+  /** Its user id. Any other user is refused. */
   readonly id: number;
   readonly socket: string;
-  /** Our end of the way by which connections into sandboxes are handed to it. */
+  /** Our end of the channel over which connections into sandboxes are passed to it. */
   readonly channel: number;
 }
 
@@ -42,7 +42,7 @@ async function run(settings: RunnerProcessSettings, logger: RootLogger): Promise
       addRoutingRoutes(router, { feed, channel, logger: ownLogger });
       more(router);
     };
-    // Only the folder of the caller leads to its socket, and the kernel says who asks.
+    // Only the caller's folder leads to its socket, and the kernel reports the user id of the peer.
     const door = { name, admits: ({ uid }: { uid: number }) => uid === id, routes };
     started.use(await serveSocket({ path: socket, doors: [door], mode: 0o666, logger: ownLogger }));
   };

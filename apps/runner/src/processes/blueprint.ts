@@ -8,13 +8,13 @@ export interface TemplateBlueprint {
   readonly isolation: string;
 }
 
-/** One that is restored from a snapshot, such as what a team's template build has left. */
+/** A sandbox that is restored from a snapshot, such as that of a team's template build. */
 export interface SnapshotBlueprint {
   readonly kind: 'snapshot';
   readonly snapshotId: string;
 }
 
-/** What spares are made of; those of one shelf are all alike. */
+/** Describes how a spare is made. All spares of a shelf have an equal blueprint. */
 export type Blueprint = TemplateBlueprint | SnapshotBlueprint;
 
 /** The same for all blueprints of one shelf. */

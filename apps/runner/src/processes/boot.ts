@@ -10,8 +10,8 @@ import type { SandboxRecord } from '../registry/record.ts';
 import type { LiveSandbox, RecordChange } from '../registry/table.ts';
 
 /**
- * Boots a sandbox of the template and waits until its envd answers. `own` is added to its record. After any failure everything is
- * removed again. Throws `sandbox_start_failed`.
+ * Boots a sandbox of the template and waits until its envd answers. `own` is added to its record. After any failure
+ * everything is removed again. Throws `sandbox_start_failed`.
  */
 export async function bootSandbox(
   host: SandboxHost,

@@ -15,17 +15,22 @@ let memoryMb: number;
 beforeEach(async () => {
   bench = await createOperationBench();
   memoryMb = 512;
-  const { states } = bench.context.host;
+  const { checkpoints } = bench.context.host;
   for (const layerId of ['l2', 'l1']) {
-    await writeFile(states.layerPath(layerId), `content of ${layerId}`);
-    await states.sealLayer(layerId);
+    await writeFile(checkpoints.layerPath(layerId), `content of ${layerId}`);
+    await checkpoints.sealLayer(layerId);
   }
-  use = { stateId: 's1', layers: ['l2', 'l1'], driver: 'container', runtimeName: runtimeNameOf(bench.context.host) };
+  use = {
+    checkpointId: 's1',
+    layers: ['l2', 'l1'],
+    driver: 'container',
+    runtimeName: runtimeNameOf(bench.context.host),
+  };
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
 async function save(pagesBytes: number, facts: object = {}): Promise<string> {
-  await using draft = await bench.context.host.states.begin('s1', use.layers);
+  await using draft = await bench.context.host.checkpoints.begin('s1', use.layers);
   await writeFile(join(draft.directory, 'core-1.img'), 'processes');
   await writeFile(join(draft.directory, 'pages-1.img'), Buffer.alloc(pagesBytes, 7));
   const { directory } = await draft.seal({
@@ -46,29 +51,29 @@ const check = (): Promise<CheckedMemory> => checkMemory(bench.context.host, use,
 const damaged = { reason: 'state_damaged' };
 const incompatible = { reason: 'state_incompatible' };
 
-it('a whole state with whole layers is checked', async () => {
+it('an intact checkpoint with intact layers passes the check', async () => {
   await save(1000);
-  await bench.reopenStates();
+  await bench.reopenCheckpoints();
   await (
     await check()
   ).pagesChecked;
 });
 
-it.each(['l1', 'l2'])('a memory whose layer %s was altered is not restored', async (layerId) => {
+it.each(['l1', 'l2'])('a checkpoint whose layer %s was altered is not restored', async (layerId) => {
   await save(1000);
-  await damage(bench.context.host.states.layerPath(layerId));
-  await bench.reopenStates();
+  await damage(bench.context.host.checkpoints.layerPath(layerId));
+  await bench.reopenCheckpoints();
   await expect(check()).rejects.toMatchObject(damaged);
   await expect(checkLayers(bench.context.host, use.layers)).rejects.toMatchObject(damaged);
 });
 
-it('nor is one whose layer is gone', async () => {
+it('a checkpoint whose layer is missing is not restored', async () => {
   await save(1000);
   use = { ...use, layers: ['l2', 'gone'] };
   await expect(check()).rejects.toMatchObject(damaged);
 });
 
-it('nor one of whose parts was altered; pages are told of while all else goes on', async () => {
+it('a checkpoint with an altered part is not restored, and altered pages are reported while the restore is prepared', async () => {
   const directory = await save(1000);
   await damage(join(directory, 'pages-1.img'));
   const memory = await check();
@@ -77,21 +82,21 @@ it('nor one of whose parts was altered; pages are told of while all else goes on
   await expect(check()).rejects.toMatchObject(damaged);
 });
 
-it('one from the archive is unpacked when there is room for it, which is set aside meanwhile', async () => {
+it('an archived checkpoint is unpacked if there is room, and the room is reserved meanwhile', async () => {
   await save(4 * mib);
   const { host } = bench.context;
-  await host.states.compress('s1');
+  await host.checkpoints.compress('s1');
   const admit = vi.spyOn(host.disks, 'admit');
   bench.noRoomFor = 'Unpacking the saved memory';
   await expect(check()).rejects.toMatchObject({ reason: 'disk_full' });
-  expect((await host.states.open('s1')).isPacked).toBe(true);
+  expect((await host.checkpoints.open('s1')).isPacked).toBe(true);
   bench.noRoomFor = '';
   await check();
   expect(admit.mock.lastCall).toEqual([4 * mib, 'Unpacking the saved memory']);
   expect(bench.roomFor).toEqual([]);
 });
 
-it('nor one that has a part more', async () => {
+it('a checkpoint with an additional part is not restored', async () => {
   const directory = await save(1000);
   await appendFile(join(directory, 'pages-2.img'), 'more');
   await expect(check()).rejects.toMatchObject(damaged);
@@ -100,12 +105,12 @@ it('nor one that has a part more', async () => {
 it.each([
   ['by another isolation', { driver: 'gvisor' }],
   ['on a host with other CPU features', { cpuType: 'another' }],
-])('one that was saved %s does not fit', async (_, facts) => {
+])('a checkpoint that was saved %s is incompatible', async (_, facts) => {
   await save(1000, facts);
   await expect(check()).rejects.toMatchObject(incompatible);
 });
 
-it('one that needs an envd which is gone does not fit', async () => {
+it('a checkpoint that needs a deleted version of envd is incompatible', async () => {
   await save(1000);
   use = { ...use, runtimeName: 'nowhere' };
   await expect(check()).rejects.toMatchObject(incompatible);
@@ -118,11 +123,14 @@ it.each([
   ['large, with a driver that reads all at once', 64 * mib, 512, false, 'itself', false],
   ['as much as leaves a quarter free', 72 * mib, 96, true, 'itself', true],
   ['more than leaves a quarter free', 73 * mib, 96, true, 'itself', false],
-] as const)('a memory that is %s comes late: %6$s', async (_, pagesBytes, megabytes, lazyRestore, owner, isLate) => {
-  memoryMb = megabytes;
-  await save(pagesBytes);
-  Object.assign(bench.driver.capabilities, { lazyRestore });
-  const memory = await checkMemory(bench.context.host, use, owner);
-  expect(comesLate(memory)).toBe(isLate);
-  await memory.pagesChecked;
-});
+] as const)(
+  'whether a memory that is %s is restored lazily: %6$s',
+  async (_, pagesBytes, megabytes, lazyRestore, owner, isLate) => {
+    memoryMb = megabytes;
+    await save(pagesBytes);
+    Object.assign(bench.driver.capabilities, { lazyRestore });
+    const memory = await checkMemory(bench.context.host, use, owner);
+    expect(comesLate(memory)).toBe(isLate);
+    await memory.pagesChecked;
+  },
+);

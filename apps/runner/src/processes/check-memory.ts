@@ -6,19 +6,21 @@ import { readCpuType } from '../host/cpu-type.ts';
 import { getDriver, runtimeDirectoryOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
 
-/** What a checkpoint is to be restored for. */
+/** A checkpoint, and the sandbox that is to be restored from it. */
 export interface CheckpointUse {
-  readonly stateId: string;
+  readonly checkpointId: string;
   /** Frozen disks below, topmost first. */
   readonly layers: readonly string[];
   readonly driver: string;
-  /** Of its envd. */
+  /** Version of its envd. */
   readonly runtimeName: string;
 }
 
 /** Saved memory whose restore may begin while its pages are still being checked. */
 export interface CheckedMemory extends SavedMemory {
-  /** Resolves when all pages match their digests. Nothing of the sandbox may run before. Rejects with `state_damaged`. */
+  /**
+   * Resolves when all pages match their digests. Nothing of the sandbox may run before. Rejects with `state_damaged`.
+   */
   readonly pagesChecked: Promise<void>;
 }
 
@@ -31,19 +33,23 @@ const lateMaxShare = 0.75;
 export type MemoryOwner = 'itself' | 'copies';
 
 /**
- * Checks a checkpoint before its restore. Nothing is started from one that is incomplete, altered or made for another host. Its pages
- * may be checked while everything else is prepared. The driver checks the pages of a lazy restore. Throws `state_damaged`,
- * `state_incompatible`, and `disk_full` when it must be unpacked first.
+ * Checks a checkpoint before its restore. Nothing is started from one that is incomplete, altered or made for another
+ * host. Its pages may be checked while everything else is prepared. The driver checks the pages of a lazy restore.
+ * Throws `state_damaged`, `state_incompatible`, and `disk_full` when it must be unpacked first.
  */
 export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: MemoryOwner): Promise<CheckedMemory> {
-  const state = await host.states.unpack(use.stateId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory'));
-  await checkFit(host, state, use);
+  const checkpoint = await host.checkpoints.unpack(use.checkpointId, (bytes) =>
+    host.disks.admit(bytes, 'Unpacking the saved memory'),
+  );
+  await checkFit(host, checkpoint, use);
   await checkLayers(host, use.layers);
-  const memory = memoryOf(host, use.driver, state, owner);
+  const memory = memoryOf(host, use.driver, checkpoint, owner);
   const driver = getDriver(host, use.driver);
-  await state.verify((partName) => !driver.isMemoryPart(partName));
-  const pagesChecked = state.verify((partName) => driver.isMemoryPart(partName) && !(partName in memory.digests.parts));
-  // A restore that fails earlier does not wait for it; that must not be an unhandled rejection.
+  await checkpoint.verify((partName) => !driver.isMemoryPart(partName));
+  const pagesChecked = checkpoint.verify(
+    (partName) => driver.isMemoryPart(partName) && !(partName in memory.digests.parts),
+  );
+  // A restore that fails earlier does not await this promise. It must not become an unhandled rejection then.
   pagesChecked.catch(() => undefined);
   return { ...memory, pagesChecked };
 }
@@ -52,13 +58,13 @@ export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: 
 export function memoryOf(
   host: Pick<SandboxHost, 'drivers'>,
   driverName: string,
-  state: Checkpoint,
+  checkpoint: Checkpoint,
   owner: MemoryOwner,
 ): CheckedMemory {
   const driver = getDriver(host, driverName);
-  const isLate = owner === 'itself' && driver.capabilities.lazyRestore && isWorthwhile(driver, state);
-  const digests = state.digestsOf((partName) => isLate && driver.isMemoryPart(partName));
-  return { directory: state.directory, digests, pagesChecked: Promise.resolve() };
+  const isLate = owner === 'itself' && driver.capabilities.lazyRestore && isWorthwhile(driver, checkpoint);
+  const digests = checkpoint.digestsOf((partName) => isLate && driver.isMemoryPart(partName));
+  return { directory: checkpoint.directory, digests, pagesChecked: Promise.resolve() };
 }
 
 /** Whether the restore is lazy, so that the checkpoint must stay while the sandbox runs. */
@@ -68,17 +74,13 @@ export function comesLate({ digests }: SavedMemory): boolean {
 
 /** Checks layers, each once in the life of the server. Throws `state_damaged`. */
 export async function checkLayers(host: SandboxHost, layers: readonly string[]): Promise<void> {
-  await Promise.all(layers.map(async (layerId) => await host.states.verifyLayer(layerId)));
+  await Promise.all(layers.map(async (layerId) => await host.checkpoints.verifyLayer(layerId)));
 }
 
-async function checkFit(
-  host: SandboxHost,
-  { checkpointId: stateId, manifest }: Checkpoint,
-  use: CheckpointUse,
-): Promise<void> {
+async function checkFit(host: SandboxHost, { checkpointId, manifest }: Checkpoint, use: CheckpointUse): Promise<void> {
   const { driver, cpuType } = manifest.facts;
   const refuse = (what: string): never => {
-    throw new SoulBoxError('state_incompatible', `Checkpoint "${stateId}" ${what}`);
+    throw new SoulBoxError('state_incompatible', `Checkpoint "${checkpointId}" ${what}`);
   };
   if (driver !== use.driver) refuse(`was saved by the isolation "${driver}", not "${use.driver}".`);
   if (cpuType !== (await readCpuType())) refuse('was saved on a host whose CPU has other features.');
@@ -90,8 +92,8 @@ async function checkFit(
 }
 
 /**
- * Processes do not share lazily restored pages: each gets its own, and a child that is forked meanwhile gets again what its parent still
- * lacks. A quarter of the sandbox's memory must be free for that.
+ * Processes do not share lazily restored pages. Each gets its own, and a child that is forked meanwhile gets the pages
+ * again that its parent still lacks. A quarter of the sandbox's memory must be free for that.
  */
 function isWorthwhile(driver: Driver, { manifest: { parts, facts } }: Checkpoint): boolean {
   const pages = Object.entries(parts).filter(([partName]) => driver.isMemoryPart(partName));

@@ -7,13 +7,13 @@ import { costOf, owedBytes, usedBytes } from '../disk-budget/shares.ts';
 import type { Standing } from '../disk-budget/watched-disk.ts';
 
 export interface DiskNeed {
-  /** What the host must have room for. */
+  /** Room that the host must have. */
   readonly bytes: number;
-  /** The first allowance of growth, a part of `bytes`. */
+  /** The first growth limit. It is a part of `bytes`. */
   readonly growthBytes: number;
 }
 
-/** What the disk budget needs to know of a sandbox. Without a tenant it is promised little. */
+/** What the disk budget needs to know about a sandbox. A sandbox without a tenant has a small promise. */
 export function standingOf(host: Pick<SandboxHost, 'config'>, record: SandboxRecord | undefined): Standing {
   const isTenants = record?.tenant !== undefined;
   return {
@@ -22,17 +22,19 @@ export function standingOf(host: Pick<SandboxHost, 'config'>, record: SandboxRec
   };
 }
 
-/** Of a new sandbox of a tenant. */
+/** Bytes for a new sandbox of a tenant. */
 export function needOfNew(host: Pick<SandboxHost, 'config'>, diskMb: number): number {
   return tableBytes(diskMb) + costOf(promiseTo(host.config, diskMb));
 }
 
-/** Of a spare that gets a tenant. Its own need is counted at its boot. */
+/** Additional bytes for a spare that gets a tenant. Its own need was counted at its boot. */
 export function needOfClaim(host: Pick<SandboxHost, 'config'>, diskMb: number): number {
   return costOf(Math.max(0, promiseTo(host.config, diskMb) - spareGrowthBytes));
 }
 
-/** Of a start of the sandbox. A kept disk has used some of its promise, and may owe the host more than a new one. */
+/**
+ * Need for a start of the sandbox. A kept disk has used some of its promise, and may owe the host more than a new one.
+ */
 export async function diskNeedOf(host: SandboxHost, record: SandboxRecord): Promise<DiskNeed> {
   const { promisedBytes } = standingOf(host, record);
   if (record.disk === 'new')

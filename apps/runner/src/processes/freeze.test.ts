@@ -9,7 +9,7 @@ beforeEach(async () => {
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
-it('connections to the outside are ended, once nothing inside can open another', async () => {
+it('connections to the outside are reset after nothing inside can open another one', async () => {
   const sandbox = await bench.addRunning();
   const { sandboxId } = sandbox.record;
   const { network, driver } = bench;
@@ -24,7 +24,7 @@ it('connections to the outside are ended, once nothing inside can open another',
   expect(states).toEqual(['frozen']);
 });
 
-it('the gateway’s and the runner’s connections are cut before it stops', async () => {
+it('connections of the gateway and the runner are cut before the sandbox freezes', async () => {
   const sandbox = await bench.addRunning();
   const order: string[] = [];
   const { live } = sandbox;
@@ -38,7 +38,7 @@ it('the gateway’s and the runner’s connections are cut before it stops', asy
   expect(bench.cutOff).toEqual([sandbox.record.sandboxId]);
 });
 
-it('one that does not stop is an error, and nothing outside is told that it has', async () => {
+it('a sandbox that does not freeze is an error, and its connections to the outside are not reset', async () => {
   const sandbox = await bench.addRunning();
   bench.driver.failNext('freeze', new Error('does not stop'));
   await expect(freeze(bench.context, sandbox)).rejects.toThrow('does not stop');

@@ -4,9 +4,10 @@ import type { SandboxHost } from './sandbox-host.ts';
 import type { RunningSandbox } from '../registry/table.ts';
 
 /**
- * Cuts connections and freezes every process. First the connections of the runner and the gateway are closed. Then the processes freeze,
- * so that they open no new ones, and their connections to the outside are reset. A checkpoint made afterwards holds no socket with a
- * lost peer. Connections between the sandbox's own processes stay. Throws `checkpoint_failed` and may leave the sandbox frozen.
+ * Cuts connections and freezes every process. First the connections of the runner and the gateway are closed. Then the
+ * processes freeze, so that they open no new ones, and their connections to the outside are reset. A checkpoint made
+ * afterwards holds no socket with a lost peer. Connections between the sandbox's own processes stay. Throws
+ * `checkpoint_failed` and may leave the sandbox frozen.
  */
 export async function freeze(
   context: { readonly host: Pick<SandboxHost, 'network'>; readonly cutOff: (sandboxId: string) => Promise<void> },

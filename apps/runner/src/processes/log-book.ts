@@ -2,7 +2,7 @@ import type { Clock } from '@soulbox/base';
 import type { EnvdLogEntry } from '@soulbox/envd-client';
 import type { SandboxTable } from '../registry/table.ts';
 
-/** Entries kept per sandbox; the oldest go first. */
+/** Entries kept per sandbox. The oldest are removed first. */
 const maxEntries = 2000;
 /** Ended sandboxes whose log is still kept. */
 const maxEnded = 500;
@@ -11,17 +11,17 @@ export type LogLine = Omit<EnvdLogEntry, 'seq'>;
 
 interface Book {
   readonly lines: LogLine[];
-  /** The newest entry of envd's that has been fetched. */
+  /** Number of the newest entry that was fetched from envd. */
   envdSeq: number;
 }
 
 /**
- * The log of each sandbox: entries of the runner and of its envd. Entries are fetched from envd when somebody reads the log, so an idle
- * sandbox costs nothing.
+ * The log of each sandbox: entries of the runner and of its envd. Entries are fetched from envd when somebody reads the
+ * log, so an idle sandbox costs nothing.
  */
 export interface LogBook {
   write(sandboxId: string, message: string, fields?: Record<string, string>): void;
-  /** Oldest first. Empty for a sandbox nobody knows. */
+  /** Oldest first. Empty for an unknown sandbox. */
   read(sandboxId: string): Promise<LogLine[]>;
 }
 

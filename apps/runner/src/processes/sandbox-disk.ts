@@ -6,8 +6,8 @@ import type { SandboxRecord } from '../registry/record.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
 /**
- * Distinguishes the root folder of a template from a copy of it. The disk of a sandbox refers to files of its root by their inodes, so
- * it works only over the very folder it was made on (decision 027). Records keep this as `ground`.
+ * Distinguishes the root folder of a template from a copy of it. The disk of a sandbox refers to files of its root by
+ * their inodes, so it works only over the very folder it was made on (decision 027). Records keep this as `ground`.
  */
 export function readRootIdentity(rootfs: string): string {
   const { ino, birthtimeNs } = statSync(rootfs, { bigint: true });
@@ -15,13 +15,14 @@ export function readRootIdentity(rootfs: string): string {
 }
 
 /**
- * Digests the disk of a sandbox without processes, for its record. Undefined when it has no disk of its own, and when the disk cannot be
- * read: that is logged, and the processes stay ended. Takes some 15 ms, and up to 250 ms with 256 MiB of data.
+ * Digests the disk of a sandbox without processes, for its record. Undefined when it has no disk of its own, and when
+ * the disk cannot be read: that is logged, and the processes stay ended. Takes some 15 ms, and up to 250 ms with 256
+ * MiB of data.
  */
 export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): Promise<DiskDigests | undefined> {
   if (record.disk === 'new') return undefined;
   try {
-    return await host.states.digestDisk(pathOf(host, record));
+    return await host.checkpoints.digestDisk(pathOf(host, record));
   } catch (err) {
     host.logger.error(
       { sandboxId: record.sandboxId, err },
@@ -32,21 +33,22 @@ export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): 
 }
 
 /**
- * Checks that the disk of a paused sandbox is what it was when its processes ended. Changes nothing. Throws `state_damaged`.
+ * Checks that the disk of a paused sandbox is what it was when its processes ended. Changes nothing. Throws
+ * `state_damaged`.
  */
 export async function checkKeptDisk(host: SandboxHost, record: SandboxRecord): Promise<void> {
   const { disk, saved } = record;
-  if (disk === 'kept' && saved?.disk !== undefined) await host.states.verifyDisk(pathOf(host, record), saved.disk);
+  if (disk === 'kept' && saved?.disk !== undefined) await host.checkpoints.verifyDisk(pathOf(host, record), saved.disk);
 }
 
-/** Digests a large disk and keeps the digests beside it. Stops when `isWanted` says no. */
+/** Digests a large disk and keeps the digests beside it. Stops when `isWanted` returns false. */
 export async function digestInBackground(
   host: SandboxHost,
   record: SandboxRecord,
   disk: StampedDisk,
   isWanted: () => boolean,
 ): Promise<void> {
-  await host.states.digestInBackground(pathOf(host, record), disk, isWanted);
+  await host.checkpoints.digestInBackground(pathOf(host, record), disk, isWanted);
 }
 
 function pathOf(host: SandboxHost, { sandboxId, driver }: SandboxRecord): string {
@@ -61,12 +63,12 @@ export async function takeDisk(
 ): Promise<void> {
   const { sandboxId, driver } = record;
   const directory = host.store.directoryOf(sandboxId);
-  await getDriver(host, driver).takeDisk(sandboxId, directory, host.states.layerPath(layerId));
+  await getDriver(host, driver).takeDisk(sandboxId, directory, host.checkpoints.layerPath(layerId));
 }
 
 /**
- * What the record says after its disk was to become a layer. That is one rename, so it happened completely or not at all. `below` are
- * the layers under the new one.
+ * The fields of a record whose disk was to become a layer. That is one rename, so it happened completely or not at
+ * all. `below` are the layers under the new one.
  */
 export function layersAfter(
   { host }: { readonly host: SandboxHost },
@@ -75,6 +77,6 @@ export function layersAfter(
   below: readonly string[] = record.layers,
 ): Pick<SandboxRecord, 'layers' | 'disk'> {
   const { layers, disk } = record;
-  const isTaken = layerId !== '' && !layers.includes(layerId) && existsSync(host.states.layerPath(layerId));
+  const isTaken = layerId !== '' && !layers.includes(layerId) && existsSync(host.checkpoints.layerPath(layerId));
   return isTaken ? { layers: [layerId, ...below], disk: 'new' } : { layers, disk };
 }

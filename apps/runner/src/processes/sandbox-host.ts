@@ -9,18 +9,18 @@ import type { DiskBudget } from '../disk-budget/budget.ts';
 import type { RecordStore, SandboxRecord } from '../registry/record.ts';
 import type { Slots } from '../registry/slots.ts';
 
-/** What is needed to make, adopt and remove sandboxes. */
+/** The parts of the host that are needed to make, adopt and remove sandboxes. */
 export interface SandboxHost {
   readonly config: RunnerConfig;
   /** Where sandboxes live: `<dataDirectory>/sandboxes`. */
   readonly dataDirectory: string;
-  /** Ways to wall a sandbox off, by name. */
+  /** Drivers by name. */
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
   readonly runtime: EnvdBundle;
   readonly slots: Slots;
   readonly store: RecordStore;
-  readonly states: CheckpointStore;
+  readonly checkpoints: CheckpointStore;
   readonly disks: DiskBudget;
   readonly logger: Logger;
 }
@@ -41,7 +41,7 @@ export function isolationOf(config: RunnerConfig, template: { readonly isolation
   return template.isolation ?? config.isolation;
 }
 
-/** Records name versions of envd, not folders, since the data folder may move. */
+/** Records name versions of envd, not folders, because the data folder may move. */
 export function runtimeNameOf({ runtime }: Pick<SandboxHost, 'runtime'>): string {
   return basename(runtime.directory);
 }

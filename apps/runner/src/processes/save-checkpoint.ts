@@ -11,15 +11,15 @@ export interface SaveContext {
 }
 
 export interface Save {
-  readonly stateId: string;
+  readonly checkpointId: string;
   readonly keepMemory: boolean;
-  /** Frozen disks that belong to the state, topmost first. */
+  /** Layers that belong to the checkpoint, topmost first. */
   readonly layers: readonly string[];
 }
 
 /** Saves a frozen sandbox as a checkpoint, sealed on the disk. The sandbox stays frozen, whatever happens. */
 export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandbox, save: Save): Promise<Checkpoint> {
-  await using draft = await context.host.states.begin(save.stateId, save.layers);
+  await using draft = await context.host.checkpoints.begin(save.checkpointId, save.layers);
   if (save.keepMemory) {
     draft.follow((partName) => sandbox.live.driver.isMemoryPart(partName));
     await saveMemory(context, sandbox, draft.directory);
@@ -58,7 +58,8 @@ export async function factsOf(context: SaveContext, sandbox: RunningSandbox, sav
 }
 
 /**
- * Reserves room on the host's disk for all memory that the sandbox uses now, and for `besidesBytes`, until disposed. Throws `disk_full`.
+ * Reserves room on the host's disk for all memory that the sandbox uses now, and for `besidesBytes`, until disposed.
+ * Throws `disk_full`.
  */
 export async function holdRoom(
   { host }: Pick<SaveContext, 'host'>,

@@ -13,11 +13,11 @@ afterEach(() => bench[Symbol.asyncDispose]());
 
 const closed = { allowInternetAccess: false, allowOut: ['8.8.8.8'], denyOut: ['1.1.1.1'], maskRequestHost: '' };
 
-/** A saved memory that the driver of the bench takes, with a say in when its pages are checked. */
+/** A saved memory that the driver of the bench accepts. `pagesChecked` decides when its pages are checked. */
 async function memoryWith(pagesChecked: Promise<void>): Promise<CheckedMemory> {
-  const { states } = bench.context.host;
+  const { checkpoints } = bench.context.host;
   const sandbox = await bench.addRunning();
-  await using draft = await states.begin('s1');
+  await using draft = await checkpoints.begin('s1');
   await bench.driver.freeze(sandbox.live.instance);
   await bench.driver.checkpoint(sandbox.live.instance, draft.directory);
   const { directory } = await draft.seal({
@@ -28,7 +28,7 @@ async function memoryWith(pagesChecked: Promise<void>): Promise<CheckedMemory> {
   return { directory, digests: { blockBytes: 1, parts: {} }, pagesChecked };
 }
 
-describe('the network of processes that start or come back', () => {
+describe('the network of processes that are started or restored', () => {
   it.each(['start', 'restore'] as const)("has the tenant's policy, in a %s", async (way) => {
     const memory = way === 'restore' ? await memoryWith(Promise.resolve()) : undefined;
     const { record } = await bench.addLeft({ tenant: { ...(await tenant()), network: closed } }, 'none');
@@ -38,7 +38,7 @@ describe('the network of processes that start or come back', () => {
     expect(bench.network.policies.get(record.slot)).toEqual(closed);
   });
 
-  it('is not attached before the pages of the memory are known to be what was saved', async () => {
+  it('is not attached before the pages of the memory are checked', async () => {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const memory = await memoryWith(promise);
     const { record } = await bench.addLeft({}, 'none');
@@ -50,7 +50,7 @@ describe('the network of processes that start or come back', () => {
     expect(bench.network.policies.has(record.slot)).toBe(true);
   });
 
-  it('is never attached when they are not, and nothing runs', async () => {
+  it('is never attached when the check fails, and nothing runs', async () => {
     const damaged = Promise.reject(new SoulBoxError('state_damaged', 'a page was altered'));
     damaged.catch(() => undefined);
     const memory = await memoryWith(damaged);
@@ -61,7 +61,7 @@ describe('the network of processes that start or come back', () => {
     expect(bench.driver.stateOf(record.sandboxId)).toBe('none');
   });
 
-  it('of a spare, which is nobody’s yet, has none', async () => {
+  it('is not attached for a spare, which has no tenant yet', async () => {
     const { record } = await bench.addLeft({}, 'none');
     const { tenant: _, ...spare } = record;
     (await startProcesses(bench.context.host, spare, '/rootfs')).namespace.close();
@@ -69,7 +69,7 @@ describe('the network of processes that start or come back', () => {
   });
 });
 
-it('a driver asks for no more than the record and the server say', async () => {
+it('a driver starts with exactly the settings of the record and the server', async () => {
   const { record } = await bench.addLeft({ layers: ['l2', 'l1'], generation: 'g7' }, 'none');
   const { host } = bench.context;
   const specs: unknown[] = [];
@@ -83,7 +83,7 @@ it('a driver asks for no more than the record and the server say', async () => {
     expect.objectContaining({
       ...{ sandboxId: record.sandboxId, hostname: record.sandboxId, rootfs: '/rootfs', generation: 'g7', disk: 'new' },
       idBase: (host.config.instance + 1) * 2 ** 28 + record.slot * 65_536,
-      layers: ['l2', 'l1'].map((id) => host.states.layerPath(id)),
+      layers: ['l2', 'l1'].map((id) => host.checkpoints.layerPath(id)),
       limits: { cpus: 1, memoryMb: 128, diskMb: 64, maxProcesses: 77 },
     }),
   ]);

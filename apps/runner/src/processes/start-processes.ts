@@ -17,13 +17,14 @@ import type { KnownSandbox, Live } from '../registry/table.ts';
 
 /** envd answers 40 ms after it was started at the earliest; a host under heavy load gets more time. */
 const bootTimeoutMs = 20_000;
-/** A call that nobody answers costs the server half a millisecond of CPU: none before it can succeed. */
+/** An unanswered call costs the server half a millisecond of CPU, so there is none before it can succeed. */
 const firstPollMs = 25;
 const pollMs = 4;
 
 /**
- * Starts the processes that the record describes, either fresh or restored from `memory`. Restored processes run only after their pages
- * are checked. The network has the tenant's policy before the first packet. After an error nothing is left, except a kept disk.
+ * Starts the processes that the record describes, either fresh or restored from `memory`. Restored processes run only
+ * after their pages are checked. The network has the tenant's policy before the first packet. After an error nothing is
+ * left, except a kept disk.
  */
 export async function startProcesses(
   host: SandboxHost,
@@ -56,7 +57,7 @@ export async function startProcesses(
   }
 }
 
-/** Restored programs of a spare reach nothing. Its later tenant may not want them to. */
+/** Restored programs of a spare have no network. Its later tenant may not allow it. */
 async function attachTo({ network }: SandboxHost, { slot, state, tenant }: SandboxRecord, path: string): Promise<void> {
   if (state === 'restoring' && tenant === undefined) await network.attachUnplugged(slot, path);
   else await network.attach(slot, path, tenant?.network ?? {});
@@ -75,7 +76,7 @@ async function createSpec(
     sandboxId: record.sandboxId,
     directory,
     rootfs,
-    layers: record.layers.map((layerId) => host.states.layerPath(layerId)),
+    layers: record.layers.map((layerId) => host.checkpoints.layerPath(layerId)),
     disk: record.disk,
     diskGrowthBytes,
     generation: record.generation,

@@ -7,7 +7,10 @@ interface TellContext {
   readonly clock: Clock;
 }
 
-/** Waits for an envd that was started on used files, then gives it the tenant's settings. It clears what a reboot clears. */
+/**
+ * Waits for an envd that was started on used files, then gives it the tenant's settings. It clears what a reboot
+ * clears.
+ */
 export async function reinitialize(context: TellContext, sandbox: TenantSandbox, live: Live): Promise<void> {
   await waitForEnvd(live);
   await tellSettings(context, sandbox, live);

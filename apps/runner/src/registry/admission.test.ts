@@ -5,7 +5,7 @@ import type { TenantSandbox } from './table.ts';
 
 type State = SandboxRecord['state'];
 
-/** Admission looks at the state and at what is under way, no more. */
+/** Admission reads only the state and the step in progress. */
 function sandboxIn(state: State, work?: object): TenantSandbox {
   return { record: { state, work }, live: undefined } as unknown as TenantSandbox;
 }
@@ -17,7 +17,7 @@ function open(maxSandboxes: number, maxPaused: number, ...sandboxes: TenantSandb
 const full = expect.objectContaining({ reason: 'too_many_sandboxes' }) as Error;
 const paused = sandboxIn('paused');
 
-it('lets as many run as the host may run, and not one more', () => {
+it('admits as many sandboxes as the host may run, and not one more', () => {
   const admission = open(3, 9, sandboxIn('running'), sandboxIn('running'));
   using admitted = admission.enter();
   expect(() => admission.enter()).toThrow(full);
@@ -25,7 +25,7 @@ it('lets as many run as the host may run, and not one more', () => {
   admission.enter();
 });
 
-it('counts those that are under way', () => {
+it('counts sandboxes that are being made', () => {
   const admission = open(2, 9);
   const admitted = [admission.enter(), admission.enter()];
   expect(() => admission.enter()).toThrow(full);
@@ -34,7 +34,7 @@ it('counts those that are under way', () => {
   expect(() => admission.enter()).toThrow(full);
 });
 
-it('takes admitted for all of a fork at once, or none', () => {
+it('admits all copies of a fork together, or none', () => {
   const admission = open(10, 9, sandboxIn('running'));
   expect(() => admission.enter(10)).toThrow(full);
   const copies = admission.enter(9);
@@ -51,13 +51,13 @@ it.each([
   ['snapshotting', { from: 'paused' }, false],
   ['paused', undefined, false],
   ['resuming', undefined, false],
-] as const)('one that is %s (%j) takes a place: %s', (state, work, takes) => {
+] as const)('whether a sandbox that is %s (%j) counts: %s', (state, work, takes) => {
   const enter = () => open(1, 9, sandboxIn(state, work)).enter();
   if (takes) expect(enter).toThrow(full);
   else enter();
 });
 
-it('keeps as many paused ones as the host may keep', () => {
+it('limits the number of paused sandboxes', () => {
   open(1, 2, paused, sandboxIn('running')).checkPaused();
   expect(() => open(1, 2, paused, paused).checkPaused()).toThrow(
     expect.objectContaining({ reason: 'limit_exceeded' }) as Error,

@@ -4,9 +4,9 @@ import { looksPaused } from './table.ts';
 
 /** Keeps the number of tenants' sandboxes under the host's limits. Sandboxes that are still being made count too. */
 export interface Admission {
-  /** Counts so many sandboxes in until disposed, at the end of their create, resume or fork. Throws `too_many_sandboxes`. */
+  /** Counts sandboxes until disposed, at the end of their create, resume or fork. Throws `too_many_sandboxes`. */
   enter(count?: number): Disposable;
-  /** Throws `limit_exceeded` when no more sandbox may be paused here. */
+  /** Throws `limit_exceeded` when no more sandboxes may be paused here. */
   checkPaused(): void;
 }
 

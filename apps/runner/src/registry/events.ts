@@ -1,19 +1,24 @@
 import type { Cause } from '@soulbox/contract';
 import type { TenantRecord } from './table.ts';
 
-/** A change that a tenant is told of. It carries the record of that moment: a later step makes another record. */
+/**
+ * A change that is announced to a tenant. It carries the record of that moment, because a later step makes another
+ * record.
+ */
 export type RunnerEvent =
   | { readonly kind: 'created' | 'updated'; readonly record: TenantRecord }
   | { readonly kind: 'ended'; readonly sandboxId: string; readonly cause: Cause }
   /** An empty `snapshotId` means that the checkpoint served a fork only. */
   | { readonly kind: 'checkpointed'; readonly sandboxId: string; readonly snapshotId: string }
-  /** Every sandbox that was there when the watch began has been told. */
+  /** Every sandbox that existed when the watch began has been announced. */
   | { readonly kind: 'listed' };
 
-/** Events a watcher may lag behind before it is cut off; it reconnects and starts from a snapshot again. */
+/** A watcher that lags behind by more events is disconnected. It reconnects and starts with the complete list again. */
 const maxLag = 10_000;
 
-/** Tells watchers of every change, in order. A watcher that lags too far is ended rather than fed from memory. */
+/**
+ * Sends every change to watchers, in order. The stream of a watcher that lags too far ends, which bounds the memory.
+ */
 export interface Events {
   emit(event: RunnerEvent): void;
   /** Yields `present` first, then every event emitted from this call on. Ends with the signal. */

@@ -5,7 +5,7 @@ type Removing = Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'>;
 
 /** Removes no checkpoint and no layer while an unreadable record is set aside, because it may name any of them. */
 export function keepAllWhileUnreadable(
-  states: Removing,
+  checkpoints: Removing,
   stores: readonly { hasSetAside(): Promise<boolean> }[],
   logger: Logger,
 ): Removing {
@@ -17,11 +17,11 @@ export function keepAllWhileUnreadable(
   };
   return {
     async collect(findNeeded) {
-      return (await keepsAll()) ? { removedCheckpoints: [], removedLayers: [] } : await states.collect(findNeeded);
+      return (await keepsAll()) ? { removedCheckpoints: [], removedLayers: [] } : await checkpoints.collect(findNeeded);
     },
-    async remove(stateId) {
-      if (!(await keepsAll())) await states.remove(stateId);
+    async remove(checkpointId) {
+      if (!(await keepsAll())) await checkpoints.remove(checkpointId);
     },
-    setAside: async (...args) => await states.setAside(...args),
+    setAside: async (...args) => await checkpoints.setAside(...args),
   };
 }

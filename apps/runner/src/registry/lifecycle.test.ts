@@ -26,16 +26,19 @@ describe('sandbox lifecycle', () => {
     expect(() => checkStep('i', from, to)).not.toThrow();
   });
 
-  it.each(steps.filter(({ legal }) => !legal))('refuses a step from $from to $to, naming both', ({ from, to }) => {
-    expect(() => checkStep('iabc', from, to)).toThrow(
-      expect.objectContaining({
-        reason: 'illegal_transition',
-        message: `Sandbox "iabc" cannot change from ${from} to ${to}.`,
-      }),
-    );
-  });
+  it.each(steps.filter(({ legal }) => !legal))(
+    'refuses a step from $from to $to with an error that names both',
+    ({ from, to }) => {
+      expect(() => checkStep('iabc', from, to)).toThrow(
+        expect.objectContaining({
+          reason: 'illegal_transition',
+          message: `Sandbox "iabc" cannot change from ${from} to ${to}.`,
+        }),
+      );
+    },
+  );
 
-  it('has a reason of its own for the pause of a paused sandbox, and for no other', () => {
+  it('has a special reason only for the pause of a paused sandbox', () => {
     const reasons = sandboxStates.map((from) => {
       try {
         checkPause('i', from);

@@ -8,12 +8,13 @@ import { SoulBoxError } from '@soulbox/base';
  *     restoring (a copy) ----------------|--+---- resuming <------------|--+
  *     restoring (a spare of a snapshot) --> claiming
  *                                        +------> pausing --------------+
- *     booting --> building (the sandbox of a template build, nobody's to the end)
+ *     booting --> building (the sandbox of a template build, which never has a tenant)
  *
- * Every one may go to `ending`, and from there only to no record at all. `pausing`, `resuming` and `snapshotting` lead back
- * to where they came from when they fail, and a snapshot whose source cannot go on leaves it paused.
+ * Every state may change to `ending`, after which the record is removed. When `pausing`, `resuming` or `snapshotting`
+ * fails, the sandbox returns to the previous state. A snapshot whose source cannot continue leaves the source paused.
  *
- * The record is written before the step it announces, so after a crash it says what was under way (recover.ts).
+ * The record is written before the step that it announces, so after a crash it shows the step that was in progress
+ * (recover.ts).
  */
 export const sandboxStates = [
   'booting',
@@ -45,20 +46,23 @@ const legalSteps = {
   ending: [],
 } as const satisfies Record<SandboxState, readonly SandboxState[]>;
 
-/** States in which a tenant knows the sandbox; in all others it is nobody's, not yet told of, or as good as gone. */
+/**
+ * States in which a tenant knows the sandbox. In the others it has no tenant, is not announced yet, or is being
+ * removed.
+ */
 const tenantStates: ReadonlySet<SandboxState> = new Set(['running', 'pausing', 'paused', 'resuming', 'snapshotting']);
 
 export function isTenantState(state: SandboxState): boolean {
   return tenantStates.has(state);
 }
 
-/** Throws `illegal_transition` naming from and to, unless the step is in the table. */
+/** Throws `illegal_transition`, which names both states, unless the step is in the table. */
 export function checkStep(sandboxId: string, from: SandboxState, to: SandboxState): void {
   const steps: readonly SandboxState[] = legalSteps[from];
   if (!steps.includes(to)) throw illegalStep(sandboxId, from, to);
 }
 
-/** As `checkStep` for a pause: one that is paused already has a reason of its own, which clients look for. */
+/** Like `checkStep` for a pause. Clients look for the special reason for a sandbox that is paused already. */
 export function checkPause(sandboxId: string, from: SandboxState): void {
   if (from === 'paused') throw new SoulBoxError('already_paused', `Sandbox "${sandboxId}" is already paused.`);
   checkStep(sandboxId, from, 'pausing');

@@ -1,9 +1,9 @@
 import type { SandboxRecord } from './record.ts';
 import type { SnapshotRecord } from './snapshot-store.ts';
 
-/** Checkpoints and layers that an operation under way uses, though no record names them yet or any more. */
+/** Checkpoints and layers that an operation in progress uses, although no record names them yet or any more. */
 export interface Holding {
-  readonly states?: readonly string[];
+  readonly checkpoints?: readonly string[];
   readonly layers?: readonly string[];
 }
 
@@ -13,22 +13,22 @@ export interface Named {
   readonly layers: Set<string>;
 }
 
-/** All checkpoints and layers that records, snapshots and operations under way name. */
+/** All checkpoints and layers that records, snapshots and operations in progress name. */
 export function findNamed(
   records: readonly SandboxRecord[],
   snapshots: readonly SnapshotRecord[],
   holdings: Iterable<Holding>,
 ): Named {
   const held = [...holdings];
-  const states = [
+  const checkpoints = [
     ...records.flatMap(({ saved, work, pagesFrom }) => [saved?.stateId ?? '', work?.stateId ?? '', pagesFrom]),
-    ...snapshots.map(({ stateId }) => stateId),
-    ...held.flatMap((holding) => holding.states ?? []),
+    ...snapshots.map((snapshot) => snapshot.stateId),
+    ...held.flatMap((holding) => holding.checkpoints ?? []),
   ];
   const layers = [
     ...records.flatMap((record) => [...record.layers, record.work?.layerId ?? '']),
     ...snapshots.flatMap((snapshot) => snapshot.layers),
     ...held.flatMap((holding) => holding.layers ?? []),
   ];
-  return { checkpoints: new Set(states), layers: new Set(layers) };
+  return { checkpoints: new Set(checkpoints), layers: new Set(layers) };
 }

@@ -6,8 +6,8 @@ import { recordSchema } from './record.ts';
 import { readRecordFile } from './record-files.ts';
 
 /**
- * Throws `config_invalid` when a data folder has records of a newer version, with which this version cannot start. Changes nothing.
- * Ignores damaged records.
+ * Throws `config_invalid` when a data folder has records of a newer version, with which this version cannot start.
+ * Changes nothing. Ignores damaged records.
  */
 export async function refuseNewerRecords(dataDirectory: string): Promise<void> {
   for (const path of await listRecords(join(dataDirectory, 'sandboxes'))) await readRecordFile(path, recordSchema);

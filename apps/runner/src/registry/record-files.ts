@@ -3,12 +3,14 @@ import { basename, join } from 'node:path';
 import { isNodeError, randomId, SoulBoxError } from '@soulbox/base';
 import type { z } from 'zod';
 
-/** Every kind of record has a version. `upgrade` and the schema's defaults read older versions. Newer ones are refused. */
+/**
+ * Every kind of record has a version. `upgrade` and the schema's defaults read older versions. Newer ones are refused.
+ */
 type RecordSchema = z.ZodType & { readonly shape: { readonly formatVersion: { readonly value: number } } };
 
 /**
- * Reads a record. Undefined when the file is damaged. Throws `config_invalid` for a record of a newer version, which must not be removed.
- * Throws also when the file cannot be read for a temporary reason.
+ * Reads a record. Undefined when the file is damaged. Throws `config_invalid` for a record of a newer version, which
+ * must not be removed. Throws also when the file cannot be read for a temporary reason.
  */
 export async function readRecordFile<S extends RecordSchema>(path: string, schema: S): Promise<z.infer<S> | undefined> {
   try {

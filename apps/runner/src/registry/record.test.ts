@@ -37,14 +37,14 @@ describe('sandbox records on disk', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  it('come back as they were written, readable by their owner only', async () => {
+  it('are read as they were written, and only their owner can read the files', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await store.write(record);
     expect(await store.load()).toEqual({ records: [record], unreadable: [], strays: [] });
     expect((await stat(join(directory, 'iabc.json'))).mode & 0o777).toBe(0o600);
   });
 
-  it('of the first version, which knew neither drivers nor states, can still be read', async () => {
+  it('of the first version, which knew neither drivers nor checkpoints, can still be read', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     const { sandboxId, slot, templateId, hostToken, cpuCount, memoryMb, diskMb } = record;
     const limits = { cpuCount, memoryMb, diskMb };
@@ -65,7 +65,7 @@ describe('sandbox records on disk', () => {
     expect((await store.load()).records[0]).not.toHaveProperty('runtimeDirectory', runtimeDirectory);
   });
 
-  it('name folders without a record, and what cannot be read', async () => {
+  it('are loaded with the names of unreadable records and of folders without a record', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await store.write(record);
     await mkdir(store.directoryOf('iabc'));
@@ -79,7 +79,7 @@ describe('sandbox records on disk', () => {
     expect(strays).toEqual(['ilost']);
   });
 
-  it('are set aside with their folder, and beside what was set aside before', async () => {
+  it('are set aside with their folder, and do not replace what was set aside before', async () => {
     const sandboxes = join(directory, 'sandboxes');
     const store = createRecordStore(sandboxes, openDiskReserve(join(directory, 'reserve')));
     for (const content of ['first', 'second']) {
@@ -96,14 +96,14 @@ describe('sandbox records on disk', () => {
     expect(await store.hasSetAside()).toBe(true);
   });
 
-  it('of a newer version are refused, not taken for strays', async () => {
+  it('of a newer version are refused, not treated as strays', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 3 }));
     await expect(store.load()).rejects.toMatchObject({ reason: 'config_invalid' });
     expect(await readdir(directory)).toContain('iother.json');
   });
 
-  it('leave no temporary file of a killed writer behind', async () => {
+  it('are loaded without temporary files of a killed writer, which are removed', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await writeFile(join(directory, 'iabc.json.12.34.tmp'), 'half');
     await store.load();

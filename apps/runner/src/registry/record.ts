@@ -20,15 +20,15 @@ const networkSchema = z.object({
 });
 
 const lifecycleSchema = z.object({
-  /** At its deadline it is paused, not killed. */
+  /** At its deadline the sandbox is paused, not killed. */
   pauseOnTimeout: z.boolean(),
   /** Whether such a pause keeps the memory. */
   pauseMemory: z.boolean(),
-  /** A request for it wakes it. */
+  /** A request for the sandbox resumes it. */
   autoResume: z.boolean(),
   /** 0: never. */
   idleTimeoutSeconds: z.number(),
-  /** What its creator or last resumer asked for. */
+  /** The timeout that its creator or last resumer requested. */
   timeoutSeconds: z.number(),
 });
 
@@ -41,7 +41,7 @@ export const plainLifecycle: Lifecycle = {
   timeoutSeconds: 0,
 };
 
-/** What envd was told of the tenant, for a start on the kept files and for copies. */
+/** The tenant's settings that envd got. They are used again for a start on the kept files and for copies. */
 const settingsSchema = z.object({
   envVars: z.record(z.string(), z.string()),
   defaultUser: z.string(),
@@ -51,15 +51,15 @@ const settingsSchema = z.object({
 const tenantSchema = z.object({
   teamId: z.string(),
   alias: z.string(),
-  /** What its template is called to the outside, if it was made from a snapshot. Absent: by the id of the record. */
+  /** The template id that clients see, if the sandbox was made from a snapshot. Absent: `templateId` of the record. */
   shownTemplateId: z.string().optional(),
   /** Milliseconds since the Unix epoch, like `endAtMs`. */
   startedAtMs: z.number(),
-  /** The deadline. It means nothing while the sandbox is paused; a resume sets another. */
+  /** The deadline. It has no meaning while the sandbox is paused. A resume sets a new one. */
   endAtMs: z.number(),
   metadata: z.record(z.string(), z.string()),
   network: networkSchema,
-  /** Empty: envd asks for none. */
+  /** Empty: envd requires none. */
   envdAccessToken: z.string(),
   /** Empty: traffic is public. */
   trafficAccessToken: z.string(),
@@ -67,19 +67,19 @@ const tenantSchema = z.object({
   settings: settingsSchema.default({ envVars: {}, defaultUser: 'root', defaultWorkdir: '/' }),
 });
 
-/** The step that is under way in `pausing`, `resuming` and `snapshotting`: what the next server needs to end it. */
+/** The step in progress in `pausing`, `resuming` and `snapshotting`: what the next server needs to finish it. */
 const workSchema = z.object({
   from: z.enum(['running', 'paused']),
-  /** Of the host: after a reboot there are no processes, and a disk may have lost its last writes. */
+  /** Boot id of the host: after a reboot there are no processes, and a disk may have lost its last writes. */
   bootId: z.string(),
-  /** The state being made. Empty: none. */
+  /** Id of the checkpoint that is being made. Empty: none. */
   stateId: z.string(),
-  /** What the disk becomes. Empty: it stays a disk. */
+  /** Id of the layer that the disk becomes. Empty: it stays a disk. */
   layerId: z.string(),
   keepMemory: z.boolean(),
-  /** The caller has been told that it is paused: the pause must be completed. */
+  /** The caller was told that the sandbox is paused, so the pause must be completed. */
   promised: z.boolean(),
-  /** Set before its processes may run on: from then on what was saved of them does not belong to the disk. */
+  /** Set before its processes may run again. From then on the saved memory does not match the disk. */
   mayRun: z.boolean().default(false),
 });
 
@@ -87,51 +87,54 @@ const savedSchema = z.object({
   stateId: z.string(),
   hasMemory: z.boolean(),
   sizeBytes: z.number(),
-  /** What the disk in its folder held when the processes ended. Meant only while `disk` is `kept`. Absent: not digested yet. */
+  /**
+   * Digests of the disk in its folder when the processes ended. Valid only while `disk` is `kept`. Absent: not digested
+   * yet.
+   */
   disk: diskDigestsSchema.optional(),
 });
 
 const causeNames = Object.keys(causes) as [Cause, ...Cause[]];
 
-/** What has a default is not in records of the first version. */
+/** Fields with a default are not in records of the first version. */
 export const recordSchema = z.object({
   formatVersion: z.literal(2),
   sandboxId: z.string().regex(/^[a-z0-9]{1,64}$/),
   state: z.enum(sandboxStates),
-  /** Why it is in its state; nothing before it is a tenant's. */
+  /** The cause of its state. It has no meaning before the sandbox has a tenant. */
   cause: z.enum(causeNames).default('request'),
   /** Milliseconds since the Unix epoch. */
   stateSinceMs: z.number().default(0),
-  /** 0 while it has no processes: a host may keep more paused sandboxes than it has slots. */
+  /** 0 while it has no processes, because a host may keep more paused sandboxes than it has slots. */
   slot: z.number().int().min(0).max(lastSlot),
   templateId: z.string(),
-  /** Name of the driver that walls it off. */
+  /** Name of the driver that isolates it. */
   driver: z.string().default(defaultIsolation),
-  /** Version of the envd it runs; a spare of an older envd is not handed out. */
+  /** Version of its envd. A spare with an older envd is not handed out. */
   runtimeName: z.string(),
   hostToken: z.string(),
   generation: z.string().default(''),
   cpuCount: z.number(),
   memoryMb: z.number(),
   diskMb: z.number(),
-  /** Ids of the frozen disks under its own, topmost first. */
+  /** Ids of the layers under its own disk, topmost first. */
   layers: z.array(z.string()).default([]),
-  /** `kept`: a disk of its own stands in its folder. `new`: it became a layer, and the next start makes another. */
+  /** `kept`: its own disk is in its folder. `new`: that disk became a layer, and the next start makes a new one. */
   disk: z.enum(['kept', 'new']).default('kept'),
-  /** The root folder that its disk was made on, as `readRootIdentity` knows it. Empty: nobody knows. */
+  /** The root folder that its disk was made on, as given by `readRootIdentity`. Empty: unknown. */
   ground: z.string().default(''),
   /** Set while it is paused, and until a resume is complete. */
   saved: savedSchema.optional(),
   work: workSchema.optional(),
-  /** The state whose pages its memory may still be reading, where a restore is lazy. Empty: none. */
+  /** Id of the checkpoint from which a lazy restore may still read pages. Empty: none. */
   pagesFrom: z.string().default(''),
-  /** It stands still until there is room on the host's disk. */
+  /** It is frozen until there is room on the host's disk. */
   waitsForRoom: z.boolean().default(false),
   /** Set from `claiming` on. */
   tenant: tenantSchema.optional(),
 });
 
-/** What the runner keeps of a sandbox on disk (mode 0600: it holds tokens), so that a new server can go on with it. */
+/** The record of a sandbox on disk, from which a new server continues. Mode 0600, because it contains tokens. */
 export type SandboxRecord = z.infer<typeof recordSchema>;
 export type Tenant = z.infer<typeof tenantSchema>;
 export type TenantNetwork = z.infer<typeof networkSchema>;
@@ -146,17 +149,20 @@ export interface RecordStore {
   write(record: SandboxRecord): Promise<void>;
   remove(sandboxId: string): Promise<void>;
   /**
-   * Every readable record, the ids of those that cannot be read, and of folders without one. Throws `config_invalid` for a record of
-   * a newer version: what this one cannot read it must not remove.
+   * All readable records, the ids of unreadable ones, and of folders without a record. Throws `config_invalid` for a
+   * record of a newer version, because this version must not remove what it cannot read.
    */
   load(): Promise<{ records: SandboxRecord[]; unreadable: string[]; strays: string[] }>;
-  /** Moves the record and the folder of a sandbox to where nobody removes them. Gives that place. */
+  /** Moves the record and the folder of a sandbox to a folder where nothing is removed. Returns that folder. */
   setAside(sandboxId: string): Promise<string>;
-  /** Whether there are any. */
+  /** Whether any sandbox is set aside. */
   hasSetAside(): Promise<boolean>;
 }
 
-/** What has happened, or must: these may use the reserve when the disk is full. All others are intents, and nothing is done of them then. */
+/**
+ * Records of these states may use the reserve when the disk is full, because the step has happened or must happen. All
+ * other states are intents, which are not carried out then.
+ */
 const urgent: readonly SandboxRecord['state'][] = ['running', 'paused', 'ending'];
 
 export function createRecordStore(directory: string, reserve: DiskReserve): RecordStore {
@@ -164,7 +170,8 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
   return {
     directoryOf: (sandboxId) => join(directory, sandboxId),
     async write(record) {
-      // A paused sandbox outlives its host's crash; so must the word that its disk is written to again. Of all others nothing is left.
+      // A paused sandbox survives a crash of its host. The record that its disk is written to again must survive, too.
+      // Nothing is left of sandboxes in other states.
       const durable = record.state === 'paused' || record.state === 'resuming';
       const write = async (): Promise<void> => {
         await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`, { durable });
@@ -199,7 +206,7 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
       for (const sandboxId of [...records.map((record) => record.sandboxId), ...unreadable]) strays.delete(sandboxId);
       return { records, unreadable: [...unreadable], strays: [...strays] };
     },
-    // The folder first: as long as the record is there, the next server does it again.
+    // The folder is moved first: as long as the record is there, the next server repeats this.
     setAside: async (sandboxId) => await setAside(directory, [sandboxId, `${sandboxId}.json`]),
     hasSetAside: async () => await isAnythingAside(directory),
   };

@@ -19,11 +19,11 @@ let records: Partial<SandboxRecord>[];
 let snapshots: { stateId: string; layers: string[] }[];
 let cached: Required<Holding>;
 let removed: string[];
-let aside: { stateId: string; facts: object }[];
-/** Level and facts of what was logged. */
+let aside: { checkpointId: string; facts: object }[];
+/** Level and facts of the logged lines. */
 let logged: [level: string, facts: object][];
 let nowMs: number;
-/** Whether the disk takes no change. */
+/** Whether changes of the disk fail. */
 let failing: boolean;
 let references: References;
 
@@ -41,8 +41,8 @@ const logger: Logger = {
 beforeEach(() => {
   failing = false;
   [rounds, records, snapshots, removed, aside, logged, nowMs] = [[], [], [], [], [], [], 1000];
-  cached = { states: [], layers: [] };
-  const states = {
+  cached = { checkpoints: [], layers: [] };
+  const checkpoints = {
     collect: async (findNeeded: () => Needed | Promise<Needed>) =>
       await new Promise<Collection>((resolve, reject) => {
         rounds.push({
@@ -51,65 +51,65 @@ beforeEach(() => {
           fail: () => reject(broken),
         });
       }),
-    remove: (stateId: string) => (failing ? fail() : Promise.resolve(void removed.push(stateId))),
-    setAside: (stateId: string, facts: object) =>
-      failing ? fail() : Promise.resolve(void aside.push({ stateId, facts })),
+    remove: (checkpointId: string) => (failing ? fail() : Promise.resolve(void removed.push(checkpointId))),
+    setAside: (checkpointId: string, facts: object) =>
+      failing ? fail() : Promise.resolve(void aside.push({ checkpointId, facts })),
   };
   const table = {
     all: () => records.map((record) => ({ record: { pagesFrom: '', layers: [], ...record }, live: undefined })),
   } as unknown as SandboxTable;
   const store = { list: () => snapshots } as unknown as SnapshotStore;
-  references = createReferences(states, table, store, logger, { now: () => nowMs }, () => cached);
+  references = createReferences(checkpoints, table, store, logger, { now: () => nowMs }, () => cached);
 });
 
-/** Lets all that can run come to its end. */
+/** Waits until all pending promises have settled. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** By name; a record that names nothing gives the empty one, which no state has. */
-function neededIn(round: Round | undefined): { states: string[]; layers: string[] } {
-  const { checkpoints: states, layers } = round?.needed() ?? {
+/** Sorted ids. A record that names no checkpoint has an empty id, which is left out. */
+function neededIn(round: Round | undefined): { checkpoints: string[]; layers: string[] } {
+  const { checkpoints, layers } = round?.needed() ?? {
     checkpoints: new Set<string>(),
     layers: new Set<string>(),
   };
   const named = (ids: ReadonlySet<string>): string[] => [...ids].filter((id) => id !== '').sort();
-  return { states: named(states), layers: named(layers) };
+  return { checkpoints: named(checkpoints), layers: named(layers) };
 }
 
 describe('a collection', () => {
-  it('needs what records, snapshots, holders and the cache name, whatever the name is for', async () => {
+  it('keeps everything that records, snapshots, holders and the cache name, for whatever purpose', async () => {
     records = [
       { sandboxId: 'i1', saved: { stateId: 'saved', hasMemory: true, sizeBytes: 0 }, layers: ['below'] },
       { sandboxId: 'i2', work: { stateId: 'made', layerId: 'frozen' } as SandboxRecord['work'] },
       { sandboxId: 'i3', pagesFrom: 'read' },
     ];
     snapshots = [{ stateId: 'kept', layers: ['shared'] }];
-    cached = { states: ['built'], layers: ['step'] };
-    using _hold = references.hold({ states: ['held'], layers: ['used'] });
+    cached = { checkpoints: ['built'], layers: ['step'] };
+    using _hold = references.hold({ checkpoints: ['held'], layers: ['used'] });
     void references.collect();
     await settle();
-    const { states, layers } = neededIn(rounds[0]);
-    expect(states).toEqual(['built', 'held', 'kept', 'made', 'read', 'saved']);
+    const { checkpoints, layers } = neededIn(rounds[0]);
+    expect(checkpoints).toEqual(['built', 'held', 'kept', 'made', 'read', 'saved']);
     expect(layers).toEqual(['below', 'frozen', 'shared', 'step', 'used']);
   });
 
-  it('needs no state for a holder of layers, and no layer for a holder of states', async () => {
+  it('keeps no checkpoint for a holder of layers, and no layer for a holder of checkpoints', async () => {
     using _layers = references.hold({ layers: ['used'] });
-    using _states = references.hold({ states: ['held'] });
+    using _checkpoints = references.hold({ checkpoints: ['held'] });
     void references.collect();
     await settle();
-    expect(neededIn(rounds[0])).toEqual({ states: ['held'], layers: ['used'] });
+    expect(neededIn(rounds[0])).toEqual({ checkpoints: ['held'], layers: ['used'] });
   });
 
-  it('looks at what is named when it is asked, not when it began', async () => {
+  it('reads the named ids when the store asks for them, not at its start', async () => {
     void references.collect();
     await settle();
-    const hold = references.hold({ states: ['late'] });
+    const hold = references.hold({ checkpoints: ['late'] });
     expect(rounds[0]?.needed().checkpoints.has('late')).toBe(true);
     hold[Symbol.dispose]();
     expect(rounds[0]?.needed().checkpoints.has('late')).toBe(false);
   });
 
-  it('asked for by many at once is one round', async () => {
+  it('is one round for several concurrent calls', async () => {
     const all = Promise.all([references.collect(), references.collect(), references.collect()]);
     await settle();
     expect(rounds).toHaveLength(1);
@@ -118,7 +118,7 @@ describe('a collection', () => {
     expect(rounds).toHaveLength(1);
   });
 
-  it('asked for while one goes on is another afterwards, which all who came meanwhile share', async () => {
+  it('that is requested during a round is another round, which all calls made meanwhile share', async () => {
     const first = references.collect();
     await settle();
     const outcomes: string[] = [];
@@ -131,14 +131,14 @@ describe('a collection', () => {
     rounds[0]?.finish();
     await first;
     await settle();
-    // The first may have looked before they asked: they are not answered by it.
+    // The first round may have read the ids before these calls, so it does not answer them.
     expect([rounds.length, outcomes]).toEqual([2, []]);
     rounds[1]?.finish();
     await Promise.all(later);
     expect(rounds).toHaveLength(2);
   });
 
-  it('that fails is no failure of who asked, and no end of collections', async () => {
+  it('that fails does not fail the call, and collections go on', async () => {
     const first = references.collect();
     await settle();
     rounds[0]?.fail();
@@ -155,15 +155,15 @@ describe('a collection', () => {
     [['s1'], []],
     [[], ['l1']],
     [['s1'], ['l1']],
-  ])('that removes the states %j and the layers %j says so', async (removedStates, removedLayers) => {
+  ])('that removes the checkpoints %j and the layers %j is logged', async (removedCheckpoints, removedLayers) => {
     const round = references.collect();
     await settle();
-    rounds[0]?.finish({ removedCheckpoints: removedStates, removedLayers });
+    rounds[0]?.finish({ removedCheckpoints, removedLayers });
     await round;
-    expect(logged).toEqual([['info', { removedStates, removedLayers }]]);
+    expect(logged).toEqual([['info', { removedCheckpoints, removedLayers }]]);
   });
 
-  it('that removes nothing says nothing', async () => {
+  it('that removes nothing is not logged', async () => {
     const round = references.collect();
     await settle();
     rounds[0]?.finish();
@@ -172,37 +172,37 @@ describe('a collection', () => {
   });
 });
 
-describe('a state that is dropped', () => {
-  it('goes when nobody names it', async () => {
+describe('a dropped checkpoint', () => {
+  it('is removed when nothing names it', async () => {
     await references.drop('s1');
     expect(removed).toEqual(['s1']);
   });
 
-  it('stays while a record, a snapshot or a holder names it', async () => {
+  it('is kept while a record, a snapshot or a holder names it', async () => {
     records = [{ sandboxId: 'i1', pagesFrom: 'read' }];
     snapshots = [{ stateId: 'kept', layers: [] }];
-    const hold = references.hold({ states: ['held'] });
-    for (const stateId of ['read', 'kept', 'held', '']) await references.drop(stateId);
+    const hold = references.hold({ checkpoints: ['held'] });
+    for (const checkpointId of ['read', 'kept', 'held', '']) await references.drop(checkpointId);
     expect(removed).toEqual([]);
     hold[Symbol.dispose]();
     await references.drop('held');
     expect(removed).toEqual(['held']);
   });
 
-  it('without a name is none', async () => {
+  it('without an id is ignored', async () => {
     await references.drop('');
     expect(removed).toEqual([]);
   });
 
-  it('is forgotten: one of the same name was never used', async () => {
-    references.hold({ states: ['s1'] })[Symbol.dispose]();
+  it('is forgotten, so a new one with the same id counts as never used', async () => {
+    references.hold({ checkpoints: ['s1'] })[Symbol.dispose]();
     expect(references.lastUseMs('s1')).toBe(1000);
     await references.drop('s1');
     expect(references.lastUseMs('s1')).toBe(0);
   });
 });
 
-it('what cannot be removed or set aside is no failure of who asked, and is logged as an error', async () => {
+it('a checkpoint that cannot be removed or set aside does not fail the call, and is logged as an error', async () => {
   const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
   failing = true;
   await references.drop('s1');
@@ -210,12 +210,12 @@ it('what cannot be removed or set aside is no failure of who asked, and is logge
   await references.setAside(record, 5);
   expect([removed, aside]).toEqual([[], []]);
   expect(logged).toEqual([
-    ['error', { stateId: 's1', err: broken }],
-    ['error', { sandboxId: 'i1', stateId: 's1', err: broken }],
+    ['error', { checkpointId: 's1', err: broken }],
+    ['error', { sandboxId: 'i1', checkpointId: 's1', err: broken }],
   ]);
 });
 
-it('a damaged state is set aside, unless somebody else needs it where it is', async () => {
+it('a damaged checkpoint is set aside, unless something else needs it where it is', async () => {
   const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
   records = [record, { sandboxId: 'i2', pagesFrom: 's1' }];
   await references.setAside(record, 5);
@@ -226,18 +226,18 @@ it('a damaged state is set aside, unless somebody else needs it where it is', as
   expect(aside).toEqual([]);
   records = [record];
   await references.setAside(record, 5);
-  expect(aside).toEqual([{ stateId: 's1', facts: { sandboxId: 'i1', templateId: 't', foundAtMs: 5 } }]);
-  expect(logged).toEqual([['warn', { sandboxId: 'i1', stateId: 's1' }]]);
+  expect(aside).toEqual([{ checkpointId: 's1', facts: { sandboxId: 'i1', templateId: 't', foundAtMs: 5 } }]);
+  expect(logged).toEqual([['warn', { sandboxId: 'i1', checkpointId: 's1' }]]);
 });
 
-it('a holder of layers alone uses no state', () => {
+it('a holder of layers alone uses no checkpoint', () => {
   using _hold = references.hold({ layers: ['used'] });
   expect(references.lastUseMs('s1')).toBe(0);
 });
 
-it('the last use of a state counts from the end of its last holder, and is forgotten with it', async () => {
+it('the last use of a checkpoint is the end of its last holder, and is forgotten with the checkpoint', async () => {
   expect(references.lastUseMs('s1')).toBe(0);
-  const [one, two] = [references.hold({ states: ['s1'] }), references.hold({ states: ['s1'] })];
+  const [one, two] = [references.hold({ checkpoints: ['s1'] }), references.hold({ checkpoints: ['s1'] })];
   nowMs = 2000;
   one[Symbol.dispose]();
   expect(references.lastUseMs('s1')).toBeUndefined();

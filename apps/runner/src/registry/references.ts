@@ -10,21 +10,27 @@ import type { SandboxTable } from './table.ts';
 export interface References {
   /** Keeps these from being removed until disposed. */
   hold(holding: Holding): Disposable;
-  /** When an operation last held the checkpoint. 0 when none did in the life of this server, undefined while one does. */
-  lastUseMs(stateId: string): number | undefined;
-  /** Removes a checkpoint unless something still names it. Never throws: after a failure the next collection removes it. */
-  drop(stateId: string): Promise<void>;
   /**
-   * Moves the checkpoint that a sandbox was running from to the damaged ones, for inspection. It stays where it is when a snapshot or
-   * another sandbox names it. Never throws.
+   * When an operation last held the checkpoint. 0 when none did in the life of this server, undefined while one does.
+   */
+  lastUseMs(checkpointId: string): number | undefined;
+  /**
+   * Removes a checkpoint unless something still names it. Never throws: after a failure the next collection removes it.
+   */
+  drop(checkpointId: string): Promise<void>;
+  /**
+   * Moves the checkpoint that a sandbox was running from to the damaged ones, for inspection. It stays where it is when
+   * a snapshot or another sandbox names it. Never throws.
    */
   setAside(record: SandboxRecord, foundAtMs: number): Promise<void>;
-  /** Removes all that nothing names. Calls at the same time share one round, or the next. Never throws. */
+  /**
+   * Garbage-collects unreferenced checkpoints and layers. Concurrent calls share one round, or the next. Never throws.
+   */
   collect(): Promise<void>;
 }
 
 export function createReferences(
-  states: Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'>,
+  checkpoints: Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'>,
   table: SandboxTable,
   snapshots: SnapshotStore,
   logger: Logger,
@@ -41,10 +47,10 @@ export function createReferences(
   };
   const collect = shareRounds(async () => {
     try {
-      const { removedCheckpoints: removedStates, removedLayers } = await states.collect(() => findNeeded());
-      for (const stateId of removedStates) lastUses.delete(stateId);
-      const removed = removedStates.length + removedLayers.length;
-      if (removed > 0) logger.info({ removedStates, removedLayers }, 'checkpoints and layers garbage-collected');
+      const { removedCheckpoints, removedLayers } = await checkpoints.collect(() => findNeeded());
+      for (const checkpointId of removedCheckpoints) lastUses.delete(checkpointId);
+      const removed = removedCheckpoints.length + removedLayers.length;
+      if (removed > 0) logger.info({ removedCheckpoints, removedLayers }, 'checkpoints and layers garbage-collected');
     } catch (err) {
       logger.error({ err }, 'garbage collection of checkpoints and layers failed');
     }
@@ -56,30 +62,30 @@ export function createReferences(
       return {
         [Symbol.dispose]: () => {
           holdings.delete(holding);
-          for (const stateId of holding.states ?? []) lastUses.set(stateId, clock.now());
+          for (const checkpointId of holding.checkpoints ?? []) lastUses.set(checkpointId, clock.now());
         },
       };
     },
-    lastUseMs(stateId) {
-      const isHeld = [...holdings].some(({ states: held = [] }) => held.includes(stateId));
-      return isHeld ? undefined : (lastUses.get(stateId) ?? 0);
+    lastUseMs(checkpointId) {
+      const isHeld = [...holdings].some(({ checkpoints: held = [] }) => held.includes(checkpointId));
+      return isHeld ? undefined : (lastUses.get(checkpointId) ?? 0);
     },
-    async drop(stateId) {
-      if (stateId === '' || findNeeded().checkpoints.has(stateId)) return;
+    async drop(checkpointId) {
+      if (checkpointId === '' || findNeeded().checkpoints.has(checkpointId)) return;
       try {
-        await states.remove(stateId);
-        lastUses.delete(stateId);
+        await checkpoints.remove(checkpointId);
+        lastUses.delete(checkpointId);
       } catch (err) {
-        logger.error({ stateId, err }, 'checkpoint could not be removed');
+        logger.error({ checkpointId, err }, 'checkpoint could not be removed');
       }
     },
     async setAside({ sandboxId, templateId, pagesFrom }, foundAtMs) {
       if (pagesFrom === '' || findNeeded(sandboxId).checkpoints.has(pagesFrom)) return;
       try {
-        await states.setAside(pagesFrom, { sandboxId, templateId, foundAtMs });
-        logger.warn({ sandboxId, stateId: pagesFrom }, 'damaged checkpoint kept for inspection');
+        await checkpoints.setAside(pagesFrom, { sandboxId, templateId, foundAtMs });
+        logger.warn({ sandboxId, checkpointId: pagesFrom }, 'damaged checkpoint kept for inspection');
       } catch (err) {
-        logger.error({ sandboxId, stateId: pagesFrom, err }, 'damaged checkpoint could not be kept');
+        logger.error({ sandboxId, checkpointId: pagesFrom, err }, 'damaged checkpoint could not be kept');
       }
     },
     collect,
@@ -87,8 +93,8 @@ export function createReferences(
 }
 
 /**
- * Runs one round at a time. A round that has begun may have looked before the caller's change, so the caller waits for the next one;
- * all who wait share it.
+ * Runs one round at a time. A round in progress may have read the ids before the caller's change, so the caller waits
+ * for the next round. All waiting callers share it.
  */
 function shareRounds(run: () => Promise<void>): () => Promise<void> {
   let round: Promise<void> = Promise.resolve();

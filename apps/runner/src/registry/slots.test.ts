@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createSlots, idBaseOf, lastSlot } from './slots.ts';
 
 describe('slots', () => {
-  it('gives every slot of every instance a uid range of its own below 2^32', () => {
+  it('gives every slot of every instance its own uid range below 2^32', () => {
     expect(idBaseOf(0, lastSlot) + 65_535).toBeLessThan(idBaseOf(1, 1));
     expect(idBaseOf(0, 1) + 65_536).toBe(idBaseOf(0, 2));
     expect(idBaseOf(14, lastSlot) + 65_535).toBeLessThan(2 ** 32 - 1);

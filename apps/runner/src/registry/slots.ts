@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 
-/** Ids of one sandbox: a whole 16-bit range, as user namespaces want it. */
+/** Ids of one sandbox: a complete 16-bit range, which user namespaces need. */
 const idsPerSlot = 65_536;
 /** Slots per instance: 1 to 4094. In the last instance slot 4095 would hold id 2^32 - 1, which means "no id". */
 export const lastSlot = 4094;

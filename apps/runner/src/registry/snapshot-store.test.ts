@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test('one that cannot be read is set aside, the others are there, and no state is removed', async () => {
+test('an unreadable snapshot is set aside, the others are loaded, and no checkpoint is removed', async () => {
   await (await openSnapshotStore(directory, silentLogger)).write(snapshot);
   await writeFile(join(directory, 'torn.json'), '{"formatVersion":1,');
   const snapshots = await openSnapshotStore(directory, silentLogger);
@@ -34,20 +34,20 @@ test('one that cannot be read is set aside, the others are there, and no state i
   expect(await readdir(`${directory}-unreadable`)).toEqual(['torn.json']);
 
   const removed: string[] = [];
-  const states = {
+  const checkpoints = {
     collect: () => Promise.resolve<Collection>({ removedCheckpoints: ['state2'], removedLayers: [] }),
-    remove: (stateId: string) => Promise.resolve(void removed.push(stateId)),
+    remove: (checkpointId: string) => Promise.resolve(void removed.push(checkpointId)),
     setAside: () => Promise.resolve(),
   };
   const none = { hasSetAside: () => Promise.resolve(false) };
-  const careful = keepAllWhileUnreadable(states, [none, snapshots], silentLogger);
+  const careful = keepAllWhileUnreadable(checkpoints, [none, snapshots], silentLogger);
   expect(await careful.collect(() => ({ checkpoints: new Set(), layers: new Set() }))).toEqual({
     ...{ removedCheckpoints: [], removedLayers: [] },
   });
   await careful.remove('state2');
   expect(removed).toEqual([]);
 
-  // Somebody has looked; no server has to be started anew for that.
+  // An administrator removes the file. That takes effect without a restart of the server.
   await rm(join(`${directory}-unreadable`, 'torn.json'));
   await careful.remove('state2');
   expect(removed).toEqual(['state2']);
@@ -56,7 +56,7 @@ test('one that cannot be read is set aside, the others are there, and no state i
   ]);
 });
 
-test('one is readable by its owner only, and comes back as it was written', async () => {
+test('a snapshot is read as it was written, and only its owner can read the file', async () => {
   await (await openSnapshotStore(directory, silentLogger)).write(snapshot);
   const snapshots = await openSnapshotStore(directory, silentLogger);
   expect(snapshots.get('s1')).toMatchObject({ stateId: 'state1', layers: ['l1'] });
@@ -64,7 +64,7 @@ test('one is readable by its owner only, and comes back as it was written', asyn
   expect(await snapshots.hasSetAside()).toBe(false);
 });
 
-test('one of a newer version is refused, and nothing is moved', async () => {
+test('a snapshot of a newer version is refused, and nothing is moved', async () => {
   await (await openSnapshotStore(directory, silentLogger)).write({ ...snapshot, formatVersion: 3 } as never);
   await expect(openSnapshotStore(directory, silentLogger)).rejects.toMatchObject({ reason: 'config_invalid' });
   expect(await readdir(directory)).toEqual(['s1.json']);

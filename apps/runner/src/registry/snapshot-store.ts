@@ -9,7 +9,7 @@ import { syncDirectory } from './sync-directory.ts';
 
 const snapshotForm = /^[a-z0-9]{1,64}$/;
 
-/** What copies are made of: a checkpoint, the layers under it, and the properties of the sandbox. */
+/** The source of copies: a checkpoint, the layers under it, and the properties of the sandbox. */
 export const copySourceSchema = z.object({
   stateId: z.string(),
   hasMemory: z.boolean(),
@@ -30,18 +30,20 @@ export type CopySource = z.infer<typeof copySourceSchema>;
 export const snapshotSchema = copySourceSchema.extend({
   formatVersion: z.literal(2),
   snapshotId: z.string().regex(snapshotForm),
-  /** Of the sandbox it was made of. */
+  /** Id of the sandbox that it was made from. */
   sandboxId: z.string(),
   createdAtMs: z.number(),
-  /** On the host's disk, including layers that are shared with others. */
+  /** Size on the host's disk, including shared layers. */
   sizeBytes: z.number(),
-  /** Variables of a template build, for builds that start from it. No sandbox sees them. Absent: it is not from a build. */
+  /**
+   * Variables of a template build, for builds that start from it. No sandbox sees them. Absent: it is not from a build.
+   */
   variables: z.record(z.string(), z.string()).optional(),
 });
 
 export type SnapshotRecord = z.infer<typeof snapshotSchema>;
 
-/** The snapshots of one host: `<directory>/<snapshotId>.json`, mode 0600, for they hold a tenant's variables. */
+/** The snapshots of one host: `<directory>/<snapshotId>.json`. Mode 0600, because they contain a tenant's variables. */
 export interface SnapshotStore {
   list(): readonly SnapshotRecord[];
   /** Whether any was set aside because it could not be read. */
@@ -49,15 +51,17 @@ export interface SnapshotStore {
   /** Throws `snapshot_not_found`. */
   get(snapshotId: string): SnapshotRecord;
   has(snapshotId: string): boolean;
-  /** Throws `bad_request` for an id that cannot be one and `name_taken` for one that exists. */
+  /** Throws `bad_request` for a malformed id and `name_taken` for an existing one. */
   checkFree(snapshotId: string): void;
-  /** On the disk when it resolves. Replaces one of the same id. */
+  /** The snapshot is on the disk when this resolves. Replaces a snapshot with the same id. */
   write(snapshot: SnapshotRecord): Promise<void>;
   /** False when there was none. */
   remove(snapshotId: string): Promise<boolean>;
 }
 
-/** Reads all snapshots. An unreadable one is set aside and logged. Throws `config_invalid` for one of a newer version. */
+/**
+ * Reads all snapshots. An unreadable one is set aside and logged. Throws `config_invalid` for one of a newer version.
+ */
 export async function openSnapshotStore(directory: string, logger: Logger): Promise<SnapshotStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fileOf = (snapshotId: string): string => join(directory, `${snapshotId}.json`);

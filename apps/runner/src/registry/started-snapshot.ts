@@ -7,7 +7,7 @@ export function startedSnapshotId(templateId: string, isolation: string): string
   return `started${templateId}${isolation}`;
 }
 
-/** Whether the server made a snapshot for a template; such a snapshot is no team's. */
+/** Whether the server made the snapshot for a template. Such a snapshot belongs to no team. */
 export function isStarted(snapshotId: string): boolean {
   return idForm.test(snapshotId);
 }

@@ -21,7 +21,7 @@ beforeEach(() => {
   table.add(sandbox);
 });
 
-test('a spare is found by no token, a claimed one by its own until it is deleted', async () => {
+test('a spare is not found by a token, a claimed sandbox is found by its own until it is deleted', async () => {
   expect([table.findByToken(''), table.findByToken('right')]).toEqual([undefined, undefined]);
   await table.step(sandbox, 'claiming', { tenant: tenantWith('right') });
   await table.step(sandbox, 'running');
@@ -30,7 +30,7 @@ test('a spare is found by no token, a claimed one by its own until it is deleted
   expect(table.findByToken('right')).toBeUndefined();
 });
 
-test('one that comes with a tenant is found by its token: a copy, or one that an earlier server left', () => {
+test('a sandbox that is added with a tenant is found by its token: a copy, or a sandbox of an earlier server', () => {
   const other = { record: { ...sandbox.record, sandboxId: 'ib', state: 'paused', tenant: tenantWith('other') } };
   table.add({ ...other, live: undefined } as KnownSandbox);
   expect(table.findByToken('other')?.record.sandboxId).toBe('ib');
@@ -42,7 +42,7 @@ test('a claim that cannot be written gives the sandbox no token', async () => {
   expect(table.findByToken('right')).toBeUndefined();
 });
 
-test('a sandbox without a token is found by none', async () => {
+test('a sandbox without a token is not found by any token', async () => {
   await table.step(sandbox, 'claiming', { tenant: tenantWith('') });
   expect(table.findByToken('')).toBeUndefined();
 });

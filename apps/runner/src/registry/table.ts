@@ -9,7 +9,7 @@ import type { SandboxState } from './lifecycle.ts';
 import type { RecordStore, SandboxRecord, Tenant } from './record.ts';
 import { createTokenIndex } from '@soulbox/contract';
 
-/** What exists of a sandbox only while its processes do. */
+/** The parts of a sandbox that exist only while its processes do. */
 export interface Live {
   readonly driver: Driver;
   readonly instance: SandboxInstance;
@@ -19,7 +19,7 @@ export interface Live {
   readonly envd: EnvdClient;
 }
 
-/** A sandbox in memory, one object for its whole life. Its record on disk is always at least as far as this. */
+/** A sandbox in memory, one object for its whole life. */
 export interface KnownSandbox {
   record: SandboxRecord;
   /** Undefined while it is paused, and for a moment before and after. */
@@ -44,7 +44,7 @@ export function isTenants(sandbox: KnownSandbox): sandbox is TenantSandbox {
   return isTenantState(sandbox.record.state) && sandbox.record.tenant !== undefined;
 }
 
-/** Whether it waits for a tenant, or is being made for one that is not known yet. */
+/** Whether it waits for a tenant, or is being made for a tenant that is not known yet. */
 export function isSpare({ record }: KnownSandbox): boolean {
   return record.state === 'warm' || (record.state === 'restoring' && record.tenant === undefined);
 }
@@ -53,46 +53,52 @@ export function isRunning(sandbox: KnownSandbox): sandbox is RunningSandbox {
   return sandbox.record.state === 'running' && isTenants(sandbox) && sandbox.live !== undefined;
 }
 
-/** Whether it is being given to a tenant, who is not told of it yet. */
+/** Whether it is being given to a tenant, but is not announced yet. */
 export function isClaimed(sandbox: KnownSandbox): sandbox is LiveSandbox {
   return sandbox.record.state === 'claiming' && sandbox.live !== undefined;
 }
 
-/** Whether its tenant is told that it is paused: from the promise of a pause to the end of a resume. */
+/** Whether its tenant sees it as paused: from the promise of a pause to the end of a resume. */
 export function looksPaused({ record }: Pick<TenantSandbox, 'record'>): boolean {
   if (record.state === 'pausing') return record.work?.promised === true;
   if (record.state === 'snapshotting') return record.work?.from === 'paused';
   return record.state === 'paused' || record.state === 'resuming';
 }
 
-/** What a step changes besides the state. */
+/** The fields that a step changes in addition to the state. */
 export type RecordChange = Partial<Omit<SandboxRecord, 'state' | 'sandboxId' | 'formatVersion'>>;
 
-/** Every sandbox of this host by id, and the one place where their state changes. */
+/** All sandboxes of this host by id. Their state changes only here. */
 export interface SandboxTable extends Locks {
   add(sandbox: KnownSandbox): void;
   find(sandboxId: string): KnownSandbox | undefined;
-  /** The sandbox with this access token of envd's. */
+  /** The sandbox with this envd access token. */
   findByToken(token: string): KnownSandbox | undefined;
-  /** The sandbox if a tenant knows it; throws `sandbox_not_found` otherwise. */
+  /** The sandbox if a tenant knows it. Throws `sandbox_not_found` otherwise. */
   getTenants(sandboxId: string): TenantSandbox;
   /**
-   * The sandbox if it runs for a tenant. Throws `sandbox_not_found` if no tenant knows it, and `illegal_transition` in any other
-   * state: who is told that a sandbox is not there strikes it off.
+   * The sandbox if it runs for a tenant. Throws `sandbox_not_found` if no tenant knows it. Throws `illegal_transition`
+   * in any other state, because a caller that gets `sandbox_not_found` forgets the sandbox.
    */
   getRunning(sandboxId: string): RunningSandbox;
   tenants(): TenantSandbox[];
   running(): RunningSandbox[];
   all(): KnownSandbox[];
-  /** Takes one legal step: in memory at once, then on disk. Throws `illegal_transition`, and `disk_full` with the step not taken. */
+  /**
+   * Takes one legal step, first in memory, then on disk. Throws `illegal_transition`, or `disk_full`. After `disk_full`
+   * the step is undone, unless it led to `running` or `ending`.
+   */
   step(sandbox: KnownSandbox, to: SandboxState, change?: RecordChange): Promise<void>;
   /** Changes the record without a step. Throws `disk_full` with nothing changed. */
   update(sandbox: KnownSandbox, change: RecordChange): Promise<void>;
-  /** The same for what is so already: when it cannot be written it still holds in memory, and the next write brings it along. */
+  /** Like `update` for a fact. If it cannot be written, it stays in memory, and the next write includes it. */
   note(sandbox: KnownSandbox, change: RecordChange): Promise<void>;
-  /** Forgets a sandbox that is wholly gone. */
+  /** Forgets a sandbox after everything of it was removed. */
   delete(sandboxId: string): void;
-  /** Called in the same turn as a sandbox is added, changed or forgotten. Gives the unsubscribe. */
+  /**
+   * Listeners are called in the turn in which a sandbox is added, changed or forgotten. Returns a function to
+   * unsubscribe.
+   */
   onChange(listener: (sandboxId: string) => void): () => void;
 }
 
@@ -100,7 +106,10 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
   const sandboxes = new Map<string, KnownSandbox>();
   const tokens = createTokenIndex();
   const writes = createLocks();
-  /** One at a time for each sandbox, and always the newest: of two that overtake each other the older one would stay. */
+  /**
+   * Writes one record at a time for each sandbox, and always the newest. Otherwise an older one could replace a newer
+   * one.
+   */
   const save = async (sandbox: KnownSandbox): Promise<void> => {
     await phase(
       'record',
@@ -147,7 +156,7 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     all: () => [...sandboxes.values()],
     async step(sandbox, to, change = {}) {
       checkStep(sandbox.record.sandboxId, sandbox.record.state, to);
-      // In memory first and without a wait: of two callers that race for a step the second must see it taken.
+      // In memory first and synchronously: of two callers that race for a step, the second must see that it was taken.
       const before = sandbox.record;
       const after = { ...before, ...change, state: to };
       setRecord(sandbox, after);
@@ -187,8 +196,9 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
 }
 
 /**
- * All other steps are intents, of which nothing is done when they cannot be noted, or can be noted once more. A record that says
- * less than this is what a crash before the step leaves, and is recovered from as such.
+ * These steps have happened even if they cannot be recorded. An older record is then the same as after a crash before
+ * the step, and recovery handles it. All other steps are intents: if they cannot be recorded they are not carried out,
+ * or are recorded again.
  */
 function isDoneAnyway(state: SandboxState): boolean {
   return state === 'running' || state === 'ending';
@@ -198,7 +208,7 @@ export function sandboxNotFound(sandboxId: string): SoulBoxError {
   return new SoulBoxError('sandbox_not_found', `Sandbox "${sandboxId.slice(0, 64)}" was not found.`);
 }
 
-/** Tokens as the router compares them; empty text in the record means there is none. */
+/** The token in the form that the router compares. Empty text in the record means that there is none. */
 export function secretOrNone(text: string): Secret | undefined {
   return text === '' ? undefined : new Secret(text);
 }

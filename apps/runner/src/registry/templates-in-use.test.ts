@@ -18,7 +18,7 @@ async function write(folder: string, name: string, content: string): Promise<voi
   await writeFile(join(directory, folder, name), content);
 }
 
-it('names what paused sandboxes and snapshots lie on, though nothing has it mounted', async () => {
+it('includes the templates of paused sandboxes and snapshots, although nothing has them mounted', async () => {
   await write('sandboxes', 'ia.json', '{"templateId":"t1","state":"paused"}');
   await write('snapshots', 's.json', '{"templateId":"t2"}');
   await write('sandboxes', 'ib.json.1.2.tmp', 'half');
@@ -30,7 +30,7 @@ it('finds none in a data folder that no server has used', async () => {
 });
 
 it.each(['', '{', '{"templateId":7}'])(
-  'does not take a record it cannot read (%j) for one that needs nothing',
+  'throws for an unreadable record (%j), instead of assuming that it needs nothing',
   async (text) => {
     await write('snapshots', 's.json', text);
     await expect(findTemplatesInUse(directory)).rejects.toThrow();

@@ -7,9 +7,9 @@ import { isStarted } from './started-snapshot.ts';
 const templateSchema = z.object({ templateId: z.string() });
 
 /**
- * Ids of the templates that the sandboxes and snapshots of a data folder use, paused sandboxes included. Snapshots that the server made
- * for itself do not count. Only reads files, so it works beside a running server. Throws for an unreadable file, since its template is
- * unknown.
+ * Ids of the templates that the sandboxes and snapshots of a data folder use, paused sandboxes included. Snapshots that
+ * the server made for itself do not count. Only reads files, so it works beside a running server. Throws for an
+ * unreadable file, because its template is unknown.
  */
 export async function findTemplatesInUse(dataDirectory: string): Promise<Set<string>> {
   const found = await Promise.all([listRecords(dataDirectory, 'sandboxes'), listRecords(dataDirectory, 'snapshots')]);
@@ -24,7 +24,7 @@ async function listRecords(dataDirectory: string, folder: string): Promise<strin
     .map((name) => join(dataDirectory, folder, name));
 }
 
-/** Undefined for a record that was removed meanwhile. */
+/** Undefined for a record that was removed in the meantime. */
 async function readTemplateId(path: string): Promise<string | undefined> {
   const text = await unlessMissing(readFile(path, 'utf8'));
   return text === undefined ? undefined : templateSchema.parse(JSON.parse(text)).templateId;

@@ -5,19 +5,19 @@ import type { Detection, Language, RuntimeName, Sight } from '@soulbox/runtimes'
 import type { KnownSandbox } from '../registry/table.ts';
 import type { RunSession } from './run-session.ts';
 
-/** `java --version` starts a virtual machine. */
+/** `java --version` takes this long because it starts a virtual machine. */
 const versionTimeoutMs = 15_000;
 const maxVersionBytes = 4096;
-/** Names of a folder that an error repeats. */
+/** An error lists at most this many names of a folder. */
 const namesQuoted = 12;
 
 /**
- * The versions that were found in a sandbox. What was not found is looked for again: somebody may have installed it.
- * Forgotten with the sandbox.
+ * The versions that were found in a sandbox, until it is forgotten. A missing runtime is searched for again, because it
+ * may have been installed meanwhile.
  */
 const known = new WeakMap<KnownSandbox, Map<RuntimeName, string>>();
 
-/** The version of a runtime in the sandbox; undefined when it is not there. */
+/** The version of a runtime in the sandbox. Undefined when it is not installed. */
 export async function findVersion(session: RunSession, name: RuntimeName): Promise<string | undefined> {
   const versions = known.get(session.sandbox) ?? new Map<RuntimeName, string>();
   known.set(session.sandbox, versions);
@@ -43,18 +43,18 @@ async function askVersion(session: RunSession, name: RuntimeName): Promise<strin
   }
 }
 
-/** What the caller said about it. */
+/** The caller's choice. */
 export interface RunChoice {
   readonly runtime: RuntimeName | undefined;
   readonly language: Language | undefined;
 }
 
-/** The runtime for what was inspected. Throws `runtime_not_found` and `runtime_not_installed`, which say what to do. */
+/** The runtime for the inspected file or folder. Throws `runtime_not_found` and `runtime_not_installed` with a hint. */
 export async function chooseRuntime(session: RunSession, sight: Sight, request: RunChoice): Promise<Detection> {
   const candidates = request.runtime === undefined ? equallySure(detect(sight)) : [asAsked(request.runtime, sight)];
   const [first, ...others] = candidates;
   if (first === undefined) throw notFound(sight);
-  // The start shows whether it is installed. A check beforehand would cost every run a process.
+  // The start shows whether it is installed. A check before would cost every run a process.
   if (others.length === 0 && needsNoVersion(first)) return first;
   const tried: string[] = [];
   for (const candidate of candidates) {

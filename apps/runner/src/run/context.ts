@@ -2,9 +2,9 @@ import type { OperationContext } from '../operations/operation-context.ts';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { DependencyCache } from './dependency-cache.ts';
 
-/** What a run uses. */
+/** The parts of the runner that a run uses. */
 export interface RunContext extends Pick<OperationContext, 'table' | 'activity' | 'logBook'> {
   readonly router: Pick<SandboxRouter, 'wake' | 'onGone'>;
-  /** Undefined: this server keeps none. */
+  /** Undefined: this server caches no dependencies. */
   readonly dependencies: DependencyCache | undefined;
 }

@@ -17,10 +17,10 @@ let blobs: BlobStore;
 let cache: DependencyCache;
 let nowMs: number;
 let scratchDirectory: string;
-/** The host's disk. */
+/** Whether the host's disk has room. */
 let hasRoom: boolean;
 let heldBytes: number;
-/** What was unpacked in which team's sandbox. */
+/** The unpacked content with the team of the sandbox. */
 let unpacked: string[];
 
 beforeEach(async () => {
@@ -45,7 +45,7 @@ beforeEach(async () => {
 });
 afterEach(() => cleanup.disposeAsync());
 
-/** A sandbox of a team in which `tar` writes `content`, and notes what it is given. */
+/** A sandbox of a team in which `tar` outputs `content`, and which records the archives that it gets. */
 function sessionOf(teamId: string, content = ''): RunSession {
   return {
     sandbox: { record: { tenant: { teamId } } },
@@ -71,7 +71,7 @@ const wanted = (session: RunSession, key = 'same project'.replace(' ', '-')): Ke
   ...{ session, key, folder: '/home/user/p', names: ['node_modules'], signal },
 });
 
-it('dependencies are kept while there is room for them on the host, and a run goes on without', async () => {
+it('dependencies are cached while there is room for them on the host, and a run continues without', async () => {
   const during: number[] = [];
   const session = sessionOf('ours', 'our packages');
   const run = session.programs.run.bind(session.programs);
@@ -88,16 +88,16 @@ it('dependencies are kept while there is room for them on the host, and a run go
   expect([during, heldBytes]).toEqual([[256 * 2 ** 20], 0]);
 });
 
-describe('dependencies that were kept', () => {
-  it('are taken by sandboxes of the same team', async () => {
+describe('cached dependencies', () => {
+  it('are used by sandboxes of the same team', async () => {
     await cache.keep(wanted(sessionOf('ours', 'our packages')));
     expect(await cache.restore(wanted(sessionOf('ours')))).toBe(true);
     expect(unpacked).toEqual(['ours: our packages']);
   });
 
-  // The key is a digest of what the project says: two teams with the same lock file have the same.
+  // The project part of the key is the same for two teams with the same lock file.
   it.each(['theirs', 'our', 'ours ', 'OURS', 'ours/', '../ours', ''])(
-    'never reach the team %j, whose project is the very same',
+    'are never given to the team %j with the same project',
     async (teamId) => {
       await cache.keep(wanted(sessionOf('ours', 'our packages, with what we put in')));
       expect(await cache.restore(wanted(sessionOf(teamId)))).toBe(false);
@@ -108,12 +108,12 @@ describe('dependencies that were kept', () => {
     },
   );
 
-  it('of another project are not taken', async () => {
+  it('of another project are not used', async () => {
     await cache.keep(wanted(sessionOf('ours', 'packages')));
     expect(await cache.restore(wanted(sessionOf('ours'), 'another'))).toBe(false);
   });
 
-  it('are forgotten after their time', async () => {
+  it('are not used after their maximum age', async () => {
     await cache.keep(wanted(sessionOf('ours', 'packages')));
     nowMs += hour;
     expect(await cache.restore(wanted(sessionOf('ours')))).toBe(true);
@@ -123,7 +123,7 @@ describe('dependencies that were kept', () => {
     expect(await blobs.list('')).toHaveLength(1);
   });
 
-  it('of one team push out its own oldest, and never those of another', async () => {
+  it('of one team replace its own oldest ones, never those of another team', async () => {
     await cache.keep(wanted(sessionOf('theirs', 't'.repeat(900))));
     for (let count = 0; count < 6; count++) {
       nowMs += 1;
@@ -135,7 +135,7 @@ describe('dependencies that were kept', () => {
     expect(await cache.restore(wanted(sessionOf('theirs')))).toBe(true);
   });
 
-  it('are not kept when one project would take more than a quarter', async () => {
+  it('are not cached if one project would use more than a quarter of the limit', async () => {
     await cache.keep(wanted(sessionOf('ours', 'x'.repeat(1001))));
     expect([await blobs.list(''), await readdir(scratchDirectory)]).toEqual([[], []]);
   });

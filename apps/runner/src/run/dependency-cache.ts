@@ -10,47 +10,48 @@ import { whileRoom } from '../disk-budget/host-work.ts';
 import type { HostRoom } from '../disk-budget/host-work.ts';
 import type { RunSession } from './run-session.ts';
 
-/** What is kept of one project, and where in the sandbox it lies. */
+/** The cached folders of one project, and their place in the sandbox. */
 export interface Kept {
   readonly session: RunSession;
-  /** Of `prepareProject`: it holds the team. */
+  /** The key from `prepareProject`. It depends on the team. */
   readonly key: string;
   /** Absolute path of the project. */
   readonly folder: string;
-  /** Folders of the project. */
+  /** Names of the folders in the project. */
   readonly names: readonly string[];
   readonly signal: AbortSignal;
 }
 
 /**
- * Installed dependencies that sandboxes of one team take from each other. Their content was made by a tenant and is opened in
- * that tenant's sandboxes only: on the host it is a file of bytes, never unpacked (docs/decisions/016). Nothing that fails
- * here fails a run.
+ * Installed dependencies that sandboxes of one team share. A tenant made their content, so it is unpacked only in that
+ * tenant's sandboxes. On the host it is an opaque file (docs/decisions/016). A failure of the cache never fails a run.
  */
 export interface DependencyCache {
-  /** Unpacks what is kept, in the sandbox. False: there is nothing, or it was damaged. */
+  /** Unpacks cached dependencies in the sandbox. False: there are none, or they were damaged. */
   restore(wanted: Kept): Promise<boolean>;
-  /** Keeps what the sandbox has installed, if it is not too large. */
+  /** Caches the dependencies that the sandbox has installed, unless they are too large. */
   keep(made: Kept): Promise<void>;
 }
 
 export interface DependencyCacheOptions {
   readonly blobs: BlobStore;
   readonly disks: HostRoom;
-  /** For files that are not complete yet; emptied at the start. On the file system of the blobs. */
+  /** For incomplete files. It is emptied at the start, and is on the file system of the blobs. */
   readonly scratchDirectory: string;
-  /** Of one team. */
+  /** Limit for one team. */
   readonly limitBytes: number;
   readonly maxAgeMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** One project may not push out all others. */
+/** One entry may use at most 1/4 of the limit, so that it cannot replace all others. */
 const entryShare = 4;
 const unpackTimeoutMs = 300_000;
 
-/** A kept archive: `<team>/<key>/<digest of its bytes>-<when, Unix milliseconds>`. The name is all that is known of it. */
+/**
+ * A cached archive: `<team>/<key>/<digest of its bytes>-<time, Unix milliseconds>`. Its name holds all that is known.
+ */
 interface Entry {
   readonly blobKey: string;
   readonly digest: string;
@@ -66,7 +67,7 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
   const entries = async (prefix: string): Promise<Entry[]> =>
     (await blobs.list(prefix)).flatMap((info) => entryOf(info)).sort((a, b) => b.createdAtMs - a.createdAtMs);
 
-  /** Removes what is too old, and the oldest until the rest fits. */
+  /** Removes entries that are too old, and the oldest ones until the rest fits. */
   async function trim(team: string): Promise<void> {
     let total = 0;
     for (const { blobKey, sizeBytes, createdAtMs } of await entries(`${team}/`)) {
@@ -112,7 +113,7 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
   };
 }
 
-/** A team's id may hold anything; its digest is a part of a blob's key. */
+/** A team id may contain any character, so its digest is used in the blob's key. */
 function teamOf({ sandbox }: RunSession): string {
   return createHash('sha256').update(sandbox.record.tenant.teamId).digest('hex').slice(0, 32);
 }
@@ -167,7 +168,7 @@ async function pack(
   }
 }
 
-/** False when the bytes are not those that were kept; then nothing has been unpacked. */
+/** False when the bytes do not match the digest. Nothing was unpacked then. */
 async function unpack(
   blobs: BlobStore,
   { blobKey, digest }: Entry,

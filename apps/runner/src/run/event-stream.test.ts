@@ -27,7 +27,7 @@ test('events that were emitted at once are all delivered', async () => {
   expect(seen).toEqual([1, 2, 3]);
 });
 
-test('what the work throws comes after what it emitted', async () => {
+test('an error of the work comes after its events', async () => {
   const stream = streamOf<string>(async (emit) => {
     await emit('a');
     throw new Error('broken');
@@ -36,7 +36,7 @@ test('what the work throws comes after what it emitted', async () => {
   await expect(stream.next()).rejects.toThrow('broken');
 });
 
-test('a reader that leaves aborts the work, and is let go when that has ended', async () => {
+test('a reader that leaves aborts the work, and returns after the work has ended', async () => {
   const end: string[] = [];
   const stream = streamOf<number>(async (emit, left) => {
     void emit(1);
@@ -50,7 +50,7 @@ test('a reader that leaves aborts the work, and is let go when that has ended', 
   expect(end).toEqual(['ended']);
 });
 
-test('a reader of whom only a signal says that it is gone holds nobody up', async () => {
+test('a reader that is gone only according to the signal does not block the work', async () => {
   const gone = new AbortController();
   const end: string[] = [];
   const stream = streamOf<number>(async (emit) => {

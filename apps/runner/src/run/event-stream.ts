@@ -1,9 +1,11 @@
-/** Gives an event to the reader of the stream. Resolves when the reader has taken it, which slows down a fast writer. */
+/**
+ * Gives an event to the reader of the stream. Resolves when the reader has taken it, which slows down a fast writer.
+ */
 export type Emit<T> = (event: T) => Promise<void>;
 
 /**
- * Turns work that emits events into a stream, which ends with the work and throws what it throws. When the reader leaves or `signal`
- * aborts, `left` aborts and further events are dropped. The stream returns after the work has ended.
+ * Turns work that emits events into a stream, which ends with the work and throws what it throws. When the reader
+ * leaves or `signal` aborts, `left` aborts and further events are dropped. The stream returns after the work has ended.
  */
 export async function* streamOf<T>(
   work: (emit: Emit<T>, left: AbortSignal) => Promise<void>,

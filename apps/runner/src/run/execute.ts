@@ -16,16 +16,16 @@ export interface Running {
   readonly detection: Detection;
   readonly execution: Execution;
   readonly left: AbortSignal;
-  /** In the sandbox, for what the launcher saw. Whoever named it removes it. */
+  /** Path in the sandbox for the launcher's report. The caller removes the file. */
   readonly reportPath: string;
 }
 
-/** The launcher ends a program at its time limit; without its word by then the runner does. */
+/** The launcher ends a program at its time limit. If it does not report within this time, the runner ends it. */
 const launcherGraceMs = 1000;
-/** envd itself does, should the runner be gone by then. */
+/** envd ends the program after this time, in case the runner is gone. */
 const envdGraceMs = 5000;
 
-/** Runs the program to its end. What it prints is emitted as it comes. */
+/** Runs the program to its end. Output is emitted immediately. */
 export async function execute(running: Running, emit: Emit<RunEvent>): Promise<Outcome> {
   const { session, request, left, reportPath } = running;
   const hasLauncher = await session.hasLauncher;
@@ -67,7 +67,7 @@ export async function execute(running: Running, emit: Emit<RunEvent>): Promise<O
       peakMemoryBytes: report?.peakBytes ?? 0,
     };
   } catch (error) {
-    // envd does not find the program.
+    // envd has not found the program.
     const isMissing = !hasLauncher && error instanceof SoulBoxError && error.reason === 'bad_request';
     throw isMissing ? notInstalled(session, [running.detection], []) : error;
   } finally {
@@ -95,7 +95,7 @@ async function readReport(session: RunSession, path: string): Promise<LaunchRepo
   return bytes === undefined ? undefined : parseReport(bytes.toString('latin1'));
 }
 
-/** envd's words are `exit status 1` and `signal: killed`. */
+/** envd reports `exit status 1` and `signal: killed`. */
 const signalNames: Readonly<Record<string, string>> = {
   aborted: 'SIGABRT',
   'alarm clock': 'SIGALRM',

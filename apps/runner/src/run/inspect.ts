@@ -3,11 +3,11 @@ import type { Files } from '@soulbox/envd-client';
 import { detect, emptyFolder, readFiles } from '@soulbox/runtimes';
 import type { Folder, Language, Sight } from '@soulbox/runtimes';
 
-/** Of a file, for its first line. */
+/** Bytes that are read of a file for its first line. */
 const firstBytes = 512;
-/** Of a project file; what lies beyond is not read. */
+/** Bytes that are read of a project file. The rest is ignored. */
 const manifestBytes = 256 * 1024;
-/** Folders above a file in which the project around it is looked for. */
+/** The project of a file is searched for in this many folders above it. */
 const levelsUp = 4;
 
 export function inspectCode(code: string, language: Language | undefined): Sight {
@@ -18,7 +18,7 @@ export async function inspectProject(files: Files, path: string, language: Langu
   return { fileName: undefined, firstLine: '', folder: await inspectFolder(files, path), language };
 }
 
-/** The folders above are looked at only where they matter: for what several runtimes could run. */
+/** Reads the folders above only if they matter: for a file that several runtimes could run. */
 export async function inspectFile(files: Files, path: string, language: Language | undefined): Promise<Sight> {
   const start = await files.read(path, firstBytes);
   const alone: Sight = {
@@ -35,7 +35,7 @@ export async function inspectFile(files: Files, path: string, language: Language
 async function findProject(files: Files, start: string): Promise<Folder> {
   let path = start;
   for (let level = 0; level <= levelsUp; level++) {
-    // Another user's folder above cannot be looked at, and need not be.
+    // A folder of another user cannot be read, and does not matter.
     const names = await files.list(path).catch(() => []);
     if (names.some((name) => name === 'package.json' || /^deno\.(jsonc?|lock)$|^bun(fig\.toml|\.lockb?)$/.test(name)))
       return await readManifests(files, path, names);
@@ -53,7 +53,7 @@ async function readManifests(files: Files, path: string, names: readonly string[
   const wanted = readFiles.filter((name) => names.includes(name));
   const texts = await Promise.all(
     wanted.map(async (name) => {
-      // A manifest that is a folder or a pipe has no text, but it is there.
+      // A manifest that is a folder or a pipe has no text, but exists.
       const bytes = await files.read(posix.join(path, name), manifestBytes).catch(() => undefined);
       return bytes === undefined ? [] : [[name, bytes.toString('utf8')] as const];
     }),

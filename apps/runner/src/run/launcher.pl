@@ -1,16 +1,16 @@
 # Runs one program: launcher.pl REPORT TIMEOUT_MS MEMORY_BYTES PROGRAM [ARGUMENT...]
 #
-# Perl, because every Debian and Ubuntu has it, and because a program's memory is told exactly only to the process that forked it:
-# envd's own spawn shares its memory with the child for a moment, which Linux then counts as the child's peak.
-# REPORT is written when the program has ended, and what is left of its session is killed then. 0 means no limit.
+# Perl, because every Debian and Ubuntu has it, and because only the process that forked a program gets its exact memory
+# use: envd's own spawn shares its memory with the child for a moment, which Linux then counts as the child's peak.
+# When the program has ended, REPORT is written and the remaining processes of its session are killed. 0 means no limit.
 use strict;
 use warnings;
 
 my ($report_path, $timeout_ms, $memory_limit, @command) = @ARGV;
-my $look_every = 0.02;    # seconds; a limit is overrun by what can be touched in that time
+my $look_every = 0.02;    # seconds; a limit can be exceeded by the memory that is touched in this time
 my $wait_at_most = 0.1;
 
-# O_WRONLY | O_CREAT | O_EXCL: never a file or a link that somebody else has put there.
+# O_WRONLY | O_CREAT | O_EXCL: never open a file or a link that somebody else has put there.
 sysopen(my $report, $report_path, 1 | 64 | 128, 0600) or die "cannot write $report_path: $!\n";
 
 sub now {
@@ -27,7 +27,7 @@ sub machine {
     return $machine = $Config::Config{archname} =~ /^aarch64/ ? 'aarch64' : 'x86_64';
 }
 
-# Process id, session and resident pages of everything that runs.
+# Process id, session and resident pages of all processes.
 sub processes {
     opendir(my $proc, '/proc') or return ();
     my @found;
@@ -35,7 +35,7 @@ sub processes {
         open(my $stat, '<', "/proc/$pid/stat") or next;
         my $line = <$stat> // '';
         close $stat;
-        # The name in brackets may hold anything.
+        # The name in brackets may contain anything.
         my @fields = split ' ', substr($line, rindex($line, ')') + 1);
         push @found, { pid => $pid, session => $fields[3], pages => $fields[21] // 0 } if @fields > 3;
     }
@@ -47,7 +47,7 @@ sub members { return defined $session ? grep { $_->{session} == $session && $_->
 
 my ($child, $status);
 
-# The child has its number until it is waited for, also in a session of its own.
+# The child keeps its process id until it is waited for, even in a session of its own.
 sub end_all { kill 'KILL', (defined $status ? () : $child), map { $_->{pid} } members() }
 
 my $page_bytes = 4096;
@@ -57,7 +57,7 @@ if ($memory_limit) {
 }
 my $deadline = $timeout_ms ? now() + $timeout_ms / 1000 : 0;
 
-# What is closed by the child's exec tells that it took place.
+# The exec of the child closes this pipe, which shows that the exec succeeded.
 pipe(my $exec_failed, my $tell) or die "pipe: $!\n";
 $SIG{CHLD} = sub { };
 $child = fork // die "fork: $!\n";
@@ -67,7 +67,7 @@ if ($child == 0) {
     exec { $command[0] } @command or syswrite $tell, $! + 0;
     kill 'KILL', $$;
 }
-# A signal to the group is the program's; this process stays to see how it takes it.
+# A signal to the group is meant for the program. This process stays to observe the result.
 $SIG{$_} = 'IGNORE' for qw(INT TERM HUP QUIT PIPE);
 close $tell;
 my $errno = <$exec_failed> // 0;
@@ -87,7 +87,7 @@ until (defined $status) {
     }
     my $pause = $memory_limit ? $look_every : $wait_at_most;
     my $left = $deadline && !$timed_out ? $deadline - now() : $pause;
-    # The end of the child cuts it short.
+    # The end of the child interrupts the sleep.
     select(undef, undef, undef, $left < 0 ? 0 : $left < $pause ? $left : $pause);
 }
 end_all();

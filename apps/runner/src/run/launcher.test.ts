@@ -19,7 +19,7 @@ interface Ran {
   readonly report: LaunchReport | undefined;
 }
 
-/** The launcher as envd starts it: leading a session. */
+/** Runs the launcher as envd does: as the leader of a session. */
 async function launch(
   command: readonly [string, ...string[]],
   { timeoutMs = 0, memoryMb = 0, input = '' } = {},
@@ -39,13 +39,13 @@ async function launch(
   return { code, signal, ...output, report: parseReport(text) };
 }
 
-test('a program has its arguments, input, output and exit code', async () => {
+test('a program gets its arguments and input, and its output and exit code are passed on', async () => {
   const ran = await launch(['sh', '-c', 'cat; echo "$1" >&2; exit 7', 'sh', 'a  b;$(id)'], { input: 'hello\n' });
   expect(ran).toMatchObject({ code: 7, signal: null, stdout: 'hello\n', stderr: 'a  b;$(id)\n' });
   expect(ran.report).toMatchObject({ errno: 0, timedOut: false, memoryExceeded: false });
 });
 
-test('the peak is that of the program, also of one that ends at once', async () => {
+test('the peak memory is that of the program, even if it ends at once', async () => {
   const small = (await launch(['true'])).report?.peakBytes ?? 0;
   const large = (await launch(['perl', '-e', '$x = "a" x (64 << 20)'])).report?.peakBytes ?? 0;
   expect(small).toBeGreaterThan(100_000);
@@ -54,12 +54,12 @@ test('the peak is that of the program, also of one that ends at once', async () 
   expect(large).toBeLessThan(200e6);
 });
 
-test('death by a signal stays one', async () => {
+test('death by a signal is passed on as a signal', async () => {
   expect(await launch(['sh', '-c', 'kill -SEGV $$'])).toMatchObject({ signal: 'SIGSEGV' });
   expect(await launch(['sh', '-c', 'kill -TERM $$'])).toMatchObject({ signal: 'SIGTERM' });
 });
 
-test('a program that is not there is told by its errno', async () => {
+test('a missing program is reported by its errno', async () => {
   expect((await launch(['soulbox-no-such-program'])).report?.errno).toBe(2);
 });
 
@@ -70,12 +70,12 @@ test('at the time limit the program and its children are killed', async () => {
   expect(ran).toMatchObject({ signal: 'SIGKILL', report: { timedOut: true } });
 });
 
-test('a program that leaves the session is killed at its time limit all the same', async () => {
+test('a program that leaves the session is still killed at its time limit', async () => {
   const ran = await launch(['setsid', 'sleep', '63'], { timeoutMs: 300 });
   expect(ran.report).toMatchObject({ timedOut: true });
 });
 
-test('what a program leaves behind is killed when it ends', async () => {
+test('processes that a program leaves behind are killed when it ends', async () => {
   const path = join(directory, 'left-behind');
   const ran = await launch(['sh', '-c', 'sleep 64 & echo $! > "$1"; exit 0', 'sh', path]);
   expect(ran.code).toBe(0);
@@ -90,7 +90,7 @@ test('above the memory limit all its processes are killed, whichever of them is 
   expect(ran).toMatchObject({ signal: 'SIGKILL', report: { memoryExceeded: true } });
 });
 
-test('a report is never written over what is there', async () => {
+test('a report never overwrites an existing file', async () => {
   await writeFile(join(directory, String(count)), 'kept');
   const taken = count;
   const ran = await launch(['true']);
@@ -105,6 +105,6 @@ test.each([
   'errno 0\ntimed_out 0\nmemory_exceeded 0\npeak_bytes 1e9\n',
   'errno 0\ntimed_out 0\nmemory_exceeded 0\npeak_bytes 99999999999999999\n',
   'errno 0\ntimed_out 0\nmemory_exceeded 0\npeak_bytes 1\nmore',
-])('%j is no report', (text) => {
+])('%j is not a report', (text) => {
   expect(parseReport(text)).toBeUndefined();
 });

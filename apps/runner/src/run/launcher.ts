@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Program } from '@soulbox/envd-client';
 
-/** What every Debian and Ubuntu has (the package perl-base is essential there). */
+/** Every Debian and Ubuntu has it, because the package perl-base is essential there. */
 export const launcherProgram = '/usr/bin/perl';
 
 const script = readFileSync(join(import.meta.dirname, 'launcher.pl'), 'utf8');
@@ -14,7 +14,7 @@ export interface LaunchLimits {
   readonly memoryMb: number;
 }
 
-/** The program, run through the launcher, which writes what it saw to `reportPath` in the sandbox. */
+/** The program, run by the launcher, which writes its report to `reportPath` in the sandbox. */
 export function launched(
   command: readonly [string, ...string[]],
   reportPath: string,
@@ -24,9 +24,9 @@ export function launched(
   return { command: launcherProgram, args: ['-e', script, '--', reportPath, ...limits, ...command] };
 }
 
-/** What the launcher saw. Written by a process of the sandbox: it says nothing about anything else. */
+/** The launcher's report. A process of the sandbox wrote it, so it is used for nothing outside that sandbox. */
 export interface LaunchReport {
-  /** Of the program's exec; 0 when it began. */
+  /** Error number of the program's exec. 0 when the program was started. */
   readonly errno: number;
   readonly timedOut: boolean;
   readonly memoryExceeded: boolean;
@@ -36,7 +36,7 @@ export interface LaunchReport {
 /** A report has four short lines. */
 export const maxReportBytes = 1024;
 
-/** Undefined for anything but a report. */
+/** Undefined for any other text. */
 export function parseReport(text: string): LaunchReport | undefined {
   const match = /^errno (\d{1,4})\ntimed_out ([01])\nmemory_exceeded ([01])\npeak_bytes (\d{1,15})\n$/.exec(text);
   if (match === null) return undefined;

@@ -11,13 +11,13 @@ import type { RunSession } from './run-session.ts';
 /** Where a project's dependencies came from. */
 export type Dependencies = 'none' | 'skipped' | 'present' | 'cache' | 'installed';
 
-/** For all commands of one preparation. */
+/** Time limit for all commands of one preparation. */
 const installTimeoutMs = 600_000;
-/** Of a lock file; a longer one is hashed up to here and never kept. */
+/** Limit for a lock file. The dependencies of a project with a longer one are not cached. */
 const maxLockBytes = 16 * 1024 * 1024;
-/** What an error repeats of the installer's last words. */
+/** An error repeats this much of the end of the installer's output. */
 const tailChars = 300;
-/** Names what a project was prepared from; its content is the key. */
+/** A file in the project that contains the key of its preparation. */
 const stampFile = '.soulbox/prepared';
 const keyVersion = 1;
 
@@ -26,12 +26,12 @@ export interface PrepareOptions {
   readonly runtime: RuntimeName;
   readonly project: { readonly path: string; readonly folder: Folder };
   readonly cache: DependencyCache | undefined;
-  /** What the installer prints. */
+  /** Called with the output of the installer. */
   readonly onLog: (text: Uint8Array) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
-/** Installs what the project needs, unless it is there already or the cache has it. Throws `dependencies_failed`. */
+/** Installs the project's dependencies, unless they are present or in the cache. Throws `dependencies_failed`. */
 export async function prepareProject(options: PrepareOptions): Promise<Dependencies> {
   const preparation = getRuntime(options.runtime).prepare(options.project.folder, options.project.path);
   if (preparation === undefined) return 'none';
@@ -53,7 +53,7 @@ export async function prepareProject(options: PrepareOptions): Promise<Dependenc
   return 'installed';
 }
 
-/** Everything that decides what an installation gives. Undefined for one that is made anew each time. */
+/** A digest of everything that determines an installation. Undefined: the installation is repeated every time. */
 async function keyOf(
   { session, runtime, project }: PrepareOptions,
   preparation: Preparation,

@@ -4,7 +4,7 @@ import type { Dependencies } from './prepare.ts';
 export interface Outcome {
   /** Undefined when a signal ended it. */
   readonly exitCode: number | undefined;
-  /** Such as SIGKILL; empty when it exited. */
+  /** Such as SIGKILL. Empty when it exited. */
   readonly signal: string;
   readonly timedOut: boolean;
   readonly memoryExceeded: boolean;
@@ -15,7 +15,7 @@ export interface Outcome {
   readonly peakMemoryBytes: number;
 }
 
-/** What a run tells, in this order; `log`, `stdout` and `stderr` any number of times. */
+/** The events of a run, in this order. `log`, `stdout` and `stderr` occur any number of times. */
 export type RunEvent =
   | { readonly kind: 'detected'; readonly detection: Detection }
   | { readonly kind: 'log'; readonly text: Uint8Array }

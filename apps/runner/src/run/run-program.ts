@@ -16,20 +16,20 @@ import { getFile, getFolder, openRunSession, pathFrom } from './run-session.ts';
 import { prepareProject } from './prepare.ts';
 import type { Dependencies } from './prepare.ts';
 
-/** Code, a file or a project as it lies in the sandbox. */
+/** Code, a file or a project in the sandbox. */
 interface Subject {
   readonly detection: Detection;
-  /** What is run. Undefined: the project decides. */
+  /** The file to run. Undefined: the project decides. */
   readonly file: string | undefined;
   readonly project: { readonly path: string; readonly folder: Folder } | undefined;
   readonly cwd: string;
-  /** What was written for this run only. */
+  /** A file that was written only for this run. */
   readonly written: string | undefined;
 }
 
 /**
- * Runs one program in a sandbox: inspects it, installs its dependencies, executes it. An abort of `left` kills it. When the sandbox is
- * paused or killed meanwhile, the run ends with an error that says so.
+ * Runs one program in a sandbox: inspects it, installs its dependencies, executes it. An abort of `left` kills it. When
+ * the sandbox is paused or killed meanwhile, the run ends with an error that says so.
  */
 export async function runProgram(
   context: RunContext,
@@ -130,7 +130,7 @@ async function inspectWhole(session: RunSession, request: RunRequest, base: stri
   const path = await getFolder(session.files, pathFrom(base, request.subject.value));
   const file = request.entry === undefined ? undefined : await entryFile(session, path, request.entry);
   const whole = await inspectProject(session.files, path, request.language);
-  // The name of the entry says more than the folder, which may hold several languages.
+  // The name of the entry is more specific than the folder, which may contain several languages.
   const sight =
     file === undefined
       ? whole
@@ -152,7 +152,7 @@ function cwdOf(request: RunRequest, base: string, otherwise: string): string {
   return request.cwd === '' ? otherwise : base;
 }
 
-/** Refuses permissions that nothing would enforce: a caller who sends one relies on the absence of all others. */
+/** Refuses permissions that nothing enforces: a caller who sends one relies on the absence of all others. */
 function checkPermissions({ runtime }: Detection, { permissions }: RunRequest): void {
   if (Object.keys(permissions).length === 0 || getRuntime(runtime).features.permissions === 'explicit') return;
   throw new SoulBoxError(
@@ -194,9 +194,12 @@ function executionOf({ detection, file, project }: Subject, request: RunRequest)
   );
 }
 
-/** Why the sandbox is no longer served. Says `sandbox_not_found` only for one that is gone, since the control plane then forgets it. */
+/**
+ * Why the sandbox is no longer served. The reason is `sandbox_not_found` only for one that is gone, because the control
+ * plane then forgets it.
+ */
 async function goneError({ table }: RunContext, sandboxId: string, cause: unknown): Promise<SoulBoxError> {
-  // A pause that is under way may still fail.
+  // A pause in progress may still fail.
   await table.alone(sandboxId, async () => await Promise.resolve());
   const sandbox = table.find(sandboxId);
   if (sandbox === undefined || !isTenants(sandbox)) return sandboxNotFound(sandboxId);

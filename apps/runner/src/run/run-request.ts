@@ -1,10 +1,10 @@
 import type { Language, Permissions, RuntimeName } from '@soulbox/runtimes';
 
-/** A run as it was asked for, checked. */
+/** A validated request for a run. */
 export interface RunRequest {
   readonly sandboxId: string;
   readonly subject: { readonly kind: 'code' | 'file' | 'project'; readonly value: string };
-  /** Of a project. */
+  /** The entry of a project. */
   readonly entry: string | undefined;
   readonly language: Language | undefined;
   readonly runtime: RuntimeName | undefined;
@@ -16,7 +16,7 @@ export interface RunRequest {
   readonly stdin: Uint8Array | 'open' | undefined;
   readonly timeoutMs: number;
   readonly outputLimitBytes: number;
-  /** 0: the sandbox's. */
+  /** 0: the limit of the sandbox. */
   readonly memoryMb: number;
   readonly permissions: Permissions;
   readonly install: boolean;

@@ -33,7 +33,7 @@ export function openRunSession(sandbox: RunningSandbox, wantedUser: string): Run
         }),
     },
     user,
-    // Checked while the program is inspected.
+    // This check runs while the program is inspected.
     hasLauncher: files.stat(launcherProgram).then(
       ({ kind }) => kind === 'file',
       () => false,
@@ -44,19 +44,19 @@ export function openRunSession(sandbox: RunningSandbox, wantedUser: string): Run
   };
 }
 
-/** A path as the sandbox means it: absolute, beginning at `folder` when it is relative. `~` is left to envd. */
+/** The absolute form of a path in the sandbox. A relative path starts at `folder`. envd expands `~`. */
 export function pathFrom(folder: string, path: string): string {
   return path.startsWith('~') ? path : posix.resolve(folder, path);
 }
 
-/** The absolute path of what must be a folder. */
+/** The absolute path of a folder. Throws for anything else. */
 export async function getFolder(files: Files, path: string): Promise<string> {
   const found = await files.stat(path);
   if (found.kind !== 'folder') throw new SoulBoxError('not_a_directory', `${printable(found.path)} is not a folder.`);
   return found.path;
 }
 
-/** The absolute path of what must be a plain file. */
+/** The absolute path of a plain file. Throws for anything else. */
 export async function getFile(files: Files, path: string): Promise<string> {
   const found = await files.stat(path);
   if (found.kind === 'folder')

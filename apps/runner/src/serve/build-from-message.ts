@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { RegistryCredentials as CredentialsMessage, RunBuildRequest } from '@soulbox/contract/runner';
 import type { BuildBase, BuildSpec, RegistryCredentials } from '../builds/build-spec.ts';
 
-/** Reads what the control plane asks for. Throws `bad_request`. */
+/** Parses a request of the control plane. Throws `bad_request`. */
 export function buildFromMessage(request: RunBuildRequest): BuildSpec {
   const { buildId, teamId, templateId, force, startCommand, readyCommand, isolation } = request;
   const { cpuCount, memoryMb, minFreeDiskMb } = request;

@@ -13,7 +13,7 @@ afterEach(async () => {
   await bench[Symbol.asyncDispose]();
 });
 
-test('an event tells of the sandbox as it was when the event was emitted, however late it is read', async () => {
+test('an event contains the sandbox as it was when the event was emitted, however late it is read', async () => {
   const sandbox = await bench.addRunning();
   const events = createEvents();
   const over = new AbortController();
@@ -29,6 +29,6 @@ test('an event tells of the sandbox as it was when the event was emitted, howeve
   });
 });
 
-test('a watcher is told by `snapshotDone` that all present sandboxes are listed', () => {
+test('the event `snapshotDone` tells a watcher that all present sandboxes are listed', () => {
   expect(eventToMessage({ kind: 'listed' })).toEqual({ event: { case: 'snapshotDone', value: {} } });
 });

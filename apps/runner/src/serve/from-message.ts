@@ -43,14 +43,14 @@ export function limitsFromMessage({ diskBytes, pausedMemoryBytes }: TeamLimitsMe
   return { diskBytes: Number(diskBytes), pausedMemoryBytes: Number(pausedMemoryBytes) };
 }
 
-/** Empty means what the server is set to. */
+/** Empty: the server's setting. */
 export function parseDurability(text: string, setting: Durability): Durability {
   if (text === '') return setting;
   if (text === 'on-return' || text === 'in-background') return text;
   throw new SoulBoxError('bad_request', `The durability of a pause must be "on-return" or "in-background".`);
 }
 
-/** The network part of a create request; absent means the defaults. */
+/** The network part of a create request. Absent: the defaults. */
 export function networkFromMessage(policy: NetworkPolicy | undefined): TenantNetwork {
   return {
     allowInternetAccess: policy?.allowInternetAccess,
@@ -61,7 +61,7 @@ export function networkFromMessage(policy: NetworkPolicy | undefined): TenantNet
   };
 }
 
-/** Absent means that it is killed at its deadline. The timeout is that of the request which carries it. */
+/** Absent: the sandbox is killed at its deadline. The timeout is that of the same request. */
 export function lifecycleFromMessage(lifecycle: LifecycleMessage | undefined, timeoutSeconds: number): Lifecycle {
   if (lifecycle === undefined) return { ...plainLifecycle, timeoutSeconds };
   const { pauseOnTimeout, pauseMemory, autoResume, idleTimeoutSeconds } = lifecycle;

@@ -10,7 +10,7 @@ test('figures of bytes and packets are whole numbers on the wire, also above 2^5
   expect(message).toMatchObject({ cpuCount: 2, memoryRssBytes: 10n, diskTotalBytes: 10n * 2n ** 60n });
 });
 
-test('shares of a CPU and the time of the sample are kept as they are', () => {
+test('CPU shares and the time of the sample are not changed', () => {
   const message = metricToMessage({
     ...none,
     cpuCount: 1,

@@ -6,13 +6,13 @@ import type { Activity } from '../metrics/activity.ts';
 import type { SandboxTable, TenantSandbox } from '../registry/table.ts';
 import { isClaimed, isRunning, isTenants, looksPaused, sandboxNotFound, secretOrNone } from '../registry/table.ts';
 
-/** The gateway's view of this host's sandboxes, and the switch that takes one out of it. */
+/** The gateway's view of this host's sandboxes. `cutOff` removes a sandbox from it. */
 export interface Router extends RouteSource {
-  /** Tells the gateway that a sandbox is not served any more; resolves when its connections are closed, or after a moment. */
+  /** Tells the gateway to stop serving a sandbox. Resolves when its connections are closed, or after a short time. */
   cutOff(sandboxId: string): Promise<void>;
 }
 
-/** `wake` resumes a paused sandbox; it is called once for all requests that wait. */
+/** `wake` resumes a paused sandbox. It is called once for all requests that wait. */
 export function createRouter(
   table: SandboxTable,
   activity: Activity,
@@ -22,7 +22,7 @@ export function createRouter(
   const waking = new Map<string, Promise<void>>();
 
   const wakeOnce = async (sandboxId: string): Promise<void> => {
-    // A pause, resume or snapshot under way decides first whether there is anything left to do.
+    // A pause, resume or snapshot in progress ends first. Only then is it known whether a resume is needed.
     await table.alone(sandboxId, async () => await Promise.resolve());
     const sandbox = table.getTenants(sandboxId);
     if (isRunning(sandbox)) return;
@@ -41,7 +41,7 @@ export function createRouter(
       return sandbox !== undefined && isTenants(sandbox) ? routeOf(sandbox) : undefined;
     },
     findBySignature(request, signature) {
-      // Tries every token, each in constant time: 2 µs each. The gateway bounds how often.
+      // Tries every token in constant time, 2 µs each. The gateway limits how often this happens.
       const sign = createFileSigner(request);
       let found: TenantSandbox | undefined;
       for (const sandbox of table.tenants()) {
@@ -93,13 +93,13 @@ export function createRouter(
 }
 
 /**
- * Whoever asks for a sandbox in the middle of a step waits for its end: after a snapshot or a resume it runs. Only a pause
- * needs more than waiting, and that the sandbox allows or not.
+ * A request during a step waits for the end of the step: after a snapshot or a resume the sandbox runs. After a pause
+ * it must be resumed, which the settings of the sandbox allow or not.
  */
 function routeOf(sandbox: TenantSandbox): SandboxRoute {
   const { sandboxId, state, tenant, saved, work, waitsForRoom } = sandbox.record;
   const { envdAccessToken, trafficAccessToken, network, lifecycle } = tenant;
-  // As with E2B: what would begin anew, its processes gone, is left to somebody who asks for that.
+  // As with E2B, a sandbox without saved memory, whose processes are gone, is resumed only by an explicit request.
   const hasMemory = saved?.hasMemory ?? work?.keepMemory ?? true;
   const comesBack = state === 'resuming' || (state === 'snapshotting' && !looksPaused(sandbox));
   return {

@@ -40,7 +40,7 @@ beforeEach(() => {
 const archive = { bytes: 6, what: 'The archive' };
 const refused = { reason: 'disk_full', message: 'The archive may take 6 bytes.' };
 
-test('room for what a caller writes is its own until it is done: two that fit one by one do not fit together', async () => {
+test('room is reserved for one caller until it is done, so two requests that fit separately do not fit together', async () => {
   {
     using _room = await holdHostRoom(runner, archive);
     await expect(holdHostRoom(runner, archive)).rejects.toMatchObject(refused);
@@ -51,7 +51,7 @@ test('room for what a caller writes is its own until it is done: two that fit on
   using _again = await holdHostRoom(runner, archive);
 });
 
-test('a stream that is dropped at once, and a runner that stops, hold nothing', async () => {
+test('a stream that is dropped at once, and a runner that stops, release the room', async () => {
   const gone = new AbortController();
   const dropped = runner.holdHostRoom({ bytes: 6n, what: 'It' }, { signal: gone.signal })[Symbol.asyncIterator]();
   const answer = dropped.next();
@@ -69,7 +69,7 @@ const reasonOf = async (work: Promise<unknown>): Promise<string> =>
     (thrown: unknown) => errorFromConnect(thrown).reason,
   );
 
-test('a step that takes disk is refused to a team that has as much as its caller lets it have', async () => {
+test('a step that uses disk is refused when the team has reached the limit of the request', async () => {
   usage.diskBytes = 5 * 2 ** 20;
   const teamLimits = { diskBytes: 5n * 2n ** 20n, pausedMemoryBytes: 2n ** 40n };
   const limited = [
@@ -85,7 +85,7 @@ test('a step that takes disk is refused to a team that has as much as its caller
   expect(await reasonOf(runner.createSandbox(others))).toBe('template_not_found');
 });
 
-test('a pause is refused to a team that has as much paused memory as its caller lets it have, unless it has happened', async () => {
+test('a pause is refused when the team has reached its limit of paused memory, unless the sandbox is paused already', async () => {
   usage.pausedMemoryBytes = 10;
   const pause = { sandboxId: 'i', keepMemory: true, teamLimits: { diskBytes: 0n, pausedMemoryBytes: 10n } };
   expect(await reasonOf(runner.pauseSandbox(pause))).toBe('limit_exceeded');
@@ -94,7 +94,7 @@ test('a pause is refused to a team that has as much paused memory as its caller 
   expect(await reasonOf(runner.pauseSandbox(pause))).not.toBe('limit_exceeded');
 });
 
-test('a template that has lost the name by which the caller remembers it is not found', async () => {
+test('a template that does not have the name any more that the caller knows is not found', async () => {
   const create = { templateId: 'x', templateName: 'old-name' };
   await expect(runner.createSandbox(create)).rejects.toThrow('Template "old-name" was not found.');
 });

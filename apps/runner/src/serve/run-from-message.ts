@@ -4,7 +4,7 @@ import { languages, permissionNames, runtimeNames } from '@soulbox/runtimes';
 import type { Permissions } from '@soulbox/runtimes';
 import type { RunRequest } from '../run/run-request.ts';
 
-/** The longest that one run may take: a day. */
+/** The longest time of one run: a day. */
 const maxTimeoutMs = 86_400_000;
 
 export function runFromMessage(request: RunProgramRequest): RunRequest {

@@ -17,9 +17,9 @@ export interface ServeContext extends CreateContext, BuildContext {
   readonly router: Router;
   /** Undefined when it is switched off. */
   readonly dependencies: DependencyCache | undefined;
-  /** What a team takes of the host's disk. */
+  /** The team's use of the host's disk. */
   readonly usageOf: (teamId: string) => TeamUsage;
-  /** What this process takes of the host. */
+  /** The resource use of this process. */
   readonly measureProcess: () => Promise<MeasuredFigures>;
   readonly logger: Logger;
   /** Aborts when the runner stops. */

@@ -10,14 +10,16 @@ import type { ServeContext } from './serve-context.ts';
 
 type StagedMessage = { staged: MessageInitShape<typeof StagedSchema> };
 
-/** Stages all sandboxes, or all snapshots, for the backup that is under way on this host. Throws `illegal_transition` when none is. */
+/**
+ * Stages all sandboxes or snapshots for the backup in progress on this host. Throws `illegal_transition` without one.
+ */
 export async function* streamStaging(
   context: ServeContext,
   what: 'sandboxes' | 'snapshots',
   signal: AbortSignal,
 ): AsyncGenerator<StagedMessage> {
   const { dataDirectory } = context.host;
-  // Where to is never said by the caller.
+  // The caller cannot choose the folder.
   const stage = stageIn(dataDirectory);
   if ((await findStageOwner(dataDirectory)) === undefined)
     throw new SoulBoxError('illegal_transition', 'Only "soulbox backup create" on the host can make a backup.');

@@ -12,8 +12,8 @@ import type { BuildOutcome } from '../builds/run-build.ts';
 type BuildEvent = MessageInitShape<typeof RunBuildResponseSchema>;
 
 /**
- * Runs a build and yields its log, then its outcome. Whoever leaves cancels it. A slow reader does not slow the build down: its log
- * is bounded (build-log.ts).
+ * Runs a build and yields its log, then its outcome. A reader that leaves cancels the build. A slow reader does not
+ * slow the build down, because the log is bounded (build-log.ts).
  */
 export async function* streamBuild(
   context: BuildContext,

@@ -16,7 +16,7 @@ import type { TenantNetwork } from '../registry/record.ts';
 import { looksPaused } from '../registry/table.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
-/** The wire form of a sandbox, as spec/runner has it. */
+/** The wire form of a sandbox, defined in spec/runner. */
 export function sandboxToMessage({ record }: Pick<TenantSandbox, 'record'>): Sandbox {
   const { tenant } = record;
   const isPaused = looksPaused({ record });
@@ -26,7 +26,7 @@ export function sandboxToMessage({ record }: Pick<TenantSandbox, 'record'>): San
     templateId: tenant.shownTemplateId ?? record.templateId,
     alias: tenant.alias,
     startedAt: timestampFromMs(tenant.startedAtMs),
-    // A paused sandbox has no deadline: as with E2B, its end is when it was paused.
+    // A paused sandbox has no deadline. As with E2B, `endAt` is the time when it was paused.
     endAt: timestampFromMs(isPaused ? record.stateSinceMs : tenant.endAtMs),
     cpuCount: record.cpuCount,
     memoryMb: record.memoryMb,

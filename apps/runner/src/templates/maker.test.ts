@@ -11,7 +11,7 @@ import type { Background } from '../background.ts';
 import { createTemplateMaker } from './maker.ts';
 import type { TemplateMaker } from './maker.ts';
 
-// A real one, of the smallest kind: 20 s.
+// A real but minimal template, which takes 20 s.
 const small: Recipe = { name: 'small', revision: 1, description: 'a test', packages: [], startCommand: 'true' };
 const impossible: Recipe = { ...small, name: 'impossible', packages: ['no-such-package-of-debian'] };
 
@@ -46,7 +46,7 @@ afterEach(async () => {
   await removeTree(directory);
 });
 
-test('who asks early learns how far it is; all get one and the same', { timeout: 240_000 }, async () => {
+test('an early request gets the progress, and all requests get the same template', { timeout: 240_000 }, async () => {
   expect(await maker.makeable()).toEqual(['small', 'impossible']);
   expect(await maker.make('small', 0)).toMatchObject({ step: expect.any(String) as string });
   const [first, second] = await Promise.all([maker.make('small', 200_000), maker.make('small', 200_000)]);
@@ -61,13 +61,17 @@ test('a name without a recipe is refused', async () => {
   await expect(maker.make('nothing', 1000)).rejects.toMatchObject({ reason: 'template_not_found' });
 });
 
-test('what cannot be made fails for who waits, and may be asked for again', { timeout: 120_000 }, async () => {
-  await expect(maker.make('impossible', 100_000)).rejects.toMatchObject({ reason: 'host_not_ready' });
-  expect(await readdir(directory)).toEqual([]);
-  expect(await maker.make('impossible', 0)).toMatchObject({ step: expect.any(String) as string });
-});
+test(
+  'a template that cannot be made fails for waiting callers, and can be requested again',
+  { timeout: 120_000 },
+  async () => {
+    await expect(maker.make('impossible', 100_000)).rejects.toMatchObject({ reason: 'host_not_ready' });
+    expect(await readdir(directory)).toEqual([]);
+    expect(await maker.make('impossible', 0)).toMatchObject({ step: expect.any(String) as string });
+  },
+);
 
-test('a server that stops leaves nothing of a template that is being made', { timeout: 60_000 }, async () => {
+test('a server that stops leaves no parts of a template that is being made', { timeout: 60_000 }, async () => {
   await maker.make('small', 2000);
   const waiting = maker.make('small', 60_000);
   stopping.abort();
@@ -77,7 +81,7 @@ test('a server that stops leaves nothing of a template that is being made', { ti
 });
 
 test(
-  'one that would take what is reserved is not begun, or given up, and leaves nothing',
+  'a template that would use reserved space is not started, or is aborted, and leaves no parts',
   { timeout: 60_000 },
   async () => {
     policy.diskReservePercent = 100;

@@ -6,20 +6,20 @@ import { whileRoom } from '../disk-budget/host-work.ts';
 import type { HostRoom } from '../disk-budget/host-work.ts';
 import type { Background } from '../background.ts';
 
-/** How far a template is that is being made. */
+/** Progress of a template that is being made. */
 export interface Making {
-  /** A few words: what is done right now. */
+  /** The current step in a few words. */
   readonly step: string;
   readonly elapsedMs: number;
 }
 
-/** Makes the server's own templates when somebody asks for one that is not there yet. */
+/** Makes missing built-in templates on request. */
 export interface TemplateMaker {
-  /** Names of recipes that no template has been made by. */
+  /** Names of recipes without a template. */
   makeable(): Promise<string[]>;
   /**
-   * The template of this name: the present one, or the one that is begun now or under way, if that is ready within `waitMs`. Making it goes
-   * on when the caller is told how far it is. Throws `template_not_found` for a name without a recipe, and what `makeTemplate` throws.
+   * The template with this name. A missing one is made. If it is not ready within `waitMs`, the progress is returned
+   * and making it continues. Throws `template_not_found` for a name without a recipe, and the errors of `makeTemplate`.
    */
   make(name: string, waitMs: number): Promise<Template | Making>;
 }
@@ -43,14 +43,14 @@ export function createTemplateMaker(options: MakerOptions): TemplateMaker {
   const { store, recipes, disks, background, clock, logger } = options;
   const underway = new Map<string, Underway>();
 
-  // One at a time: each unpacks a whole system with all the disk and processors it can get.
+  // One at a time, because each unpacks a complete system with all the disk and CPU that it can get.
   let before: Promise<unknown> = Promise.resolve();
 
   const begin = (recipe: Recipe): Underway => {
     const { promise, resolve, reject } = Promise.withResolvers<Template>();
     const making: Underway = { step: 'waiting for another template', startedAtMs: clock.now(), done: promise };
     underway.set(recipe.name, making);
-    // Nobody may be waiting any more when it fails: the log has it.
+    // No caller may be waiting any more when it fails. The failure is logged.
     const mine = promise.catch(() => undefined);
     const turn = before;
     before = mine;

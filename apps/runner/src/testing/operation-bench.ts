@@ -42,31 +42,31 @@ import { createStandInNetwork } from './stand-in-network.ts';
 import type { StandInNetwork } from './stand-in-network.ts';
 
 /**
- * All that an operation works with: records, states, snapshots, locks and limits are the real ones, on a disk; only what
- * makes processes and interfaces is played, and envd is a program in a network namespace.
+ * Everything that an operation uses. Records, checkpoints, snapshots, locks and limits are real, on a disk. The driver
+ * and the network are stand-ins, and envd is a program in a network namespace.
  */
 export interface OperationBench extends AsyncDisposable {
   readonly context: OperationContext;
   readonly driver: StandInDriver;
   readonly network: StandInNetwork;
   readonly envd: StandInNamespace;
-  /** Whatever watchers were told, by case, oldest first. */
+  /** All events that watchers got, oldest first. */
   readonly events: readonly RunnerEvent[];
   /** Ids of sandboxes that were cut off. */
   readonly cutOff: readonly string[];
-  /** What room is set aside for on the host's disk, as it is now. */
+  /** The purposes for which room on the host's disk is reserved at present. */
   readonly roomFor: readonly string[];
-  /** For this, as `admit` names it, the host's disk has no room. */
+  /** The host's disk has no room for this purpose, as `admit` names it. */
   noRoomFor: string;
-  /** Milliseconds since the epoch, as the bench's clock has it. */
+  /** The time of the bench's clock, in milliseconds since the epoch. */
   nowMs: number;
-  /** A sandbox of a tenant that runs. */
+  /** Adds a running sandbox of a tenant. */
   addRunning(tenant?: Partial<Tenant>, record?: Partial<SandboxRecord>): Promise<RunningSandbox>;
-  /** What a dead server left: a record, with processes or without. */
+  /** Adds a sandbox that a dead server left: a record, with or without processes. */
   addLeft(record: Partial<SandboxRecord>, processes: 'running' | 'none'): Promise<TenantSandbox>;
-  /** The store of states as a new server has it: it knows nothing of what it made before. */
-  reopenStates(): Promise<void>;
-  /** Its record as the disk has it. */
+  /** Opens the checkpoint store again, as a new server does: it remembers no earlier check. */
+  reopenCheckpoints(): Promise<void>;
+  /** The record of a sandbox on the disk. */
   readRecord(sandboxId: string): Promise<SandboxRecord | undefined>;
 }
 
@@ -80,7 +80,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   const envd = await freshNamespace();
   const [driver, network] = [createStandInDriver(envd.path), createStandInNetwork()];
   const blobs = await openDiskBlobs({ directory: join(folder, 'blobs') });
-  const openStates = async (): Promise<CheckpointStore> =>
+  const openCheckpoints = async (): Promise<CheckpointStore> =>
     await openCheckpointStore({ directory: folder, logger: silentLogger, blobs });
   const roomFor: string[] = [];
   const host: { -readonly [K in keyof SandboxHost]: SandboxHost[K] } = {
@@ -91,7 +91,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     runtime: { directory: folder, mountPoint: '/.soulbox', command: [], environment: [], forOwnKernel: [] },
     slots: createSlots(),
     store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve'))),
-    states: await openStates(),
+    checkpoints: await openCheckpoints(),
     disks: noted(
       createDiskBudget({
         policy: loadConfig(runnerConfigSchema, {}, config),
@@ -105,7 +105,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     ),
     logger: silentLogger,
   };
-  cleanup.defer(() => host.states[Symbol.asyncDispose]());
+  cleanup.defer(() => host.checkpoints[Symbol.asyncDispose]());
   const stop = new AbortController();
   const parts = await createParts(host, folder, stop.signal, () => bench.nowMs);
   cleanup.use(parts.context.metrics);
@@ -136,9 +136,9 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
       await table.update(sandbox, {});
       return sandbox;
     },
-    async reopenStates() {
-      await host.states[Symbol.asyncDispose]();
-      host.states = await openStates();
+    async reopenCheckpoints() {
+      await host.checkpoints[Symbol.asyncDispose]();
+      host.checkpoints = await openCheckpoints();
     },
     readRecord: async (sandboxId) => (await host.store.load()).records.find((record) => record.sandboxId === sandboxId),
     [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
@@ -146,7 +146,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   return bench;
 }
 
-/** Tells in `roomFor` what room is set aside for, and has none for what `noRoomFor` names. */
+/** Records in `roomFor` what room is reserved for, and has no room for the purpose that `noRoomFor` names. */
 function noted(disks: DiskBudget, roomFor: string[], noRoomFor: () => string): DiskBudget {
   return {
     ...disks,
@@ -185,13 +185,13 @@ async function createParts(
   const context: OperationContext = {
     ...{ host, table, snapshots, activity, clock },
     references: createReferences(
-      keepAllWhileUnreadable(statesOf(host), [host.store, snapshots], logger),
+      keepAllWhileUnreadable(checkpointsOf(host), [host.store, snapshots], logger),
       table,
       snapshots,
       logger,
       clock,
       () => ({
-        states: [],
+        checkpoints: [],
         layers: [],
       }),
     ),
@@ -212,12 +212,12 @@ async function createParts(
   return { context, events, cutOff };
 }
 
-/** The store of the moment: a bench may open another. */
-function statesOf(host: SandboxHost): Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'> {
+/** The present store, since a bench may open another one. */
+function checkpointsOf(host: SandboxHost): Pick<CheckpointStore, 'collect' | 'remove' | 'setAside'> {
   return {
-    collect: (findNeeded) => host.states.collect(findNeeded),
-    remove: (stateId) => host.states.remove(stateId),
-    setAside: (stateId, note) => host.states.setAside(stateId, note),
+    collect: (findNeeded) => host.checkpoints.collect(findNeeded),
+    remove: (checkpointId) => host.checkpoints.remove(checkpointId),
+    setAside: (checkpointId, note) => host.checkpoints.setAside(checkpointId, note),
   };
 }
 

@@ -9,27 +9,27 @@ interface Guest {
   frozen: boolean;
 }
 
-/** A driver whose sandboxes are a file for a disk and an entry in a map; what it promises in its interface it keeps. */
+/** A driver whose sandboxes are a disk file and an entry in a map. It behaves as the interface promises. */
 export interface StandInDriver extends Driver {
-  /** What was asked, such as `restore i1`, in order. */
+  /** The calls so far in order, such as `restore i1`. */
   readonly calls: string[];
-  /** Whether a sandbox has processes, and whether they stand still. */
+  /** Whether a sandbox has processes, and whether they are frozen. */
   stateOf(sandboxId: string): 'running' | 'frozen' | 'none';
-  /** The processes of a sandbox are gone, as after a crash of theirs. */
+  /** Removes the processes of a sandbox, as a crash does. */
   kill(sandboxId: string): void;
-  /** Something of the restore with this generation has run. */
+  /** From now on a process of the restore with this generation counts as having run. */
   noteRun(sandboxId: string, generation: string): void;
-  /** The next call of this name throws this. */
+  /** Makes the next call with this name throw the error. */
   failNext(call: string, error: Error): void;
 }
 
-/** Of each sandbox: 64 MiB with nothing in them. */
+/** The disk of each sandbox: 64 MiB and empty. */
 const diskReading: DiskReading = {
   ...{ sizeBytes: 65 * 2 ** 20, freeBytes: 64 * 2 ** 20, tableBytes: 2 ** 20 },
   ...{ heldBackBytes: 0, allocatedBytes: 4096 },
 };
 
-/** `namespacePath` is the network namespace of them all. */
+/** `namespacePath` is the network namespace of all sandboxes. */
 export function createStandInDriver(namespacePath: string): StandInDriver {
   const guests = new Map<string, Guest>();
   const failures = new Map<string, Error>();
@@ -50,7 +50,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     return guest;
   };
 
-  /** On an error nothing is left but a kept disk. */
+  /** After an error only a kept disk is left. */
   const begin = async (spec: SandboxSpec, disk: string): Promise<SandboxInstance> => {
     const { sandboxId, directory } = spec;
     const path = diskPath(sandboxId, directory);

@@ -1,5 +1,5 @@
-// Plays the envd of every sandbox of a bench, in a network namespace of its own. Each line on standard input is a command, and
-// has one line as its answer: {"answer":{"path":"/resumed","status":500}}, {"list":true} or {"forget":true}.
+// A stand-in for the envd of every sandbox of a bench, in its own network namespace. Each line on standard input is a
+// command: {"answer":{"path":"/resumed","status":500}}, {"list":true} or {"forget":true}. Each is answered by one line.
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -21,7 +21,7 @@ createServer((request, response) => {
       body: body === '' ? null : JSON.parse(body),
     });
     const status = statuses.get(path) ?? 204;
-    // 0: it hangs up without an answer.
+    // 0: close the connection without a response.
     if (status === 0) request.socket.destroy();
     else response.writeHead(status).end();
   });

@@ -3,29 +3,29 @@ import { fileURLToPath } from 'node:url';
 import { createInterface } from 'node:readline';
 import { envdPort } from '@soulbox/contract';
 
-/** What an envd was asked. */
+/** A request to an envd. */
 export interface EnvdRequest {
   readonly path: string;
-  /** Tells whose envd was meant. */
+  /** Identifies the sandbox. */
   readonly hostToken: string;
   readonly body: Readonly<Record<string, unknown>> | null;
 }
 
-/** A network namespace in which something answers as the envd of all sandboxes of a bench. */
+/** A network namespace in which a program answers as the envd of all sandboxes of a bench. */
 export interface StandInNamespace {
   readonly path: string;
-  /** From now on this is what it answers to a path. 0: it hangs up. What is not named gets 204. */
+  /** Sets the response status of a path. 0: the connection is closed. Other paths get 204. */
   answer(path: string, status: number): Promise<void>;
-  /** All that it was asked, oldest first. */
+  /** All requests so far, oldest first. */
   requests(): Promise<readonly EnvdRequest[]>;
-  /** Of what it was asked and told. */
+  /** Forgets all requests and statuses. */
   forget(): Promise<void>;
 }
 
-/** One for all benches of a file: it ends with this process. */
+/** One namespace for all benches of a test file. It ends with this process. */
 let shared: Promise<StandInNamespace> | undefined;
 
-/** As new: it was asked nothing yet. */
+/** The namespace without earlier requests. */
 export async function freshNamespace(): Promise<StandInNamespace> {
   shared ??= startNamespace();
   const namespace = await shared;
@@ -41,7 +41,7 @@ async function startNamespace(): Promise<StandInNamespace> {
   child.unref();
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   await lines.next();
-  // One command at a time: the next line is its answer.
+  // One command at a time, so that the next line is its answer.
   let before: Promise<unknown> = Promise.resolve();
   const ask = (command: object): Promise<unknown> => {
     const answer = before.then(async () => {

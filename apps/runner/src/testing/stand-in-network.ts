@@ -1,12 +1,12 @@
 import type { EgressPolicy, Network } from '@soulbox/network';
 
-/** A network that notes which policy stands for which slot, and what was closed. */
+/** A network that records the policy of each slot, and closed connections. */
 export interface StandInNetwork extends Network {
-  /** By slot, since its interface was attached. */
+  /** Policies by slot, for attached interfaces. */
   readonly policies: ReadonlyMap<number, EgressPolicy>;
   /** Slots whose interfaces let packets through. */
   readonly plugged: ReadonlySet<number>;
-  /** Paths of namespaces whose connections to the outside were ended, in order. */
+  /** Paths of namespaces whose connections to the outside were reset, in order. */
   readonly closed: readonly string[];
 }
 

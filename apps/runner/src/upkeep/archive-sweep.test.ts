@@ -13,28 +13,29 @@ beforeEach(async () => {
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
-const isPacked = async (stateId: string): Promise<boolean> => (await bench.context.host.states.open(stateId)).isPacked;
+const isPacked = async (checkpointId: string): Promise<boolean> =>
+  (await bench.context.host.checkpoints.open(checkpointId)).isPacked;
 
-/** A sandbox that sleeps with that memory. */
-async function addAsleep(stateId: string): Promise<void> {
-  await using draft = await bench.context.host.states.begin(stateId);
+/** A paused sandbox with this checkpoint. */
+async function addAsleep(checkpointId: string): Promise<void> {
+  await using draft = await bench.context.host.checkpoints.begin(checkpointId);
   await writeFile(join(draft.directory, 'pages-1.img'), Buffer.alloc(4 * mib, 7));
   const { sizeBytes } = await draft.seal({
     ...{ createdAtMs: 0, driver: 'container', driverVersion: '', hasMemory: true, cpuType: await readCpuType() },
     ...{ templateId: 'base', runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, layers: [], tenant: null },
   });
-  await bench.addLeft({ state: 'paused', saved: { stateId, hasMemory: true, sizeBytes } }, 'none');
+  await bench.addLeft({ state: 'paused', saved: { stateId: checkpointId, hasMemory: true, sizeBytes } }, 'none');
 }
 
-it('memory is archived while there is room for it, and later when there was none', async () => {
+it('memory is archived if there is room for it, and otherwise later', async () => {
   await addAsleep('s1');
   await addAsleep('s2');
   bench.nowMs += 3_600_000;
   const archiveSweep = createArchiveSweep(bench.context, 1000);
   const stopping = new AbortController().signal;
-  const { states } = bench.context.host;
-  const plain = states.compress.bind(states);
-  const compress = vi.spyOn(states, 'compress');
+  const { checkpoints } = bench.context.host;
+  const plain = checkpoints.compress.bind(checkpoints);
+  const compress = vi.spyOn(checkpoints, 'compress');
   bench.noRoomFor = 'Archiving memory';
   await archiveSweep.sweep(stopping);
   expect([compress.mock.calls, await isPacked('s1')]).toEqual([[], false]);

@@ -4,8 +4,8 @@ import type { OperationContext } from '../operations/operation-context.ts';
 
 export interface ArchiveSweep {
   /**
-   * Archives checkpoints that were not used for long, one after the other, until `stopping` aborts. Does nothing while an earlier
-   * sweep runs. Never throws.
+   * Archives checkpoints that were not used for long, one after the other, until `stopping` aborts. Does nothing while
+   * an earlier sweep runs. Never throws.
    */
   sweep(stopping: AbortSignal): Promise<void>;
 }
@@ -13,34 +13,38 @@ export interface ArchiveSweep {
 type ArchiveSweepContext = Pick<OperationContext, 'host' | 'table' | 'snapshots' | 'references' | 'clock'>;
 
 /**
- * Moves checkpoints to the archive when their sandbox was paused, or their snapshot was last used, more than `afterMs` ago
- * (docs/decisions/011). A use meanwhile interrupts the compression; the checkpoint store handles that. 0 archives nothing. Without room
- * on the disk the work is left to a later sweep.
+ * Moves checkpoints to the archive when their sandbox was paused, or their snapshot was last used, more than `afterMs`
+ * ago (docs/decisions/011). A use meanwhile interrupts the compression; the checkpoint store handles that. 0 archives
+ * nothing. Without room on the disk the work is left to a later sweep.
  */
 export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number): ArchiveSweep {
-  /** When each was last tried. It is not tried again before it was used. */
+  /** Time of the last try for each checkpoint. It is tried again only after it was used. */
   const done = new Map<string, number>();
   let isSweeping = false;
 
   /** False when there is no room at present. */
-  const archive = async (stateId: string, stopping: AbortSignal): Promise<boolean> => {
+  const archive = async (checkpointId: string, stopping: AbortSignal): Promise<boolean> => {
     const startedAtMs = context.clock.now();
-    const { disks, states } = context.host;
+    const { disks, checkpoints } = context.host;
     try {
       const work = { what: 'Archiving memory', signal: stopping };
-      const state = await whileRoom(disks, work, async (signal) => await states.compress(stateId, signal));
-      if (state === undefined) return true;
-      done.set(stateId, startedAtMs);
-      const { sizeBytes, isPacked } = state;
+      const checkpoint = await whileRoom(
+        disks,
+        work,
+        async (signal) => await checkpoints.compress(checkpointId, signal),
+      );
+      if (checkpoint === undefined) return true;
+      done.set(checkpointId, startedAtMs);
+      const { sizeBytes, isPacked } = checkpoint;
       context.host.logger.info(
-        { stateId, sizeBytes, isPacked, durationMs: context.clock.now() - startedAtMs },
+        { checkpointId, sizeBytes, isPacked, durationMs: context.clock.now() - startedAtMs },
         'checkpoint archived',
       );
     } catch (err) {
       if (isDiskFull(err)) return false;
-      // Not again in the life of this server. Its next use reports what is wrong with it.
-      done.set(stateId, Infinity);
-      context.host.logger.error({ stateId, err }, 'checkpoint could not be archived');
+      // It is not tried again by this server. The next use of the checkpoint reports its fault.
+      done.set(checkpointId, Infinity);
+      context.host.logger.error({ checkpointId, err }, 'checkpoint could not be archived');
     }
     return true;
   };
@@ -51,12 +55,12 @@ export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number
       isSweeping = true;
       try {
         const asleep = findAsleep(context);
-        for (const stateId of done.keys()) if (!asleep.has(stateId)) done.delete(stateId);
-        for (const [stateId, sinceMs] of asleep) {
+        for (const checkpointId of done.keys()) if (!asleep.has(checkpointId)) done.delete(checkpointId);
+        for (const [checkpointId, sinceMs] of asleep) {
           if (stopping.aborted) return;
-          const isDone = (done.get(stateId) ?? -Infinity) >= sinceMs;
-          if (isDone || context.clock.now() - sinceMs < afterMs || isWanted(context, stateId)) continue;
-          if (!(await archive(stateId, stopping))) return;
+          const isDone = (done.get(checkpointId) ?? -Infinity) >= sinceMs;
+          if (isDone || context.clock.now() - sinceMs < afterMs || isWanted(context, checkpointId)) continue;
+          if (!(await archive(checkpointId, stopping))) return;
         }
       } finally {
         isSweeping = false;
@@ -68,21 +72,22 @@ export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number
 /** When each checkpoint was last used, by any record that names it. */
 function findAsleep({ table, snapshots, references }: ArchiveSweepContext): Map<string, number> {
   const asleep = new Map<string, number>();
-  const note = (stateId: string, sinceMs: number): void => {
-    asleep.set(stateId, Math.max(sinceMs, asleep.get(stateId) ?? 0, references.lastUseMs(stateId) ?? 0));
+  const note = (checkpointId: string, sinceMs: number): void => {
+    asleep.set(checkpointId, Math.max(sinceMs, asleep.get(checkpointId) ?? 0, references.lastUseMs(checkpointId) ?? 0));
   };
   for (const { record } of table.tenants())
     if (record.state === 'paused' && record.saved?.hasMemory === true) note(record.saved.stateId, record.stateSinceMs);
-  for (const { stateId, hasMemory, createdAtMs } of snapshots.list()) if (hasMemory) note(stateId, createdAtMs);
+  for (const { stateId: checkpointId, hasMemory, createdAtMs } of snapshots.list())
+    if (hasMemory) note(checkpointId, createdAtMs);
   return asleep;
 }
 
 /** Whether it is being read: by an operation, by a step of a sandbox, or by a lazy restore. */
-function isWanted({ table, references }: ArchiveSweepContext, stateId: string): boolean {
-  if (references.lastUseMs(stateId) === undefined) return true;
+function isWanted({ table, references }: ArchiveSweepContext, checkpointId: string): boolean {
+  if (references.lastUseMs(checkpointId) === undefined) return true;
   return table.all().some(({ record }) => {
-    if (record.pagesFrom === stateId) return true;
-    const names = record.saved?.stateId === stateId || record.work?.stateId === stateId;
+    if (record.pagesFrom === checkpointId) return true;
+    const names = record.saved?.stateId === checkpointId || record.work?.stateId === checkpointId;
     return names && (record.state !== 'paused' || table.isBusy(record.sandboxId));
   });
 }

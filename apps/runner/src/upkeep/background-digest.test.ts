@@ -11,19 +11,19 @@ beforeEach(async () => {
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
-/** A paused sandbox whose disk is known by its stamp alone. Gives the folder of the disk. */
+/** A paused sandbox of whose disk only the time stamps are known. Gives the folder of the disk. */
 async function addPaused(sandboxId: string): Promise<string> {
   const { host, table } = bench.context;
   const sandbox = await bench.addLeft({ state: 'running', sandboxId }, 'running');
   const path = bench.driver.diskPath(sandboxId, host.store.directoryOf(sandboxId));
   await writeFile(path, Buffer.alloc(3_000_000, sandboxId));
-  const disk = await host.states.digestDisk(path, 0);
+  const disk = await host.checkpoints.digestDisk(path, 0);
   await table.update(sandbox, { saved: { stateId: 'none', hasMemory: false, sizeBytes: 0, disk }, disk: 'kept' });
   sandbox.record = { ...sandbox.record, state: 'paused' };
   return dirname(path);
 }
 
-test('a server that stops notes what every large disk of a paused sandbox holds', async () => {
+test('a server that stops digests every large disk of a paused sandbox', async () => {
   const folders = [await addPaused('i1'), await addPaused('i2')];
   await createBackgroundDigest(bench.context).finish();
   for (const folder of folders) expect(await readdir(folder)).toContainEqual(expect.stringMatching(/\.digests$/));

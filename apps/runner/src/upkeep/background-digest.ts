@@ -3,18 +3,18 @@ import type { OperationContext } from '../operations/operation-context.ts';
 import { digestInBackground } from '../processes/sandbox-disk.ts';
 import type { SandboxRecord } from '../registry/record.ts';
 
-/** Sandboxes that are resumed within this time cost no reading. */
+/** The disks of sandboxes that are resumed within this time are not read. */
 const pausedForMs = 15_000;
-/** What a stopping server may spend. */
+/** Time limit of a stopping server. */
 const finishMs = 60_000;
 
-/** Digests the large disks of paused sandboxes while nobody waits for it. */
+/** Digests the large disks of paused sandboxes in the background. */
 export interface BackgroundDigest {
   /** Starts with the next disk, unless one is being read. */
   startNext(): void;
   /**
-   * Reads all disks that are left, for a server that stops. The data folder may be copied then, and only digests tell whether the copy
-   * of a disk is whole. Gives up after a minute. Never throws.
+   * Reads all disks that are left, for a server that stops. The data folder may be copied then, and only digests show
+   * whether the copy of a disk is whole. Gives up after a minute. Never throws.
    */
   finish(): Promise<void>;
 }
@@ -27,7 +27,9 @@ export function createBackgroundDigest(context: DigestContext): BackgroundDigest
   let isBusy = false;
 
   const records = (): SandboxRecord[] => table.tenants().map(({ record }) => record);
-  /** Without its digests a disk that was written to cannot be told from one that was only touched. Nothing else is lost. */
+  /**
+   * Without digests a changed disk cannot be distinguished from one with only new time stamps. Nothing else is lost.
+   */
   const digest = async ({ record, disk }: Undigested, isWanted: () => boolean): Promise<void> => {
     await digestInBackground(host, record, disk, isWanted).catch((err: unknown) => {
       if (isWanted())

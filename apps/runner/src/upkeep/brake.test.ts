@@ -24,7 +24,7 @@ const told = (): (string | undefined)[] =>
   bench.events.map((event) => (event.kind === 'updated' ? event.record.cause : event.kind));
 const isStopped = async (): Promise<unknown> => (await bench.readRecord(sandboxId))?.waitsForRoom;
 
-test('a sandbox that is stopped stands still, its record and an event say why, and so does its log', async () => {
+test('a stopped sandbox is frozen, and its record, its log and an event give the reason', async () => {
   await stopForRoom(bench.context, sandboxId);
   expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
   expect(await bench.readRecord(sandboxId)).toMatchObject({
@@ -36,7 +36,7 @@ test('a sandbox that is stopped stands still, its record and an event say why, a
   expect(bench.context.host.disks.figures()).toMatchObject({ disks: 1, stopped: 1 });
 });
 
-test('the gateway knows that nothing in it would answer', async () => {
+test('the gateway knows that a stopped sandbox cannot answer', async () => {
   const router = createRouter(bench.context.table, bench.context.activity, async () => await Promise.resolve());
   expect(router.find(sandboxId)).toMatchObject({ state: 'running', waitsForRoom: false });
   await stopForRoom(bench.context, sandboxId);
@@ -45,7 +45,7 @@ test('the gateway knows that nothing in it would answer', async () => {
   expect(router.find(sandboxId)).toMatchObject({ waitsForRoom: false });
 });
 
-test('it goes on, once, and that is told too', async () => {
+test('a stopped sandbox is thawed once, and that is announced, too', async () => {
   await stopForRoom(bench.context, sandboxId);
   await stopForRoom(bench.context, sandboxId);
   await thawWithRoom(bench.context, sandboxId);
@@ -55,13 +55,13 @@ test('it goes on, once, and that is told too', async () => {
   expect(told()).toEqual(['host_disk_full', 'host_disk_free']);
 });
 
-test('the record says so before it stands still: one that cannot be stopped is known as one that was to be', async () => {
+test('the record is written before the freeze, so a sandbox that cannot be frozen is recorded as stopped', async () => {
   bench.driver.failNext('freeze', new Error('no'));
   await expect(stopForRoom(bench.context, sandboxId)).rejects.toThrow('no');
   expect(await isStopped()).toBe(true);
 });
 
-test('one that is busy with a step is left alone', async () => {
+test('a sandbox that is busy with a step is not stopped', async () => {
   const step = Promise.withResolvers<undefined>();
   const busy = bench.context.table.alone(sandboxId, async () => await step.promise);
   await stopForRoom(bench.context, sandboxId);
@@ -70,19 +70,19 @@ test('one that is busy with a step is left alone', async () => {
   await busy;
 });
 
-test('one that stands still can be killed', async () => {
+test('a stopped sandbox can be killed', async () => {
   await stopForRoom(bench.context, sandboxId);
   expect(await endSandbox(bench.context, sandboxId, 'killed')).toBe(true);
   expect(bench.driver.stateOf(sandboxId)).toBe('none');
 });
 
-test('one that is paused meanwhile is like any other afterwards', async () => {
+test('a stopped sandbox that is paused is not stopped any more afterwards', async () => {
   await stopForRoom(bench.context, sandboxId);
   await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
   expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'paused', waitsForRoom: false });
 });
 
-test('the next server keeps it stopped, and lets it go on when there is room', async () => {
+test('the next server keeps the sandbox stopped, and thaws it when there is room', async () => {
   await stopForRoom(bench.context, sandboxId);
   await bench.driver.thaw(sandbox.live.instance);
   bench.context.table.delete(sandboxId);

@@ -6,8 +6,9 @@ import { isRunning } from '../registry/table.ts';
 export type BrakeContext = Pick<OperationContext, 'table' | 'events' | 'logBook' | 'host'>;
 
 /**
- * Freezes a sandbox until there is room on the host's disk. It is not saved, since that would take room. A sandbox that is busy with a
- * step is left out this time. The record is written first, so that the next server knows why the sandbox is frozen.
+ * Freezes a sandbox until there is room on the host's disk. It is not saved, since that would take room. A sandbox that
+ * is busy with a step is left out this time. The record is written first, so that the next server knows why the sandbox
+ * is frozen.
  */
 export async function stopForRoom(context: BrakeContext, sandboxId: string): Promise<void> {
   await withIdle(context, sandboxId, async (sandbox) => {

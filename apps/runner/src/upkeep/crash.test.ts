@@ -43,7 +43,7 @@ async function create(disk: 'small' | 'large' = 'small'): Promise<string> {
   return sandboxId;
 }
 
-/** Kills the runner this long after it began a step, starts another, and gives what the step's caller was told. */
+/** Kills the runner this long after it began a step, and starts another one. Gives the result of the step's call. */
 async function crashDuring(method: string, request: object, afterMs: number): Promise<'done' | 'cut off'> {
   const outcome = runner.call(method, request).then(
     () => 'done' as const,
@@ -55,7 +55,7 @@ async function crashDuring(method: string, request: object, afterMs: number): Pr
   return await outcome;
 }
 
-/** Kills the runner when the record of a sandbox says that it gets a new disk, and there is something of that disk. */
+/** Kills the runner when the record of a sandbox names a new disk, and files of that disk exist. */
 async function killWithNewDisk(sandboxId: string): Promise<void> {
   const folder = join(directory, 'sandboxes', sandboxId);
   const hasNewDisk = async (): Promise<boolean> => {
@@ -66,7 +66,7 @@ async function killWithNewDisk(sandboxId: string): Promise<void> {
   await runner.kill();
 }
 
-/** There is exactly one sandbox, and it can be used. */
+/** Checks that there is exactly one sandbox, and that it can be used. */
 async function expectAlive(sandboxId: string): Promise<Shown['state']> {
   const sandboxes = await list();
   expect(sandboxes.map((sandbox) => sandbox.sandboxId)).toContain(sandboxId);
@@ -118,7 +118,7 @@ describe('a runner that is killed', () => {
     },
   );
 
-  it('while the source of a snapshot gets its new disk has it running again with its next start', async () => {
+  it('while the source of a snapshot gets its new disk runs the source again after its next start', async () => {
     const sandboxId = await create('large');
     const told = runner.call('makeSnapshot', { sandboxId, snapshotId: 's1' }).catch(() => undefined);
     await killWithNewDisk(sandboxId);
@@ -131,7 +131,7 @@ describe('a runner that is killed', () => {
 
   const momentsOfForks = [50, 150, 250, 350].flatMap((ms) => [[ms, 'small'] as const, [ms, 'large'] as const]);
   it.each(momentsOfForks)(
-    '%i ms into a fork leaves its source with a %s disk, and whole copies or none',
+    '%i ms into a fork leaves its source with a %s disk, and all copies or none',
     async (afterMs, disk) => {
       const sandboxId = await create(disk);
       await crashDuring('forkSandbox', { source: { case: 'sandboxId', value: sandboxId }, count: 3 }, afterMs);
@@ -141,33 +141,37 @@ describe('a runner that is killed', () => {
     },
   );
 
-  it('while somebody else holds the disk of a paused sandbox does not lose it', { timeout: 60_000 }, async () => {
-    const sandboxId = await create();
-    const text = await readFile(join(directory, 'sandboxes', sandboxId, 'container.json'), 'utf8');
-    const { initPid } = JSON.parse(text) as { initPid: number };
-    const holder = spawn('nsenter', [`--mount=/proc/${initPid}/ns/mnt`, 'sleep', '1000'], { stdio: 'ignore' });
-    const readState = async (): Promise<string> =>
-      (JSON.parse(await readFile(join(directory, 'sandboxes', `${sandboxId}.json`), 'utf8')) as { state: string })
-        .state;
-    try {
-      await once(holder, 'spawn');
-      await sleep(200);
-      await runner.call('pauseSandbox', { sandboxId, keepMemory: true });
-      expect(await readState()).toBe('pausing');
-      await runner.kill();
-      runner = await startRunnerProcess(instance, directory);
-      expect(await readState()).toBe('pausing');
-      const resume = runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
-      await expect(resume).rejects.toThrow('is still being paused. Retry');
-    } finally {
-      holder.kill('SIGKILL');
-      await once(holder, 'exit');
-    }
-    expect(await expectAlive(sandboxId)).toBe('SANDBOX_STATE_PAUSED');
-    await expectNothingLeft();
-  });
+  it(
+    'while another program holds the disk of a paused sandbox does not lose the sandbox',
+    { timeout: 60_000 },
+    async () => {
+      const sandboxId = await create();
+      const text = await readFile(join(directory, 'sandboxes', sandboxId, 'container.json'), 'utf8');
+      const { initPid } = JSON.parse(text) as { initPid: number };
+      const holder = spawn('nsenter', [`--mount=/proc/${initPid}/ns/mnt`, 'sleep', '1000'], { stdio: 'ignore' });
+      const readState = async (): Promise<string> =>
+        (JSON.parse(await readFile(join(directory, 'sandboxes', `${sandboxId}.json`), 'utf8')) as { state: string })
+          .state;
+      try {
+        await once(holder, 'spawn');
+        await sleep(200);
+        await runner.call('pauseSandbox', { sandboxId, keepMemory: true });
+        expect(await readState()).toBe('pausing');
+        await runner.kill();
+        runner = await startRunnerProcess(instance, directory);
+        expect(await readState()).toBe('pausing');
+        const resume = runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
+        await expect(resume).rejects.toThrow('is still being paused. Retry');
+      } finally {
+        holder.kill('SIGKILL');
+        await once(holder, 'exit');
+      }
+      expect(await expectAlive(sandboxId)).toBe('SANDBOX_STATE_PAUSED');
+      await expectNothingLeft();
+    },
+  );
 
-  it('frozen by a pause in the background completes that pause with its next start', async () => {
+  it('during a pause in the background completes that pause after its next start', async () => {
     const sandboxId = await create();
     await runner.call('pauseSandbox', { sandboxId, keepMemory: true, durability: 'in-background' });
     await runner.kill();
@@ -177,7 +181,7 @@ describe('a runner that is killed', () => {
   });
 });
 
-/** Host pids of what is in its control group. */
+/** Host pids of the processes in its control group. */
 async function processesOf(sandboxId: string): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const groups = await Promise.all(
@@ -186,9 +190,9 @@ async function processesOf(sandboxId: string): Promise<number[]> {
   return groups.filter(([, text]) => text.includes(`/soulbox-${instance}/${sandboxId}`)).map(([pid]) => pid);
 }
 
-describe('a sandbox that stands frozen after a pause in the background', () => {
+describe('a sandbox that is frozen after a pause in the background', () => {
   it.each(['container', 'gvisor'])(
-    'comes back from what was saved when its processes were killed (%s)',
+    'is restored from its checkpoint when its processes were killed (%s)',
     async (isolation) => {
       const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: false, isolation };
       const { sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as Shown;
@@ -201,7 +205,7 @@ describe('a sandbox that stands frozen after a pause in the background', () => {
         (await readdir(join(directory, 'states'))).some((name) => !name.includes('.'));
       for (let tries = 0; tries < 100 && !(await isSaved()); tries++) await sleep(50);
       for (const pid of await processesOf(sandboxId)) process.kill(pid, 'SIGKILL');
-      // A kernel of gVisor that dies while it is let go on may have run, as far as anybody can tell. A container stays frozen.
+      // A gVisor kernel that dies during the thaw may have run, which cannot be excluded. A container stays frozen.
       if (isolation === 'gvisor') await expect.poll(async () => await processesOf(sandboxId)).toEqual([]);
       await runner.call('resumeSandbox', { sandboxId, timeoutSeconds: 600, withMemory: true });
       expect(await shell('pgrep -fc "^sleep 4321"')).toBe('1\n');

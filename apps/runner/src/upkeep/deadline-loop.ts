@@ -14,7 +14,7 @@ export interface DeadlineLoopOptions {
   readonly end: (sandboxId: string, cause: Cause) => Promise<boolean>;
   /** Called for a sandbox at its deadline, or when it was idle for too long. */
   readonly onDeadline: (sandbox: RunningSandbox, cause: 'timeout' | 'idle') => Promise<void>;
-  /** Whether the blueprint no longer exists, so that nobody can ask for its spares. */
+  /** Whether the blueprint no longer exists, so that its spares are useless. */
   readonly isGone: (blueprint: Blueprint) => boolean;
   /** Retries what failed half-way: endings and pauses. */
   readonly retry: () => Promise<void>;
@@ -28,7 +28,10 @@ const liveEveryMs = 1000;
 /** Interval of the sweep of idle pools and failed steps. */
 const sweepEveryMs = 10_000;
 
-/** Ends or pauses sandboxes at their deadline, and ends those whose processes died. Needs neither the control plane nor a request. */
+/**
+ * Ends or pauses sandboxes at their deadline, and ends those whose processes died. Needs neither the control plane nor
+ * a request.
+ */
 export function startDeadlineLoop(options: DeadlineLoopOptions): Disposable {
   const { table, pool, clock, logger } = options;
   const watch = (work: Promise<unknown>): void => {

@@ -6,14 +6,14 @@ import type { WatchdogOrders } from '../disk-budget/watchdog.ts';
 
 /** Interval of the check of all disks. A page cache takes some 200 MiB meanwhile. */
 const inspectEveryMs = 200;
-/** The kernel writes out one disk's cached data in less time, or waiting is useless. */
+/** Time limit for writing out the cached data of one disk. A longer wait would be useless. */
 const flushTimeoutMs = 30_000;
 /** Interval of the figures that `soulbox doctor` reads. */
 const figuresEveryMs = 5_000;
 /** Failed checks are logged at most once in this time. */
 const complainEveryMs = 60_000;
 
-/** Watches the disks of all sandboxes until disposed. Their allowances stay as they are then. */
+/** Watches the disks of all sandboxes until disposed. Their growth limits stay unchanged after that. */
 export function startDiskGuard(context: BrakeContext, dataDirectory: string): AsyncDisposable {
   const { host } = context;
   const underWay = new Map<string, Promise<void>>();

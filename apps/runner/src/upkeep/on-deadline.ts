@@ -9,8 +9,8 @@ const firstRespiteMs = 30_000;
 const longestRespiteMs = 600_000;
 
 /**
- * Kills or pauses a sandbox at its deadline, or when it was idle for too long, as its lifecycle says. After a failed pause it runs on
- * with a later deadline, so that no data is lost, and the pause is retried then without limit.
+ * Kills or pauses a sandbox at its deadline, or when it was idle for too long, as its lifecycle says. After a failed
+ * pause it runs on with a later deadline, so that no data is lost, and the pause is retried then without limit.
  */
 export function createOnDeadline(
   context: OperationContext,

@@ -24,9 +24,9 @@ const work = (more: Partial<Work> = {}): Work => ({
 const otherBoot = 'another boot of the host';
 const neverEnd = (sandboxId: string): Promise<boolean> => Promise.reject(new Error(`${sandboxId} is lost`));
 
-/** A sealed state with the memory of nobody in particular. */
-async function seal(stateId: string): Promise<void> {
-  await using draft = await bench.context.host.states.begin(stateId);
+/** Makes a sealed checkpoint with arbitrary memory. */
+async function seal(checkpointId: string): Promise<void> {
+  await using draft = await bench.context.host.checkpoints.begin(checkpointId);
   await writeFile(`${draft.directory}/pages-1.img`, 'memory');
   await draft.seal({
     ...{ createdAtMs: 0, driver: 'container', driverVersion: '', hasMemory: true, cpuType: await readCpuType() },
@@ -34,7 +34,7 @@ async function seal(stateId: string): Promise<void> {
   });
 }
 
-/** The sandbox that a dead server left; with a disk in its folder, as every one has. */
+/** The sandbox that a dead server left, with a disk in its folder, as every sandbox has. */
 async function left(record: Partial<SandboxRecord>, processes: 'running' | 'none'): Promise<TenantSandbox> {
   const { disk, ...rest } = record;
   const sandbox = await bench.addLeft(processes === 'running' ? { ...rest, disk: 'new' } : record, processes);
@@ -50,19 +50,19 @@ async function giveDisk(sandboxId: string): Promise<void> {
   await writeFile(bench.driver.diskPath(sandboxId, directory), 'disk');
 }
 
-const savedAs = (stateId: string) => ({ stateId, hasMemory: true, sizeBytes: 6 });
+const savedAs = (checkpointId: string) => ({ stateId: checkpointId, hasMemory: true, sizeBytes: 6 });
 const onDisk = async ({ record }: TenantSandbox) => await bench.readRecord(record.sandboxId);
 
-describe('a pause that was cut off', () => {
-  it('is completed when its state is sealed and the processes are gone, as after a crash of the server alone', async () => {
+describe('an interrupted pause', () => {
+  it('is completed if its checkpoint is sealed and the processes are gone, as after a crash of only the server', async () => {
     await seal('s1');
     const sandbox = await left({ state: 'pausing', disk: 'kept', work: work({ stateId: 's1' }) }, 'none');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
     expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1' }, slot: 0 });
   });
 
-  // The host has crashed: what the memory takes for written may never have come to the disk.
-  it('leaves the files alone when the host has booted since: old memory must not meet a disk that lost its last writes', async () => {
+  // The host has crashed: data that the memory considers written may not be on the disk.
+  it('keeps only the files if the host has booted since, because the disk may lack the last writes of the old memory', async () => {
     await seal('s1');
     const lost = work({ stateId: 's1', bootId: otherBoot });
     const sandbox = await left({ state: 'pausing', disk: 'kept', work: lost }, 'none');
@@ -70,7 +70,7 @@ describe('a pause that was cut off', () => {
     expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false } });
   });
 
-  it('goes on when it was about to be thawed, though its state is sealed: it may have run since', async () => {
+  it('is undone if the sandbox was about to be thawed, although its checkpoint is sealed: it may have run since', async () => {
     await seal('s1');
     const sandbox = await left(
       { state: 'pausing', work: work({ stateId: 's1', promised: true, mayRun: true }) },
@@ -81,7 +81,7 @@ describe('a pause that was cut off', () => {
     expect(bench.driver.calls.filter((call) => call.startsWith('suspend'))).toEqual([]);
   });
 
-  it('leaves the files alone when it was about to be thawed and cannot be', async () => {
+  it('keeps only the files if the sandbox was about to be thawed and cannot be', async () => {
     await seal('s1');
     const thawing = work({ stateId: 's1', promised: true, mayRun: true });
     const sandbox = await left({ state: 'pausing', work: thawing }, 'running');
@@ -90,7 +90,7 @@ describe('a pause that was cut off', () => {
     expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false } });
   });
 
-  it('leaves the files alone when it was about to be thawed and its processes are gone', async () => {
+  it('keeps only the files if the sandbox was about to be thawed and its processes are gone', async () => {
     await seal('s1');
     const thawing = work({ stateId: 's1', promised: true, mayRun: true });
     const sandbox = await left({ state: 'pausing', disk: 'kept', work: thawing }, 'none');
@@ -98,21 +98,21 @@ describe('a pause that was cut off', () => {
     expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { hasMemory: false } });
   });
 
-  it('goes on running when nothing was sealed', async () => {
+  it('is undone if nothing was sealed, and the sandbox runs', async () => {
     const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1' }) }, 'running');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
     expect(await onDisk(sandbox)).toMatchObject({ state: 'running', cause: 'interrupted' });
     expect(bench.driver.calls).toContain(`thaw ${sandbox.record.sandboxId}`);
   });
 
-  it('is completed when it was promised, though nothing was sealed', async () => {
+  it('is completed if it was promised, although nothing was sealed', async () => {
     const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1', promised: true }) }, 'running');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
     expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's1' } });
   });
 
-  // Its deadline may be over already: if it ran, it could be killed by it, though its tenant was told that it is paused.
-  it('stands still when it was promised and there is no room to save it, until there is', async () => {
+  // Its deadline may have passed. If it ran, it could be killed, although its tenant was told that it is paused.
+  it('keeps the sandbox frozen if it was promised and there is no room to save it, until there is room', async () => {
     const pausing = { state: 'pausing', work: work({ stateId: 's1', promised: true }) } as const;
     const sandbox = await left(pausing, 'running');
     bench.noRoomFor = 'Saving the sandbox';
@@ -127,18 +127,18 @@ describe('a pause that was cut off', () => {
     expect(bench.roomFor).toEqual([]);
   });
 
-  it('is lost without processes and without a state', async () => {
+  it('without processes and without a checkpoint loses the sandbox', async () => {
     const sandbox = await left({ state: 'pausing', work: work({ stateId: 's1' }) }, 'none');
     expect(await recoverStep(bench.context, sandbox)).toBe(false);
   });
 });
 
-describe('a resume that was cut off', () => {
+describe('an interrupted resume', () => {
   const record = (): Partial<SandboxRecord> => ({
     ...{ state: 'resuming', saved: savedAs('s1'), work: work({ from: 'paused', promised: true }) },
   });
 
-  it('is completed when what came back confirms that it is what it should be', async () => {
+  it('is completed if the restored envd confirms', async () => {
     await seal('s1');
     const sandbox = await left(record(), 'running');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
@@ -152,7 +152,7 @@ describe('a resume that was cut off', () => {
   });
 
   it.each([500, 404, 0])(
-    'is saved anew when it does not (%i): it has run, so that the old memory does not belong to its disk',
+    'saves the sandbox again if its envd does not confirm (%i): it has run, so the old memory does not match its disk',
     async (status) => {
       await seal('s1');
       await bench.envd.answer('/resumed', status);
@@ -161,12 +161,12 @@ describe('a resume that was cut off', () => {
       const after = await onDisk(sandbox);
       expect(after).toMatchObject({ state: 'paused', cause: 'resume_failed', saved: { hasMemory: true }, slot: 0 });
       expect(after?.saved?.stateId).not.toBe('s1');
-      expect(await bench.context.host.states.find(after?.saved?.stateId ?? '')).toBeDefined();
+      expect(await bench.context.host.checkpoints.find(after?.saved?.stateId ?? '')).toBeDefined();
       expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('none');
     },
   );
 
-  it('stands still when it does not and there is no room to save it: its memory is nowhere else', async () => {
+  it('keeps the sandbox frozen if its envd does not confirm and there is no room to save it: its memory exists only there', async () => {
     await seal('s1');
     await bench.envd.answer('/resumed', 500);
     const sandbox = await left({ ...record(), disk: 'kept' }, 'running');
@@ -182,7 +182,7 @@ describe('a resume that was cut off', () => {
     expect(after?.saved?.stateId).not.toBe('s1');
   });
 
-  it('keeps its files alone when what ran can neither confirm nor be saved', async () => {
+  it('keeps only the files if the sandbox ran, its envd does not confirm, and it cannot be saved', async () => {
     await seal('s1');
     await bench.envd.answer('/resumed', 500);
     const sandbox = await left({ ...record(), disk: 'kept' }, 'running');
@@ -193,7 +193,7 @@ describe('a resume that was cut off', () => {
     expect(bench.driver.stateOf(sandbox.record.sandboxId)).toBe('none');
   });
 
-  it('whose new save was sealed is paused with that, whatever runs', async () => {
+  it('whose new checkpoint is sealed pauses the sandbox with it, whatever runs', async () => {
     await seal('s1');
     await seal('s2');
     const cut = work({ from: 'paused', promised: true, stateId: 's2' });
@@ -202,41 +202,41 @@ describe('a resume that was cut off', () => {
     expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', saved: { stateId: 's2', hasMemory: true } });
   });
 
-  describe('of which nothing runs', () => {
+  describe('without processes', () => {
     const found = async (more: Partial<SandboxRecord>, hasRun: boolean): Promise<SandboxRecord | undefined> => {
       await seal('s1');
       const sandbox = await left({ ...record(), disk: 'kept', ...more }, 'none');
       const { sandboxId, generation } = sandbox.record;
       bench.driver.noteRun(sandboxId, hasRun ? generation : 'that of an earlier restore');
       expect(await recoverStep(bench.context, sandbox)).toBe(true);
-      expect(await bench.context.host.states.find('s1')).toBeDefined();
+      expect(await bench.context.host.checkpoints.find('s1')).toBeDefined();
       return await onDisk(sandbox);
     };
 
-    it('is paused as it was if nothing of it has run', async () => {
+    it('pauses the sandbox as before if nothing of it has run', async () => {
       expect(await found({}, false)).toMatchObject({ state: 'paused', saved: { stateId: 's1', hasMemory: true } });
     });
 
-    it('keeps its files alone if something has', async () => {
+    it('keeps only the files if something has run', async () => {
       expect(await found({}, true)).toMatchObject({ saved: { hasMemory: false }, cause: 'resume_failed' });
     });
 
-    it('is paused as it was if its disk was made for it', async () => {
+    it('pauses the sandbox as before if the disk was made for the resume', async () => {
       expect(await found({ disk: 'new' }, true)).toMatchObject({ saved: { stateId: 's1', hasMemory: true } });
     });
 
-    it('keeps its files alone if it was to start afresh', async () => {
+    it('keeps only the files if it was a fresh start', async () => {
       const afresh = work({ from: 'paused', keepMemory: false });
       expect(await found({ work: afresh }, false)).toMatchObject({ saved: { hasMemory: false } });
     });
 
-    it('keeps its files alone if the host has booted since', async () => {
+    it('keeps only the files if the host has booted since', async () => {
       const before = work({ from: 'paused', bootId: otherBoot });
       expect(await found({ work: before }, false)).toMatchObject({ saved: { hasMemory: false } });
     });
   });
 
-  it('of one that starts afresh is confirmed by its settings', async () => {
+  it('that was a fresh start is confirmed by the settings', async () => {
     const afresh = { ...record(), work: work({ from: 'paused', keepMemory: false }) };
     const sandbox = await left(afresh, 'running');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
@@ -245,29 +245,29 @@ describe('a resume that was cut off', () => {
   });
 });
 
-describe('layers that were made a moment before the server died', () => {
-  it('get their digests when their sandbox is taken over, so that it can sleep later', async () => {
-    const { states } = bench.context.host;
-    await writeFile(states.layerPath('l1'), 'a disk that froze');
+describe('layers that were made just before the server died', () => {
+  it('get their digests when their sandbox is taken over, so that it can be paused later', async () => {
+    const { checkpoints } = bench.context.host;
+    await writeFile(checkpoints.layerPath('l1'), 'a disk that froze');
     const sandbox = await left({ state: 'running', layers: ['l1'] }, 'running');
-    expect(await states.isSealedLayer('l1')).toBe(false);
+    expect(await checkpoints.isSealedLayer('l1')).toBe(false);
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
-    expect(await states.isSealedLayer('l1')).toBe(true);
-    await bench.reopenStates();
-    await bench.context.host.states.verifyLayer('l1');
+    expect(await checkpoints.isSealedLayer('l1')).toBe(true);
+    await bench.reopenCheckpoints();
+    await bench.context.host.checkpoints.verifyLayer('l1');
   });
 
-  it('of a disk that became one in the step that was cut off are named and sealed', async () => {
-    const { states } = bench.context.host;
-    await writeFile(states.layerPath('l9'), 'a disk that froze');
+  it('that a disk became in the interrupted step are named and sealed', async () => {
+    const { checkpoints } = bench.context.host;
+    await writeFile(checkpoints.layerPath('l9'), 'a disk that froze');
     const step = work({ layerId: 'l9', from: 'paused' });
     const sandbox = await left({ state: 'snapshotting', disk: 'kept', saved: savedAs('s1'), work: step }, 'none');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
     expect(await onDisk(sandbox)).toMatchObject({ state: 'paused', layers: ['l9'], disk: 'new' });
-    expect(await states.isSealedLayer('l9')).toBe(true);
+    expect(await checkpoints.isSealedLayer('l9')).toBe(true);
   });
 
-  it('that never came to be are not named', async () => {
+  it('that were never made are not named', async () => {
     const step = work({ layerId: 'l9', from: 'paused' });
     const sandbox = await left({ state: 'snapshotting', disk: 'kept', saved: savedAs('s1'), work: step }, 'none');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
@@ -275,8 +275,8 @@ describe('layers that were made a moment before the server died', () => {
   });
 });
 
-describe('a snapshot that was cut off', () => {
-  it('lets its source go on from where it stands', async () => {
+describe('an interrupted snapshot', () => {
+  it('thaws its source', async () => {
     const sandbox = await left({ state: 'snapshotting', work: work({ stateId: 's1' }) }, 'running');
     await bench.driver.freeze(sandbox.live?.instance as never);
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
@@ -284,14 +284,14 @@ describe('a snapshot that was cut off', () => {
     expect((await onDisk(sandbox))?.state).toBe('running');
   });
 
-  it('brings a source without processes back from its sealed state', async () => {
+  it('restores a source without processes from its sealed checkpoint', async () => {
     await seal('s1');
     const sandbox = await left({ state: 'snapshotting', disk: 'kept', work: work({ stateId: 's1' }) }, 'none');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
     expect((await onDisk(sandbox))?.state).toBe('running');
   });
 
-  it('does not when the host has booted since', async () => {
+  it('does not restore the source if the host has booted since', async () => {
     await seal('s1');
     const lost = work({ stateId: 's1', bootId: otherBoot });
     const sandbox = await left({ state: 'snapshotting', disk: 'kept', work: lost }, 'none');
@@ -299,11 +299,11 @@ describe('a snapshot that was cut off', () => {
   });
 });
 
-it('one that ran and whose processes are gone is lost', async () => {
+it('a running sandbox whose processes are gone is lost', async () => {
   expect(await recoverStep(bench.context, await left({ state: 'running' }, 'none'))).toBe(false);
 });
 
-it('a paused one gets the digests of its disk that it lacks', async () => {
+it('a paused sandbox gets the missing digests of its disk', async () => {
   const sandbox = await left({ state: 'paused', disk: 'kept', saved: savedAs('s1'), slot: 0 }, 'none');
   expect(await recoverStep(bench.context, sandbox)).toBe(true);
   expect((await onDisk(sandbox))?.saved?.disk).toBeDefined();

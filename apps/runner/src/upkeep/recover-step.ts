@@ -16,9 +16,9 @@ import { resumePaused } from '../operations/resume/restore.ts';
 import type { Live, RecordChange, RunningSandbox, TenantSandbox } from '../registry/table.ts';
 
 /**
- * Completes or undoes the step that a dead server left a tenant's sandbox in (decision 009). Afterwards the sandbox runs or is paused.
- * Returns false when nothing is left that could run. Throws `disk_full` when the sandbox must be saved and cannot: it stays frozen in
- * its step, and is tried again.
+ * Completes or undoes the step that a dead server left a tenant's sandbox in (decision 009). Afterwards the sandbox
+ * runs or is paused. Returns false when nothing is left that could run. Throws `disk_full` when the sandbox must be
+ * saved and cannot: it stays frozen in its step, and is tried again.
  */
 export async function recoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   await sealLayer(context, sandbox);
@@ -47,14 +47,14 @@ async function sealLayer(context: OperationContext, sandbox: TenantSandbox): Pro
   if (work === undefined || work.layerId === '') return;
   const after = layersAfter(context, sandbox, work.layerId);
   await context.table.note(sandbox, after);
-  if (after.layers.includes(work.layerId)) await context.host.states.sealLayer(work.layerId);
+  if (after.layers.includes(work.layerId)) await context.host.checkpoints.sealLayer(work.layerId);
   if (sandbox.record.state === 'running') await context.table.note(sandbox, { work: undefined });
 }
 
-/** A copy that a server of an earlier version made may lie on a layer that has no digests. */
+/** A copy that a server of an earlier version made may use a layer without digests. */
 async function sealNewLayers({ host }: OperationContext, { record }: TenantSandbox): Promise<void> {
   for (const layerId of record.layers)
-    if (!(await host.states.isSealedLayer(layerId))) await host.states.sealLayer(layerId);
+    if (!(await host.checkpoints.isSealedLayer(layerId))) await host.checkpoints.sealLayer(layerId);
 }
 
 /** Digests the disk of a sandbox that was paused without: the disk could not be read, or the server was older. */
@@ -89,11 +89,12 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
     try {
       await sandbox.live.driver.freeze(sandbox.live.instance);
       using _room = await holdRoom(context, sandbox, work.keepMemory);
-      await saveCheckpoint(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
+      await saveCheckpoint(context, sandbox, { checkpointId: work.stateId, keepMemory: work.keepMemory, layers });
       await finishPause(context, sandbox);
       return true;
     } catch (err) {
-      // Its tenant believes that it is paused. If it ran, it could reach its deadline. It stays frozen until there is room.
+      // Its tenant believes that it is paused. If it ran, it could reach its deadline. It stays frozen until there is
+      // room.
       if (isDiskFull(err)) throw err;
       context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'promised pause could not be completed');
     }
@@ -103,8 +104,8 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
 }
 
 /**
- * Keeps a restored sandbox when its envd confirms. Otherwise the sandbox is paused: as it is now if it runs, as it was if it never ran,
- * and with its files only if that is unknown.
+ * Keeps a restored sandbox when its envd confirms. Otherwise the sandbox is paused: as it is now if it runs, as it was
+ * if it never ran, and with its files only if that is unknown.
  */
 async function recoverResume(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { work } = sandbox.record;
@@ -121,9 +122,9 @@ async function goesOn(context: OperationContext, sandbox: RunningSandbox): Promi
   return (await tryThaw(context, sandbox)) === 'goes-on' && (await confirms(context, sandbox, sandbox.live));
 }
 
-async function restOn(context: OperationContext, sandbox: TenantSandbox, state: Checkpoint): Promise<void> {
+async function restOn(context: OperationContext, sandbox: TenantSandbox, checkpoint: Checkpoint): Promise<void> {
   const disk = await endKeepingDisk(context, sandbox);
-  const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
+  const change = { saved: { ...savedFrom(checkpoint), disk }, slot: 0, pagesFrom: '', work: undefined };
   await context.table.step(sandbox, 'paused', { ...interruption(context), ...change });
 }
 
@@ -145,9 +146,9 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
       return true;
     }
   }
-  const state = await findCheckpoint(context, work?.stateId);
-  if (state === undefined || isOtherBoot(sandbox)) return false;
-  const { hasMemory, ...rest } = savedFrom(state);
+  const checkpoint = await findCheckpoint(context, work?.stateId);
+  if (checkpoint === undefined || isOtherBoot(sandbox)) return false;
+  const { hasMemory, ...rest } = savedFrom(checkpoint);
   const disk = await clearRestore(context, sandbox);
   const { cause } = sandbox.record;
   const isStale = sandbox.record.disk === 'kept' && sandbox.record.work?.mayRun === true;
@@ -181,11 +182,11 @@ function isRunningOn(sandbox: TenantSandbox): sandbox is RunningSandbox {
 }
 
 /** Undefined also for a checkpoint that cannot be used: a frozen sandbox is thawed then. */
-async function findCheckpoint({ host }: OperationContext, stateId = ''): Promise<Checkpoint | undefined> {
+async function findCheckpoint({ host }: OperationContext, checkpointId = ''): Promise<Checkpoint | undefined> {
   try {
-    return stateId === '' ? undefined : await host.states.find(stateId);
+    return checkpointId === '' ? undefined : await host.checkpoints.find(checkpointId);
   } catch (err) {
-    host.logger.error({ stateId, err }, 'checkpoint of an interrupted step cannot be used');
+    host.logger.error({ checkpointId, err }, 'checkpoint of an interrupted step cannot be used');
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-// What is left of each sandbox when the host itself went down: no process lives, and the boot is another one.
+// Recovery after a crash of the host: no process is left, and the boot id is different.
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,8 +33,8 @@ const work: Work = {
   },
 };
 
-async function seal(stateId: string): Promise<void> {
-  await using draft = await bench.context.host.states.begin(stateId);
+async function seal(checkpointId: string): Promise<void> {
+  await using draft = await bench.context.host.checkpoints.begin(checkpointId);
   await writeFile(`${draft.directory}/pages-1.img`, 'memory');
   await draft.seal({
     ...{ createdAtMs: 0, driver: 'container', driverVersion: '', hasMemory: true, cpuType: await readCpuType() },
@@ -42,7 +42,7 @@ async function seal(stateId: string): Promise<void> {
   });
 }
 
-/** A record and a disk, as the host's own disk has them; the server that is to come knows nothing of them. */
+/** Writes a record and a disk to the host's disk. The next server does not know them yet. */
 async function left(record: Partial<SandboxRecord>): Promise<string> {
   const { record: whole } = await bench.addLeft({ disk: 'kept', ...record }, 'none');
   const { host, table } = bench.context;
@@ -60,7 +60,7 @@ async function recover(): Promise<Record<string, string>> {
   return Object.fromEntries(records.map(({ sandboxId, state }) => [sandboxId, state]));
 }
 
-it('one that was paused is paused, and wakes with its memory', async () => {
+it('a paused sandbox stays paused, and can be resumed with its memory', async () => {
   await seal('s1');
   const saved = { stateId: 's1', hasMemory: true, sizeBytes: 6 };
   const sandboxId = await left({ state: 'paused', slot: 0, saved });
@@ -71,7 +71,7 @@ it('one that was paused is paused, and wakes with its memory', async () => {
 });
 
 it.each(['running', 'snapshotting', 'claiming', 'restoring', 'booting', 'warm', 'building', 'ending'] as const)(
-  'one that was %s is gone with all that was its own, and nobody is given it',
+  'a sandbox that was %s is removed completely, and is not handed out',
   async (state) => {
     const sandboxId = await left({ state, ...(state === 'snapshotting' ? { work: { ...work, stateId: '' } } : {}) });
     expect(await recover()).toEqual({});
@@ -79,7 +79,7 @@ it.each(['running', 'snapshotting', 'claiming', 'restoring', 'booting', 'warm', 
   },
 );
 
-it('one whose pause was sealed, though not completed, keeps its files only: they may lack what its memory takes for written', async () => {
+it('a sandbox whose pause was sealed but not completed keeps only its files, which may lack writes that its memory relies on', async () => {
   await seal('s1');
   const sandboxId = await left({ state: 'pausing', work });
   expect(await recover()).toEqual({ [sandboxId]: 'paused' });
@@ -89,20 +89,20 @@ it('one whose pause was sealed, though not completed, keeps its files only: they
   expect(bench.driver.calls).not.toContain(`restore ${sandboxId}`);
 });
 
-it('one that was being resumed is paused as it was, with all that was saved', async () => {
+it('a sandbox that was being resumed is paused as before, with its checkpoint', async () => {
   await seal('s1');
   const saved = { stateId: 's1', hasMemory: true, sizeBytes: 6 };
   const sandboxId = await left({ state: 'resuming', saved, work: { ...work, stateId: '', from: 'paused' } });
   expect(await recover()).toEqual({ [sandboxId]: 'paused' });
-  expect(await bench.context.host.states.find('s1')).toBeDefined();
+  expect(await bench.context.host.checkpoints.find('s1')).toBeDefined();
 });
 
 it.each(['ending', 'booting', 'paused'] as const)(
-  'one that names the slot of another (%s) is not removed for that, and its disk stays',
+  'a sandbox that names the slot of another one (%s) is not removed for that reason, and keeps its disk',
   async (state) => {
     await seal('s1');
     const resuming = { state: 'resuming', saved: { stateId: 's1', hasMemory: true, sizeBytes: 6 }, work } as const;
-    // By name the first is looked at first.
+    // Records are read in the order of their names.
     await left({ sandboxId: 'a1', state, slot: 7, ...(state === 'paused' ? { saved: resuming.saved } : {}) });
     const sandboxId = await left({ sandboxId: 'b1', slot: 7, ...resuming, work: { ...work, stateId: '' } });
     expect((await recover())[sandboxId]).toBe('paused');
@@ -111,16 +111,16 @@ it.each(['ending', 'booting', 'paused'] as const)(
   },
 );
 
-it('what no record names is removed, and what a record names is not', async () => {
+it('unreferenced files are removed, and referenced ones are kept', async () => {
   await Promise.all([seal('s1'), seal('s2')]);
   await left({ state: 'paused', slot: 0, saved: { stateId: 's1', hasMemory: true, sizeBytes: 6 } });
   await mkdir(bench.context.host.store.directoryOf('istray'));
   await recover();
-  expect(await bench.context.host.states.list()).toEqual(['s1']);
+  expect(await bench.context.host.checkpoints.list()).toEqual(['s1']);
   expect(bench.driver.calls).toContain('destroy istray');
 });
 
-it('what a record that cannot be read belongs to is kept aside, and no state is removed until somebody has looked', async () => {
+it('the files of an unreadable record are set aside, and no checkpoint is removed until an administrator has taken the record away', async () => {
   await seal('s1');
   const torn = await left({ state: 'paused', slot: 0, saved: { stateId: 's1', hasMemory: true, sizeBytes: 6 } });
   const { host } = bench.context;
@@ -134,18 +134,18 @@ it('what a record that cannot be read belongs to is kept aside, and no state is 
   expect(bench.driver.calls).toContain(`suspend ${torn}`);
   expect(bench.driver.calls).not.toContain(`destroy ${torn}`);
   await bench.context.references.drop('s1');
-  expect(await host.states.list()).toEqual(['s1']);
+  expect(await host.checkpoints.list()).toEqual(['s1']);
 
-  // It was mended, and put back.
+  // An administrator has repaired the record and put it back.
   await writeFile(`${directory}.json`, record);
   await rename(join(aside, torn), directory);
   await rm(join(aside, `${torn}.json`));
   expect(await recover()).toEqual({ [torn]: 'paused' });
-  expect(await host.states.list()).toEqual(['s1']);
+  expect(await host.checkpoints.list()).toEqual(['s1']);
 });
 
-// A gVisor restore that was cut off is waited for, up to 30 s.
-it('what may run of many is looked for at the same time, but not of all of them', async () => {
+// Recovery waits up to 30 s for an interrupted gVisor restore.
+it('several sandboxes are adopted at the same time, but not all of them', async () => {
   for (let slot = 1; slot <= 70; slot++) await left({ state: 'warm' });
   let underWay = 0;
   let most = 0;

@@ -25,8 +25,8 @@ export interface Recovery {
 }
 
 /**
- * The first thing that a new server does. It takes over every sandbox that runs or is paused, completes or undoes unfinished steps, and
- * removes everything else, including kernel objects that no record mentions.
+ * The first thing that a new server does. It takes over every sandbox that runs or is paused, completes or undoes
+ * unfinished steps, and removes everything else, including kernel objects that no record mentions.
  */
 export async function recoverSandboxes(context: OperationContext, pool: Pool): Promise<Recovery> {
   const { host, table } = context;
@@ -34,7 +34,7 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
   for (const sandboxId of unreadable) await setAside(host, sandboxId);
   const doomed: SandboxRecord[] = [];
   const spares: KnownSandbox[] = [];
-  // Before any sandbox gets another slot, and before anything is made in a slot that is somebody's.
+  // Before any sandbox gets another slot, and before anything is made in a slot that is in use.
   for (const sandbox of claimSlots(host, await findLeft(context, records))) {
     const { record } = sandbox;
     if (isTenants(sandbox) && (await takeOver(context, sandbox))) continue;
@@ -57,7 +57,7 @@ async function findLeft(context: OperationContext, records: readonly SandboxReco
   const worker = async (): Promise<void> => {
     for (const sandbox of queue) {
       const { state } = sandbox.record;
-      // Of all others nobody has been told, or they are as good as gone.
+      // Sandboxes in other states were never announced, or are being removed.
       if (isTenantState(state) || state === 'warm') sandbox.live = await adopt(context, sandbox.record);
     }
   };
@@ -66,8 +66,9 @@ async function findLeft(context: OperationContext, records: readonly SandboxReco
 }
 
 /**
- * Two records may name one slot: a sandbox without processes has given its slot back, the next has taken it, and the server died
- * before the first record said so. It belongs to the one whose processes are in it, or else to a tenant's; the other has none.
+ * Two records may name the same slot: a sandbox without processes has released it, another one has taken it, and the
+ * server died before the first record was updated. The slot belongs to the sandbox that has processes in it, or else to
+ * that of a tenant. The other one gets no slot.
  */
 function claimSlots(host: SandboxHost, left: readonly KnownSandbox[]): readonly KnownSandbox[] {
   const rank = ({ record, live }: KnownSandbox): number =>
@@ -98,7 +99,7 @@ async function takeOver(context: OperationContext, sandbox: TenantSandbox): Prom
   const { table, host } = context;
   const { sandboxId, state, slot, tenant } = sandbox.record;
   table.add(sandbox);
-  // A no-op, unless the packet filter had to be made anew: then the sandbox was closed until now.
+  // This changes something only if the packet filter was made again. Then the sandbox had no network until now.
   if (sandbox.live !== undefined) await host.network.setPolicy(slot, tenant.network);
   const isKept = await tryRecoverStep(context, sandbox);
   if (isRunning(sandbox) && sandbox.record.waitsForRoom) await keepStopped(sandbox);
@@ -114,7 +115,7 @@ async function takeOver(context: OperationContext, sandbox: TenantSandbox): Prom
   return isKept;
 }
 
-/** A temporary failure is retried (retrySteps). No other sandbox waits for it, and nothing is given up. */
+/** A temporary failure is retried (retrySteps). No other sandbox waits for it, and nothing is lost. */
 async function tryRecoverStep(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   try {
     return await recoverStep(context, sandbox);
@@ -124,7 +125,7 @@ async function tryRecoverStep(context: OperationContext, sandbox: TenantSandbox)
   }
 }
 
-/** A spare that runs the present envd goes back on its shelf. */
+/** Puts a spare with the present envd back on its shelf. */
 async function putBack(
   { host, table, templates }: OperationContext,
   pool: Pool,
@@ -143,7 +144,8 @@ async function putBack(
 }
 
 /**
- * A sandbox whose record is damaged still belongs to its tenant. Its disk and its record are kept for inspection, and its processes end.
+ * A sandbox whose record is damaged still belongs to its tenant. Its disk and its record are kept for inspection, and
+ * its processes end.
  */
 async function setAside(host: SandboxHost, sandboxId: string): Promise<void> {
   for (const driver of host.drivers.values()) await driver.suspend(sandboxId, host.store.directoryOf(sandboxId));

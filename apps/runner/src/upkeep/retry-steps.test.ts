@@ -16,7 +16,7 @@ afterEach(() => bench[Symbol.asyncDispose]());
 const neverEnd = (sandboxId: string): Promise<boolean> => Promise.reject(new Error(`${sandboxId} is lost`));
 const resume = { timeoutSeconds: 60, withMemory: true, cause: 'request' } as const;
 
-it('a sandbox in its grace period stands frozen, and a resume is a thaw', async () => {
+it('a sandbox in its grace period stays frozen, and a resume only thaws it', async () => {
   const { sandboxId } = (await bench.addRunning()).record;
   await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'in-background', cause: 'request' });
   await expect.poll(() => bench.context.table.isBusy(sandboxId), savedWithin).toBe(false);
@@ -29,7 +29,7 @@ it('a sandbox in its grace period stands frozen, and a resume is a thaw', async 
   expect(bench.driver.calls).not.toContain(`restore ${sandboxId}`);
 });
 
-it('one whose resume was not confirmed keeps its memory while there is no room to save it, and is paused with it then', async () => {
+it('a sandbox whose resume was not confirmed keeps its memory until there is room to save it, and is then paused with it', async () => {
   const { sandboxId } = (await bench.addRunning()).record;
   await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
   await bench.envd.answer('/resumed', 500);
@@ -50,7 +50,7 @@ it('one whose resume was not confirmed keeps its memory while there is no room t
   expect(bench.driver.stateOf(sandboxId)).toBe('running');
 });
 
-it('one that confirms late runs on', async () => {
+it('a sandbox that confirms late continues to run', async () => {
   const { sandboxId } = (await bench.addRunning()).record;
   await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
   await bench.envd.answer('/resumed', 500);

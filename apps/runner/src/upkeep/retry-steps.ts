@@ -9,8 +9,9 @@ import type { TenantSandbox } from '../registry/table.ts';
 const stuckStates: readonly SandboxState[] = ['pausing', 'resuming', 'snapshotting'];
 
 /**
- * Retries pauses whose last part failed, sandboxes that could not be recovered at the start, for instance because a foreign mount held a
- * disk, and frozen sandboxes that wait for room to be saved. Calls `end` for a sandbox that turns out to be lost.
+ * Retries pauses whose last part failed, sandboxes that could not be recovered at the start, for instance because a
+ * foreign mount held a disk, and frozen sandboxes that wait for room to be saved. Calls `end` for a sandbox that turns
+ * out to be lost.
  */
 export async function retrySteps(
   context: OperationContext,
@@ -34,13 +35,13 @@ export async function retrySteps(
 }
 
 /**
- * Called with the lock held, so that no other step is under way. A saved sandbox with processes is in its grace period;
- * `complete-later.ts` completes its pause.
+ * Called with the lock held, so that no other step is in progress. A saved sandbox with processes is in its grace
+ * period; `complete-later.ts` completes its pause.
  */
 async function isStuck({ host }: OperationContext, { record, live }: TenantSandbox): Promise<boolean> {
   if (!stuckStates.includes(record.state)) return false;
   if (live === undefined || record.state === 'resuming') return true;
-  return record.state === 'pausing' && (await host.states.find(record.work?.stateId ?? '')) === undefined;
+  return record.state === 'pausing' && (await host.checkpoints.find(record.work?.stateId ?? '')) === undefined;
 }
 
 /** False when the sandbox is lost. */

@@ -9,8 +9,8 @@ type SweepContext = Omit<BuildContext, 'maker'>;
 const everyMs = 60_000;
 
 /**
- * Keeps the cache below its limits of age and size, and removes unneeded roots of images. The returned function may be called often; it
- * runs at most once in `everyMs`.
+ * Keeps the cache below its limits of age and size, and removes unneeded roots of images. The returned function may be
+ * called often; it runs at most once in `everyMs`.
  */
 export function createCacheSweeper(context: SweepContext): () => Promise<void> {
   let sweptAtMs = -Infinity;
@@ -21,7 +21,7 @@ export function createCacheSweeper(context: SweepContext): () => Promise<void> {
   };
 }
 
-/** Once, now. */
+/** Does one round now. */
 export async function sweepCache(context: SweepContext): Promise<void> {
   const { builds, host, clock, references } = context;
   const oldestMs = clock.now() - host.config.buildCacheHours * 3_600_000;
@@ -37,7 +37,9 @@ export async function sweepCache(context: SweepContext): Promise<void> {
   await removeUnneededImages(context);
 }
 
-/** The items above the limit. The newest use is kept first; of items used at the same time, the one with fewer layers. */
+/**
+ * The items above the limit. The newest use is kept first; of items used at the same time, the one with fewer layers.
+ */
 async function findTooMuch(context: SweepContext, maxBytes: number): Promise<CacheItem[]> {
   const newestFirst = context.builds.cache
     .list()
@@ -55,7 +57,7 @@ async function findTooMuch(context: SweepContext, maxBytes: number): Promise<Cac
 /** Bytes that only this item uses: not counted are earlier items, and what snapshots and sandboxes need anyway. */
 function createMeasure({ host, snapshots, table, templates }: SweepContext): (item: CacheItem) => Promise<number> {
   const counted = new Set([
-    ...snapshots.list().flatMap(({ layers, stateId }) => [...layers, stateId]),
+    ...snapshots.list().flatMap(({ layers, stateId: checkpointId }) => [...layers, checkpointId]),
     ...table.all().flatMap(({ record }) => record.layers),
   ]);
   const once = async (id: string, measure: () => Promise<number>): Promise<number> => {
@@ -66,9 +68,12 @@ function createMeasure({ host, snapshots, table, templates }: SweepContext): (it
   return async ({ entry }) => {
     let bytes = 0;
     for (const id of layersOf(entry))
-      bytes += await once(id, async () => (await stat(host.states.layerPath(id))).blocks * 512);
+      bytes += await once(id, async () => (await stat(host.checkpoints.layerPath(id))).blocks * 512);
     if (entry.kind === 'result')
-      bytes += await once(entry.source.stateId, async () => (await host.states.open(entry.source.stateId)).sizeBytes);
+      bytes += await once(
+        entry.source.stateId,
+        async () => (await host.checkpoints.open(entry.source.stateId)).sizeBytes,
+      );
     if (entry.kind === 'image')
       bytes += await once(entry.templateId, async () => (await templates.find(entry.templateId))?.sizeBytes ?? 0);
     return bytes;

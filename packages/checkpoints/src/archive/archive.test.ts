@@ -58,7 +58,7 @@ async function expectRaw(): Promise<void> {
   expect(await blobKeys()).toEqual([]);
 }
 
-test('parts that shrink become blobs, others stay, and unpacking gives all of them back', async () => {
+test('parts that shrink become blobs, others stay raw, and unpacking restores all of them', async () => {
   const packed = await compress();
   expect(await blobKeys()).toEqual([key]);
   expect((await readdir(packed.directory)).sort()).toEqual(['core-1.img', 'manifest.json', 'pages-2.img']);
@@ -72,7 +72,7 @@ test('parts that shrink become blobs, others stay, and unpacking gives all of th
   await store.unpack('s1');
 });
 
-test('a packed checkpoint is not verified by mistake, and loses its blobs when it is removed', async () => {
+test('a packed checkpoint cannot be verified by mistake, and its blobs are removed with it', async () => {
   const packed = await compress();
   await expect(packed.verify()).rejects.toThrow('unpack it first');
   await packed.verify((name) => name.startsWith('core'));
@@ -80,7 +80,7 @@ test('a packed checkpoint is not verified by mistake, and loses its blobs when i
   expect(await blobKeys()).toEqual([]);
 });
 
-test('whoever wants a checkpoint that is being compressed gets it as it was, and shares the work with others', async () => {
+test('an unpack during a compression gets the unchanged checkpoint, and concurrent calls share the work', async () => {
   const packing = store.compress('s1');
   expect(await store.compress('s1')).toBeUndefined();
   const [one, other] = await Promise.all([store.unpack('s1'), store.unpack('s1')]);
@@ -93,7 +93,7 @@ test('whoever wants a checkpoint that is being compressed gets it as it was, and
   await expectRaw();
 });
 
-test('a checkpoint that is removed while it is compressed is gone, with its blobs', async () => {
+test('a checkpoint that is removed while it is compressed is removed with its blobs', async () => {
   const packing = store.compress('s1');
   await store.remove('s1');
   expect(await packing).toBeUndefined();
@@ -101,7 +101,7 @@ test('a checkpoint that is removed while it is compressed is gone, with its blob
   expect(await blobKeys()).toEqual([]);
 });
 
-test('a server that stops leaves a checkpoint as it was', async () => {
+test('a server that stops leaves the checkpoint unchanged', async () => {
   const stopping = new AbortController();
   const packing = store.compress('s1', stopping.signal);
   stopping.abort();
@@ -109,7 +109,7 @@ test('a server that stops leaves a checkpoint as it was', async () => {
   await expectRaw();
 });
 
-test('room for what is unpacked is asked for first, once for all that want it, and given back in any case', async () => {
+test('room for the unpacked parts is reserved first, once for all callers, and is always released', async () => {
   const [asked, held]: [number[], number[]] = [[], []];
   const admit = (bytes: number): Disposable => {
     asked.push(bytes);
@@ -126,7 +126,7 @@ test('room for what is unpacked is asked for first, once for all that want it, a
   expect(held).toEqual([]);
 });
 
-test('without room nothing is unpacked, and what failed half-way leaves nothing', async () => {
+test('without room nothing is unpacked, and a failed unpack leaves nothing', async () => {
   await compress();
   const admit = (): never => {
     throw new Error('no room');
@@ -151,14 +151,14 @@ test('without an archive nothing can be compressed', async () => {
   await expect(plain.compress('s1')).rejects.toMatchObject({ reason: 'capability_missing' });
 });
 
-test('a part that is damaged already is not packed', async () => {
+test('a damaged part is not packed', async () => {
   await writeFile(inCheckpoint('pages-1.img'), Buffer.alloc(5.5 * mib));
   await expect(store.compress('s1')).rejects.toMatchObject({ reason: 'state_damaged' });
   expect(await blobKeys()).toEqual([]);
   expect((await stat(inCheckpoint('pages-1.img'))).size).toBe(5.5 * mib);
 });
 
-describe('a damaged blob is refused, and the packed checkpoint stays as it is', () => {
+describe('a damaged blob is refused, and the packed checkpoint is left unchanged', () => {
   const replaceBy = async (content: Buffer): Promise<void> => {
     await blobs.put(key, Readable.from([content]));
   };
@@ -187,7 +187,7 @@ describe('a damaged blob is refused, and the packed checkpoint stays as it is', 
 });
 
 describe('a crash', () => {
-  test('before the manifest says packed leaves the raw checkpoint, and its blob goes', async () => {
+  test('before the manifest names the packed form leaves the raw checkpoint, and the blob is removed', async () => {
     await blobs.put(key, Readable.from([Buffer.from('half')]));
     await blobs.put('states/s9/x.zst', Readable.from([Buffer.from('of no checkpoint')]));
     await writeFile(`${join(folder, 'store', 'states', 's1')}.manifest.draft`, 'half');
@@ -196,7 +196,7 @@ describe('a crash', () => {
     expect(await readdir(join(folder, 'store', 'states'))).toEqual(['s1']);
   });
 
-  test('after it leaves the packed checkpoint, and the raw file goes', async () => {
+  test('after that leaves the packed checkpoint, and the raw file is removed', async () => {
     await copyFile(inCheckpoint('pages-1.img'), join(folder, 'raw'));
     await store.compress('s1');
     await copyFile(join(folder, 'raw'), inCheckpoint('pages-1.img'));
@@ -207,7 +207,7 @@ describe('a crash', () => {
     await expectRaw();
   });
 
-  test('while it unpacks leaves the packed checkpoint', async () => {
+  test('during an unpack leaves the packed checkpoint', async () => {
     await store.compress('s1');
     await writeFile(inCheckpoint('pages-1.img'), 'half');
     await reopen();

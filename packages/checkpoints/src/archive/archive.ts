@@ -15,15 +15,16 @@ import { packPart, readBlocks, unpackPart } from './packed-part.ts';
 
 /** Smaller parts are not worth a blob. */
 const minPartBytes = blockBytes;
-/** A packed part must be this much smaller, else it stays raw. */
+/** A part stays raw unless its packed form is smaller by this share. */
 const minSaving = 0.1;
 
 const keyPrefix = 'states/';
 const keyOf = (checkpointId: string, name: string): string => `${keyPrefix}${checkpointId}/${name}.zst`;
 
 /**
- * Keeps large parts of checkpoints as compressed blobs. The manifest says which: it changes, in one step, only when the other form
- * is whole, checked and on the disk. What a crash leaves of the form that does not count is removed by `sweep`.
+ * Keeps large parts of checkpoints as compressed blobs. The manifest names the valid form of each part. It is replaced
+ * atomically, and only when the other form is complete, checked and on the disk. `sweep` removes invalid forms that a
+ * crash leaves behind.
  */
 export class Archive {
   readonly #blobs: BlobStore;
@@ -34,9 +35,9 @@ export class Archive {
     this.#digester = digester;
   }
 
-  /** When `signal` aborts, it throws and the checkpoint is as it was. */
+  /** When `signal` aborts, this throws and the checkpoint is unchanged. */
   async compress(checkpoint: Checkpoint, signal: AbortSignal): Promise<Checkpoint> {
-    const { checkpointId: checkpointId, manifest, directory } = checkpoint;
+    const { checkpointId, manifest, directory } = checkpoint;
     const worthIt = (name: string): boolean =>
       (manifest.parts[name]?.sizeBytes ?? 0) >= minPartBytes && !(name in manifest.packed);
     await checkpoint.verify(worthIt);
@@ -58,7 +59,7 @@ export class Archive {
   }
 
   async unpack(checkpoint: Checkpoint): Promise<Checkpoint> {
-    const { checkpointId: checkpointId, manifest, directory } = checkpoint;
+    const { checkpointId, manifest, directory } = checkpoint;
     for (const name of Object.keys(manifest.packed)) {
       const path = join(directory, name);
       await unpackPart(this.#blobs, partOf(manifest, name), path).catch(async (error: unknown) => {
@@ -71,18 +72,21 @@ export class Archive {
     return await openCheckpoint(checkpointId, directory, this.#digester);
   }
 
-  /** Gives the names of the parts of a checkpoint that are kept in `directory` afterwards, too. */
+  /** Copies the blobs of a checkpoint into `directory`. Gives the names of the copied parts. */
   async copyInto(directory: string, checkpointId: string): Promise<ReadonlySet<string>> {
     const keys = await this.#blobs.copyInto(directory, `${keyPrefix}${checkpointId}/`);
     return new Set(keys.map((key) => (key.split('/')[2] ?? '').replace(/\.zst$/, '')));
   }
 
-  /** Removes what is kept of a checkpoint. */
+  /** Removes the blobs of a checkpoint. */
   async remove(checkpointId: string): Promise<void> {
     for (const { key } of await this.#blobs.list(`${keyPrefix}${checkpointId}/`)) await this.#blobs.delete(key);
   }
 
-  /** Removes forms that no manifest counts on. A checkpoint whose manifest cannot be read keeps all. */
+  /**
+   * Removes forms of parts that the manifests do not name as valid. A checkpoint with an unreadable manifest keeps both
+   * forms.
+   */
   async sweep(directories: ReadonlyMap<string, string>): Promise<void> {
     for (const { key } of await this.#blobs.list(keyPrefix)) {
       const checkpointId = key.split('/')[1] ?? '';
@@ -102,7 +106,9 @@ export class Archive {
     }
   }
 
-  /** Size of the blob, read back and compared; undefined, and no blob, when it does not pay. */
+  /**
+   * Writes the blob, reads it back to compare it, and gives its size. Undefined without a blob if it saves too little.
+   */
   async #pack(part: PackedPart, path: string, signal: AbortSignal): Promise<number | undefined> {
     const sizeBytes = await packPart(this.#blobs, part, path, signal);
     if (sizeBytes > part.raw.sizeBytes * (1 - minSaving)) {
@@ -113,7 +119,7 @@ export class Archive {
     return sizeBytes;
   }
 
-  /** Written outside the folder, where a leftover of a crash would look like a part. */
+  /** The draft is written outside the folder. Inside, the leftover of a crash would look like a part. */
   async #replaceManifest(directory: string, manifest: Manifest): Promise<void> {
     const draft = `${directory}.manifest${draftSuffix}`;
     await flush(directory);

@@ -8,18 +8,18 @@ import { damaged } from '../damage.ts';
 import { blockBytes } from '../digests/digest-job.ts';
 import type { FileDigests } from '../manifest.ts';
 
-/** The fastest: it takes a core about a second for each GiB, and more saves little on memory. */
+/** The fastest level: a core needs about a second for each GiB. Higher levels save little for memory content. */
 const level = 1;
 const chunkBytes = 256 * 1024;
 
-/** Where a packed part is, and what it is when it is raw. `what` names it in messages. */
+/** The place of a packed part, and the facts about its raw form. `what` names it in messages. */
 export interface PackedPart {
   readonly what: string;
   readonly key: string;
   readonly raw: FileDigests;
 }
 
-/** Compresses the file into the blob as a stream; gives the size of the blob. */
+/** Compresses the file into the blob as a stream. Gives the size of the blob. */
 export async function packPart(
   blobs: BlobStore,
   { key }: PackedPart,
@@ -31,7 +31,7 @@ export async function packPart(
   return (await blobs.put(key, through(source, packer))).sizeBytes;
 }
 
-/** The raw blocks of a packed part, each checked before it is given. Throws `state_damaged`. */
+/** Yields the raw blocks of a packed part. Each is checked first. Throws `state_damaged`. */
 export async function* readBlocks(blobs: BlobStore, part: PackedPart): AsyncGenerator<Buffer> {
   const packed = await blobs.read(part.key);
   if (packed === undefined) throw damaged(`${part.what} is missing from the archive`);
@@ -57,7 +57,7 @@ export async function unpackPart(blobs: BlobStore, part: PackedPart, path: strin
   const file = await open(path, 'w', 0o600);
   try {
     for await (const block of readBlocks(blobs, part)) await file.writeFile(block);
-    // As a driver leaves them: a restore may read them under other ids. Only root may enter their folder.
+    // The mode that drivers use: a restore may read the files with other ids. Only root may enter their folder.
     await file.chmod(0o644);
     await file.sync();
   } finally {
@@ -65,14 +65,14 @@ export async function unpackPart(blobs: BlobStore, part: PackedPart, path: strin
   }
 }
 
-/** What comes out of a transform. Whoever stops reading it ends the source too. */
+/** The output of a transform. When the reader stops, the source ends, too. */
 function through(source: AsyncIterable<Uint8Array>, transform: Transform): AsyncIterable<Buffer> {
   // An error of either side reaches the reader of the transform.
   pipeline(source, transform).catch(() => undefined);
   return transform;
 }
 
-/** Cuts a stream into blocks. What is longer than `sizeBytes` ends with a piece that has no right digest. */
+/** Cuts a stream into blocks. A stream longer than `sizeBytes` is cut off, and its last piece has a wrong digest. */
 async function* inBlocks(chunks: AsyncIterable<Buffer>, sizeBytes: number): AsyncGenerator<Buffer> {
   let waiting: Buffer[] = [];
   let length = 0;
@@ -87,13 +87,13 @@ async function* inBlocks(chunks: AsyncIterable<Buffer>, sizeBytes: number): Asyn
       waiting = [joined.subarray(blockBytes)];
       length -= blockBytes;
     }
-    // A small archive can be made to unpack to anything.
+    // A small archive can unpack to any amount of data.
     if (total > sizeBytes) break;
   }
   if (length > 0) yield Buffer.concat(waiting);
 }
 
-/** In a thread of Node's own: a block would hold up the server for a millisecond. */
+/** Runs in a thread pool of Node. On the main thread a block would delay the server by a millisecond. */
 async function digest(block: Buffer): Promise<string> {
   return Buffer.from(await crypto.subtle.digest('SHA-256', new Uint8Array(block))).toString('hex');
 }

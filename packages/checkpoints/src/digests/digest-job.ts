@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
 
-/** Bytes that one digest covers, in checkpoints, layers and disks alike. */
+/** Bytes that one digest covers, in checkpoints, layers and disks. */
 export const blockBytes = 1024 * 1024;
 
-/** What a background thread (digest-worker.mjs) is asked to do with one file. It follows no link. */
+/** A job for a background thread (digest-worker.mjs) about one file. The thread follows no link. */
 export type DigestJob = DigestRange | FindData;
 
 /** SHA-256, in hexadecimal, of each block in a range of bytes. */
@@ -13,11 +13,11 @@ interface DigestRange {
   readonly offset: number;
   readonly length: number;
   readonly blockBytes: number;
-  /** Also asks the kernel to begin writing the range to the disk, without waiting. */
+  /** Also tells the kernel to start writing the range to the disk, without waiting. */
   readonly writeBack: boolean;
 }
 
-/** The numbers of the blocks that are not all hole, from the file system's own map. */
+/** Finds the numbers of the blocks that are not completely holes, from the file system's own map. */
 interface FindData {
   readonly kind: 'find-data';
   readonly path: string;
@@ -26,7 +26,7 @@ interface FindData {
 
 export type DigestResult = readonly string[] | readonly number[];
 
-/** How a thread answers. An error crosses as its message and errno name. */
+/** The answer of a thread. An error is passed as its message and errno name. */
 export type DigestAnswer =
   | { readonly ok: true; readonly result: DigestResult }
   | { readonly ok: false; readonly message: string; readonly code: string | undefined };
@@ -39,7 +39,7 @@ export const blockLength = (block: number, sizeBytes: number): number =>
 
 const zeroDigests = new Map<number, string>();
 
-/** SHA-256 of `length` zero bytes, `length` at most a block. */
+/** SHA-256 of `length` zero bytes. `length` is at most a block. */
 export function digestOfZeros(length: number): string {
   const known = zeroDigests.get(length) ?? hash('sha256', Buffer.alloc(length));
   zeroDigests.set(length, known);

@@ -2,7 +2,7 @@ import { availableParallelism, constants } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { DigestAnswer, DigestJob, DigestResult } from './digest-job.ts';
 
-/** With more the disk is the limit, and each thread takes some 10 MB. */
+/** With more threads the disk is the bottleneck, and each thread uses some 10 MB. */
 const maxThreads = 4;
 
 interface Waiting {
@@ -11,10 +11,10 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** Whether somebody waits: background threads leave the CPUs to whoever wants them, and there is one of them. */
+/** `background`: nothing waits for the result. One thread with low priority leaves the CPUs to others. */
 export type Pace = 'promptly' | 'background';
 
-/** Background threads, each busy with one job at a time. They start when there is work, and stay. */
+/** A pool of threads, each with one job at a time. They start when there is work, and are kept. */
 export class DigestThreads implements AsyncDisposable {
   readonly count: number;
   readonly #pace: Pace;
@@ -34,7 +34,7 @@ export class DigestThreads implements AsyncDisposable {
     });
   }
 
-  /** Starts those that do not run yet, for work that is about to come: it takes 35 ms and more. */
+  /** Starts missing threads for work that follows soon, because a start takes at least 35 ms. */
   start(): void {
     while (this.#all.size < this.count) this.#idle.push(this.#open());
   }
@@ -60,7 +60,7 @@ export class DigestThreads implements AsyncDisposable {
       else reject(Object.assign(new Error(answer.message), { code: answer.code }));
       this.#startNext();
     });
-    // Only work under way keeps the process alive.
+    // Only a thread with a job keeps the process alive.
     worker.ref();
     worker.postMessage(job);
   }
@@ -71,7 +71,7 @@ export class DigestThreads implements AsyncDisposable {
       resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 },
     });
     worker.unref();
-    // Said to the job it had; one that had none is only replaced.
+    // The job of the thread gets the error. A thread without a job is only replaced.
     worker.on('error', () => undefined);
     worker.once('exit', () => this.#forget(worker));
     this.#all.add(worker);

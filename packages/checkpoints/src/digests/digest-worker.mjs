@@ -1,23 +1,23 @@
-// A background thread that reads files, see digest-job.ts. Plain JavaScript: a thread that has to strip types first needs
-// 90 ms to start instead of 35, and 10 to 20 MB more.
+// A background thread that reads files, see digest-job.ts. Plain JavaScript, because a thread that must strip types
+// first needs 90 ms to start instead of 35, and 10 to 20 MB more.
 import { hash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import koffi from 'koffi';
 
-// The process's own symbols: works with every libc that Node itself was linked against.
+// Loads the symbols of the process itself, so it works with every libc that Node is linked against.
 const libc = koffi.load(null);
 const lseek = libc.func('int64 lseek(int fd, int64 offset, int whence)');
 const syncFileRange = libc.func('int sync_file_range(int fd, int64 offset, int64 length, uint flags)');
 
-// lseek(2), sync_file_range(2); the same numbers on every architecture Node runs on.
+// lseek(2), sync_file_range(2). The numbers are the same on every architecture that Node supports.
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const ENXIO = 6;
 const SYNC_FILE_RANGE_WRITE = 2;
 
-// Of this thread alone: Linux keeps a nice value for each (setpriority(2), "C library/kernel differences").
+// Only for this thread: Linux has a nice value for each thread (setpriority(2), "C library/kernel differences").
 if (workerData.nice > 0) setPriority(workerData.nice);
 
 let block = Buffer.alloc(0);
@@ -45,7 +45,7 @@ function withFile(path, act) {
 }
 
 function digest(fd, { offset, length, blockBytes, writeBack }) {
-  // A hint only: a file system that cannot is left alone.
+  // Only a hint, so a file system that does not support it is no error.
   if (writeBack) syncFileRange(fd, offset, length, SYNC_FILE_RANGE_WRITE);
   if (block.length !== blockBytes) block = Buffer.allocUnsafeSlow(blockBytes);
   const digests = [];
@@ -55,7 +55,7 @@ function digest(fd, { offset, length, blockBytes, writeBack }) {
   return digests;
 }
 
-/** A file that ends early gets the digest of what is there, which is none of a whole block. */
+/** A file that ends early gets the digest of the existing bytes, which is not the digest of a complete block. */
 function digestBlock(fd, offset, length) {
   let filled = 0;
   let read = -1;
@@ -77,7 +77,7 @@ function findData(fd, { blockBytes }) {
   return blocks;
 }
 
-/** Undefined when only a hole follows, up to the end of the file. */
+/** Undefined when the rest of the file is a hole. */
 function seek(fd, offset, whence) {
   const found = Number(lseek(fd, offset, whence));
   if (found >= 0) return found;

@@ -3,9 +3,9 @@ import type { Pace } from './digest-threads.ts';
 import { DigestThreads } from './digest-threads.ts';
 import { forEachAtOnce } from './for-each-at-once.ts';
 
-/** About 10 ms of work: many callers share the threads fairly, and the cost of a message does not show. */
+/** About 10 ms of work: many callers share the threads fairly, and the cost of a message is negligible. */
 const blocksPerJob = 16;
-/** Computes digests of files in background threads. Dispose it when no call is under way. */
+/** Computes digests of files in background threads. Dispose it when no call is in progress. */
 export class Digester implements AsyncDisposable {
   readonly #threads: DigestThreads;
   readonly threadCount: number;
@@ -15,12 +15,12 @@ export class Digester implements AsyncDisposable {
     this.threadCount = this.#threads.count;
   }
 
-  /** Gets ready for work that is about to come. */
+  /** Starts the threads for work that follows soon. */
   start(): void {
     this.#threads.start();
   }
 
-  /** Digests of blocks `first` to `end - 1` of a file that has, or will have, `sizeBytes`. */
+  /** Digests of the blocks `first` to `end - 1` of a file that has, or will have, `sizeBytes`. */
   async digest(path: string, first: number, end: number, sizeBytes: number, writeBack = false): Promise<string[]> {
     const starts = Array.from({ length: Math.ceil((end - first) / blocksPerJob) }, (_, i) => first + i * blocksPerJob);
     const digests: string[] = new Array<string>(end - first);
@@ -38,7 +38,7 @@ export class Digester implements AsyncDisposable {
     return (await this.#threads.run({ kind: 'find-data', path, blockBytes })).map(Number);
   }
 
-  /** Digests of all blocks of a sparse file, of which `data` hold something; the empty string stands for each other one. */
+  /** Digests of all blocks of a sparse file. Blocks that are not in `data` are holes and get the empty string. */
   async digestSparse(path: string, sizeBytes: number, data: readonly number[]): Promise<string[]> {
     const digests = new Array<string>(blockCountOf(sizeBytes)).fill('');
     const runs = runsOf(data);
@@ -54,7 +54,7 @@ export class Digester implements AsyncDisposable {
   }
 }
 
-/** `[first, end)` of each stretch of neighbours in rising numbers. */
+/** The ranges `[first, end)` of consecutive numbers in a sorted list. */
 function runsOf(numbers: readonly number[]): [number, number][] {
   const runs: [number, number][] = [];
   for (const number of numbers) {

@@ -1,4 +1,4 @@
-/** Runs `act` for each item, `limit` at once. After the first error nothing new begins; it is thrown when all have ended. */
+/** Runs `act` for each item, `limit` at once. After an error nothing new starts. It is thrown when all have ended. */
 export async function forEachAtOnce<T>(
   limit: number,
   items: Iterable<T>,

@@ -3,12 +3,12 @@ import { mkdirSync, statfsSync, writeFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { mergeLayer, tidyLayer } from './merge-layer.ts';
 
-// A process of its own, in a mount namespace of its own: what it mounts nobody else sees, and it is gone with the process.
+// Runs as a separate process in its own mount namespace: its mounts are invisible to others, and end with the process.
 // Arguments: a scratch folder, the image to make, the images to merge, topmost first.
 
-/** Name of the folder of a disk that is a layer of a root; see the driver. */
+/** Name of the folder of a disk that is a layer of a root, see the driver. */
 const upperName = 'u';
-// Nothing in a layer means anything to the host: no devices, no programs.
+// The host must not use anything in a layer: neither devices nor programs.
 const mountOptions = 'loop,noatime,nodev,nosuid,noexec';
 
 const [scratch = '', image = '', ...layers] = process.argv.slice(2);
@@ -27,14 +27,14 @@ function mountImage(path: string, name: string, option: string): string {
   return folder;
 }
 
-/** Large enough for all that the layers hold, with the features that the driver gives to disks (its create.sh). */
+/** Makes an image that can hold the content of all layers, with the features of the driver's disks (its create.sh). */
 function makeImage(): void {
   const used = mounted.map((folder) => statfsSync(folder));
   const bytes = used.reduce((sum, { bsize, blocks, bfree }) => sum + bsize * (blocks - bfree), 0);
   const inodes = used.reduce((sum, { files, ffree }) => sum + files - ffree, 1024);
   const blockBytes = 4096;
   writeFileSync(image, '', { flag: 'wx', mode: 0o600 });
-  // A tenth and 32 MiB for the file system's own tables, which depend on the size.
+  // A tenth and 32 MiB more for the file system's own tables, which depend on the size.
   truncateSync(image, Math.ceil((bytes * 1.1 + inodes * 256 + 32 * 1024 * 1024) / blockBytes) * blockBytes);
   const features = ['-b', String(blockBytes), '-I', '256', '-N', String(inodes), '-m', '0'];
   const lean = ['-O', '^has_journal,^resize_inode', '-E', 'lazy_itable_init=1,nodiscard'];

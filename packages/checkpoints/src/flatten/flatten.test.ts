@@ -74,7 +74,7 @@ afterEach(async () => {
   await shop[Symbol.asyncDispose]();
 });
 
-/** Topmost first, as sealed layers of the store. */
+/** Makes sealed layers in the store. Topmost first. */
 async function makeLayers(scripts: readonly ((root: string) => Promise<void>)[]): Promise<string[]> {
   const ids: string[] = [];
   for (const [index, script] of scripts.entries()) {
@@ -113,7 +113,7 @@ async function within<T>(layerId: string, look: (upper: string) => Promise<T>): 
   }
 }
 
-test('one layer in the place of two or three shows the very same tree to a sandbox', async () => {
+test('one layer in the place of two or three shows exactly the same tree to a sandbox', async () => {
   const ids = await makeLayers([script(first), script(second), script(third)]);
   for (const count of [2, 3]) {
     const [upper, lower] = [ids.slice(0, -count), ids.slice(-count)];
@@ -132,7 +132,7 @@ test('a merged layer can be merged again', async () => {
   expect(await lookAt(['all'])).toEqual(await lookAt(ids));
 });
 
-test('attributes of users and capabilities of programs come along, and those that were removed do not come back', async () => {
+test('user attributes and file capabilities are copied, and removed ones do not reappear', async () => {
   const set = (root: string, path: string, name: string, value: string): void =>
     setAttribute(Buffer.from(join(root, path)), name, value);
   const ids = await makeLayers([
@@ -157,7 +157,7 @@ test('attributes of users and capabilities of programs come along, and those tha
   );
 });
 
-test('no link of a layer is followed: the host’s files stay as they are', async () => {
+test('no link of a layer is followed, and files of the host are not changed', async () => {
   const victim = join(lab.directory, 'victim');
   await mkdir(victim);
   await writeFile(join(victim, 'secret'), 'secret of the host');
@@ -177,13 +177,13 @@ test('no link of a layer is followed: the host’s files stay as they are', asyn
   });
 });
 
-test('holes stay holes, and the image takes no more room than what it holds', async () => {
+test('holes stay holes, and the image uses no more space than its data', async () => {
   const ids = await makeLayers([script(first), script(second)]);
   await shop.store.flatten(ids, 'flat');
   expect((await stat(shop.store.layerPath('flat'))).blocks * 512).toBeLessThan(4 * 1024 * 1024);
 });
 
-test('nothing of overlayfs stays but whiteouts that the template may need, and what hides it', async () => {
+test('of overlayfs only whiteouts that the template may need and opaque marks are kept', async () => {
   const ids = await makeLayers([script(first), script(second)]);
   await shop.store.flatten(ids, 'flat');
   await within('flat', (upper) => {
@@ -199,7 +199,7 @@ test('nothing of overlayfs stays but whiteouts that the template may need, and w
   });
 });
 
-describe('a merge that cannot be done leaves no layer and no trace', () => {
+describe('a failed merge leaves no layer and no other files', () => {
   const layersNow = (): Promise<string[]> => readdir(join(shop.directory, 'layers'));
 
   test('because a layer is damaged', async () => {
@@ -234,7 +234,7 @@ describe('a merge that cannot be done leaves no layer and no trace', () => {
     expect(await layersNow()).toEqual(['l0.img', 'l0.json']);
   });
 
-  test('because a folder lies deeper than a path can name', async () => {
+  test('because a folder is deeper than the maximum length of a path', async () => {
     const [id = ''] = await makeLayers([
       script(
         'name=$(printf "%0200d" 0); for i in $(seq 30); do mkdir "$name" && cd -P -- "$name" 2>/dev/null || exit 0; done',

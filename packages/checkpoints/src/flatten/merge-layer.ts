@@ -6,9 +6,9 @@ import type { Entry } from './tree.ts';
 import { findEntry, isWhiteout, joinBytes, listEntries, removeContent, removeEntry } from './tree.ts';
 
 /**
- * Lays the layer folder `upper` over the layer folder `target`, as overlayfs shows one over the other: what is hidden is
- * removed, then all of `upper` is copied, its whiteouts too. cp(1) finds nothing in its way but folders, follows no link, and
- * knows hard links, holes, devices, owners, times and attributes.
+ * Merges the layer folder `upper` into the layer folder `target`, as overlayfs shows one over the other. Hidden entries
+ * are removed, then all of `upper` is copied, whiteouts included. At that time only folders can exist at the targets of
+ * cp(1). It follows no links, and keeps hard links, holes, devices, owners, times and attributes.
  */
 export function mergeLayer(upper: string, target: string): void {
   const becomeOpaque: Buffer[] = [];
@@ -40,13 +40,13 @@ function clearPlace(entry: Entry, place: Buffer, becomeOpaque: Buffer[]): void {
     return;
   }
   removeEntry(place, there);
-  // What was removed, be it a file or a whiteout, hid a folder of this name further down. So must what follows.
+  // The removed file or whiteout hid a folder with this name in lower layers. The new folder must hide it, too.
   if (isFolder) becomeOpaque.push(place);
 }
 
 /**
- * Removes from a merged layer what only a layer in use needs, and whiteouts in folders that hide everything below anyway:
- * overlayfs reads such a folder alone, and would list them.
+ * Removes marks from a merged layer that only a layer in use needs. Also removes whiteouts in folders that hide
+ * everything below anyway: overlayfs does not merge such a folder with others, and would list the whiteouts.
  */
 export function tidyLayer(folder: Buffer, isAlone = false): void {
   dropPassingMarks(folder);

@@ -1,12 +1,14 @@
 import { getAttribute, listAttributes, removeAttribute, setAttribute } from '@soulbox/linux/file-attributes';
 
-/** What overlayfs notes at files and folders of a layer; nobody in a sandbox can write it. */
+/** Prefix of the attributes of overlayfs on files and folders of a layer. No program in a sandbox can write them. */
 const prefix = 'trusted.overlay.';
-/** Value `y`: this folder hides the one of the same name in the layers below. */
+/** Value `y`: this folder hides the folder with the same name in the layers below. */
 const opaque = `${prefix}opaque`;
-/** Meant for a layer in use (where a file was copied from, how many names it has), and wrong in another file system. */
+/**
+ * Valid only for a layer in use (the origin of a copied file, its number of names), and wrong in another file system.
+ */
 const passing = ['origin', 'impure', 'nlink', 'upper', 'uuid'].map((name) => prefix + name);
-/** File flags; it means in a lower layer what it means in an upper one. */
+/** File flags. The meaning is the same in a lower and in an upper layer. */
 const lasting = [`${prefix}protattr`];
 
 export const isOpaque = (folder: Buffer): boolean => listAttributes(folder).includes(opaque);
@@ -14,7 +16,7 @@ export const isOpaque = (folder: Buffer): boolean => listAttributes(folder).incl
 export const setOpaque = (folder: Buffer): void => setAttribute(folder, opaque, 'y');
 
 /**
- * Throws when overlayfs noted something here that a merge would lose, such as a folder that shows the content of another
+ * Throws for marks of overlayfs that a merge would lose, such as a folder that shows the content of another one
  * (`redirect`) or a file whose content is in a layer below (`metacopy`). The driver's mounts never make them.
  */
 export function checkMarks(path: Buffer): void {
@@ -29,7 +31,7 @@ export function dropPassingMarks(path: Buffer): void {
   for (const name of listAttributes(path)) if (passing.includes(name)) removeAttribute(path, name);
 }
 
-/** Makes room for the attributes of a folder that is laid over this one: whether it hides what is below stays. */
+/** Removes attributes so that those of an upper folder can replace them. The opaque mark stays. */
 export function dropOwnAttributes(folder: Buffer): void {
   for (const name of listAttributes(folder)) if (name !== opaque) removeAttribute(folder, name);
 }

@@ -3,7 +3,7 @@ import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 
 const slash = Buffer.from('/');
 
-/** One thing in a folder that a sandbox filled. Its name may be any bytes. */
+/** An entry of a folder that a sandbox has filled. Its name may be any bytes. */
 export interface Entry {
   readonly name: Buffer;
   readonly path: Buffer;
@@ -23,10 +23,10 @@ export function findEntry(path: Buffer): BigIntStats | undefined {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }
 
-/** Overlayfs notes that a name is deleted by a character device 0:0 in its place. */
+/** Overlayfs marks a deleted name with a character device 0:0 in its place. */
 export const isWhiteout = (stats: BigIntStats): boolean => stats.isCharacterDevice() && stats.rdev === 0n;
 
-/** Removes what stands at `path`, with all below it. */
+/** Removes the entry at `path`, with everything below it. */
 export function removeEntry(path: Buffer, stats: BigIntStats): void {
   if (!stats.isDirectory()) {
     unlinkSync(path);

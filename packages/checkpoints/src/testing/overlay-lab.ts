@@ -8,9 +8,9 @@ import { getAttribute, listAttributes } from '@soulbox/linux/file-attributes';
 import type { Entry } from '../flatten/tree.ts';
 import { listEntries } from '../flatten/tree.ts';
 
-/** Of 20 ms and more each. */
+/** Number of tries. Each takes at least 20 ms. */
 const releaseTries = 50;
-/** As the container driver mounts a sandbox's root. */
+/** The options with which the container driver mounts a sandbox's root. */
 const overlayOptions = 'index=on,nfs_export=on,xino=off,metacopy=off,noatime';
 
 /** Makes real disks and stacks them as a driver does. Disposing it unmounts and removes everything. */
@@ -25,7 +25,7 @@ export class OverlayLab implements AsyncDisposable {
     this.base = join(directory, 'base');
   }
 
-  /** `fillBase` is a script for the template's root. */
+  /** `fillBase` is a script that fills the template's root. */
   static async open(fillBase: string): Promise<OverlayLab> {
     const lab = new OverlayLab(await mkdtemp(join(tmpdir(), 'soulbox-overlay-')));
     await mkdir(lab.base);
@@ -33,7 +33,7 @@ export class OverlayLab implements AsyncDisposable {
     return lab;
   }
 
-  /** Gives the image of a disk on which `work` wrote, with the template and `below` (topmost first) under it. */
+  /** Gives the image of a disk that `work` has written, over the template and `below` (topmost first). */
   async write(below: readonly string[], work: (root: string) => Promise<void>): Promise<string> {
     const image = join(this.directory, `disk-${this.#count}.img`);
     const file = await open(image, 'wx');
@@ -46,7 +46,7 @@ export class OverlayLab implements AsyncDisposable {
     return image;
   }
 
-  /** What a new sandbox over these layers sees. */
+  /** The tree that a new sandbox over these layers sees. */
   async look(layers: readonly string[]): Promise<Record<string, unknown>> {
     let seen: Record<string, unknown> = {};
     await this.write(layers, (root) => {
@@ -84,8 +84,8 @@ export class OverlayLab implements AsyncDisposable {
   }
 
   /**
-   * A mount namespace that somebody else made meanwhile has a copy of the mounts: until it ends, a disk is neither written out nor
-   * free to be mounted in another way.
+   * A mount namespace that another program made meanwhile has a copy of the mounts. Until it ends, a disk is not
+   * written out completely and cannot be mounted with other options.
    */
   async #waitUntilReleased(): Promise<void> {
     const isHeld = async (): Promise<boolean> => (await run('losetup', ['--list'])).includes(`${this.directory}/`);
@@ -93,14 +93,14 @@ export class OverlayLab implements AsyncDisposable {
   }
 }
 
-/** Everything that a process can see of a tree, by path. Files with several names have the first of them as `link`. */
+/** Everything that a process can see of a tree, by path. Of a file with several names, `link` is the first one. */
 function describeTree(root: Buffer): Record<string, unknown> {
   const seen: Record<string, unknown> = {};
   const names = new Map<string, string>();
   const walk = (folder: Buffer): void => {
     for (const entry of listEntries(folder).sort((a, b) => Buffer.compare(a.name, b.name))) {
       const path = entry.path.subarray(root.length).toString('latin1');
-      // Each file system under an overlay numbers its files for itself.
+      // Each file system under an overlay has its own inode numbers.
       const file = `${entry.stats.dev}:${entry.stats.ino}`;
       if (!names.has(file)) names.set(file, path);
       seen[path] = { ...describeEntry(entry), link: names.get(file) };

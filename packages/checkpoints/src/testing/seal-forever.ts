@@ -4,7 +4,8 @@ import { silentLogger } from '@soulbox/base';
 import { openCheckpointStore } from '../open-checkpoint-store.ts';
 import { patternOf, testFacts } from './test-store.ts';
 
-// The victim of crash.test.ts: seals one checkpoint after the other until it is killed, and says which ones it was promised.
+// The victim of crash.test.ts: seals one checkpoint after the other until it is killed, and prints the ids of the
+// finished ones.
 const [directory = '', prefix = ''] = process.argv.slice(2);
 const store = await openCheckpointStore({ directory, logger: silentLogger });
 const content = patternOf(3_000_000);

@@ -43,7 +43,7 @@ export const testParts: Readonly<Record<string, Buffer>> = {
 export interface TestStore extends AsyncDisposable {
   readonly directory: string;
   readonly store: CheckpointStore;
-  /** Closes the store and opens it again, as a server does that starts anew. */
+  /** Closes the store and opens it again, as a restarted server does. */
   reopen(): Promise<CheckpointStore>;
 }
 

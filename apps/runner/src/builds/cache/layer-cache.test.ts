@@ -25,7 +25,7 @@ afterEach(async () => {
 
 const open = async (): Promise<LayerCache> => await openLayerCache(join(directory, 'cache'), clock, silentLogger);
 
-test('entries outlive the server, readable by its user only, with the time of their last use', async () => {
+test('entries survive a restart of the server, with the time of their last use, and only its user can read them', async () => {
   const first = await open();
   await first.write(keyOf('a'), { kind: 'step', layers: ['l1', 'l2'], context });
   await first.write(keyOf('b'), { kind: 'image', templateId: 't1' });
@@ -34,12 +34,12 @@ test('entries outlive the server, readable by its user only, with the time of th
   const second = await open();
   expect(second.find(keyOf('a'), 'step')).toEqual({ kind: 'step', layers: ['l1', 'l2'], context });
   expect(second.find(keyOf('a'), 'image')).toBeUndefined();
-  expect(second.holding()).toEqual({ states: [], layers: ['l1', 'l2'] });
+  expect(second.holding()).toEqual({ checkpoints: [], layers: ['l1', 'l2'] });
   expect(second.list().find(({ key }) => key === keyOf('a'))?.usedAtMs).toBe(nowMs);
   expect((await stat(join(directory, 'cache', `${keyOf('a')}.json`))).mode & 0o777).toBe(0o600);
 });
 
-test('what cannot be read is dropped, half-written files among it', async () => {
+test('unreadable and half-written entries are removed', async () => {
   const first = await open();
   await first.write(keyOf('a'), { kind: 'step', layers: [], context });
   for (const [name, text] of [
@@ -52,7 +52,7 @@ test('what cannot be read is dropped, half-written files among it', async () => 
   expect(await readdir(join(directory, 'cache'))).toEqual([`${keyOf('a')}.json`]);
 });
 
-/** Layers are files of a MiB each; `kept` are those that a snapshot names. */
+/** Layers are files of 1 MiB each. A snapshot names those in `kept`. */
 async function sweep(
   cache: LayerCache,
   limits: { hours: number; mib: number },
@@ -72,7 +72,7 @@ async function sweep(
     builds: { cache, isHeld: () => false },
     host: {
       config: { buildCacheHours: limits.hours, buildCacheMb: limits.mib },
-      states: { layerPath },
+      checkpoints: { layerPath },
       logger: silentLogger,
     },
     clock,
@@ -88,7 +88,7 @@ async function sweep(
   return [...cache.list().map(({ key }) => key.charAt(0)), ...removed];
 }
 
-test('what was not used for long goes, and the roots of images that nothing names any more', async () => {
+test('entries that were not used for long are removed, and so are image roots that nothing names any more', async () => {
   const cache = await open();
   await cache.write(keyOf('a'), { kind: 'step', layers: ['l1'], context });
   await cache.write(keyOf('b'), { kind: 'image', templateId: 'root1' });
@@ -97,7 +97,7 @@ test('what was not used for long goes, and the roots of images that nothing name
   expect(await sweep(cache, { hours: 1, mib: 100 })).toEqual(['a', 'root1']);
 });
 
-test('above the size what was used last stays, and of one build the steps that others lie on', async () => {
+test('above the size limit the entries used last are kept, and of one build the steps below the others', async () => {
   const cache = await open();
   await cache.write(keyOf('c'), { kind: 'step', layers: ['l3', 'l2', 'l1'], context });
   await cache.write(keyOf('b'), { kind: 'step', layers: ['l2', 'l1'], context });
@@ -108,7 +108,7 @@ test('above the size what was used last stays, and of one build the steps that o
   expect(await sweep(cache, { hours: 1, mib: 2 })).toEqual(['b', 'a', 'root1']);
 });
 
-test('what templates need anyway does not count', async () => {
+test('layers that templates need anyway do not count', async () => {
   const cache = await open();
   await cache.write(keyOf('a'), { kind: 'step', layers: ['l2', 'l1'], context });
   await cache.write(keyOf('b'), { kind: 'image', templateId: 'root1' });

@@ -12,19 +12,19 @@ const contextSchema = z.object({
   variables: z.record(z.string(), z.string()),
 });
 
-/** A step that was done: what the next one begins with. */
+/** A finished step: the state that the next step starts from. */
 const stepSchema = z.object({
   kind: z.literal('step'),
-  /** Topmost first; all sealed. */
+  /** Topmost first. All are sealed. */
   layers: z.array(z.string()),
   context: contextSchema,
 });
 
-/** A build that was done. */
+/** A finished build. */
 const resultSchema = z.object({
   kind: z.literal('result'),
   source: z.preprocess(upgrade, copySourceSchema),
-  /** Of the sandbox it was made of. */
+  /** Id of the sandbox that it was made from. */
   sandboxId: z.string(),
   sizeBytes: z.number(),
   variables: z.record(z.string(), z.string()),
@@ -39,9 +39,9 @@ const keyForm = /^[0-9a-f]{64}$/;
 export type CachedResult = z.infer<typeof resultSchema>;
 type Entry = z.infer<typeof entrySchema>;
 
-/** What the cache keeps from being collected. */
+/** Checkpoints and layers that the cache protects from garbage collection. */
 export interface CacheHolding {
-  readonly states: readonly string[];
+  readonly checkpoints: readonly string[];
   readonly layers: readonly string[];
 }
 
@@ -52,20 +52,21 @@ export interface CacheItem {
 }
 
 /**
- * What builds have done before: `<directory>/<key>.json` (mode 0600, for variables are in it), its time of change being that of
- * its last use. An entry is written when all that it names is on the disk.
+ * The results of earlier builds and their steps, one file each: `<directory>/<key>.json`. Files have mode 0600 because
+ * they contain variables. The modification time is the time of the last use. An entry is written when everything that
+ * it names is on the disk.
  */
 export interface LayerCache {
   find<Kind extends Entry['kind']>(key: string, kind: Kind): Extract<Entry, { kind: Kind }> | undefined;
   write(key: string, entry: Entry): Promise<void>;
-  /** Notes that they were used now. Never throws. */
+  /** Records that they were used now. Never throws. */
   touch(keys: readonly string[]): Promise<void>;
   remove(key: string): Promise<void>;
   list(): readonly CacheItem[];
   holding(): CacheHolding;
 }
 
-/** Opens the cache; what cannot be read is removed, for a build makes it anew. */
+/** Opens the cache. Unreadable entries are removed, because a build makes them again. */
 export async function openLayerCache(directory: string, clock: Clock, logger: Logger): Promise<LayerCache> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const pathOf = (key: string): string => join(directory, `${key}.json`);
@@ -107,7 +108,7 @@ export async function openLayerCache(directory: string, clock: Clock, logger: Lo
     holding() {
       const entries = [...items.values()].map(({ entry }) => entry);
       return {
-        states: entries.flatMap((entry) => (entry.kind === 'result' ? [entry.source.stateId] : [])),
+        checkpoints: entries.flatMap((entry) => (entry.kind === 'result' ? [entry.source.stateId] : [])),
         layers: entries.flatMap((entry) => layersOf(entry)),
       };
     },

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Step } from '../steps/step.ts';
 
-/** Changed when the same step would leave other files than it did: what earlier versions cached is of no use then. */
+/**
+ * Increased when the same step would produce other files than before. Entries of earlier versions are unusable then.
+ */
 const format = 1;
 
 /**
- * What a build begins with. The team is part of it: the digest of uploaded files is its client's word, and nobody may choose what
- * others get.
+ * What a build starts from. The team is part of it because the client supplies the digest of uploaded files: a team
+ * must not be able to choose what other teams get.
  */
 export interface BaseFacts {
   readonly teamId: string;
@@ -22,12 +24,12 @@ export function baseKey(facts: BaseFacts): string {
   return digest(['base', format, facts]);
 }
 
-/** Chained: the same step after another one is another step. */
+/** Keys are chained: the same step after a different one has a different key. */
 export function stepKey(before: string, { type, args, filesHash }: Step): string {
   return digest([before, type, args, filesHash]);
 }
 
-/** Of what a build ends as. `facts` is all that decides it besides files and context. */
+/** Key of a build's result. `facts` is everything that determines the result besides files and context. */
 export function resultKey(before: string, facts: object): string {
   return digest([before, 'result', facts]);
 }

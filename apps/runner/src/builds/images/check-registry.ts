@@ -5,9 +5,9 @@ import { isKnown } from './known-registries.ts';
 import type { KnownRegistries } from './known-registries.ts';
 
 /**
- * The host itself asks the registry, and a tenant names it: what no sandbox may reach is refused, unless the owner of the server has
- * named it. This only tells at once and exactly; what is reached is decided connection by connection (`registry-network.ts`). Throws
- * `image_unavailable`.
+ * A tenant names the registry, and the host connects to it. A registry that no sandbox may reach is refused unless the
+ * server's owner has named it. This check exists only for an early and exact error: `registry-network.ts` decides for
+ * each connection. Throws `image_unavailable`.
  */
 export async function checkRegistry(registries: KnownRegistries, outside: OutsidePolicy, host: string): Promise<void> {
   const { hostname, port } = splitHost(host);

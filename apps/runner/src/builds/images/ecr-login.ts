@@ -10,8 +10,8 @@ const answerSchema = z.object({ authorizationData: z.array(z.object({ authorizat
 const timeoutMs = 30_000;
 
 /**
- * Asks Amazon's registry for a password of some hours: its API GetAuthorizationToken. Gives `name:password`. Throws
- * `image_unavailable`. `ask` is the network, for tests.
+ * Gets a password that is valid for some hours from Amazon's registry (API GetAuthorizationToken). Gives
+ * `name:password`. Throws `image_unavailable`. Tests replace the network through `ask`.
  */
 export async function fetchEcrLogin(
   credentials: Extract<RegistryCredentials, { kind: 'aws' }>,

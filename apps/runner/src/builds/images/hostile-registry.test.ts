@@ -1,4 +1,4 @@
-// Registries that send skopeo elsewhere: the host must not become their deputy.
+// Registries that redirect skopeo: the host must not send requests on their behalf (confused deputy).
 import { once } from 'node:events';
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { createServer, request as httpRequest } from 'node:http';
@@ -13,7 +13,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openBuildLab } from '../testing/build-lab.ts';
 import type { BuildLab, Told } from '../testing/build-lab.ts';
 
-/** Addresses of this host that look public; the second one's registry is allowed, as one elsewhere is to everybody. */
+/**
+ * Addresses of this host that look public. The registry at the second one is allowed, like a registry on the internet.
+ */
 const own = '203.0.113.88';
 const elsewhere = '203.0.113.90';
 const link = 'sbreg0';
@@ -23,9 +25,9 @@ let lab: BuildLab;
 let directory: string;
 let registry: Registry;
 const servers: Server[] = [];
-/** What each server that nobody may reach was asked for. */
+/** Requests that reached a forbidden server. There must be none. */
 const asked: string[] = [];
-/** Where the hostile registries send whoever asks. */
+/** The hostile registries redirect every request to this. */
 let location = '';
 let hostile: string[];
 let fronts: string[];
@@ -62,7 +64,9 @@ async function serve(address: string, answer: (request: IncomingMessage, respons
   return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
-/** The real registry, but for layers and configurations: those are elsewhere, as with the usual registries of the internet. */
+/**
+ * The real registry, except that layers and configurations are elsewhere, as with the usual registries of the internet.
+ */
 function frontOf(request: IncomingMessage, response: ServerResponse): void {
   const { url = '/', method, headers } = request;
   if (url.includes('/blobs/')) {
@@ -88,7 +92,7 @@ async function serveSecret(address: string): Promise<string> {
 }
 
 test.each(['127.0.0.1', '127.8.8.8', '::1', own])(
-  'a registry that sends the host to %s, which is the host itself, gets it nowhere',
+  'a registry that redirects to %s, which is the host itself, is not followed',
   async (address) => {
     const place = await serveSecret(address);
     const names = address === '127.0.0.1' ? [place, place.replace('127.0.0.1', 'localhost')] : [place];
@@ -104,7 +108,7 @@ test.each(['127.0.0.1', '127.8.8.8', '::1', own])(
   },
 );
 
-test('the error says that it leads astray, and neither where things are on the host nor what was answered', async () => {
+test('the error says that the address is forbidden, and shows neither paths of the host nor the response', async () => {
   location = `http://${own}:1/`;
   const message = (await fromImage(`${hostile[1] ?? ''}/a/b`)).failed?.message ?? '';
   expect(message).toMatch(/has a private, local or reserved address/);
@@ -115,21 +119,21 @@ test('the error says that it leads astray, and neither where things are on the h
   }
 });
 
-test("the host's own public address is no registry, whenever it got it", async () => {
+test("the host's own public address is refused as a registry, even if the host has just got it", async () => {
   const place = await serveSecret(own);
   expect((await fromImage(`${place}/a/b`)).failed?.message).toMatch(/has a private address/);
   await run('ip', ['addr', 'replace', '203.0.113.91/32', 'dev', link]);
-  // Until the last reading of the host's addresses is too old.
+  // Wait until the last reading of the host's addresses has expired.
   await sleep(150);
   const late = await serveSecret('203.0.113.91');
   expect((await fromImage(`${late}/a/b`)).failed?.message).toMatch(/has a private address/);
   expect(asked).toEqual([]);
 });
 
-test('a registry whose answer repeats what it likes is not repeated', async () => {
+test('the text of a registry response does not appear in the error', async () => {
   const chatty = await serveSecret(elsewhere);
   location = `http://${chatty}/`;
-  // Only an operator can allow a place, so the second one is asked through the first only where both are allowed.
+  // Only an operator can allow a registry, so the second one is reached through the first only if both are allowed.
   const { failed } = await fromImage(`${hostile[1] ?? ''}/a/b`);
   expect(failed?.message).not.toContain(secret);
 });
@@ -138,7 +142,7 @@ test('layers that an allowed registry keeps elsewhere are fetched from there', a
   const rootfs = join(directory, 'rootfs');
   await makeBusyboxRootfs(rootfs);
   for (const [index, front] of fronts.entries()) {
-    // Another image each time, or it would be there already.
+    // A different image each time. Otherwise the host would have it already.
     await writeFile(join(rootfs, 'which'), String(index));
     const image = await makeImage(rootfs, join(directory, `layout-${index}`), { environment: [`N=${index}`] });
     await pushImage(image, `${registry.address}/box:${index}`);

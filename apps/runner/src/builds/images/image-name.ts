@@ -1,11 +1,11 @@
 import { SoulBoxError } from '@soulbox/base';
 
-/** The reference of an image, taken apart: `host/path` with a tag or a digest. */
+/** The parsed reference of an image: `host/path` with a tag or a digest. */
 export interface ImageName {
-  /** As in the reference; `docker.io` when it names none. */
+  /** As in the reference. `docker.io` when it names none. */
   readonly host: string;
   readonly path: string;
-  /** `:tag` or `@sha256:...`; `:latest` when it names none. */
+  /** `:tag` or `@sha256:...`. `:latest` when the reference has neither. */
   readonly version: string;
 }
 
@@ -14,14 +14,14 @@ const hostForm = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a
 const pathForm = /^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$/;
 const versionForm = /^(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$/;
 
-/** Parses a reference as its user wrote it, such as `debian:stable`. Throws `image_unavailable` for what cannot be one. */
+/** Parses a reference as the user wrote it, such as `debian:stable`. Throws `image_unavailable` for a malformed one. */
 export function parseImageName(reference: string): ImageName {
   const [, name = '', tag = '', digest = ''] = /^([^@]*?)(:[^:/@]*)?(@.*)?$/.exec(reference.trim()) ?? [];
   const [first = '', ...rest] = name.split('/');
   const hasHost = rest.length > 0 && (/[.:]/.test(first) || first === 'localhost');
   const host = hasHost ? first : 'docker.io';
   const path = hasHost ? rest.join('/') : name;
-  // A digest says it all; the tag beside it is for people.
+  // A digest identifies the image completely. A tag beside it is for people.
   const version = digest !== '' ? digest : tag === '' ? ':latest' : tag;
   const isName =
     reference.length <= maxLength && hostForm.test(host) && pathForm.test(path) && versionForm.test(version);
@@ -33,12 +33,12 @@ export function parseImageName(reference: string): ImageName {
   return { host, path: host === 'docker.io' ? path.replace(/^library\//, '') : path, version };
 }
 
-/** As people write it: the default host left out. */
+/** The short form that people write, without the default host. */
 export function shortName({ host, path, version }: ImageName): string {
   return `${host === 'docker.io' ? '' : `${host}/`}${path}${version}`;
 }
 
-/** As skopeo takes it. */
+/** The form that skopeo accepts. */
 export function fullName({ host, path, version }: ImageName): string {
   return `docker://${host}/${host === 'docker.io' && !path.includes('/') ? 'library/' : ''}${path}${version}`;
 }

@@ -19,13 +19,14 @@ import { fullName, parseImageName } from './image-name.ts';
 import type { ImageName } from './image-name.ts';
 import { registryLogin } from './registry-login.ts';
 
-/** A registry that does not answer in this time is called unreachable. */
+/** A registry that does not respond within this time is reported as unreachable. */
 const digestTimeoutMs = 60_000;
 
 export interface ImageStore extends AsyncDisposable {
   /**
-   * The root of an image, fetched unless this host has it: the registry is asked in any case, for a tag moves, and whoever may not
-   * fetch the image must not get it. Throws `image_unavailable`, `limit_exceeded`, and the signal's reason when it aborts.
+   * The root of an image. It is fetched unless this host has it. The registry is asked in any case, because a tag can
+   * move, and because a caller who may not fetch the image must not get it. Throws `image_unavailable`,
+   * `limit_exceeded`, and the signal's reason when it aborts.
    */
   get(
     image: Extract<BuildBase, { kind: 'image' }>,
@@ -39,9 +40,9 @@ export interface ImageStoreOptions extends KnownRegistries {
   readonly cache: LayerCache;
   readonly outside: OutsidePolicy;
   readonly disks: HostRoom;
-  /** URL of an HTTP proxy by which registries are reached; empty: none. */
+  /** URL of the HTTP proxy for registries. Empty: none. */
   readonly registryProxy: string;
-  /** For temporary files; nothing in it outlives a call. */
+  /** For temporary files. Each call removes its own. */
   readonly directory: string;
   readonly logger: Logger;
 }
@@ -87,7 +88,7 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
     return one;
   };
 
-  /** Several builds may wait for one import; it is given up when none does any more. */
+  /** Several builds may wait for one import. It is canceled when none waits any more. */
   const waitFor = async (digest: string, one: Import, signal: AbortSignal): Promise<Template> => {
     one.waiters += 1;
     const aborted = Promise.withResolvers<never>();
@@ -102,7 +103,7 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
       if (one.waiters === 0) {
         forget(digest, one);
         one.abort.abort();
-        // Nothing of it is left when this returns.
+        // When this returns, nothing of the import is left.
         await one.done.catch(() => undefined);
       }
     }
@@ -155,7 +156,7 @@ function keyOf(digest: string): string {
     .digest('hex');
 }
 
-/** What an import cannot be made of is the builder's concern; what is a fault of ours stays one. */
+/** An image that cannot be imported is an error of the build's author. Faults of the server stay internal errors. */
 function explain(error: unknown): unknown {
   if (!(error instanceof SoulBoxError) || error.reason !== 'bad_request') return error;
   return new SoulBoxError('image_unavailable', error.message, { cause: error });

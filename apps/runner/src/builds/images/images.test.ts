@@ -78,7 +78,7 @@ describe('the login of a registry', () => {
 
   const aws = { kind: 'aws', accessKeyId: 'AKID', secretAccessKey: 'S3', region: 'eu-west-1' } as const;
 
-  it('of Amazon is asked for with a signature, and the secret is not sent', async () => {
+  it('of Amazon is requested with a signature, and the secret is not sent', async () => {
     const sent: { host: string; post: object }[] = [];
     const token = Buffer.from('AWS:pw').toString('base64');
     const ask: typeof postJson = (_, host, post) => {

@@ -1,8 +1,8 @@
-/** Registries that the server's owner knows, as `host` or `host:port`, and what they send their users to. */
+/** Registries that the server's owner has named, as `host` or `host:port`, and the hosts that they redirect to. */
 export interface KnownRegistries {
-  /** May be where sandboxes may not go. */
+  /** These may be at addresses that sandboxes may not reach. */
   readonly privateRegistries: readonly string[];
-  /** Likewise, and speak plain HTTP or have a certificate that nobody vouches for. */
+  /** Likewise, and they use plain HTTP or have a certificate of no trusted authority. */
   readonly insecureRegistries: readonly string[];
 }
 
@@ -10,7 +10,7 @@ export function isInsecure(registries: KnownRegistries, host: string): boolean {
   return registries.insecureRegistries.includes(host);
 }
 
-/** Whether a place is one of those. A registry without a port is asked on 443, and a plain one on 80 then. */
+/** Whether a host and port belong to one of them. The default port is 443. For insecure ones 80 is a default, too. */
 export function isKnown(registries: KnownRegistries, hostname: string, port: number): boolean {
   return placesOf(registries).some((place) => place.hostname === hostname.toLowerCase() && place.port === port);
 }

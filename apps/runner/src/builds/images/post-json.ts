@@ -2,16 +2,16 @@ import { request as httpsRequest } from 'node:https';
 import { connect as connectTls } from 'node:tls';
 import type { Reach } from '@soulbox/network/outside';
 
-/** No answer of a login is longer. Bytes. */
+/** No login response is longer. Bytes. */
 const maxAnswerBytes = 64 * 1024;
 
 interface Answer {
   readonly status: number;
-  /** Undefined for what is no JSON. */
+  /** Undefined when the body is not JSON. */
   readonly json: unknown;
 }
 
-/** Posts to the root of a host over HTTPS, on a connection that `reach` makes. A redirect is an answer like any other. */
+/** Posts to the root of a host over HTTPS, on a connection that `reach` makes. Redirects are returned, not followed. */
 export async function postJson(
   reach: Reach,
   host: string,

@@ -4,8 +4,8 @@ import type { RegistryCredentials } from '../build-spec.ts';
 import { fetchEcrLogin } from './ecr-login.ts';
 
 /**
- * The text of a containers-auth.json(5) file for one registry. Without credentials it is one without any: what the host's own
- * administrator may fetch is nobody else's. Throws `image_unavailable`.
+ * The text of a containers-auth.json(5) file for one registry. Without credentials the file has no login, so that
+ * builds never use the login of the host's administrator. Throws `image_unavailable`.
  */
 export async function registryLogin(
   host: string,

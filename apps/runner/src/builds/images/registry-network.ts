@@ -7,15 +7,15 @@ import type { RegistryNetwork } from '@soulbox/templates';
 import { placesOf } from './known-registries.ts';
 import type { KnownRegistries } from './known-registries.ts';
 
-/** Where the proxy is, inside. Not 127.0.0.1, of which a port may stand for a registry. */
+/** Address of the proxy inside the namespace. Not 127.0.0.1, because a port there may belong to a registry. */
 const proxy = { address: '127.83.66.88', port: 3128 } as const;
 
-/** Where images are fetched: a network namespace from which one way leads out, and that judges each connection by itself. */
+/** The network namespace in which images are fetched. Its only way out is a proxy that checks each connection. */
 export interface ImageNetwork extends RegistryNetwork, AsyncDisposable {}
 
 /**
- * Opens it. skopeo asks no proxy for loopback, so what the owner has allowed there (a registry on the host) is put to the
- * same address inside.
+ * Opens it. skopeo does not use a proxy for loopback addresses. So each allowed registry on the host's loopback gets a
+ * server at the same address inside that forwards to it.
  */
 export async function openImageNetwork(registries: KnownRegistries, reach: Reach): Promise<ImageNetwork> {
   const namespace = await openClosedNamespace();
@@ -52,7 +52,7 @@ function loopbackPlaces(registries: KnownRegistries): { address: string; hostnam
   return [...places.values()];
 }
 
-/** A server that stands for another one on the host. */
+/** A server that forwards connections to another one on the host. */
 function createPassage(host: string, port: number): Server {
   return createServer((inside) => {
     const outside = connect(port, host);

@@ -5,7 +5,7 @@ export interface AwsRequest {
   readonly method: string;
   readonly path: string;
   readonly query: string;
-  /** Names in lower case; `host` among them. */
+  /** Names in lower case, `host` included. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
@@ -19,7 +19,7 @@ export interface AwsSigner {
 
 const algorithm = 'AWS4-HMAC-SHA256';
 
-/** The `Authorization` header of Signature Version 4; `at` goes into the header `x-amz-date` as `amzDate` gives it, signed with the others. */
+/** The `Authorization` header of Signature Version 4. The signed header `x-amz-date` has the value `amzDate(at)`. */
 export function signAwsRequest(request: AwsRequest, signer: AwsSigner, at: Date): string {
   const date = amzDate(at);
   const scope = [date.slice(0, 8), signer.region, signer.service, 'aws4_request'];

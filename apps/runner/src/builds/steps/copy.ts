@@ -5,7 +5,7 @@ import { findHome } from './home.ts';
 import { runScript, script } from './shell.ts';
 import type { PerformStep, Step, StepTools } from './step.ts';
 
-/** On the disk of the sandbox, where only its root may enter. */
+/** A folder on the disk of the sandbox that only its root can enter. */
 const stage = '/.soulbox-copy';
 const archive = `${stage}/archive`;
 
@@ -22,8 +22,8 @@ rm -f "$2"
 `;
 
 /**
- * Moves what lies at $1 to $2, owned by $3 and, when $4 is not empty, of that mode. A folder's content is merged: what is there of
- * the same name is replaced, but folders stay what they are. Links are moved as links.
+ * Moves $1 to $2, with the owner $3 and, when $4 is not empty, with that mode. The content of a folder is merged: an
+ * existing entry with the same name is replaced, but folders stay as they are. Links are moved as links.
  */
 const placeScript = `
 source=$1 target=$2 owner=$3 mode=$4
@@ -70,7 +70,7 @@ else
 fi
 `;
 
-/** COPY [source, target, owner or "", mode or ""]: the archive holds what the source names, under the same relative path. */
+/** COPY [source, target, owner or "", mode or ""]: the archive contains the source under the same relative path. */
 export const performCopy: PerformStep = async (tools, step) => {
   const { context, signal } = tools;
   const [source = '', target = '', owner = '', mode = ''] = step.args;
@@ -96,7 +96,7 @@ function copyFailed({ args: [source = '', target = ''] }: Step, stderr: string):
   return new SoulBoxError('build_failed', `failed to copy '${source}' to '${target}': ${words}`);
 }
 
-/** Where the source lies in the archive: without what a shell would match, and never above it. */
+/** Path of the source in the archive, up to the first glob pattern. It never leads out of the archive. */
 export function sourcePath(source: string): string {
   const parts = source.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..'))
@@ -133,7 +133,7 @@ function modeOf(mode: string): string {
   );
 }
 
-/** Writes it to the disk of the sandbox, as it is. Gives how it is packed. */
+/** Writes the archive unchanged to the disk of the sandbox. Gives its compression. */
 async function sendArchive({ blobs, signal }: StepTools, programs: Programs, step: Step): Promise<'gzip' | 'plain'> {
   const blob = await blobs.read(step.filesBlobKey);
   if (blob === undefined)
@@ -150,6 +150,6 @@ async function sendArchive({ blobs, signal }: StepTools, programs: Programs, ste
   } finally {
     blob.destroy();
   }
-  // RFC 1952: what every gzip file begins with.
+  // RFC 1952: the first two bytes of every gzip file.
   return head[0] === 0x1f && head[1] === 0x8b ? 'gzip' : 'plain';
 }

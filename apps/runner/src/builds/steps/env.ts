@@ -3,7 +3,7 @@ import { expandVariables, namesIn } from './expand-variables.ts';
 import { commandIn, runInBuild } from './shell.ts';
 import type { PerformStep, StepTools } from './step.ts';
 
-/** Variables of a build, together; execve takes little more. */
+/** All variables of a build together. The limit of execve is a little higher. */
 const maxBytes = 1024 * 1024;
 
 /** ENV [name, value, ...]: each value sees those before it. */
@@ -23,7 +23,7 @@ export const performEnv: PerformStep = async (tools, { args }) => {
   return { context: { ...context, variables }, changed: false };
 };
 
-/** What a command of the build would find in its environment. */
+/** The environment of a command of the build. */
 async function readEnvironment({ context, programs, signal }: StepTools): Promise<Readonly<Record<string, string>>> {
   let text = '';
   const program = commandIn(context, 'exec env -0 2>/dev/null || exec env');

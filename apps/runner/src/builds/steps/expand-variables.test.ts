@@ -6,7 +6,7 @@ import { sourcePath } from './copy.ts';
 const variables: Record<string, string> = { A: 'one', EMPTY: '', LONG_1: 'x y' };
 const find = (name: string): string | undefined => variables[name];
 
-// What sh makes of the same text within double quotes decides.
+// The expected value is the expansion by sh of the same text within double quotes.
 test.each([
   'plain',
   '$A',
@@ -23,16 +23,19 @@ test.each([
   String.raw`\$A \\ \" \x`,
   '$',
   '100$ %',
-])('%j becomes what a shell makes of it', async (text) => {
+])('%j is expanded as a shell does', async (text) => {
   const shell = await run('sh', ['-c', `printf %s "${text}"`], { env: variables });
   expect(expandVariables(text, find)).toBe(shell);
 });
 
-test.each(['$(id)', '`id`', '$((1+1))', '${A:-$(id)}', '${!A}', '${A#o}', '$1', '$@'])('%j stays as it is', (text) => {
-  expect(expandVariables(text, find)).toBe(text);
-});
+test.each(['$(id)', '`id`', '$((1+1))', '${A:-$(id)}', '${!A}', '${A#o}', '$1', '$@'])(
+  '%j is left unchanged',
+  (text) => {
+    expect(expandVariables(text, find)).toBe(text);
+  },
+);
 
-test('the names that a text needs are known', () => {
+test('the variable names in a text are found', () => {
   expect(namesIn('$A ${B:-c} \\$D $(E)')).toEqual(['A', 'B']);
 });
 
@@ -45,6 +48,6 @@ test.each([
   ['*.txt', ''],
   ['a/**/b', 'a'],
   ['a[1]/b', ''],
-])('the source %j lies at %j in the archive', (source, path) => {
+])('the source %j is at %j in the archive', (source, path) => {
   expect(sourcePath(source)).toBe(path);
 });

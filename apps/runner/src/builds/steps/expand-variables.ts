@@ -1,10 +1,11 @@
 /**
- * `$NAME`, `${NAME}`, and the forms of parameter expansion that choose a word: `${NAME:-word}`, `${NAME-word}`, `${NAME:+word}`,
- * `${NAME+word}`. A backslash takes the next `$`, `\`, `"` or backtick literally. All else, command substitutions above all, stays as it is.
+ * `$NAME`, `${NAME}`, and the forms of parameter expansion that choose a word: `${NAME:-word}`, `${NAME-word}`,
+ * `${NAME:+word}`, `${NAME+word}`. A backslash escapes the next `$`, `\`, `"` or backtick. Everything else, above all
+ * command substitutions, is left unchanged.
  */
 const form = /\\([\\$"`])|\$([A-Za-z_][A-Za-z0-9_]*)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-+])([^{}$`]*))?\}/g;
 
-/** A value as the shell of a build would make it of `text`, but that it runs no command. Unset variables are empty. */
+/** Expands variables in `text` as a shell does, but runs no command. Unset variables are empty. */
 export function expandVariables(text: string, find: (name: string) => string | undefined): string {
   return text.replace(
     form,

@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Programs } from '@soulbox/envd-client';
 import { runScript, script } from './shell.ts';
 
-/** The account of the name or number $1, as passwd(5) has it: its name, and its home on the next line. */
+/** Prints the account with the name or number $1 from passwd(5): its name, and its home on the next line. */
 const readAccount = `
 while IFS=: read -r name _ uid _ _ home _ || [ -n "$name" ]; do
   if [ "$name" = "$1" ] || [ "$uid" = "$1" ]; then
@@ -29,7 +29,7 @@ export async function findAccount(programs: Programs, user: string, signal: Abor
   return { name, home: home.startsWith('/') ? home : '/' };
 }
 
-/** `/` for a user who has none. */
+/** `/` for a user without a home. */
 export async function findHome(programs: Programs, user: string, signal: AbortSignal): Promise<string> {
   return (await findAccount(programs, user, signal))?.home ?? '/';
 }

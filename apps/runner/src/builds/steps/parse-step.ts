@@ -12,7 +12,7 @@ const types: Readonly<Record<string, StepType>> = {
   ARG: 'ENV',
 };
 
-/** What an execve carries at most in one argument (MAX_ARG_STRLEN of the kernel). */
+/** The maximum length of one argument of execve (MAX_ARG_STRLEN of the kernel). */
 const maxArgLength = 128 * 1024;
 const maxArgs = 1000;
 
@@ -24,7 +24,7 @@ const argCounts: Readonly<Record<StepType, readonly [min: number, max: number]>>
   ENV: [2, maxArgs],
 };
 
-/** Throws `bad_request` for a step that is unknown or lacks something. */
+/** Throws `bad_request` for a step that is unknown or incomplete. */
 export function parseStep({ type: name, args, filesBlobKey, filesHash, force }: BuildStep): Step {
   const type = Object.hasOwn(types, name) ? types[name] : undefined;
   if (type === undefined) throw refuse(`The step type ${JSON.stringify(name.slice(0, 40))} is not known.`);

@@ -13,5 +13,5 @@ const byType = {
   ENV: performEnv,
 } as const satisfies Record<StepType, PerformStep>;
 
-/** Throws `build_failed` with what its author should know, `disk_full`, and the signal's reason when it aborts. */
+/** Throws `build_failed` with a message for the build's author, `disk_full`, and the signal's reason when it aborts. */
 export const performStep: PerformStep = async (tools, step) => await byType[step.type](tools, step);

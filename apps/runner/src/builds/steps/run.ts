@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { commandIn, runInBuild } from './shell.ts';
 import type { PerformStep } from './step.ts';
 
-/** A longer command is not repeated whole in a message. */
+/** A longer command is truncated in a message. */
 const quotedLength = 1000;
 
 /** RUN [command, user?] */
@@ -21,7 +21,7 @@ export const performRun: PerformStep = async ({ context, output, signal, program
   return { context, changed: true };
 };
 
-/** The error with the command in its message, in the words that clients look for. */
+/** Adds the command to the error's message, in the form that clients look for. */
 export function nameCommand(command: string, error: unknown): unknown {
   if (!(error instanceof SoulBoxError) || error.reason !== 'build_failed') return error;
   const quoted = command.length > quotedLength ? `${command.slice(0, quotedLength)}…` : command;

@@ -3,7 +3,9 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Program, ProgramOutput, Programs } from '@soulbox/envd-client';
 import type { StepContext } from '../build-spec.ts';
 
-/** A login shell, bash where there is one. The command comes as an argument, so that nothing of it is part of this text. */
+/**
+ * A login shell, bash if it exists. The command is passed as an argument, so that it cannot become part of this script.
+ */
 const loginShell = 'if [ -x /bin/bash ]; then exec /bin/bash -l -c "$1"; fi; exec /bin/sh -l -c "$1"';
 
 /** A command of the build's author, in the context of the build. */
@@ -22,7 +24,7 @@ export function script(text: string, args: readonly string[]): Program {
   return { command: '/bin/sh', args: ['-eu', '-c', text, 'sh', ...args], user: 'root', cwd: '/' };
 }
 
-/** What a script of ours prints is a path or a word. */
+/** Our scripts print a path or a word. */
 const maxAnswerLength = 64 * 1024;
 
 export interface ScriptEnd {
@@ -31,7 +33,7 @@ export interface ScriptEnd {
   readonly stderr: string;
 }
 
-/** Runs one and gives the first of what it prints. */
+/** Runs a script and gives the first part of its output. */
 export async function runScript(programs: Programs, program: Program, signal: AbortSignal): Promise<ScriptEnd> {
   const text = { stdout: '', stderr: '' };
   const { exitCode } = await runInBuild(programs, { ...program, signal }, (channel, bytes) => {
@@ -41,8 +43,8 @@ export async function runScript(programs: Programs, program: Program, signal: Ab
 }
 
 /**
- * As `programs.run`, but an abort does not wait for the sandbox, and what its envd refuses is an error of the build: `build_failed`
- * with envd's words.
+ * Like `programs.run`, but an abort does not wait for the sandbox, and a refusal by envd becomes the build error
+ * `build_failed` with envd's message.
  */
 export async function runInBuild(
   programs: Programs,
@@ -70,7 +72,7 @@ export async function runInBuild(
 
 const codeNames: Readonly<Record<number, string>> = { 3: 'invalid_argument', 5: 'not_found', 16: 'unauthenticated' };
 
-/** envd's answer names a code that clients look for. Everything else is a sandbox that is not there any more. */
+/** A refusal by envd has a code that clients look for. Any other error means that the sandbox is gone. */
 function explain(error: ConnectError): SoulBoxError {
   const code = codeNames[error.code];
   const message = code === undefined ? 'the sandbox of the build ended' : `${code}: ${error.rawMessage.slice(0, 500)}`;

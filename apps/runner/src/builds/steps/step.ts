@@ -6,7 +6,7 @@ import type { StepContext } from '../build-spec.ts';
 export const stepTypes = ['RUN', 'COPY', 'WORKDIR', 'USER', 'ENV'] as const;
 export type StepType = (typeof stepTypes)[number];
 
-/** A step that is known and complete. */
+/** A validated step: its type is known and it is complete. */
 export interface Step {
   readonly type: StepType;
   readonly args: readonly string[];
@@ -15,20 +15,20 @@ export interface Step {
   readonly force: boolean;
 }
 
-/** What a step needs of the build around it. */
+/** The parts of the build that a step uses. */
 export interface StepTools {
   readonly context: StepContext;
   readonly output: StepOutput;
   readonly blobs: BlobReader;
   readonly signal: AbortSignal;
-  /** The sandbox that the step runs in, booted when it is first asked for. */
+  /** The sandbox that the step runs in. It is booted on the first call. */
   readonly programs: () => Promise<Programs>;
 }
 
 export interface StepResult {
-  /** What the next step begins with. */
+  /** The context of the next step. */
   readonly context: StepContext;
-  /** The disk may be another than before. */
+  /** The disk may have changed. */
   readonly changed: boolean;
 }
 

@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 describe('steps', () => {
-  it('run one after the other, each in the context that those before have left', async () => {
+  it('run one after the other, each in the context that the previous ones have left', async () => {
     const told = await lab.build([
       env('GREETING', 'hello', 'NAME', 'big world'),
       env('BOTH', '$GREETING ${NAME} `id` $(id)', 'LITERAL', String.raw`\$NAME`),
@@ -56,7 +56,7 @@ describe('steps', () => {
     expect(await askBuilt(lab, told, 'cat /tmp/at')).toBe('/home/user/x\n');
   });
 
-  it('leave nothing running, and what they wrote under /tmp', async () => {
+  it('leave no process running, but keep their files under /tmp', async () => {
     const told = await lab.build([
       sh('sleep 1000 >/dev/null 2>&1 & echo $! >/tmp/pid'),
       sh('pgrep sleep >/tmp/left || true'),
@@ -64,7 +64,7 @@ describe('steps', () => {
     expect(await askBuilt(lab, told, 'wc -c </tmp/left; pgrep sleep; echo done')).toBe('0\ndone\n');
   });
 
-  it('tell what they print, line by line', async () => {
+  it('log their output line by line', async () => {
     const told = await lab.build([sh('echo one; echo two >&2; printf three')]);
     const entries = told.log.filter(({ step }) => step === '1').map(({ level, message }) => `${level} ${message}`);
     expect(entries.slice(1).sort()).toEqual(['info one', 'info three', 'warn two']);
@@ -96,7 +96,7 @@ describe('steps', () => {
     expect(await lab.leftovers()).toEqual([]);
   });
 
-  it('that print without end fill neither log nor memory', async () => {
+  it('that print endlessly fill neither the log nor memory', async () => {
     const told = await lab.build([sh('head -c 50000000 /dev/zero | tr "\\0" "x" | fold -w 1000')]);
     expect(told.done).toBeDefined();
     const size = told.log.reduce((sum, { message }) => sum + message.length, 0);
@@ -104,7 +104,7 @@ describe('steps', () => {
     expect(linesOf(told, '1').at(-1)).toMatch(/^\d+ bytes of output were left out\.$/);
   });
 
-  it('that never end are killed when the build is canceled, at once', async () => {
+  it('that never end are killed at once when the build is canceled', async () => {
     const { buildId, told } = lab.start([sh('while true; do :; done')]);
     await sleep(1500);
     const canceledAt = performance.now();
@@ -167,7 +167,7 @@ describe('a COPY', () => {
 describe('a COPY of a hostile archive', () => {
   const tar = async (entries: readonly TarEntry[], args = ['.', '/dst']) => await lab.copy(args, makeTar(entries));
 
-  it('reaches nothing of the host through its links', async () => {
+  it('cannot reach files of the host through its links', async () => {
     const victim = join(lab.directory, 'victim');
     await writeFile(victim, 'untouched');
     const told = await lab.build([
@@ -183,14 +183,14 @@ describe('a COPY of a hostile archive', () => {
   it.each([
     ['names with ..', [{ name: '../../etc/evil', type: '0', content: 'x' }], /\.\./],
     ['devices', [{ name: 'sda', type: '4', device: [8, 0] }], /Operation not permitted/],
-  ] as [string, TarEntry[], RegExp][])('with %s is refused with the words of tar', async (_, entries, words) => {
+  ] as [string, TarEntry[], RegExp][])('with %s is refused with the message of tar', async (_, entries, words) => {
     const told = await lab.build([await tar(entries)]);
     const message = expect.stringMatching(words) as string;
     expect(told.failed).toMatchObject({ reason: 'build_failed', step: '1', message });
     expect(await lab.leftovers()).toEqual([]);
   });
 
-  it('that is none, or does not hold what is copied, is refused', async () => {
+  it('that is not an archive, or lacks the source, is refused', async () => {
     const noTar = await lab.build([await lab.copy(['.', '/dst'], Buffer.from('not a tar file'.repeat(100)))]);
     expect(noTar.failed?.message).toMatch(/^failed to copy '.' to '\/dst': .*tar/);
     const other = await lab.build([await tar([{ name: 'a', type: '0' }], ['b', '/dst'])]);
@@ -201,7 +201,7 @@ describe('a COPY of a hostile archive', () => {
     expect(up.failed?.message).toBe("'../a' is outside the build folder.");
   });
 
-  it('with a file of 100 GiB of nothing takes no disk', async () => {
+  it('with a sparse file of 100 GiB uses no disk space', async () => {
     const folder = await mkdtemp(join(lab.directory, 'sparse-'));
     await run('truncate', ['-s', '100G', join(folder, 'huge')]);
     const archive = join(lab.directory, 'sparse.tar');

@@ -3,10 +3,10 @@ import { findAccount } from './home.ts';
 import { runScript, script } from './shell.ts';
 import type { PerformStep } from './step.ts';
 
-/** As useradd(8) accepts them; nothing that a program reads as an option. */
+/** Names that useradd(8) accepts. None can be read as an option. */
 const nameForm = /^[a-z_][a-z0-9_-]{0,31}$/;
 
-/** Distributions have one of two programs. */
+/** Each distribution has one of these two programs. */
 const addUser = `
 shell=/bin/sh
 if [ -x /bin/bash ]; then shell=/bin/bash; fi
@@ -15,9 +15,9 @@ else adduser -D -s "$shell" "$1"
 fi
 `;
 
-/** USER [name]: made with a home and bash when it is missing. */
+/** USER [name]: a missing user is created with a home and bash. */
 export const performUser: PerformStep = async ({ context, signal, programs }, { args }) => {
-  // A group after a colon is Docker's; our programs get the user's own groups.
+  // Docker allows a group after a colon. Our programs get the user's own groups.
   const [wanted = ''] = (args[0] ?? '').split(':');
   const inside = await programs();
   const account = await findAccount(inside, wanted, signal);

@@ -3,7 +3,10 @@ import { findHome } from './home.ts';
 import { runScript, script } from './shell.ts';
 import type { PerformStep } from './step.ts';
 
-/** Makes each missing part of $1 and gives it to the user $2; then prints where it leads, and last whether anything was made. */
+/**
+ * Creates each missing part of $1 for the user $2. Then prints the resolved path, and last whether anything was
+ * created.
+ */
 const makeFolder = `
 made=kept
 path=
@@ -24,7 +27,7 @@ pwd
 echo "$made"
 `;
 
-/** WORKDIR [path]: relative to the one before. */
+/** WORKDIR [path]: relative to the previous one. */
 export const performWorkdir: PerformStep = async ({ context, signal, programs }, { args: [path = ''] }) => {
   const inside = await programs();
   const from = context.workdir === '' ? await findHome(inside, context.user, signal) : context.workdir;

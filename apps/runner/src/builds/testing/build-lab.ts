@@ -15,7 +15,7 @@ interface Event {
   readonly failed?: { readonly reason: string; readonly message: string; readonly step: string };
 }
 
-/** What a build told, taken apart. */
+/** The parsed events of a build. */
 export interface Told {
   readonly buildId: string;
   readonly log: readonly { readonly step: string; readonly level: string; readonly message: string }[];
@@ -36,24 +36,26 @@ export interface BuildLab extends AsyncDisposable {
   readonly directory: string;
   readonly baseId: string;
   readonly runner: () => RunnerProcess;
-  /** Starts a build and gives its id at once; `request` is RunBuildRequest in JSON form and replaces the defaults. */
+  /**
+   * Starts a build and gives its id at once. `request` is a RunBuildRequest in JSON form that overrides the defaults.
+   */
   start(steps: readonly StepDraft[], request?: object): { readonly buildId: string; readonly told: Promise<Told> };
   build(steps: readonly StepDraft[], request?: object): Promise<Told>;
-  /** A sandbox of a build. */
+  /** Creates a sandbox from a build. */
   create(buildId: string): Promise<string>;
-  /** What a command prints in a sandbox, as its default user. */
+  /** The output of a command in a sandbox, run as its default user. */
   ask(sandboxId: string, command: string): Promise<string>;
   kill(sandboxId: string): Promise<void>;
-  /** A COPY step whose archive tar(1) makes of the folder, or that is given as it is. */
+  /** A COPY step. Its archive is made from the folder with tar(1), or is given as it is. */
   copy(
     args: readonly string[],
     archive: { readonly folder: string; readonly gzip?: boolean } | Buffer,
   ): Promise<StepDraft>;
-  /** The orderly end of the runner, and the next one. */
+  /** Stops the runner in order and starts the next one. */
   stop(): Promise<void>;
-  /** kill -9 of the runner, and the next one. */
+  /** Kills the runner with SIGKILL and starts the next one. */
   crash(): Promise<void>;
-  /** Kernel objects and folders of sandboxes that should be gone. */
+  /** Remaining kernel objects and folders of sandboxes, which should be gone. */
   leftovers(): Promise<string[]>;
 }
 

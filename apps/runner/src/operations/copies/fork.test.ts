@@ -29,7 +29,7 @@ const madeOf = (outcomes: ForkOutcome[]): RunningSandbox[] =>
 const kindsOfEvents = (): unknown[] => bench.events.map(({ kind }) => kind);
 
 describe('the limit of the host', () => {
-  it('holds for all copies at once: one too many and none is made', async () => {
+  it('counts all copies together: if they do not all fit, none is made', async () => {
     await expect(fork(5)).rejects.toMatchObject({ reason: 'too_many_sandboxes' });
     expect(bench.driver.calls.filter((call) => !call.startsWith('start'))).toEqual([]);
     expect(bench.context.table.running()).toHaveLength(1);
@@ -37,13 +37,13 @@ describe('the limit of the host', () => {
     await expect(fork(1)).rejects.toMatchObject({ reason: 'too_many_sandboxes' });
   });
 
-  it('counts copies that are being made', async () => {
+  it('includes copies that are being made', async () => {
     const made = fork(3);
     await expect(fork(2)).rejects.toMatchObject({ reason: 'too_many_sandboxes' });
     expect(madeOf(await made)).toHaveLength(3);
   });
 
-  it('is free again after a fork that failed', async () => {
+  it('is not used up by a fork that failed', async () => {
     bench.driver.failNext('freeze', new Error('does not stop'));
     await expect(fork(4)).rejects.toThrow();
     expect(madeOf(await fork(4))).toHaveLength(4);
@@ -55,7 +55,7 @@ it.each([0, -1, 101, 1.5, NaN])('a count of %d is refused', async (count) => {
 });
 
 describe('a copy', () => {
-  it('has tokens of its own, of which its envd is told before it is served', async () => {
+  it('has tokens of its own, and its envd gets them before the copy is served', async () => {
     const copies = madeOf(await fork(2));
     const requests = (await bench.envd.requests()).filter(({ path }) => path === '/resumed');
     expect(requests).toHaveLength(2);
@@ -78,7 +78,7 @@ describe('a copy', () => {
   });
 
   it.each([500, 401, 0])(
-    'whose envd does not confirm (%i) is not served, and nothing is left of it',
+    'whose envd does not confirm (%i) is not served, and is removed completely',
     async (status) => {
       await bench.envd.answer('/resumed', status);
       const outcomes = await fork(2);
@@ -90,7 +90,7 @@ describe('a copy', () => {
     },
   );
 
-  it('of a paused sandbox comes from what that left, which stays as it is', async () => {
+  it('of a paused sandbox is made from its checkpoint, which stays unchanged', async () => {
     const { sandboxId } = source.record;
     await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
     const before = (await bench.readRecord(sandboxId))?.saved?.stateId;
@@ -100,7 +100,7 @@ describe('a copy', () => {
   });
 });
 
-// A small disk is copied beside the running source; a large one becomes a layer, on which the source goes on.
+// A small disk is copied beside the running source. A large one becomes a layer, on which the source continues.
 describe.each([
   ['small', 1],
   ['large', 2 ** 30],
@@ -111,11 +111,11 @@ describe.each([
   });
   const tenants = (): string[] => bench.context.table.tenants().map(({ record }) => record.sandboxId);
 
-  it('nobody hears of its copies, though they are up', async () => {
+  it('its copies are not announced, although they run', async () => {
     const { promise: sealed, resolve: seal } = Promise.withResolvers<undefined>();
-    const { states } = bench.context.host;
-    const sealLayer = states.sealLayer.bind(states);
-    vi.spyOn(states, 'sealLayer').mockImplementation(async (layerId) => {
+    const { checkpoints } = bench.context.host;
+    const sealLayer = checkpoints.sealLayer.bind(checkpoints);
+    vi.spyOn(checkpoints, 'sealLayer').mockImplementation(async (layerId) => {
       await sealed;
       await sealLayer(layerId);
     });
@@ -130,9 +130,9 @@ describe.each([
     expect(kindsOfEvents()).toEqual(['created', 'created', 'checkpointed']);
   });
 
-  it('which fails, nobody has heard of them, and nothing is left of them', async () => {
+  it('and that fails, the copies are never announced, and are removed completely', async () => {
     const full = new SoulBoxError('disk_full', 'no room for digests');
-    vi.spyOn(bench.context.host.states, 'sealLayer').mockRejectedValue(full);
+    vi.spyOn(bench.context.host.checkpoints, 'sealLayer').mockRejectedValue(full);
     await expect(fork(2)).rejects.toMatchObject({ reason: 'disk_full' });
     expect([kindsOfEvents(), tenants()]).toEqual([[], [source.record.sandboxId]]);
     expect(bench.context.table.all()).toHaveLength(1);
@@ -140,7 +140,7 @@ describe.each([
   });
 });
 
-it('the source goes on, whatever becomes of its copies', async () => {
+it('the source continues, whatever happens to its copies', async () => {
   await bench.envd.answer('/resumed', 500);
   await fork(3);
   expect(source.record.state).toBe('running');

@@ -16,7 +16,7 @@ export interface ForkRequest {
   /** 1 to 100. */
   readonly count: number;
   readonly timeoutSeconds: number;
-  /** Who owns the copies of a snapshot. */
+  /** The owner of copies of a snapshot. */
   readonly teamId: string;
 }
 
@@ -35,7 +35,7 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
     checkRoomForCopies(context, request);
     if ('snapshotId' in source) {
       const snapshot = context.snapshots.get(source.snapshotId);
-      using _hold = context.references.hold({ states: [snapshot.stateId], layers: snapshot.layers });
+      using _hold = context.references.hold({ checkpoints: [snapshot.stateId], layers: snapshot.layers });
       const done = await makeCopies(context, sealedSource(context.host, snapshot), request, request.teamId);
       context.host.logger.info({ ...source, count, ...finish() }, 'copies made');
       return done;

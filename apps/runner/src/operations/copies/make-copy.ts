@@ -12,8 +12,9 @@ import type { KnownSandbox, LiveSandbox, RunningSandbox, TenantSandbox } from '.
 import type { CopyOrder } from './order-copies.ts';
 
 /**
- * Starts one copy: a sandbox with the memory and files of the source and an identity of its own, which its envd has confirmed. A copy
- * that does not confirm is removed. It is announced by `serveCopy` only. Throws `sandbox_resume_failed` and the errors of a start.
+ * Starts one copy: a sandbox with the memory and files of the source and an identity of its own, which its envd has
+ * confirmed. A copy that does not confirm is removed. It is announced by `serveCopy` only. Throws
+ * `sandbox_resume_failed` and the errors of a start.
  */
 export async function startCopy(
   context: OperationContext,
@@ -36,8 +37,8 @@ export async function startCopy(
 }
 
 /**
- * Restores the processes of a copy. Its envd still has the identity of the source. Without a tenant the copy is a spare; restored
- * programs run in it, so its network is not plugged in. After an error nothing is left.
+ * Restores the processes of a copy. Its envd still has the identity of the source. Without a tenant the copy is a
+ * spare; restored programs run in it, so its network is not plugged in. After an error nothing is left.
  */
 export async function restoreCopy(
   context: OperationContext,

@@ -16,7 +16,7 @@ export async function withPaused<T>(
   const { saved } = sandbox.record;
   if (saved === undefined) throw new Error('a paused sandbox names no state');
   await shareDisk(context, sandbox, chain);
-  using _hold = context.references.hold({ states: [saved.stateId], layers: sandbox.record.layers });
+  using _hold = context.references.hold({ checkpoints: [saved.stateId], layers: sandbox.record.layers });
   return await use(sealedSource(context.host, sourceFrom(sandbox, saved)));
 }
 

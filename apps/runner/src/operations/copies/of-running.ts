@@ -19,9 +19,9 @@ import { layersAfter, takeDisk } from '../../processes/sandbox-disk.ts';
 import type { UseSource } from './source-at-hand.ts';
 
 /**
- * Turns a running sandbox into a source of copies. The sandbox continues as one of them while `use` makes the others. A sandbox that
- * cannot continue is paused; its record, its log and an event say so, and the source stays. Called with the lock held. Throws
- * `checkpoint_failed` and others, as a pause does, while the sandbox runs on.
+ * Turns a running sandbox into a source of copies. The sandbox continues as one of them while `use` makes the others. A
+ * sandbox that cannot continue is paused; its record, its log and an event say so, and the source stays. Called with
+ * the lock held. Throws `checkpoint_failed` and others, as a pause does, while the sandbox runs on.
  */
 export async function withRunning<T>(
   context: OperationContext,
@@ -30,21 +30,21 @@ export async function withRunning<T>(
   use: UseSource<T>,
 ): Promise<T> {
   const startedAt = performance.now();
-  const state = await takeApart(context, sandbox, chain);
+  const checkpoint = await takeApart(context, sandbox, chain);
   const { sandboxId, layers, driver, work } = sandbox.record;
   const layerId = work?.layerId ?? '';
-  using _hold = context.references.hold({ states: [state.checkpointId], layers });
-  const goesOn = continueSource(context, sandbox, state).then(
+  using _hold = context.references.hold({ checkpoints: [checkpoint.checkpointId], layers });
+  const goesOn = continueSource(context, sandbox, checkpoint).then(
     () => context.host.logger.info({ sandboxId, durationMs: since(startedAt) }, 'sandbox saved while it runs'),
     (err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but it is paused now'),
   );
   // After the source continues: the source is more urgent than its digests.
   const sealed = goesOn.then(async () => await sealTop(context, layers, layerId));
   const atHand = {
-    source: sourceFrom(sandbox, { stateId: state.checkpointId, hasMemory: true }),
-    getMemory: () => Promise.resolve(memoryOf(context.host, driver, state, 'copies')),
+    source: sourceFrom(sandbox, { stateId: checkpoint.checkpointId, hasMemory: true }),
+    getMemory: () => Promise.resolve(memoryOf(context.host, driver, checkpoint, 'copies')),
     sealDisk: async () => await sealed,
-    // It was, or the source could not have gone on from it.
+    // It is sealed already. Otherwise the source could not have continued from it.
     sealMemory: () => Promise.resolve(),
   };
   const [outcome] = await Promise.allSettled([useTop(layers, layerId, () => use(atHand)), sealed]);
@@ -54,7 +54,7 @@ export async function withRunning<T>(
   return outcome.value;
 }
 
-/** Memory without the disk it was saved with is of no use to a copy. */
+/** A copy needs the memory together with the disk that it was saved with. */
 async function useTop<T>(layers: readonly string[], layerId: string, use: () => Promise<T>): Promise<T> {
   if (layers.includes(layerId)) return await use();
   throw new SoulBoxError(
@@ -69,12 +69,12 @@ function since(startedAt: number): number {
 
 /** The layer is there only if the disk could be turned into one. */
 async function sealTop(context: OperationContext, layers: readonly string[], layerId: string): Promise<void> {
-  if (layers.includes(layerId)) await context.host.states.sealLayer(layerId);
+  if (layers.includes(layerId)) await context.host.checkpoints.sealLayer(layerId);
 }
 
 /**
- * Turns the memory into a checkpoint and the disk into the topmost layer. The sandbox has no processes afterwards; `continueSource`
- * restores it. The layer is not sealed yet, and `work` in the record says so until it is.
+ * Turns the memory into a checkpoint and the disk into the topmost layer. The sandbox has no processes afterwards;
+ * `continueSource` restores it. The layer is not sealed yet, and `work` in the record says so until it is.
  */
 async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<Checkpoint> {
   const { table } = context;
@@ -90,9 +90,9 @@ async function takeApart(context: OperationContext, sandbox: RunningSandbox, cha
   };
   await table.step(sandbox, 'snapshotting', { work });
   const below = chain.below(sandbox.record.layers);
-  const state = await saveFrozen(context, sandbox, work, below);
+  const checkpoint = await saveFrozen(context, sandbox, work, below);
   await parkDisk(context, sandbox, work, below);
-  return state;
+  return checkpoint;
 }
 
 async function saveFrozen(
@@ -104,12 +104,12 @@ async function saveFrozen(
   const layers = [work.layerId, ...below];
   try {
     await freeze(context, sandbox);
-    const state = await saveCheckpoint(context, sandbox, { stateId: work.stateId, keepMemory: true, layers });
-    await context.table.update(sandbox, { saved: savedFrom(state) });
-    return state;
+    const checkpoint = await saveCheckpoint(context, sandbox, { checkpointId: work.stateId, keepMemory: true, layers });
+    await context.table.update(sandbox, { saved: savedFrom(checkpoint) });
+    return checkpoint;
   } catch (error) {
     // Before it runs again: a server that finds a sealed checkpoint would restore the sandbox from it.
-    await context.host.states.remove(work.stateId);
+    await context.host.checkpoints.remove(work.stateId);
     await thawSandbox(context, sandbox);
     throw explainSaveFailure(error);
   }
@@ -136,14 +136,18 @@ async function parkDisk(
 }
 
 /**
- * Restores the source as a copy of itself, on a fresh disk. This process has just saved its memory, so it needs no check. Throws
- * `sandbox_resume_failed` when the source could not be restored and is paused.
+ * Restores the source as a copy of itself, on a fresh disk. This process has just saved its memory, so it needs no
+ * check. Throws `sandbox_resume_failed` when the source could not be restored and is paused.
  */
-async function continueSource(context: OperationContext, sandbox: TenantSandbox, state: Checkpoint): Promise<void> {
+async function continueSource(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+  checkpoint: Checkpoint,
+): Promise<void> {
   const { driver, cause, stateSinceMs, pagesFrom: before } = sandbox.record;
   try {
-    const memory = memoryOf(context.host, driver, state, 'itself');
-    const pagesFrom = comesLate(memory) ? state.checkpointId : '';
+    const memory = memoryOf(context.host, driver, checkpoint, 'itself');
+    const pagesFrom = comesLate(memory) ? checkpoint.checkpointId : '';
     await restoreSandbox(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
   } catch (error) {
     await context.table.note(sandbox, { cause: 'resume_failed', stateSinceMs: context.clock.now() });

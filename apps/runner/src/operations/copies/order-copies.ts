@@ -14,7 +14,9 @@ export interface CopyOrder {
   readonly cause: Cause;
 }
 
-/** Finds all that copies of the source need. Throws `state_damaged`, `state_incompatible`, `template_not_found`. */
+/**
+ * Finds everything that copies of the source need. Throws `state_damaged`, `state_incompatible`, `template_not_found`.
+ */
 export async function orderCopies(context: OperationContext, atHand: SourceAtHand, cause: Cause): Promise<CopyOrder> {
   const { source } = atHand;
   const template = await context.templates.find(source.templateId);

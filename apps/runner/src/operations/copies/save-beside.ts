@@ -13,8 +13,8 @@ import type { SourceAtHand } from './source-at-hand.ts';
 import { sourceFrom } from './source-at-hand.ts';
 
 /**
- * A disk that holds no more is copied while the memory is saved, which takes as long or longer; a larger one would hold the
- * sandbox up (docs/decisions/013).
+ * A disk with at most this much content is copied while the memory is saved, which takes at least as long. Copying a
+ * larger one would keep the sandbox frozen for longer (docs/decisions/013).
  */
 const copiedDiskMaxBytes = 64 * 2 ** 20;
 
@@ -25,9 +25,9 @@ export async function hasSmallDisk({ live }: RunningSandbox): Promise<boolean> {
 }
 
 /**
- * Saves memory and a copy of the disk of a sandbox, which is frozen meanwhile and then continues on its own disk. The caller has what
- * was saved until it disposes it. Unless it is sealed, it does not outlive the server. Called with the lock held. Throws
- * `checkpoint_failed` and others, as a pause does. The sandbox continues in any case.
+ * Saves the memory and a copy of the disk of a sandbox. The sandbox is frozen meanwhile, and then continues on its own
+ * disk. The result exists until the caller disposes it. An unsealed result does not survive the server. Called with the
+ * lock held. Throws `checkpoint_failed` and others, as a pause does. The sandbox continues in any case.
  */
 export async function saveBeside(
   context: OperationContext,
@@ -38,19 +38,26 @@ export async function saveBeside(
   const { host, table, references } = context;
   const { sandboxId } = sandbox.record;
   using _room = await holdRoom(context, sandbox, true, copiedDiskMaxBytes);
-  const stateId = randomId(20);
+  const checkpointId = randomId(20);
   const layerId = randomId(20);
   const layers = [layerId, ...chain.below(sandbox.record.layers)];
-  const facts = await factsOf(context, sandbox, { stateId, keepMemory: true, layers });
+  const facts = await factsOf(context, sandbox, { checkpointId, keepMemory: true, layers });
   await using parts = new AsyncDisposableStack();
-  parts.use(references.hold({ states: [stateId], layers }));
-  const draft = parts.use(await host.states.begin(stateId, layers));
-  // The record does not name the layer: the sandbox never lies on it.
-  const work = { from: 'running' as const, stateId, layerId: '', keepMemory: true, promised: false, mayRun: false };
+  parts.use(references.hold({ checkpoints: [checkpointId], layers }));
+  const draft = parts.use(await host.checkpoints.begin(checkpointId, layers));
+  // The record does not name the layer, because the sandbox never uses it.
+  const work = {
+    from: 'running' as const,
+    stateId: checkpointId,
+    layerId: '',
+    keepMemory: true,
+    promised: false,
+    mayRun: false,
+  };
   await table.step(sandbox, 'snapshotting', { work: { ...work, bootId: readBootId() } });
   try {
     await freeze(context, sandbox);
-    await phase('save', async () => await saveParts(sandbox, draft, host.states.layerPath(layerId)));
+    await phase('save', async () => await saveParts(sandbox, draft, host.checkpoints.layerPath(layerId)));
   } catch (error) {
     throw explainSaveFailure(error);
   } finally {
@@ -60,9 +67,9 @@ export async function saveBeside(
   host.logger.info({ sandboxId, durationMs }, 'sandbox saved while it runs');
   const kept = parts.move();
   return {
-    source: sourceFrom(sandbox, { stateId, hasMemory: true }, layers),
+    source: sourceFrom(sandbox, { stateId: checkpointId, hasMemory: true }, layers),
     getMemory: () => Promise.resolve(unsealedMemory(draft)),
-    sealDisk: async () => await host.states.sealLayer(layerId),
+    sealDisk: async () => await host.checkpoints.sealLayer(layerId),
     sealMemory: async () => {
       await draft.seal(facts);
     },

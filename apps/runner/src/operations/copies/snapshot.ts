@@ -5,8 +5,9 @@ import type { CopySource, SnapshotRecord } from '../../registry/snapshot-store.t
 import { withSource } from './with-source.ts';
 
 /**
- * Makes a snapshot of a running or paused sandbox, from which copies can be made at any time. A running sandbox continues, with its
- * connections cut. The snapshot is on the disk when this resolves. Throws what `withSource` and `checkFree` throw.
+ * Makes a snapshot of a running or paused sandbox, from which copies can be made at any time. A running sandbox
+ * continues, with its connections cut. The snapshot is on the disk when this resolves. Throws the errors of
+ * `withSource` and `checkFree`.
  */
 export async function makeSnapshot(
   context: OperationContext,
@@ -18,7 +19,7 @@ export async function makeSnapshot(
     snapshots.checkFree(snapshotId);
     return await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
       await phase('seal', async () => await Promise.all([sealDisk(), sealMemory()]));
-      using _hold = references.hold({ states: [source.stateId], layers: source.layers });
+      using _hold = references.hold({ checkpoints: [source.stateId], layers: source.layers });
       snapshots.checkFree(snapshotId);
       const sizeBytes = await measure(context, source);
       const snapshot = {
@@ -39,8 +40,8 @@ export async function makeSnapshot(
 }
 
 /** Bytes on the host's disk. */
-async function measure({ host }: OperationContext, { stateId, layers }: CopySource): Promise<number> {
-  return (await host.states.open(stateId)).sizeBytes + (await sizeOfLayers(host.states, layers));
+async function measure({ host }: OperationContext, { stateId: checkpointId, layers }: CopySource): Promise<number> {
+  return (await host.checkpoints.open(checkpointId)).sizeBytes + (await sizeOfLayers(host.checkpoints, layers));
 }
 
 /** False when there was none. Sandboxes that were made from it are not affected: their records name what they need. */

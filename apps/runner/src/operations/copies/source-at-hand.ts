@@ -4,15 +4,17 @@ import type { CheckedMemory } from '../../processes/check-memory.ts';
 import type { TenantSandbox } from '../../registry/table.ts';
 import type { CopySource } from '../../registry/snapshot-store.ts';
 
-/** What copies are made of. Its holder keeps it from being removed. */
+/** The source of copies. It is not removed while it is held. */
 export interface SourceAtHand {
   readonly source: CopySource;
   /**
-   * The saved memory. Undefined when copies start fresh on the files. Memory that this server has just saved is not checked. Throws
-   * `state_damaged`, `state_incompatible`.
+   * The saved memory. Undefined when copies start fresh on the files. Memory that this server has just saved is not
+   * checked. Throws `state_damaged`, `state_incompatible`.
    */
   readonly getMemory: () => Promise<CheckedMemory | undefined>;
-  /** Writes the layers to the disk with their digests. A copy needs that before it can be paused. Throws `disk_full`. */
+  /**
+   * Writes the layers to the disk with their digests. A copy needs that before it can be paused. Throws `disk_full`.
+   */
   readonly sealDisk: () => Promise<void>;
   /** Does the same for the memory, for copies that are made later. */
   readonly sealMemory: () => Promise<void>;
@@ -25,7 +27,7 @@ export function sealedSource(host: SandboxHost, source: CopySource): SourceAtHan
   return {
     source,
     getMemory: async () => {
-      if (source.hasMemory) return await checkMemory(host, source, 'copies');
+      if (source.hasMemory) return await checkMemory(host, { ...source, checkpointId: source.stateId }, 'copies');
       await checkLayers(host, source.layers);
       return undefined;
     },
@@ -34,7 +36,7 @@ export function sealedSource(host: SandboxHost, source: CopySource): SourceAtHan
   };
 }
 
-/** What copies of a sandbox are made of besides the memory that `memory` names. */
+/** The source for copies of a sandbox, with the checkpoint that `memory` names. */
 export function sourceFrom(
   { record }: TenantSandbox,
   memory: Pick<CopySource, 'stateId' | 'hasMemory'>,

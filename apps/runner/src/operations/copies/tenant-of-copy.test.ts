@@ -15,7 +15,7 @@ const source: Tenant = {
 };
 const copy = tenantOfCopy(source, 'icopy', { teamId: 'ours' }, 1000);
 
-it.each(['envdAccessToken', 'trafficAccessToken'] as const)('a copy has an %s of its own, each another', (token) => {
+it.each(['envdAccessToken', 'trafficAccessToken'] as const)('each copy has a different %s', (token) => {
   const other = tenantOfCopy(source, 'iother', {}, 1000);
   const tokens = [source[token], copy[token], other[token]];
   expect(new Set(tokens).size).toBe(3);
@@ -23,12 +23,12 @@ it.each(['envdAccessToken', 'trafficAccessToken'] as const)('a copy has an %s of
   expect(copy.envdAccessToken).not.toBe(copy.trafficAccessToken);
 });
 
-it('one whose source asks for no token asks for none', () => {
+it('a copy requires no token when its source requires none', () => {
   const open = tenantOfCopy({ ...source, envdAccessToken: '', trafficAccessToken: '' }, 'icopy', {}, 1000);
   expect([open.envdAccessToken, open.trafficAccessToken]).toEqual(['', '']);
 });
 
-it('it knows its own id and team, and all else of its source', () => {
+it('a copy has its own id and team, and everything else from its source', () => {
   expect(copy.settings).toEqual({
     ...source.settings,
     envVars: { E2B_SANDBOX_ID: 'icopy', E2B_TEAM_ID: 'ours', OWN: '1' },
@@ -37,7 +37,7 @@ it('it knows its own id and team, and all else of its source', () => {
   expect(source.settings.envVars['E2B_SANDBOX_ID']).toBe('isource');
 });
 
-it('its time begins now, and lasts as long as it or its source wants', () => {
+it('the time of a copy starts now, with its own timeout or that of its source', () => {
   expect([copy.startedAtMs, copy.endAtMs]).toEqual([1000, 31_000]);
   const own = { lifecycle: { ...plainLifecycle, timeoutSeconds: 5 } };
   expect(tenantOfCopy(source, 'icopy', own, 1000).endAtMs).toBe(6000);

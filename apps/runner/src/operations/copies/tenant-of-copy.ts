@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Tenant } from '../../registry/record.ts';
 
-/** What a copy takes from its source, and what is its own. `sandboxId` is the copy's. */
+/** The tenant of a copy: partly taken from the source, partly its own. `sandboxId` is the copy's. */
 export function tenantOfCopy(source: Tenant, sandboxId: string, own: Partial<Tenant>, nowMs: number): Tenant {
   const tenant = { ...source, startedAtMs: nowMs, ...own };
   const { settings } = tenant;

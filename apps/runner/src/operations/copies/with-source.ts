@@ -11,10 +11,10 @@ import { shortenChain } from '../layers/shorten-chain.ts';
 import type { UseSource } from './source-at-hand.ts';
 
 /**
- * Calls `use` with the source of copies of a sandbox, and holds that source until `use` is done. A running sandbox with a small disk
- * continues before the call. One with a large disk continues during it, as a copy of itself, and may not be paused or ended meanwhile
- * (docs/decisions/013). Steps under way are waited for, and an answered pause is completed first. Throws `checkpoint_failed` when it
- * cannot be completed yet.
+ * Calls `use` with the source of copies of a sandbox, and holds that source until `use` is done. A running sandbox with
+ * a small disk continues before the call. One with a large disk continues during it, as a copy of itself, and may not
+ * be paused or ended meanwhile (docs/decisions/013). Before that, waits for steps in progress and completes an
+ * answered pause. Throws `checkpoint_failed` when the pause cannot be completed yet.
  */
 export async function withSource<T>(context: OperationContext, sandboxId: string, use: UseSource<T>): Promise<T> {
   const { table } = context;

@@ -19,7 +19,7 @@ const resume = async (): Promise<void> => {
   await resumeSandbox(bench.context, sandboxId, { timeoutSeconds: 60, withMemory: true, cause: 'request' });
 };
 
-test('a disk goes on over the root that it was made on', async () => {
+test('a disk is used again over the root that it was made on', async () => {
   await resume();
   expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'running', layers: [], disk: 'kept' });
 });
@@ -35,15 +35,15 @@ test.each(['5:7', ''])('a disk whose root was another (%j) becomes a layer under
   });
   expect(record?.layers).toHaveLength(1);
   const [layerId = ''] = record?.layers ?? [];
-  expect(existsSync(bench.context.host.states.layerPath(layerId))).toBe(true);
-  expect(await bench.context.host.states.isSealedLayer(layerId)).toBe(true);
-  // It lies on this root now, wherever it sleeps next.
+  expect(existsSync(bench.context.host.checkpoints.layerPath(layerId))).toBe(true);
+  expect(await bench.context.host.checkpoints.isSealedLayer(layerId)).toBe(true);
+  // From now on its disk refers to this root.
   await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
   await resume();
   expect((await bench.readRecord(sandboxId))?.layers).toEqual([layerId]);
 });
 
-test('one that cannot become a layer stays as it was, to be resumed later', async () => {
+test('a disk that cannot become a layer is left unchanged, and the sandbox can be resumed later', async () => {
   await bench.context.table.update(bench.context.table.getTenants(sandboxId), { ground: '5:7' });
   bench.driver.failNext('takeDisk', new Error('no'));
   await expect(resume()).rejects.toMatchObject({ reason: 'sandbox_resume_failed' });

@@ -7,9 +7,10 @@ import { shortenChain } from './shorten-chain.ts';
 import type { ShortChain } from './shorten-chain.ts';
 
 /**
- * Makes the disk of a paused sandbox usable on the present root folder of its template. A disk works only over the very folder it was
- * made on. After a move or a restored backup the folder is a copy. Then the disk becomes a layer, which does not depend on the folder,
- * and the next start makes a fresh disk. The caller has checked the disk and holds the lock. Throws `disk_full`.
+ * Makes the disk of a paused sandbox usable on the present root folder of its template. A disk works only over the very
+ * folder it was made on. After a move or a restored backup the folder is a copy. Then the disk becomes a layer, which
+ * does not depend on the folder, and the next start makes a fresh disk. The caller has checked the disk and holds the
+ * lock. Throws `disk_full`.
  */
 export async function fitDiskToRoot(context: OperationContext, sandbox: TenantSandbox, rootfs: string): Promise<void> {
   const { sandboxId, state, disk, ground, layers } = sandbox.record;
@@ -39,7 +40,7 @@ export async function turnDiskToLayer(
   await table.step(sandbox, 'snapshotting', { work });
   try {
     await takeDisk(context, sandbox, layerId);
-    await context.host.states.sealLayer(layerId);
+    await context.host.checkpoints.sealLayer(layerId);
   } finally {
     const below = chain.below(sandbox.record.layers);
     await table.step(sandbox, 'paused', { ...layersAfter(context, sandbox, layerId, below), work: undefined });

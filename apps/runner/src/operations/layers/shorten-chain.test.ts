@@ -11,16 +11,16 @@ beforeEach(async () => {
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
-it('layers are merged when there is room for all that they hold, which is set aside meanwhile', async () => {
-  const { states, disks } = bench.context.host;
+it('layers are merged if there is room for all their content, and the room is reserved meanwhile', async () => {
+  const { checkpoints, disks } = bench.context.host;
   for (const layerId of ['l2', 'l1']) {
-    await writeFile(states.layerPath(layerId), Buffer.alloc(3 * mib, 1));
-    await states.sealLayer(layerId);
+    await writeFile(checkpoints.layerPath(layerId), Buffer.alloc(3 * mib, 1));
+    await checkpoints.sealLayer(layerId);
   }
   const during: string[][] = [];
-  const flatten = vi.spyOn(states, 'flatten').mockImplementation(async (_layers, layerId) => {
+  const flatten = vi.spyOn(checkpoints, 'flatten').mockImplementation(async (_layers, layerId) => {
     during.push([...bench.roomFor]);
-    await writeFile(states.layerPath(layerId), '');
+    await writeFile(checkpoints.layerPath(layerId), '');
   });
   bench.noRoomFor = 'Merging layers';
   await expect(shortenChain(bench.context, ['l2', 'l1'], 2)).rejects.toMatchObject({ reason: 'disk_full' });
@@ -28,7 +28,7 @@ it('layers are merged when there is room for all that they hold, which is set as
   bench.noRoomFor = '';
   const admit = vi.spyOn(disks, 'admit');
   using chain = await shortenChain(bench.context, ['l2', 'l1'], 2);
-  expect((await stat(states.layerPath(chain.below(['l2', 'l1'])[0] ?? ''))).size).toBe(0);
+  expect((await stat(checkpoints.layerPath(chain.below(['l2', 'l1'])[0] ?? ''))).size).toBe(0);
   expect([during, bench.roomFor]).toEqual([[['Merging layers']], []]);
   const [bytes = 0] = admit.mock.lastCall ?? [];
   expect(bytes).toBeGreaterThan(6 * mib);

@@ -4,9 +4,12 @@ import type { OperationContext } from '../operation-context.ts';
 import { checkLayers } from '../../processes/check-memory.ts';
 import { sizeOfLayers } from './size-of-layers.ts';
 
-/** A sandbox with this many layers gets one merged layer before the next comes on top. The kernel searches each layer in turn. */
+/**
+ * A sandbox with this many layers gets one merged layer before the next is added. The kernel searches each layer in
+ * turn.
+ */
 const maxTenantLayers = 8;
-/** Tables of the merged file system, at most. */
+/** Maximum size of the tables of the merged file system. */
 const tablesBytes = 32 * 2 ** 20;
 
 /** One layer with the content of a chain of layers. It is held until disposed, and then by the records that name it. */
@@ -16,8 +19,9 @@ export interface ShortChain extends Disposable {
 }
 
 /**
- * Merges the layers of a sandbox into one if there are too many. The sandbox runs meanwhile. Its own disk stays on the old layers, since
- * an overlay works only over the layers it was made on. Only a fresh disk can use the new layer. Throws `disk_full`.
+ * Merges the layers of a sandbox into one if there are too many. The sandbox runs meanwhile. Its own disk stays on the
+ * old layers, since an overlay works only over the layers it was made on. Only a fresh disk can use the new layer.
+ * Throws `disk_full`.
  */
 export async function shortenChain(
   context: OperationContext,
@@ -46,9 +50,9 @@ export async function shortenChain(
 async function merge({ host }: OperationContext, layers: readonly string[], layerId: string): Promise<void> {
   const startedAt = performance.now();
   await checkLayers(host, layers);
-  const bytes = costOf(await sizeOfLayers(host.states, layers)) + tablesBytes;
+  const bytes = costOf(await sizeOfLayers(host.checkpoints, layers)) + tablesBytes;
   using _room = host.disks.admit(bytes, 'Merging layers');
-  await host.states.flatten(layers, layerId);
+  await host.checkpoints.flatten(layers, layerId);
   const durationMs = Math.round(performance.now() - startedAt);
   host.logger.info({ layerId, count: layers.length, durationMs }, 'layers merged');
 }

@@ -1,14 +1,14 @@
 import { stat } from 'node:fs/promises';
 import type { CheckpointStore } from '@soulbox/checkpoints';
 
-/** stat(2) counts blocks of so many bytes, whatever the file system's are. */
+/** stat(2) counts blocks of this size, whatever the block size of the file system. */
 export const statBlockBytes = 512;
 
-/** Bytes that frozen disks take of the host's: they are sparse files. */
+/** Bytes that layers use on the host's disk. Layers are sparse files. */
 export async function sizeOfLayers(
-  states: Pick<CheckpointStore, 'layerPath'>,
+  checkpoints: Pick<CheckpointStore, 'layerPath'>,
   layers: readonly string[],
 ): Promise<number> {
-  const stats = await Promise.all(layers.map(async (layerId) => await stat(states.layerPath(layerId))));
+  const stats = await Promise.all(layers.map(async (layerId) => await stat(checkpoints.layerPath(layerId))));
   return stats.reduce((sum, { blocks }) => sum + blocks * statBlockBytes, 0);
 }

@@ -16,7 +16,7 @@ afterEach(() => bench[Symbol.asyncDispose]());
 const saving = 'Saving the sandbox';
 const pause = { keepMemory: true, durability: 'in-background', cause: 'request' } as const;
 
-/** What room is set aside for while the memory is saved. */
+/** The purposes for which room is reserved while the memory is saved. */
 function watchSaving(): string[][] {
   const seen: string[][] = [];
   const checkpoint = bench.driver.checkpoint.bind(bench.driver);
@@ -28,7 +28,7 @@ function watchSaving(): string[][] {
   return seen;
 }
 
-it('room for a save in the background is set aside before the call answers, until the save is over', async () => {
+it('room for a save in the background is reserved from before the call returns until the save has ended', async () => {
   const seen = watchSaving();
   const { sandboxId } = (await bench.addRunning()).record;
   await pauseSandbox(bench.context, sandboxId, pause);
@@ -37,7 +37,7 @@ it('room for a save in the background is set aside before the call answers, unti
   expect(bench.roomFor).toEqual([]);
 });
 
-it('it is given back when the save fails, and when a resume was quicker', async () => {
+it('the room is released when the save fails, and when a resume came first', async () => {
   const failed = (await bench.addRunning()).record.sandboxId;
   bench.driver.failNext('checkpoint', new Error('no'));
   await pauseSandbox(bench.context, failed, pause);
@@ -51,8 +51,9 @@ it('it is given back when the save fails, and when a resume was quicker', async 
   expect(bench.driver.stateOf(resumed)).toBe('running');
 });
 
-// Somebody else may fill the disk meanwhile. Running, it could meet its deadline, though its tenant was told that it is paused.
-it('a save that meets a full disk all the same leaves the sandbox frozen, and is made when there is room', async () => {
+// Another process may fill the disk meanwhile. If the sandbox ran, it could reach its deadline, although its tenant was
+// told that it is paused.
+it('a save that fails because the disk is full leaves the sandbox frozen, and is repeated when there is room', async () => {
   const { sandboxId } = (await bench.addRunning()).record;
   bench.driver.failNext('checkpoint', Object.assign(new Error('full'), { code: 'ENOSPC' }));
   await pauseSandbox(bench.context, sandboxId, pause);
@@ -63,7 +64,7 @@ it('a save that meets a full disk all the same leaves the sandbox frozen, and is
   expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'paused', saved: { hasMemory: true } });
 });
 
-it('without room the call says so, and nothing has stood still', async () => {
+it('without room the call fails, and the sandbox was never frozen', async () => {
   const { sandboxId } = (await bench.addRunning()).record;
   bench.noRoomFor = saving;
   await expect(pauseSandbox(bench.context, sandboxId, pause)).rejects.toMatchObject({ reason: 'disk_full' });

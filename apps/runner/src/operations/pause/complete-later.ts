@@ -11,9 +11,10 @@ import { saveCheckpoint } from '../../processes/save-checkpoint.ts';
 const respiteMs = 60_000;
 
 /**
- * Completes a pause that has been answered already. Saves the frozen sandbox, keeps it frozen for the grace period, in which a resume
- * is only a thaw, and then ends its processes. When saving fails the sandbox runs again, and its record says why. On a full disk it stays
- * frozen until there is room. `room` on the host's disk is held until the sandbox is saved.
+ * Completes a pause that has been answered already. Saves the frozen sandbox, keeps it frozen for the grace period, in
+ * which a resume is only a thaw, and then ends its processes. When saving fails the sandbox runs again, and its record
+ * says why. On a full disk it stays frozen until there is room. `room` on the host's disk is held until the sandbox is
+ * saved.
  */
 export function completeLater(context: OperationContext, sandbox: RunningSandbox, room: Disposable): void {
   context.background.start(async (stopping) => {
@@ -39,11 +40,12 @@ async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): P
   const { work, layers } = sandbox.record;
   if (work === undefined) return false;
   try {
-    await saveCheckpoint(context, sandbox, { stateId: work.stateId, keepMemory: work.keepMemory, layers });
+    await saveCheckpoint(context, sandbox, { checkpointId: work.stateId, keepMemory: work.keepMemory, layers });
     return true;
   } catch (err) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'background pause failed');
-    // Its tenant believes that it is paused. If it ran, it could reach its deadline. `retrySteps` saves it once there is room.
+    // Its tenant believes that it is paused. If it ran, it could reach its deadline. `retrySteps` saves it once there
+    // is room.
     if (isDiskFull(err)) return false;
     await endPromise(context, sandbox);
     return false;

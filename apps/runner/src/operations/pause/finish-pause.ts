@@ -9,14 +9,14 @@ import type { TenantSandbox } from '../../registry/table.ts';
 import { digestKeptDisk } from '../../processes/sandbox-disk.ts';
 
 /**
- * The last part of a pause, after its checkpoint is sealed. Ends the processes and frees all that the sandbox held, except its disk.
- * The record says `paused` only after the disk is written out and digested. Never throws. Returns false when something failed; the
- * deadline loop, a resume or the next server tries again.
+ * The last part of a pause, after its checkpoint is sealed. Ends the processes and frees everything that the sandbox
+ * held, except its disk. The record says `paused` only after the disk is written out and digested. Never throws.
+ * Returns false when something failed; the deadline loop, a resume or the next server tries again.
  */
 export async function finishPause(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { sandboxId, work, pagesFrom } = sandbox.record;
   try {
-    const sealed = await context.host.states.open(work?.stateId ?? '');
+    const sealed = await context.host.checkpoints.open(work?.stateId ?? '');
     const disk = await endKeepingDisk(context, sandbox);
     const { hasMemory, ...state } = savedFrom(sealed);
     const saved = { ...state, hasMemory: hasMemory && work?.mayRun !== true, disk };
@@ -51,6 +51,10 @@ export async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): P
   await getDriver(host, driver).suspend(sandboxId, host.store.directoryOf(sandboxId));
 }
 
-export function savedFrom(state: Checkpoint): NonNullable<SandboxRecord['saved']> {
-  return { stateId: state.checkpointId, hasMemory: state.manifest.facts.hasMemory, sizeBytes: state.sizeBytes };
+export function savedFrom(checkpoint: Checkpoint): NonNullable<SandboxRecord['saved']> {
+  return {
+    stateId: checkpoint.checkpointId,
+    hasMemory: checkpoint.manifest.facts.hasMemory,
+    sizeBytes: checkpoint.sizeBytes,
+  };
 }

@@ -7,9 +7,10 @@ import { holdRoom, saveCheckpoint } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 
 /**
- * Pauses a sandbox whose envd did not confirm its restore, so that nobody may reach it. Its processes have written to the disk, so
- * their present memory is saved. Returns false and logs the reason when that is not possible. Called in `resuming`, with the lock held.
- * Throws `disk_full`: the sandbox stays frozen, because its memory is saved nowhere, and `retrySteps` tries again.
+ * Pauses a sandbox whose envd did not confirm its restore, so that nobody may reach it. Its processes have written to
+ * the disk, so their present memory is saved. Returns false and logs the reason when that is not possible. Called in
+ * `resuming`, with the lock held. Throws `disk_full`: the sandbox stays frozen, because its memory is saved nowhere,
+ * and `retrySteps` tries again.
  */
 export async function pauseUnconfirmed(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host, references, background, clock } = context;
@@ -17,14 +18,14 @@ export async function pauseUnconfirmed(context: OperationContext, sandbox: Tenan
   const { work, saved, layers, sandboxId } = record;
   if (!isAlive(sandbox) || work === undefined || saved === undefined || record.disk === 'new') return false;
   if (!sandbox.live.driver.capabilities.checkpoint) return false;
-  const stateId = randomId(20);
+  const checkpointId = randomId(20);
   try {
-    await table.update(sandbox, { work: { ...work, stateId } });
+    await table.update(sandbox, { work: { ...work, stateId: checkpointId } });
     await freeze(context, sandbox);
     using _room = await holdRoom(context, sandbox, true);
-    const state = await saveCheckpoint(context, sandbox, { stateId, keepMemory: true, layers });
+    const checkpoint = await saveCheckpoint(context, sandbox, { checkpointId, keepMemory: true, layers });
     const disk = await endKeepingDisk(context, sandbox);
-    const change = { saved: { ...savedFrom(state), disk }, slot: 0, pagesFrom: '', work: undefined };
+    const change = { saved: { ...savedFrom(checkpoint), disk }, slot: 0, pagesFrom: '', work: undefined };
     await table.step(sandbox, 'paused', { ...change, cause: 'resume_failed', stateSinceMs: clock.now() });
   } catch (err) {
     // The source of a snapshot has a step of its own to finish.

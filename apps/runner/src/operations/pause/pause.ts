@@ -22,8 +22,9 @@ export interface PauseRequest {
 }
 
 /**
- * Saves a sandbox and ends its processes. Id, tokens, variables and files stay. Throws `already_paused`, `illegal_transition`,
- * `checkpoint_failed`, `disk_full`, `limit_exceeded`. After each of them the sandbox runs as before, with its connections cut.
+ * Saves a sandbox and ends its processes. Id, tokens, variables and files stay. Throws `already_paused`,
+ * `illegal_transition`, `checkpoint_failed`, `disk_full`, `limit_exceeded`. After each of them the sandbox runs as
+ * before, with its connections cut.
  */
 export async function pauseSandbox(
   context: OperationContext,
@@ -32,7 +33,7 @@ export async function pauseSandbox(
 ): Promise<TenantSandbox> {
   const { table } = context;
   const { state } = table.getTenants(sandboxId).record;
-  // Any other step that is under way is waited for.
+  // Any other step in progress ends first.
   if (state === 'paused') checkPause(sandboxId, state);
   return await table.alone(sandboxId, async () => {
     checkPause(sandboxId, table.getTenants(sandboxId).record.state);
@@ -56,12 +57,12 @@ async function pauseAlone(
   await measureOperation('pause', async (finish) => {
     const { table, host } = context;
     const { sandboxId, cause, stateSinceMs } = sandbox.record;
-    const stateId = randomId(20);
+    const checkpointId = randomId(20);
     const inBackground = request.durability === 'in-background';
     const work = {
       from: 'running' as const,
       bootId: readBootId(),
-      stateId,
+      stateId: checkpointId,
       layerId: '',
       keepMemory: request.keepMemory,
       // The call returns as soon as it is frozen, so this one record is both the intent and the promise.
@@ -74,12 +75,12 @@ async function pauseAlone(
       await freeze(context, sandbox);
       const { layers } = sandbox.record;
       if (!inBackground) {
-        await saveCheckpoint(context, sandbox, { stateId, keepMemory: request.keepMemory, layers });
+        await saveCheckpoint(context, sandbox, { checkpointId, keepMemory: request.keepMemory, layers });
         await table.update(sandbox, { ...change, work: { ...work, promised: true } });
       }
     } catch (error) {
       // Before it runs again: a server that finds a sealed checkpoint would complete the pause.
-      await host.states.remove(stateId);
+      await host.checkpoints.remove(checkpointId);
       await thawSandbox(context, sandbox, { cause, stateSinceMs });
       throw explainSaveFailure(error);
     }
@@ -99,7 +100,9 @@ function checkCapability({ live }: RunningSandbox, keepMemory: boolean): void {
   );
 }
 
-/** Errors that the caller may read stay as they are. Any other becomes `checkpoint_failed`, with its cause for the log. */
+/**
+ * Errors that the caller may read stay as they are. Any other becomes `checkpoint_failed`, with its cause for the log.
+ */
 export function explainSaveFailure(error: unknown): SoulBoxError {
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
   return new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved. It continues to run.', {

@@ -3,8 +3,9 @@ import type { OperationContext } from '../operation-context.ts';
 import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
 
 /**
- * Thaws a frozen sandbox and records that it runs. Its unfinished checkpoint is dropped. A sandbox that died while it was frozen is
- * recorded as running too; the deadline loop finds and ends it. Throws only when the record cannot be written.
+ * Thaws a frozen sandbox and records that it runs. Its unfinished checkpoint is dropped. A sandbox that died while it
+ * was frozen is recorded as running too; the deadline loop finds and ends it. Throws only when the record cannot be
+ * written.
  */
 export async function thawSandbox(
   context: OperationContext,
@@ -15,7 +16,7 @@ export async function thawSandbox(
   await recordRunning(context, sandbox, change);
 }
 
-/** What became of frozen processes. A thaw that failed for an unknown reason may have let them run. */
+/** The result of a thaw. Processes may have run if it failed for an unknown reason. */
 export type Thawed = 'goes-on' | 'has-not-run' | 'may-have-run';
 
 /** Never throws. */
@@ -35,7 +36,7 @@ export async function recordRunning(
   sandbox: TenantSandbox,
   change: RecordChange,
 ): Promise<void> {
-  const stateId = sandbox.record.work?.stateId ?? '';
+  const checkpointId = sandbox.record.work?.stateId ?? '';
   await table.step(sandbox, 'running', { ...change, work: undefined, waitsForRoom: false });
-  background.start(async () => await references.drop(stateId));
+  background.start(async () => await references.drop(checkpointId));
 }

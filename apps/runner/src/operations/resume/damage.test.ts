@@ -58,7 +58,7 @@ async function readRecord(): Promise<SandboxRecord> {
   return JSON.parse(await readFile(recordPath(), 'utf8')) as SandboxRecord;
 }
 
-/** What nobody may change of a sandbox whose resume is refused. */
+/** Everything of a sandbox that a refused resume must not change. */
 async function describeDisk(): Promise<object> {
   const { size, mtimeMs, blocks } = await stat(diskPath());
   const record = await readRecord();
@@ -70,7 +70,7 @@ async function expectRefused(step: Promise<unknown>, message: string): Promise<v
   expect(await readRecord()).toMatchObject({ state: 'paused', disk: 'kept', slot: 0 });
 }
 
-/** Gives the byte that was there. */
+/** Gives the previous byte. */
 async function changeByte(at: number, change: (byte: number) => number): Promise<number> {
   const disk = await open(diskPath(), 'r+');
   try {
@@ -84,7 +84,7 @@ async function changeByte(at: number, change: (byte: number) => number): Promise
   }
 }
 
-/** Numbers of the blocks of 1 MiB that hold something. */
+/** Numbers of the blocks of 1 MiB that contain data. */
 async function findData(): Promise<number[]> {
   const disk = (await readRecord()).saved?.disk;
   if (disk?.checked !== 'content') throw new Error('the disk has no digests');
@@ -95,7 +95,7 @@ describe('the disk of a paused sandbox', () => {
   beforeEach(pause);
 
   it.each(['first', 'last'])(
-    'with a byte flipped in its %s data is not used, and is when the byte is back',
+    'with a byte flipped in its %s data is refused, and accepted when the byte is restored',
     async (which) => {
       const block = (await findData()).at(which === 'first' ? 0 : -1) ?? 0;
       const at = block * 2 ** 20 + 2000;
@@ -109,7 +109,7 @@ describe('the disk of a paused sandbox', () => {
     },
   );
 
-  it('with a byte where nothing was is not used, and is when a zero stands there', async () => {
+  it('with a byte in a hole is refused, and accepted when the byte is zero again', async () => {
     const { size } = await stat(diskPath());
     const data = await findData();
     const block =
@@ -120,7 +120,7 @@ describe('the disk of a paused sandbox', () => {
     await expectResumes();
   });
 
-  it('that is missing is not made anew, and is used when it is back', async () => {
+  it('that is missing is not created again, and is used when it is back', async () => {
     await rename(diskPath(), `${diskPath()}.away`);
     await expectRefused(resume(), 'The disk of the paused sandbox is missing');
     await expectRefused(resume(false), 'The disk of the paused sandbox is missing');
@@ -128,7 +128,7 @@ describe('the disk of a paused sandbox', () => {
     await expectResumes();
   });
 
-  it('that was cut short is not used, and is when it is whole', async () => {
+  it('that was truncated is refused, and accepted when it is complete again', async () => {
     const { size } = await stat(diskPath());
     await truncate(diskPath(), size - 1);
     await expectRefused(resume(), 'The disk of the paused sandbox has a different size');
@@ -157,7 +157,7 @@ describe('the disk of a paused sandbox', () => {
   });
 });
 
-/** Kills the runner when of a sandbox's folder only the disk is left, which is when its processes have ended. */
+/** Kills the runner when only the disk is left in a sandbox's folder. At that time its processes have ended. */
 async function killWhenSuspended(): Promise<void> {
   const folder = join(directory, 'sandboxes', sandboxId);
   for (;;) {
@@ -172,7 +172,7 @@ async function killWhenSuspended(): Promise<void> {
 }
 
 describe('a runner that is killed between the end of the processes and the digests of the disk', () => {
-  it('leaves a pause that the next one completes, digests included', async () => {
+  it('leaves a pause that the next runner completes, including the digests', async () => {
     const told = pause().catch(() => undefined);
     await killWhenSuspended();
     await told;
@@ -186,7 +186,7 @@ describe('a runner that is killed between the end of the processes and the diges
   });
 });
 
-describe('the state of a paused sandbox', () => {
+describe('the checkpoint of a paused sandbox', () => {
   beforeEach(pause);
 
   /** Seals the manifest again with other content, so that nothing about it is damaged. */
@@ -203,7 +203,7 @@ describe('the state of a paused sandbox', () => {
     readonly facts: Readonly<Record<string, unknown>>;
   }
 
-  it('names the CRIU it was saved with', async () => {
+  it('names the CRIU version that saved it', async () => {
     const { content } = JSON.parse(await readFile(manifestPath(await readRecord()), 'utf8')) as { content: Manifest };
     expect(content.facts['driver']).toBe('container');
     expect(content.facts['driverVersion']).toMatch(/^criu \d+\.\d+/);
@@ -212,14 +212,14 @@ describe('the state of a paused sandbox', () => {
   it.each([
     ['another CPU type', { cpuType: 'c0ffee' }, 'was saved on a host whose CPU has other features.'],
     ['another driver', { driver: 'gvisor' }, 'was saved by the isolation "gvisor", not "container".'],
-  ])('of %s is refused, and goes on where it fits', async (_what, facts, message) => {
+  ])('of %s is refused, and can be restored where it fits', async (_what, facts, message) => {
     const restore = await reseal((content) => ({ ...content, facts: { ...content.facts, ...facts } }));
     await expectRefused(resume(), message);
     await restore();
     await expectResumes();
   });
 
-  it('of another format version is refused, and goes on where it is known', async () => {
+  it('of another format version is refused, and can be restored where the version is known', async () => {
     const restore = await reseal((content) => ({ ...content, format: content.format + 1 }));
     await expectRefused(resume(), 'has the format 2, but this version reads 1.');
     await restore();

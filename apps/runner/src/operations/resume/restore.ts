@@ -17,8 +17,9 @@ import { pauseUnconfirmed } from '../pause/pause-unconfirmed.ts';
 import { isMemoryStale, memoryDroppedError, tellMemoryDropped, withoutMemory } from './stale-memory.ts';
 
 /**
- * Resumes a paused sandbox, with its memory or with a fresh envd on its files. Called with the lock held. After any failure the sandbox
- * is paused. Throws `sandbox_resume_failed`, `state_damaged`, `state_incompatible`, `too_many_sandboxes`.
+ * Resumes a paused sandbox, with its memory or with a fresh envd on its files. Called with the lock held. After any
+ * failure the sandbox is paused. Throws `sandbox_resume_failed`, `state_damaged`, `state_incompatible`,
+ * `too_many_sandboxes`.
  */
 export async function resumePaused(
   context: OperationContext,
@@ -28,32 +29,32 @@ export async function resumePaused(
 ): Promise<void> {
   const { saved, layers } = sandbox.record;
   if (saved === undefined) throw new Error('a paused sandbox names no checkpoint');
-  const { stateId, hasMemory } = saved;
+  const { stateId: checkpointId, hasMemory } = saved;
   using _admitted = context.admission.enter();
   {
-    using _hold = context.references.hold({ states: [stateId], layers });
+    using _hold = context.references.hold({ checkpoints: [checkpointId], layers });
     const memory = await phase(
       'check',
-      async () => await checkSaved(context, sandbox, withMemory && hasMemory ? stateId : undefined),
+      async () => await checkSaved(context, sandbox, withMemory && hasMemory ? checkpointId : undefined),
     );
-    const late = memory === undefined ? {} : { pagesFrom: comesLate(memory) ? stateId : '' };
+    const late = memory === undefined ? {} : { pagesFrom: comesLate(memory) ? checkpointId : '' };
     await restoreSandbox(context, sandbox, { memory, change: { ...change, ...late } });
   }
   // Only now: a failed resume needs the checkpoint again.
-  context.background.start(async () => await context.references.drop(stateId));
+  context.background.start(async () => await context.references.drop(checkpointId));
 }
 
-/** Checks all that a sandbox is restored from. An undefined `stateId` leaves its memory out. */
+/** Checks the data that a sandbox is restored from. With an undefined `checkpointId` the memory is not checked. */
 async function checkSaved(
   { host }: OperationContext,
   { record }: TenantSandbox,
-  stateId: string | undefined,
+  checkpointId: string | undefined,
 ): Promise<CheckedMemory | undefined> {
   const { layers, driver, runtimeName } = record;
   const [memory] = await Promise.all([
-    stateId === undefined
+    checkpointId === undefined
       ? checkLayers(host, layers)
-      : checkMemory(host, { stateId, layers, driver, runtimeName }, 'itself'),
+      : checkMemory(host, { checkpointId, layers, driver, runtimeName }, 'itself'),
     checkKeptDisk(host, record),
   ]);
   return memory ?? undefined;
@@ -62,13 +63,13 @@ async function checkSaved(
 export interface Restoration {
   /** Undefined: a fresh envd is started on the files. */
   readonly memory: CheckedMemory | undefined;
-  /** Goes into the record with the step to `running`. */
+  /** Change of the record with the step to `running`. */
   readonly change: RecordChange;
 }
 
 /**
- * Takes a sandbox from `paused` through `resuming` to `running`, or back to `paused`. The source of a snapshot stays in `snapshotting`
- * meanwhile. The caller has checked what is restored; nothing of it is changed.
+ * Takes a sandbox from `paused` through `resuming` to `running`, or back to `paused`. The source of a snapshot stays in
+ * `snapshotting` meanwhile. The caller has checked what is restored; nothing of it is changed.
  */
 export async function restoreSandbox(
   context: OperationContext,
@@ -125,8 +126,8 @@ function resumeWork(keepMemory: boolean): Work {
 }
 
 /**
- * Takes a half-restored sandbox back to `paused`, also one that an earlier server left. Its disk was mounted, so it is digested again.
- * Memory that no longer fits the disk is dropped, and the sandbox keeps its files.
+ * Takes a half-restored sandbox back to `paused`, also one that an earlier server left. Its disk was mounted, so it is
+ * digested again. Memory that no longer fits the disk is dropped, and the sandbox keeps its files.
  */
 export async function undoRestore(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
   const { saved } = sandbox.record;
@@ -138,7 +139,10 @@ export async function undoRestore(context: OperationContext, sandbox: TenantSand
   if (isStale) tellMemoryDropped(context, sandbox);
 }
 
-/** Ends what was started. Keeps the disk and returns its digests. A disk that was made for the restore is empty and removed. */
+/**
+ * Ends what was started. Keeps the disk and returns its digests. A disk that was made for the restore is empty and
+ * removed.
+ */
 export async function clearRestore(
   context: OperationContext,
   sandbox: TenantSandbox,

@@ -16,7 +16,7 @@ it.each([
   [299, 300],
   [300, 300],
   [1000, 1000],
-])('a sandbox whose creator asked for %i s has %i s from the request on', async (asked, given) => {
+])('a sandbox with a timeout of %i s runs for %i s from the request on', async (asked, given) => {
   const lifecycle = { ...plainLifecycle, timeoutSeconds: asked };
   const { record } = await bench.addRunning({ lifecycle, endAtMs: bench.nowMs + asked * 1000 });
   const { sandboxId } = record;
@@ -29,7 +29,7 @@ it.each([
   expect([resumed.cause, bench.driver.stateOf(sandboxId)]).toEqual(['traffic', 'running']);
 });
 
-it('one that runs keeps a later deadline', async () => {
+it('a running sandbox keeps a later deadline', async () => {
   const endAtMs = bench.nowMs + 3_600_000;
   const { record } = await bench.addRunning({ endAtMs });
   await resumeForTraffic(bench.context, record.sandboxId);

@@ -1,7 +1,7 @@
 import type { OperationContext } from '../operation-context.ts';
 import { resumeSandbox } from './resume.ts';
 
-/** Whoever wakes a sandbox by a request has at least this long to go on, as with E2B. */
+/** A sandbox that was resumed by a request runs for at least this long, as with E2B. */
 const leastTimeoutSeconds = 300;
 
 /** Resumes a paused sandbox for a request, with the timeout that its creator or last resumer asked for. */

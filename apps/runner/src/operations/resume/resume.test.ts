@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
-/** Until it stands frozen, its state saved or about to be. */
+/** Returns when the sandbox is frozen. Its checkpoint is saved or will be. */
 async function pause(keepMemory = true): Promise<void> {
   await pauseSandbox(bench.context, sandboxId, { keepMemory, durability: 'in-background', cause: 'request' });
   expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
@@ -24,7 +24,7 @@ const resume = async (): Promise<Resumed> =>
 const callsOf = (call: string): string[] => bench.driver.calls.filter((made) => made === `${call} ${sandboxId}`);
 
 describe('a thaw that fails', () => {
-  it('before anything has run brings the sandbox back with its memory', async () => {
+  it('before anything has run restores the sandbox with its memory', async () => {
     await pause();
     bench.driver.failNext('thaw', new SoulBoxError('sandbox_resume_failed', 'does not go on'));
     expect((await resume()).resumed).toBe(true);
@@ -33,7 +33,7 @@ describe('a thaw that fails', () => {
   });
 
   // A tool was killed: the kernel of the sandbox may have written to the disk before it ended.
-  it('when nobody can tell whether anything ran keeps the files, drops the memory, and says so', async () => {
+  it('when it is unknown whether anything ran keeps the files, drops the memory, and reports it', async () => {
     await pause();
     bench.nowMs += 5000;
     bench.driver.failNext('thaw', new Error('runsc was killed'));
@@ -52,7 +52,7 @@ describe('a thaw that fails', () => {
     expect(bench.driver.stateOf(sandboxId)).toBe('running');
   });
 
-  it('starts on the files when these alone were to be kept', async () => {
+  it('starts on the files when only these were to be kept', async () => {
     await pause(false);
     bench.driver.failNext('thaw', new Error('runsc was killed'));
     expect((await resume()).resumed).toBe(true);

@@ -24,8 +24,8 @@ export interface Resumed {
 }
 
 /**
- * Makes a sandbox run, whatever it was doing. Waits for a pause or snapshot that is under way. Thaws a sandbox that is still frozen,
- * and only extends the deadline of a running one. After an error the sandbox is paused as before.
+ * Makes a sandbox run, whatever it was doing. Waits for a pause or snapshot in progress. Thaws a sandbox that is
+ * still frozen, and only extends the deadline of a running one. After an error the sandbox is paused as before.
  */
 export async function resumeSandbox(
   context: OperationContext,
@@ -73,9 +73,10 @@ async function resumeAlone(context: OperationContext, sandbox: TenantSandbox, re
 }
 
 /**
- * Thaws a frozen sandbox. Before anything runs, the record gives up the checkpoint. Returns false when the sandbox cannot be thawed,
- * because a process or a tool was killed, and its checkpoint is complete: the caller restores it. Without a checkpoint it counts as
- * thawed, and the deadline loop ends it. Throws `sandbox_resume_failed` when it may have run: it is then paused with its files only.
+ * Thaws a frozen sandbox. Before anything runs, the record gives up the checkpoint. Returns false when the sandbox
+ * cannot be thawed, because a process or a tool was killed, and its checkpoint is complete: the caller restores it.
+ * Without a checkpoint it counts as thawed, and the deadline loop ends it. Throws `sandbox_resume_failed` when it may
+ * have run: it is then paused with its files only.
  */
 async function thawInGrace(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host } = context;
@@ -85,7 +86,7 @@ async function thawInGrace(context: OperationContext, sandbox: TenantSandbox): P
   const thawed = await tryThaw(context, sandbox);
   if (thawed === 'goes-on') return true;
   if (thawed === 'has-not-run') await table.note(sandbox, { work });
-  if ((await host.states.find(work.stateId)) === undefined) return true;
+  if ((await host.checkpoints.find(work.stateId)) === undefined) return true;
   if (thawed === 'may-have-run' && work.keepMemory) await restOnFiles(context, sandbox);
   return false;
 }

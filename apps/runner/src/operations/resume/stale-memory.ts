@@ -7,8 +7,8 @@ import { tellUpdated } from '../operation-context.ts';
 import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
 
 /**
- * Whether an unfinished resume has changed the disk that the saved memory belongs to. Such memory must never run again: it would
- * rely on data that was overwritten, and on files whose size has changed.
+ * Whether an unfinished resume has changed the disk that the saved memory belongs to. Such memory must never run again:
+ * it would rely on data that was overwritten, and on files whose size has changed.
  */
 export async function isMemoryStale(
   { host }: Pick<OperationContext, 'host'>,
@@ -24,7 +24,7 @@ export async function isMemoryStale(
   return await getDriver(host, driver).hasRunAgain(sandboxId, host.store.directoryOf(sandboxId), generation);
 }
 
-/** What the record of a sandbox with stale memory says: it keeps its files, as its processes last wrote them. */
+/** The new record of a sandbox with stale memory: it keeps only its files, as its processes last wrote them. */
 export function withoutMemory(
   { clock }: Pick<OperationContext, 'clock'>,
   { record }: TenantSandbox,
@@ -35,7 +35,7 @@ export function withoutMemory(
   return { saved, cause: 'resume_failed', stateSinceMs: clock.now() };
 }
 
-/** Called after the record says so. */
+/** Called after the record was updated. */
 export function tellMemoryDropped(context: OperationContext, sandbox: TenantSandbox): void {
   const { sandboxId } = sandbox.record;
   context.host.logger.error({ sandboxId }, 'memory discarded: the disk may have been written to after it was saved');

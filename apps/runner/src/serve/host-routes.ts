@@ -1,0 +1,81 @@
+import { once } from 'node:events';
+import type { ServiceImpl } from '@connectrpc/connect';
+import { phaseBoundsSeconds, readPhaseFigures } from '@soulbox/base';
+import type { RunnerService } from '@soulbox/contract/runner';
+import type { Answers } from './answer.ts';
+import type { ServeContext } from './serve-context.ts';
+import { streamStaging } from './stage-backup.ts';
+
+/** Serves the figures of the host, room on its disk, and its backup. */
+export function createHostRoutes(
+  context: ServeContext,
+  { answer, stream }: Answers,
+): Partial<ServiceImpl<typeof RunnerService>> {
+  return {
+    getTeamUsage: answer(async ({ teamId }) => {
+      const { diskBytes, pausedMemoryBytes } = context.usageOf(teamId);
+      return await Promise.resolve({ diskBytes: BigInt(diskBytes), pausedMemoryBytes: BigInt(pausedMemoryBytes) });
+    }),
+
+    getPool: answer(async () => {
+      const { failedBoots, ...figures } = context.pool.figures();
+      return await Promise.resolve({ ...figures, failedBoots: BigInt(failedBoots) });
+    }),
+
+    getPhases: answer(async () => {
+      const series = readPhaseFigures().map(({ counts, total, ...one }) => ({
+        ...one,
+        counts: counts.map(BigInt),
+        total: BigInt(total),
+      }));
+      return await Promise.resolve({ boundsSeconds: [...phaseBoundsSeconds], series });
+    }),
+
+    getHostDisk: answer(async () => {
+      const { host } = context;
+      const figures = host.disks.figures();
+      return await Promise.resolve({
+        totalBytes: BigInt(figures.totalBytes),
+        freeBytes: BigInt(figures.freeBytes),
+        reserveBytes: BigInt(Math.round(figures.reserveBytes)),
+        committedBytes: BigInt(Math.round(figures.committedBytes)),
+        toldBytes: BigInt(figures.toldBytes),
+        overcommit: host.config.diskOvercommit,
+        disks: figures.disks,
+        stopped: figures.stopped,
+      });
+    }),
+
+    async *holdHostRoom({ bytes, what }, handler) {
+      const admit = answer((size: number) => Promise.resolve(context.host.disks.admit(size, what)));
+      const room = await admit(Number(bytes));
+      const over = AbortSignal.any([handler.signal, context.stopping]);
+      // Registered before the message: when a caller reads no further, the generator stops at the yield.
+      const ended = (over.aborted ? Promise.resolve() : once(over, 'abort')).then(() => {
+        room[Symbol.dispose]();
+      });
+      yield {};
+      await ended;
+    },
+
+    getProcess: answer(async () => {
+      const figures = await context.measureProcess();
+      const { loopLag, maxDescriptors } = figures;
+      return {
+        residentMemoryBytes: BigInt(figures.residentBytes),
+        heapUsedBytes: BigInt(figures.heapUsedBytes),
+        startTimeSeconds: figures.startTimeSeconds,
+        openDescriptors: figures.openDescriptors,
+        maxDescriptors: BigInt(maxDescriptors ?? 0),
+        loopLagP50Seconds: loopLag.p50,
+        loopLagP99Seconds: loopLag.p99,
+        loopLagMaxSeconds: loopLag.max,
+        droppedLogLines: BigInt(figures.droppedLogLines),
+      };
+    }),
+
+    stageSandboxes: stream((_request: unknown, handler) => streamStaging(context, 'sandboxes', handler.signal)),
+
+    stageSnapshots: stream((_request: unknown, handler) => streamStaging(context, 'snapshots', handler.signal)),
+  };
+}
