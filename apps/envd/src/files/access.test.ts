@@ -1,25 +1,11 @@
 import { fileSignature } from '@soulbox/contract';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createFileCalls } from '../testing/file-calls.ts';
-import type { TestEnvd } from '../testing/start-envd.ts';
-import { startEnvd } from '../testing/start-envd.ts';
-import { findTestRoot } from '../testing/test-root.ts';
+import { useEnvd } from '../testing/use-envd.ts';
 
-let envd: TestEnvd;
+const envd = useEnvd();
 
-beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot());
-});
-
-afterAll(async () => {
-  await envd[Symbol.asyncDispose]();
-});
-
-beforeEach(async () => {
-  await envd.init({});
-});
-
-const { upload, download, shell } = createFileCalls(() => envd);
+const { upload, download, shell } = createFileCalls(envd);
 
 describe('planted links', () => {
   test('are followed only within the sandbox, and loops are an error', async () => {
@@ -39,7 +25,7 @@ describe('access', () => {
 
   test('a token, or a signature of the exact request, is required once a token is set', async () => {
     await upload('signed', 'secret');
-    await envd.init({ accessToken: token });
+    await envd().init({ accessToken: token });
     const signature = fileSignature({ path: 'signed', operation: 'read', username: '', expiration: undefined }, token);
     expect((await download('signed')).status).toBe(401);
     expect((await download('signed', { 'x-access-token': 'wrong' }, { signature })).status).toBe(401);

@@ -1,28 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createFileCalls } from '../testing/file-calls.ts';
-import type { TestEnvd } from '../testing/start-envd.ts';
-import { startEnvd } from '../testing/start-envd.ts';
-import { findTestRoot } from '../testing/test-root.ts';
+import { useEnvd } from '../testing/use-envd.ts';
 
-let envd: TestEnvd;
+const envd = useEnvd();
 
-beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot());
-});
-
-afterAll(async () => {
-  await envd[Symbol.asyncDispose]();
-});
-
-beforeEach(async () => {
-  await envd.init({});
-});
-
-const { upload, shell } = createFileCalls(() => envd);
+const { upload, shell } = createFileCalls(envd);
 
 describe('composing', () => {
   async function compose(body: unknown): Promise<Response> {
-    return await fetch(`${envd.baseUrl}/files/compose`, { method: 'POST', body: JSON.stringify(body) });
+    return await fetch(`${envd().baseUrl}/files/compose`, { method: 'POST', body: JSON.stringify(body) });
   }
 
   test('files are joined in order and deleted', async () => {

@@ -1,25 +1,11 @@
 import { gunzipSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createFileCalls } from '../testing/file-calls.ts';
-import type { TestEnvd } from '../testing/start-envd.ts';
-import { startEnvd } from '../testing/start-envd.ts';
-import { findTestRoot } from '../testing/test-root.ts';
+import { useEnvd } from '../testing/use-envd.ts';
 
-let envd: TestEnvd;
+const envd = useEnvd();
 
-beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot());
-});
-
-afterAll(async () => {
-  await envd[Symbol.asyncDispose]();
-});
-
-beforeEach(async () => {
-  await envd.init({});
-});
-
-const { url, upload, download, rawGet, shell } = createFileCalls(() => envd);
+const { url, upload, download, rawGet, shell } = createFileCalls(envd);
 
 describe('downloading', () => {
   test('the bytes are sent with type, name, date and length', async () => {
@@ -113,7 +99,7 @@ describe('downloading', () => {
   });
 
   test('an empty path is the default working directory, and ~ is the home', async () => {
-    await envd.init({ defaultWorkdir: '/etc' });
+    await envd().init({ defaultWorkdir: '/etc' });
     expect(await (await download('')).json()).toMatchObject({ message: "path '/etc' is a directory" });
     expect(await (await download('~')).json()).toMatchObject({ message: "path '/home/user' is a directory" });
   });

@@ -2,27 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { sleep } from '@soulbox/base';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createFileCalls, octetStream } from '../testing/file-calls.ts';
-import type { TestEnvd } from '../testing/start-envd.ts';
-import { startEnvd } from '../testing/start-envd.ts';
-import { findTestRoot } from '../testing/test-root.ts';
+import { useEnvd } from '../testing/use-envd.ts';
 
-let envd: TestEnvd;
+const envd = useEnvd();
 
-beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot());
-});
-
-afterAll(async () => {
-  await envd[Symbol.asyncDispose]();
-});
-
-beforeEach(async () => {
-  await envd.init({});
-});
-
-const { url, download, shell } = createFileCalls(() => envd);
+const { url, download, shell } = createFileCalls(envd);
 
 describe('large files', () => {
   const sizeBytes = 1024 * 1024 * 1024;
@@ -30,7 +16,7 @@ describe('large files', () => {
   const maxGrowthBytes = 150 * 1024 * 1024;
 
   async function residentBytes(): Promise<number> {
-    const status = await readFile(`/proc/${envd.pid}/status`, 'utf8');
+    const status = await readFile(`/proc/${envd().pid}/status`, 'utf8');
     return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) * 1024;
   }
 

@@ -3,30 +3,16 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { sleep } from '@soulbox/base';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createClients } from '../testing/clients.ts';
 import { createFileCalls, octetStream } from '../testing/file-calls.ts';
-import type { TestEnvd } from '../testing/start-envd.ts';
-import { startEnvd } from '../testing/start-envd.ts';
-import { findTestRoot } from '../testing/test-root.ts';
+import { useEnvd } from '../testing/use-envd.ts';
 
-let envd: TestEnvd;
+const envd = useEnvd();
 
-beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot());
-});
+const { url, upload, shell } = createFileCalls(envd);
 
-afterAll(async () => {
-  await envd[Symbol.asyncDispose]();
-});
-
-beforeEach(async () => {
-  await envd.init({});
-});
-
-const { url, upload, shell } = createFileCalls(() => envd);
-
-const insideUpper = (path: string): string => join(envd.upperDirectory, path);
+const insideUpper = (path: string): string => join(envd().upperDirectory, path);
 
 describe('uploading', () => {
   test('a file is created in the home with its parents, owned by the user', async () => {
@@ -51,7 +37,7 @@ describe('uploading', () => {
     form.append('file', new Blob(['two']), 'multi/ü b.txt');
     form.append('note', 'not a file');
     form.append('other', new Blob(['three']), '/tmp/multi/ignored');
-    const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', body: form });
+    const response = await fetch(`${envd().baseUrl}/files`, { method: 'POST', body: form });
     expect(await response.json()).toEqual([
       { path: '/tmp/multi/a.txt', name: 'a.txt', type: 'file' },
       { path: '/home/user/multi/ü b.txt', name: 'ü b.txt', type: 'file' },
@@ -77,7 +63,7 @@ describe('uploading', () => {
   test('a part named file with neither a file name nor a path is rejected instead of silently dropped', async () => {
     const form = new FormData();
     form.append('file', 'content');
-    const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', body: form });
+    const response = await fetch(`${envd().baseUrl}/files`, { method: 'POST', body: form });
     expect([response.status, await response.json()]).toEqual([
       400,
       { code: 400, message: 'A part named "file" needs a file name, or the query needs a path.' },
@@ -87,7 +73,7 @@ describe('uploading', () => {
   test('any kind of multipart is accepted', async () => {
     const part = '--b\r\nContent-Disposition: form-data; name="file"; filename="/tmp/mixed"\r\n\r\nmixed\r\n--b--\r\n';
     const headers = { 'content-type': 'multipart/mixed; boundary=b' };
-    const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', headers, body: part });
+    const response = await fetch(`${envd().baseUrl}/files`, { method: 'POST', headers, body: part });
     expect(response.status).toBe(200);
     expect(await shell('cat /tmp/mixed')).toBe('mixed');
   });
@@ -96,7 +82,7 @@ describe('uploading', () => {
     const form = new FormData();
     form.append('file', new Blob(['x']), '/tmp/twice');
     form.append('file', new Blob(['y']), '/tmp/../tmp/twice');
-    const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', body: form });
+    const response = await fetch(`${envd().baseUrl}/files`, { method: 'POST', body: form });
     expect(response.status).toBe(400);
   });
 
@@ -105,13 +91,13 @@ describe('uploading', () => {
     const boundary = 'limit';
     const part = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="/tmp/gz2"\r\n\r\npacked too\r\n--${boundary}--\r\n`;
     const headers = { 'content-type': `multipart/form-data; boundary=${boundary}`, 'content-encoding': 'gzip' };
-    const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', headers, body: gzipSync(part) });
+    const response = await fetch(`${envd().baseUrl}/files`, { method: 'POST', headers, body: gzipSync(part) });
     expect(response.status).toBe(200);
     expect(await shell('cat /tmp/gz /tmp/gz2')).toBe('packedpacked too');
   });
 
   test('metadata is stored with the file, replaced as a whole, and returned by Stat', async () => {
-    const { filesystem } = createClients(envd.baseUrl);
+    const { filesystem } = createClients(envd().baseUrl);
     const response = await upload('/tmp/meta', 'x', { 'X-Metadata-Owner': 'Ann', 'x-metadata-empty': '' });
     expect(await response.json()).toEqual([
       { path: '/tmp/meta', name: 'meta', type: 'file', metadata: { owner: 'Ann', empty: '' } },
@@ -158,7 +144,7 @@ describe('uploading', () => {
     const response = await upload('/small/big', randomBytes(8 * 1024 * 1024));
     expect(response.status).toBe(507);
     expect(await response.json()).toMatchObject({ code: 507 });
-    expect((await fetch(`${envd.baseUrl}/health`)).status).toBe(204);
+    expect((await fetch(`${envd().baseUrl}/health`)).status).toBe(204);
     await shell('rm /small/*');
   });
 
@@ -166,7 +152,7 @@ describe('uploading', () => {
     const form = new FormData();
     form.append('file', new Blob([randomBytes(8 * 1024 * 1024)]), '/small/big');
     form.append('file', new Blob(['x']), '/tmp/after');
-    expect((await fetch(`${envd.baseUrl}/files`, { method: 'POST', body: form })).status).toBe(507);
+    expect((await fetch(`${envd().baseUrl}/files`, { method: 'POST', body: form })).status).toBe(507);
     await shell('rm /small/*');
   });
 

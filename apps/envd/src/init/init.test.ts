@@ -3,44 +3,30 @@ import { connect as connectHttp2 } from 'node:http2';
 import { once } from 'node:events';
 import { Code } from '@connectrpc/connect';
 import { sleep } from '@soulbox/base';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { asUser, createClients, runShell } from '../testing/clients.ts';
-import type { TestEnvd } from '../testing/start-envd.ts';
-import { startEnvd } from '../testing/start-envd.ts';
-import { findTestRoot } from '../testing/test-root.ts';
+import { useEnvd } from '../testing/use-envd.ts';
 
-let envd: TestEnvd;
-
-beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot());
-});
-
-afterAll(async () => {
-  await envd[Symbol.asyncDispose]();
-});
-
-beforeEach(async () => {
-  await envd.init({});
-});
+const envd = useEnvd();
 
 async function get(path: string, headers: Record<string, string> = {}): Promise<Response> {
-  return await fetch(`${envd.baseUrl}${path}`, { headers });
+  return await fetch(`${envd().baseUrl}${path}`, { headers });
 }
 
 async function postInit(body: string, token: string): Promise<Response> {
-  return await fetch(`${envd.baseUrl}/init`, { method: 'POST', headers: { 'x-soulbox-host-token': token }, body });
+  return await fetch(`${envd().baseUrl}/init`, { method: 'POST', headers: { 'x-soulbox-host-token': token }, body });
 }
 
 describe('POST /init', () => {
   test('requires the host token', async () => {
-    for (const token of ['', 'wrong', envd.hostToken.slice(1), `${envd.hostToken}x`]) {
+    for (const token of ['', 'wrong', envd().hostToken.slice(1), `${envd().hostToken}x`]) {
       expect((await postInit('{}', token)).status).toBe(401);
     }
   });
 
   test('sets variables, user and working directory, and the next call replaces them', async () => {
-    const { process } = createClients(envd.baseUrl);
-    await envd.init({
+    const { process } = createClients(envd().baseUrl);
+    await envd().init({
       envVars: { A: '1' },
       defaultUser: 'root',
       defaultWorkdir: '/etc',
@@ -48,20 +34,20 @@ describe('POST /init', () => {
       volumeMounts: [],
     });
     expect((await runShell(process, 'echo $A; id -un; pwd')).stdout).toBe('1\nroot\n/etc\n');
-    await envd.init({});
+    await envd().init({});
     expect((await runShell(process, 'echo $A; id -un; pwd')).stdout).toBe('\nuser\n/home/user\n');
   });
 
   test('publishes E2B_ variables as files', async () => {
-    const { process } = createClients(envd.baseUrl);
-    await envd.init({ envVars: { E2B_SANDBOX: 'true', 'E2B_../../tmp/x': 'no', OTHER: 'no' } });
+    const { process } = createClients(envd().baseUrl);
+    await envd().init({ envVars: { E2B_SANDBOX: 'true', 'E2B_../../tmp/x': 'no', OTHER: 'no' } });
     expect((await runShell(process, 'cd /run/e2b; ls -A; cat .E2B_SANDBOX')).stdout).toBe('.E2B_SANDBOX\ntrue');
   });
 
   test('still works after user code has emptied /run', async () => {
-    const { process } = createClients(envd.baseUrl);
+    const { process } = createClients(envd().baseUrl);
     await runShell(process, 'mv /run/soulbox /run/e2b /tmp/', asUser('root'));
-    await envd.init({ envVars: { A: '2' } });
+    await envd().init({ envVars: { A: '2' } });
     await runShell(process, 'mv /tmp/soulbox /run/', asUser('root'));
   });
 
@@ -75,13 +61,13 @@ describe('POST /init', () => {
     '{',
     '{"defaultUser":"a\\u0000b"}',
   ])('%s is a bad request and changes nothing', async (body) => {
-    await envd.init({ envVars: { KEPT: 'yes' } });
-    expect((await postInit(body, envd.hostToken)).status).toBe(400);
+    await envd().init({ envVars: { KEPT: 'yes' } });
+    expect((await postInit(body, envd().hostToken)).status).toBe(400);
     expect(await (await get('/envs')).json()).toEqual({ KEPT: 'yes' });
   });
 
   test('an endless body is cut off', async () => {
-    expect((await postInit('x'.repeat(3 * 1024 * 1024), envd.hostToken)).status).toBe(400);
+    expect((await postInit('x'.repeat(3 * 1024 * 1024), envd().hostToken)).status).toBe(400);
   });
 });
 
@@ -89,7 +75,7 @@ describe('the access token', () => {
   const token = { 'x-access-token': 'secret' };
 
   test('is required for everything except /health', async () => {
-    await envd.init({ accessToken: 'secret' });
+    await envd().init({ accessToken: 'secret' });
     expect((await get('/health')).status).toBe(204);
     for (const path of ['/metrics', '/envs']) {
       expect((await get(path)).status).toBe(401);
@@ -99,12 +85,12 @@ describe('the access token', () => {
   });
 
   test('is required for RPCs, and wrong ones are unauthenticated', async () => {
-    await envd.init({ accessToken: 'secret' });
+    await envd().init({ accessToken: 'secret' });
     for (const protocol of ['connect', 'grpc-web'] as const) {
       const options = { protocol, httpVersion: '1.1', useBinaryFormat: true } as const;
-      const without = createClients(envd.baseUrl, options).process.list({});
+      const without = createClients(envd().baseUrl, options).process.list({});
       await expect(without).rejects.toMatchObject({ code: Code.Unauthenticated });
-      await expect(createClients(envd.baseUrl, options, token).process.list({})).resolves.toBeDefined();
+      await expect(createClients(envd().baseUrl, options, token).process.list({})).resolves.toBeDefined();
     }
   });
 });
@@ -134,7 +120,7 @@ describe('the other endpoints', () => {
   });
 
   test('any origin may send requests', async () => {
-    const response = await fetch(`${envd.baseUrl}/files`, { method: 'OPTIONS', headers: { origin: 'http://x' } });
+    const response = await fetch(`${envd().baseUrl}/files`, { method: 'OPTIONS', headers: { origin: 'http://x' } });
     expect(response.status).toBe(204);
     expect(response.headers.get('access-control-allow-origin')).toBe('*');
     expect(response.headers.get('access-control-allow-methods')).toContain('PATCH');
@@ -153,23 +139,23 @@ describe('the other endpoints', () => {
   });
 
   test('the log tells the host about events, without output, values or tokens', async () => {
-    const { process } = createClients(envd.baseUrl);
-    await envd.init({ envVars: { V: 'hidden-value' }, accessToken: '' });
+    const { process } = createClients(envd().baseUrl);
+    await envd().init({ envVars: { V: 'hidden-value' }, accessToken: '' });
     await runShell(process, 'echo hidden-output');
-    const response = await get('/soulbox/logs?after=0', { 'x-soulbox-host-token': envd.hostToken });
+    const response = await get('/soulbox/logs?after=0', { 'x-soulbox-host-token': envd().hostToken });
     const text = await response.text();
     expect(text).toContain('Process started');
     expect(text).not.toMatch(/hidden-/);
     const { entries } = JSON.parse(text) as { entries: { seq: number }[] };
     const last = entries.at(-1)?.seq ?? 0;
-    const rest = await get(`/soulbox/logs?after=${last}`, { 'x-soulbox-host-token': envd.hostToken });
+    const rest = await get(`/soulbox/logs?after=${last}`, { 'x-soulbox-host-token': envd().hostToken });
     expect(await rest.json()).toEqual({ entries: [] });
   });
 });
 
 describe('hostile connections', () => {
   async function sendRaw(bytes: string | Buffer): Promise<void> {
-    const socket = connect(envd.port, '127.0.0.1');
+    const socket = connect(envd().port, '127.0.0.1');
     await once(socket, 'connect');
     socket.on('error', () => undefined);
     socket.end(bytes);
@@ -204,7 +190,7 @@ describe('hostile connections', () => {
   });
 
   test('an HTTP/2 client that resets streams causes no harm', async () => {
-    const session = connectHttp2(envd.baseUrl);
+    const session = connectHttp2(envd().baseUrl);
     session.on('error', () => undefined);
     for (let count = 0; count < 500; count += 1) {
       const stream = session.request({ ':path': '/metrics' });
@@ -219,7 +205,7 @@ describe('hostile connections', () => {
   test.each(['{', '{"path":5}', '[]', 'null', `{"path":"${'x'.repeat(20 * 1024 * 1024)}"}`, '{"path":"\\ud800"}'])(
     'the RPC body %.20s is rejected',
     async (body) => {
-      const response = await fetch(`${envd.baseUrl}/filesystem.Filesystem/Stat`, {
+      const response = await fetch(`${envd().baseUrl}/filesystem.Filesystem/Stat`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body,
