@@ -1,4 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { trySyscall } from '../sys/libc.ts';
 import { syscallNumbers as nr } from '../sys/syscall-numbers.ts';
@@ -11,15 +12,23 @@ const runtimes = /^(?:node|node-MainThread|MainThread|python[\d.]*)$/;
  * signal, because some treat every signal that they can catch as a request to exit (top of procps).
  */
 export async function tellPreloads(): Promise<void> {
-  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 1);
+  const pids = readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 1);
   for (const pid of pids) if (await isWaiting(pid)) trySyscall(nr.kill, pid, constants.signals.SIGURG);
 }
 
+/**
+ * A create waits for this, and few programs handle the signal, so `status` is asked first and synchronously: 20 µs for
+ * a process instead of 0.4 ms. The kernel answers it without touching the memory of the process. `cmdline` and `environ`
+ * are in that memory, where a read can block, so they are read in the background.
+ */
 async function isWaiting(pid: number): Promise<boolean> {
   try {
-    const status = await readFile(`/proc/${pid}/status`, 'latin1');
-    if (!(await namesOf(pid, status)).some((name) => runtimes.test(name))) return false;
-    return catches(status, constants.signals.SIGURG) ?? (await hasPreload(pid));
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    const isCaught = catches(status, constants.signals.SIGURG);
+    if (isCaught === false || !(await isRuntime(pid, status))) return false;
+    return isCaught ?? (await hasPreload(pid));
   } catch {
     // The process ended meanwhile.
     return false;
@@ -43,8 +52,9 @@ async function hasPreload(pid: number): Promise<boolean> {
   return environment.some((entry) => /^(?:NODE_OPTIONS|PYTHONPATH)=.*\/reseed\//.test(entry));
 }
 
-async function namesOf(pid: number, status: string): Promise<string[]> {
+async function isRuntime(pid: number, status: string): Promise<boolean> {
   const [, threadName = ''] = /^Name:\s+(.*)$/m.exec(status) ?? [];
+  if (runtimes.test(threadName)) return true;
   const [program = ''] = (await readFile(`/proc/${pid}/cmdline`, 'latin1')).split('\0');
-  return [threadName, program.slice(program.lastIndexOf('/') + 1)];
+  return runtimes.test(program.slice(program.lastIndexOf('/') + 1));
 }
