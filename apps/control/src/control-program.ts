@@ -6,6 +6,7 @@ import { addFunctionRoutes } from '@soulbox/contract/function-routing';
 import { bindMount } from '@soulbox/linux/mounts';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
+import { functionMetadataKey } from '@soulbox/contract/functions';
 import { connectRouting } from '@soulbox/routing';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
 import { startControl } from './start.ts';
@@ -49,7 +50,9 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   const own = logger.child({ part: 'control' });
   const runner = createSocketTransport(settings.runner.socket);
   const receiver = started.use(createDescriptorReceiver(settings.runner.channel));
-  const router = started.use(connectRouting({ transport: runner, receiver, logger: own }));
+  const router = started.use(
+    connectRouting({ transport: runner, receiver, metadataKey: functionMetadataKey, logger: own }),
+  );
   const control = started.use(await startControl({ settings, runner, router, logger, supervised: () => supervised }));
   // The group is the gateway's, inherited from the folder.
   await chmod(apiSocket, 0o660);

@@ -39,9 +39,11 @@ export function connectRouting(options: {
   readonly receiver: DescriptorReceiver;
   /** Whether the runner should open connections in advance for `onOpened`. Default: no. */
   readonly takesConnections?: boolean;
+  /** Only sandboxes whose metadata has this key are in the table. Default: all. */
+  readonly metadataKey?: string;
   readonly logger: Logger;
 }): RemoteRouter {
-  const { transport, receiver, takesConnections = false, logger } = options;
+  const { transport, receiver, takesConnections = false, metadataKey = '', logger } = options;
   const client = createClient(RoutingService, transport);
   const stop = new AbortController();
   const listeners = new Set<(sandboxId: string) => unknown>();
@@ -111,7 +113,7 @@ export function connectRouting(options: {
 
   const follow = async (): Promise<void> => {
     let next: RouteTable | undefined = createRouteTable();
-    for await (const message of client.watchRoutes({ takesConnections }, { signal: stop.signal })) {
+    for await (const message of client.watchRoutes({ takesConnections, metadataKey }, { signal: stop.signal })) {
       if (next === undefined) {
         take(message);
         continue;
@@ -151,8 +153,8 @@ export function connectRouting(options: {
    * All callers during a running call share the next call, because the running one may have begun too early for them.
    */
   const refresh = shareNext(async () => {
-    const { position: newest } = await patiently(() => client.getRoutesPosition({}, { timeoutMs: shortTimeoutMs }));
-    await hasArrived(newest);
+    const newest = await patiently(() => client.getRoutesPosition({ session }, { timeoutMs: shortTimeoutMs }));
+    await hasArrived(newest.position);
   });
 
   return {

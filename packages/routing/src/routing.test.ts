@@ -43,7 +43,7 @@ async function stopRunner(): Promise<void> {
   await runner?.[Symbol.asyncDispose]();
   runner = undefined;
 }
-const connect = (more: { takesConnections?: boolean } = {}): RemoteRouter =>
+const connect = (more: { takesConnections?: boolean; metadataKey?: string } = {}): RemoteRouter =>
   connectRouting({
     ...more,
     transport: createSocketTransport(join(folder, 'runner.sock')),
@@ -84,6 +84,41 @@ test('the table has the existing routes and follows their changes', async () => 
   source.remove(id);
   await expect.poll(() => router.find(id)).toBeUndefined();
   expect(router.signatureTokens()).toBe(1);
+});
+
+test('a watcher of sandboxes with a metadata key learns of no others, and is as new as the call after a refresh', async () => {
+  source.metadataKeys.set(other, ['mine']);
+  source.set(other);
+  using mine = connect({ metadataKey: 'mine' });
+  await mine.fed;
+  expect([mine.find(other)?.state, mine.find(id), mine.signatureTokens()]).toEqual(['running', undefined, 1]);
+  const gone: string[] = [];
+  mine.onGone((sandboxId) => gone.push(sandboxId));
+  for (let round = 0; round < 10; round += 1) {
+    source.set(`i${round}`);
+    source.set(id, { waitsForRoom: round % 2 === 0 });
+    source.set(other, { state: round % 2 === 0 ? 'paused' : 'running' });
+    const startedAt = performance.now();
+    await mine.refresh();
+    expect(performance.now() - startedAt).toBeLessThan(2000);
+    expect([mine.find(other)?.state, mine.signatureTokens()]).toEqual([round % 2 === 0 ? 'paused' : 'running', 1]);
+  }
+  await source.cutOff(id);
+  await source.cutOff(other);
+  source.remove(id);
+  source.remove(other);
+  await mine.refresh();
+  expect([mine.find(other), gone]).toEqual([undefined, [other]]);
+});
+
+test('a watcher of some sandboxes is told when any other goes into which it has a connection', async () => {
+  await using _server = await listen((socket) => socket.on('error', () => undefined).resume());
+  using mine = connect({ metadataKey: 'mine' });
+  await mine.fed;
+  const connection = await mine.dial(id, 80);
+  mine.onGone(() => connection.destroy());
+  await source.cutOff(id);
+  expect(connection.destroyed).toBe(true);
 });
 
 test('sandboxes are found by token and by signature', () => {

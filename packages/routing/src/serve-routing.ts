@@ -8,7 +8,7 @@ import { RoutingService } from '@soulbox/contract/routing';
 import { handOver } from './hand-over.ts';
 import { routeToMessage } from './route-message.ts';
 import { createSession } from './session.ts';
-import type { FeedMessage, Session } from './session.ts';
+import type { RouteChange, Session } from './session.ts';
 
 /** Routes per message of the first table. */
 const routesPerMessage = 500;
@@ -25,15 +25,20 @@ export interface RouteSource extends SandboxRouter {
   onChange(listener: (sandboxId: string) => void): () => void;
   /** Whether the sandbox has no route yet, but will have one in a moment and can already be dialled. */
   isExpected(sandboxId: string): boolean;
+  /** Whether a sandbox that has a route has this key in its metadata. */
+  hasMetadata(sandboxId: string, key: string): boolean;
 }
 
 /** The routes as a sequence of changes, for any number of watchers. */
 export interface RouteFeed extends Disposable {
   readonly source: RouteSource;
-  /** The position of the newest change. */
-  position(): bigint;
-  /** `channel`: where the watcher receives connections that it did not ask for. Undefined: it accepts none. */
-  open(channel: number | undefined): Session;
+  /** The position of the newest change, of those that the watcher asked for if the session exists. */
+  position(sessionId: string): bigint;
+  /**
+   * `channel`: where the watcher receives connections that it did not ask for. Undefined: it accepts none.
+   * `metadataKey`: only sandboxes with this key in their metadata. Empty: all.
+   */
+  open(channel: number | undefined, metadataKey: string): Session;
   find(sessionId: string): Session | undefined;
 }
 
@@ -64,8 +69,8 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
     changed.clear();
     if (routes.length + removed.length + gone.length === 0) return;
     position += 1n;
-    const message: FeedMessage = { position, routes: routes.map(routeToMessage), removed, gone };
-    for (const session of sessions.values()) session.send(message);
+    const change: RouteChange = { position, routes: routes.map(routeToMessage), removed, gone };
+    for (const session of sessions.values()) session.tell(change);
   };
 
   /** Sandboxes for which connections were already opened in advance. */
@@ -111,14 +116,18 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
 
   return {
     source,
-    position() {
+    position(sessionId) {
       flush();
-      return position;
+      return sessions.get(sessionId)?.position ?? position;
     },
-    open(channel) {
+    open(channel, metadataKey) {
       flush();
-      const session = createSession(channel, ({ id }) => sessions.delete(id));
-      const routes = source.routes();
+      const session = createSession({
+        channel,
+        isWanted: (sandboxId) => metadataKey === '' || source.hasMetadata(sandboxId, metadataKey),
+        onEnd: ({ id }) => sessions.delete(id),
+      });
+      const routes = source.routes().filter(({ sandboxId }) => session.isWanted(sandboxId));
       for (let start = 0; start === 0 || start < routes.length; start += routesPerMessage) {
         const part = routes.slice(start, start + routesPerMessage).map(routeToMessage);
         const isWhole = start + routesPerMessage >= routes.length;
@@ -158,8 +167,8 @@ export function addRoutingRoutes(
     };
 
   router.service(RoutingService, {
-    async *watchRoutes({ takesConnections }, { signal }) {
-      using session = feed.open(takesConnections ? channel : undefined);
+    async *watchRoutes({ takesConnections, metadataKey }, { signal }) {
+      using session = feed.open(takesConnections ? channel : undefined, metadataKey);
       const onAbort = (): void => session[Symbol.dispose]();
       signal.addEventListener('abort', onAbort, { once: true });
       try {
@@ -174,7 +183,7 @@ export function addRoutingRoutes(
       feed.find(session)?.confirm(position);
       return {};
     }),
-    getRoutesPosition: answer(() => ({ position: feed.position() })),
+    getRoutesPosition: answer(({ session }) => ({ position: feed.position(session) })),
     dial: answer(async ({ session, sandboxId, port }) => {
       // Recorded before the connection is open, so that an end of the sandbox in between also waits for the caller.
       feed.find(session)?.holds(sandboxId);

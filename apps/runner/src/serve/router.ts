@@ -89,6 +89,7 @@ export function createRouter(
       const sandbox = table.find(sandboxId);
       return sandbox !== undefined && isClaimed(sandbox);
     },
+    hasMetadata: (sandboxId, key) => table.find(sandboxId)?.record.tenant?.metadata[key] !== undefined,
   };
 }
 

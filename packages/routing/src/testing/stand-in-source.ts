@@ -16,6 +16,8 @@ export interface StandInSource extends RouteSource {
   /** Marks a sandbox that has no route yet and will have one in a moment. */
   expect(sandboxId: string): void;
   readonly woken: string[];
+  /** Metadata keys, by sandbox. */
+  readonly metadataKeys: Map<string, readonly string[]>;
 }
 
 export function createStandInSource(): StandInSource {
@@ -30,6 +32,8 @@ export function createStandInSource(): StandInSource {
     ports: new Map(),
     visits: [],
     woken: [],
+    metadataKeys: new Map(),
+    hasMetadata: (sandboxId, key) => source.metadataKeys.get(sandboxId)?.includes(key) === true,
     set(sandboxId, route = {}) {
       expected.delete(sandboxId);
       routes.set(sandboxId, {

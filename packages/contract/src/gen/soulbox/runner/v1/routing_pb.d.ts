@@ -93,6 +93,13 @@ export declare type WatchRoutesRequest = Message<"soulbox.runner.v1.WatchRoutesR
    * @generated from field: bool takes_connections = 1;
    */
   takesConnections: boolean;
+
+  /**
+   * Only sandboxes whose metadata has this key. Empty: all. A caller should not learn the tokens of sandboxes that it has no use for.
+   *
+   * @generated from field: string metadata_key = 2;
+   */
+  metadataKey: string;
 };
 
 /**
@@ -106,7 +113,7 @@ export declare const WatchRoutesRequestSchema: GenMessage<WatchRoutesRequest>;
  */
 export declare type WatchRoutesResponse = Message<"soulbox.runner.v1.WatchRoutesResponse"> & {
   /**
-   * Grows with every message of the runner's life, the same for all watchers.
+   * Grows with every change in the runner's life. A watcher of a part gets the positions of that part's changes.
    *
    * @generated from field: uint64 position = 1;
    */
@@ -233,6 +240,12 @@ export declare const ConfirmRoutesResponseSchema: GenMessage<ConfirmRoutesRespon
  * @generated from message soulbox.runner.v1.GetRoutesPositionRequest
  */
 export declare type GetRoutesPositionRequest = Message<"soulbox.runner.v1.GetRoutesPositionRequest"> & {
+  /**
+   * Of the stream that asks: changes that are not sent on it do not count. Empty or unknown: all count.
+   *
+   * @generated from field: string session = 1;
+   */
+  session: string;
 };
 
 /**
