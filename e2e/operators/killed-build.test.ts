@@ -26,14 +26,14 @@ afterAll(async () => {
 const namesIn = async (folder: string): Promise<string[]> =>
   await readdir(join(server.dataDirectory, folder)).catch(() => []);
 
-/** What the host holds of sandboxes. The server's own processes and its packet filter stay while it runs. */
+/** Traces of sandboxes on the host. The server's own processes and its packet filter are not counted. */
 async function listStrays(): Promise<string[]> {
   const parts = listServerParts(server.pid).map(({ pid }) => `process ${pid} `);
   const traces = await listHostTraces(instance, server.dataDirectory);
   return traces.filter((line) => !line.startsWith('nft table') && !parts.some((part) => line.startsWith(part)));
 }
 
-/** What the client makes of 503, and of 502 for a request that the killed process had already. */
+/** The client's messages for 503, and for 502 when the killed process had already received the request. */
 const unavailable = /^(Service temporarily unavailable|502)/;
 
 test.each([
