@@ -44,7 +44,7 @@ describe('life of an interface', () => {
     expect(await run('nft', ['list', 'table', 'inet', 'soulbox_16'])).not.toContain('policy_7');
   });
 
-  test('no packet passes one that is attached unplugged, and the first one does after it was plugged in', async () => {
+  test('an unplugged interface passes no packet, and the first packet passes after it is plugged in', async () => {
     const guest = await lab.start();
     await network.attachUnplugged(13, guest.path);
     expect(await guest.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('timeout');
@@ -57,12 +57,12 @@ describe('life of an interface', () => {
     await network.plug(14);
     const startedAt = performance.now();
     expect(await next.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
-    // TCP would send a lost packet again after a second.
+    // TCP would resend a lost packet after a second.
     expect(performance.now() - startedAt).toBeLessThan(800);
     for (const slot of [13, 14]) await network.detach(slot);
   });
 
-  test('a sandbox that dies takes its interface along; detach and a new attach work', async () => {
+  test('the interface disappears with its sandbox; detach and a new attach work', async () => {
     const guest = await startLabNamespace();
     await network.attach(8, guest.path);
     await guest.stop();
@@ -74,7 +74,7 @@ describe('life of an interface', () => {
     await network.detach(8);
   });
 
-  test('attach takes over a slot whose old interface was left behind', async () => {
+  test('attach takes over a slot with a leftover interface', async () => {
     const [old, next] = [await lab.start(), await lab.start()];
     await network.attach(9, old.path);
     await network.attach(9, next.path);
@@ -82,7 +82,7 @@ describe('life of an interface', () => {
     await network.detach(9);
   });
 
-  test('the next owner of a slot inherits no connection of the last one', async (context) => {
+  test('the next owner of a slot inherits no connection of the previous one', async (context) => {
     if (!existsSync('/proc/net/nf_conntrack'))
       context.skip('this kernel lists no connections in /proc/net/nf_conntrack');
     const [old, next] = [await lab.start(), await lab.start()];
@@ -101,21 +101,21 @@ describe('life of an interface', () => {
     expect(await tracked()).toBe(0);
   });
 
-  test("attach refuses the host's own namespace and a path that is none, and leaves nothing", async () => {
+  test("attach refuses the host's own namespace and an invalid path, and leaves nothing", async () => {
     for (const path of ['/proc/self/ns/net', '/proc/self/ns/mnt', '/etc/hosts', '/proc/999999999/ns/net'])
       await expect(network.attach(10, path, { allowInternetAccess: false })).rejects.toBeInstanceOf(SoulBoxError);
     expect(network.listTraces()).not.toContain(10);
     expect(await run('nft', ['list', 'table', 'inet', 'soulbox_16'])).not.toContain('policy_10');
   });
 
-  test('a namespace that has an eth0 already is refused, and nothing is left', async () => {
+  test('a namespace that already has an eth0 is refused, and nothing is left', async () => {
     const guest = await lab.start();
     await guest.ip('link add eth0 type veth peer name other\n');
     await expect(network.attach(11, guest.path)).rejects.toThrow(/link add/);
     expect(network.listTraces()).not.toContain(11);
   });
 
-  test('after a crash the next server takes over: connections go on and policies stay in force', async () => {
+  test('after a crash the next server takes over: connections continue and policies stay in force', async () => {
     await network.setPolicy(258, { allowInternetAccess: false });
     await sandbox.ask({ op: 'hold', name: 'through', host: outsideHost, port: 8080 });
     network = await openNetwork(lab.options);
@@ -128,7 +128,7 @@ describe('life of an interface', () => {
     expect(await neighbour.ask(udp)).toBe('echo');
   });
 
-  test('a table of another shape is made anew, with every running sandbox closed until its policy is set', async () => {
+  test('a table of another shape is replaced, and every running sandbox is closed until its policy is set', async () => {
     await run('nft', ['-f', '-'], {
       input: 'delete table inet soulbox_16\ntable inet soulbox_16 { map policies { type ipv6_addr : verdict; }\n}\n',
     });
@@ -139,7 +139,7 @@ describe('life of an interface', () => {
     expect(await sandbox.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
   });
 
-  test('20 sandboxes attached at once all get out', async () => {
+  test('20 sandboxes attached at once all reach the outside', async () => {
     const guests = await Promise.all(Array.from({ length: 20 }, () => lab.start()));
     await Promise.all(guests.map(async (guest, index) => await network.attach(100 + index, guest.path)));
     const answers = await Promise.all(

@@ -38,7 +38,7 @@ describe('policies', () => {
   const reachUdp = async (host: string): Promise<string> =>
     await sandbox.ask({ op: 'sendUdp', host, port: 53, timeoutMs: 400, isConnected: true });
 
-  test('without internet access everything is closed, name servers included, and only for this sandbox', async () => {
+  test('without internet access everything is closed, including name servers, and only for this sandbox', async () => {
     await network.setPolicy(1, { allowInternetAccess: false });
     expect(await reach(outsideHost)).toBe('ECONNREFUSED');
     expect(await reachUdp(outsideHost)).toBe('ECONNREFUSED');
@@ -50,7 +50,7 @@ describe('policies', () => {
     expect(await reach(outsideHost)).toBe('open');
   });
 
-  test('a policy that is there from the start refuses too, and goes with the sandbox', async () => {
+  test('a policy from the start applies too, and is removed with the sandbox', async () => {
     const guest = await lab.start();
     const ask = { op: 'sendUdp', host: outsideHost, port: 53, timeoutMs: 400, isConnected: true } as const;
     await network.attach(5, guest.path, { allowInternetAccess: false });
@@ -64,7 +64,7 @@ describe('policies', () => {
     await network.detach(5);
   });
 
-  test('closing ends an open connection, and opens none again by itself', async () => {
+  test('closing ends an open connection, and a later opening does not revive it', async () => {
     expect(await sandbox.ask({ op: 'hold', name: 'kept', host: outsideHost, port: 8080 })).toMatch(/^open/);
     expect(await sandbox.ask({ op: 'ping', name: 'kept' })).toBe('alive');
     await network.setPolicy(1, { allowInternetAccess: false });
@@ -73,17 +73,17 @@ describe('policies', () => {
     expect(await sandbox.ask({ op: 'ping', name: 'kept' })).toBe('ECONNRESET');
   });
 
-  test('what comes in on a forbidden flow is dropped as well', async () => {
+  test('incoming packets of a forbidden flow are dropped as well', async () => {
     await sandbox.ask({ op: 'hold', name: 'silent', host: outsideHost, port: 8080 });
     const receivedBefore = network.counters().get(1)?.receivedPackets ?? 0;
     await network.setPolicy(1, { denyOut: [outsideHost] });
     expect(await sandbox.ask({ op: 'ping', name: 'silent' })).toBe('ECONNRESET');
-    // The reset of the host, and no more.
+    // Only the reset of the host.
     expect((network.counters().get(1)?.receivedPackets ?? 0) - receivedBefore).toBeLessThanOrEqual(2);
     await network.clearPolicy(1);
   });
 
-  test('the allow list works without internet access, and beats the deny list', async () => {
+  test('the allow list works without internet access, and takes precedence over the deny list', async () => {
     await network.setPolicy(1, { allowInternetAccess: false, allowOut: [otherOutside] });
     expect([await reach(outsideHost), await reach(otherOutside)]).toEqual(['ECONNREFUSED', 'open']);
     expect([await reachUdp(outsideHost), await reachUdp(otherOutside)]).toEqual(['ECONNREFUSED', 'echo']);
@@ -105,7 +105,7 @@ describe('policies', () => {
     await network.clearPolicy(1);
   });
 
-  test('a policy that cannot be read is refused and leaves the old one in force', async () => {
+  test('an invalid policy is refused, and the old one stays in force', async () => {
     await network.setPolicy(1, { denyOut: [outsideHost] });
     await expect(network.setPolicy(1, { allowOut: ['example.com'] })).rejects.toMatchObject({
       reason: 'not_implemented',

@@ -45,13 +45,13 @@ afterAll(async () => {
   await lab[Symbol.asyncDispose]();
 });
 
-/** Without those of the loopback. */
+/** The IPv4 addresses of the host without the loopback. */
 function hostAddresses(): string[] {
   const own = Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).filter((e) => !e.internal));
   return own.filter((entry) => entry.family === 'IPv4').map((entry) => entry.address);
 }
 
-/** A connection from the host's own namespace, to show that what a sandbox cannot reach is there. */
+/** Connects from the host's own namespace, to show that a target exists that a sandbox cannot reach. */
 async function reachesFromHost(host: string, port: number): Promise<boolean> {
   return await new Promise((resolve) => {
     const socket = connect({ host, port, timeout: 500 });
@@ -78,16 +78,16 @@ async function askUdpFromHost(host: string): Promise<boolean> {
 }
 
 describe('the way out', () => {
-  test('a sandbox reaches the outside and is seen there with the address of the host', async () => {
+  test('a sandbox reaches the outside with the address of the host', async () => {
     expect(await sandbox.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
     expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
   });
 
-  test('a UDP question is answered', async () => {
+  test('a UDP request is answered', async () => {
     expect(await sandbox.ask({ op: 'sendUdp', host: outsideHost, port: 53 })).toBe('echo');
   });
 
-  test('256 MiB arrive whole through checksum and segmentation offload', async () => {
+  test('256 MiB arrive completely through checksum and segmentation offload', async () => {
     const bytes = 256 * 1024 * 1024;
     expect(await sandbox.ask({ op: 'upload', host: outsideHost, port: 9000, bytes })).toBe(String(bytes));
   });
@@ -149,7 +149,7 @@ describe('what no sandbox reaches', () => {
         const isThere = await reachesFromHost(address, port);
         const answer = await sandbox.ask({ op: 'connect', host: address, port, timeoutMs: 500 });
         expect(answer, address).not.toContain('open');
-        // Those of other tests and servers on this host may go meanwhile; one that stays refuses at once.
+        // Addresses of other tests and servers may disappear meanwhile. A remaining address refuses at once.
         if (!hostAddresses().includes(address)) continue;
         expect([address, isThere, answer]).toEqual([address, true, 'ECONNREFUSED']);
       }
@@ -173,7 +173,7 @@ describe('what no sandbox reaches', () => {
     expect(answer).toBe('timeout');
   });
 
-  test('broadcast and multicast go nowhere', async () => {
+  test('broadcast and multicast packets are dropped', async () => {
     for (const host of ['255.255.255.255', '10.11.0.255', '224.0.0.251'])
       expect(await sandbox.ask({ op: 'sendUdp', host, port: 53, timeoutMs: 200 })).toBe('timeout');
   });
@@ -196,7 +196,7 @@ describe('what no sandbox reaches', () => {
     expect(forbidden.trim()).toBe('');
   });
 
-  test('root inside who sets up IPv6 by hand reaches no IPv6 address of the host', async () => {
+  test('root inside cannot reach an IPv6 address of the host even with manual IPv6 set-up', async () => {
     const server = createServer((socket) => socket.on('error', () => undefined).end('host\n'));
     await new Promise<void>((resolve) => server.listen(0, '::', resolve));
     const { port } = server.address() as { port: number };
@@ -226,7 +226,7 @@ describe('what no sandbox reaches', () => {
     expect(found.trim()).toBe('10.11.0.2 lladdr 02:50:42:00:00:02 PERMANENT');
   });
 
-  test('a private name server is open on port 53 and nothing else', async () => {
+  test('a private name server can be reached on port 53 only', async () => {
     expect(await sandbox.ask({ op: 'sendUdp', host: resolver, port: 53 })).toBe('echo');
     expect(await sandbox.ask({ op: 'connect', host: resolver, port: 53 })).toMatch(/^open/);
     expect(await sandbox.ask({ op: 'connect', host: resolver, port: 8080 })).toBe('ECONNREFUSED');

@@ -19,14 +19,14 @@ describe('changing and deleting templates', () => {
     expect(await statusOf('PATCH', path('mine'), body)).toBe(400);
   });
 
-  it('changes the way of older clients too', async () => {
+  it('accepts changes from older clients', async () => {
     await requestBuild(api, 'mine');
     expect(await ask('PATCH', path('mine'), { public: true })).toEqual({ status: 200, json: {} });
     expect((await ask('GET', path('mine'))).json).toMatchObject({ public: true });
     expect((await publish('base')).status).toBe(404);
   });
 
-  it.each(['NAME', 'ID'])('deletes by %s: builds, tags and snapshots', async (by) => {
+  it.each(['NAME', 'ID'])('deletes builds, tags and snapshots by %s', async (by) => {
     const build = await buildTemplate(api, 'mine', { request: { tags: ['default', 'v1'] } });
     await buildTemplate(api, 'mine:v2');
     const name = by === 'ID' ? build.templateID : 'mine';
@@ -39,7 +39,7 @@ describe('changing and deleting templates', () => {
     expect((await buildTemplate(api, 'mine')).templateID).not.toBe(build.templateID);
   });
 
-  it('knows a full name in which the slash is not escaped', async () => {
+  it('accepts a full name with an unescaped slash', async () => {
     const build = await buildTemplate(api, 'mine', { request: { tags: ['default', 'v1'] } });
     const { templateID } = build;
     expect((await ask('GET', '/templates/default/mine')).json).toMatchObject({ templateID });
@@ -51,18 +51,18 @@ describe('changing and deleting templates', () => {
     expect(await statusOf('GET', '/templates/aliases/mine')).toBe(404);
   });
 
-  it('stops what is being built', async () => {
+  it('stops running builds', async () => {
     const build = await requestBuild(api, 'mine');
     const runner = await startBuild(api, build);
     expect(await statusOf('DELETE', path('mine'))).toBe(204);
     await until(() => runner.dropped.aborted);
-    // What the runner finished all the same goes when the two are next compared.
+    // A build that the runner finishes anyway is removed at the next comparison of the two.
     runner.finish();
     api.runner.cutStreams();
     await until(() => api.runner.snapshots.size === 0);
   });
 
-  it("waits for sandboxes to end, also another team's", async () => {
+  it("refuses to delete a template with sandboxes, also another team's", async () => {
     await buildTemplate(api, 'mine');
     await publish('mine');
     const { sandboxID } = (await create('mine', api.otherKey)).json as { sandboxID: string };
@@ -90,7 +90,7 @@ describe('changing and deleting templates', () => {
     expect(api.runner.snapshots.size).toBe(1);
   });
 
-  it('goes on when the runner cannot be asked: the snapshot goes later', async () => {
+  it('deletes a template without the runner, and its snapshot later', async () => {
     await buildTemplate(api, 'mine');
     api.runner.beforeStep = (call) =>
       call === 'deleteSnapshot' ? Promise.reject(new Error('the runner is away')) : Promise.resolve();

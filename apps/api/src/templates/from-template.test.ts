@@ -14,7 +14,7 @@ const { ask, create } = createTemplateCalls(() => api);
 
 describe('sandboxes from templates', () => {
   it.each(['mine', 'mine:default', 'default/mine', 'default/mine:default', ' MINE ', 'ID'])(
-    'are made by %j',
+    'can be created with %j',
     async (name) => {
       const build = await buildTemplate(api, 'mine');
       const { status, json } = await create(name === 'ID' ? build.templateID : name);
@@ -25,13 +25,13 @@ describe('sandboxes from templates', () => {
     },
   );
 
-  it.each(['mine:v2', 'nope', 'default/nope', 'nobody/mine', 'building'])('are not made by %j', async (name) => {
+  it.each(['mine:v2', 'nope', 'default/nope', 'nobody/mine', 'building'])('cannot be created with %j', async (name) => {
     await buildTemplate(api, 'mine');
     await startBuild(api, await requestBuild(api, 'building'));
     expect((await create(name)).status).toBe(404);
   });
 
-  it('are counted, and found in the list by the id or the name of theirs', async () => {
+  it('are counted, and found in the list by the id or name of their template', async () => {
     const build = await buildTemplate(api, 'mine');
     const { sandboxID } = (await create('mine')).json as { sandboxID: string };
     await create('base');
@@ -48,7 +48,7 @@ describe('sandboxes from templates', () => {
     }
   });
 
-  it('come from the new build when the tag moves while they are made', async () => {
+  it('come from the new build when the tag moves during the create', async () => {
     const first = await buildTemplate(api, 'mine');
     let seen = '';
     api.runner.beforeCreate = async () => {

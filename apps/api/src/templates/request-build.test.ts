@@ -12,7 +12,7 @@ afterEach(() => api[Symbol.asyncDispose]());
 
 const { request, ask, statusOf, create } = createTemplateCalls(() => api);
 
-describe('asking for a build', () => {
+describe('requesting a build', () => {
   it.each([
     [{ name: 'mine' }, 'mine', ['default']],
     [{ name: ' MINE:V1.2 ' }, 'mine', ['v1.2']],
@@ -21,7 +21,7 @@ describe('asking for a build', () => {
     [{ alias: 'mine', name: null, tags: null, cpuCount: null, teamID: 'x' }, 'mine', ['default']],
     [{ name: 'x'.repeat(128) }, 'x'.repeat(128), ['default']],
     [{ name: '_a-1', cpuCount: 1, memoryMB: 128, minFreeDiskMb: 0 }, '_a-1', ['default']],
-  ])('%j makes a template and a build that waits', async (body, name, tags) => {
+  ])('%j creates a template and a waiting build', async (body, name, tags) => {
     const { status, json } = await request(body);
     expect([status, json]).toEqual([
       202,
@@ -79,17 +79,17 @@ describe('asking for a build', () => {
     expect(await api.records.templates.list(api.teamId)).toEqual([]);
   });
 
-  it('again gives the template another build', async () => {
+  it('creates another build for an existing template', async () => {
     const [first, second] = [await requestBuild(api, 'mine:a'), await requestBuild(api, 'mine:b')];
     expect(second.templateID).toBe(first.templateID);
     expect(second.buildID).not.toBe(first.buildID);
   });
 
-  it('works the way of older clients', async () => {
+  it('works with the route of older clients', async () => {
     expect((await request({ alias: 'mine', cpuCount: 2 }, api.key, '/v2/templates')).status).toBe(202);
   });
 
-  it('keeps to the limits of the team, of templates and of builds that wait', async () => {
+  it('enforces the limits of templates and of waiting builds of a team', async () => {
     const names = Array.from({ length: 25 }, (_, n) => `t${n}`);
     const statuses = (await Promise.all(names.map((name) => request({ name })))).map((answer) => answer.status);
     expect(statuses.filter((status) => status === 202)).toHaveLength(20);
@@ -98,7 +98,7 @@ describe('asking for a build', () => {
     expect(tags.filter((answer) => answer.status === 202)).toHaveLength(80);
   });
 
-  it('does not take the name of a snapshot, nor the other way round', async () => {
+  it('refuses the name of a snapshot, and a snapshot cannot have the name of a template', async () => {
     const { json } = await create('base');
     const { sandboxID } = json as { sandboxID: string };
     await ask('POST', `/sandboxes/${sandboxID}/snapshots`, { name: 'kept:v1' });

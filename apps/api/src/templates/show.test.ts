@@ -14,14 +14,14 @@ afterEach(() => api[Symbol.asyncDispose]());
 const { ask, statusOf } = createTemplateCalls(() => api);
 
 describe('showing templates', () => {
-  it('gives those of the server neutral values for what they do not have', async () => {
+  it('returns neutral values for missing facts of the server templates', async () => {
     expect((await ask('GET', '/templates')).json).toMatchObject([
       { templateID: 'tbase', names: ['base'], public: true, buildStatus: 'ready', buildCount: 1, tags: ['default'] },
       { templateID: 'tnameless', names: [] },
     ]);
   });
 
-  it('tells when those of the server were made, and shows one of them with its one build', async () => {
+  it('returns the creation time of the server templates, and one of them with its only build', async () => {
     const createdAt = '2026-01-02T00:00:00.000Z';
     expect((await ask('GET', '/templates')).json).toMatchObject([{ createdAt, updatedAt: createdAt }, {}]);
     for (const reference of ['base', 'tbase'])
@@ -33,7 +33,7 @@ describe('showing templates', () => {
     expect((await ask('GET', '/templates/nope')).status).toBe(404);
   });
 
-  it('gives the build of the default tag', async () => {
+  it('returns the build of the default tag', async () => {
     await requestBuild(api, 'mine');
     const row = async () => ((await ask('GET', '/templates')).json as unknown[])[0];
     expect(await row()).toMatchObject({
@@ -53,7 +53,7 @@ describe('showing templates', () => {
     });
   });
 
-  it('gives them by page without gaps, those that nobody knows the age of last', async () => {
+  it('returns pages without gaps, templates of unknown age last', async () => {
     for (let n = 0; n < 9; n++) await requestBuild(api, `t${n}`);
     const seen: string[] = [];
     let token: string | null = '';
@@ -66,7 +66,7 @@ describe('showing templates', () => {
     expect(seen.slice(-2).sort()).toEqual(['tbase', 'tnameless']);
   });
 
-  it('shows one with its builds by page, newest first', async () => {
+  it('shows a template with pages of builds, newest first', async () => {
     const builds: Requested[] = [];
     for (const tag of ['a', 'b', 'c', 'd', 'e']) builds.push(await buildTemplate(api, `mine:${tag}`));
     const first = await api.ask('GET', `${path('mine')}?limit=3`);
@@ -101,7 +101,7 @@ describe('showing templates', () => {
     },
   );
 
-  it('tells whether a name exists', async () => {
+  it('reports whether a name exists', async () => {
     const { templateID } = await requestBuild(api, 'mine');
     const alias = (name: string) => ask('GET', `/templates/aliases/${encodeURIComponent(name)}`);
     expect(await alias('mine')).toEqual({ status: 200, json: { templateID, public: false } });

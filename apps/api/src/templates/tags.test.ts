@@ -15,7 +15,7 @@ const { ask, statusOf, create } = createTemplateCalls(() => api);
 describe('tags', () => {
   const tagsOf = async (name: string) => (await ask('GET', path(name, '/tags'))).json as unknown as { tag: string }[];
 
-  it('are pointed at the build of another tag, and taken away', async () => {
+  it('can be assigned to the build of another tag, and removed', async () => {
     const build = await buildTemplate(api, 'mine:v1');
     const assigned = await ask('POST', '/templates/tags', { target: 'mine:v1', tags: ['stable', 'Latest', 'stable'] });
     expect(assigned).toEqual({ status: 201, json: { buildID: build.buildID, tags: ['stable', 'latest'] } });
@@ -29,7 +29,7 @@ describe('tags', () => {
     expect((await create('mine:v1')).status).toBe(404);
   });
 
-  it('that go last take the build with them', async () => {
+  it('delete the build when its last tag is removed', async () => {
     const first = await buildTemplate(api, 'mine:v1');
     const second = await buildTemplate(api, 'mine:v2');
     await ask('POST', '/templates/tags', { target: 'mine:v2', tags: ['v1'] });
@@ -66,7 +66,7 @@ describe('tags', () => {
     expect((await tagsOf('mine')).map(({ tag }) => tag)).toEqual(['v1']);
   });
 
-  it('of a template of the server are one', async () => {
+  it('of a server template are only the default tag', async () => {
     expect(await tagsOf('base')).toMatchObject([{ tag: 'default', buildID: 'tbase' }]);
   });
 });

@@ -15,9 +15,9 @@ const { ask, statusOf, create, publish } = createTemplateCalls(() => api);
 describe('between teams', () => {
   const other = () => api.otherKey;
 
-  it('a template is for its own until it is published, and again when that is taken back', async () => {
+  it('a template is private until it is published, and again after it is unpublished', async () => {
     const build = await buildTemplate(api, 'mine');
-    // Word for word as for one that does not exist: nobody learns of names by asking.
+    // The same answers as for a missing template, so that nobody can find out names.
     const answers = async (name: string): Promise<unknown[]> => {
       const made = await create(name, other());
       const found = await ask('GET', `/templates/aliases/${encodeURIComponent(name)}`, undefined, other());
@@ -37,13 +37,13 @@ describe('between teams', () => {
     }
     await publish('mine', false);
     expect((await create('mine', other())).status).toBe(404);
-    // What was made meanwhile is still found by its template.
+    // Sandboxes created meanwhile are still found by their template.
     const theirs = await ask('GET', `/v2/sandboxes?template=${build.templateID}`, undefined, other());
     expect(theirs.json).toHaveLength(3);
     expect((await create('mine')).status).toBe(201);
   });
 
-  it('nobody changes what is not theirs, published or not', async () => {
+  it('no team can change templates of another, published or not', async () => {
     const build = await buildTemplate(api, 'mine');
     for (const isPublic of [false, true]) {
       await publish('mine', isPublic);
@@ -60,7 +60,7 @@ describe('between teams', () => {
     expect(api.runner.snapshots.size).toBe(1);
   });
 
-  it("one's own template comes before a public one of the same name", async () => {
+  it("a team's own template takes precedence over a public one of the same name", async () => {
     await buildTemplate(api, 'mine');
     await publish('mine');
     const theirs = await buildTemplate(api, 'mine', { key: other() });
@@ -68,7 +68,7 @@ describe('between teams', () => {
     expect((await create('default/mine', other())).json).not.toMatchObject({ templateID: theirs.templateID });
   });
 
-  it('lists show what is their own and the server has', async () => {
+  it('lists show the own templates and those of the server', async () => {
     await buildTemplate(api, 'mine');
     await publish('mine');
     await buildTemplate(api, 'theirs', { key: other() });

@@ -22,7 +22,7 @@ beforeEach(async () => {
 const { upload, download, shell } = createFileCalls(() => envd);
 
 describe('planted links', () => {
-  test('are followed within the sandbox only, and circles are an error', async () => {
+  test('are followed only within the sandbox, and loops are an error', async () => {
     await shell(
       'ln -sf /proc/self/root/etc/passwd /tmp/l1; ln -sf loop2 /tmp/loop1; ln -sf loop1 /tmp/loop2; ln -sf /nowhere/x /tmp/dangling',
     );
@@ -37,7 +37,7 @@ describe('planted links', () => {
 describe('access', () => {
   const token = 'the-token';
 
-  test('a token, or a signature of the exact request, is demanded once one is set', async () => {
+  test('a token or a signature of the exact request is required once a token is set', async () => {
     await upload('signed', 'secret');
     await envd.init({ accessToken: token });
     const signature = fileSignature({ path: 'signed', operation: 'read', username: '', expiration: undefined }, token);

@@ -36,7 +36,7 @@ describe('composing', () => {
     expect(await shell('cat /home/user/joined/all; ls /tmp | grep -c "^p[123]$" || true')).toBe('one two three0\n');
   });
 
-  test('a missing source leaves everything as it was', async () => {
+  test('a missing source changes nothing', async () => {
     await upload('/tmp/q1', 'one');
     await upload('/tmp/target', 'before');
     expect((await compose({ source_paths: ['/tmp/q1', '/tmp/nope'], destination: '/tmp/target' })).status).toBe(404);

@@ -22,7 +22,7 @@ beforeEach(async () => {
 const { url, upload, download, rawGet, shell } = createFileCalls(() => envd);
 
 describe('downloading', () => {
-  test('the bytes come with type, name, date and length', async () => {
+  test('the response has type, name, date and length', async () => {
     await upload('hello world.html', '<p>hi</p>');
     const response = await download('hello world.html');
     expect(await response.text()).toBe('<p>hi</p>');
@@ -44,18 +44,18 @@ describe('downloading', () => {
     expect(await response.text()).toBe('');
   });
 
-  test('HEAD gives the headers alone', async () => {
+  test('HEAD returns only the headers', async () => {
     await upload('head', 'x'.repeat(1000));
     const response = await fetch(url({ path: 'head' }), { method: 'HEAD' });
     expect(response.headers.get('content-length')).toBe('1000');
     expect(await response.text()).toBe('');
   });
 
-  test('files of /proc are read though they claim to be empty', async () => {
+  test('files of /proc are read although they report length 0', async () => {
     expect(await (await download('/proc/version')).text()).toMatch(/^Linux version/);
   });
 
-  test('a range, an impossible range, and a range of something newer', async () => {
+  test('a range, an impossible range, and a range of a changed file', async () => {
     await upload('digits', '0123456789');
     const part = await download('digits', { range: 'bytes=2-4' });
     expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([206, 'bytes 2-4/10', '234']);
@@ -71,7 +71,7 @@ describe('downloading', () => {
     expect((await download('digits', { 'if-unmodified-since': 'Thu, 01 Jan 1970 00:00:00 GMT' })).status).toBe(412);
   });
 
-  test('gzip comes when it is preferred, nothing acceptable is 406', async () => {
+  test('gzip is used when it is preferred, and no acceptable coding is 406', async () => {
     const text = 'compress me '.repeat(10_000);
     await upload('text', text);
     const packed = await rawGet('text', { 'accept-encoding': 'gzip' });
@@ -112,7 +112,7 @@ describe('downloading', () => {
     ]);
   });
 
-  test('an empty path is the default working directory, ~ the home', async () => {
+  test('an empty path is the default working directory, and ~ is the home', async () => {
     await envd.init({ defaultWorkdir: '/etc' });
     expect(await (await download('')).json()).toMatchObject({ message: "path '/etc' is a directory" });
     expect(await (await download('~')).json()).toMatchObject({ message: "path '/home/user' is a directory" });

@@ -26,7 +26,7 @@ const { url, download, shell } = createFileCalls(() => envd);
 
 describe('large files', () => {
   const sizeBytes = 1024 * 1024 * 1024;
-  /** Over what the process holds anyway: buffers of the streams and garbage not yet collected. */
+  /** Above the usual memory of the process: buffers of the streams and garbage that is not yet collected. */
   const maxGrowthBytes = 150 * 1024 * 1024;
 
   async function residentBytes(): Promise<number> {
@@ -34,7 +34,7 @@ describe('large files', () => {
     return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) * 1024;
   }
 
-  test('go up and down in constant memory', { timeout: 120_000 }, async () => {
+  test('are uploaded and downloaded in constant memory', { timeout: 120_000 }, async () => {
     const before = await residentBytes();
     const chunk = randomBytes(1024 * 1024);
     let sent = 0;

@@ -29,7 +29,7 @@ const { url, upload, shell } = createFileCalls(() => envd);
 const insideUpper = (path: string): string => join(envd.upperDirectory, path);
 
 describe('uploading', () => {
-  test('a file lands in the home, with its parents, owned by the user', async () => {
+  test('a file is stored in the home with its parents, owned by the user', async () => {
     const response = await upload('deep/er/hello.txt', 'hello');
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual([{ path: '/home/user/deep/er/hello.txt', name: 'hello.txt', type: 'file' }]);
@@ -39,13 +39,13 @@ describe('uploading', () => {
     expect(await readFile(insideUpper('home/user/deep/er/hello.txt'), 'utf8')).toBe('hello');
   });
 
-  test('an existing file is replaced and changes hands', async () => {
+  test('an existing file is replaced and changes its owner', async () => {
     await upload('/tmp/owned', 'something long', {}, { username: 'root' });
     await upload('/tmp/owned', 'short');
     expect(await shell('stat -c %U /tmp/owned; cat /tmp/owned')).toBe('user\nshort');
   });
 
-  test('several files come as multipart, each by its own path', async () => {
+  test('multipart uploads several files, each to its own path', async () => {
     const form = new FormData();
     form.append('file', new Blob(['one']), '/tmp/multi/a.txt');
     form.append('file', new Blob(['two']), 'multi/ü b.txt');
@@ -59,14 +59,14 @@ describe('uploading', () => {
     expect(await shell('cat /tmp/multi/* "/home/user/multi/ü b.txt"')).toBe('onetwo');
   });
 
-  test('the path of the query wins over the name of a part', async () => {
+  test('the path of the query takes precedence over the name of a part', async () => {
     const form = new FormData();
     form.append('file', new Blob(['x']), '/tmp/other');
     const response = await fetch(url({ path: '/tmp/named' }), { method: 'POST', body: form });
     expect(await response.json()).toEqual([{ path: '/tmp/named', name: 'named', type: 'file' }]);
   });
 
-  test('a part named file needs no file name where the query has the path', async () => {
+  test('a part named file needs no file name if the query has a path', async () => {
     const form = new FormData();
     form.append('file', 'content');
     const response = await fetch(url({ path: '/tmp/plain' }), { method: 'POST', body: form });
@@ -74,7 +74,7 @@ describe('uploading', () => {
     expect(await shell('cat /tmp/plain')).toBe('content');
   });
 
-  test('a part named file with neither a file name nor a path is refused, and nothing is dropped in silence', async () => {
+  test('a part named file with neither a file name nor a path is refused and not silently dropped', async () => {
     const form = new FormData();
     form.append('file', 'content');
     const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', body: form });
@@ -84,7 +84,7 @@ describe('uploading', () => {
     ]);
   });
 
-  test('any kind of multipart is taken', async () => {
+  test('any kind of multipart is accepted', async () => {
     const part = '--b\r\nContent-Disposition: form-data; name="file"; filename="/tmp/mixed"\r\n\r\nmixed\r\n--b--\r\n';
     const headers = { 'content-type': 'multipart/mixed; boundary=b' };
     const response = await fetch(`${envd.baseUrl}/files`, { method: 'POST', headers, body: part });
@@ -110,7 +110,7 @@ describe('uploading', () => {
     expect(await shell('cat /tmp/gz /tmp/gz2')).toBe('packedpacked too');
   });
 
-  test('metadata is kept with the file, replaced as a whole, and described by Stat', async () => {
+  test('metadata is stored with the file, replaced as a whole, and returned by Stat', async () => {
     const { filesystem } = createClients(envd.baseUrl);
     const response = await upload('/tmp/meta', 'x', { 'X-Metadata-Owner': 'Ann', 'x-metadata-empty': '' });
     expect(await response.json()).toEqual([
@@ -170,7 +170,7 @@ describe('uploading', () => {
     await shell('rm /small/*');
   });
 
-  test('a client that leaves in the middle costs nothing', async () => {
+  test('a client that disconnects during an upload leaves nothing open', async () => {
     const abort = new AbortController();
     const body = new ReadableStream({
       async pull(controller) {

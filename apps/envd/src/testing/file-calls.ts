@@ -4,7 +4,7 @@ import type { TestEnvd } from './start-envd.ts';
 
 export const octetStream = { 'content-type': 'application/octet-stream' };
 
-/** The file routes of an envd as a client calls them, and a shell of root beside it. */
+/** Calls the file routes of an envd like a client. `shell` runs a command as root. */
 export function createFileCalls(envd: () => TestEnvd) {
   function url(query: Record<string, string>): string {
     return `${envd().baseUrl}/files?${new URLSearchParams(query).toString()}`;
@@ -23,7 +23,7 @@ export function createFileCalls(envd: () => TestEnvd) {
     return await fetch(url({ path, ...query }), { headers });
   }
 
-  /** What fetch would hide: it decodes gzip by itself. */
+  /** Returns the raw body, because fetch decodes gzip by itself. */
   async function rawGet(path: string, headers: Record<string, string>) {
     return await new Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: Buffer }>(
       (resolve, reject) => {

@@ -10,13 +10,13 @@ beforeEach(async () => {
 });
 afterEach(async () => await world[Symbol.asyncDispose]());
 
-describe('a paused sandbox that does not resume by itself', () => {
+describe('a paused sandbox that does not resume automatically', () => {
   beforeEach(() => {
     world.router.add('iresting');
     world.router.pause('iresting');
   });
 
-  test('is 502 in the form of one that is gone, and the text says what to do', async () => {
+  test('is 502 in the format of a missing sandbox, and the text says what to do', async () => {
     const answer = await ask(world.url, { headers: at(8080, 'iresting') });
     expect(answer.status).toBe(502);
     expect(JSON.parse(answer.body)).toEqual({
@@ -26,7 +26,7 @@ describe('a paused sandbox that does not resume by itself', () => {
     });
   });
 
-  test.each([49983, 8080])('is not woken through port %i, nor counted as used', async (port) => {
+  test.each([49983, 8080])('is not woken through port %i and not counted as used', async (port) => {
     await ask(`${world.url}/health`, { headers: at(port, 'iresting') });
     expect(world.router.wakes).toEqual([]);
     expect(world.router.dials).toEqual([]);
@@ -34,7 +34,7 @@ describe('a paused sandbox that does not resume by itself', () => {
   });
 });
 
-describe('who may not have it does not wake it:', () => {
+describe('an unauthorized request does not wake it:', () => {
   beforeEach(() => {
     world.router.add('ilocked', { autoResume: true, trafficToken: 'right' });
     world.router.pause('ilocked');
@@ -68,7 +68,7 @@ describe('who may not have it does not wake it:', () => {
     ['by headers', { 'e2b-sandbox-id': sleeper, 'e2b-sandbox-port': '49983' }],
     ['by headers, with the token', { 'e2b-sandbox-id': sleeper, 'e2b-sandbox-port': '49983', ...token }],
     ['by its token alone', token],
-  ])('the question whether it runs, %s: the answer is no', async (_form, headers) => {
+  ])('the question whether it runs, %s, is answered with no', async (_form, headers) => {
     for (const path of ['/health', '/health?x']) {
       const answer = await ask(`${world.url}${path}`, { headers });
       expect([answer.status, answer.body]).toEqual([502, expect.stringContaining('paused') as string]);
@@ -94,7 +94,7 @@ describe('who may not have it does not wake it:', () => {
     expect((await ask(`${world.url}${path}`, { headers: at(49983) })).status).toBe(403);
   });
 
-  test('a signature to read, when it is used to write', async () => {
+  test('a read signature that is used to write', async () => {
     const path = signedPath('read', 'right', undefined);
     expect((await ask(`${world.url}${path}`, { method: 'POST', headers: at(49983), body: 'x' })).status).toBe(403);
   });
@@ -107,7 +107,7 @@ function signedPath(operation: 'read' | 'write', accessToken: string, expiration
   return `/files?${query.toString()}`;
 }
 
-describe('who may have it wakes it:', () => {
+describe('an authorized request wakes it:', () => {
   beforeEach(() => world.router.pause(sleeper));
   afterEach(() => expect(world.router.wakes).toEqual([sleeper]));
 
@@ -133,7 +133,7 @@ describe('who may have it wakes it:', () => {
     expect([answer.status, answer.body]).toEqual([200, 'data']);
   });
 
-  test('anybody through a port that is open to all', async () => {
+  test('without credentials through a public port', async () => {
     expect((await ask(`${world.url}/health`, { headers: at(8080) })).status).toBe(204);
   });
 });

@@ -20,7 +20,7 @@ describe('the question whether a sandbox runs', () => {
     return status === 204;
   };
 
-  test('is no use of one that runs', async () => {
+  test('does not count as use of a running sandbox', async () => {
     await world.serve(49983, () => undefined, { sandboxId: sleeper });
     const asked = ask(`${world.url}/health`, { headers: { ...at(49983), ...token } });
     await expect.poll(() => world.router.dials.length).toBe(1);
@@ -29,7 +29,7 @@ describe('the question whether a sandbox runs', () => {
     expect((await asked).status).toBe(502);
   });
 
-  test('waits for the end of a step after which it runs, and wakes nothing', async () => {
+  test('waits for a step that ends in a running sandbox, and wakes nothing', async () => {
     world.router.add('ibusy', { autoResume: true, comesBack: true });
     await world.serve(49983, (_request, response) => response.writeHead(204).end(), { sandboxId: 'ibusy' });
     world.router.pause('ibusy', { delayMs: 100 });
@@ -37,7 +37,7 @@ describe('the question whether a sandbox runs', () => {
     expect(world.router.wakes).toEqual([]);
   });
 
-  test('is answered with no when a pause comes first', async () => {
+  test('is answered with no when the sandbox is paused meanwhile', async () => {
     await world.serve(49983, () => undefined, { sandboxId: sleeper });
     const answer = isRunning();
     await expect.poll(() => world.router.dials.length).toBe(1);
@@ -48,7 +48,7 @@ describe('the question whether a sandbox runs', () => {
   });
 });
 
-describe('a pause in the middle of a request', () => {
+describe('a pause during a request', () => {
   beforeEach(async () => {
     let asked = 0;
     const answerSecond: RequestListener = (_request, response) => {
@@ -58,7 +58,7 @@ describe('a pause in the middle of a request', () => {
     await world.serve(9002, answerSecond, { sandboxId: sleeper });
   });
 
-  test('is slept through by one that can be repeated', async () => {
+  test('makes the gateway repeat a request that can be repeated', async () => {
     const answer = ask(world.url, { headers: at(9002) });
     await expect.poll(() => world.router.dials.length).toBe(1);
     await delay(50);
@@ -66,7 +66,7 @@ describe('a pause in the middle of a request', () => {
     expect((await answer).body).toBe('second try');
   });
 
-  test('is 502 for one that cannot', async () => {
+  test('is 502 for a request that cannot be repeated', async () => {
     const answer = ask(world.url, { method: 'POST', headers: at(9002), body: 'once' });
     await expect.poll(() => world.router.dials.length).toBe(1);
     await delay(50);
@@ -77,7 +77,7 @@ describe('a pause in the middle of a request', () => {
   });
 });
 
-test('the router knows of each request and stream from its beginning to its end', async () => {
+test('the router knows each request and stream from its beginning to its end', async () => {
   await world.serve(9003, (_request, response) => void response.write('begun'), { sandboxId: sleeper });
   const outgoing = request(world.url, { headers: at(9003) });
   outgoing.on('error', () => undefined);

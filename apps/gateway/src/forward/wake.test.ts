@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(async () => await world[Symbol.asyncDispose]());
 
-describe('a request for a paused sandbox that resumes by itself', () => {
+describe('a request for a paused sandbox that resumes automatically', () => {
   test('waits for the wake and is served', async () => {
     world.router.pause(sleeper, { delayMs: 100 });
     const answer = await ask(world.url, { method: 'POST', headers: at(8080), body: 'hello' });
@@ -25,7 +25,7 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     expect(world.router.wakes).toEqual([sleeper]);
   });
 
-  test('is served over HTTP/2 likewise', async () => {
+  test('is also served over HTTP/2', async () => {
     world.router.pause(sleeper, { delayMs: 100 });
     const head = { ':path': '/', ':method': 'POST', ':authority': at(8080).host };
     expect(await askHttp2(world.url, head, { body: 'hello' })).toMatchObject({ status: 200, body: 'hello' });
@@ -61,7 +61,7 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     expect(await askHttp2(world.url, head, { body: 'frame' })).toMatchObject({ status: 200, body: 'frame' });
   });
 
-  test('is one of many, and all cause one wake', async () => {
+  test('causes only one wake together with many others', async () => {
     world.router.pause(sleeper, { delayMs: 200 });
     const bodies = Array.from({ length: 60 }, (_, index) => String(index));
     const answers = await Promise.all(
@@ -71,7 +71,7 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     expect(world.router.wakes).toEqual([sleeper]);
   });
 
-  test('gets fresh connections after each wake, never one that was kept before', async () => {
+  test('gets new connections after each wake, never an old kept one', async () => {
     for (const expected of [1, 2, 3]) {
       world.router.pause(sleeper);
       expect((await ask(`${world.url}/metrics`, { headers: { ...at(49983), ...token } })).status).toBe(200);
@@ -80,13 +80,13 @@ describe('a request for a paused sandbox that resumes by itself', () => {
     }
   });
 
-  test.each(['HTTP/1.1', 'HTTP/2'])('over %s its body waits at the client, and none is lost', async (protocol) => {
+  test.each(['HTTP/1.1', 'HTTP/2'])('over %s its body waits at the client and arrives completely', async (protocol) => {
     const body = Buffer.alloc(48 * 1024 * 1024, 'x');
     world.router.pause(sleeper, { delayMs: 500 });
     const upload = protocol === 'HTTP/2' ? uploadHttp2(body) : uploadHttp1(body);
     await delay(300);
     expect(world.router.dials).toEqual([]);
-    // What the kernel's buffers take, and the gateway's own; far from all of it.
+    // The size of the buffers of the kernel and the gateway, far less than the body.
     expect(upload.sentBytes()).toBeLessThan(24 * 1024 * 1024);
     expect(await upload.echoedBytes).toBe(body.length);
   });
@@ -112,7 +112,7 @@ function uploadHttp1(body: Buffer): Upload {
 }
 
 function uploadHttp2(body: Buffer): Upload {
-  // Node's client counts what it still has to send.
+  // Node's client counts unsent bytes.
   const session = connectHttp2(world.url, { maxSessionMemory: 256 });
   const stream = session.request({ ':path': '/', ':method': 'POST', ':authority': at(8080).host });
   stream.end(body);
@@ -143,14 +143,14 @@ describe('a wake that fails', () => {
     });
   });
 
-  test('for an unknown reason is 502 and tells nothing of it', async () => {
+  test('for an unknown reason is 502 and does not reveal it', async () => {
     world.router.pause(sleeper, { failure: new Error('secret inside') });
     const answer = await ask(world.url, { headers: at(8080) });
     expect(answer.status).toBe(502);
     expect(answer.body).not.toContain('secret');
   });
 
-  test('fails all who wait, and the next one tries again', async () => {
+  test('fails all waiting requests, and the next request tries again', async () => {
     world.router.pause(sleeper, { delayMs: 50, failure: new SoulBoxError('sandbox_resume_failed', 'no') });
     const answers = await Promise.all([1, 2, 3].map(async () => await ask(world.url, { headers: at(8080) })));
     expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
@@ -158,7 +158,7 @@ describe('a wake that fails', () => {
     expect(world.router.wakes).toEqual([sleeper, sleeper]);
   });
 
-  test('a large upload gets the answer too', async () => {
+  test('a large upload gets the response too', async () => {
     world.router.pause(sleeper, { delayMs: 50, failure: new SoulBoxError('state_damaged', 'no') });
     const body = Buffer.alloc(4 * 1024 * 1024);
     expect((await ask(world.url, { method: 'POST', headers: at(8080), body })).status).toBe(502);
@@ -166,7 +166,7 @@ describe('a wake that fails', () => {
 });
 
 describe('while a request waits', () => {
-  test('longer than the limit, it gets 503, and the wake goes on for the next', async () => {
+  test('longer than the limit, it gets 503, and the wake continues for the next request', async () => {
     world.router.pause(sleeper, { delayMs: wakeTimeoutMs + 300 });
     const answer = await ask(world.url, { headers: at(8080) });
     expect(answer.status).toBe(503);
@@ -175,7 +175,7 @@ describe('while a request waits', () => {
     expect(world.router.wakes).toEqual([sleeper]);
   });
 
-  test('its client may leave, and nothing is sent to the sandbox', async () => {
+  test('its client may disconnect, and nothing is sent to the sandbox', async () => {
     world.router.pause(sleeper, { delayMs: 200 });
     const socket = connect({ host: '127.0.0.1', port: world.gateway.port });
     socket.write(`GET / HTTP/1.1\r\nHost: ${at(8080).host}\r\n\r\n`);

@@ -1,12 +1,12 @@
 import { startTestWorld } from './test-world.ts';
 import type { TestWorld } from './test-world.ts';
 
-/** Wakes by itself; envd demands `right` of whoever calls it. */
+/** A sandbox that resumes automatically. Its envd requires the token `right`. */
 export const sleeper = 'isleeper';
 export const token = { 'x-access-token': 'right' };
 export const wakeTimeoutMs = 1000;
 
-/** A world with the sleeper in it, which answers on the port of envd and on 8080. */
+/** A world with this sandbox, which answers on the port of envd and on 8080. */
 export async function startSleeperWorld(): Promise<TestWorld> {
   const world = await startTestWorld({ config: { wakeTimeoutMs, portClosedRetryDelayMs: 1 } });
   world.router.add(sleeper, { autoResume: true, secure: true, accessToken: 'right' });

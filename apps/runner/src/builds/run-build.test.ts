@@ -20,7 +20,7 @@ describe('the layer cache', () => {
   const [stamp, variable, last] = [sh('date +%N >/tmp/stamp'), env('A', '1'), sh('echo $A >/tmp/a')];
   const steps = [stamp, variable, last];
 
-  it('gives what an equal build has made, and force makes it anew', async () => {
+  it('returns the results of an equal build, and force rebuilds them', async () => {
     const first = await lab.build(steps);
     const startedAt = performance.now();
     const second = await lab.build(steps);
@@ -36,24 +36,24 @@ describe('the layer cache', () => {
     expect(cachedMs).toBeLessThan(1000);
   });
 
-  it('is of no use to another team', async () => {
+  it('is not shared with another team', async () => {
     expect((await lab.build(steps, { teamId: 't2' })).done?.cachedSteps ?? 0).toBe(0);
   });
 
-  it('keeps the steps before the one that failed', async () => {
+  it('keeps the steps before a failed step', async () => {
     const good = sh('date +%N >/tmp/good');
     expect((await lab.build([good, sh('exit 1')])).failed?.step).toBe('2');
     expect((await lab.build([good, sh('true')])).done?.cachedSteps).toBe(1);
   });
 
-  it('outlives the runner', async () => {
+  it('survives a kill of the runner', async () => {
     await lab.crash();
     expect((await lab.build(steps)).done?.cachedSteps).toBe(3);
   });
 });
 
 describe('start and ready command', () => {
-  it('leave processes that live in every sandbox', async () => {
+  it('start processes that run in every sandbox', async () => {
     const told = await lab.build([env('PORT', '8123'), workdir('/srv')], {
       startCommand: 'echo serving; exec python3 -m http.server $PORT',
       readyCommand: '[ -n "$(ss -Htuln sport = :$PORT)" ]',
@@ -64,7 +64,7 @@ describe('start and ready command', () => {
     ).toBe(`200 \nENV_ID=tpl1\nTEMPLATE_ID=tpl1\nBUILD_ID=${told.buildId}\n`);
   });
 
-  it('that end or are never ready fail the build', async () => {
+  it('fail the build if they end or are never ready', async () => {
     const ended = await lab.build([], { startCommand: 'echo oh no; exit 3', readyCommand: 'false' });
     expect(ended.failed).toMatchObject({
       reason: 'build_failed',
@@ -82,7 +82,7 @@ describe('start and ready command', () => {
 });
 
 describe('builds', () => {
-  it('behind gVisor give sandboxes behind gVisor, with what was started', async (context) => {
+  it('with gVisor give sandboxes with gVisor and with the started processes', async (context) => {
     const runsc = await run('runsc', ['--version']).catch(() => '');
     context.skip(runsc === '', 'there is no runsc on this host');
     const told = await lab.build([sh('uname -r >/tmp/kernel')], {
@@ -95,7 +95,7 @@ describe('builds', () => {
     expect(shown.startsWith(release())).toBe(false);
   });
 
-  it('can begin with another build', async () => {
+  it('can start from another build', async () => {
     const first = await lab.build([sh('echo first >/tmp/one'), env('KEPT', 'yes'), workdir('/opt')]);
     const second = await lab.build([sh('echo "$KEPT $PWD" >/tmp/two')], {
       baseTemplateId: undefined,
@@ -104,7 +104,7 @@ describe('builds', () => {
     expect(await askBuilt(lab, second, 'cat /tmp/one /tmp/two')).toBe('first\nyes /opt\n');
   });
 
-  it('more than the limit are refused, and unharmed by each other', async () => {
+  it('beyond the limit are refused and do not disturb the others', async () => {
     const slow = ['a', 'b'].map((text) => lab.start([sh(`sleep 2; echo ${text} >/tmp/x`)]));
     await sleep(300);
     expect((await lab.build([sh('true')])).failed?.reason).toBe('too_many_builds');
@@ -113,7 +113,7 @@ describe('builds', () => {
     expect(shown).toEqual(['a\n', 'b\n']);
   });
 
-  it('are not seen among sandboxes while they run', async () => {
+  it('do not appear in the list of sandboxes', async () => {
     const { told } = lab.start([sh('sleep 2')]);
     while ((await readdir(join(lab.directory, 'sandboxes'))).length === 0) await sleep(20);
     await sleep(500);
@@ -122,7 +122,7 @@ describe('builds', () => {
     await told;
   });
 
-  it('end when the runner stops, and say so', async () => {
+  it('end with a reason when the runner stops', async () => {
     const { told } = lab.start([sh('sleep 100')]);
     await sleep(1500);
     await lab.stop();
@@ -130,7 +130,7 @@ describe('builds', () => {
     expect(await lab.leftovers()).toEqual([]);
   });
 
-  it('are gone without a trace after the runner was killed, their finished steps cached', async () => {
+  it('leave only their cached steps after the runner was killed', async () => {
     const done = sh('echo done >/tmp/done');
     const countEntries = async (): Promise<number> => (await readdir(join(lab.directory, 'build-cache'))).length;
     const before = await countEntries();

@@ -12,7 +12,7 @@ import { askBuilt, linesOf, sh, user, workdir } from '../testing/steps.ts';
 let lab: BuildLab;
 let registryDirectory: string;
 let registry: Registry;
-/** One that asks for the password `secret-of-alice` of alice; undefined where no such registry can be had. */
+/** A registry that requires the password `secret-of-alice` of alice. Undefined if it cannot be started. */
 let locked: Registry | undefined;
 
 beforeAll(async () => {
@@ -23,7 +23,7 @@ beforeAll(async () => {
   if (hash !== '') locked = await startRegistry(join(registryDirectory, 'locked'), `alice:${hash}\n`);
   lab = await openBuildLab(5, {
     SOULBOX_IMAGES: `e2bdev/base:*=template:base,box:*=${registry.address}/boxes/box:*`,
-    // On the second port nobody listens.
+    // Nobody listens on the second port.
     SOULBOX_INSECURE_REGISTRIES: [registry, locked].map((one) => one?.address ?? '127.0.0.1:9').join() + ',127.0.0.1:9',
   });
 });
@@ -53,7 +53,7 @@ describe('an image', () => {
     await pushImage(layout, `${registry.address}/boxes/box:1`);
   });
 
-  it('is fetched once, and gives sandboxes of `user`', async () => {
+  it('is fetched once, and its sandboxes run as `user`', async () => {
     const steps = [sh('id -un >/tmp/who; echo $FROM_IMAGE >>/tmp/who')];
     const first = await lab.build(steps, fromImage(`${registry.address}/boxes/box:1`));
     expect(first.failed).toBeUndefined();
@@ -67,16 +67,16 @@ describe('an image', () => {
     expect((await lab.runner().call('listTemplates', {}))['templates']).toHaveLength(1);
   });
 
-  it('of a mapped name is a local template', async () => {
+  it('with a mapped name is a local template', async () => {
     const told = await lab.build([], fromImage('docker.io/e2bdev/base'));
     expect(linesOf(told, 'base')).toEqual(['e2bdev/base:latest is the template base here']);
     expect(told.done).toBeDefined();
   });
 
-  it('that is being fetched when its build is canceled leaves nothing', async () => {
+  it('leaves nothing if its build is canceled while it is fetched', async () => {
     let canceled = 0;
     for (const afterMs of [100, 250, 400]) {
-      // Another image each time, or it would be there already when one was done before it was canceled.
+      // Another image each time: if a fetch ends before the cancel, the next one would find the image already there.
       const tag = randomId(12);
       const environment = [`CANCELED=${tag}`];
       const layout = join(registryDirectory, `layout-${tag}`);
@@ -98,7 +98,7 @@ describe('an image', () => {
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(`${lab.directory}/templates/.`);
   });
 
-  it('that cannot be had fails the build with the reason', async () => {
+  it('that is unavailable fails the build with the reason', async () => {
     const reasons = async (reference: string): Promise<string> => {
       const { failed } = await lab.build([], fromImage(reference));
       expect(failed).toMatchObject({ reason: 'image_unavailable', step: 'base' });
@@ -114,11 +114,11 @@ describe('an image', () => {
 });
 
 describe('an image of a registry with a password', () => {
-  it('needs the right one, which stays nowhere', async (context) => {
+  it('needs the right one, which is not stored', async (context) => {
     if (locked === undefined) return context.skip('libcrypt here cannot make a bcrypt hash');
     const { address } = locked;
     const login = ['--dest-creds', 'alice:secret-of-alice'];
-    // Another image than the one above, or it would not have to be fetched.
+    // Not the same image as above, which would not be fetched again.
     const rootfs = join(registryDirectory, 'rootfs');
     const image = await makeImage(rootfs, join(registryDirectory, 'layout-locked'), { environment: ['LOCKED=1'] });
     await pushImage(image, `${address}/box:1`, login);
@@ -132,7 +132,7 @@ describe('an image of a registry with a password', () => {
     expect((await build('wrong')).failed?.message).toMatch(/unauthorized|authentication required/i);
     expect((await build(undefined)).failed?.message).toMatch(/unauthorized|authentication required/i);
     expect((await build('secret-of-alice')).done).toBeDefined();
-    // Known by its digest now, and still not for everybody.
+    // The image is now known by its digest, but still needs the password.
     expect((await build(undefined)).failed?.reason).toBe('image_unavailable');
     await expect(run('grep', ['-rl', 'secret-of-alice', lab.directory])).rejects.toThrow('exit 1');
   });

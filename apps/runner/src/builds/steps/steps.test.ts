@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 describe('steps', () => {
-  it('run one after the other, each in the context that those before have left', async () => {
+  it('run in sequence, each in the context of the earlier steps', async () => {
     const told = await lab.build([
       env('GREETING', 'hello', 'NAME', 'big world'),
       env('BOTH', '$GREETING ${NAME} `id` $(id)', 'LITERAL', String.raw`\$NAME`),
@@ -56,7 +56,7 @@ describe('steps', () => {
     expect(await askBuilt(lab, told, 'cat /tmp/at')).toBe('/home/user/x\n');
   });
 
-  it('leave nothing running, and what they wrote under /tmp', async () => {
+  it('leave no processes, and keep files under /tmp', async () => {
     const told = await lab.build([
       sh('sleep 1000 >/dev/null 2>&1 & echo $! >/tmp/pid'),
       sh('pgrep sleep >/tmp/left || true'),
@@ -64,7 +64,7 @@ describe('steps', () => {
     expect(await askBuilt(lab, told, 'wc -c </tmp/left; pgrep sleep; echo done')).toBe('0\ndone\n');
   });
 
-  it('tell what they print, line by line', async () => {
+  it('log their output line by line', async () => {
     const told = await lab.build([sh('echo one; echo two >&2; printf three')]);
     const entries = told.log.filter(({ step }) => step === '1').map(({ level, message }) => `${level} ${message}`);
     expect(entries.slice(1).sort()).toEqual(['info one', 'info three', 'warn two']);
@@ -87,7 +87,7 @@ describe('steps', () => {
     ['a folder that is a file', [workdir('/etc/passwd/x')], '1', /^The folder \/etc\/passwd\/x cannot be created/],
     ['a user name that is an option', [user('--root')], '1', /cannot be created/],
     ['a variable without a value', [env('A')], '1', /ENV takes 2 to/],
-  ])('of %s end the build with the reason and the step', async (_, steps, step, message) => {
+  ])('with %s end the build with the reason and the step', async (_, steps, step, message) => {
     const told = await lab.build(steps);
     expect(told.done).toBeUndefined();
     expect(told.failed).toMatchObject({ step });
@@ -96,7 +96,7 @@ describe('steps', () => {
     expect(await lab.leftovers()).toEqual([]);
   });
 
-  it('that print without end fill neither log nor memory', async () => {
+  it('with endless output fill neither log nor memory', async () => {
     const told = await lab.build([sh('head -c 50000000 /dev/zero | tr "\\0" "x" | fold -w 1000')]);
     expect(told.done).toBeDefined();
     const size = told.log.reduce((sum, { message }) => sum + message.length, 0);
@@ -104,7 +104,7 @@ describe('steps', () => {
     expect(linesOf(told, '1').at(-1)).toMatch(/^\d+ bytes of output were left out\.$/);
   });
 
-  it('that never end are killed when the build is canceled, at once', async () => {
+  it('that never end are killed at once when the build is canceled', async () => {
     const { buildId, told } = lab.start([sh('while true; do :; done')]);
     await sleep(1500);
     const canceledAt = performance.now();
@@ -128,7 +128,7 @@ describe('a COPY', () => {
     await writeFile(join(folder, 'single.txt'), 'single');
   });
 
-  it('puts files, folders and links where docker would', async () => {
+  it('puts files, folders and links where Docker would', async () => {
     const told = await lab.build([
       sh('mkdir -p /dst/deep && touch /dst/kept && chmod 711 /dst/deep', 'root'),
       await lab.copy(['src', '/dst'], { folder, gzip: true }),
@@ -167,7 +167,7 @@ describe('a COPY', () => {
 describe('a COPY of a hostile archive', () => {
   const tar = async (entries: readonly TarEntry[], args = ['.', '/dst']) => await lab.copy(args, makeTar(entries));
 
-  it('reaches nothing of the host through its links', async () => {
+  it('does not reach the host through its links', async () => {
     const victim = join(lab.directory, 'victim');
     await writeFile(victim, 'untouched');
     const told = await lab.build([
@@ -190,7 +190,7 @@ describe('a COPY of a hostile archive', () => {
     expect(await lab.leftovers()).toEqual([]);
   });
 
-  it('that is none, or does not hold what is copied, is refused', async () => {
+  it('is refused if it is invalid or lacks the copied files', async () => {
     const noTar = await lab.build([await lab.copy(['.', '/dst'], Buffer.from('not a tar file'.repeat(100)))]);
     expect(noTar.failed?.message).toMatch(/^failed to copy '.' to '\/dst': .*tar/);
     const other = await lab.build([await tar([{ name: 'a', type: '0' }], ['b', '/dst'])]);
@@ -201,7 +201,7 @@ describe('a COPY of a hostile archive', () => {
     expect(up.failed?.message).toBe("'../a' is outside the build folder.");
   });
 
-  it('with a file of 100 GiB of nothing takes no disk', async () => {
+  it('with a sparse file of 100 GiB uses no disk space', async () => {
     const folder = await mkdtemp(join(lab.directory, 'sparse-'));
     await run('truncate', ['-s', '100G', join(folder, 'huge')]);
     const archive = join(lab.directory, 'sparse.tar');

@@ -12,7 +12,7 @@ export const user = (name: string) => ({ type: 'USER', args: [name] });
 export const linesOf = ({ log }: Told, step: string): string[] =>
   log.filter((entry) => entry.step === step).map(({ message }) => message);
 
-/** What a command prints in a sandbox of a build that must have succeeded. */
+/** The output of a command in a sandbox of the build, which must have succeeded. */
 export async function askBuilt(lab: BuildLab, told: Told, command: string): Promise<string> {
   expect(told.failed).toBeUndefined();
   const sandboxId = await lab.create(told.buildId);
