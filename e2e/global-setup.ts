@@ -7,7 +7,7 @@ import { createDrivers } from '@soulbox/box/drivers';
 import type { DriverCapabilities } from '@soulbox/isolation';
 import type { TestProject } from 'vitest/node';
 
-/** What every end-to-end test file can `inject`. */
+/** Values that every end-to-end test file can `inject`. */
 export interface TestServer {
   readonly pid: number;
   readonly port: number;
@@ -17,7 +17,7 @@ export interface TestServer {
   readonly plain: Readonly<Record<string, string>>;
   /** The same over TLS. */
   readonly tls: Readonly<Record<string, string>>;
-  /** What walls its sandboxes off, and what that can do: see harness/needs.ts. */
+  /** The isolation of its sandboxes, and its capabilities: see harness/needs.ts. */
   readonly isolation: string;
   readonly instance: number;
   readonly capabilities: DriverCapabilities;
@@ -37,7 +37,7 @@ const projects = {
   workloads: { isolation: 'container', instance: 1 },
 } as const;
 
-/** One server for all files: that is how people use it, and its start is paid once. */
+/** One server for all files, as people use it. It starts only once. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { isolation, instance } = projects[project.name as keyof typeof projects];
   const dataDirectory = join(testDirectory, project.name);
@@ -69,7 +69,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** A run that was cut short leaves sandboxes; a server on the same folder finds and ends them. */
+/** An aborted run leaves sandboxes. A server on the same folder finds and ends them. */
 async function removeLeftovers(instance: number, dataDirectory: string): Promise<void> {
   const exists = await access(dataDirectory).then(
     () => true,

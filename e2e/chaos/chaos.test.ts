@@ -3,13 +3,17 @@ import { expect, test } from 'vitest';
 import { renderReport } from './render-report.ts';
 import { runChaos } from './run-chaos.ts';
 
-/** Enough for each kind of moment to be hit; `npm run chaos` runs hundreds. */
+/** Enough to hit each kind of moment. `npm run chaos` runs hundreds. */
 const maxKills = 15;
 
-test('a server killed again and again breaks no promise and leaves nothing behind', { timeout: 120_000 }, async () => {
-  const report = await runChaos({ instance: 4, cycles: 24, lanes: 4, seed: 20_261, maxKills });
-  console.log(renderReport(report));
-  expect(report.kills.kills).toBeGreaterThan(0);
-  expect(report.violations).toEqual([]);
-  expect(report.leftovers).toEqual([]);
-});
+test(
+  'a server that is killed again and again breaks no promise and leaves nothing behind',
+  { timeout: 120_000 },
+  async () => {
+    const report = await runChaos({ instance: 4, cycles: 24, lanes: 4, seed: 20_261, maxKills });
+    console.log(renderReport(report));
+    expect(report.kills.kills).toBeGreaterThan(0);
+    expect(report.violations).toEqual([]);
+    expect(report.leftovers).toEqual([]);
+  },
+);

@@ -4,7 +4,7 @@ import type { WorkerCounts } from './messages.ts';
 import { untilAnswered } from './patience.ts';
 import type { Random } from './random.ts';
 
-/** A sandbox that the client was told of, and what it was told. */
+/** A sandbox that was reported to the client, with the reported facts. */
 export interface Told {
   readonly sandbox: Sandbox;
   readonly token: string;
@@ -18,7 +18,7 @@ export interface CycleContext {
   readonly violations: string[];
 }
 
-/** Of all lanes together, before they begin. */
+/** Shared by all lanes before they start. */
 export function createTally(): Omit<CycleContext, 'random'> {
   const counts = {
     ...{ cycles: 0, commands: 0, killed: 0, expired: 0, kept: 0, createsCutOff: 0, retries: 0 },
@@ -31,7 +31,7 @@ export async function awaitServer(): Promise<void> {
   await (await fetch(`${process.env['E2B_API_URL'] ?? ''}/health`)).body?.cancel();
 }
 
-/** `fine`, or what was wrong. */
+/** `fine`, or the fault. */
 export async function runCommand(context: CycleContext, { sandbox }: Told): Promise<string> {
   const word = Math.floor(context.random.between(0, 2 ** 31)).toString(36);
   const stdout = await runPatiently(context, sandbox, `printf ${word}`);
@@ -40,8 +40,8 @@ export async function runCommand(context: CycleContext, { sandbox }: Told): Prom
 }
 
 /**
- * Output of a command that may be run more than once; undefined when the sandbox is gone or never answers. Every error is
- * looked into: the client reports a server that is away as a missing sandbox.
+ * The output of a command that may be run more than once. Undefined if the sandbox is gone or never answers. Every
+ * error is examined, because the client reports an unavailable server as a missing sandbox.
  */
 export async function runPatiently(
   context: CycleContext,

@@ -7,16 +7,16 @@ import type { Random } from './random.ts';
 import { runSleepCycle } from './sleep-cycle.ts';
 
 const longTimeoutMs = 1_800_000;
-/** Kept ones stay until the end of the run. */
+/** Kept sandboxes stay until the end of the run. */
 const keepShare = 0.06;
 const expireShare = 0.12;
 const sleepShare = 0.45;
-/** A deadline is kept to within a second while the server is up; it may also have been away. */
+/** A deadline is kept within a second while the server is up, but the server may have been down. */
 const lateMs = 15_000;
 
 /**
- * One sandbox from create to its end, by whatever fate the dice choose. False when the create was cut off: nobody was
- * told of a sandbox, so nothing is promised.
+ * One sandbox from create to its randomly chosen end. False if the create was interrupted: the client got no sandbox,
+ * so nothing is promised.
  */
 export async function runCycle(context: CycleContext): Promise<boolean> {
   const { random, counts, violations } = context;

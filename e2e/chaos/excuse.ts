@@ -1,18 +1,18 @@
 import { sleep } from '@soulbox/base';
 
 const waitMs = 100;
-/** The API learns of an end a moment after the runner. */
+/** The API learns about an end a moment after the runner. */
 const patienceMs = 3000;
 
-/** Broken promises that are left, and those that only a killed CRIU explains. */
+/** The remaining broken promises, and those that only a killed CRIU explains. */
 export interface Judged {
   readonly violations: readonly string[];
   readonly excused: readonly string[];
 }
 
 /**
- * CRIU killed in the middle of a save may take a process of the sandbox with it; when that is the first one, the sandbox ends.
- * Nobody can prevent that, but it has to be told: the sandbox's last event must say so.
+ * If CRIU is killed during a save, a process of the sandbox may die with it. If that is the first process, the sandbox
+ * ends. This cannot be prevented, but it must be reported: the last event of the sandbox must say so.
  */
 export async function excuseVictims(
   violations: readonly string[],
@@ -33,7 +33,7 @@ async function isExplained(
   sandboxId: string,
   environment: Readonly<Record<string, string>>,
 ): Promise<boolean> {
-  // A process of it that is gone says nothing; one that came back from another time would say something else.
+  // A missing process prints nothing. A process restored from another time would print something else.
   if (violation.endsWith('its memory says "" instead of what it was told')) return true;
   const giveUpAt = Date.now() + patienceMs;
   for (;;) {
@@ -43,7 +43,7 @@ async function isExplained(
   }
 }
 
-/** Why it ended, as its last event tells; undefined while there is none. */
+/** Why it ended, according to its last event. Undefined while there is none. */
 async function readCause(
   sandboxId: string,
   environment: Readonly<Record<string, string>>,

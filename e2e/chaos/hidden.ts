@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { sleep } from '@soulbox/base';
 import type { ServerProcess } from '@soulbox/testing';
 
-/** A step under way may show on one side a moment earlier than on the other. */
+/** A step in progress may be visible on one side a moment earlier than on the other. */
 const settleMs = 3000;
 /** States in which a tenant has a sandbox: see the runner's table of states. */
 const tenantStates: ReadonlySet<string> = new Set(['running', 'pausing', 'paused', 'resuming', 'snapshotting']);
 
-/** Sandboxes that the runner keeps for a tenant and no list of the API shows, in words. */
+/** Describes sandboxes that the runner keeps for a tenant and that no list of the API shows. */
 export async function findHidden(server: ServerProcess): Promise<string[]> {
   const giveUpAt = Date.now() + settleMs;
   for (;;) {
@@ -24,7 +24,7 @@ async function listKept(dataDirectory: string): Promise<string[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.json'));
   const kept = await Promise.all(
     names.map(async (name) => {
-      // One that ends in this moment has no file any more.
+      // A sandbox that ends at this moment no longer has a file.
       const text = await readFile(join(folder, name), 'utf8').catch(() => '{}');
       const { state = '' } = JSON.parse(text) as { state?: string };
       return tenantStates.has(state) ? [name.slice(0, -'.json'.length)] : [];

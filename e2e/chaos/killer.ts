@@ -3,25 +3,25 @@ import { findServer } from '@soulbox/box/server-file';
 import type { ServerProcess } from '@soulbox/testing';
 import type { Random } from './random.ts';
 
-/** The longest wait before a kill: about what one create, run and kill, or a pause and a resume, take under load. */
+/** The longest wait before a kill: about the time of a create, run and kill, or of a pause and a resume, under load. */
 const maxDelayMs = 600;
-/** Without calm now and then hardly any cycle would get to its end. */
+/** Without occasional calm hardly any cycle would reach its end. */
 const maxCalmMs = 4000;
-/** What a start of the server takes when nobody else is at work. Where it takes longer, all takes longer, and so do the waits. */
+/** The time of a server start on an idle machine. If it takes longer, everything takes longer, and so do the waits. */
 const usualStartMs = 1000;
 const maxSlowness = 10;
-/** How much longer a save and a restore take than with crun and CRIU: with their pace hardly any would get to its end. */
+/** How much longer a save and a restore take than with crun and CRIU. At the pace of those hardly any would finish. */
 const paces = { container: 1, gvisor: 3 } as const;
 
 export interface KillCounts {
   kills: number;
-  /** Of these, while the server was still starting. */
+  /** The number of these kills during the start of the server. */
   duringStart: number;
-  /** Host programs that worked for a sandbox, such as criu or crun. */
+  /** Killed host programs that worked for a sandbox, such as criu or crun. */
   tools: number;
 }
 
-/** Kills and restarts the server at random moments until told to stop; then leaves it running. */
+/** Kills and restarts the server at random moments until it is stopped. Then the server keeps running. */
 export async function keepKilling(
   server: ServerProcess,
   random: Random,
@@ -39,7 +39,7 @@ export async function keepKilling(
         counts.kills++;
         counts.duringStart++;
       } else {
-        // It was quicker than the kill: another moment, right after the start.
+        // The start was faster than the kill: another moment, right after the start.
         await server.kill9();
         counts.kills++;
       }
@@ -50,7 +50,7 @@ export async function keepKilling(
   }
 }
 
-/** Starts the server and kills it `delayMs` later; false when it was ready by then. */
+/** Starts the server and kills it `delayMs` later. False if it was ready by then. */
 async function killWhileStarting(server: ServerProcess, delayMs: number): Promise<boolean> {
   const outcome = server.restart().then(
     () => 'ready' as const,
@@ -64,7 +64,7 @@ async function killWhileStarting(server: ServerProcess, delayMs: number): Promis
   return (await outcome) === 'died';
 }
 
-/** The pid of the server that has just claimed its data folder. Of a dead one only the file is left; that is not it. */
+/** The pid of the server that has just claimed its data folder. The file of a dead server does not count. */
 async function awaitStartingPid(server: ServerProcess): Promise<number> {
   for (;;) {
     const found = await findServer(server.dataDirectory);
@@ -73,7 +73,7 @@ async function awaitStartingPid(server: ServerProcess): Promise<number> {
   }
 }
 
-/** Whether this very server got ready, or ended by itself: both ways there is nothing to kill in its start. */
+/** Whether this server became ready or ended by itself. In both cases its start can no longer be killed. */
 async function isOver(server: ServerProcess, pid: number): Promise<boolean> {
   const found = await findServer(server.dataDirectory);
   return found?.pid !== pid || found.state === 'ready';

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { run, sleep } from '@soulbox/base';
 import { listHostTraces } from '@soulbox/testing';
 
-/** Every kind of thing a sandbox could leave behind, in the order of the report. */
+/** Every kind of object that a sandbox could leave behind, in the order of the report. */
 export const leftoverKinds = [
   'process',
   'namespace',
@@ -22,10 +22,10 @@ export const leftoverKinds = [
 
 const idsPerInstance = 2 ** 28;
 
-/** The kernel takes namespaces and dead processes away in its own time, after the calls that end them. */
+/** The kernel removes namespaces and dead processes some time after the calls that end them. */
 const settleMs = 5000;
 
-/** What stays on this host of an instance whose sandboxes have all ended and whose server has stopped; one line each. */
+/** Leftovers on this host of an instance whose sandboxes have ended and whose server has stopped, one line each. */
 export async function listLeftovers(instance: number, dataDirectory: string): Promise<string[]> {
   const giveUpAt = Date.now() + settleMs;
   for (;;) {
@@ -45,7 +45,7 @@ async function listNow(instance: number, dataDirectory: string): Promise<string[
   ];
 }
 
-/** Namespaces with a process of the instance's ids, and those that only a mount holds. */
+/** Namespaces with a process of the instance's ids, and namespaces that are held only by a mount. */
 async function listNamespaces(instance: number): Promise<string[]> {
   const first = (instance + 1) * idsPerInstance;
   const columns = 'NS,TYPE,PID,UID';
@@ -62,12 +62,12 @@ async function listNamespaces(instance: number): Promise<string[]> {
   return [...populated, ...held];
 }
 
-/** Saved states and frozen disks that nobody needs any more. */
+/** Checkpoints and frozen disks that nobody needs any more. */
 function listNames(folder: string, kind: string): string[] {
   return existsSync(folder) ? readdirSync(folder).map((name) => `${kind} ${join(folder, name)}`) : [];
 }
 
-/** Sandboxes that the control plane still believes in, and creations it believes to be under way. */
+/** Sandboxes and creations that the control plane still has in its records. */
 function listRows(dataDirectory: string): string[] {
   const file = join(dataDirectory, 'records.sqlite');
   if (!existsSync(file)) return [];
@@ -80,7 +80,7 @@ function listRows(dataDirectory: string): string[] {
   return rows.map(({ id, kind }) => `row ${String(kind)} ${String(id)}`);
 }
 
-/** Counts by kind; a kind that is not listed above counts as itself, so that nothing is lost. */
+/** Counts by kind. A kind that is not listed above gets its own count, so nothing is lost. */
 export function countLeftovers(leftovers: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = Object.fromEntries(leftoverKinds.map((kind) => [kind, 0]));
   for (const line of leftovers) {

@@ -2,10 +2,11 @@ import type { Sandbox } from 'e2b';
 import type { CycleContext } from './cycle-context.ts';
 import { runPatiently } from './cycle-context.ts';
 
-// A word that a process inside holds in its memory and on no disk. As long as it is told, the memory is the old one. It also
-// counts, in its memory and in a file, and looks each time whether the two agree: memory of one moment on a disk of another differs.
+// A process inside holds a word in its memory and on no disk. As long as it prints the word, its memory is the old one.
+// It also counts in memory and in a file, and compares the two each time: memory of one moment on a disk of another
+// differs.
 
-/** Starts the process. A call that is made again starts it twice, which does no harm. */
+/** Starts the process. A repeated call starts it twice, which is harmless. */
 export async function remember(context: CycleContext, sandbox: Sandbox, word: string): Promise<boolean> {
   const count = 'n=$((n + 1)); echo $n >> $log';
   const compare =
@@ -20,7 +21,10 @@ export async function remember(context: CycleContext, sandbox: Sandbox, word: st
   return output === 'on\n';
 }
 
-/** What the process says, or an empty text when it says nothing within 2 s, for the server mostly lives no longer; undefined when the sandbox is gone. */
+/**
+ * The output of the process. Empty if it prints nothing within 2 s, because the server rarely lives longer. Undefined
+ * if the sandbox is gone.
+ */
 export async function recall(context: CycleContext, sandbox: Sandbox): Promise<string | undefined> {
   const wait = 'for i in $(seq 40); do [ -s /tmp/told ] && break; sleep 0.05; done';
   return await runPatiently(

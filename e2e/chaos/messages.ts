@@ -1,4 +1,4 @@
-/** What the process that kills the server tells the one that uses it. */
+/** Messages from the process that kills the server to the process that uses it. */
 export type Order =
   | { readonly type: 'start'; readonly cycles: number; readonly lanes: number; readonly seed: number }
   | { readonly type: 'verify' };
@@ -9,22 +9,22 @@ export interface WorkerCounts {
   killed: number;
   expired: number;
   kept: number;
-  /** Slept and woke, was copied and kept as a snapshot. */
+  /** Sandboxes that were paused and resumed, copied and saved as a snapshot. */
   slept: number;
   pauses: number;
   forks: number;
-  /** Of a fork that was answered, those that it says could not be made. */
+  /** Copies that an answered fork reports as failed. */
   copiesFailed: number;
   snapshots: number;
-  /** Made from snapshots. */
+  /** Sandboxes created from snapshots. */
   copies: number;
-  /** Creates that gave no answer, or an error, because the server was away. */
+  /** Creates without a response, or with an error, because the server was down. */
   createsCutOff: number;
-  /** Other calls that had to be made again. */
+  /** Other calls that had to be repeated. */
   retries: number;
 }
 
-/** And back. `violations` are broken promises, in words. */
+/** Messages back. `violations` describe broken promises. */
 export type Report =
   | { readonly type: 'progress'; readonly counts: WorkerCounts }
   | { readonly type: 'cyclesDone' }

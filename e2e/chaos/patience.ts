@@ -1,13 +1,13 @@
 import { SandboxNotFoundError } from 'e2b';
 import { sleep } from '@soulbox/base';
 
-/** The server is away for a second or so at a time; what takes longer is a fault. */
+/** The server is down for about a second at a time. Anything longer is a fault. */
 const patienceMs = 300_000;
 const pauseMs = 25;
 
 /**
- * Makes a call again until the server answers it: that it knows no such sandbox is an answer, too. Throws the last error when
- * that takes over five minutes.
+ * Repeats a call until the server answers it. "Not found" is an answer, too. Throws the last error after more than five
+ * minutes.
  */
 export async function untilAnswered<T>(act: () => Promise<T>, onRetry: () => void): Promise<T> {
   const giveUpAt = Date.now() + patienceMs;

@@ -1,4 +1,4 @@
-/** Numbers that a seed decides, so that a run's decisions can be had again. mulberry32, public domain. */
+/** Numbers from a seed, so that the decisions of a run can be repeated. mulberry32, public domain. */
 export interface Random {
   /** From `min` to less than `max`. */
   between(min: number, max: number): number;

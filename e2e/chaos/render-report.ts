@@ -3,7 +3,7 @@ import { countLeftovers } from './leftovers.ts';
 
 const maxLines = 40;
 
-/** The outcome as a table for a terminal, with the details of whatever went wrong. */
+/** The result as a table for a terminal, with the details of all faults. */
 export function renderReport(report: ChaosReport): string {
   const { counts, kills, violations, excused, leftovers } = report;
   const rows: [string, number][] = [

@@ -17,16 +17,16 @@ import { keepKillingTools } from './tool-killer.ts';
 
 export interface ChaosOptions {
   readonly instance: number;
-  /** Of all sandboxes. Default: the server's. */
+  /** Isolation of all sandboxes. Default: that of the server. */
   readonly isolation?: 'container' | 'gvisor';
-  /** Sandboxes to make and to follow to their end. */
+  /** Sandboxes to create and to follow to their end. */
   readonly cycles: number;
-  /** How many at a time. */
+  /** Sandboxes at the same time. */
   readonly lanes: number;
   readonly seed: number;
-  /** The killing stops after so many; the cycles go on. */
+  /** The kills stop after this number. The cycles continue. */
   readonly maxKills: number;
-  /** Gives up: everything is ended, and the signal's reason is thrown. */
+  /** Aborts: everything is ended, and the reason of the signal is thrown. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (text: string) => void;
 }
@@ -34,18 +34,18 @@ export interface ChaosOptions {
 export interface ChaosReport {
   readonly counts: WorkerCounts;
   readonly kills: KillCounts;
-  /** Broken promises, in words. */
+  /** Descriptions of broken promises. */
   readonly violations: readonly string[];
-  /** What a CRIU that was killed in the middle of a save took with it. */
+  /** What a CRIU that was killed during a save has destroyed. */
   readonly excused: readonly string[];
-  /** What is left on the host, one line each. */
+  /** Leftovers on the host, one line each. */
   readonly leftovers: readonly string[];
   readonly seconds: number;
-  /** Kept when something went wrong. */
+  /** The data folder. Kept if something went wrong. */
   readonly dataDirectory: string | undefined;
 }
 
-/** Uses a server through the official client while killing it again and again; then ends everything and counts. */
+/** Uses a server through the official client while it is killed again and again. Then ends everything and counts. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const startedAt = performance.now();
   const { instance, isolation } = options;
@@ -87,13 +87,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   }
 }
 
-/** After a fault the server may be dead, its sandboxes not: another one has to end them. */
+/** After a fault the server may be dead and its sandboxes alive. Then another server must end them. */
 async function stopEvenIfDead(server: ServerProcess): Promise<void> {
   if (findProcess(server.pid) === undefined) await server.restart();
   await server.stop();
 }
 
-/** Rejects with the reason of `signal`; resolves when `done` comes first. */
+/** Rejects with the reason of `signal`, or resolves if `done` comes first. */
 async function untilAborted(signal: AbortSignal | undefined, done: AbortSignal): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     signal?.addEventListener('abort', () => reject(signal.reason as Error));
@@ -125,7 +125,7 @@ async function verify(worker: ChildProcess): Promise<Extract<Report, { type: 're
   return await exchange(worker, { type: 'verify' }, (message) => (message.type === 'result' ? message : undefined));
 }
 
-/** Sends an order and waits for the message that `pick` recognizes. Throws when the worker ends first. */
+/** Sends an order and waits for the message that `pick` recognizes. Throws if the worker ends first. */
 async function exchange<T>(worker: ChildProcess, order: Order, pick: (message: Report) => T | undefined): Promise<T> {
   const ended = new AbortController();
   const answer = new Promise<T>((resolve) => {

@@ -5,14 +5,17 @@ import { recall, remember } from './memory.ts';
 import { untilAnswered } from './patience.ts';
 
 const timeoutMs = 1_800_000;
-/** Of copies: when nobody is told of one that was made, it ends by itself. On a busy host a copy is asked a minute after it was made. */
+/**
+ * Lifetime of copies, so that a copy that nobody knows ends by itself. On a busy host a copy is used a minute after its
+ * creation.
+ */
 const copyTimeoutMs = 180_000;
-/** A fork takes longer than the server mostly lives. */
+/** A fork usually takes longer than the server lives. */
 const attempts = 6;
 
 /**
- * Sleep, wake and copies of one sandbox whose memory holds a word. Whatever is killed meanwhile: a sandbox that somebody was
- * told of is there afterwards, with its memory, and so is every copy.
+ * Pauses, resumes and copies one sandbox whose memory holds a word. Whatever is killed meanwhile: every reported
+ * sandbox and every copy must exist afterwards, with its memory.
  */
 export async function runSleepCycle(context: CycleContext, told: Told, complain: Complain): Promise<void> {
   const word = Math.floor(context.random.between(0, 2 ** 31)).toString(36);
@@ -39,7 +42,7 @@ async function sleepAndWake(context: CycleContext, sandbox: Sandbox, complain: C
   await wake(context, sandbox);
 }
 
-/** Also after a step that was cut off: then the sandbox may be asleep. A running one is left alone. */
+/** Also after an interrupted step, when the sandbox may be paused. A running sandbox is left unchanged. */
 async function wake(context: CycleContext, sandbox: Sandbox): Promise<void> {
   await untilAnswered(async () => await Sandbox.connect(sandbox.sandboxId, { timeoutMs }), countRetry(context.counts));
 }
@@ -77,8 +80,8 @@ async function snapshotIt(context: CycleContext, sandbox: Sandbox, word: string,
 }
 
 /**
- * For what makes something each time it is called. What was made when the call was cut off is nobody's: nothing was promised.
- * Undefined when it was cut off every time.
+ * For calls that create something each time. If a call is interrupted, its result belongs to nobody and nothing was
+ * promised. Undefined if every call was interrupted.
  */
 async function tryAgain<T>(context: CycleContext, act: () => Promise<T>): Promise<T | undefined> {
   for (let attempt = 0; attempt < attempts; attempt++) {

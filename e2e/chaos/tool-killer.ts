@@ -3,21 +3,21 @@ import { sleep } from '@soulbox/base';
 import type { KillCounts } from './killer.ts';
 import type { Random } from './random.ts';
 
-/** What the drivers write into the environment of every program they run for a sandbox (isolation/host/host-tool.ts). */
+/** A variable that drivers set for every program that they run for a sandbox (isolation/host/host-tool.ts). */
 const mark = (instance: number): string => `SOULBOX_TOOL_FOR=soulbox-${String(instance)}-`;
 const lookEveryMs = 15;
-/** Of the moments at which such a program is seen. */
+/** Share of the sightings of such a program that lead to a kill. */
 const killShare = 0.01;
 
-/** A host program at work. */
+/** A running host program. */
 interface Tool {
   readonly pid: number;
   readonly sandboxId: string;
 }
 
 /**
- * Kills criu, crun and the like with SIGKILL now and then, while they work for a sandbox. Notes whose they were: CRIU has code of
- * its own in the processes that it saves, and its sudden end can be the end of such a process.
+ * Sometimes kills criu, crun and similar programs with SIGKILL while they work for a sandbox. Notes their sandboxes,
+ * because CRIU has its own code in the processes that it saves, and its sudden end can end such a process.
  */
 export async function keepKillingTools(
   instance: number,
@@ -50,7 +50,9 @@ function listTools(instance: number): Tool[] {
   });
 }
 
-/** The processes that runsc leaves are no tools: killed, they are the end of their sandbox, and they are always there to be seen. */
+/**
+ * The processes that runsc leaves running are not tools: they are always visible, and a kill would end their sandbox.
+ */
 function isSandboxItself([name = '']: readonly string[]): boolean {
   return name === 'runsc-gofer' || name === 'runsc-sandbox';
 }

@@ -3,7 +3,7 @@ import type { CycleContext, Told } from './cycle-context.ts';
 import { findInfo, runCommand } from './cycle-context.ts';
 import { untilAnswered } from './patience.ts';
 
-/** Whether each kept sandbox is what the client was told when it was made: same deadline, same token, still at work. */
+/** Checks that each kept sandbox is as it was reported at its creation: same deadline, same token, still working. */
 export async function verifyKept(context: CycleContext): Promise<void> {
   for (const told of context.kept) {
     const { sandboxId } = told.sandbox;
@@ -24,7 +24,7 @@ export async function verifyKept(context: CycleContext): Promise<void> {
   }
 }
 
-/** Ends everything that runs, known or not: a create that was cut off may have left a sandbox until its deadline. */
+/** Ends all running sandboxes, known or not. An interrupted create may have left a sandbox until its deadline. */
 export async function endEverything(): Promise<number> {
   let ended = 0;
   for (;;) {
@@ -41,7 +41,7 @@ export async function endEverything(): Promise<number> {
   }
 }
 
-/** A snapshot whose making was cut off may exist all the same. */
+/** A snapshot may exist although its creation was interrupted. */
 async function deleteSnapshots(): Promise<void> {
   for (;;) {
     const page = await untilAnswered(
@@ -60,7 +60,7 @@ async function readToken(sandboxId: string): Promise<string> {
   return ((await response.json()) as { envdAccessToken?: string }).envdAccessToken ?? '';
 }
 
-/** A token that is wrong must not work after all those restarts either. */
+/** A wrong token must not work after all those restarts either. */
 async function checkForeignToken(told: Told, complain: (text: string) => void): Promise<void> {
   const url = `${process.env['E2B_SANDBOX_URL'] ?? ''}/files?path=/etc/hostname&username=user`;
   const response = await fetch(url, {

@@ -5,8 +5,8 @@ import type { Order, Report } from './messages.ts';
 import { createRandom } from './random.ts';
 import { endEverything, verifyKept } from './verify.ts';
 
-// The client's side of the chaos test, in a process of its own: the server dies around it, its memory of what it was told
-// does not. Started by run-chaos.ts with the variables of a client.
+// The client side of the chaos test, in a separate process: the server is killed, but this process remembers what was
+// reported to it. Started by run-chaos.ts with the variables of a client.
 
 const contexts: CycleContext[] = [];
 const shared = createTally();

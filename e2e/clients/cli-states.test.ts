@@ -16,7 +16,7 @@ async function listIds(...args: string[]): Promise<string[]> {
   return listed.map(({ sandboxId }) => sandboxId);
 }
 
-/** Starts a process that nothing but a saved memory brings back, and gives what shows that it is the same one. */
+/** Starts a process that only saved memory can bring back. Returns a function that shows that it is the same one. */
 async function startWitness(sandbox: Sandbox): Promise<() => Promise<void>> {
   const { pid } = await sandbox.commands.run('sleep 4242', { background: true, timeoutMs: 0 });
   return async () => {
@@ -85,7 +85,7 @@ test.each([
   ['pause', 'i00000000000000000000'],
   ['resume', 'i00000000000000000000'],
   ['snapshot', 'create', 'i00000000000000000000'],
-])('the official CLI says of %s %s that there is none', async (...args) => {
+])('the official CLI reports that %s %s was not found', async (...args) => {
   const { code, stdout, stderr } = await runCli(['sandbox', ...args], server.plain);
   expect(stdout + stderr).toMatch(/not found|wasn't found|doesn't exist|404/i);
   expect(stderr).not.toMatch(/TypeError/);

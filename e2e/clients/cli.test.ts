@@ -33,14 +33,14 @@ describe.each([
     expect((await cli('sandbox', 'list')).stdout).toContain(sandboxId);
   });
 
-  test('info tells its facts', async () => {
+  test('info shows its details', async () => {
     const { code, stdout } = await cli('sandbox', 'info', sandboxId);
     expect(code).toBe(0);
     expect(stdout).toContain(sandboxId);
     expect(stdout).toMatch(/running/i);
   });
 
-  test('exec gives output and exit code', async () => {
+  test('exec returns output and exit code', async () => {
     const result = await cli('sandbox', 'exec', sandboxId, 'echo out; echo err >&2; exit 5');
     expect(result).toMatchObject({ code: 5, stdout: 'out\n' });
     expect(result.stderr).toContain('err');
@@ -49,7 +49,7 @@ describe.each([
     );
   });
 
-  test('exec takes what is piped in', async () => {
+  test('exec reads piped input', async () => {
     const input = 'first line\nzweite Zeile ü\n'.repeat(5000);
     const { code, stdout } = await runCli(['sandbox', 'exec', sandboxId, 'wc -l; echo end'], environment, input);
     expect(code).toBe(0);
@@ -69,7 +69,7 @@ describe.each([
     expect(stdout).toMatch(/CPU/i);
   });
 
-  test('a wrong key is told as such', async () => {
+  test('a wrong key is reported as such', async () => {
     const { code, stdout, stderr } = await runCli(['sandbox', 'list'], {
       ...environment,
       E2B_API_KEY: `e2b_${'0'.repeat(40)}`,

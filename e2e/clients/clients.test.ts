@@ -17,9 +17,9 @@ const isReachable = isThere(
 const document = await readFile(join(import.meta.dirname, '../../docs/clients.md'), 'utf8');
 const installAndRunMs = 300_000;
 
-// `npm run test:clients` does it with every version of every package.
+// `npm run test:clients` runs this with every version of every package.
 test.skipIf(!isReachable)(
-  'versions of the clients at which the wire changed, and the newest, do what docs/clients.md says',
+  'client versions at which the wire changed, and the newest version, do what docs/clients.md says',
   { timeout: installAndRunMs },
   async () => {
     for (const [index, client] of short.entries()) {

@@ -4,7 +4,7 @@ import { run } from '@soulbox/base';
 import { testDirectory } from '@soulbox/testing';
 import type { ClientPackage } from './packages.ts';
 
-/** Kept between runs: a hundred versions are a minute's download. */
+/** Kept between runs, because a hundred versions take a minute to download. */
 const cacheDirectory = join(testDirectory, 'clients');
 const npmMs = 900_000;
 
@@ -20,17 +20,17 @@ async function view(name: string, field: string): Promise<string | string[]> {
   return JSON.parse(await run('npm', ['view', name, field, '--json'], { timeoutMs: npmMs })) as string | string[];
 }
 
-/** A version where `installClients` has put it. */
+/** A version that `installClients` has installed. */
 export interface InstalledClient {
   readonly client: ClientPackage;
   readonly version: string;
-  /** Of a project in which the version is the dependency `aliasOf(version)`; the scenarios are programs of this project. */
+  /** The folder of a project that has the version as its dependency `aliasOf(version)` and contains the scenarios. */
   readonly directory: string;
 }
 
 export const aliasOf = (version: string): string => `v${version}`;
 
-/** Installs versions of a package beside each other, each with its own dependencies. Install scripts do not run. */
+/** Installs versions of a package side by side, each with its own dependencies. Install scripts do not run. */
 export async function installClients(client: ClientPackage, versions: readonly string[]): Promise<InstalledClient[]> {
   const directory = join(cacheDirectory, `${client.name.replace('/', '+')}-${versions.length}`);
   const aliases = versions.map((version) => [aliasOf(version), `npm:${client.name}@${version}`]);

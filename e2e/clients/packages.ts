@@ -1,15 +1,15 @@
-/** One client package, or one that is built on one: its scenario, and the versions that are run. */
+/** A client package, or a package that is built on a client: its scenario, and the versions to run. */
 export interface ClientPackage {
   readonly name: string;
   /** A file in `scenarios/`. */
   readonly scenario: string;
   /** Whether the scenario takes the path of a program, not a module. */
   readonly isProgram: boolean;
-  /** What a program that uses it installs besides, with the range of versions. */
+  /** Other packages that a program installs with it, with their version ranges. */
   readonly besides: Readonly<Record<string, string>>;
-  /** Every stable version since 1.0.0, or the newest alone, whatever its number. */
+  /** Every stable version since 1.0.0, or only the newest version, whatever its number. */
   readonly versions: 'all' | 'newest';
-  /** In CI, besides the newest; none: only in `npm run test:clients`. */
+  /** Versions that CI runs besides the newest. Empty: the package is run by `npm run test:clients` only. */
   readonly inCi: readonly string[];
 }
 
@@ -17,7 +17,7 @@ export interface ClientPackage {
 const turningPoints = ['1.0.1', '1.13.2', '2.0.1', '2.5.0', '2.6.4', '2.7.0', '2.14.0', '2.14.1', '2.24.0', '2.38.3'];
 
 const library = { isProgram: false, besides: {}, versions: 'all', inCi: [] } as const;
-/** Of others, who follow the clients: what they published last is what their users have. */
+/** Packages of other publishers, which follow the clients. Their users have the newest version. */
 const ontop = { ...library, versions: 'newest' } as const;
 
 export const clientPackages: readonly ClientPackage[] = [

@@ -5,7 +5,7 @@ import { run } from '@soulbox/base';
 import { isThere } from '@soulbox/testing';
 import { server } from '../harness/server.ts';
 
-// Debian's own: another one in the PATH has other packages.
+// Debian's Python: another one in the PATH has other packages.
 const python = '/usr/bin/python3';
 const hasHttpx = isThere(
   'python3-httpx',
@@ -13,11 +13,11 @@ const hasHttpx = isThere(
 );
 const program = join(import.meta.dirname, '../fixtures/python-client.py');
 
-// By plain HTTP, and by host names over TLS, where Python finds the authority by SSL_CERT_FILE alone.
+// Over plain HTTP, and by host names over TLS. For TLS, Python finds the CA only by SSL_CERT_FILE.
 test.skipIf(!hasHttpx).each([
   ['plain HTTP', server.plain],
   ['TLS', server.tls],
-])('what Python clients send over %s is answered as they expect', async (_form, environment) => {
+])('Python clients get the answers that they expect over %s', async (_form, environment) => {
   const report = JSON.parse(await run(python, [program], { env: { ...environment } })) as Record<string, unknown>;
   expect(report).toEqual({
     created: 201,

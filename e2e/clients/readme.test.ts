@@ -20,7 +20,7 @@ interface Block {
 /** The pages whose programs are run, in the order in which a reader meets them. */
 const pages = ['README.md', 'docs/guide.md'];
 
-/** The fenced blocks of a page. What is indented only is for reading. */
+/** The fenced blocks of a page. Indented blocks are only for reading. */
 function blocksOf(page: string): Block[] {
   const found: Block[] = [];
   let heading = '';
@@ -32,11 +32,11 @@ function blocksOf(page: string): Block[] {
 }
 
 interface Program {
-  /** What its output holds. */
+  /** Text that its output contains. */
   readonly prints: string;
   /** Of the server, without which it would wait for minutes. */
   readonly template?: string;
-  /** The name that the page gives the file, when it is only saved. */
+  /** The file name that the page gives, when the block is only saved. */
   readonly savedAs?: string;
 }
 
@@ -65,7 +65,7 @@ let folder: string;
 beforeAll(async () => {
   server = await startServer({ instance });
   folder = await mkdtemp(join(tmpdir(), 'soulbox-readme-'));
-  // As after `npm install` of what a program imports; the commands are those of this repository.
+  // As after `npm install` of the imported packages. The commands are those of this repository.
   await symlink(join(repository, 'node_modules'), join(folder, 'node_modules'));
 });
 afterAll(async () => {
@@ -74,11 +74,11 @@ afterAll(async () => {
   await removeTree(folder);
 });
 
-test('every block is a program that a test knows', () => {
+test('a test knows every block', () => {
   expect(blocks.map(nameOf)).toEqual(Object.keys(programs));
 });
 
-// One after another, as a reader does it: each finds what those before it have left.
+// In order, as a reader runs them: each block uses the results of the earlier ones.
 test.for(blocks)('$heading, $language: does what it says', { timeout: 180_000 }, async (block, { skip }) => {
   const { template, prints, savedAs } = programs[nameOf(block)] ?? { prints: '' };
   const missing =
@@ -103,14 +103,14 @@ async function perform({ language, text }: Block): Promise<string> {
   return await run(command, [file], { cwd: folder, timeoutMs: 170_000, env: variables() });
 }
 
-/** What `eval "$(soulbox env)"` sets, in a shell that finds the programs of the repository. */
+/** The variables that `eval "$(soulbox env)"` sets, in a shell that finds the programs of the repository. */
 function variables(): NodeJS.ProcessEnv {
   const path = `${join(repository, 'node_modules/node/bin')}:${join(repository, 'node_modules/.bin')}`;
   const { PATH = '' } = process.env;
   return { PATH: `${path}:${PATH}`, HOME: folder, ...server.tlsEnvironment, ...server.clientEnvironment };
 }
 
-/** Not of Debian, and there is no package index everywhere. */
+/** Not a Debian package, and not every machine reaches a package index. */
 function hasPythonClient(): boolean {
   try {
     execFileSync('python3', ['-c', 'import e2b'], { stdio: 'ignore' });

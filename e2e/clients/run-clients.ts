@@ -4,7 +4,7 @@ import { runVersion } from './run-version.ts';
 import { addressForms, expectedOf, kindOf } from './table.ts';
 import type { AddressForm, Outcomes, Table } from './table.ts';
 
-/** What one version did by one form of the address. */
+/** The results of one version with one form of the address. */
 export interface Seen {
   readonly version: string;
   readonly form: AddressForm;
@@ -12,7 +12,7 @@ export interface Seen {
 }
 
 export interface RunOptions {
-  /** By form of the address: what `soulbox env` prints. */
+  /** The output of `soulbox env`, by form of the address. */
   readonly environments: Readonly<Record<AddressForm, Readonly<Record<string, string>>>>;
   readonly lanes: number;
   readonly onSeen?: (seen: Seen) => void;
@@ -20,13 +20,16 @@ export interface RunOptions {
 
 type Variables = Readonly<Record<string, string>>;
 
-/** By form of the address: what a user's shell has after `soulbox env`, and where scenarios find the API for what a client cannot. */
+/**
+ * By form of the address: the variables of a user's shell after `soulbox env`, and the address of the API for calls
+ * that a client does not have.
+ */
 export function environmentsOf(tls: Variables, plain: Variables): Record<AddressForm, Variables> {
   const own = { SOULBOX_TEST_API_URL: plain['E2B_API_URL'] ?? '' };
   return { tls: { ...tls, ...own }, plain: { ...tls, ...plain, ...own } };
 }
 
-/** Runs the scenario of a package with each version and by each form of the address. */
+/** Runs the scenario of a package with each version and each form of the address. */
 export async function runClients(clients: readonly InstalledClient[], options: RunOptions): Promise<Seen[]> {
   const waiting = clients.flatMap((installed) => addressForms.map((form) => ({ installed, form })));
   const all: Seen[] = [];
@@ -45,7 +48,7 @@ export async function runClients(clients: readonly InstalledClient[], options: R
   return all.toSorted((one, other) => compareVersions(one.version, other.version));
 }
 
-/** Where outcomes are others than the table says, one line each. */
+/** The outcomes that differ from the table, one line each. */
 export function differences(table: Table, all: readonly Seen[]): string[] {
   return all.flatMap(({ version, form, outcomes }) =>
     [...table].flatMap(([step, cells]) => {

@@ -8,7 +8,7 @@ import type { Outcomes } from './table.ts';
 
 const scenarioMs = 120_000;
 
-/** Runs the package's scenario with one version, in a process of its own that knows nothing but `environment`. */
+/** Runs the package's scenario with one version, in a separate process that has only `environment`. */
 export async function runVersion(
   { client, version, directory }: InstalledClient,
   environment: Readonly<Record<string, string>>,

@@ -1,9 +1,9 @@
 import { compareVersions } from './install.ts';
 
-/** What became of each step of a scenario: `works`, `absent` (the version has no such function), `501`, or what failed. */
+/** The result of each step: `works`, `absent` (the version has no such function), `501`, or the failure. */
 export type Outcomes = Readonly<Record<string, string>>;
 
-/** By the addresses of `soulbox env --tls`, and by those of `soulbox env`. The columns of the tables, in their order. */
+/** With the addresses of `soulbox env --tls`, and with those of `soulbox env`. The columns of the tables, in order. */
 export const addressForms = ['tls', 'plain'] as const;
 export type AddressForm = (typeof addressForms)[number];
 
@@ -28,7 +28,7 @@ export function parseTable(document: string, packageName: string): Table {
   return new Map(cells as [string, Record<AddressForm, string>][]);
 }
 
-/** The same document with the cells of `table` in place of those it has. */
+/** The same document with its cells replaced by those of `table`. */
 export function withTable(document: string, packageName: string, table: Table): string {
   const own = new Set(linesOf(document, packageName));
   return document
@@ -48,7 +48,10 @@ function linesOf(document: string, packageName: string): string[] {
 
 const spanForm = /^(?:(501|fails) )?(?:all|(?:from (\S+))|(?:to (\S+))|(\S+) to (\S+)|(\d\S*))$/;
 
-/** What a cell such as `2.0.1 to 2.5.0, 501 from 2.24.0` says of a version. A version that it does not name has no such function. */
+/**
+ * The meaning of a cell such as `2.0.1 to 2.5.0, 501 from 2.24.0` for a version. A version outside all spans has no
+ * such function.
+ */
 export function expectedOf(cell: string, version: string): Kind {
   const found = cell
     .split(', ')
@@ -67,7 +70,7 @@ export function expectedOf(cell: string, version: string): Kind {
   return found?.kind ?? 'absent';
 }
 
-/** The cell for what each of all versions did; the last span stays open, for those to come. */
+/** The cell for the results of all versions. The last span stays open for future versions. */
 export function renderCell(seen: readonly (readonly [version: string, kind: Kind])[]): string {
   const spans: { kind: Kind; first: number; last: number }[] = [];
   for (const [index, [, kind]] of seen.entries()) {

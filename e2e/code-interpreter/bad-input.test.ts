@@ -28,7 +28,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
   };
 
   test.each(languages)(
-    '%s that never ends is interrupted when its client gives up, and nothing is forgotten',
+    'endless %s is interrupted when its client gives up, and its context keeps its variables',
     async (language) => {
       const code = endless[language] ?? '';
       await isAlive(language);
@@ -44,9 +44,9 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
     ['r', 'q(status = 3)', ''],
     ['java', 'System.exit(3);', 'exited with 3'],
     ['bash', 'exit 3', 'exited with 3'],
-  ])('%s that ends its kernel is told so, and its context starts anew: %s', async (language, code, how) => {
+  ])('%s that ends its kernel gets an error, and its context restarts: %s', async (language, code, how) => {
     const { error } = await sandbox().runCode(code, { language });
-    // R's kernel catches its own end.
+    // R's kernel handles its own termination.
     if (language !== 'r') {
       expect(error?.name).toBe('UnexpectedEndOfExecution');
       expect(error?.value).toContain(how);
@@ -60,7 +60,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
     ['bash', 'yes'],
     ['java', 'while (true) { System.out.println("x".repeat(1000)); }'],
   ])(
-    '%s that prints without end to a client that does not read is held up, not kept in memory',
+    '%s that prints endlessly to a client that does not read is blocked, and its output is not kept in memory',
     async (language, code) => {
       const memory = async (): Promise<number> =>
         Number((await sandbox().commands.run("ps -o rss= -p $(pgrep -f 'node .*/[s]erver.cjs')")).stdout) / 1024;
@@ -75,7 +75,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
         signal: gone.signal,
       });
       expect(response.status).toBe(200);
-      // The buffers on the way are filled first, and their garbage is collected late.
+      // The buffers on the way fill first, and their garbage is collected late.
       await sleep(2000);
       const full = await memory();
       await sleep(1500);
@@ -86,7 +86,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
     },
   );
 
-  test('output faster than anybody reads arrives whole', async () => {
+  test('output that is faster than its reader arrives completely', async () => {
     const { logs, error } = await sandbox().runCode('for i in range(200_000): print(i)');
     expect(error).toBeUndefined();
     const lines = logs.stdout.join('').split('\n');
@@ -99,14 +99,14 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
     expect(results.map(({ text }) => Number(text))).toEqual(Array.from({ length: 1000 }, (_, at) => at));
   });
 
-  test('one output of more than 64 MiB ends the kernel, and says so', async () => {
+  test('one output of more than 64 MiB ends the kernel with an error', async () => {
     const { error } = await sandbox().runCode('display({"text/plain": "x" * (70 * 1024 * 1024)}, raw=True)');
     expect(error).toMatchObject({ name: 'UnexpectedEndOfExecution' });
     expect(error?.value).toContain('64 MiB');
     await isAlive('python');
   });
 
-  test('what is queued behind code that is restarted or removed is told so', async () => {
+  test('running code gets an error when its context is restarted or removed, and waiting code runs after a restart', async () => {
     const context = await sandbox().createCodeContext();
     const running = sandbox().runCode('import time; time.sleep(60)', { context });
     const waiting = sandbox().runCode('"after"', { context });
@@ -124,12 +124,12 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
     expect((await sandbox().runCode('input("name? ")')).error?.name).toBe('StdinNotImplementedError');
   });
 
-  test('code that forks without end goes with its context', async () => {
+  test('code that forks endlessly ends with its context', async () => {
     const own = await createInterpreter();
     const context = await own.createCodeContext({ language: 'bash' });
     const bomb = own.runCode('f() { f | f & }; f; sleep 60', { context, timeoutMs: 1000 });
     await expect(bomb).rejects.toThrow(/timed out/i);
-    // All of it is in the process group of the kernel, which dies as a whole.
+    // All processes are in the process group of the kernel, which is killed as a whole.
     await own.removeCodeContext(context);
     expect((await own.runCode('1+1', { timeoutMs: 20_000 })).text).toBe('2');
     const left = await own.commands.run('pgrep -c bash || true');
@@ -197,7 +197,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
       expect(text).toBe('x');
     });
 
-    test('silence is filled with keep-alives, and the number comes first', async () => {
+    test('keep-alives fill silence, and the execution number comes first', async () => {
       const { body } = await post('/execute', JSON.stringify({ code: 'import time; time.sleep(6); "ü"' }));
       const lines = body
         .trim()
@@ -209,7 +209,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
         'result',
         'end_of_execution',
       ]);
-      // Escaped: clients decode each chunk by itself.
+      // Escaped, because clients decode each chunk separately.
       expect(body).toContain('\\u00fc');
     });
   });

@@ -13,7 +13,7 @@ describe.skipIf(!isMade)('code by @e2b/code-interpreter', () => {
     ['ts', 'type T = string; const t: T = "typed"; t', 'typed'],
     ['r', 'x <- 40\nx + 2', '[1] 42'],
     ['java', 'int x = 40;\nx + 2', '42'],
-  ])('%s gives the value of its last expression', async (language, code, value) => {
+  ])('%s returns the value of its last expression', async (language, code, value) => {
     const execution = await sandbox().runCode(code, { language });
     expect(execution.error).toBeUndefined();
     expect(execution.text).toBe(value);
@@ -28,7 +28,7 @@ describe.skipIf(!isMade)('code by @e2b/code-interpreter', () => {
     ['r', 'cat("out ü 世界\\n"); message("err")'],
     ['java', 'System.out.println("out ü 世界"); System.err.println("err");'],
     ['bash', 'echo "out ü 世界"; echo err >&2'],
-  ])('%s prints to both outputs, as it happens', async (language, code) => {
+  ])('%s prints to both outputs while it runs', async (language, code) => {
     const seen: string[] = [];
     const execution = await sandbox().runCode(code, {
       language,
@@ -37,7 +37,7 @@ describe.skipIf(!isMade)('code by @e2b/code-interpreter', () => {
     });
     expect(execution.error).toBeUndefined();
     expect(execution.logs.stdout.join('')).toBe('out ü 世界\n');
-    // R ends a message with a line of its own.
+    // R ends a message with an extra line.
     expect(execution.logs.stderr.join('').trim()).toBe('err');
     expect(seen.toSorted()).toEqual([...execution.logs.stdout, ...execution.logs.stderr].toSorted());
   });
@@ -53,13 +53,13 @@ describe.skipIf(!isMade)('code by @e2b/code-interpreter', () => {
     expect((await sandbox().runCode(second, { language })).text).toBe(value);
   });
 
-  test('bash remembers variables, functions and where it is', async () => {
+  test('bash remembers variables, functions and its working directory', async () => {
     await sandbox().runCode('kept=7; f() { echo "f$1"; }; cd /usr', { language: 'bash' });
     const execution = await sandbox().runCode('f $kept; pwd; cat; cd', { language: 'bash' });
     expect(execution.logs.stdout.join('')).toBe('f7\n/usr\n');
   });
 
-  test('javascript declares names again, imports and requires', async () => {
+  test('javascript can redeclare names, import and require', async () => {
     const language = 'javascript';
     await sandbox().runCode('const again = 1; let other = 2', { language });
     expect((await sandbox().runCode('const again = 3; let other = 4; again + other', { language })).text).toBe('7');
@@ -96,14 +96,14 @@ all.join('|')`;
     expect(execution.error?.traceback).toContain('----> 2     return 1 / 0');
   });
 
-  test('executions are counted for each context', async () => {
+  test('executions are counted per context', async () => {
     const context = await sandbox().createCodeContext();
     expect((await sandbox().runCode('1', { context })).executionCount).toBe(1);
     expect((await sandbox().runCode('1', { context })).executionCount).toBe(2);
     await sandbox().removeCodeContext(context);
   });
 
-  test('the two default contexts are there, and what one knows the other does not', async () => {
+  test('the two default contexts exist, and they share no variables', async () => {
     const contexts = await sandbox().listCodeContexts();
     const languages = contexts.map(({ language }) => language);
     expect(languages).toEqual(expect.arrayContaining(['python', 'javascript']));
@@ -134,7 +134,7 @@ all.join('|')`;
     await sandbox().removeCodeContext(context);
   });
 
-  test('a restarted context has forgotten, and keeps its id and folder', async () => {
+  test('a restarted context loses its variables and keeps its id and folder', async () => {
     const context = await sandbox().createCodeContext({ cwd: '/tmp' });
     await sandbox().runCode('x = 1', { context });
     await sandbox().restartCodeContext(context);
@@ -143,7 +143,7 @@ all.join('|')`;
     await sandbox().removeCodeContext(context);
   });
 
-  test('code of one context runs one after the other, code of two at once', async () => {
+  test('code of one context runs in sequence, code of two contexts in parallel', async () => {
     const [first, second] = await Promise.all([sandbox().createCodeContext(), sandbox().createCodeContext()]);
     const startedAt = Date.now();
     const slow = sandbox().runCode('import time; time.sleep(3)', { context: second });
@@ -161,7 +161,7 @@ seen`;
     await Promise.all([sandbox().removeCodeContext(first), sandbox().removeCodeContext(second)]);
   });
 
-  test('a pause keeps what a context knows', async () => {
+  test('a pause keeps the variables of a context', async () => {
     await sandbox().runCode('before = [1, 2]; import numpy; array = numpy.arange(5)');
     await sandbox().runCode('var before = 5', { language: 'js' });
     await sandbox().runCode('before <- 5', { language: 'r' });
@@ -182,7 +182,7 @@ describe.skipIf(!isMade)('variables of code', () => {
     java: 'System.out.println(System.getProperty("GLOBAL") + " " + System.getProperty("CALL"));',
   };
 
-  test('the sandbox has some, a call may bring others, which are gone afterwards', async () => {
+  test('come from the sandbox, and a call can add others for its own duration', async () => {
     const sandbox = await createInterpreter({ GLOBAL: 'g', BOTH: 'global' });
     for (const [language, code] of Object.entries(reading)) {
       const read = async (envs: Record<string, string> = {}) =>
@@ -201,17 +201,17 @@ describe.skipIf(!isMade)('variables of code', () => {
 });
 
 describe.skipIf(!isMade)('the processes of the template', () => {
-  test('none pretends to be a program that is not there', async () => {
+  test('none has the name of a program that is not installed', async () => {
     const { stdout } = await (await createInterpreter()).commands.run('ps -eo args');
     expect(stdout).toContain('/opt/code-interpreter/server.cjs');
     expect(stdout).not.toMatch(/uvicorn|jupyter/);
   });
 
-  test('each comes back when it is killed, as the guide says', async () => {
+  test('each is restarted when it is killed, as the guide says', async () => {
     const sandbox = await createInterpreter();
     for (const file of ['[z]ygote.py', '[s]erver.cjs']) {
       await sandbox.runCode('x = 1');
-      // The shell that asks has the words in its own command line.
+      // The command line of the asking shell contains the same words.
       const find = `pgrep -f '${file}'`;
       const { stdout: pid } = await sandbox.commands.run(find);
       await sandbox.commands.run(`sudo pkill -f '${file}'`);
@@ -231,7 +231,7 @@ describe.skipIf(!isMade)('the processes of the template', () => {
     }
   });
 
-  test('a package that was installed meanwhile is what the next context imports, also one that was loaded beforehand', async () => {
+  test('the next context imports a package that was installed meanwhile, also one that had been preloaded', async () => {
     const sandbox = await createInterpreter();
     const folder = '/usr/local/lib/python3.13/dist-packages/PIL';
     await sandbox.files.write(`${folder}/__init__.py`, "__version__ = 'own'\n", { user: 'root' });
@@ -242,7 +242,7 @@ describe.skipIf(!isMade)('the processes of the template', () => {
     const zygotes = await sandbox.commands.run(
       "ps -eo ppid,args | grep '[z]ygote.py' | grep -c \"^ *$(pgrep -f 'node .*/[s]erver.cjs') \"",
     );
-    // The first stays for the kernel that it made.
+    // The first process stays for the kernel that it started.
     expect(zygotes.stdout.trim()).toBe('2');
   });
 });

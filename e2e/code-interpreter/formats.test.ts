@@ -39,14 +39,14 @@ display({'image/png': 'iVBORw==', 'image/jpeg': '/9j/', 'application/pdf': 'JVBE
     expect(result).toMatchObject({ png: 'iVBORw==', jpeg: '/9j/', pdf: 'JVBERg==' });
   });
 
-  test('types that have no name come as they are', async () => {
+  test('unknown types come unchanged', async () => {
     const result = await one("display({'application/x-own': {'a': 1}, 'text/plain': 'own'}, raw=True)");
     expect(result.raw.extra).toEqual({ 'application/x-own': { a: 1 } });
     expect(result.text).toBe('own');
     expect(result.isMainResult).toBe(false);
   });
 
-  test('lists and dicts are JSON too, texts lose one pair of quotes, long ones are whole', async () => {
+  test('lists and dicts are JSON too, strings lose one pair of quotes, and long ones are complete', async () => {
     expect(await one('{"a": [1, None, "ü"]}')).toMatchObject({
       json: { a: [1, null, 'ü'] },
       text: "{'a': [1, None, 'ü']}",
@@ -56,7 +56,7 @@ display({'image/png': 'iVBORw==', 'image/jpeg': '/9j/', 'application/pdf': 'JVBE
     expect((await one('{"nan": float("nan")}')).formats()).not.toContain('json');
   });
 
-  // The JavaScript client reads all numbers as its own, so this looks at the line that it gets.
+  // The JavaScript client parses all numbers into its own type, so this test reads the raw line.
   const lineOf = async (code: string, language: string): Promise<string> => {
     const headers = { ...routes.headers(sandbox().sandboxId, 49_999), 'content-type': 'application/json' };
     const request = { method: 'POST', path: '/execute', headers, body: JSON.stringify({ code, language }) };
@@ -96,7 +96,7 @@ display({'image/png': 'iVBORw==', 'image/jpeg': '/9j/', 'application/pdf': 'JVBE
     expect(await lineOf(code, 'r')).toContain('12345678901');
   });
 
-  test('a data frame is data: a list for each column, dates in ISO form', async () => {
+  test('a data frame is data: a list per column, with dates in ISO form', async () => {
     const result = await one(`import pandas as pd
 pd.DataFrame({'n': [1, 2.5], 's': ['a', None], 'd': pd.to_datetime(['2024-01-02 00:00', '2024-01-03 04:05']), 'b': [True, False]})`);
     expect(result.data).toEqual({
@@ -109,7 +109,7 @@ pd.DataFrame({'n': [1, 2.5], 's': ['a', None], 'd': pd.to_datetime(['2024-01-02 
     expect(result.text).toContain('2024-01-02');
   });
 
-  test('an image that is saved is shown', async () => {
+  test('a saved image is shown', async () => {
     const { results } = await sandbox().runCode(
       'from PIL import Image\nImage.new("RGB", (2, 2)).save("/tmp/x.png")\n"saved"',
     );
@@ -119,7 +119,7 @@ pd.DataFrame({'n': [1, 2.5], 's': ['a', None], 'd': pd.to_datetime(['2024-01-02 
     ]);
   });
 
-  test('JavaScript shows the same ways', async () => {
+  test('JavaScript can show results in the same formats', async () => {
     const code = `display.html('<b>x</b>'); display.png(Buffer.from([0x89, 0x50])); display.mime({ 'text/markdown': '# x' });
 $$.svg('<svg/>'); display({ a: [1] }); ({ [Symbol.for('Jupyter.display')]: () => ({ 'text/html': 'own' }) })`;
     const { results, error } = await sandbox().runCode(code, { language: 'js' });
@@ -183,7 +183,7 @@ plt.title('T'); plt.xlabel('Time (s)'); plt.ylabel('Speed [m/s]')`);
     expect(await chartOf(drawing)).toMatchObject({ type: 'line', x_scale: 'linear', y_scale: scale });
   });
 
-  test('dates and categories are points as people read them', async () => {
+  test('points show dates and categories in readable form', async () => {
     expect(
       await chartOf('import datetime as d; plt.plot([d.date(2024, 1, 1), d.date(2024, 1, 2)], ["a", "b"])'),
     ).toMatchObject({
@@ -191,7 +191,7 @@ plt.title('T'); plt.xlabel('Time (s)'); plt.ylabel('Speed [m/s]')`);
     });
   });
 
-  test('texts of any alphabet are drawn', async () => {
+  test('text of any alphabet is drawn', async () => {
     const code = "import matplotlib.pyplot as plt\nplt.title('Grüße, 世界, 한국')\nplt.plot([1, 2])\nplt.show()";
     const { logs, results } = await sandbox().runCode(code);
     expect(logs.stderr).toEqual([]);
@@ -208,7 +208,7 @@ plt.title('T'); plt.xlabel('Time (s)'); plt.ylabel('Speed [m/s]')`);
     });
   });
 
-  test('bar charts: upright, lying and in groups', async () => {
+  test('bar charts: vertical, horizontal and grouped', async () => {
     expect(await chartOf('plt.bar(["A", "B"], [10, 20]); plt.ylabel("Sum (€)")')).toEqual({
       type: 'bar',
       title: null,
@@ -256,7 +256,7 @@ pd.DataFrame({'g': [1, 2], 'h': [3, 4]}, index=['A', 'B']).plot.bar()`;
     });
   });
 
-  test('several axes are a superchart, a picture is unknown, an empty figure is nothing', async () => {
+  test('several axes are a superchart, a picture is unknown, and an empty figure gives no chart', async () => {
     expect(
       await chartOf('f, (a, b) = plt.subplots(1, 2); a.plot([1, 2]); b.bar(["q"], [1]); f.suptitle("S")'),
     ).toMatchObject({ type: 'superchart', title: 'S', elements: [{ type: 'line' }, { type: 'bar' }] });

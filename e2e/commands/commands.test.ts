@@ -5,7 +5,7 @@ import { until } from '../harness/until.ts';
 
 const sandbox = sharedSandbox();
 
-/** Runs a command that must fail and gives what the client made of it. */
+/** Runs a command that must fail and returns the error of the client. */
 async function failure(command: string, options: { timeoutMs?: number; user?: string } = {}): Promise<unknown> {
   return await sandbox()
     .commands.run(command, options)
@@ -15,7 +15,7 @@ async function failure(command: string, options: { timeoutMs?: number; user?: st
     );
 }
 
-test('a command gives its output and exit code 0', async () => {
+test('a command returns its output and exit code 0', async () => {
   const result = await sandbox().commands.run('echo out; echo err >&2');
   expect(result).toMatchObject({ exitCode: 0, stdout: 'out\n', stderr: 'err\n' });
   expect(result.error ?? '').toBe('');
@@ -27,7 +27,7 @@ test('Python and Node run', async () => {
   expect((await sandbox().commands.run(`node -e 'console.log([1,2].map((x) => x * 2).join())'`)).stdout).toBe('2,4\n');
 });
 
-test.each([1, 2, 42, 126, 255])('exit code %i comes back in a CommandExitError', async (code) => {
+test.each([1, 2, 42, 126, 255])('exit code %i is reported in a CommandExitError', async (code) => {
   const error = await failure(`echo before; echo bad >&2; exit ${String(code)}`);
   expect(error).toBeInstanceOf(CommandExitError);
   expect(error).toMatchObject({
@@ -38,16 +38,16 @@ test.each([1, 2, 42, 126, 255])('exit code %i comes back in a CommandExitError',
   });
 });
 
-test('a program that is not there exits with 127', async () => {
+test('a missing program exits with 127', async () => {
   expect(await failure('no-such-program')).toMatchObject({ exitCode: 127 });
 });
 
-test('death by a signal is told apart from an exit', async () => {
+test('the end by a signal is distinguished from an exit', async () => {
   expect(await failure('kill -9 $$')).toMatchObject({ exitCode: -1, error: 'signal: killed' });
   expect(await failure('kill -TERM $$')).toMatchObject({ exitCode: -1, error: 'signal: terminated' });
 });
 
-test('text of any alphabet passes unharmed, also when cut in chunks', async () => {
+test('text of any alphabet arrives intact, also when it is cut into chunks', async () => {
   const text = 'Grüße, 世界, 🚀, العربية';
   expect((await sandbox().commands.run(`echo '${text}'`)).stdout).toBe(`${text}\n`);
   const long = await sandbox().commands.run(`python3 -c "print('🚀ü世' * 50000, end='')"`);
@@ -74,7 +74,7 @@ test('an unknown user is refused', async () => {
   expect(await failure('true', { user: 'nobody-knows' })).toBeInstanceOf(AuthenticationError);
 });
 
-test('a command runs where it is told to', async () => {
+test('a command runs in the given folder', async () => {
   expect((await sandbox().commands.run('pwd', { cwd: '/usr/lib' })).stdout).toBe('/usr/lib\n');
   expect((await sandbox().commands.run('pwd', { cwd: '~' })).stdout).toBe('/home/user\n');
   const missing = sandbox().commands.run('pwd', { cwd: '/no/such' });
@@ -82,7 +82,7 @@ test('a command runs where it is told to', async () => {
   await expect(sandbox().commands.run('pwd', { cwd: '/no/such' })).rejects.toThrow(/cwd '\/no\/such' does not exist/);
 });
 
-test('variables of a command win and do not stay', async () => {
+test('variables of a command take precedence and last only for that command', async () => {
   const { stdout } = await sandbox().commands.run('echo $ONE-$HOME', { envs: { ONE: '1 ü', HOME: '/tmp' } });
   expect(stdout).toBe('1 ü-/tmp\n');
   expect((await sandbox().commands.run('echo "[$ONE]"')).stdout).toBe('[]\n');
@@ -92,21 +92,21 @@ test('a time limit kills the command', async () => {
   const startedAt = Date.now();
   expect(await failure('echo $$ > /tmp/limited; exec sleep 50', { timeoutMs: 1000 })).toBeInstanceOf(TimeoutError);
   expect(Date.now() - startedAt).toBeLessThan(5000);
-  // The client counts too, and may be the first to give up.
+  // The client has its own timer, which may fire first.
   await until('its end', async () => {
     const { stdout } = await sandbox().commands.run('kill -0 $(cat /tmp/limited) 2>/dev/null || echo gone');
     return stdout === 'gone\n';
   });
 });
 
-test('a background command gives a handle at once', async () => {
+test('a background command returns a handle at once', async () => {
   const handle = await sandbox().commands.run('sleep 0.3; echo done', { background: true });
   expect(handle.pid).toBeGreaterThan(0);
   expect(handle.exitCode).toBeUndefined();
   expect(await handle.wait()).toMatchObject({ exitCode: 0, stdout: 'done\n' });
 });
 
-test('list shows what runs, with command and tag-free facts', async () => {
+test('list shows running commands with their details', async () => {
   const handle = await sandbox().commands.run('sleep 77', { background: true, envs: { A: 'b' }, cwd: '/tmp' });
   const found = (await sandbox().commands.list()).find(({ pid }) => pid === handle.pid);
   expect(found).toMatchObject({ cmd: '/bin/bash', args: ['-l', '-c', 'sleep 77'], cwd: '/tmp', envs: { A: 'b' } });
@@ -123,7 +123,7 @@ test('kill ends a command once', async () => {
   expect(await sandbox().commands.kill(999_999)).toBe(false);
 });
 
-test('connect joins a running command and sees its further output and end', async () => {
+test('connect attaches to a running command and receives its further output and its end', async () => {
   const first = await sandbox().commands.run('read line; echo got $line; exit 3', { background: true, stdin: true });
   const second = await sandbox().commands.connect(first.pid);
   expect(second.pid).toBe(first.pid);
@@ -134,7 +134,7 @@ test('connect joins a running command and sees its further output and end', asyn
   }
 });
 
-test('connect to a process that never was is refused', async () => {
+test('connect to a process that never existed is refused', async () => {
   await expect(sandbox().commands.connect(999_999)).rejects.toMatchObject({ name: 'NotFoundError' });
 });
 

@@ -45,7 +45,7 @@ test('an empty repository is cloned, filled, and pushed', async () => {
   expect(await git.status(work)).toMatchObject({ isClean: true, currentBranch: 'main', ahead: 0, behind: 0 });
 });
 
-test('branches are made, changed, listed and deleted', async () => {
+test('branches are created, switched, listed and deleted', async () => {
   const { git } = sandbox();
   await git.createBranch(work, 'feature/x');
   expect(await git.branches(work)).toMatchObject({
@@ -57,7 +57,7 @@ test('branches are made, changed, listed and deleted', async () => {
   expect((await git.branches(work)).branches).toEqual(['main']);
 });
 
-test('a second clone pulls what the first has pushed', async () => {
+test('a second clone pulls what the first one pushed', async () => {
   const { git, files } = sandbox();
   const second = '/home/user/second';
   await git.clone(remote, { path: second, branch: 'main', depth: 1 });
@@ -70,7 +70,7 @@ test('a second clone pulls what the first has pushed', async () => {
   expect(await files.read(`${second}/a.txt`)).toBe('changed\n');
 });
 
-test('changes are unstaged, restored and thrown away', async () => {
+test('changes are unstaged, restored and discarded', async () => {
   const { git, files } = sandbox();
   await files.write(`${work}/a.txt`, 'unwanted\n');
   await git.add(work);
@@ -92,7 +92,7 @@ test('a new repository gets a remote', async () => {
   expect((await git.status(path)).currentBranch).toBe('trunk');
 });
 
-test('a server that asks for a password is told as such, and nothing waits for one', async () => {
+test('a server that asks for a password causes an authentication error, and nothing waits for input', async () => {
   const { commands, git, files } = sandbox();
   const refuse = `
 import http.server
@@ -106,7 +106,7 @@ http.server.HTTPServer(('127.0.0.1', 8418), Refuse).serve_forever()`;
   await expect(git.clone('http://127.0.0.1:8418/x.git', { path: '/home/user/never' })).rejects.toThrow(GitAuthError);
 });
 
-test('credentials are stored when that is asked for', async () => {
+test('credentials are stored on request', async () => {
   const { commands, git } = sandbox();
   await git.dangerouslyAuthenticate({ username: 'ada', password: 's3cret', host: 'git.example.com' });
   const { stdout } = await commands.run(

@@ -4,11 +4,11 @@ import { sharedSandbox } from '../harness/sandbox.ts';
 
 const sandbox = sharedSandbox();
 
-test('stdin is empty when the caller did not ask for it', async () => {
+test('stdin is empty unless the caller asks for it', async () => {
   expect((await sandbox().commands.run('cat; echo end')).stdout).toBe('end\n');
 });
 
-test('what is sent reaches the command, and closing ends its input', async () => {
+test('input reaches the command, and closing ends it', async () => {
   const handle = await sandbox().commands.run('cat', { background: true, stdin: true });
   await handle.sendStdin('one ');
   await handle.sendStdin('');
@@ -17,7 +17,7 @@ test('what is sent reaches the command, and closing ends its input', async () =>
   expect(await handle.wait()).toMatchObject({ exitCode: 0, stdout: 'one zwei ü 🚀' });
 });
 
-test('bytes that are no text pass unharmed', async () => {
+test('bytes that are not text arrive intact', async () => {
   const bytes = Uint8Array.from({ length: 4096 }, (_, index) => index % 256);
   const handle = await sandbox().commands.run('sha256sum', { background: true, stdin: true });
   await handle.sendStdin(bytes);
@@ -34,7 +34,7 @@ test('8 MB of input in pieces arrive in order', async () => {
   expect((await handle.wait()).stdout.trim()).toBe(String(128 * 65_536));
 });
 
-test('closing twice is fine, sending afterwards is not', async () => {
+test('closing twice is allowed, sending afterwards is not', async () => {
   const handle = await sandbox().commands.run('cat; sleep 20', { background: true, stdin: true });
   await handle.closeStdin();
   await handle.closeStdin();

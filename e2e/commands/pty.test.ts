@@ -8,7 +8,7 @@ const sandbox = sharedSandbox();
 
 interface Terminal {
   readonly handle: CommandHandle;
-  /** All that was printed so far. */
+  /** Everything that was printed so far. */
   text(): string;
   type(text: string): Promise<void>;
   waitFor(text: string): Promise<void>;
@@ -57,7 +57,7 @@ test('it is a terminal of the given size, and changes with it', async () => {
   await terminal.waitFor('43 132');
 });
 
-test('environment, folder and user are as asked', async () => {
+test('environment, folder and user are as requested', async () => {
   const terminal = await openTerminal({ envs: { MARK: 'my mark' }, cwd: '/tmp', user: 'root' });
   await terminal.type('echo "[$MARK|$(pwd)|$(id -un)|$TERM|$LANG]"\n');
   await terminal.waitFor('[my mark|/tmp|root|xterm-256color|C.UTF-8]');
@@ -101,7 +101,7 @@ test('a second client can join', async () => {
   await second.disconnect();
 });
 
-test('input of a command and input of a terminal are not mixed up', async () => {
+test('input of a command and input of a terminal are kept apart', async () => {
   const terminal = await openTerminal();
   await expect(sandbox().commands.sendStdin(terminal.handle.pid, 'x')).rejects.toThrow(SandboxError);
   const command = await sandbox().commands.run('sleep 20', { background: true, stdin: true });

@@ -38,7 +38,7 @@ const ends = {
   'is paused': async (sandbox) => await sandbox.pause(),
   'reaches its end of life': async (sandbox) => await sandbox.setTimeout(1000),
 } satisfies Record<string, (sandbox: current.Sandbox) => Promise<unknown>>;
-/** One says nothing, one never stops: then the end comes in the middle of a message. */
+/** One prints nothing. The other never stops, so the end comes in the middle of a message. */
 const commands = ['sleep 100', 'yes'];
 
 describe.each(Object.entries(ends))('when a sandbox %s', (_what, end) => {

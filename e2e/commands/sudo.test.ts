@@ -8,7 +8,7 @@ const sandbox = sharedSandbox();
 const stdout = async (command: string, user = 'user'): Promise<string> =>
   (await sandbox().commands.run(command, { user, timeoutMs: 60_000 })).stdout;
 
-test('the forms that people type do what they do elsewhere', async () => {
+test('the usual forms of sudo work as elsewhere', async () => {
   expect(await stdout('sudo -n id -u')).toBe('0\n');
   expect(await stdout('echo x | sudo tee /root/f; sudo cat /root/f')).toBe('x\nx\n');
   expect(
@@ -18,7 +18,7 @@ test('the forms that people type do what they do elsewhere', async () => {
   expect(await stdout('(echo a; sudo echo b; echo c) > /tmp/log; cat /tmp/log')).toBe('a\nb\nc\n');
 });
 
-test('statuses and signals come through', async () => {
+test('statuses and signals are passed through', async () => {
   const failed = await sandbox()
     .commands.run('sudo sh -c "exit 7"')
     .catch((error: unknown) => error);
@@ -49,7 +49,7 @@ test('a user without a rule is refused', async () => {
   expect((refused as CommandExitError).stdout).toBe('');
 });
 
-test('a root shell on a terminal has a terminal of its own, and Ctrl-C reaches what runs in it', async () => {
+test('a root shell on a terminal has its own terminal, and Ctrl-C reaches the program in it', async () => {
   let output = '';
   const terminal = await sandbox().pty.create({
     cols: 91,
@@ -72,7 +72,7 @@ test('a root shell on a terminal has a terminal of its own, and Ctrl-C reaches w
   expect(output).toContain('I am root');
 });
 
-test('messages that are not from our program neither hold envd up nor open anything', async (context) => {
+test('messages that are not from our program neither block envd nor grant anything', async (context) => {
   skipWithout('ownKernel', context);
   const script = `
 import array, os, socket, struct
@@ -115,11 +115,11 @@ print(mine.recv(1000).decode().strip())
     'not forged\n{"kind":"refused","message":"hostile may not run everything without a password here."}\n',
   );
   expect(await stdout('sudo id -u')).toBe('0\n');
-  // Nothing of the three hundred is still held.
+  // None of the three hundred connections is still open.
   expect(Number(await stdout('sudo sh -c "ls /proc/1/fd | wc -l"'))).toBeLessThan(60);
 });
 
-test('it works after a pause, and in a copy', async (context) => {
+test('sudo works after a pause, and in a copy', async (context) => {
   skipWithout('checkpoint', context);
   const source = await createSandbox();
   const whoAmI = async (of: Sandbox): Promise<string> => (await of.commands.run('sudo -n id -un')).stdout;

@@ -33,7 +33,7 @@ async function readWhenThere(sandbox: Sandbox, path: string): Promise<string> {
   return await until(path, async () => (await sh(sandbox, `cat ${path} 2>/dev/null || true`)) || undefined);
 }
 
-/** Lets a program that waits for /tmp/go draw in each, and gives what each wrote. */
+/** Makes a program that waits for /tmp/go draw a number in each sandbox, and returns what each one wrote. */
 async function drawInEach(sandboxes: readonly Sandbox[]): Promise<Record<string, string>[]> {
   return await Promise.all(
     sandboxes.map(async (sandbox) => {
@@ -90,7 +90,7 @@ test.each([
   expect(differing(await drawInEach(await forkTwice(source)))).toEqual(expected);
 });
 
-/** OpenSSL as programs in C use it: in memory, whatever Python does around it. */
+/** OpenSSL as C programs use it: in memory, whatever Python does around it. */
 const opensslProgram = `
 import ctypes, glob, json, os, time
 ssl = ctypes.CDLL(sorted(glob.glob('/usr/lib/*/libcrypto.so.3'))[0])
@@ -125,7 +125,7 @@ func draw() map[string]string {
 \treturn map[string]string{"kernel": hex.EncodeToString(b), "math": strconv.FormatInt(seeded.Int63(), 10)}
 }
 
-// Of a seed that no one knows, as the one that math/rand gives itself when it starts.
+// The seed is unknown, as the seed that math/rand chooses when it starts.
 var seeded = mrand.New(mrand.NewSource(time.Now().UnixNano()))
 
 func main() {
@@ -147,7 +147,7 @@ draw(); fs.writeFileSync('/tmp/ready', 'yes');
 setInterval(() => { if (!fs.existsSync('/tmp/go')) return;
   fs.writeFileSync('/tmp/drawn.new', JSON.stringify(draw())); fs.renameSync('/tmp/drawn.new', '/tmp/drawn'); process.exit(); }, 50);`;
 
-/** BoringSSL, which Bun has, mixes in what RDRAND gives on processors of Intel only (crypto/fipsmodule/rand: have_fast_rdrand). */
+/** BoringSSL, which Bun uses, mixes in RDRAND on Intel processors only (crypto/fipsmodule/rand: have_fast_rdrand). */
 const asksTheProcessor = readFileSync('/proc/cpuinfo', 'latin1').includes('GenuineIntel');
 
 describe.skipIf(!(await hasTemplate('runtimes')))('random state of other runtimes, as docs/fork.md has it', () => {

@@ -23,9 +23,9 @@ const tokenOf = (sandbox: Sandbox): string =>
 
 const diskSizes = { small: 0, large: 80 } as const;
 
-// The two ways in which a running source is copied: docs/decisions/013.
+// The two ways to copy a running source: docs/decisions/013.
 test.each(['small', 'large'] as const)(
-  'copies go on from one memory, a %s disk, and nothing is shared afterwards',
+  'copies continue from one memory and a %s disk, and share nothing afterwards',
   async (disk) => {
     const source = await createSandbox();
     await source.commands.run(`head -c ${String(diskSizes[disk])}M /dev/urandom > large && sha256sum large > sum`);
@@ -76,7 +76,7 @@ while True:
   },
 );
 
-test('the token of the source opens no copy, and the other way round', async () => {
+test('the token of the source does not open a copy, and the token of a copy does not open the source', async () => {
   const source = await createSandbox();
   const [copy] = await forkAll(source, 1);
   if (copy === undefined) throw new Error('no copy');
@@ -104,7 +104,7 @@ test('a paused sandbox is forked without waking it', async () => {
   expect(await source.files.read('file.txt')).toBe('from sleep');
 });
 
-test('ten copies at once all answer', { timeout: 120_000 }, async () => {
+test('all of ten copies made at once answer', { timeout: 120_000 }, async () => {
   const source = await createSandbox();
   const copies = await forkAll(source, 10);
   const outputs = await Promise.all(copies.map(async (copy) => (await copy.commands.run('echo here')).stdout));
@@ -132,7 +132,7 @@ test.each([0, 101, -1, 1.5, 'x', null])('count %j is refused with 400 before any
   expect(unknown.status).toBe(400);
 });
 
-test("another team's key, which is a good one, forks no sandbox of ours and learns nothing of it", async () => {
+test("another team's valid key cannot fork our sandbox and learns nothing about it", async () => {
   const sandbox = await createSandbox();
   const key = { 'x-api-key': await createStrangerKey('strangers of forks') };
   const ours = await askApi('POST', `/sandboxes/${sandbox.sandboxId}/fork`, { count: 1 }, key);
@@ -143,7 +143,7 @@ test("another team's key, which is a good one, forks no sandbox of ours and lear
   expect((await askApi('GET', '/v2/sandboxes', undefined, key)).json).toEqual([]);
 });
 
-test('a key that is none is refused before anything is looked for', async () => {
+test('an invalid key is refused before anything is looked up', async () => {
   const sandbox = await createSandbox();
   const key = { 'x-api-key': 'e2b_00' };
   expect((await askApi('POST', `/sandboxes/${sandbox.sandboxId}/fork`, {}, key)).status).toBe(401);

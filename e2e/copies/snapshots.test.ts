@@ -17,7 +17,7 @@ async function takeSnapshot(sandbox: Sandbox, options: { name?: string } = {}): 
   return snapshotId;
 }
 
-/** A process whose memory holds a word that is on no disk. */
+/** A process whose memory contains a word that is on no disk. */
 async function remember(sandbox: Sandbox, word: string): Promise<void> {
   const script = `import http.server, sys\nword = sys.stdin.readline().strip()
 class H(http.server.BaseHTTPRequestHandler):
@@ -37,7 +37,7 @@ async function recall(sandbox: Sandbox): Promise<string> {
   return stdout;
 }
 
-test('the source goes on, and copies come from the snapshot after it is gone', async () => {
+test('the source continues, and the snapshot can be used after the source is gone', async () => {
   const source = await createSandbox({ envs: { WHO: 'source' } });
   await remember(source, 'walrus');
   await source.files.write('file.txt', 'of the snapshot');
@@ -60,7 +60,7 @@ test('the source goes on, and copies come from the snapshot after it is gone', a
   expect(await copies[1].files.read('file.txt')).toBe('of the snapshot');
 });
 
-test('a named snapshot is listed, made from by its name, and gone after its deletion', async () => {
+test('a named snapshot is listed, can be used by its name, and is gone after its deletion', async () => {
   const source = await createSandbox();
   await source.files.write('file.txt', 'named');
   const wanted = name();
@@ -78,7 +78,7 @@ test('a named snapshot is listed, made from by its name, and gone after its dele
   await copy.kill();
 });
 
-test('a paused sandbox can be kept as a snapshot and stays paused', async () => {
+test('a paused sandbox can be saved as a snapshot and stays paused', async () => {
   const source = await createSandbox();
   await remember(source, 'otter');
   await source.pause();

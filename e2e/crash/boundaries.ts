@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 
-/** Calls into the kernel by which a server changes anything outside of itself. */
+/** System calls by which a server changes something outside itself. */
 const changingCalls = [
   ...[
     'openat',
@@ -35,20 +35,20 @@ const changingCalls = [
   ],
 ].join(',');
 
-/** The n-th call of a name by one thread, from 1 on. Threads are named by their place among those of the process. */
+/** The n-th call of a name by one thread, from 1 on. A thread is identified by its position in the process. */
 export interface Boundary {
   readonly thread: number;
   readonly name: string;
   readonly call: number;
 }
 
-/** A trace of a process whose threads were all there when it began. */
+/** A trace of a process. All its threads existed at the start of the trace. */
 export interface Trace extends AsyncDisposable {
-  /** Every such call since. */
+  /** Every such call since then. */
   boundaries(): readonly Boundary[];
 }
 
-/** Notes the calls of every thread, by strace(1); with `killAt` the process gets SIGKILL in the place of that one call. */
+/** Records the calls of every thread with strace(1). With `killAt` the process gets SIGKILL in place of that call. */
 export async function traceProcess(pid: number, killAt?: Boundary): Promise<Trace> {
   const threads = await listThreads(pid);
   const traced = killAt === undefined ? threads : threads.filter((_, index) => index === killAt.thread);
@@ -59,7 +59,8 @@ export async function traceProcess(pid: number, killAt?: Boundary): Promise<Trac
   const boundaries: Boundary[] = [];
   const counts = new Map<string, number>();
   createInterface({ input: tracer.stdout }).on('line', (line) => {
-    // With one thread strace does not name it. A call during which another thread calls has a second line, which has another form.
+    // With a single thread strace does not print its id. A call that is interrupted by another thread has a second line
+    // in another form.
     const [, tid = traced[0], name] = /^(?:(\d+) +)?(\w+)\(/.exec(line) ?? [];
     if (name === undefined) return;
     const thread = threads.indexOf(Number(tid));
@@ -78,7 +79,7 @@ export async function traceProcess(pid: number, killAt?: Boundary): Promise<Trac
   };
 }
 
-/** Opens a file to read it, or wakes another thread of the process: that is no step that anybody could find half done. */
+/** Opens a file for reading or wakes another thread of the process. Nobody can observe such a step half done. */
 function isInternal(name: string, line: string): boolean {
   if (name === 'openat') return !line.includes('O_CREAT');
   return name === 'write' && line.includes('<anon_inode:[eventfd]');
@@ -95,7 +96,7 @@ async function attached(stderr: NodeJS.ReadableStream, threads: number): Promise
   });
 }
 
-/** The main thread first, then the workers by age: the same places in every process of the same program. */
+/** The main thread first, then the workers by age: the same positions in every process of the same program. */
 async function listThreads(pid: number): Promise<number[]> {
   return (await readdir(`/proc/${pid}/task`)).map(Number).sort((one, other) => one - other);
 }

@@ -2,15 +2,15 @@
 import { expect, inject, test } from 'vitest';
 import { runCrash } from './run-crash.ts';
 
-/** A few of each operation's boundaries; `npm run crash` tries them all. */
+/** Some boundaries of each operation. `npm run crash` tries them all. */
 const perOperation = 2;
 
 test(
-  'a runner killed in the middle of any operation leaves nothing lost, hidden or double',
+  'a runner that is killed during any operation leaves nothing lost, hidden or duplicated',
   { timeout: 600_000 },
   async () => {
     const { isolation } = inject('server');
-    // Another choice each time: what a run has tried is found again by its seed.
+    // Another choice each time. The seed repeats the choice of a run.
     const seed = Math.floor(Math.random() * 2 ** 31);
     const report = await runCrash({
       ...{ instance: 14, isolation: isolation === 'gvisor' ? 'gvisor' : 'container', perOperation, seed, only: '' },

@@ -4,12 +4,12 @@ import type { RunnerEvent, RunnerProcess } from '@soulbox/testing';
 import type { Operation, Subject } from './operations.ts';
 import { askWitness } from './witness.ts';
 
-/** What is known of an operation that was cut off, or not. */
+/** The known facts about an operation, interrupted or not. */
 export interface Round {
   readonly subject: Subject;
-  /** Its caller was answered. */
+  /** Its caller got a response. */
   readonly isDone: boolean;
-  /** What the runner told the control plane meanwhile. */
+  /** The events that the runner sent to the control plane meanwhile. */
   readonly events: readonly RunnerEvent[];
 }
 
@@ -20,7 +20,7 @@ interface Shown {
 
 const paused = 'SANDBOX_STATE_PAUSED';
 
-/** What the runner that came after makes of a round, in words; nothing when all is as it should be. */
+/** Describes the faults that the next runner shows after a round. Empty if everything is correct. */
 export async function checkModel(
   runner: RunnerProcess,
   directory: string,
@@ -36,14 +36,14 @@ export async function checkModel(
   ];
 }
 
-/** Ends everything but the sandbox that is kept for the next round, which runs. */
+/** Ends everything except the running sandbox that is kept for the next round. */
 export async function clearAway(runner: RunnerProcess, kept: string | undefined): Promise<void> {
   for (const { sandboxId } of await listSandboxes(runner))
     if (sandboxId !== kept) await runner.call('killSandbox', { sandboxId });
   for (const snapshotId of await listSnapshots(runner)) await runner.call('deleteSnapshot', { snapshotId });
 }
 
-/** Records on the disk that no list shows: without spares each one is a tenant's. */
+/** Records on disk that no list shows. Without spares each record belongs to a tenant. */
 async function findHidden(directory: string, sandboxes: readonly Shown[]): Promise<string[]> {
   const names = await readdir(join(directory, 'sandboxes'));
   const recorded = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length));
@@ -51,7 +51,7 @@ async function findHidden(directory: string, sandboxes: readonly Shown[]): Promi
   return recorded.filter((sandboxId) => !shown.has(sandboxId)).map((sandboxId) => `${sandboxId} is hidden`);
 }
 
-/** What was told to somebody must hold: an answer to its caller, an event to the control plane. */
+/** Everything that was reported must be true: responses to callers and events to the control plane. */
 function findBrokenWords(
   { subject, isDone, events }: Round,
   operation: Operation,
@@ -74,7 +74,7 @@ function findBrokenWords(
   ];
 }
 
-/** Every sandbox can be had running, and its witness agrees with itself. */
+/** Every sandbox can be brought to run, and its witness is consistent. */
 async function checkContents(
   runner: RunnerProcess,
   operation: Operation,
@@ -102,7 +102,7 @@ async function checkContent(runner: RunnerProcess, sandboxId: string, mayBeFresh
   }
 }
 
-/** A snapshot that is listed can be used; one that its caller was told of is listed. */
+/** A listed snapshot can be used, and a snapshot that was reported to its caller is listed. */
 async function checkSnapshots(
   runner: RunnerProcess,
   { name }: Operation,

@@ -1,26 +1,26 @@
 import type { RunnerProcess } from '@soulbox/testing';
 
-/** The sandbox that an operation is about, and what the run has made for it. */
+/** The sandbox of an operation, and what the run has created for it. */
 export interface Subject {
   readonly sandboxId: string;
   readonly snapshotId: string;
-  /** What it was made from. */
+  /** The template that it was created from. */
   readonly templateId: string;
 }
 
-/** One operation of the runner that is cut off. */
+/** One operation of the runner that is interrupted. */
 export interface Operation {
   readonly name: string;
-  /** What the sandbox's disk holds: a large one is copied in another way (docs/decisions/013). */
+  /** The content of the sandbox's disk. A large disk is copied in another way (docs/decisions/013). */
   readonly disk: 'small' | 'large';
-  /** Brings a running sandbox to where the operation begins. */
+  /** Brings a running sandbox to the state in which the operation starts. */
   readonly prepare: (runner: RunnerProcess, subject: Subject) => Promise<void>;
   readonly act: (runner: RunnerProcess, subject: Subject) => Promise<unknown>;
   /** Whether its sandbox may be gone afterwards. */
   readonly ends: boolean;
-  /** Whether the memory may be gone afterwards: it was asked to be dropped. */
+  /** Whether the memory may be gone afterwards because the operation drops it. */
   readonly startsAfresh: boolean;
-  /** Whether it makes sandboxes that have no witness. */
+  /** Whether it creates sandboxes without a witness. */
   readonly makesFresh: boolean;
 }
 
@@ -64,7 +64,7 @@ export const operations: readonly Operation[] = [
     act: (runner, one) => pause(runner, one, { durability: 'in-background' }),
   },
   {
-    // The save goes on after the answer, and whoever resumes waits for it.
+    // The save continues after the response, and a resume waits for it.
     ...usual,
     name: 'save in the background',
     act: async (runner, one) => {

@@ -17,27 +17,27 @@ import { startWitness } from './witness.ts';
 export interface CrashOptions {
   readonly instance: number;
   readonly isolation: 'container' | 'gvisor';
-  /** Boundaries of each operation that a kill is tried at, chosen by the seed. Infinity: all. */
+  /** Number of boundaries of each operation with a kill, chosen by the seed. Infinity: all. */
   readonly perOperation: number;
   readonly seed: number;
-  /** Operations whose name has this in it. */
+  /** Only operations whose name contains this. */
   readonly only: string;
   readonly onProgress: (text: string) => void;
 }
 
 export interface CrashReport {
   readonly rounds: number;
-  /** Rounds in which the call that was chosen was made. */
+  /** Rounds in which the chosen call took place. */
   readonly kills: number;
-  /** By operation: how many boundaries there are. */
+  /** The number of boundaries by operation. */
   readonly boundaries: Readonly<Record<string, number>>;
   readonly violations: readonly string[];
   readonly leftovers: readonly string[];
 }
 
 /**
- * Kills a runner in the place of one call into the kernel after the other, in every operation, and looks afterwards at what the next
- * runner makes of it: content, memory against disk, nothing hidden, nothing double.
+ * Kills a runner in place of one system call after another, in every operation. Then checks the result with the next
+ * runner: content, memory against disk, nothing hidden, nothing duplicated.
  */
 export async function runCrash(options: CrashOptions): Promise<CrashReport> {
   const lab = await openLab(options);
@@ -66,7 +66,7 @@ export async function runCrash(options: CrashOptions): Promise<CrashReport> {
   }
 }
 
-/** So many of them, in their order. */
+/** That many of them, in their order. */
 function choose(all: readonly Boundary[], count: number, random: Random): readonly Boundary[] {
   if (all.length <= count) return all;
   const places = new Set<number>();
@@ -86,14 +86,14 @@ async function openLab({ instance, isolation }: CrashOptions): Promise<Lab> {
   const templateId = (await openTemplateStore(testTemplatesDirectory, silentLogger).find('base'))?.templateId ?? '';
   const start = async (): Promise<RunnerProcess> =>
     await startRunnerProcess(instance, directory, {
-      // One worker, so that the calls of an operation are the same ones each time. A pause in the background is completed by itself.
+      // One worker, so that an operation makes the same calls each time. A background pause completes by itself.
       environment: { UV_THREADPOOL_SIZE: '1', SOULBOX_PAUSE_GRACE_SECONDS: '5', SOULBOX_ISOLATION: isolation },
     });
   let runner = await start();
   let subject: Subject | undefined;
   let snapshots = 0;
 
-  /** A running sandbox with a witness: the one of the round before, if it is still whole. */
+  /** A running sandbox with a witness: that of the previous round if it is still intact. */
   const getSubject = async (operation: Operation): Promise<Subject> => {
     const snapshotId = `s${++snapshots}`;
     if (subject !== undefined && operation.disk === 'small') return { ...subject, snapshotId };
@@ -159,7 +159,7 @@ async function openLab({ instance, isolation }: CrashOptions): Promise<Lab> {
     async [Symbol.asyncDispose]() {
       await runner.kill();
       const isEmpty = (await readdir(join(directory, 'sandboxes')).catch(() => [])).length === 0;
-      // What is left of a failure is for whoever looks for its reason.
+      // The leftovers of a failure are kept for the search for its cause.
       if (isEmpty) await removeTree(directory);
     },
   };

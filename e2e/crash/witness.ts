@@ -1,8 +1,8 @@
 import type { RunnerProcess } from '@soulbox/testing';
 
 /**
- * A program that holds the same count in its memory and in a file, and looks at every step whether the two agree. Memory of one
- * moment on a disk of another makes them differ: a record that it has not written, or one that is gone.
+ * A program that holds the same count in its memory and in a file, and compares the two at every step. With memory of
+ * one moment on a disk of another they differ: the file has a record that the program did not write, or lacks one.
  */
 const program = `
 import os, time
@@ -26,7 +26,7 @@ while True:
     time.sleep(0.005)
 `;
 
-/** What is left of a witness. `fresh`: its sandbox started anew on its files, so its memory is gone. */
+/** The state of a witness. `fresh`: its sandbox started afresh on its files, so its memory is gone. */
 export type Testimony = 'agrees' | 'fresh' | { readonly complaint: string };
 
 export async function startWitness(runner: RunnerProcess, sandboxId: string): Promise<void> {
@@ -38,7 +38,7 @@ export async function startWitness(runner: RunnerProcess, sandboxId: string): Pr
   if (testimony !== 'agrees') throw new Error(`the witness does not begin: ${JSON.stringify(testimony)}`);
 }
 
-/** Asks the witness of a sandbox that runs. */
+/** Asks the witness of a running sandbox. */
 export async function askWitness(runner: RunnerProcess, sandboxId: string): Promise<Testimony> {
   const look =
     'cat /home/user/broken 2>/dev/null; echo "$(pgrep -fc "^python3 .*witness" || :) $(cat /home/user/count)"';

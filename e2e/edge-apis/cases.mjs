@@ -1,5 +1,5 @@
-// What the public specifications promise, each as a few lines that run inside a function. A case passes when it returns without throwing.
-// Written against the texts that `spec` names, for both engines alike.
+// The promises of the public specifications, each as a few lines that run inside a function. A case passes if it
+// returns without throwing. The cases follow the texts in `spec` and are the same for both engines.
 
 /** @param {unknown} actual @param {unknown} expected */
 function same(actual, expected) {
@@ -39,7 +39,9 @@ const domSpec = 'https://dom.spec.whatwg.org/';
 const workersSpec = 'https://developers.cloudflare.com/workers/runtime-apis/';
 const vercelSpec = 'https://vercel.com/docs/functions/runtimes/edge';
 
-/** @type {{ area: string, name: string, spec: string, run: (request: Request, env: any, context: any) => unknown }[]} */
+/**
+ * @type {{ area: string, name: string, spec: string, run: (request: Request, env: any, context: any) => unknown }[]}
+ */
 export const cases = [];
 const area = (name, spec, entries) => {
   for (const [what, run] of Object.entries(entries)) cases.push({ area: name, name: what, spec, run });

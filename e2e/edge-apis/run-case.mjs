@@ -1,6 +1,6 @@
 import { cases } from './cases.mjs';
 
-/** `POST /run?case=N`: whether the case passes, and why not. `GET /cases`: what they are. */
+/** `POST /run?case=N`: whether the case passes, and why not. `GET /cases`: the list of cases. */
 export async function runCase(request, env, context) {
   const url = new URL(request.url);
   if (url.pathname === '/cases') return Response.json(cases.map(({ area, name, spec }) => ({ area, name, spec })));

@@ -7,8 +7,8 @@ import { server } from '../harness/server.ts';
 const sandbox = sharedSandbox();
 const traps = '/home/user/traps';
 
-// What a hostile program inside can plant. None may lead a call out of the sandbox.
-// (Within it envd works as root, as E2B's does; so may the user.)
+// Links that a hostile program inside can create. None of them may lead a call out of the sandbox.
+// (Inside the sandbox envd works as root, as E2B's does, and the user may do so too.)
 const links: Readonly<Record<string, string>> = {
   root: '/proc/self/root',
   'init-root': '/proc/1/root',
@@ -28,7 +28,7 @@ beforeAll(async () => {
   await sandbox().commands.run([`mkdir -p ${traps}`, ...plant].join(' && '));
 });
 
-/** The outcome of a call as text: what it gave or how it failed. */
+/** The outcome of a call as text: its result or its error. */
 async function outcome(call: Promise<unknown>): Promise<string> {
   return await call.then(
     (value) => `gave: ${JSON.stringify(value)}`,
@@ -39,7 +39,7 @@ async function outcome(call: Promise<unknown>): Promise<string> {
 describe.each(Object.keys(links))('the planted link %s', (name) => {
   const path = `${traps}/${name}`;
 
-  test('shows nothing of the host through any file call', async () => {
+  test('does not show the host through any file call', async () => {
     const { files } = sandbox();
     const inside = (await sandbox().commands.run('hostname')).stdout;
     const results = await Promise.all([
@@ -58,7 +58,7 @@ describe.each(Object.keys(links))('the planted link %s', (name) => {
     expect(results[5]).toMatch(/false|failed/);
   });
 
-  test('lets a write go nowhere but into this sandbox', async () => {
+  test('lets writes go only into this sandbox', async () => {
     const { files } = sandbox();
     const name = `/etc/planted-${sandbox().sandboxId}`;
     await outcome(files.write(`${path}${name}`, 'x'));
@@ -70,14 +70,14 @@ describe.each(Object.keys(links))('the planted link %s', (name) => {
     }
   });
 
-  test('can be removed itself, its target stays', async () => {
+  test('can be removed, and its target stays', async () => {
     await sandbox().files.remove(path);
     expect(await sandbox().files.exists('/etc/passwd')).toBe(true);
     await sandbox().commands.run(`ln -sfn '${links[name] ?? ''}' ${path}`);
   });
 });
 
-test('a loop of links is told as such', async () => {
+test('a loop of links is reported as such', async () => {
   await expect(sandbox().files.list(`${traps}/ping`)).rejects.toThrow(SandboxError);
   await expect(sandbox().files.read(`${traps}/ping`)).rejects.toThrow(SandboxError);
 });
@@ -104,7 +104,7 @@ test.each([
 });
 
 test.each(['new\nline', 'quote"\'`$(id)', ' leading and trailing ', '-rf', '*?[a]', '\u202Eright-to-left', '%2e%2e'])(
-  'the name %j is only a name',
+  'the name %j has no special meaning',
   async (name) => {
     const path = `/home/user/names/${name}`;
     await sandbox().files.write(path, name);
@@ -115,7 +115,7 @@ test.each(['new\nline', 'quote"\'`$(id)', ' leading and trailing ', '-rf', '*?[a
   },
 );
 
-test('files that never end and files that never begin do not hold envd', async () => {
+test('endless files and files that never deliver a byte do not block envd', async () => {
   await sandbox().commands.run('mkfifo /tmp/fifo; mkdir -p /tmp/sock');
   for (const path of ['/tmp/fifo', '/dev/zero', '/proc/kmsg']) {
     const read = sandbox().files.read(path, { requestTimeoutMs: 3000 });
@@ -125,7 +125,7 @@ test('files that never end and files that never begin do not hold envd', async (
   expect((await sandbox().commands.run('echo fine')).stdout).toBe('fine\n');
 });
 
-test('a folder that is swapped for a link while it is walked does not harm envd', async () => {
+test('a folder that is replaced by a link while envd walks it does not harm envd', async () => {
   const race = `import os, shutil, time
 end = time.time() + 3
 while time.time() < end:

@@ -30,7 +30,7 @@ test('list shows one level, sorted, with types', async () => {
 test.each([
   [2, ['a', 'a/b', 'a/two.txt', 'broken', 'empty', 'link', 'loop', 'one.txt']],
   [9, ['a', 'a/b', 'a/b/c', 'a/b/c/three.txt', 'a/two.txt', 'broken', 'empty', 'link', 'loop', 'one.txt']],
-])('list to depth %i gives the whole walk', async (depth, expected) => {
+])('list with depth %i returns all entries down to it', async (depth, expected) => {
   const entries = await sandbox().files.list(base, { depth });
   expect(entries.map(({ path }) => path.slice(base.length + 1))).toEqual(expected);
 });
@@ -39,14 +39,14 @@ test('list of an empty folder is empty', async () => {
   expect(await sandbox().files.list(`${base}/empty`)).toEqual([]);
 });
 
-test('list of what is no folder fails precisely', async () => {
+test('list of something that is not a folder fails with the right error', async () => {
   await expect(sandbox().files.list(`${base}/missing`)).rejects.toThrow(FileNotFoundError);
   await expect(sandbox().files.list(`${base}/one.txt`)).rejects.toThrow(InvalidArgumentError);
   await expect(sandbox().files.list(`${base}/loop`)).rejects.toThrow(SandboxError);
   await expect(sandbox().files.list(base, { depth: 0 })).rejects.toThrow(InvalidArgumentError);
 });
 
-test('getInfo tells all of a file', async () => {
+test('getInfo returns all facts about a file', async () => {
   const info = await sandbox().files.getInfo(`${base}/one.txt`);
   expect(info).toMatchObject({
     name: 'one.txt',
@@ -61,28 +61,28 @@ test('getInfo tells all of a file', async () => {
   expect(Math.abs((info.modifiedTime?.getTime() ?? 0) - Date.now())).toBeLessThan(60_000);
 });
 
-test('getInfo of a link tells where it leads', async () => {
+test('getInfo of a link returns its target', async () => {
   expect(await sandbox().files.getInfo(`${base}/link`)).toMatchObject({ symlinkTarget: `${base}/one.txt` });
   expect((await sandbox().files.getInfo(`${base}/broken`)).symlinkTarget).toBe(`${base}/broken`);
   expect((await sandbox().files.getInfo(base)).permissions).toBe('drwxr-xr-x');
   expect((await sandbox().files.getInfo('/tmp')).permissions).toBe('dtrwxrwxrwx');
 });
 
-test('getInfo of nothing fails, exists says no', async () => {
+test('getInfo of a missing file fails, and exists returns false', async () => {
   await expect(sandbox().files.getInfo(`${base}/nothing`)).rejects.toThrow(FileNotFoundError);
   expect(await sandbox().files.exists(`${base}/nothing`)).toBe(false);
   expect(await sandbox().files.exists(`${base}/one.txt`)).toBe(true);
   expect(await sandbox().files.exists(base)).toBe(true);
 });
 
-test('makeDir makes parents once', async () => {
+test('makeDir creates parents, and only once', async () => {
   expect(await sandbox().files.makeDir(`${base}/new/with/parents`)).toBe(true);
   expect(await sandbox().files.makeDir(`${base}/new/with/parents`)).toBe(false);
   expect(await sandbox().files.getInfo(`${base}/new/with`)).toMatchObject({ owner: 'user', type: FileType.DIR });
   await expect(sandbox().files.makeDir(`${base}/one.txt`)).rejects.toThrow(InvalidArgumentError);
 });
 
-test('rename moves, replaces files and makes parents', async () => {
+test('rename moves, replaces files and creates parents', async () => {
   await sandbox().files.write(`${base}/from`, 'moved');
   const entry = await sandbox().files.rename(`${base}/from`, `${base}/other/place/to`);
   expect(entry).toMatchObject({ name: 'to', path: `${base}/other/place/to` });
@@ -93,7 +93,7 @@ test('rename moves, replaces files and makes parents', async () => {
   await expect(sandbox().files.rename(`${base}/nothing`, `${base}/x`)).rejects.toThrow(FileNotFoundError);
 });
 
-test('remove takes whole trees and does not mind what is gone', async () => {
+test('remove deletes whole trees and ignores missing files', async () => {
   await sandbox().commands.run(`mkdir -p ${base}/dead/a/b && touch ${base}/dead/a/b/c && ln -s /etc ${base}/dead/etc`);
   await sandbox().files.remove(`${base}/dead`);
   await sandbox().files.remove(`${base}/dead`);

@@ -9,14 +9,14 @@ import { server } from '../harness/server.ts';
 const sandbox = sharedSandbox();
 const home = '/home/user';
 
-test('text written is text read', async () => {
+test('written text is read back', async () => {
   const text = 'Grüße 世界 🚀\r\n\0end';
   const info = await sandbox().files.write(`${home}/text.txt`, text);
   expect(info).toMatchObject({ name: 'text.txt', path: `${home}/text.txt`, type: 'file' });
   expect(await sandbox().files.read(`${home}/text.txt`)).toBe(text);
 });
 
-test('bytes and blobs pass unharmed in every format', async () => {
+test('bytes and blobs arrive intact in every format', async () => {
   const bytes = Uint8Array.from({ length: 100_000 }, (_, index) => (index * 7) % 256);
   await sandbox().files.write('bytes.bin', bytes.buffer);
   await sandbox().files.write('blob.bin', new Blob([bytes]));
@@ -47,14 +47,14 @@ test('an empty file is empty in every format', async () => {
   expect((await sandbox().files.getInfo(`${home}/empty`)).size).toBe(0);
 });
 
-test('several files go in one call, missing folders are made', async () => {
+test('one call writes several files and creates missing folders', async () => {
   const names = ['many/a.txt', 'many/deep/er/b.txt', 'many/ü mlaut.txt'];
   const infos = await sandbox().files.write(names.map((name) => ({ path: `${home}/${name}`, data: name })));
   expect(infos.map(({ path }) => path)).toEqual(names.map((name) => `${home}/${name}`));
   for (const name of names) expect(await sandbox().files.read(`${home}/${name}`)).toBe(name);
 });
 
-test('a written file belongs to its user and is cut to its new size', async () => {
+test('a written file belongs to its user and is truncated to its new size', async () => {
   await sandbox().files.write('/tmp/mine', 'a longer text');
   await sandbox().files.write('/tmp/mine', 'short');
   expect(await sandbox().files.getInfo('/tmp/mine')).toMatchObject({
@@ -83,7 +83,7 @@ test('metadata stays with a file until it is written anew', async (context) => {
   expect((await sandbox().files.getInfo(path)).metadata ?? {}).toEqual({});
 });
 
-test('reading what is missing, a folder, or as nobody fails precisely', async () => {
+test('reading a missing file, a folder, or as an unknown user fails with the right error', async () => {
   await expect(sandbox().files.read('/no/such/file')).rejects.toThrow(FileNotFoundError);
   await expect(sandbox().files.read('/no/such/file')).rejects.toThrow("path '/no/such/file' does not exist");
   await expect(sandbox().files.read('/etc')).rejects.toThrow(InvalidArgumentError);
@@ -96,7 +96,7 @@ const chunk = Buffer.alloc(1024 * 1024, 'SoulBox ');
 
 const serverMemoryMb = (): number => serverMemoryMib(server.pid);
 
-test('300 MB go up and come down as streams without filling the server', async () => {
+test('300 MB are uploaded and downloaded as streams without filling the memory of the server', async () => {
   const before = serverMemoryMb();
   const hash = createHash('sha256');
   let sent = 0;
@@ -124,7 +124,7 @@ test('300 MB go up and come down as streams without filling the server', async (
   await sandbox().files.remove(`${home}/large.bin`);
 }, 180_000);
 
-test('a download that is given up half-way costs nothing lasting', async () => {
+test('a download that is abandoned half-way leaves nothing behind', async () => {
   await sandbox().commands.run(`head -c 50000000 /dev/zero > ${home}/big`);
   for (let count = 0; count < 5; count++) {
     const stream = await sandbox().files.read(`${home}/big`, { format: 'stream' });

@@ -17,7 +17,7 @@ test('a signed URL reads a file without any header', async () => {
   expect([response.status, await response.text()]).toEqual([200, 'for everyone with the URL']);
 });
 
-test('a page behind a signed URL is saved by a browser and never a page of the API', async () => {
+test('a browser downloads a page behind a signed URL and never shows it as a page of the API', async () => {
   await sandbox().files.write('page.html', '<script>1</script>');
   const { status, headers } = await fetch(await sandbox().downloadUrl('page.html'));
   expect([status, headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')]);
@@ -26,7 +26,7 @@ test('a page behind a signed URL is saved by a browser and never a page of the A
   expect(headers.get('x-content-type-options')).toBe('nosniff');
 });
 
-test('a signed URL writes a file, as a form and as plain bytes', async () => {
+test('a signed URL uploads a file, as a form and as plain bytes', async () => {
   const form = new FormData();
   form.append('file', new Blob(['by form']), 'ignored.txt');
   const url = await sandbox().uploadUrl('uploaded.txt');
@@ -43,7 +43,7 @@ test('the user of a signed URL is part of it', async () => {
   expect([response.status, await response.text()]).toEqual([200, 'of root']);
 });
 
-test('an expiration is kept', async () => {
+test('a signed URL expires', async () => {
   await sandbox().files.write('short.txt', 'short');
   const url = await sandbox().downloadUrl('short.txt', { useSignatureExpiration: 2 });
   expect((await fetch(url)).status).toBe(200);
@@ -83,7 +83,7 @@ test('a signed URL of a killed sandbox opens nothing', async () => {
   expect([401, 502]).toContain(response.status);
 });
 
-test('a part of a file can be asked for', async () => {
+test('a part of a file can be requested', async () => {
   await sandbox().files.write('range.txt', '0123456789');
   const url = await sandbox().downloadUrl('range.txt');
   const response = await fetch(url, { headers: { range: 'bytes=2-4', 'accept-encoding': 'identity' } });

@@ -25,7 +25,7 @@ async function freshFolder(name: string): Promise<string> {
 const has = (events: FilesystemEvent[], type: FilesystemEventType, name: string): boolean =>
   events.some((event) => event.type === type && event.name === name);
 
-test('every kind of change is told', async () => {
+test('every kind of change is reported', async () => {
   const path = await freshFolder('kinds');
   const events = await watch(path);
   await sandbox().files.write(`${path}/file`, 'x');
@@ -41,7 +41,7 @@ test('every kind of change is told', async () => {
   }
 });
 
-test('without recursive nothing below is told', async () => {
+test('without recursive, changes in subfolders are not reported', async () => {
   const path = await freshFolder('flat');
   await sandbox().files.makeDir(`${path}/sub`);
   const events = await watch(path);
@@ -51,7 +51,7 @@ test('without recursive nothing below is told', async () => {
   expect(events.filter(({ name }) => name.includes('hidden'))).toEqual([]);
 });
 
-test('recursive follows folders that exist and folders that come later', async () => {
+test('recursive covers existing folders and folders that are created later', async () => {
   const path = await freshFolder('deep');
   await sandbox().files.makeDir(`${path}/old/er`);
   const events = await watch(path, { recursive: true });
@@ -63,7 +63,7 @@ test('recursive follows folders that exist and folders that come later', async (
   await until('in the new folder', () => has(events, FilesystemEventType.WRITE, 'new/two'));
 });
 
-test('entries come with the events when asked for', async () => {
+test('events contain entries on request', async () => {
   const path = await freshFolder('entries');
   const events = await watch(path, { includeEntry: true });
   await sandbox().files.write(`${path}/file`, 'four');
@@ -73,7 +73,7 @@ test('entries come with the events when asked for', async () => {
   expect(event.entry).toMatchObject({ path: `${path}/file`, owner: 'user' });
 });
 
-test('a stopped watch tells nothing more', async () => {
+test('a stopped watch reports nothing more', async () => {
   const path = await freshFolder('stopped');
   const events: FilesystemEvent[] = [];
   const ended = Promise.withResolvers<undefined>();
@@ -86,12 +86,12 @@ test('a stopped watch tells nothing more', async () => {
   expect(events).toEqual([]);
 });
 
-test('what cannot be watched is refused', async () => {
+test('a path that cannot be watched is refused', async () => {
   await expect(sandbox().files.watchDir('/no/such', () => undefined)).rejects.toThrow(FileNotFoundError);
   await expect(sandbox().files.watchDir('/etc/passwd', () => undefined)).rejects.toThrow(InvalidArgumentError);
 });
 
-test('a burst of a thousand files is told completely', async () => {
+test('a burst of a thousand files is reported completely', async () => {
   const path = await freshFolder('burst');
   const events = await watch(path);
   await sandbox().commands.run(`cd ${path} && for i in $(seq 1000); do : > f$i; done`);

@@ -2,14 +2,14 @@
 import { expect, test } from 'vitest';
 import { runFill } from './run-fill.ts';
 
-/** Enough to fill a small disk in every way; `npm run fill` has twenty sandboxes on a larger one. */
+/** Enough to fill a small disk in every way. `npm run fill` has twenty sandboxes on a larger disk. */
 test(
-  'nothing that was taken is lost on a full disk, whoever filled it and whoever died',
+  'no accepted write is lost on a full disk, whoever filled it and whatever was killed',
   { timeout: 180_000 },
   async () => {
     const report = await runFill({
       ...{ instance: 6, isolation: 'container', sandboxes: 4, hostMb: 1300, partMs: 2_000 },
-      // Whoever fills a disk this small from outside is quicker than the reserve is large (decision 019).
+      // On such a small disk a program outside is faster than the reserve allows for (decision 019).
       attacks: ['server'],
       environment: { SOULBOX_DISK_OVERCOMMIT: '200', SOULBOX_DISK_RESERVE_MB: '128' },
     });

@@ -4,17 +4,17 @@ import { run } from '@soulbox/base';
 
 const mib = 2 ** 20;
 
-/** A file system of its own, small enough to be filled. */
+/** A separate file system, small enough to be filled. */
 export interface HostDisk extends AsyncDisposable {
   readonly path: string;
   freeBytes(): Promise<number>;
-  /** Gives back what was kept from everybody: a full disk may have no room to look at what is left of it. */
+  /** Frees the held-back space, because a full disk may have no room for the final checks. */
   releaseCushion(): Promise<void>;
 }
 
 const cushionMb = 64;
 
-/** Makes one of so many MiB in `folder`, which must not exist and is removed with it. */
+/** Creates a disk of this many MiB in `folder`, which must not exist and is removed with the disk. */
 export async function makeHostDisk(folder: string, sizeMb: number): Promise<HostDisk> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const [image, path] = [join(folder, 'image'), join(folder, 'disk')];

@@ -22,7 +22,7 @@ const report = await runFill({
   instance: Number(values.instance),
   isolation,
   attacks,
-  // A tenth of a gibibyte for each sandbox, besides its tables.
+  // A tenth of a gibibyte for each sandbox, in addition to its tables.
   environment: { SOULBOX_DISK_OVERCOMMIT: '100', SOULBOX_DISK_RESERVE_MB: '256' },
   onProgress: progressOf('fill'),
 });

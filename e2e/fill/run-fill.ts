@@ -16,25 +16,27 @@ export interface FillOptions {
   readonly instance: number;
   readonly isolation: 'container' | 'gvisor';
   readonly sandboxes: number;
-  /** Of the disk of the host. */
+  /** Size of the disk of the host. */
   readonly hostMb: number;
-  /** How long sandboxes go on writing to a full disk, and each of the other parts lasts. */
+  /** How long sandboxes continue to write to a full disk, and how long each other part lasts. */
   readonly partMs: number;
-  /** `server`: it is killed, and started again after a part. `foreign`: a process of the host fills what is left. */
+  /**
+   * `server`: it is killed, and restarted after a part. `foreign`: a process of the host fills the rest of the disk.
+   */
   readonly attacks: readonly ('server' | 'foreign')[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly onProgress?: (text: string) => void;
 }
 
 export interface FillReport {
-  /** Blocks that the kernel had taken and gave back. */
+  /** Blocks that the kernel had accepted and returned when they were read back. */
   readonly good: number;
   readonly bad: number;
-  /** Writes that were refused where they were made. */
+  /** Writes that failed at once in the sandbox. */
   readonly refused: number;
-  /** What is wrong, in words: lost blocks and disks that e2fsck does not find clean. */
+  /** Descriptions of faults: lost blocks, and disks that e2fsck reports as not clean. */
   readonly violations: readonly string[];
-  /** The least that was ever free, in bytes, while only sandboxes wrote. */
+  /** The smallest free space in bytes while only sandboxes wrote. */
   readonly leastFreeBytes: number;
   readonly sandboxes: number;
 }
@@ -42,7 +44,7 @@ export interface FillReport {
 const settleMs = 60_000;
 const fillTimeoutMs = 300_000;
 
-/** Fills the disk of a host under sandboxes that write, and looks whether anything that was taken is lost. */
+/** Fills the disk of a host with sandboxes that write, and checks that no accepted write is lost. */
 export async function runFill(options: FillOptions): Promise<FillReport> {
   const say = options.onProgress ?? ((): void => undefined);
   const folder = join(testDirectory, `fill-${options.instance}`);
@@ -77,7 +79,7 @@ export async function runFill(options: FillOptions): Promise<FillReport> {
   };
 }
 
-/** Until the sandboxes have had all that they get, and a part longer. */
+/** Waits until the sandboxes get no more space, and then one part longer. */
 async function watchFree(disk: HostDisk, partMs: number): Promise<number> {
   const giveUpAt = Date.now() + fillTimeoutMs;
   let [least, leastAt] = [Infinity, Date.now()];
@@ -98,7 +100,7 @@ async function killServer(server: ServerProcess, partMs: number): Promise<void> 
   await sleep(partMs);
 }
 
-/** Whoever fills a disk does not ask: it goes on until nothing is left, and stays for a while. */
+/** Fills the disk like a foreign program: until nothing is left. Then keeps the space for a while. */
 async function fillFromOutside(disk: HostDisk, partMs: number): Promise<void> {
   const path = join(disk.path, 'foreign');
   const filler = spawn('dd', ['if=/dev/zero', `of=${path}`, 'bs=1M'], { stdio: 'ignore' });
@@ -109,7 +111,7 @@ async function fillFromOutside(disk: HostDisk, partMs: number): Promise<void> {
 }
 
 async function verifyAll(writers: readonly Writer[]): Promise<Verdict[]> {
-  // One that was stopped for want of room has to go on first.
+  // A sandbox that was stopped because of the full disk must continue first.
   const stopped = await Promise.allSettled(
     writers.map(async (writer) => await within(stopWriting(writer), 'it stops')),
   );
@@ -122,7 +124,7 @@ async function verifyAll(writers: readonly Writer[]): Promise<Verdict[]> {
         if (outcome?.status === 'rejected') throw outcome.reason;
         return await within(verify(writer), 'it reads');
       } catch (error) {
-        // Whatever it was: this sandbox does not give back what it had.
+        // Whatever the error: this sandbox does not return its blocks.
         return {
           ...{ good: 0, bad: 1, refused: 0 },
           faults: [`${writer.sandboxId} (${writer.mode}): ${String(error)}`],
@@ -144,7 +146,7 @@ async function within<T>(work: Promise<T>, what: string): Promise<T> {
   }
 }
 
-/** Ends all processes, keeps the disks, and looks at each. */
+/** Ends all processes, keeps the disks, and checks each of them. */
 async function checkDisks(options: FillOptions, server: ServerProcess): Promise<string[]> {
   await server.stop({ keepSandboxes: true });
   const driver = (await createDrivers(options.instance, silentLogger)).get(options.isolation);
@@ -167,7 +169,7 @@ async function listSandboxes(server: ServerProcess): Promise<string[]> {
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }
 
-/** Whatever became of the test: nothing of the server's is left on the host, and the disk can be unmounted. */
+/** Whatever the result: removes everything of the server from the host, so that the disk can be unmounted. */
 function endOfAll({ instance, isolation }: FillOptions, server: ServerProcess): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {

@@ -6,7 +6,7 @@ import { Sandbox } from 'e2b';
 
 type Mode = 'plain' | 'fsync';
 
-/** A sandbox that writes. Only its envd is talked to afterwards: on a full disk the control plane may refuse. */
+/** A sandbox that writes. Later calls go only to its envd, because the control plane may refuse on a full disk. */
 export interface Writer {
   readonly sandbox: Sandbox;
   readonly sandboxId: string;
@@ -18,14 +18,14 @@ export interface Verdict {
   readonly good: number;
   readonly bad: number;
   readonly refused: number;
-  /** What is wrong, in words. */
+  /** Descriptions of faults. */
   readonly faults: readonly string[];
 }
 
 const script = '/tmp/writer.pl';
 const folder = '/home/user/written';
 
-/** All are there before the first writes: a disk that is full has no room for a new sandbox. */
+/** All exist before the first one writes, because a full disk has no room for a new sandbox. */
 export async function startWriters(count: number): Promise<Writer[]> {
   const sandboxes = await Promise.all(Array.from({ length: count }, async () => await createWithScript()));
   return await Promise.all(sandboxes.map(async (sandbox, number) => await startWriter(sandbox, number)));
@@ -44,12 +44,12 @@ async function startWriter(sandbox: Sandbox, number: number): Promise<Writer> {
   return { sandbox, sandboxId: sandbox.sandboxId, pid, mode };
 }
 
-/** Has it stop writing. Resolves when it has. */
+/** Stops the writing. Resolves when it has stopped. */
 export async function stopWriting(writer: Writer): Promise<void> {
   await exchange(writer, (line) => line === 'still');
 }
 
-/** Has it read back all that was taken. */
+/** Makes it read back all accepted writes. */
 export async function verify(writer: Writer): Promise<Verdict> {
   const lines = await exchange(writer, (line) => line.startsWith('read '));
   const count = (name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(lines.at(-1) ?? '')?.[1]);
@@ -57,7 +57,7 @@ export async function verify(writer: Writer): Promise<Verdict> {
   return { good: count('good'), bad: count('bad'), refused: count('refused'), faults };
 }
 
-/** Sends the signal that takes it a step on, and gives all it says until `isLast`. */
+/** Sends the signal for the next step, and returns all output until `isLast`. */
 async function exchange({ sandbox, pid }: Writer, isLast: (line: string) => boolean): Promise<string[]> {
   const lines: string[] = [];
   let rest = '';
@@ -75,7 +75,7 @@ async function exchange({ sandbox, pid }: Writer, isLast: (line: string) => bool
     () => done.resolve(undefined),
     () => done.resolve(undefined),
   );
-  // The stream is there when the process is told.
+  // The stream must exist before the signal is sent.
   await sleep(100);
   await sandbox.commands.run(`kill -USR1 ${pid}`);
   await done.promise;

@@ -6,7 +6,8 @@ import { ask, askApi } from '../harness/http.ts';
 import { server } from '../harness/server.ts';
 import { hasTemplate } from '../harness/template.ts';
 
-// The table in docs/edge.md is what these cases say in real functions of both kinds. SOULBOX_UPDATE_EDGE_DOCS=1 writes it anew.
+// The table in docs/edge.md shows the results of these cases in real functions of both kinds.
+// SOULBOX_UPDATE_EDGE_DOCS=1 rewrites it.
 const document = join(import.meta.dirname, '../../docs/edge.md');
 const [begin, end] = ['<!-- begin: made by e2e/functions/edge-apis.test.ts -->\n', '<!-- end -->'];
 const isMade = await hasTemplate('edge');
@@ -34,7 +35,7 @@ async function deploy(kind: Kind): Promise<void> {
   expect(code, stderr).toBe(0);
 }
 
-/** Why cases do not pass; many do not on purpose, so this is shown only with a table that is not the document's. */
+/** Why cases fail. Many fail on purpose, so this is shown only if the table differs from the document. */
 const faults: string[] = [];
 
 async function passes(kind: Kind, index: number): Promise<boolean> {

@@ -27,7 +27,7 @@ describe.skipIf(!isMade)('a key-value binding', () => {
   const kv = async (name: string, op: string, ...args: unknown[]): Promise<{ result?: unknown; error?: string }> =>
     JSON.parse((await call(name, '/', { method: 'POST', body: JSON.stringify({ op, args }) })).body) as object;
 
-  test('puts, gets, lists and deletes, shared by functions that name the same namespace', async () => {
+  test('puts, gets, lists and deletes, and functions with the same namespace share it', async () => {
     await deploy('e2e-kv-a', kvWorker, { kv: { STORE: 'e2e-shared' } });
     await deploy('e2e-kv-b', kvWorker, { kv: { STORE: 'e2e-shared' } });
     await deploy('e2e-kv-c', kvWorker, { kv: { STORE: 'e2e-other' } });
@@ -72,7 +72,7 @@ describe.skipIf(!isMade)('a key-value binding', () => {
     expect(await kv('e2e-kv-d', 'list')).toMatchObject({ result: { keys: [] } });
   });
 
-  test('works again after its sandbox slept', async (context) => {
+  test('works after its sandbox was paused', async (context) => {
     skipWithout('checkpoint', context);
     await deploy('e2e-kv-e', kvWorker, { kv: { STORE: 'e2e-asleep' } });
     onTestFinished(() => removeNamespace('/kv/e2e-asleep'));

@@ -30,8 +30,8 @@ interface Answer {
   readonly text: string;
 }
 
-// This file has a server of its own: it is killed on purpose.
-describe.skipIf(!isMade)('a function outlives', () => {
+// This file has its own server, because the tests kill it.
+describe.skipIf(!isMade)('a function survives', () => {
   let server: ServerProcess;
   beforeAll(async () => {
     server = await startServer({ instance, poolSize: 1, environment: { SOULBOX_ISOLATION: shared.isolation } });
@@ -56,7 +56,7 @@ describe.skipIf(!isMade)('a function outlives', () => {
   }
   const ask = async (path = '/'): Promise<string> => (await api('GET', `/functions-http/lasting${path}`)).text;
 
-  /** Processes inside the function's sandbox are found on the host by what they were started with. */
+  /** Processes inside the function's sandbox are found on the host by their command line. */
   async function findProcesses(word: string): Promise<number[]> {
     const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
     const found = await Promise.all(
@@ -84,7 +84,7 @@ describe.skipIf(!isMade)('a function outlives', () => {
   });
 
   test('the death of its engine and of its supervisor', async (context) => {
-    // gVisor's processes are not the host's.
+    // Processes inside gVisor are not processes of the host.
     if (shared.isolation === 'gvisor') context.skip('processes inside gVisor cannot be killed from the host');
     const [engine = 0] = await findProcesses('soulbox-function');
     process.kill(engine, 'SIGKILL');
@@ -95,7 +95,7 @@ describe.skipIf(!isMade)('a function outlives', () => {
     expect(await ask('/kv')).toBe('3');
   });
 
-  test('the loss of its saved memory: it begins anew', async (context) => {
+  test('the loss of its saved memory: it starts afresh', async (context) => {
     skipWithout('checkpoint', context);
     const { sandboxID } = JSON.parse((await api('GET', '/functions/lasting')).text) as { sandboxID: string };
     await ask();
@@ -105,7 +105,7 @@ describe.skipIf(!isMade)('a function outlives', () => {
     await until('an answer of the next sandbox', async () => (await ask()) === '1 kept', 20_000);
   });
 
-  test('a stop in the middle of a deployment: what it left is ended at the next start', async () => {
+  test('a stop during a deployment: its leftovers are ended at the next start', async () => {
     const sandboxes = async (): Promise<number> =>
       (JSON.parse((await api('GET', '/v2/sandboxes')).text) as unknown[]).length;
     const before = await sandboxes();

@@ -9,7 +9,7 @@ import { hasTemplate } from '../harness/template.ts';
 const isMade = await hasTemplate('edge');
 
 describe.skipIf(!isMade)('functions of another team', () => {
-  test('are not there, but their names are taken', async () => {
+  test('are not visible, but their names are taken', async () => {
     const records = openSqliteRecords(join(server.dataDirectory, 'records.sqlite'));
     onTestFinished(async () => {
       await records[Symbol.asyncDispose]();

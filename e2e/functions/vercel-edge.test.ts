@@ -63,7 +63,7 @@ describe.skipIf(!isMade)('a Vercel Edge function', () => {
     expect((await ask({ path: `/functions-http/${name}` })).status).toBe(404);
   });
 
-  test('is answered for when it fails, and works afterwards', async () => {
+  test('gives an error response when it fails, and works afterwards', async () => {
     expect(await call(name, '/throw')).toMatchObject({
       status: 500,
       body: expect.stringContaining('on purpose') as string,
@@ -75,7 +75,7 @@ describe.skipIf(!isMade)('a Vercel Edge function', () => {
     expect((await call(name, '/count')).body).toBe('1');
   });
 
-  test('logs, and sleeps and wakes as it was', async (context) => {
+  test('logs, and keeps its memory over a pause', async (context) => {
     await call(name, '/log');
     await until('the lines', async () => {
       const text = JSON.stringify((await askApi('GET', `/functions/${name}/logs`)).json);

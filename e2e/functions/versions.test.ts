@@ -8,7 +8,7 @@ const isMade = await hasTemplate('edge');
 describe.skipIf(!isMade)("a function's versions", () => {
   const says = (text: string): string => `export default { fetch: () => new Response(${JSON.stringify(text)}) };`;
 
-  test('follow each other without a gap, and go back at once', async () => {
+  test('follow each other without a gap, and roll back at once', async () => {
     await deploy('e2e-versions', says('one'));
     let failures = 0;
     let going = true;
@@ -33,7 +33,7 @@ describe.skipIf(!isMade)("a function's versions", () => {
     ]);
   });
 
-  test('do not change when new code is bad', async () => {
+  test('stay the same when new code is bad', async () => {
     await deploy('e2e-bad', says('good'));
     const bad = [
       ['export default { fetch( {', /SyntaxError/],

@@ -70,7 +70,7 @@ describe.skipIf(!isMade)('a Worker', () => {
   });
   afterAll(() => removeFunction(name));
 
-  test('answers by host name and by path, and sees the URL, its variables and its secrets', async () => {
+  test('answers by host name and by path, and gets the URL, its variables and its secrets', async () => {
     expect(JSON.parse((await call(name, '/seen?a=1')).body)).toEqual({
       url: `http://fn-${name}.soulbox.localhost/seen?a=1`,
       variable: 'hello "world"\n\\ ä',
@@ -83,19 +83,19 @@ describe.skipIf(!isMade)('a Worker', () => {
     expect((await call(name, '/elsewhere')).status).toBe(404);
   });
 
-  test('takes bodies and gives headers as they are', async () => {
+  test('receives bodies and sends headers unchanged', async () => {
     const body = 'x'.repeat(90_000);
     const answer = await call(name, '/echo', { method: 'POST', body });
     expect(answer).toMatchObject({ status: 200, body, headers: { 'x-one': '1', 'set-cookie': ['a=1', 'b=2'] } });
     expect(await call(name, '/echo', { method: 'POST', body: 'x'.repeat(100_001) })).toMatchObject({ status: 413 });
-    // By its path it shares the API's origin, which it may set nothing for.
+    // By its path it shares the origin of the API, for which it may not set anything.
     const byPath = await ask({ path: `/functions-http/${name}/echo`, method: 'POST', body });
     expect(byPath).toMatchObject({ status: 200, body, headers: { 'x-one': '1', 'x-content-type-options': 'nosniff' } });
     expect(byPath.headers['set-cookie']).toBeUndefined();
     expect(byPath.headers['content-security-policy']).toMatch(/^sandbox(?!.*allow-same-origin)/);
   });
 
-  test('keeps its secrets from everybody', async () => {
+  test('never shows its secrets', async () => {
     const shown = await askApi('GET', `/functions/${name}`);
     expect(shown.json).toMatchObject({ secrets: ['TOKEN'] });
     expect(JSON.stringify([shown.json, (await askApi('GET', '/functions')).json])).not.toContain('very-s3cret');
@@ -112,7 +112,7 @@ describe.skipIf(!isMade)('a Worker', () => {
     expect((await askApi('DELETE', `/functions/${name}/secrets/MORE`)).status).toBe(404);
   });
 
-  test('streams: the first word is there before the second is written', async () => {
+  test('streams: the first word arrives before the second is written', async () => {
     const times = await new Promise<number[]>((resolve, reject) => {
       const arrived: number[] = [];
       const headers = { host: `fn-${name}.soulbox.localhost` };
@@ -140,7 +140,7 @@ describe.skipIf(!isMade)('a Worker', () => {
     socket.close();
   });
 
-  test('shows what its console said and what it was asked, from a cursor on', async () => {
+  test('logs console output and requests, readable from a cursor', async () => {
     const log = async (cursor = 0) =>
       (await askApi('GET', `/functions/${name}/logs?cursor=${cursor}`)).json as {
         entries: { level: string; source: string; message: string }[];
@@ -165,7 +165,7 @@ describe.skipIf(!isMade)('a Worker', () => {
     expect(JSON.stringify(lines)).not.toContain('hidden');
   });
 
-  test('is answered for when it throws, loops, takes all memory or never answers, and works afterwards', async () => {
+  test('gives an error response when it throws, loops, uses all memory or never answers, and works afterwards', async () => {
     const fault = async (path: string): Promise<unknown> => {
       const { status, body } = await call(name, path);
       return { status, ...(JSON.parse(body) as object) };
@@ -182,7 +182,7 @@ describe.skipIf(!isMade)('a Worker', () => {
     expect((await call(name, '/count')).body).toBe('1');
   });
 
-  test('sleeps when nobody asks, and a request wakes it as it was', async (context) => {
+  test('is paused when idle, and a request resumes it with its memory', async (context) => {
     skipWithout('checkpoint', context);
     await deploy('e2e-sleeper', worker, { limits: { idleSeconds: 1 } });
     expect((await call('e2e-sleeper', '/count')).body).toBe('1');
@@ -192,14 +192,14 @@ describe.skipIf(!isMade)('a Worker', () => {
     expect((await show('e2e-sleeper')).state).toBe('running');
   });
 
-  test('gets a new sandbox when its own is gone, and when only its supervisor is', async () => {
+  test('gets a new sandbox when its sandbox is gone', async () => {
     const { sandboxID } = await show(name);
     await askApi('DELETE', `/sandboxes/${sandboxID}`);
     expect((await call(name, '/count')).body).toBe('1');
     expect((await show(name)).sandboxID).not.toBe(sandboxID);
   });
 
-  test('has a sandbox that is not copied, and that nobody can pass theirs off for', async () => {
+  test('has a sandbox that cannot be copied or imitated', async () => {
     const { sandboxID } = await show(name);
     for (const what of ['fork', 'snapshots'])
       expect((await askApi('POST', `/sandboxes/${sandboxID}/${what}`)).status).toBe(400);
@@ -207,7 +207,7 @@ describe.skipIf(!isMade)('a Worker', () => {
     expect((await askApi('POST', '/v2/sandboxes', request)).status).toBe(400);
   });
 
-  test('is reached by strangers at its own port only', async () => {
+  test('is reachable for strangers at its own port only', async () => {
     const { sandboxID } = await show(name);
     for (const port of ['8785', '8786', '8787']) {
       const answer = await ask({ path: '/health', headers: { 'e2b-sandbox-id': sandboxID, 'e2b-sandbox-port': port } });
@@ -216,7 +216,7 @@ describe.skipIf(!isMade)('a Worker', () => {
     expect((await call(name, '/inside')).body).toBe('refused');
   });
 
-  test('answers through the control plane too', async () => {
+  test('can be invoked through the control plane', async () => {
     const request = {
       method: 'POST',
       path: '/echo',

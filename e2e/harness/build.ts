@@ -5,7 +5,7 @@ import { removeTree } from '@soulbox/base';
 import { onTestFinished } from 'vitest';
 import { askApi } from './http.ts';
 
-/** A name that no other test uses; the template goes when the test ends, and must have no sandboxes by then. */
+/** A name that no other test uses. The template is deleted at the end of the test and must have no sandboxes then. */
 export function templateName(): string {
   const name = `e2e-${Math.random().toString(36).slice(2, 12)}`;
   onTestFinished(async () => {
@@ -14,7 +14,7 @@ export function templateName(): string {
   return name;
 }
 
-/** A folder with these files, for `COPY`; it goes when the test ends. */
+/** A folder with these files, for `COPY`. It is deleted at the end of the test. */
 export async function folderWith(files: Readonly<Record<string, string>>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-e2e-build-'));
   onTestFinished(async () => {

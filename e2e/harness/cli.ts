@@ -14,7 +14,7 @@ export interface Output {
   readonly stderr: string;
 }
 
-/** Runs a Node program with nothing of this process's environment but what is given, and its input closed. */
+/** Runs a Node program with only the given environment and with closed input. */
 export async function runNode(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,

@@ -22,7 +22,7 @@ export function sharedInterpreter(): () => Sandbox {
   };
 }
 
-/** One for this test only. */
+/** A sandbox with a code interpreter for this test only. */
 export async function createInterpreter(envs: Record<string, string> = {}): Promise<Sandbox> {
   const sandbox = await create(envs);
   onTestFinished(async () => {
@@ -34,7 +34,7 @@ export async function createInterpreter(envs: Record<string, string> = {}): Prom
 async function create(envs: Record<string, string> = {}): Promise<Sandbox> {
   const sandbox = await Sandbox.create(template, { envs, timeoutMs: 600_000 });
   if (!(await answers(sandbox))) {
-    // A server that keeps no start command running in its snapshots leaves it to us.
+    // If the snapshots of the server contain no running start command, the test starts it.
     await sandbox.commands.run('sudo /opt/code-interpreter/start.sh', { background: true, timeoutMs: 0 });
     await until('the code interpreter', async () => await answers(sandbox), 60_000);
   }

@@ -22,7 +22,7 @@ export function connectionOf({ clientEnvironment }: ServerProcess): Connection {
   };
 }
 
-/** A data folder with templates of its own, as an operator has it: those of other tests stand outside of theirs. */
+/** A data folder that contains its templates, as an operator has it. Other tests keep templates outside. */
 export async function makeWholeFolder(names: readonly string[] = ['base']): Promise<string> {
   const folder = await makeTestDirectory('drill-');
   await run('mkdir', ['-m', '700', join(folder, 'templates')]);
@@ -34,7 +34,7 @@ export async function makeWholeFolder(names: readonly string[] = ['base']): Prom
   return folder;
 }
 
-/** A server on it; `instance` is the number on this host. */
+/** Starts a server on the folder. `instance` is its number on this host. */
 export async function serve(dataDirectory: string, instance: number): Promise<ServerProcess> {
   const environment = {
     SOULBOX_ISOLATION: shared.isolation,
@@ -43,13 +43,13 @@ export async function serve(dataDirectory: string, instance: number): Promise<Se
   return await startServer({ instance, dataDirectory, poolSize: 1, environment });
 }
 
-/** A program that tells what it has in memory when it is asked, and one that watches files of the template and of its own. */
+/** A program that writes a secret from its memory when it is asked. */
 const program = [
   'secret=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d " \\n"); echo $secret > /tmp/secret',
   'while true; do if [ -e /tmp/ask ]; then rm /tmp/ask; echo $secret > /tmp/answer; fi; sleep 0.1; done',
 ].join('\n');
 
-/** Sandbox of the drill: memory, files, changed files of the template, watches. */
+/** Fills the sandbox of the drill: memory, files, changed files of the template, watches. */
 export async function fillSandbox(sandbox: Sandbox): Promise<void> {
   await sandbox.files.write('/home/user/kept.txt', `kept by ${sandbox.sandboxId}`);
   await sandbox.commands.run('echo changed >> /etc/motd; mkdir /usr/local/share/own; rm /etc/issue', { user: 'root' });
@@ -59,7 +59,7 @@ export async function fillSandbox(sandbox: Sandbox): Promise<void> {
   await until('the program runs', async () => await sandbox.files.exists('/tmp/secret'));
 }
 
-/** Throws unless all that `fillSandbox` made is there, with its memory. `source` is the sandbox it was made in. */
+/** Throws unless everything from `fillSandbox` is there, with its memory. `source` is the sandbox that it filled. */
 export async function checkSandbox(sandbox: Sandbox, source: string): Promise<void> {
   expect(await sandbox.files.read('/home/user/kept.txt')).toBe(`kept by ${source}`);
   const look =
@@ -71,7 +71,7 @@ export async function checkSandbox(sandbox: Sandbox, source: string): Promise<vo
   expect(await sandbox.files.read('/tmp/answer')).toBe(await sandbox.files.read('/tmp/secret'));
 }
 
-/** Resumes it, looks, and sends it to sleep and wakes it once more where it is now. */
+/** Resumes the sandbox and checks it, then pauses, resumes and checks it once more on this server. */
 export async function checkPaused(sandboxId: string, connection: Connection): Promise<void> {
   const sandbox = await Sandbox.connect(sandboxId, connection);
   await checkSandbox(sandbox, sandboxId);
@@ -98,7 +98,7 @@ export async function fillWorld(connection: Connection): Promise<World> {
   await source.kill();
   const template = Template().fromBaseImage().runCmd('echo built > /opt/built', { user: 'root' });
   await Template.build(template, 'drill', connection);
-  // More than is read before a pause has ended: the disk is known by its stamp, which a copy does not have.
+  // More than is read before a pause ends. So the disk is recognised by its stamp, which a copy does not have.
   await sandbox.commands.run('head -c 270M /dev/urandom > /home/user/large');
   await sandbox.pause();
   return { paused: sandbox.sandboxId, source: source.sandboxId, snapshot: snapshotId };

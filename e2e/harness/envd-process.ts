@@ -4,8 +4,8 @@ import { envdPort } from '@soulbox/contract';
 import { server } from './server.ts';
 
 /**
- * The pid on this host of a sandbox's envd: the first process of its namespace, found by its control group. Where the
- * sandbox has a kernel of its own there is none.
+ * The pid on this host of a sandbox's envd: the first process of its namespace, found by its control group. Throws if
+ * the sandbox has its own kernel, because the host sees no such process then.
  */
 export function findEnvd(sandboxId: string): number {
   const group = `/soulbox-${String(server.instance)}/${sandboxId}`;
@@ -17,7 +17,7 @@ export function findEnvd(sandboxId: string): number {
   return Number(found);
 }
 
-/** Makes the envd of a sandbox answer nothing until it is paused or ends; all that runs inside goes on. */
+/** Drops all packets to the envd of a sandbox until the sandbox is paused or ends. Programs inside continue. */
 export async function silenceEnvd(sandboxId: string): Promise<void> {
   const rule = `table inet silence { chain in { type filter hook input priority 0; tcp dport ${String(envdPort)} drop; }; }`;
   const namespace = `--net=/proc/${String(findEnvd(sandboxId))}/ns/net`;

@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import { ask, askApi } from './http.ts';
 import type { Answer, Ask } from './http.ts';
 
-/** One request to a function by its host name. */
+/** Sends one request to a function by its host name. */
 export const call = async (name: string, path = '/', more: Partial<Ask> = {}): Promise<Answer> =>
   await ask({ ...more, path, headers: { host: `fn-${name}.soulbox.localhost`, ...more.headers } });
 
@@ -18,7 +18,7 @@ interface Shown {
 
 export const show = async (name: string): Promise<Shown> => (await askApi('GET', `/functions/${name}`)).json as Shown;
 
-/** A function for one test. */
+/** Deploys a function for one test. */
 export async function deploy(
   name: string,
   source: string,

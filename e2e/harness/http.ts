@@ -15,7 +15,7 @@ export interface Ask {
   readonly body?: string | Uint8Array;
 }
 
-/** One raw request to the gateway; unlike `fetch` it sends any Host header and any path as it is. */
+/** Sends one raw request to the gateway. Unlike `fetch` it sends any Host header and any path unchanged. */
 export async function ask({ method = 'GET', path, headers = {}, body }: Ask): Promise<Answer> {
   return await new Promise((resolve, reject) => {
     const outgoing = request({ host: '127.0.0.1', port: server.port, method, path, headers, agent: false });
@@ -35,8 +35,8 @@ export async function ask({ method = 'GET', path, headers = {}, body }: Ask): Pr
 }
 
 /**
- * What a server says to a request that announces a body of `announcedBytes` and sends no more than `sentBytes` of it: the status of
- * the answer that comes all the same. Throws when none does.
+ * Announces a body of `announcedBytes` and sends only `sentBytes` of it. Returns the status of the response, which must
+ * come without the rest of the body. Throws without a response.
  */
 export async function askWithoutBody(
   path: string,
@@ -64,7 +64,7 @@ export async function askWithoutBody(
   }
 }
 
-/** A request to the control plane with the key of the default team, JSON both ways. */
+/** Sends a request to the control plane with the key of the default team, JSON both ways. */
 export async function askApi(
   method: string,
   path: string,
@@ -84,7 +84,7 @@ export async function askApi(
   return { status: response.status, json: text === '' ? undefined : parse(text), headers: response.headers };
 }
 
-/** The two ways to name a sandbox's port, as headers for `ask`. */
+/** The two ways to address a port of a sandbox, as headers for `ask`. */
 export const routes = {
   host: (sandboxId: string, port: number) => ({ host: `${String(port)}-${sandboxId}.soulbox.localhost` }),
   headers: (sandboxId: string, port: number) => ({

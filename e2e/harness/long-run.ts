@@ -1,9 +1,9 @@
-/** Of a run that draws its cases, for `parseArgs`. */
+/** Options of a run with random cases, for `parseArgs`. */
 export const seedOption = {
   seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
 } as const;
 
-/** Of every long run. */
+/** Options of every long run. */
 export const placeOptions = {
   instance: { type: 'string', default: '4' },
   isolation: { type: 'string', default: 'container' },
@@ -14,7 +14,7 @@ export function getIsolation(name: string): 'container' | 'gvisor' {
   throw new Error('--isolation is container or gvisor');
 }
 
-/** Aborts when the process is told to end: what it started is to be ended first. */
+/** Aborts when the process gets a signal to end, so that it can first end what it started. */
 export function untilToldToEnd(): AbortSignal {
   const told = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const)

@@ -3,7 +3,7 @@ import { beforeEach } from 'vitest';
 import type { TestContext } from 'vitest';
 import { server } from './server.ts';
 
-/** Why a test is skipped where its sandboxes' driver cannot do what it is about. The drivers themselves say which can. */
+/** Why a test is skipped if the driver of its sandboxes lacks a capability. The drivers declare their capabilities. */
 const reasons = {
   ownKernel: "has no kernel of the sandbox's own",
   setuid: 'has no setuid programs',
@@ -17,15 +17,15 @@ const reasons = {
   lazyRestore: 'reads all memory before it answers',
 } satisfies Record<keyof DriverCapabilities, string>;
 
-/** For all tests of a file, or of the `describe` it is called in. */
+/** Skips all tests of a file, or of the enclosing `describe`. */
 export function needs(capability: keyof DriverCapabilities): void {
   beforeEach((context) => skipWithout(capability, context));
 }
 
-/** The reporter shows no reasons: each is printed once a file. */
+/** The reporter shows no reasons, so each one is printed once per file. */
 const printed = new Set<keyof DriverCapabilities>();
 
-/** For one test: call it first. */
+/** Skips one test. Call it first. */
 export function skipWithout(capability: keyof DriverCapabilities, { skip, task }: TestContext): void {
   if (server.capabilities[capability]) return;
   const reason = `the isolation "${server.isolation}" ${reasons[capability]}`;

@@ -10,19 +10,19 @@ const link = { host: 'sbe2eout0', inside: 'sbe2eout1' };
 const hostAddress = '198.18.0.1';
 const insideAddress = '198.18.0.2';
 
-/** A network namespace that plays the world beyond this host. */
+/** A network namespace that stands for the internet outside this host. */
 export interface Outside extends AsyncDisposable {
-  /** Where this host appears to it: what a sandbox's packets carry after NAT. */
+  /** The address of this host as seen from there: the source of a sandbox's packets after NAT. */
   readonly hostAddress: string;
-  /** What datagrams and requests it has heard, each text once. A connection without a request is `connection`. */
+  /** The datagrams and requests that it received, each text once. A connection without a request is `connection`. */
   heard(): Promise<readonly string[]>;
   forget(): Promise<void>;
 }
 
 /**
- * Gives a namespace of its own the addresses and the host routes to them; HTTP on port 80 answers
- * there, and UDP on port 53 of the first.
- * So a test can tell "denied" from "there is nothing": without the sandbox's rules every one of them would answer.
+ * Creates a namespace with the addresses and host routes to them. HTTP on port 80 answers there, and UDP on port 53 of
+ * the first address. So a test can distinguish "denied" from "nothing is there": without the sandbox's rules every
+ * address would answer.
  */
 export async function openOutside(addresses: readonly string[]): Promise<Outside> {
   await removeOutside();
@@ -71,7 +71,7 @@ export async function openOutside(addresses: readonly string[]): Promise<Outside
   }
 }
 
-/** Routes go with the interface; the namespace goes last. */
+/** Routes disappear with the interface. The namespace is removed last. */
 async function removeOutside(): Promise<void> {
   await run('ip', ['link', 'del', link.host]).catch(() => undefined);
   await run('ip', ['netns', 'del', namespace]).catch(() => undefined);

@@ -3,7 +3,7 @@ import type { SandboxOpts } from 'e2b';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import './server.ts';
 
-/** A sandbox for this test only; killed when it ends, however it ends. */
+/** A sandbox for this test only. It is killed at the end of the test, whatever the result. */
 export async function createSandbox(options: SandboxOpts = {}): Promise<Sandbox> {
   const sandbox = await Sandbox.create(options);
   onTestFinished(async () => {
@@ -12,7 +12,7 @@ export async function createSandbox(options: SandboxOpts = {}): Promise<Sandbox>
   return sandbox;
 }
 
-/** One sandbox for all tests of a file (or `describe`), for tests that leave it as they found it. */
+/** One sandbox for all tests of a file (or `describe`), for tests that leave it unchanged. */
 export function sharedSandbox(options: SandboxOpts = {}): () => Sandbox {
   let sandbox: Sandbox | undefined;
   beforeAll(async () => {

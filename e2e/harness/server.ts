@@ -3,7 +3,7 @@ import { inject } from 'vitest';
 /** The server that global-setup started. */
 export const server = inject('server');
 
-// The unmodified clients find it as a user's program would: by their own environment variables.
+// The unmodified clients find it as in a user's program: by their environment variables.
 Object.assign(process.env, server.plain);
 
 export const apiUrl = server.plain['E2B_API_URL'] ?? '';

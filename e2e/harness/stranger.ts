@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createApiKey, openSqliteRecords } from '@soulbox/storage';
 import { server } from './server.ts';
 
-/** A key of another team of the server, as good as ours. No command makes a second team yet: this writes the server's records. */
+/** A valid key of another team of the server. Writes the records of the server directly. */
 export async function createStrangerKey(teamName: string): Promise<string> {
   await using records = openSqliteRecords(join(server.dataDirectory, 'records.sqlite'));
   const team = { id: randomUUID(), name: teamName, isDefault: false, createdAt: Date.now() };

@@ -4,8 +4,8 @@ import { isMadeBy, openTemplateStore } from '@soulbox/templates';
 import { isThere, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 
 /**
- * Whether a template of the server's own has been made on this machine, by the present recipe. Making one takes minutes, so tests of
- * what is in it are skipped where it is missing, and say so.
+ * Whether a template of the server was built on this machine from the current recipe. Building one takes minutes, so
+ * tests of its contents are skipped if it is missing, and print the reason.
  */
 export async function hasTemplate(name: string): Promise<boolean> {
   const found = await openTemplateStore(testTemplatesDirectory, silentLogger).find(name);

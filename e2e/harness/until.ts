@@ -1,6 +1,6 @@
 import { sleep } from '@soulbox/base';
 
-/** Waits until `check` gives something other than false or undefined. Throws after `timeoutMs`, naming `what`. */
+/** Waits until `check` returns something other than false or undefined. Throws after `timeoutMs` and names `what`. */
 export async function until<T>(
   what: string,
   check: () => T | Promise<T>,

@@ -1,13 +1,13 @@
-/** A route of the API as its own document names it. */
+/** A route of the API as in its OpenAPI document. */
 export interface Route {
   readonly method: string;
-  /** With `{sandboxID}` and others in their places. */
+  /** With placeholders such as `{sandboxID}`. */
   readonly path: string;
 }
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** Bodies of the routes that take one. A route that is not here is called without. */
+/** Bodies of routes that need one. Other routes are called without a body. */
 const bodies: Readonly<Record<string, Body>> = {
   'POST /sandboxes/{sandboxID}/timeout': { timeout: 600 },
   'POST /sandboxes/{sandboxID}/refreshes': { duration: 600 },
@@ -19,7 +19,7 @@ const bodies: Readonly<Record<string, Body>> = {
   'POST /snapshots/{snapshotID}/fork': { timeout: 60, count: 1 },
 };
 
-/** Where a change concerns no sandbox, or more than one case. Reading is tried of these, too. */
+/** Routes whose changes concern no sandbox, or more than one case. Their reads are tried, too. */
 const left: readonly RegExp[] = [
   /^\/api-keys/,
   /^\/events\/webhooks/,
@@ -29,7 +29,7 @@ const left: readonly RegExp[] = [
   /^\/v2\/templates/,
 ];
 
-/** Routes that end the sandbox when they are answered well. */
+/** Routes that end the sandbox if they succeed. */
 export function ends({ method, path }: Route): boolean {
   return method === 'DELETE' && path === '/sandboxes/{sandboxID}';
 }
@@ -38,14 +38,14 @@ export function bodyOf({ method, path }: Route): Body | undefined {
   return bodies[`${method} ${path}`];
 }
 
-/** Every route of the server's own document that reads, or changes a sandbox or a snapshot. */
+/** Every route of the server's OpenAPI document that reads, or that changes a sandbox or a snapshot. */
 export async function listRoutes(apiUrl: string): Promise<Route[]> {
   const response = await fetch(`${apiUrl}/openapi.json`);
   const { paths } = (await response.json()) as { paths: Record<string, Record<string, unknown>> };
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })),
   );
-  // A create is no call about a sandbox; the cases make some hundred of them anyway.
+  // A create is not a call about a sandbox. The cases make some hundred creates anyway.
   return routes.filter(
     ({ method, path }) =>
       !(method !== 'GET' && left.some((form) => form.test(path))) &&

@@ -11,9 +11,9 @@ import type { Transition } from './transitions.ts';
 export interface MomentsOptions {
   readonly instance: number;
   readonly isolation: 'container' | 'gvisor';
-  /** Of each pair of a transition and a route. */
+  /** Moments for each pair of a transition and a route. */
   readonly moments: number;
-  /** Cases in all, chosen by the seed; Infinity: every one. */
+  /** Total number of cases, chosen by the seed. Infinity: all. */
   readonly cases: number;
   readonly lanes: number;
   readonly seed: number;
@@ -23,7 +23,7 @@ export interface MomentsOptions {
 export interface MomentsReport {
   readonly cases: number;
   readonly violations: readonly string[];
-  /** How often each status was answered. */
+  /** The number of responses by status. */
   readonly statuses: Readonly<Record<string, number>>;
 }
 
@@ -31,11 +31,14 @@ export interface MomentsReport {
 interface Case {
   readonly transition: Transition;
   readonly route: Route;
-  /** 0: with its begin, 1: with its usual end. */
+  /** 0: at its beginning, 1: at its usual end. */
   readonly moment: number;
 }
 
-/** Calls every route of the API at moments of every transition of a sandbox, and looks whether it is afterwards what was asked for. */
+/**
+ * Calls every route of the API at moments of every transition of a sandbox. Then checks that the sandbox is in the
+ * requested state.
+ */
 export async function runMoments(options: MomentsOptions): Promise<MomentsReport> {
   const server = await startServer({
     instance: options.instance,
@@ -89,7 +92,7 @@ function choose(all: Case[], count: number, random: Random): Case[] {
   return shuffled.slice(0, Math.min(count, all.length)).map(({ one }) => one);
 }
 
-/** How long each transition takes when nobody disturbs it. */
+/** The duration of each undisturbed transition. */
 async function measure(): Promise<Map<string, number>> {
   const durations = new Map<string, number>();
   for (const transition of transitions) {
@@ -109,7 +112,7 @@ async function tryCase(
   statuses: Record<string, number>,
 ): Promise<string[]> {
   const sandbox = await Sandbox.create({ timeoutMs: 600_000 });
-  // What says that memory and processes are the old ones.
+  // A marker for the original memory and processes.
   const { stdout: pid } = await sandbox.commands.run(
     'setsid sh -c "echo \\$\\$ > /tmp/pid; exec sleep 100000" > /dev/null 2>&1 & for n in 1 2 3 4 5 6 7 8 9; do [ -s /tmp/pid ] && break; sleep 0.1; done; cat /tmp/pid',
   );
@@ -126,7 +129,7 @@ async function tryCase(
   const mayEnd = transition.ends || ends(route);
   const mustEnd = (transition.ends && acted) || (ends(route) && status === 204);
   const complaints = await judge(sandbox.sandboxId, pid.trim(), { mayEnd, mustEnd });
-  // What this version does not offer is 501 at any moment, and what cannot be done just now is 503.
+  // Unsupported features return 501 at any moment. A step that is impossible right now returns 503.
   if (status >= 500 && status !== 503 && status !== 501) complaints.push(`answered ${status}`);
   await clear(sandbox.sandboxId);
   return complaints;
@@ -148,7 +151,7 @@ async function call({ method, path }: Route, sandboxId: string, snapshotId: stri
   return response.status;
 }
 
-/** Reachable, paused, or ended because somebody asked for that. */
+/** Reachable, paused, or ended on request. */
 async function judge(
   sandboxId: string,
   pid: string,
@@ -166,7 +169,7 @@ async function judgeEnd(sandboxId: string): Promise<string[]> {
   const url = `${process.env['E2B_API_URL'] ?? ''}/events/sandboxes/${sandboxId}?limit=100`;
   const response = await fetch(url, { headers: { 'X-API-Key': process.env['E2B_API_KEY'] ?? '' } });
   const events = (await response.json()) as { type: string; eventData: { cause: string } }[];
-  // That a snapshot of it was made may be told afterwards.
+  // The event of a snapshot may come afterwards.
   const end = events.find(({ type }) => type === 'sandbox.lifecycle.killed');
   return end?.eventData.cause === 'killed' ? [] : [`its end was told as ${end?.eventData.cause ?? 'nothing'}`];
 }

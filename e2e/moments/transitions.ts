@@ -1,12 +1,12 @@
 import { Sandbox, Template } from 'e2b';
 
-/** Something that takes a sandbox from one state to another, and takes its time for that. */
+/** A transition of a sandbox from one state to another, which takes some time. */
 export interface Transition {
   readonly name: string;
-  /** Brings a running sandbox to where it begins. */
+  /** Brings a running sandbox to the state in which it starts. */
   readonly prepare: (sandbox: Sandbox) => Promise<unknown>;
   readonly act: (sandbox: Sandbox) => Promise<unknown>;
-  /** Whether the sandbox is to be gone afterwards. */
+  /** Whether the sandbox must be gone afterwards. */
   readonly ends: boolean;
 }
 
@@ -37,7 +37,7 @@ export const transitions: readonly Transition[] = [
   {
     name: 'build',
     prepare: nothing,
-    // Another step each time: what is cached takes no time.
+    // Another step each time, because a cached step takes no time.
     act: () => Template.build(Template().fromBaseImage().runCmd(`echo ${++builds}`), `moments-${builds % 4}`),
     ends: false,
   },

@@ -17,7 +17,7 @@ const forbidden = [
   ...['198.19.7.7'],
 ];
 
-/** The first two bytes of the addresses that the server's sandboxes have on this host. */
+/** The first two bytes of the addresses of the server's sandboxes on this host. */
 const ownRange = `10.${String(200 + server.instance)}`;
 
 const sandbox = sharedSandbox();
@@ -34,22 +34,22 @@ async function get(from: Sandbox, url: string, user = 'user'): Promise<string> {
   return (await from.commands.run(command, { user })).stdout.trim();
 }
 
-test('the outside is reached, with the address of this host', async () => {
+test('a sandbox reaches the outside with the address of this host', async () => {
   expect(await get(sandbox(), 'http://45.67.89.10/')).toBe(`caller ${outside.hostAddress}`);
 });
 
-test.each(forbidden)('%s is out of reach although it is there', async (address) => {
+test.each(forbidden)('%s cannot be reached although it exists', async (address) => {
   expect(await (await fetch(`http://${address}/`)).text()).toMatch(/^caller /);
   expect(await get(sandbox(), `http://${address}/`)).toBe('unreachable');
   expect(await get(sandbox(), `http://${address}/`, 'root')).toBe('unreachable');
 });
 
-test('other ways to write a forbidden address lead nowhere either', async () => {
+test('other notations of a forbidden address do not work either', async () => {
   const forms = ['[::ffff:169.254.169.254]', '[::ffff:a9fe:a9fe]', '0xa9fea9fe', '2852039166', '0251.0376.0251.0376'];
   for (const form of forms) expect(await get(sandbox(), `http://${form}/`), form).toBe('unreachable');
 });
 
-test('neither this host nor the API is reached, by any of its addresses', async () => {
+test('a sandbox cannot reach this host or the API by any address of the host', async () => {
   const listener = createServer((_request, response) => response.end('host'));
   await new Promise<void>((resolve) => listener.listen(0, '::', resolve));
   const { port } = listener.address() as AddressInfo;
@@ -73,7 +73,7 @@ test('sandboxes do not reach each other', async () => {
   const other = await createSandbox();
   await other.commands.run('python3 -m http.server 8000', { background: true, timeoutMs: 0 });
   const prefix = ownRange + '.0.';
-  // Those of the two among them, and of whatever spares there are.
+  // These include the addresses of the two sandboxes and of any spares.
   const routes = (await run('ip', ['route'])).split('\n').filter((line) => line.startsWith(prefix));
   expect(routes.length).toBeGreaterThanOrEqual(2);
   const last = Math.max(...routes.map((line) => Number(/\.(\d+) /.exec(line)?.[1])));
@@ -83,7 +83,7 @@ def open_(host):
   try: socket.create_connection((host, 8000), 0.3).close(); return True
   except OSError: return False
 print([h for h in ['127.0.0.1'] + ['${prefix}%d' % i for i in range(1, ${last + 1})] if open_(h)])`;
-  // Each has a server of its own on that port, so that the scan is known to find what it may reach.
+  // Each sandbox has a server on that port, so the scan must at least find its own.
   await sandbox().commands.run('python3 -m http.server 8000', { background: true, timeoutMs: 0 });
   for (const from of [sandbox(), other]) {
     await until('its server', async () => (await get(from, 'http://127.0.0.1:8000/')) !== 'unreachable');
@@ -92,7 +92,7 @@ print([h for h in ['127.0.0.1'] + ['${prefix}%d' % i for i in range(1, ${last + 
   }
 });
 
-test('root inside cannot take another address or route around the rules', async () => {
+test('root inside cannot bypass the rules with another address or route', async () => {
   const script = `ip addr add ${ownRange}.0.2/32 dev eth0; ip route add 169.254.169.254 dev eth0; iptables -F; nft flush ruleset
 curl -s -m 2 --interface ${ownRange}.0.2 http://45.67.89.10/ || echo spoof refused
 curl -s -m 2 http://169.254.169.254/ || echo metadata refused`;
@@ -101,7 +101,7 @@ curl -s -m 2 http://169.254.169.254/ || echo metadata refused`;
   expect(stdout).not.toContain(`caller ${ownRange}`);
 });
 
-test('a closed sandbox reaches nothing, names included, but still answers', async () => {
+test('a sandbox without internet access reaches nothing, not even name servers, but still answers', async () => {
   const closed = await createSandbox({ allowInternetAccess: false });
   expect(await get(closed, 'http://45.67.89.10/')).toBe('unreachable');
   const udp = `import socket
@@ -117,7 +117,9 @@ except OSError: print('no answer')`;
   expect((await closed.getInfo()).allowInternetAccess).toBe(false);
 });
 
-/** Milliseconds until a name is not found: by the C library, by Node's own resolver, and over TCP to an address. */
+/**
+ * Milliseconds until a look-up or connection fails: by the C library, by Node's resolver, and over TCP to an address.
+ */
 async function failures(from: Sandbox): Promise<Record<string, number>> {
   const script = `const start = process.hrtime.bigint(); const done = (name) => console.log(name, Number(process.hrtime.bigint() - start) / 1e6);
 require('dns').lookup('example.com', () => done('libc'));
@@ -138,7 +140,7 @@ function expectSoon(measured: Record<string, number>): void {
   for (const [name, milliseconds] of Object.entries(measured)) expect(milliseconds, name).toBeLessThan(1000);
 }
 
-test('a closed sandbox is told at once that it reaches nothing, also after a pause and in copies', async () => {
+test('connections of a closed sandbox fail at once, also after a pause and in copies', async () => {
   const closed = await createSandbox({ allowInternetAccess: false });
   expectSoon(await failures(closed));
   await closed.pause();
@@ -162,7 +164,7 @@ test('allowed addresses stay open in a closed sandbox', async () => {
   expect(await get(half, 'http://45.67.89.10/')).toBe('unreachable');
 });
 
-test('a denied block is closed, the rest stays open', async () => {
+test('a denied range is closed, and the rest stays open', async () => {
   const some = await createSandbox({ network: { denyOut: ['45.67.89.11/32'] } });
   expect(await get(some, 'http://45.67.89.11/')).toBe('unreachable');
   expect(await get(some, 'http://45.67.89.10/')).toMatch(/^caller /);

@@ -12,7 +12,7 @@ import { until } from '../harness/until.ts';
 
 const sandbox = sharedSandbox();
 
-/** A server inside that answers with the request's head. */
+/** A server inside that answers with the head of the request. */
 const echoProgram = `import sys, http.server, socket
 class Server(http.server.ThreadingHTTPServer):
   address_family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
@@ -49,7 +49,7 @@ beforeAll(async () => {
   for (const [address, port] of listeners) await serve(sandbox(), address, port);
 });
 
-test.each(listeners)('a service on %s is reached in both forms', async (_address, port) => {
+test.each(listeners)('a service on %s can be reached in both forms', async (_address, port) => {
   for (const form of ['host', 'headers'] as const) {
     const answer = await ask({ path: '/path?query=1', headers: routes[form](sandbox().sandboxId, port) });
     expect(answer.status, answer.body).toBe(200);
@@ -69,7 +69,7 @@ test('bodies pass both ways', async () => {
   expect(Buffer.from(answer.body).equals(body)).toBe(true);
 });
 
-test('a large file of a service on loopback comes whole, also to a reader that pauses', async () => {
+test('a large file from a service on loopback arrives completely, also at a reader that pauses', async () => {
   const make = 'mkdir -p /tmp/big && head -c 150000000 /dev/urandom > /tmp/big/file && sha256sum < /tmp/big/file';
   const [sha256] = (await sandbox().commands.run(make)).stdout.split(' ');
   await sandbox().commands.run('python3 -m http.server --bind 127.0.0.1 --directory /tmp/big 8005', {
@@ -101,7 +101,7 @@ test('a large file of a service on loopback comes whole, also to a reader that p
   expect(digest.digest('hex')).toBe(sha256);
 });
 
-test('an answer that comes in pieces is passed on piece by piece', async () => {
+test('a response in pieces is forwarded piece by piece', async () => {
   const program = `import socket, time
 listener = socket.create_server(('127.0.0.1', 8006))
 while True:
@@ -185,7 +185,7 @@ test('WebSockets pass in both forms, with small and large messages', async () =>
   }
 });
 
-test('a kill cuts an open WebSocket', async () => {
+test('a kill closes an open WebSocket', async () => {
   const other = await createSandbox();
   const program = await readFile(join(import.meta.dirname, '../fixtures/websocket-echo.mjs'), 'utf8');
   await other.files.write('/home/user/echo.mjs', program);
@@ -203,7 +203,7 @@ test('a kill cuts an open WebSocket', async () => {
   expect(await closed).toBe(1006);
 });
 
-test('a sandbox without public traffic wants its token, envd excepted', async () => {
+test('a sandbox without public traffic requires its token, except for envd', async () => {
   const guarded = await createSandbox({ network: { allowPublicTraffic: false } });
   const token = guarded.trafficAccessToken ?? '';
   expect(token).toMatch(/./);
@@ -220,14 +220,14 @@ test('a sandbox without public traffic wants its token, envd excepted', async ()
   expect((await guarded.commands.run('echo envd')).stdout).toBe('envd\n');
 });
 
-test('maskRequestHost changes what the service is asked for', async () => {
+test('maskRequestHost changes the host that the service sees', async () => {
   const masked = await createSandbox({ network: { maskRequestHost: 'localhost:${PORT}' } });
   await serve(masked, '127.0.0.1', 8001);
   const { body } = await ask({ path: '/', headers: routes.host(masked.sandboxId, 8001) });
   expect(body).toMatch(/^Host: localhost:8001$/im);
 });
 
-test('a service that starts a moment later is waited for', async () => {
+test('a request waits for a service that starts a moment later', async () => {
   await sandbox().commands.run('sleep 0.15; exec python3 /home/user/echo.py 127.0.0.1 8055', {
     background: true,
     timeoutMs: 0,

@@ -13,7 +13,7 @@ const sandbox = sharedSandbox();
 const authorityFile = server.tls['NODE_EXTRA_CA_CERTS'] ?? '';
 const domain = (server.tls['E2B_DOMAIN'] ?? '').split(':')[0] ?? '';
 
-test('the client works with nothing but E2B_DOMAIN, a key and the CA', async () => {
+test('the client needs only E2B_DOMAIN, a key and the CA', async () => {
   const { code, stdout, stderr } = await runNode([join(import.meta.dirname, '../fixtures/tls-client.mjs')], server.tls);
   expect(code, stderr).toBe(0);
   const report = JSON.parse(stdout) as Record<string, unknown>;
@@ -31,7 +31,7 @@ test('the client works with nothing but E2B_DOMAIN, a key and the CA', async () 
   expect(report['http2Streams']).toBeGreaterThan(50);
 });
 
-test.each(['h2', 'http/1.1'])('%s is agreed by ALPN, on the API and on a sandbox', async (protocol) => {
+test.each(['h2', 'http/1.1'])('ALPN negotiates %s, on the API and on a sandbox', async (protocol) => {
   for (const name of [`api.${domain}`, `49983-${sandbox().sandboxId}.${domain}`]) {
     const ca = readFileSync(authorityFile);
     const socket = connectTls({
@@ -67,7 +67,7 @@ test('many calls share one HTTP/2 connection', async () => {
   expect(new Set(statuses)).toEqual(new Set([204]));
 });
 
-test('without the CA nobody is fooled', async () => {
+test('a client without the CA refuses the connection', async () => {
   const { E2B_API_KEY = '', E2B_DOMAIN = '' } = server.tls;
   const program = join(import.meta.dirname, '../fixtures/tls-client.mjs');
   const { code, stderr } = await runNode([program], { E2B_API_KEY, E2B_DOMAIN });
@@ -75,7 +75,7 @@ test('without the CA nobody is fooled', async () => {
   expect(stderr).toMatch(/certificate|fetch failed/i);
 });
 
-test('what clients are to trust can be read by every user of the host, and the bundle has the authorities of the system too', () => {
+test('every user of the host can read the CA and the bundle, which also has the CAs of the system', () => {
   const nobody = 65_534;
   const read = (file: string): string =>
     execFileSync('cat', [file], { uid: nobody, gid: nobody, encoding: 'utf8', maxBuffer: 2 ** 24 });
@@ -88,7 +88,7 @@ test('what clients are to trust can be read by every user of the host, and the b
   expect(() => read(join(server.dataDirectory, 'tls/ca.pem'))).toThrow();
 });
 
-test('the CA names itself as one, and its key is kept from others', () => {
+test('the CA certificate is marked as a CA, and other users cannot read its key', () => {
   expect(new X509Certificate(readFileSync(authorityFile)).ca).toBe(true);
   expect(statSync(server.dataDirectory).mode & 0o77).toBe(0);
 });

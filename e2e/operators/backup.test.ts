@@ -22,11 +22,11 @@ const [instance, otherInstance] = [8, 9];
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 let folder: string;
 let backup: string;
-/** One whose making was killed, before the other was made. */
+/** A backup that was killed while it was being created, before the other backup. */
 let half: string;
 let server: ServerProcess;
 let world: World;
-/** Both run while the backup is made; the disk of the second holds more than is copied beside it. */
+/** Both run during the backup. The disk of the second has more content than is copied beside it. */
 let [small, large]: Sandbox[] = [];
 
 const soulbox = async (...args: string[]): Promise<Output> => await runNode([cliMain, ...args], {});
@@ -80,14 +80,14 @@ afterAll(async () => {
   await removeTree(folder);
 });
 
-/** A copy of the backup by links: whoever changes a file of it replaces that first. */
+/** A copy of the backup with hard links. Replace a file in it before you change it. */
 async function copyOfBackup(): Promise<string> {
   const copy = join(folder, `copy-${Math.random().toString(36).slice(2)}`);
   await run('cp', ['-al', backup, copy]);
   return copy;
 }
 
-/** Starts the command and kills it, at once, when `hasBegun` says so. */
+/** Starts the command and kills it as soon as `hasBegun` returns true. */
 async function killWhile(args: readonly string[], hasBegun: () => Promise<boolean>): Promise<void> {
   const child: ChildProcess = spawn(nodeProgram, [cliMain, ...args], { stdio: 'ignore' });
   const ended = once(child, 'exit');
@@ -98,14 +98,14 @@ async function killWhile(args: readonly string[], hasBegun: () => Promise<boolea
 
 const names = async (directory: string): Promise<string[]> => await readdir(directory).catch(() => []);
 
-test('what ran goes on as it was, and nothing is left of the making', async () => {
+test('a backup does not disturb running sandboxes and leaves no temporary files', async () => {
   const stage = join(server.dataDirectory, 'backup-stage');
   expect(await names(stage)).toEqual([]);
   expect((await stat(backup)).mode & 0o777).toBe(0o700);
   for (const sandbox of [small, large]) await checkSandbox(sandbox as Sandbox, (sandbox as Sandbox).sandboxId);
 });
 
-test('a server on the restored folder has everything, with content and memory', { timeout: 180_000 }, async () => {
+test('a server on the restored folder has everything, including content and memory', { timeout: 180_000 }, async () => {
   const target = join(folder, 'restored');
   const restored = await restore(target);
   expect(restored.code, restored.stderr).toBe(0);
@@ -131,7 +131,7 @@ test('a server on the restored folder has everything, with content and memory', 
   expect(await listHostTraces(otherInstance)).toEqual([]);
 });
 
-test('one flipped byte is told with the name of the part, and nothing stays', { timeout: 120_000 }, async () => {
+test('one flipped byte is reported with its part, and nothing is left behind', { timeout: 120_000 }, async () => {
   const copy = await copyOfBackup();
   const part = (await names(copy)).find((name) => name.startsWith('layers-')) ?? '';
   await rm(join(copy, part));
@@ -149,7 +149,7 @@ test('one flipped byte is told with the name of the part, and nothing stays', { 
   expect(await names(target)).toEqual([]);
 });
 
-test('a backup whose making was killed is refused, and the next one was made all the same', async () => {
+test('an incomplete backup is refused, and it did not prevent the next one', async () => {
   const refused = await restore(join(folder, 'of-half'), half);
   expect(refused.code).toBe(1);
   expect(refused.stderr).toMatch(/backup_unusable.*never completed/s);
@@ -157,7 +157,7 @@ test('a backup whose making was killed is refused, and the next one was made all
   expect(again.stderr).toMatch(/is not empty/);
 });
 
-test('no server starts on a restore that was killed', { timeout: 120_000 }, async () => {
+test('no server starts on an incomplete restore', { timeout: 120_000 }, async () => {
   const target = join(folder, 'half-restored');
   await killWhile(['backup', 'restore', backup, '--data-dir', target], async () => (await names(target)).length > 2);
   const place = ['--port', '0', '--tls-port', '0', '--instance', String(otherInstance)];
@@ -167,7 +167,7 @@ test('no server starts on a restore that was killed', { timeout: 120_000 }, asyn
   expect((await restore(target)).stderr).toMatch(/did not finish/);
 });
 
-test('a restore takes no folder that holds something, and no backup of a newer version', async () => {
+test('a restore refuses a folder that is not empty, and a backup of a newer version', async () => {
   const taken = await restore(server.dataDirectory);
   expect(taken.code).toBe(1);
   expect(taken.stderr).toMatch(/is not empty/);
@@ -177,7 +177,7 @@ test('a restore takes no folder that holds something, and no backup of a newer v
   expect((await restore(join(folder, 'newer'), copy)).stderr).toMatch(/newer SoulBox/);
 });
 
-test('a host with another CPU is told that memory cannot go on there', { timeout: 120_000 }, async () => {
+test('a restore on another CPU warns that memory cannot be resumed there', { timeout: 120_000 }, async () => {
   const copy = await copyOfBackup();
   const manifest = (await readSealedJson(join(copy, 'backup.json'))) as object;
   await writeSealedJson(join(copy, 'backup.json'), { ...manifest, cpuType: 'another' });
@@ -186,7 +186,7 @@ test('a host with another CPU is told that memory cannot go on there', { timeout
   expect(JSON.parse(stdout)).toMatchObject({ warnings: [expect.stringMatching(/CPU has other features/)] });
 });
 
-test('a full disk ends both, and leaves nothing', async () => {
+test('a full disk ends backup and restore, and leaves nothing', async () => {
   const tiny = join(folder, 'tiny');
   await mkdir(tiny);
   await run('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'soulbox-test', tiny]);
@@ -203,7 +203,7 @@ test('a full disk ends both, and leaves nothing', async () => {
   }
 });
 
-test('only with the token of the operator', async () => {
+test('a backup requires the token of the operator', async () => {
   const { E2B_API_URL: url = '', E2B_API_KEY: key = '' } = server.clientEnvironment;
   const ask = async (token: string) =>
     await fetch(`${url}/host/backup-stage`, { method: 'POST', headers: { authorization: `Bearer ${token}` } });

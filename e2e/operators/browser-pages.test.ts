@@ -12,14 +12,14 @@ const domain = server.tls['E2B_DOMAIN'] ?? '';
 
 let browser: Browser;
 beforeAll(async () => {
-  // Names under .localhost are this machine's; the server's own CA is not among those that a browser trusts.
+  // Names under .localhost mean this machine. A browser does not trust the server's own CA.
   if (hasBrowser) browser = await chromium.launch({ executablePath: program, args: ['--no-sandbox'] });
 });
 afterAll(async () => {
   if (hasBrowser) await browser.close();
 });
 
-/** A browser that has no key yet, and what its pages tried to load or complained of. */
+/** A browser that has no key yet, with the failed requests and errors of its pages. */
 async function openContext(): Promise<{ context: BrowserContext; complaints: string[]; requests: string[] }> {
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
   const complaints: string[] = [];
@@ -30,7 +30,7 @@ async function openContext(): Promise<{ context: BrowserContext; complaints: str
   return { context, complaints, requests };
 }
 
-test.skipIf(!hasBrowser)("e2b's link leads a browser to the sandbox, once it has given the key", async () => {
+test.skipIf(!hasBrowser)("e2b's link shows the sandbox in a browser after the user has entered the key", async () => {
   const sandbox = await createSandbox({ metadata: { '<img src=x onerror=alert(1)>': '<script>alert(1)</script>' } });
   const { context, complaints, requests } = await openContext();
   try {
@@ -49,7 +49,7 @@ test.skipIf(!hasBrowser)("e2b's link leads a browser to the sandbox, once it has
     const [cookie] = await context.cookies();
     expect(cookie).toMatchObject({ httpOnly: true, secure: true, sameSite: 'Strict', path: '/dashboard' });
     expect(await page.evaluate('document.cookie')).toBe('');
-    // What the page looks like is its own style, which the policy lets through.
+    // The page has its own style, which the policy allows.
     expect(await page.evaluate('getComputedStyle(document.querySelector("dl")).display')).toBe('grid');
 
     await page.getByRole('button', { name: 'Forget the key' }).click();
@@ -58,7 +58,7 @@ test.skipIf(!hasBrowser)("e2b's link leads a browser to the sandbox, once it has
     expect((await page.goto(url))?.status()).toBe(401);
     expect(new Set(requests.map((request) => new URL(request).host))).toEqual(new Set([domain]));
     expect(requests.filter((request) => request.includes('e2b_'))).toEqual([]);
-    // 401 is told on the console by the browser itself.
+    // The browser itself reports 401 on the console.
     expect(complaints.filter((text) => !text.includes('status of 401'))).toEqual([]);
   } finally {
     await context.close();
@@ -66,7 +66,7 @@ test.skipIf(!hasBrowser)("e2b's link leads a browser to the sandbox, once it has
 });
 
 test.skipIf(!hasBrowser)(
-  'the same by plain HTTP, and the front page leads to the docs and the API document',
+  'the same works over plain HTTP, and the front page links to the docs and the API document',
   async () => {
     const sandbox = await createSandbox();
     const { context } = await openContext();

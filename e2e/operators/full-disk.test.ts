@@ -17,7 +17,7 @@ const instance = 2;
 const mib = 2 ** 20;
 const diskMib = 3072;
 let folder: string;
-/** A file system of its own, with the data folder and nothing else. */
+/** A separate file system that contains only the data folder. */
 let disk: string;
 let server: ServerProcess;
 
@@ -39,7 +39,7 @@ afterAll(async () => {
   await rm(ballast(), { force: true });
   await server.stop();
   expect(await listHostTraces(instance)).toEqual([]);
-  // The kernel lets go of the loop devices of its sandboxes a moment later.
+  // The kernel releases the loop devices of its sandboxes a moment later.
   const unmount = async (): Promise<boolean> =>
     await run('umount', ['--', disk]).then(
       () => true,
@@ -57,7 +57,7 @@ const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } =>
   apiKey: server.clientEnvironment['E2B_API_KEY'] ?? '',
 });
 
-/** From outside, as a neighbour of the server on the host would: to the last block. */
+/** Fills the disk to the last block from outside, as another program of the host would. */
 async function fillDisk(): Promise<void> {
   const { bavail, bsize } = await statfs(disk);
   await run('fallocate', ['--length', String(bavail * bsize - 8 * mib), ballast()]);
@@ -108,7 +108,7 @@ async function cli(...args: string[]): Promise<{ code: number; stdout: string; s
   }
 }
 
-/** All that a team can see of what it has. */
+/** Everything that a team can see of its own. */
 async function readLists(): Promise<Record<string, unknown>> {
   const paths = ['/v2/sandboxes', '/snapshots', '/templates', '/api-keys', '/events/webhooks', '/functions', '/kv'];
   const lists = await Promise.all(paths.map(async (path) => [path, await ask('GET', path)] as const));
@@ -116,7 +116,7 @@ async function readLists(): Promise<Record<string, unknown>> {
   return Object.fromEntries(lists.map(([path, { json }]) => [path, withoutTimes(json)]));
 }
 
-/** When a key was last used may be noted later. */
+/** The last use of a key may be recorded later. */
 function withoutTimes(json: unknown): unknown {
   return JSON.parse(JSON.stringify(json, (name, value: unknown) => (name === 'lastUsed' ? null : value)));
 }
@@ -136,13 +136,13 @@ async function isAlive(id: string): Promise<boolean> {
   return answer.status === 204;
 }
 
-/** What runs inside a sandbox, and what there is nothing of yet: no volume and no secret can be made so far (501). */
+/** Routes to programs inside a sandbox, and routes that answer 501: volumes and secrets cannot be created yet. */
 const needNoRoom = [
   ...['POST /functions/{name}/invoke', 'POST /sandboxes/{sandboxID}/run'],
   ...['DELETE /volumes/{volumeID}', 'DELETE /secrets/{secretID}'],
 ];
 
-/** A route that is added later is to be tried here, too. */
+/** Fails if a route is missing here, so that new routes are tested, too. */
 async function expectAllTried(
   tried: readonly (readonly [method: string, path: string, ...unknown[]])[],
 ): Promise<void> {
@@ -158,7 +158,7 @@ async function expectAllTried(
   expect(missing.filter((route) => !needNoRoom.includes(route))).toEqual([]);
 }
 
-test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a reason and changes nothing', async () => {
+test('at 0 bytes free reading, ending and deleting work, and everything else returns 507 with a reason and changes nothing', async () => {
   const receiver = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
   await once(receiver, 'listening');
   const url = `http://127.0.0.1:${String((receiver.address() as { port: number }).port)}/`;
@@ -254,7 +254,7 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
   expect(await readLists()).toEqual(before);
   await expectTruth();
 
-  // What runs goes on, on its own disk.
+  // Running sandboxes continue on their own disks.
   const sandbox = await Sandbox.connect(running, connection()).catch((error: unknown) => error);
   expect(sandbox).toBeInstanceOf(Error);
   const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
@@ -271,7 +271,7 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
     '/functions/kept',
     '/kv/kept-values',
   ];
-  // A look at what is there comes before any request for room.
+  // The look-up comes before any request for room.
   expect((await ask('DELETE', '/templates/tags', { name: 'asked-for', tags: ['none'] })).status).toBe(404);
   await expectAllTried([
     ...refused,
@@ -287,12 +287,12 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
   expect((await ask('GET', `/sandboxes/${doomedPaused}`)).status).toBe(404);
   await expectTruth();
 
-  // The server dies and comes back on the full disk.
+  // The server is killed and restarts on the full disk.
   await makeRoom();
   await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
   await fillDisk();
   await server.kill9();
-  // Nobody is left running without a word.
+  // Sandboxes that are still running are reported.
   const left = new RegExp(`1 sandbox \\(${running}\\) and \\d spares still run, but their server is dead`);
   expect(await cli('status')).toMatchObject({ code: 3, stdout: expect.stringMatching(left) as string });
   expect(await cli('down')).toMatchObject({ code: 1, stderr: expect.stringMatching(left) as string });
@@ -312,7 +312,7 @@ test('at 0 bytes free: reading, ending and deleting work, all else is 507 with a
   expect((await ask('DELETE', `/sandboxes/${paused}`)).status).toBe(204);
   receiver.close();
 
-  // Sandboxes of a server that died are ended without another one, as a server would, also on a full disk.
+  // The sandboxes of a killed server can be ended without a new server, also on a full disk.
   await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
   await fillDisk();
   await server.kill9();

@@ -1,4 +1,4 @@
-// The limit of the host, which holds for every team and every way to a sandbox that runs.
+// The limit of the host, which applies to all teams and to every way to start a sandbox.
 import { Sandbox } from 'e2b';
 import { removeTree } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
@@ -34,14 +34,14 @@ async function create(): Promise<Sandbox> {
 
 const full = /limit of 3 sandboxes/;
 
-test('one sandbox more than the host may run is refused, however many ask at once', async () => {
+test('a sandbox beyond the limit of the host is refused, however many requests arrive at once', async () => {
   const outcomes = await Promise.allSettled(Array.from({ length: limit + 3 }, create));
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(limit);
   for (const outcome of outcomes) if (outcome.status === 'rejected') expect(String(outcome.reason)).toMatch(full);
   for (const sandbox of made) expect((await sandbox.commands.run('echo here')).stdout).toBe('here\n');
 });
 
-test('a place is free again when a sandbox has ended or sleeps, and a resume needs one', async () => {
+test('a place is free again when a sandbox ends or is paused, and a resume needs a place', async () => {
   const [first, second] = [await create(), await create(), await create()];
   await first.pause();
   const fourth = await create();
@@ -52,7 +52,7 @@ test('a place is free again when a sandbox has ended or sleeps, and a resume nee
   expect(await fourth.isRunning()).toBe(true);
 });
 
-test('all copies of a fork need places, or none is made', async () => {
+test('a fork needs places for all copies, otherwise it creates none', async () => {
   const source = await create();
   await expect(source.fork({ count: limit, timeoutMs: 60_000 })).rejects.toThrow(full);
   const copies = (await source.fork({ count: limit - 1, timeoutMs: 60_000 })).filter((one) => one instanceof Sandbox);
@@ -60,7 +60,7 @@ test('all copies of a fork need places, or none is made', async () => {
   expect(copies).toHaveLength(limit - 1);
 });
 
-test('a snapshot can be made of a full host, and not be used on it', async () => {
+test('a snapshot can be created on a full host, but not used there', async () => {
   const [source] = [await create(), await create(), await create()];
   const { snapshotId } = await source.createSnapshot();
   await expect(Sandbox.create(snapshotId, options)).rejects.toThrow(full);

@@ -32,7 +32,7 @@ afterAll(async () => {
 
 type Part = 'control' | 'gateway' | 'runner';
 
-/** The pid of a process of the server, which the file of its program tells. */
+/** The pid of a process of the server, found by the file of its program. */
 async function pidOf(part: Part): Promise<number | undefined> {
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const [command, status] = await Promise.all(
@@ -63,7 +63,7 @@ async function ask(method: string, path: string, body?: object): Promise<number>
   }
 }
 
-/** What a command in a sandbox prints, a number every 50 ms, for as long as the test wants. */
+/** Runs a command in a sandbox that prints a number every 50 ms, and collects the numbers until `stop`. */
 async function count(sandbox: Sandbox): Promise<{ numbers: number[]; stop: () => Promise<void> }> {
   const numbers: number[] = [];
   const handle = await sandbox.commands.run('i=0; while true; do i=$((i+1)); echo $i; sleep 0.05; done', {
@@ -81,7 +81,7 @@ async function count(sandbox: Sandbox): Promise<{ numbers: number[]; stop: () =>
 
 const isGapless = (numbers: readonly number[]): boolean => numbers.every((number, index) => number === index + 1);
 
-test('a control plane that is killed comes back by itself; streams of sandboxes go on and no sandbox is lost', async () => {
+test('a killed control plane is restarted; streams of sandboxes continue and no sandbox is lost', async () => {
   const sandbox = await Sandbox.create('base', connection);
   const counting = await count(sandbox);
   await until('output', () => counting.numbers.length > 3, waitMs);
@@ -101,13 +101,13 @@ test('a control plane that is killed comes back by itself; streams of sandboxes 
   );
   console.log(`control was back after ${Math.round(performance.now() - killedAt)} ms`);
   expect(await pidOf('control')).not.toBe(before);
-  // 502: it had the request already. 503: it was away.
+  // 502: it had already received the request. 503: it was not running.
   for (const status of statuses.slice(0, -1)) expect([502, 503]).toContain(status);
   for (const status of await Promise.all(creates)) expect([201, 502, 503]).toContain(status);
   const seen = counting.numbers.length;
   await until('more output', () => counting.numbers.length > seen + 5, waitMs);
   expect(isGapless(counting.numbers)).toBe(true);
-  // Those whose callers heard nothing of them are there too, for their team to find.
+  // Sandboxes whose creators got no response exist too, and their team finds them in the list.
   await until(
     'the sandbox',
     async () => (await Sandbox.list(connection).nextItems()).some(({ sandboxId }) => sandboxId === sandbox.sandboxId),
@@ -118,7 +118,7 @@ test('a control plane that is killed comes back by itself; streams of sandboxes 
   for (const { sandboxId } of await Sandbox.list(connection).nextItems()) await Sandbox.kill(sandboxId, connection);
 });
 
-test('without the runner the API lists what it knows and says 503 to the rest; all is as before once it is back', async () => {
+test('without the runner the API lists its records and returns 503 otherwise; with the runner everything works again', async () => {
   const sandbox = await Sandbox.create('base', connection);
   const counting = await count(sandbox);
   await until('output', () => counting.numbers.length > 3, waitMs);
@@ -147,7 +147,7 @@ test('without the runner the API lists what it knows and says 503 to the rest; a
   expect(await sandbox.kill()).toBe(true);
 });
 
-/** Calls a method over a socket as another user of the host; gives the status, or the error of the connection. */
+/** Calls a method over a socket as another user of the host. Returns the status, or the error of the connection. */
 async function callAs(uid: number, socket: string, method: string): Promise<string> {
   const script = `
     const { connect } = require('node:http2');
@@ -163,7 +163,7 @@ async function callAs(uid: number, socket: string, method: string): Promise<stri
   return said.trim();
 }
 
-test('the runner answers the users of gateway and control alone, each only what it may ask', async () => {
+test('the runner answers only the users of gateway and control, and each one only its own calls', async () => {
   const gateway = userOf(instance, 'gateway');
   const forGateway = `/run/soulbox-${instance}/gateway/runner.sock`;
   const forControl = `/run/soulbox-${instance}/control/runner.sock`;
@@ -174,11 +174,11 @@ test('the runner answers the users of gateway and control alone, each only what 
   expect(await callAs(gateway, forControl, list)).toBe('EACCES');
   expect(await callAs(12345, forGateway, position)).toBe('EACCES');
   expect(await callAs(12345, forControl, list)).toBe('EACCES');
-  // Who gets past the folder, as root does, is told apart by the kernel.
+  // Root can pass the folder. The kernel tells the runner which user is calling.
   expect(await callAs(0, forGateway, position)).not.toBe('200');
 });
 
-test('the control plane is a user of its own, without rights, that sees its part of the data folder alone', async () => {
+test('the control plane runs as its own user without privileges and sees only its part of the data folder', async () => {
   const pid = (await pidOf('control')) ?? 0;
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const [user, group] = [userOf(instance, 'control'), userOf(instance, 'gateway')];
@@ -191,13 +191,13 @@ test('the control plane is a user of its own, without rights, that sees its part
   expect((await stat(`${dataDirectory}/control/records.sqlite`)).uid).toBe(user);
   for (const name of ['sandboxes', 'snapshots', 'states', 'layers', 'runtime', 'tls'])
     expect((await stat(`${dataDirectory}/${name}`)).uid, name).toBe(0);
-  // As a command of the host makes a key beside it: the control plane reads what root has written.
+  // A command of the host creates a key at the same time: the control plane reads what root has written.
   await using records = openSqliteRecords(`${dataDirectory}/records.sqlite`);
   await createApiKey(records, await ensureDefaultTeam(records), 'beside');
   expect(await ask('POST', '/api-keys', { name: 'after' })).toBe(201);
 });
 
-test('each process of the server has its own figures', async () => {
+test('each process of the server has its own metrics', async () => {
   const token = (await readFile(`${server.dataDirectory}/secrets/metrics-token`, 'utf8')).trim();
   const { E2B_API_URL: url = '' } = server.clientEnvironment;
   const read = async (): Promise<string> =>
@@ -205,7 +205,7 @@ test('each process of the server has its own figures', async () => {
   const all = ['control', 'runner', 'supervisor', 'gateway'];
   const namesOf = (page: string): (string | undefined)[] =>
     [...page.matchAll(/^process_open_fds\{process="(\w+)"\} [1-9]\d*$/gm)].map((match) => match[1]);
-  // The supervisor tells of itself and the gateway every 10 s.
+  // The supervisor reports its own figures and those of the gateway every 10 s.
   await expect.poll(async () => namesOf(await read()), { timeout: 25_000, interval: 500 }).toEqual(all);
   const page = await read();
   expect(new Set(page.match(/^process_start_time_seconds\{.*$/gm)).size).toBe(4);
@@ -213,7 +213,7 @@ test('each process of the server has its own figures', async () => {
   expect(Number(/^soulbox_process_restarts_total\{process="control"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(0);
 });
 
-test('the program of each process is what ps shows', async () => {
+test('ps shows the program of each process', async () => {
   const program = await readlink(`/proc/${server.pid}/exe`);
   for (const part of ['control', 'gateway', 'runner'] as const) {
     const pid = await pidOf(part);

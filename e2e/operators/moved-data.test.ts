@@ -11,7 +11,7 @@ const [instance, otherInstance] = [10, 11];
 let server: ServerProcess;
 let world: World;
 
-/** One folder, which each test moves on; so each finds what the moves before it have left. */
+/** One folder. Each test moves it again, so each test starts with the result of the earlier moves. */
 beforeAll(async () => {
   server = await serve(await makeWholeFolder(), instance);
   world = await fillWorld(connectionOf(server));
@@ -40,7 +40,7 @@ test('a data folder that was moved on its file system is complete', { timeout: 1
   await checkAndPause();
 });
 
-test('one that was copied to another path is, for a server of another number', { timeout: 180_000 }, async () => {
+test('a data folder copied to another path is complete for another instance', { timeout: 180_000 }, async () => {
   await server.stop();
   const target = `${server.dataDirectory}-copied`;
   await copy(server.dataDirectory, target);
@@ -48,7 +48,7 @@ test('one that was copied to another path is, for a server of another number', {
   await checkAndPause();
 });
 
-test('one that was copied away and back is', { timeout: 180_000 }, async () => {
+test('a data folder that was copied away and back is complete', { timeout: 180_000 }, async () => {
   await server.stop();
   const place = server.dataDirectory;
   await copy(place, `${place}-away`);

@@ -11,8 +11,8 @@ import type { ServerProcess } from '@soulbox/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runNode } from '../harness/cli.ts';
 
-// The examples of docs/operations.md that are for other programs, given to those programs. Their Debian packages are unpacked into a
-// folder of the test, so that nothing of them is installed or started on the host.
+// Runs the examples of docs/operations.md that are meant for other programs. The Debian packages of these programs are
+// unpacked into a folder of the test, so nothing is installed or started on the host.
 const packages = ['nginx', 'prometheus', 'systemd', 'libsystemd-shared'];
 const exampleDomain = 'sandboxes.example';
 const domain = 'sandboxes.localhost';
@@ -42,7 +42,7 @@ afterAll(async () => {
   await removeTree(scratch);
 });
 
-test('the official client works through the nginx of the example', async () => {
+test('the official client works through nginx with the example configuration', async () => {
   const certificate = await makeCertificate();
   const example = block('nginx')
     .replace('listen 443', `listen 127.0.0.1:${proxyPort}`)
@@ -74,7 +74,7 @@ test('the official client works through the nginx of the example', async () => {
   });
 }, 120_000);
 
-test('Prometheus takes the rules of the example, and the metrics that they name are there', async () => {
+test('Prometheus accepts the example rules, and the metrics that they use exist', async () => {
   const rules = block('yaml');
   const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
   await writeFile(join(scratch, 'rules.yml'), rules);
@@ -114,14 +114,14 @@ test('Prometheus takes the rules of the example, and the metrics that they name 
   }
 }, 90_000);
 
-test('systemd takes the unit of the example', async () => {
+test('systemd accepts the example unit', async () => {
   const program = join(scratch, 'soulbox');
   await writeFile(program, '#!/bin/sh\n', { mode: 0o755 });
   const unit = join(scratch, 'soulbox.service');
   await writeFile(unit, block('ini').replaceAll('/usr/local/bin/soulbox', program));
   const verify = ['verify', '--man=no', '--recursive-errors=no', unit];
   const env = { ...process.env, LD_LIBRARY_PATH: join(programs, 'usr/lib/x86_64-linux-gnu/systemd') };
-  // Its status says what is wrong with this file, and only with this: targets of the host are not there without a running systemd.
+  // Its status reports errors of this file only: the targets of the host do not exist without a running systemd.
   await run(join(programs, 'usr/bin/systemd-analyze'), verify, { env });
 });
 
@@ -136,7 +136,7 @@ async function unpack(): Promise<void> {
   const cwd = join(scratch, 'packages');
   await mkdir(cwd);
   await run('apt-get', ['update', '-qq'], { timeoutMs: 100_000 });
-  // As root, since apt's own user cannot write here.
+  // As root, because apt's own user cannot write here.
   await run('apt-get', ['download', '-qq', '-o', 'APT::Sandbox::User=root', ...packages], { cwd, timeoutMs: 200_000 });
   for (const name of packages) {
     const files = (await run('find', [cwd, '-name', `${name}_*.deb`])).trim().split('\n');

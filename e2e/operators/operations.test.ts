@@ -16,7 +16,7 @@ beforeAll(async () => {
   bin = join(data, 'bin');
   await mkdir(bin);
   const main = join(repository, 'apps/cli/src/main.ts');
-  // What set-up installs, and sudo for root, who may have none.
+  // The program that set-up installs, and a sudo, because root may have none.
   await writeFile(join(bin, 'soulbox'), `#!/bin/sh\nexec '${nodeProgram}' '${main}' "$@"\n`, { mode: 0o755 });
   await writeFile(join(bin, 'sudo'), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
 });
@@ -25,7 +25,7 @@ afterAll(async () => {
   await removeTree(data);
 });
 
-/** The shell blocks of the page, in order, but for those that say that they are not run. */
+/** The shell blocks of the page, in order, except those marked as not run. */
 async function readBlocks(): Promise<string[]> {
   const page = await readFile(join(repository, 'docs/operations.md'), 'utf8');
   return [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
@@ -37,7 +37,7 @@ test('each command of docs/operations.md does what it says, in its order, on a f
   const seen: string[] = [];
   let variables = '';
   for (const block of blocks) {
-    // A shell of its own for each, as for somebody who reads on; `eval` lasts.
+    // A separate shell for each, as for a reader who continues later. The effect of `eval` is kept.
     const script = `set -eo pipefail\n${variables}\n${block.replaceAll(`${namedFolder}/`, `${data}/`)}`;
     const output = await run('bash', ['-c', script], { env: environmentOf(), timeoutMs: 120_000 });
     if (block.includes('eval '))
@@ -59,7 +59,7 @@ test('each command of docs/operations.md does what it says, in its order, on a f
   await expect(access(`/run/soulbox-${instance}`)).rejects.toMatchObject({ code: 'ENOENT' });
 }, 180_000);
 
-test('no document tells of a command that would ask the registry for a package of our name', async () => {
+test('no document has a command that would ask the registry for a package of our name', async () => {
   const files = (await run('git', ['ls-files', '*.md', '*.ts', '*.mjs'], { cwd: repository }))
     .split('\n')
     .filter(Boolean);

@@ -9,7 +9,8 @@ import { buildPackages } from '../packages/build-packages.ts';
 import type { Packages } from '../packages/build-packages.ts';
 import { clientOptions } from '../packages/client-options.ts';
 
-// What `npm run package` makes, unpacked and used. `npm run test:packages` installs it in a Debian of its own, upgrades and purges it.
+// Unpacks and uses the result of `npm run package`. `npm run test:packages` installs, upgrades and purges it in a fresh
+// Debian.
 const instance = 12;
 const version = '9.8.7';
 
@@ -25,7 +26,7 @@ afterAll(async () => {
   await removeTree(scratch);
 });
 
-test('the Debian package needs no Node of the system, and its unit only what a service may have', async () => {
+test('the Debian package needs no system Node, and its unit needs only what a service may have', async () => {
   const root = join(scratch, 'debian');
   await run('dpkg-deb', ['-x', packages.debian, root], { timeoutMs: 120_000 });
   const library = join(root, 'usr/lib/soulbox');
@@ -48,18 +49,18 @@ test('the Debian package needs no Node of the system, and its unit only what a s
   expect(names).not.toMatch(/\/soulbox\/(apps|packages)\/\S*\.test\./);
 }, 300_000);
 
-test('systemd understands the unit, and it is exposed no more than it was', async (context) => {
+test('systemd accepts the unit, and its exposure score has not increased', async (context) => {
   const analyze = '/usr/bin/systemd-analyze';
   if (!existsSync(analyze)) context.skip('systemd-analyze is not installed');
   const source = await readFile(join(import.meta.dirname, '../../deploy/systemd/soulbox.service'), 'utf8');
   const unit = join(scratch, 'soulbox.service');
   await writeFile(unit, source.replaceAll('/usr/bin/soulbox', '/bin/true'));
   await run(analyze, ['verify', '--man=no', '--recursive-errors=no', unit]);
-  // Ten times the score; decision 035 says why it is no less.
+  // Ten times the score. Decision 035 says why it is not lower.
   await run(analyze, ['security', '--offline=yes', '--threshold=88', unit]);
 });
 
-test('the npm package gives a server that runs commands, and leaves nothing', async () => {
+test('the npm package starts a server that runs commands, and leaves nothing behind', async () => {
   const prefix = join(scratch, 'npm');
   const install = ['install', '--global', '--no-audit', '--no-fund', '--prefix', prefix, packages.npm];
   await run('npm', install, { timeoutMs: 600_000 });

@@ -29,13 +29,13 @@ const pidOf = (part: string): number => {
 const statusOf = (pid: number, field: string): string =>
   new RegExp(`^${field}:[ \\t]*(.*?)[ \\t]*$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '';
 
-/** SIGKILL; gives how long it took until a request was answered again. */
+/** Kills a part with SIGKILL. Returns the milliseconds until a request was answered again. */
 async function killPart(part: string): Promise<number> {
   const pid = pidOf(part);
   const startedAt = performance.now();
   process.kill(pid, 'SIGKILL');
   await until(`the end of ${pid}`, () => findServerPart(server.pid, part) !== pid);
-  // By a connection of its own: a kept one would be that of the dead.
+  // On a new connection: a kept one would belong to the killed process.
   const asked = get(`${connection().apiUrl}/health`, { agent: false, signal: AbortSignal.timeout(20_000) });
   const [answer] = (await once(asked, 'response')) as [IncomingMessage];
   answer.resume();
@@ -43,7 +43,7 @@ async function killPart(part: string): Promise<number> {
   return performance.now() - startedAt;
 }
 
-/** A command that counts for as long as it lives. */
+/** A command that counts until it ends. */
 async function count(sandbox: Sandbox): Promise<CommandHandle> {
   const handle = await sandbox.commands.run('for i in $(seq 100000); do echo $i | tee /tmp/count; sleep 0.02; done', {
     background: true,
@@ -62,7 +62,7 @@ afterAll(async () => {
   await removeTree(server.dataDirectory);
 });
 
-test('the gateway is a process without rights', () => {
+test('the gateway is a process without privileges', () => {
   const pid = pidOf('gateway');
   const id = String(userOf(instance, 'gateway'));
   expect(statusOf(pid, 'Uid').split('\t')).toEqual([id, id, id, id]);
@@ -76,7 +76,7 @@ test('the gateway is a process without rights', () => {
   expect(readlinkSync(`/proc/${pid}/ns/net`)).not.toBe(readlinkSync('/proc/self/ns/net'));
 });
 
-test('no setting and no key of the server is in the arguments or the environment of a part', async () => {
+test('the arguments and environments of the parts contain no setting and no key of the server', async () => {
   const key = connection().apiKey;
   for (const { pid } of listServerParts(server.pid).filter(({ name }) => name !== 'supervisor')) {
     const shown = ['cmdline', 'environ'].map((name) => readFileSync(`/proc/${pid}/${name}`, 'utf8')).join('\0');
@@ -87,7 +87,7 @@ test('no setting and no key of the server is in the arguments or the environment
   await Promise.resolve();
 });
 
-test('a gateway that is killed is back within a second, and what runs in sandboxes goes on', async () => {
+test('a killed gateway is back within a second, and programs in sandboxes continue', async () => {
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000 });
   const handle = await count(sandbox);
   const lost = handle.wait().catch((error: unknown) => error);
@@ -103,7 +103,7 @@ test('a gateway that is killed is back within a second, and what runs in sandbox
   await sandbox.kill();
 }, 60_000);
 
-/** Of a machine that others use at the same time. */
+/** Factor for a machine that others use at the same time. */
 const slowness = 3;
 
 test('clients that connect while there is no gateway wait for the next one', async () => {
@@ -116,7 +116,7 @@ test('clients that connect while there is no gateway wait for the next one', asy
   socket.destroy();
 });
 
-test('requests of many clients during kills of the gateway leave no descriptor behind', async () => {
+test('requests of many clients while the gateway is killed leave no open descriptor behind', async () => {
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000 });
   const echo = async (): Promise<unknown> =>
     await sandbox.commands.run('echo x').then(
@@ -135,18 +135,18 @@ test('requests of many clients during kills of the gateway leave no descriptor b
   }
   expect(await echo()).toBe('x\n');
   await until('all closed', () => kept() <= before + 5, 20_000);
-  // Of the gateway the client keeps some connections open.
+  // The client keeps some connections to the gateway open.
   expect(serverDescriptors(server.pid)).toBeLessThan(all + 30);
   await sandbox.kill();
 }, 90_000);
 
-test('while the runner is started again open streams go on and requests wait', async () => {
+test('while the runner restarts, open streams continue and requests wait', async () => {
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000 });
   const handle = await count(sandbox);
   const pid = pidOf('runner');
   process.kill(pid, 'SIGKILL');
   const before = handle.stdout.length;
-  // By kept connections at once, by new ones when there is a runner again.
+  // At once on kept connections, and on new ones when the runner is back.
   expect((await sandbox.commands.run('echo still')).stdout).toBe('still\n');
   await until('further output', () => handle.stdout.length > before);
   await until('the next one', () => (findServerPart(server.pid, 'runner') ?? pid) !== pid);
@@ -158,7 +158,7 @@ test('while the runner is started again open streams go on and requests wait', a
   await sandbox.kill();
 }, 60_000);
 
-test('a pause goes through while the gateway stands still with an open stream', async ({ skip }) => {
+test('a pause succeeds while the gateway is stopped with an open stream', async ({ skip }) => {
   if (!shared.capabilities.checkpoint) skip('this driver saves no memory');
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000 });
   const handle = await count(sandbox);
@@ -192,7 +192,7 @@ test('a pause goes through while the gateway stands still with an open stream', 
   await woken.kill();
 }, 60_000);
 
-test('nothing of a server outlives its supervisor, but sandboxes', async () => {
+test('only sandboxes outlive the supervisor of a server', async () => {
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000 });
   const handle = await count(sandbox);
   handle.wait().catch(() => undefined);

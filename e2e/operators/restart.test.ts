@@ -9,7 +9,7 @@ import { until } from '../harness/until.ts';
 const instance = 2;
 let server: ServerProcess;
 
-/** This file has a server of its own: it is killed on purpose. */
+/** This file has its own server, because the tests kill it. */
 const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } => ({
   apiUrl: server.clientEnvironment['E2B_API_URL'] ?? '',
   sandboxUrl: server.clientEnvironment['E2B_SANDBOX_URL'] ?? '',
@@ -31,7 +31,7 @@ async function killAndRestart(): Promise<void> {
   await server.restart();
 }
 
-test('a sandbox survives the death of the server in the middle of a command', async () => {
+test('a sandbox survives a kill of the server during a command', async () => {
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000, metadata: { kept: 'yes' } });
   const before = await sandbox.getInfo();
   await sandbox.files.write('kept.txt', 'kept');
@@ -59,7 +59,7 @@ test('a sandbox survives the death of the server in the middle of a command', as
   expect(await sandbox.kill()).toBe(true);
 });
 
-test('one whose time passed while the server was away ends at the next start', async () => {
+test('a sandbox whose deadline passes while the server is down ends at the next start', async () => {
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 3000 });
   const kept = await Sandbox.create({ ...connection(), timeoutMs: 60_000 });
   await server.kill9();
@@ -71,7 +71,7 @@ test('one whose time passed while the server was away ends at the next start', a
   await kept.kill();
 });
 
-test('deadlines go on after a restart', async () => {
+test('deadlines stay in force after a restart', async () => {
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 6000 });
   const { endAt } = await sandbox.getInfo();
   await killAndRestart();
@@ -81,7 +81,7 @@ test('deadlines go on after a restart', async () => {
   expect(Date.now() - endAt.getTime()).toBeGreaterThan(-50);
 });
 
-test('an orderly stop that keeps sandboxes is like a pause of the server only', async () => {
+test('a normal stop that keeps sandboxes only interrupts the server', async () => {
   const sandbox = await Sandbox.create({ ...connection(), allowInternetAccess: false });
   await server.stop({ keepSandboxes: true });
   await expect(sandbox.commands.run('true')).rejects.toThrow();
@@ -91,7 +91,7 @@ test('an orderly stop that keeps sandboxes is like a pause of the server only', 
   await sandbox.kill();
 });
 
-test('creates that were under way when the server died leave nothing', async () => {
+test('creates that were in progress when the server was killed leave nothing behind', async () => {
   const creates = Array.from({ length: 8 }, async () => await Sandbox.create(connection()).catch(() => undefined));
   await sleep(60);
   await server.kill9();
@@ -111,7 +111,7 @@ test('a second server on the same folder is refused', async () => {
   await expect(second).rejects.toThrow(/already uses/);
 });
 
-test('an order to stop that comes the moment the server is ready leaves nothing', async () => {
+test('a stop at the moment when the server is ready leaves nothing behind', async () => {
   await Sandbox.create(connection());
   await killAndRestart();
   await server.stop();

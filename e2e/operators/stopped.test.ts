@@ -4,7 +4,7 @@ import { createSandbox } from '../harness/sandbox.ts';
 
 needs('checkpoint');
 
-test('a process that its user has stopped is stopped after a pause, and goes on when it is told to', async () => {
+test('a process that its user has stopped is still stopped after a pause, and continues on SIGCONT', async () => {
   const sandbox = await createSandbox();
   const handle = await sandbox.commands.run('sleep 600', { background: true, timeoutMs: 0 });
   await handle.disconnect();

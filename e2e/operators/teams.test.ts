@@ -39,7 +39,7 @@ test("another team's key works for its own sandboxes and sees none of ours", asy
   expect(await ours.isRunning()).toBe(true);
 });
 
-test('a team deleted by force loses its keys, its sandboxes, its snapshots and its templates, and nobody else anything', async () => {
+test('a forced deletion of a team deletes its keys, sandboxes, snapshots and templates, and nothing of other teams', async () => {
   const soulbox = async (...args: string[]): Promise<Output> =>
     await runNode([cliMain, ...args, '--data-dir', server.dataDirectory], {});
   expect((await soulbox('team', 'create', 'shortlived')).code).toBe(0);
@@ -65,7 +65,7 @@ test('a team deleted by force loses its keys, its sandboxes, its snapshots and i
   expect(await ours.isRunning()).toBe(true);
 });
 
-test('a key is made, used, listed without its value, renamed and revoked', async () => {
+test('a key is created, used, listed without its value, renamed and revoked', async () => {
   const made = await askApi('POST', '/api-keys', { name: 'for e2e' });
   expect(made.status).toBe(201);
   const { id, key } = made.json as { id: string; key: string };
@@ -92,7 +92,7 @@ test.each([{}, { name: '' }, { name: 7 }, { name: 'x'.repeat(10_000) }, { name: 
   },
 );
 
-test('the OpenAPI document names every route, for everybody', async () => {
+test('the public OpenAPI document has every route', async () => {
   const { status, json } = await askApi('GET', '/openapi.json', undefined, { 'x-api-key': '' });
   expect(status).toBe(200);
   const { paths, openapi } = json as { openapi: string; paths: Record<string, Record<string, object>> };

@@ -33,7 +33,7 @@ async function doctor(): Promise<string> {
   return stdout;
 }
 
-test('a sandbox whose record was damaged on the disk is kept, told of, and comes back with its memory once it is mended', async () => {
+test('a sandbox whose record was damaged on disk is kept and reported, and has its memory again once the record is repaired', async () => {
   const make = async (): Promise<Sandbox> => await Sandbox.create({ ...connection(), timeoutMs: 600_000 });
   const [sleeping, running, other] = [await make(), await make(), await make()];
   await sleeping.files.write('/home/user/kept', 'content');
@@ -68,7 +68,7 @@ test('a sandbox whose record was damaged on the disk is kept, told of, and comes
   const again = await Sandbox.connect(sleeping.sandboxId, connection());
   expect(await again.files.read('/home/user/kept')).toBe('content');
   expect((await again.commands.run('pgrep -c sleep')).stdout).toBe('1\n');
-  // What ran when its record was lost had no memory saved.
+  // A sandbox that was running when its record was damaged has no saved memory.
   expect((await Sandbox.list(connection()).nextItems()).some(isOneOf([running]))).toBe(false);
 });
 

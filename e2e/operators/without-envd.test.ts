@@ -1,4 +1,4 @@
-// The envd of a sandbox is as hostile as the rest of it. What SoulBox promises about a sandbox must not need its help.
+// The envd of a sandbox is as hostile as everything else in it. SoulBox must keep its promises without its help.
 import { Sandbox } from 'e2b';
 import { beforeEach, expect, test } from 'vitest';
 import { silenceEnvd } from '../harness/envd-process.ts';
@@ -12,7 +12,7 @@ beforeEach(({ skip }) => {
   if (server.capabilities.ownKernel) skip('the host sees no processes inside gVisor, and has no packet filter there');
 });
 
-/** More than a step takes, less than the runner waits for an envd. */
+/** Longer than a step takes, and shorter than the runner waits for an envd. */
 const promptMs = 9_000;
 
 async function stateOf(sandboxId: string): Promise<unknown> {
@@ -28,7 +28,7 @@ async function isSilent(sandbox: Sandbox): Promise<boolean> {
   return await answer;
 }
 
-test('a sandbox whose envd answers nothing is killed when its owner says so', async () => {
+test('a sandbox whose envd does not answer can be killed by its owner', async () => {
   const sandbox = await createSandbox();
   await silenceEnvd(sandbox.sandboxId);
   expect(await isSilent(sandbox)).toBe(true);
@@ -46,7 +46,7 @@ test('its deadline ends it', async () => {
   await until('its end', async () => (await stateOf(sandbox.sandboxId)) === 'gone', 2_000 + promptMs);
 });
 
-test('its deadline can be moved, and holds', async () => {
+test('its deadline can be changed, and is kept', async () => {
   const sandbox = await createSandbox({ timeoutMs: 60_000 });
   await silenceEnvd(sandbox.sandboxId);
   await sandbox.setTimeout(1_500);
@@ -55,7 +55,7 @@ test('its deadline can be moved, and holds', async () => {
   expect(await stateOf(sandbox.sandboxId)).toBe('running');
 });
 
-test('it is paused at its deadline if that is what its owner wants', async (context) => {
+test('it is paused at its deadline if its owner chose that', async (context) => {
   skipWithout('checkpoint', context);
   const sandbox = await createSandbox({ timeoutMs: 60_000, lifecycle: { onTimeout: 'pause' } });
   await silenceEnvd(sandbox.sandboxId);
@@ -64,13 +64,14 @@ test('it is paused at its deadline if that is what its owner wants', async (cont
 });
 
 test(
-  'a copy whose envd does not confirm is not served, and nothing is left of it',
+  'a copy whose envd does not confirm is not served and leaves nothing behind',
   { timeout: 90_000 },
   async (context) => {
     skipWithout('checkpoint', context);
     const source = await createSandbox();
     const token = (source as unknown as { envdAccessToken: string }).envdAccessToken;
-    // Root inside keeps envd from writing what tells programs that they are copies: each copy is born with it.
+    // Root inside prevents envd from writing the file that tells programs that they are copies. Each copy inherits
+    // this.
     const spoil = `while :; do rm -f /run/soulbox/generation; mkdir /run/soulbox/generation; done`;
     await source.commands.run(`nohup sh -c '${spoil}' >/dev/null 2>&1 &`, { user: 'root' });
     const before = await idsOfAll();

@@ -9,7 +9,7 @@ export interface Packages {
   readonly debian: string;
 }
 
-/** What `npm run package` makes, in `output`. */
+/** Runs `npm run package` with its results in `output`. */
 export async function buildPackages(output: string, version: string): Promise<Packages> {
   const args = [join(repository, 'scripts/package.ts'), '--version', version, '--output', output];
   await run(nodeProgram, args, { cwd: repository, timeoutMs: 900_000 });

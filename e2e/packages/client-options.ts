@@ -1,4 +1,4 @@
-/** For the official client, from what `soulbox env` prints. */
+/** Options for the official client, from the output of `soulbox env`. */
 export function clientOptions(lines: string): { apiUrl: string; sandboxUrl: string; apiKey: string } {
   const variables = new Map(
     [...lines.matchAll(/^export (\w+)='?([^'\n]*)'?$/gm)].map(([, name = '', value = '']) => [name, value]),

@@ -8,16 +8,17 @@ import { removeTree, run } from '@soulbox/base';
 
 const variables = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', DEBIAN_FRONTEND: 'noninteractive' };
 
-/** A Debian of its own on the kernel and the network of this machine. */
+/** A separate Debian on the kernel and the network of this machine. */
 export interface FreshRoot extends AsyncDisposable {
   readonly directory: string;
-  /** Runs a program in it and gives what it prints. */
+  /** Runs a program in it and returns its output. */
   run(argv: readonly string[], environment?: Readonly<Record<string, string>>): Promise<string>;
 }
 
 /**
- * A bare Debian 13 from Debian's archive, in `directory`, entered. It has apt and systemd's programs, and systemd does not run. The tar file
- * `archive` is made when it is not there, and saves the next call the minute.
+ * Unpacks a bare Debian 13 from Debian's archive into `directory` and enters it. It has apt and the programs of
+ * systemd, but systemd does not run. The tar file `archive` is created if it is missing, and saves the next call a
+ * minute.
  */
 export async function makeFreshRoot(directory: string, archive: string): Promise<FreshRoot> {
   await mkdir(directory, { recursive: true });
@@ -28,7 +29,7 @@ export async function makeFreshRoot(directory: string, archive: string): Promise
   return await enterRoot(directory);
 }
 
-/** All that runs in it ends when it is disposed of. */
+/** All its programs end when it is disposed. */
 async function enterRoot(directory: string): Promise<FreshRoot> {
   const script = join(import.meta.dirname, 'enter-root.sh');
   const namespaces = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child=KILL'];

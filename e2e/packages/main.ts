@@ -13,9 +13,9 @@ import { clientOptions } from './client-options.ts';
 import { makeFreshRoot } from './fresh-root.ts';
 import type { FreshRoot } from './fresh-root.ts';
 
-// `npm run test:packages`: makes the packages of two versions and lives with them: the Debian package in a bare Debian, from installation to
-// purge, with a sandbox that goes on through the upgrade; the npm package in a folder. `--packages DIR` takes those that are there, `--debian FILE`
-// a bare Debian that was kept.
+// `npm run test:packages`: builds and uses the packages of two versions. The Debian package in a bare Debian, from
+// installation to purge, with a sandbox that continues through the upgrade. The npm package in a folder. `--packages
+// DIR` uses existing packages, and `--debian FILE` a kept bare Debian.
 const { values } = parseArgs({
   options: { packages: { type: 'string' }, debian: { type: 'string' }, instance: { type: 'string', default: '14' } },
 });
@@ -37,7 +37,10 @@ try {
 }
 say('both packages work');
 
-/** The removal in the bare Debian would undo what a server outside has made: it sees its network and control groups, and not the server. */
+/**
+ * The removal in the bare Debian would delete objects of a server outside: it sees the network and control groups of
+ * the server, but not the server.
+ */
 async function refuseBesideOthers(): Promise<void> {
   const others = (await listHostInstances()).filter(({ server, isBusy }) => server !== undefined || isBusy);
   if (others.length === 0) return;
@@ -54,11 +57,11 @@ async function tryDebianPackages(older: string, newer: string): Promise<void> {
   say('makes a bare Debian');
   await using root = await makeFreshRoot(join(scratch, 'root'), values.debian ?? join(scratch, 'root.tar'));
   await root.run(['apt-get', 'update', '--quiet=2']);
-  // Fetching it is set-up's matter, and tested there; Debian unstable is not to decide about this test.
+  // Its download belongs to set-up and is tested there. Debian unstable must not decide the result of this test.
   const criu = '/usr/local/lib/soulbox';
   if (existsSync(criu)) await cp(criu, join(root.directory, criu), { recursive: true });
 
-  // Where this machine has its npm packages from, that Debian has, too.
+  // The bare Debian uses the same npm registry as this machine.
   const registry = (await run('npm', ['config', 'get', 'registry'])).trim();
   const authorities = process.env['NODE_EXTRA_CA_CERTS'];
   if (authorities !== undefined) await copyFile(authorities, join(root.directory, 'root/ca.pem'));
@@ -103,7 +106,7 @@ async function tryDebianPackages(older: string, newer: string): Promise<void> {
   assert.deepEqual(await listHostTraces(instance), []);
 }
 
-/** A server without CRIU says so with 501. */
+/** A server without CRIU reports this with 501. */
 async function canPause(sandbox: Sandbox): Promise<boolean> {
   try {
     await sandbox.pause();
@@ -119,7 +122,7 @@ async function installDebian(root: FreshRoot, file: string): Promise<void> {
   await root.run(['apt-get', 'install', '--yes', '--no-install-recommends', `/root/${basename(file)}`]);
 }
 
-/** With the capabilities that its unit would leave it. */
+/** Runs it with the capabilities that its unit would allow. */
 async function startServer(root: FreshRoot): Promise<void> {
   const unit = await root.run(['cat', '/usr/lib/systemd/system/soulbox.service']);
   const taken = [...unit.matchAll(/^CapabilityBoundingSet=~(.+)$/gm)].flatMap(([, names = '']) => names.split(' '));

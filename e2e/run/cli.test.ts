@@ -16,7 +16,7 @@ const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 const folder = await mkdtemp(join(tmpdir(), 'soulbox-run-cli-'));
 afterAll(async () => await removeTree(folder));
 
-/** `soulbox run ...`, against the server of the tests as any client finds it. */
+/** Runs `soulbox run ...` against the server of the tests, which it finds as any client does. */
 async function run(args: readonly string[], input = ''): Promise<Output> {
   return await runNode([cliMain, 'run', ...args], server.plain, input);
 }
@@ -32,7 +32,7 @@ async function countSandboxes(): Promise<number> {
   return (await Sandbox.list().nextItems()).length;
 }
 
-test('a file runs with its arguments, variables and input, and its exit code is ours', async () => {
+test('a file runs with its arguments, variables and input, and its exit code is passed on', async () => {
   const before = await countSandboxes();
   const path = await write(
     'a.py',
@@ -43,7 +43,7 @@ test('a file runs with its arguments, variables and input, and its exit code is 
   expect(await countSandboxes()).toBe(before);
 });
 
-test('a folder is copied without what does not belong there, and a link is not followed', async () => {
+test('a folder is copied without files that do not belong there, and links are not followed', async () => {
   await write('p/package.json', '{"type":"module","dependencies":{"greet":"file:./greet"}}');
   await write(
     'p/index.js',
@@ -59,7 +59,7 @@ test('a folder is copied without what does not belong there, and a link is not f
   expect(stdout).toMatch(/^hello (?!.*(\.git|link)).*index\.js,node_modules,/);
 });
 
-test('whoever stops reading the output ends the program and its sandbox', async () => {
+test('a reader that closes the output ends the program and its sandbox', async () => {
   const before = await countSandboxes();
   const path = await write('endless.py', 'while True: print("x" * 1000)');
   const command = `"$0" "$1" run "$2" | head -c 3000 | wc -c; echo "\${PIPESTATUS[0]}"`;
@@ -71,18 +71,18 @@ test('whoever stops reading the output ends the program and its sandbox', async 
   expect(await countSandboxes()).toBe(before);
 });
 
-test('standard input is the code of -', async () => {
+test('- reads the code from standard input', async () => {
   const code = 'console.log(process.argv.slice(2).join("+"))';
   expect(await run(['-', '--language', 'javascript', '1', '2'], code)).toMatchObject({ code: 0, stdout: '1+2\n' });
 });
 
-test('any bytes pass unharmed in both directions', async () => {
+test('any bytes pass intact in both directions', async () => {
   const path = await write('cat.sh', 'cat');
   const text = Array.from({ length: 5000 }, (_, index) => `zeile ${index} ü 世界\n`).join('');
   expect((await run([path], text)).stdout).toBe(text);
 });
 
-test('a program that is killed says why, by words and exit code', async () => {
+test('message and exit code say why a program was killed', async () => {
   const sleeper = await write('sleep.sh', 'echo before; sleep 50');
   expect(await run([sleeper, '--timeout', '1'])).toMatchObject({
     code: 124,
@@ -96,7 +96,7 @@ test('a program that is killed says why, by words and exit code', async () => {
   });
 });
 
-test('a sandbox that is named stays, and --json prints the whole result', async () => {
+test('a named sandbox stays, and --json prints the whole result', async () => {
   const sandbox = await createSandbox();
   await sandbox.files.write('/home/user/mark', 'here');
   const path = await write('look.sh', 'cat ~/mark');

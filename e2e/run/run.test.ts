@@ -13,14 +13,14 @@ async function run(body: object, sandboxId = sandbox().sandboxId): Promise<{ sta
   return await askApi('POST', `/sandboxes/${sandboxId}/run`, body);
 }
 
-/** A run that the server accepts: its result. */
+/** Runs code that the server accepts, and returns the result. */
 async function result(body: object, sandboxId?: string): Promise<Record<string, unknown>> {
   const { status, json } = await run(body, sandboxId);
   expect(status, JSON.stringify(json)).toBe(200);
   return json as Record<string, unknown>;
 }
 
-/** The lines of a streamed run; `onLine` hears each as it comes. */
+/** The lines of a streamed run. `onLine` gets each line as it arrives. */
 async function stream(
   body: object,
   { signal, onLine }: { signal?: AbortSignal; onLine?: (line: Record<string, unknown>) => void } = {},
@@ -50,7 +50,7 @@ async function stream(
 }
 
 describe('code', () => {
-  test('says hello, and how long it took and what memory', async () => {
+  test('prints hello, and the result has its time and memory', async () => {
     const answer = await result({ code: 'print("hello")', language: 'python' });
     expect(answer).toMatchObject({
       runtime: 'python',
@@ -70,7 +70,7 @@ describe('code', () => {
     expect(answer['peakMemoryBytes']).toBeLessThan(40e6);
   });
 
-  test('is told by its first line', async () => {
+  test('is recognised by its first line', async () => {
     expect(await result({ code: '#!/usr/bin/env node\nconsole.log(typeof Deno)' })).toMatchObject({
       runtime: 'node',
       reasons: ['the first line asks for node'],
@@ -78,7 +78,7 @@ describe('code', () => {
     });
   });
 
-  test('gets its arguments, input and variables as they are', async () => {
+  test('gets its arguments, input and variables unchanged', async () => {
     const code = 'import sys, os\nprint(sys.argv[1:], sys.stdin.read(), os.environ["NAME"])';
     const args = ['a  b', '$(id)', '--flag', '', 'ü'];
     const answer = await result({ code, language: 'python', args, stdin: 'in\nput', envVars: { NAME: "'quoted' $X" } });
@@ -89,7 +89,7 @@ describe('code', () => {
     expect(await result({ code: 'wc -c', language: 'bash' })).toMatchObject({ stdout: '0\n' });
   });
 
-  test('that fails gives its exit code and what it says', async () => {
+  test('that fails returns its exit code and output', async () => {
     const answer = await result({ code: 'import sys\nsys.stderr.write("bad\\n")\nsys.exit(3)', language: 'python' });
     expect(answer).toMatchObject({ exitCode: 3, signal: null, stdout: '', stderr: 'bad\n' });
     expect(await result({ code: 'kill -SEGV $$', language: 'bash' })).toMatchObject({
@@ -98,7 +98,7 @@ describe('code', () => {
     });
   });
 
-  test('finds the modules of its folder, and leaves nothing there', async () => {
+  test('finds the modules of its folder and leaves nothing there', async () => {
     await sandbox().files.write('/home/user/code/own.py', 'word = "mine"');
     await sandbox().files.write('/home/user/code/node_modules/own/index.js', 'module.exports = "mine"');
     const cwd = '/home/user/code';
@@ -113,7 +113,7 @@ describe('code', () => {
     expect((await sandbox().commands.run('ls -A /tmp | grep -c soulbox || true')).stdout).toBe('0\n');
   });
 
-  test('runs as the user that is asked for', async () => {
+  test('runs as the requested user', async () => {
     expect(await result({ code: 'id -un; pwd', language: 'bash', user: 'root', cwd: '/' })).toMatchObject({
       stdout: 'root\n/\n',
     });
@@ -121,7 +121,7 @@ describe('code', () => {
 });
 
 describe('limits', () => {
-  test('a program is killed at its time limit, and what it printed is there', async () => {
+  test('a program is killed at its time limit, and its output is returned', async () => {
     const startedAt = Date.now();
     const code = 'echo before; sleep 61 & sleep 62';
     expect(await result({ code, language: 'bash', timeout: 0.5 })).toMatchObject({
@@ -134,7 +134,7 @@ describe('limits', () => {
     expect((await sandbox().commands.run('pgrep -c sleep || true')).stdout).toBe('0\n');
   });
 
-  test('a program above its memory limit is killed, one below it is not', async () => {
+  test('a program above its memory limit is killed, and one below it is not', async () => {
     const code = (mb: number) => `x = b"x" * (${mb} << 20)\nimport time; time.sleep(0.5); print("done")`;
     expect(await result({ code: code(300), language: 'python', memoryMB: 100 })).toMatchObject({
       signal: 'SIGKILL',
@@ -148,7 +148,7 @@ describe('limits', () => {
     });
   });
 
-  test('output above the limit is dropped, and the program goes on', async () => {
+  test('excess output is discarded, and the program continues', async () => {
     const code = 'import sys\nprint("x" * 3000000)\nsys.stderr.write("e" * 10)\nsys.exit(4)';
     expect(await result({ code, language: 'python', outputLimit: 20 })).toMatchObject({
       exitCode: 4,
@@ -159,7 +159,7 @@ describe('limits', () => {
     });
   });
 
-  test('what a program leaves behind is ended with it', async () => {
+  test('processes that a program leaves behind are ended with it', async () => {
     expect(await result({ code: 'sleep 63 & echo done', language: 'bash' })).toMatchObject({ stdout: 'done\n' });
     expect((await sandbox().commands.run('pgrep -c sleep || true')).stdout).toBe('0\n');
   });
@@ -189,7 +189,7 @@ describe('files and projects', () => {
     });
   });
 
-  test('an installation that fails says with what words', async () => {
+  test('a failed installation returns its output', async () => {
     await sandbox().files.write('/home/user/broken/requirements.txt', '--no-index\nsoulbox-no-such-package==1.0\n');
     await sandbox().files.write('/home/user/broken/main.py', '');
     const { status, json } = await run({ project: 'broken' });
@@ -227,18 +227,18 @@ with zipfile.ZipFile("wheels/greet-1.0-py3-none-any.whl", "w") as z:
     return answer['dependencies'];
   }
 
-  test('are installed once, taken by others that ask, and damaged ones by nobody', async () => {
+  test('are installed once, used by other sandboxes that ask for them, and never used when damaged', async () => {
     const [first, second, third, fourth] = await Promise.all([1, 2, 3, 4].map(async () => await createSandbox()));
     if (!first || !second || !third || !fourth) throw new Error('four sandboxes were made');
     await writeProject(first, true);
     expect(await runProject(first, true)).toBe('installed');
     expect(await runProject(first, true)).toBe('present');
 
-    // It has no wheel: what it runs was kept by the first.
+    // It has no wheel, so it runs what the first sandbox stored.
     await writeProject(second, false);
     expect(await runProject(second, true)).toBe('cache');
 
-    // Who does not ask gets nothing, and gives nothing.
+    // A sandbox that does not ask gets nothing and stores nothing.
     await writeProject(third, true);
     expect(await runProject(third, false)).toBe('installed');
 
@@ -256,7 +256,7 @@ with zipfile.ZipFile("wheels/greet-1.0-py3-none-any.whl", "w") as z:
 });
 
 describe('a streamed answer', () => {
-  test('brings output as it comes, then the result', async () => {
+  test('delivers output as it is printed, then the result', async () => {
     const seen: { line: Record<string, unknown>; at: number }[] = [];
     const code = 'echo one; sleep 0.6; echo zwei ü >&2; exit 2';
     const lines = await stream({ code, language: 'bash' }, { onLine: (line) => seen.push({ line, at: Date.now() }) });
@@ -267,7 +267,7 @@ describe('a streamed answer', () => {
     expect((seen[3]?.at ?? 0) - (seen[2]?.at ?? 0)).toBeGreaterThan(300);
   });
 
-  test('passes any bytes, as base64', async () => {
+  test('delivers any bytes, as base64', async () => {
     const code = 'import sys\nsys.stdout.buffer.write(bytes(range(256)))';
     const lines = await stream({ code, language: 'python', encoding: 'base64' });
     const parts = lines
@@ -276,7 +276,7 @@ describe('a streamed answer', () => {
     expect(Buffer.concat(parts)).toEqual(Buffer.from(Array.from({ length: 256 }, (_, index) => index)));
   });
 
-  test('takes input while the program runs, by its pid', async () => {
+  test('accepts input by pid while the program runs', async () => {
     const code = 'read line; echo "got $line"';
     const lines = await stream(
       { code, language: 'bash', stdinOpen: true },
@@ -289,7 +289,7 @@ describe('a streamed answer', () => {
     expect(lines.find(({ type }) => type === 'stdout')).toEqual({ type: 'stdout', data: 'got this\n' });
   });
 
-  test('a client that leaves ends the program', async () => {
+  test('ends the program when its client disconnects', async () => {
     const leaving = new AbortController();
     const streamed = stream(
       { code: 'echo $$; exec sleep 6543', language: 'bash' },
@@ -303,7 +303,7 @@ describe('a streamed answer', () => {
   });
 });
 
-describe('what cannot be run is refused with words that help', () => {
+describe('an invalid run is refused with a helpful message', () => {
   test.each([
     [{ code: 'hello' }, 400, /from the first line of the code\. Specify the language/],
     [{ code: '' }, 400, /No runtime could be detected/],
@@ -359,7 +359,7 @@ describe('what cannot be run is refused with words that help', () => {
     expect(keyless.status).toBe(401);
   });
 
-  test('a sandbox that is killed or paused in the middle ends the run with its reason', async () => {
+  test('a sandbox that is killed or paused during a run ends it with the reason', async () => {
     for (const [act, status] of [
       ['kill', 404],
       ['pause', 409],
@@ -372,7 +372,7 @@ describe('what cannot be run is refused with words that help', () => {
     }
   });
 
-  test('a paused sandbox that resumes by itself does so for a run', async () => {
+  test('a run resumes a paused sandbox that resumes automatically', async () => {
     const other = await createSandbox({ lifecycle: { onTimeout: 'pause', autoResume: true } });
     await other.pause();
     expect(await result({ code: 'echo awake', language: 'bash' }, other.sandboxId)).toMatchObject({

@@ -28,7 +28,7 @@ describe.skipIf(!(await hasTemplate('runtimes')))('in the template runtimes', ()
     await sandbox().files.write(entries.map(([path, data]) => ({ path: `/home/user/${project}/${path}`, data })));
   }
 
-  // Each prints its first argument, a variable and its input, then fails with 7.
+  // Each program prints its first argument, a variable and its input, then exits with 7.
   const programs = {
     python: 'import sys, os\nprint(sys.argv[1], os.environ["V"], sys.stdin.read().strip())\nsys.exit(7)',
     node: 'const i = require("fs").readFileSync(0, "utf8").trim(); console.log(process.argv[2], process.env.V, i); process.exitCode = 7',
@@ -49,7 +49,7 @@ describe.skipIf(!(await hasTemplate('runtimes')))('in the template runtimes', ()
   };
 
   test.each(Object.keys(programs) as (keyof typeof programs)[])(
-    '%s has arguments, variables, input and its exit code',
+    '%s gets arguments, variables and input, and returns its exit code',
     async (runtime) => {
       const answer = await run({
         code: programs[runtime],
@@ -60,7 +60,7 @@ describe.skipIf(!(await hasTemplate('runtimes')))('in the template runtimes', ()
         stdin: 'in put\n',
         ...(runtime === 'deno' ? { permissions: { env: ['V'] } } : {}),
       });
-      // `go run` says the code on standard error, and ends with 1 itself.
+      // `go run` prints the code to standard error and itself exits with 1.
       const exitCode = runtime === 'go' ? 1 : 7;
       expect(answer).toMatchObject({ runtime, stdout: 'a b v;w in put\n', exitCode });
       expect(answer['peakMemoryBytes']).toBeGreaterThan(1e6);
@@ -73,7 +73,7 @@ describe.skipIf(!(await hasTemplate('runtimes')))('in the template runtimes', ()
     expect(await run({ code, runtime, language: 'typescript' })).toMatchObject({ runtime, stdout: '42\n' });
   });
 
-  test('TypeScript alone goes to Node, and in a project to the runtime of the project', async () => {
+  test('a single TypeScript file runs in Node, and in a project it runs in the runtime of the project', async () => {
     await write('ts', { 'plain/a.ts': 'const a: number = 1; console.log(typeof Bun, typeof Deno)' });
     await write('ts', { 'bun/bun.lock': '', 'bun/a.ts': 'console.log(typeof Bun)' });
     await write('ts', { 'deno/deno.json': '{}', 'deno/src/a.ts': 'console.log(typeof Deno)' });
@@ -82,7 +82,7 @@ describe.skipIf(!(await hasTemplate('runtimes')))('in the template runtimes', ()
     expect(await run({ file: 'ts/deno/src/a.ts' })).toMatchObject({ runtime: 'deno', stdout: 'object\n' });
   });
 
-  test('Deno may do what it is allowed and nothing else', async () => {
+  test('Deno has the allowed permissions and no others', async () => {
     const body = { code: 'console.log(Deno.readTextFileSync("/etc/passwd").length > 10)', runtime: 'deno' };
     const refused = await run(body);
     expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
@@ -145,7 +145,7 @@ describe.skipIf(!(await hasTemplate('runtimes')))('in the template runtimes', ()
     'a project of %s is recognised, prepared and run',
     async (runtime) => {
       await write(`projects/${runtime}`, projects[runtime]);
-      // pip fetches what builds a package, which needs a network; the project's folder is where Python looks anyway.
+      // To build a package, pip downloads tools and needs a network. Python finds the project's folder anyway.
       const answer = await run({ project: `projects/${runtime}`, install: runtime !== 'python' });
       expect(answer, JSON.stringify(answer)).toMatchObject({ runtime, exitCode: 0, stdout: 'hello\n' });
     },
@@ -153,7 +153,7 @@ describe.skipIf(!(await hasTemplate('runtimes')))('in the template runtimes', ()
   );
 
   test.each(['javascript', 'java', 'go', 'python'])(
-    'a program of %s above its memory limit does not go on',
+    'a program of %s above its memory limit is ended',
     async (language) => {
       const code = {
         javascript: 'const a = []; for (;;) a.push(Buffer.alloc(1 << 20, 1))',

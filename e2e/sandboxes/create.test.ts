@@ -10,7 +10,7 @@ interface CreateAnswer {
   readonly envdAccessToken?: string;
 }
 
-/** Creates over raw REST, as clients of other ages do; the sandbox dies with the test. */
+/** Creates a sandbox over raw REST, as other client versions do. It is killed at the end of the test. */
 async function createRaw(path: string, body: object): Promise<CreateAnswer> {
   const { status, json } = await askApi('POST', path, body);
   expect(status, JSON.stringify(json)).toBe(201);
@@ -28,7 +28,7 @@ async function secondsLeft(path: string, body: object): Promise<number> {
   return Math.round((info.endAt.getTime() - info.startedAt.getTime()) / 1000);
 }
 
-test('a created sandbox answers with all that the client needs', async () => {
+test('the response to a create has everything that the client needs', async () => {
   const sandbox = await createSandbox();
   expect(sandbox.sandboxId).toMatch(/^[a-z0-9]+$/);
   expect(await sandbox.isRunning()).toBe(true);
@@ -48,20 +48,20 @@ test('a created sandbox answers with all that the client needs', async () => {
   });
 });
 
-test('a second create gives another sandbox with another token', async () => {
+test('a second create returns another sandbox with another token', async () => {
   const [a, b] = await Promise.all([createSandbox(), createSandbox()]);
   expect(a.sandboxId).not.toBe(b.sandboxId);
   await a.files.write('/home/user/secret.txt', 'a');
   expect(await b.files.exists('/home/user/secret.txt')).toBe(false);
 });
 
-test('metadata comes back as it was given', async () => {
+test('metadata is returned unchanged', async () => {
   const metadata = { purpose: 'e2e', 'with space': 'ä ö & = %', empty: '' };
   const sandbox = await createSandbox({ metadata });
   expect((await sandbox.getInfo()).metadata).toEqual(metadata);
 });
 
-test('environment variables of the sandbox reach every command, beside our own', async () => {
+test('every command gets the environment variables of the sandbox and those of SoulBox', async () => {
   const sandbox = await createSandbox({ envs: { GREETING: 'hello world', QUOTE: `a'b"c$d` } });
   const { stdout } = await sandbox.commands.run('printenv GREETING QUOTE E2B_SANDBOX E2B_SANDBOX_ID');
   expect(stdout).toBe(`hello world\na'b"c$d\ntrue\n${sandbox.sandboxId}\n`);
@@ -73,7 +73,7 @@ test('the timeout defaults to 300 s in v2 and to 15 s in v1', async () => {
   expect(await secondsLeft('/v2/sandboxes', { templateID: 'base', timeout: 77 })).toBe(77);
 });
 
-test('v2 is always secure, v1 only when asked', async () => {
+test('v2 is always secure, v1 only on request', async () => {
   const v2 = await createRaw('/v2/sandboxes', { templateID: 'base' });
   const open = await createRaw('/sandboxes', { templateID: 'base' });
   const secure = await createRaw('/sandboxes', { templateID: 'base', secure: true });
@@ -97,7 +97,7 @@ test('an insecure sandbox of v1 serves calls without a token', async () => {
   await sandbox.kill();
 });
 
-test('getInfo tells times, template and resources', async () => {
+test('getInfo returns times, template and resources', async () => {
   const before = Date.now();
   const sandbox = await createSandbox({ timeoutMs: 60_000 });
   const info = await sandbox.getInfo();
@@ -109,7 +109,7 @@ test('getInfo tells times, template and resources', async () => {
   expect(info.memoryMB).toBeGreaterThan(0);
 });
 
-test('connect gives a second handle on the same sandbox', async () => {
+test('connect returns a second handle to the same sandbox', async () => {
   const sandbox = await createSandbox();
   await sandbox.files.write('/home/user/from-first.txt', 'x');
   const again = await Sandbox.connect(sandbox.sandboxId);
@@ -125,7 +125,7 @@ test('a wrong key is refused with AuthenticationError', async () => {
   await expect(Sandbox.create({ apiKey: `e2b_${'0'.repeat(40)}` })).rejects.toThrow(AuthenticationError);
 });
 
-test('a timeout of nothing or beyond the maximum is refused', async () => {
+test('a timeout of zero or beyond the maximum is refused', async () => {
   for (const timeout of [0, -1, 24 * 3600 + 1, 1e15]) {
     const { status, json } = await askApi('POST', '/v2/sandboxes', { templateID: 'base', timeout });
     expect([status, json]).toEqual([400, { code: 400, message: expect.any(String) as string }]);
@@ -134,7 +134,7 @@ test('a timeout of nothing or beyond the maximum is refused', async () => {
   expect(json).toMatchObject({ message: 'Timeout cannot be greater than 24 hours' });
 });
 
-test('calls about a sandbox that never was say so', async () => {
+test('calls for a sandbox that never existed fail with not found', async () => {
   const nobody = 'inobody0000000000000a';
   expect(await Sandbox.kill(nobody)).toBe(false);
   await expect(Sandbox.getInfo(nobody)).rejects.toThrow(SandboxNotFoundError);
@@ -151,13 +151,13 @@ test('twenty creates at once all succeed', async () => {
 });
 
 test.each(['container', 'gvisor'])(
-  'the isolation %s can be chosen, and is the one that stands',
+  'the isolation %s can be chosen, and is in effect',
   { timeout: 60_000 },
   async (isolation) => {
     const { sandboxID } = await createRaw('/v2/sandboxes', { templateID: 'base', isolation });
     const sandbox = await Sandbox.connect(sandboxID);
     const kernel = (await sandbox.commands.run('cat /proc/version')).stdout;
-    // The host's own, or one in user space that says it is another.
+    // The kernel of the host, or one in user space, which reports another version.
     if (isolation === 'container') expect(kernel).toBe(readFileSync('/proc/version', 'utf8'));
     else expect(kernel).not.toBe(readFileSync('/proc/version', 'utf8'));
     const { json } = await askApi('GET', `/sandboxes/${sandboxID}`);
@@ -166,7 +166,7 @@ test.each(['container', 'gvisor'])(
   },
 );
 
-test('without a choice the isolation is the one of the server', async () => {
+test('the default isolation is that of the server', async () => {
   const { sandboxID } = await createRaw('/v2/sandboxes', { templateID: 'base' });
   expect((await askApi('GET', `/sandboxes/${sandboxID}`)).json).toMatchObject({ isolation: server.isolation });
 });

@@ -8,7 +8,7 @@ import { askApi } from '../harness/http.ts';
 import { createSandbox } from '../harness/sandbox.ts';
 import { server } from '../harness/server.ts';
 
-/** The wall that the server does not choose by itself. */
+/** The isolation that is not the default of the server. */
 const other = server.isolation === 'container' ? 'gvisor' : 'container';
 const hasBoth = isThere('gVisor (runsc)', runs('runsc', '--version'));
 
@@ -24,7 +24,7 @@ function runs(...[command, ...args]: [string, ...string[]]): boolean {
 const shownOf = async (sandboxId: string): Promise<unknown> =>
   ((await askApi('GET', `/sandboxes/${sandboxId}`)).json as { isolation: string }).isolation;
 
-/** By what the kernel says inside, not by what the server says. */
+/** The isolation according to the kernel inside, not according to the server. */
 async function wallOf(sandbox: Sandbox): Promise<string> {
   const { stdout } = await sandbox.commands.run('uname -r');
   return stdout.trim() === release() ? 'container' : 'gvisor';
@@ -34,8 +34,8 @@ async function expectWall(sandbox: Sandbox, wall: string): Promise<void> {
   expect([await wallOf(sandbox), await shownOf(sandbox.sandboxId)]).toEqual([wall, wall]);
 }
 
-describe.skipIf(!hasBoth)('the official client chooses the wall', () => {
-  test('by metadata, and copies have it too', { timeout: 120_000 }, async () => {
+describe.skipIf(!hasBoth)('the official client chooses the isolation', () => {
+  test('by metadata, and copies inherit it', { timeout: 120_000 }, async () => {
     await expectWall(await createSandbox(), server.isolation);
     const sandbox = await createSandbox({ metadata: { 'soulbox.isolation': other } });
     await expectWall(sandbox, other);
@@ -65,7 +65,7 @@ describe.skipIf(!hasBoth)('the official client chooses the wall', () => {
   });
 });
 
-describe('what was saved behind one wall', () => {
+describe('a snapshot of one isolation', () => {
   let snapshotId: string;
   beforeAll(async () => {
     const sandbox = await Sandbox.create();
@@ -76,7 +76,7 @@ describe('what was saved behind one wall', () => {
     };
   });
 
-  test('is not started behind another: the create is refused, and none is made', async () => {
+  test('is not started with another: the create is refused, and no sandbox is created', async () => {
     const metadata = { 'soulbox.isolation': other, test: randomUUID() };
     await expect(Sandbox.create(snapshotId, { metadata })).rejects.toThrow(
       `saved with the isolation "${server.isolation}"`,
@@ -90,8 +90,8 @@ describe('what was saved behind one wall', () => {
   });
 });
 
-describe.skipIf(!hasBoth)('a template that is built behind a wall', () => {
-  test('has sandboxes behind it, and no others', { timeout: 180_000 }, async () => {
+describe.skipIf(!hasBoth)('a template that is built with an isolation', () => {
+  test('has only sandboxes with this isolation', { timeout: 180_000 }, async () => {
     const name = `walled-${randomUUID().slice(0, 8)}`;
     const template = Template().fromBaseImage().runCmd('uname -r > /tmp/kernel');
     const built = await Template.build(template, name, { apiHeaders: { 'X-Soulbox-Isolation': other } });
@@ -110,7 +110,7 @@ describe.skipIf(!hasBoth)('a template that is built behind a wall', () => {
   });
 });
 
-test.each(['vm', 'gVisor', ''])('an isolation %j is refused with the list', async (isolation) => {
+test.each(['vm', 'gVisor', ''])('an isolation %j is refused with the list of valid ones', async (isolation) => {
   const refused = Sandbox.create({ metadata: { 'soulbox.isolation': isolation } });
   await expect(refused).rejects.toThrow(/^400: .*container or gvisor/);
 });

@@ -19,20 +19,20 @@ test('kill works once', async () => {
   await expect(sandbox.getInfo()).rejects.toThrow(SandboxNotFoundError);
 });
 
-test('two kills at once: one of them did it', async () => {
+test('exactly one of several kills at once reports success', async () => {
   const sandbox = await createSandbox();
   const results = await Promise.all([sandbox.kill(), sandbox.kill(), sandbox.kill()]);
   expect(results.filter(Boolean)).toHaveLength(1);
 });
 
-test('a killed sandbox leaves the list at once', async () => {
+test('a killed sandbox disappears from the list at once', async () => {
   const sandbox = await createSandbox({ metadata: { test: 'kill-list' } });
   await sandbox.kill();
   const listed = await Sandbox.list({ query: { metadata: { test: 'kill-list' } } }).nextItems();
   expect(listed.map(({ sandboxId }) => sandboxId)).not.toContain(sandbox.sandboxId);
 });
 
-test('a kill ends the stream of a running command, and the client reads it as the end of the sandbox', async () => {
+test('a kill ends the stream of a running command, and the client reports the end of the sandbox', async () => {
   const sandbox = await createSandbox();
   const handle = await sandbox.commands.run('sleep 100', { background: true, timeoutMs: 0 });
   const failure = handle.wait().then(
@@ -68,7 +68,7 @@ test.each(['host', 'headers'] as const)('a killed sandbox answers 502 at the edg
   }
 });
 
-test('calls after a kill fail with the right classes', async () => {
+test('calls after a kill fail with the right error classes', async () => {
   const sandbox = await createSandbox();
   await sandbox.kill();
   await expect(sandbox.commands.run('true')).rejects.toThrow(SandboxNotFoundError);
@@ -85,7 +85,7 @@ test('a kill removes processes, mounts, cgroup, interface and disk of the sandbo
   await until('no trace', async () => !(await hostTraces()).join('\n').includes(sandbox.sandboxId), 5000);
 });
 
-test('a kill in the middle of an upload fails that upload only', async () => {
+test('a kill during an upload fails only that upload', async () => {
   const [sandbox, other] = await Promise.all([createSandbox(), createSandbox()]);
   const endless = new ReadableStream<Uint8Array>({
     async pull(controller) {

@@ -30,19 +30,19 @@ async function listAll(options: SandboxListOpts): Promise<SandboxInfo[]> {
 
 const mine = { query: { metadata: { run } } };
 
-test('a metadata filter finds exactly those that carry all pairs', async () => {
+test('a metadata filter finds exactly the sandboxes that have all pairs', async () => {
   expect((await listAll(mine)).map(({ sandboxId }) => sandboxId).sort()).toEqual(ids().sort());
   const one = await listAll({ query: { metadata: { run, name: 'b & c=d%' } } });
   expect(one.map(({ sandboxId }) => sandboxId)).toEqual([ids()[1]]);
   expect(await listAll({ query: { metadata: { run, name: 'nobody' } } })).toEqual([]);
 });
 
-test('the newest come first, and last when asked ascending', async () => {
+test('the newest sandboxes come first, or last in ascending order', async () => {
   expect((await listAll(mine)).map(({ sandboxId }) => sandboxId)).toEqual(ids().reverse());
   expect((await listAll({ ...mine, order: 'asc' })).map(({ sandboxId }) => sandboxId)).toEqual(ids());
 });
 
-test.each(['asc', 'desc'] as const)('pages of one give all of them once, %s', async (order) => {
+test.each(['asc', 'desc'] as const)('pages of one return every sandbox once, %s', async (order) => {
   const paginator = Sandbox.list({ ...mine, order, limit: 1 });
   const found: string[] = [];
   while (paginator.hasNext) {
@@ -53,7 +53,7 @@ test.each(['asc', 'desc'] as const)('pages of one give all of them once, %s', as
   expect(found).toEqual(order === 'asc' ? ids() : ids().reverse());
 });
 
-test('a page token lets another client go on', async () => {
+test('another client can continue with a page token', async () => {
   const first = Sandbox.list({ ...mine, limit: 2 });
   await first.nextItems();
   const { nextToken } = first;
@@ -75,19 +75,19 @@ test('state, startedAfter and template narrow the list', async () => {
   expect(await listAll({ query: { ...mine.query, template: 'no-such-template' } })).toEqual([]);
 });
 
-test('a listed sandbox carries what the client shows', async () => {
+test('a listed sandbox has everything that the client shows', async () => {
   const [newest] = await listAll(mine);
   expect(newest).toMatchObject({ name: 'base', state: 'running', metadata: { run, name: 'c' }, envdVersion: '0.6.13' });
 });
 
-test('the count of running ones stands in a header, before paging', async () => {
+test('a header has the number of running sandboxes on all pages', async () => {
   const { headers, json } = await askApi('GET', `/v2/sandboxes?limit=1&metadata=${encodeURIComponent(`run=${run}`)}`);
   expect(json).toHaveLength(1);
   expect(headers.get('x-total-running')).toBe('3');
   expect(headers.get('x-next-token')).toMatch(/./);
 });
 
-test('the old list shows running ones', async () => {
+test('the v1 list shows running sandboxes', async () => {
   const { status, json } = await askApi('GET', `/sandboxes?metadata=${encodeURIComponent(`run=${run}`)}`);
   expect(status).toBe(200);
   expect((json as { sandboxID: string }[]).map(({ sandboxID }) => sandboxID).sort()).toEqual(ids().sort());

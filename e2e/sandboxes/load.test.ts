@@ -10,7 +10,7 @@ import { createSandbox } from '../harness/sandbox.ts';
 import { server } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
-// Some hosts take memory from their guests, and envd's pages have to come back from the disk first.
+// Some hosts take memory away from their guests. Then envd's pages must first be read back from the disk.
 const timeout = 150_000;
 
 async function answerMs(sandbox: Sandbox): Promise<number> {
@@ -19,7 +19,7 @@ async function answerMs(sandbox: Sandbox): Promise<number> {
   return performance.now() - startedAt;
 }
 
-test('a memory hog dies, its sandbox lives', async (context) => {
+test('a program that uses too much memory is killed, and its sandbox continues', async (context) => {
   skipWithout('survivesOutOfMemory', context);
   const sandbox = await createSandbox();
   const { memoryMB } = await sandbox.getInfo();
@@ -29,7 +29,7 @@ test('a memory hog dies, its sandbox lives', async (context) => {
   expect((await sandbox.commands.run('echo alive')).stdout).toBe('alive\n');
 });
 
-test('a sandbox that does not survive being out of memory ends, and its owner learns why', async ({ skip }) => {
+test('a sandbox that does not survive being out of memory ends, and its owner gets the cause', async ({ skip }) => {
   if (server.capabilities.survivesOutOfMemory) skip(`the isolation "${server.isolation}" survives it`);
   const sandbox = await createSandbox();
   const { memoryMB } = await sandbox.getInfo();
@@ -39,7 +39,7 @@ test('a sandbox that does not survive being out of memory ends, and its owner le
   expect([status, JSON.stringify(json)]).toEqual([404, expect.stringContaining('out_of_memory')]);
 });
 
-test('envd answers while every CPU burns and all memory is eaten again and again', { timeout }, async (context) => {
+test('envd answers while programs use every CPU and repeatedly all memory', { timeout }, async (context) => {
   skipWithout('survivesOutOfMemory', context);
   const sandbox = await createSandbox();
   const { memoryMB, cpuCount } = await sandbox.getInfo();
@@ -56,12 +56,12 @@ while :; do python3 -c "x = b'x' * (${String(memoryMB)} * 2 * 1024 * 1024)"; don
   expect((await sandbox.commands.run('echo alive', { timeoutMs: 20_000 })).stdout).toBe('alive\n');
 });
 
-test('a fork bomb hits its limit; envd, the host and other sandboxes go on', { timeout }, async () => {
+test('a fork bomb hits its limit; envd, the host and other sandboxes continue', { timeout }, async () => {
   const [bombed, other] = await Promise.all([createSandbox(), createSandbox()]);
   await bombed.files.write('/home/user/bomb.py', 'import os\nwhile True:\n  try: os.fork()\n  except OSError: pass\n');
   await bombed.commands.run('python3 /home/user/bomb.py', { background: true, timeoutMs: 0 });
   await new Promise((resolve) => setTimeout(resolve, 2000));
-  // Where processes cost more memory than it has, it may have ended; the others are still not to feel it.
+  // If processes need more memory than the sandbox has, it may have ended. Other sandboxes must not be affected.
   if (server.capabilities.survivesOutOfMemory) {
     expect(await bombed.isRunning()).toBe(true);
     expect(await bombed.files.read('/etc/hostname')).toContain(bombed.sandboxId);
@@ -72,7 +72,7 @@ test('a fork bomb hits its limit; envd, the host and other sandboxes go on', { t
   expect((await fresh.commands.run('echo fresh')).stdout).toBe('fresh\n');
 });
 
-test('what sandboxes do together leaves the host its share of every CPU', async () => {
+test('all sandboxes together leave the host its share of every CPU', async () => {
   const burn = 'for i in $(seq 8); do (while :; do :; done) & done; wait';
   const busy = await Promise.all(Array.from({ length: 3 }, async () => await createSandbox()));
   for (const sandbox of busy) await sandbox.commands.run(burn, { background: true, timeoutMs: 0 });
@@ -85,9 +85,10 @@ test('what sandboxes do together leaves the host its share of every CPU', async 
   expect(share).toBeLessThan(0.96);
 });
 
-test('a full disk is told as such and is usable again afterwards', async () => {
+test('a full disk is reported as such and is usable again afterwards', async () => {
   const sandbox = await createSandbox();
-  // Where the host has less than a whole disk to give, a disk that was filled gets what others leave, again and again (decision 019).
+  // If the host has less free space than a whole disk, a full disk gets space again whenever others free it (decision
+  // 019).
   const fill = `cd /home/user && while sleep 1; free=$(df --output=avail -B1 . | tail -1); [ "$free" -gt 131072 ]; do
     fallocate -l $((free - 65536)) fill.$((n += 1)); sync; done`;
   await sandbox.commands.run(fill, { user: 'root' });
@@ -102,14 +103,14 @@ test('a full disk is told as such and is usable again afterwards', async () => {
   expect(await sandbox.files.read('/home/user/more')).toBe('fits');
 });
 
-test('the limits are those that the API names', async () => {
+test('the limits inside are those that the API reports', async () => {
   const sandbox = await createSandbox();
   const { json } = await askApi('GET', `/sandboxes/${sandbox.sandboxId}`);
   const { memoryMB, cpuCount, diskSizeMB } = json as Record<'memoryMB' | 'cpuCount' | 'diskSizeMB', number>;
   const { stdout } = await sandbox.commands.run('df -B1M --output=size / | tail -1');
-  // What the file system keeps for itself.
+  // The overhead of the file system.
   expect(Math.abs(Number(stdout) - diskSizeMB)).toBeLessThanOrEqual(diskSizeMB * 0.02);
-  // As the kernel of the host counts them for its group.
+  // The limit that the kernel of the host applies to its control group.
   const [sample] = await until('a sample', async () => {
     const samples = await sandbox.getMetrics();
     return samples.length > 0 && samples;
@@ -126,7 +127,7 @@ test('root inside cannot end or stop its envd by a signal that envd does not han
   expect((await sandbox.commands.run('echo alive')).stdout).toBe('alive\n');
 });
 
-test('one whose root ends envd by a signal that envd handles is gone for its owner, too', async ({ skip }) => {
+test('a sandbox whose root ends envd with a signal that envd handles ends for its owner, too', async ({ skip }) => {
   if (server.capabilities.ownKernel) skip('gVisor lets nobody inside signal init');
   const sandbox = await createSandbox();
   await sandbox.commands.run('kill -ABRT 1; sleep 5', { user: 'root', timeoutMs: 3000 }).catch(() => undefined);
@@ -134,7 +135,7 @@ test('one whose root ends envd by a signal that envd handles is gone for its own
   expect(await Sandbox.kill(sandbox.sandboxId)).toBe(false);
 });
 
-test('a sandbox whose envd is killed on the host ends, and its owner learns it', async ({ skip }) => {
+test('a sandbox whose envd is killed on the host ends, and its owner gets the cause', async ({ skip }) => {
   if (server.capabilities.ownKernel) skip('processes inside gVisor cannot be killed one by one from the host');
   const sandbox = await createSandbox();
   process.kill(findEnvd(sandbox.sandboxId), 'SIGKILL');
@@ -146,7 +147,7 @@ test('a sandbox whose envd is killed on the host ends, and its owner learns it',
   expect(await Sandbox.kill(sandbox.sandboxId)).toBe(false);
 });
 
-test('a sandbox that loses the process that opens its files ends, and its owner learns it', async (context) => {
+test('a sandbox that loses the process that opens its files ends, and its owner gets the cause', async (context) => {
   skipWithout('ownKernel', context);
   const sandbox = await createSandbox();
   const runsc = JSON.parse(await readFile(stateFileOf(sandbox.sandboxId), 'utf8')) as { goferPid: number };
@@ -158,7 +159,7 @@ test('a sandbox that loses the process that opens its files ends, and its owner 
   expect(JSON.stringify(answer)).toContain('failed');
 });
 
-/** runsc's own, gVisor's isolation alone has one. */
+/** The process of runsc that opens files. Only gVisor has it. */
 function stateFileOf(sandboxId: string): string {
   return `/run/soulbox-${String(server.instance)}/runsc/${sandboxId}_sandbox:${sandboxId}.state`;
 }

@@ -9,7 +9,7 @@ import { until } from '../harness/until.ts';
 
 const sandbox = sharedSandbox();
 
-test('metrics tell CPU, memory and disk of the sandbox', async () => {
+test('metrics show CPU, memory and disk of the sandbox', async () => {
   const metrics = await until('a sample', async () => {
     const found = await sandbox().getMetrics();
     return found.length > 0 && found;
@@ -23,7 +23,7 @@ test('metrics tell CPU, memory and disk of the sandbox', async () => {
   expect(Math.abs((latest?.timestamp.getTime() ?? 0) - Date.now())).toBeLessThan(5000);
 });
 
-test('work shows in the next samples', async () => {
+test('load appears in the next samples', async () => {
   await sandbox().commands.run(
     `timeout 3 sh -c 'while :; do :; done' || true; head -c 30000000 /dev/zero > /home/user/fat`,
   );
@@ -36,7 +36,7 @@ test('work shows in the next samples', async () => {
   await until('the file on the disk', async () => (await disk()) > 30_000_000);
 });
 
-test('a span of time can be asked for', async () => {
+test('a time range can be requested', async () => {
   await sleep(1500);
   const end = new Date();
   const start = new Date(end.getTime() - 2000);
@@ -49,7 +49,7 @@ test('a span of time can be asked for', async () => {
   expect(await sandbox().getMetrics({ start: new Date(1000), end: new Date(2000) })).toEqual([]);
 });
 
-test('metrics of many sandboxes come in one call', async () => {
+test('one call returns the metrics of many sandboxes', async () => {
   const { status, json } = await askApi('GET', `/sandboxes/metrics?sandbox_ids=${sandbox().sandboxId},inobody`);
   expect(status).toBe(200);
   const { sandboxes } = json as { sandboxes: Record<string, { cpuCount: number }> };
@@ -76,7 +76,7 @@ test("Prometheus reads a team's sandboxes with its key, and the server with the 
   expect((await fetch(`${apiUrl}/metrics`)).status).toBe(401);
 });
 
-test('logs of both versions tell the life of the sandbox', async () => {
+test('logs of both versions show the life of the sandbox', async () => {
   const v1 = await askApi('GET', `/sandboxes/${sandbox().sandboxId}/logs`);
   expect(v1.status).toBe(200);
   const { logs, logEntries } = v1.json as { logs: { line: string }[]; logEntries: { message: string }[] };
@@ -93,7 +93,7 @@ test('logs of both versions tell the life of the sandbox', async () => {
   expect((v2.json as { logs: unknown[] }).logs).toHaveLength(1);
 });
 
-test('logs never hold a token or what commands print', async () => {
+test('logs never contain tokens or the output of commands', async () => {
   await sandbox().commands.run('echo very-private-output', { envs: { PRIVATE_KEY: 'very-private-value' } });
   const { json } = await askApi('GET', `/v2/sandboxes/${sandbox().sandboxId}/logs`);
   expect(JSON.stringify(json)).not.toContain('very-private');

@@ -25,7 +25,7 @@ interface Spare {
   readonly sandboxId: string;
 }
 
-/** What waits for a tenant though it was restored. */
+/** Restored sandboxes that wait for a tenant. */
 async function findSpares(): Promise<Spare[]> {
   const folder = join(server.dataDirectory, 'sandboxes');
   const names = (await readdir(folder)).filter((name) => name.endsWith('.json'));
@@ -42,7 +42,7 @@ async function create(template: string, options: SandboxOpts = {}): Promise<Sand
   return sandbox;
 }
 
-/** A program counts ten times a second from the start of the template on; its count is on port 8000. */
+/** A program counts ten times a second from the start of the template on and serves its count on port 8000. */
 const counter = `import http.server, threading, time
 count = 0
 def tick():
@@ -58,7 +58,7 @@ http.server.HTTPServer(('', 8000), Handler).serve_forever()`;
 const countIn = async (sandbox: Sandbox): Promise<number> =>
   Number((await sandbox.commands.run('curl -s localhost:8000')).stdout);
 
-test('a spare waits without running, and is its tenant’s alone when it is claimed', async () => {
+test('a spare waits without running, and belongs to its tenant alone when it is claimed', async () => {
   const name = `spares-${Date.now()}`;
   const template = Template()
     .fromBaseImage()
@@ -75,7 +75,7 @@ test('a spare waits without running, and is its tenant’s alone when it is clai
     ...{ allowInternetAccess: false, envs: { OWN: 'mine' }, metadata: { who: 'me' } },
   });
   expect(spares).toContain(claimed.sandboxId);
-  // Had it run while it waited, the program would have counted thirty more.
+  // If it had run while it waited, the program would have counted thirty more.
   expect((await countIn(claimed)) - before).toBeLessThan(20);
   const told = await claimed.commands.run('echo $OWN $E2B_SANDBOX_ID; hostname; cat /run/soulbox/generation');
   const [variables, host, generation] = told.stdout.trim().split('\n');
@@ -84,12 +84,12 @@ test('a spare waits without running, and is its tenant’s alone when it is clai
   expect((await claimed.getInfo()).metadata).toEqual({ who: 'me' });
   await expect(claimed.commands.run('curl -s -m 2 http://1.1.1.1', { timeoutMs: 20_000 })).rejects.toThrow();
 
-  // It is a sandbox like any other: it sleeps, and is restored.
+  // It can be paused and restored like any other sandbox.
   await claimed.pause();
   expect(await countIn(await Sandbox.connect(claimed.sandboxId, connection))).toBeGreaterThan(before);
 });
 
-test('spares go with their template, and with a server that is killed', async () => {
+test('spares are removed with their template, and after a kill of the server', async () => {
   const name = `spares-${Date.now()}`;
   await Template.build(Template().fromBaseImage().runCmd('echo hi >/home/user/hi'), name, {
     ...{ ...connection, cpuCount: 1, memoryMB: 256 },

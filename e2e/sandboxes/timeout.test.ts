@@ -5,13 +5,13 @@ import { askApi } from '../harness/http.ts';
 import { createSandbox } from '../harness/sandbox.ts';
 import { until } from '../harness/until.ts';
 
-/** When the sandbox stopped answering, in ms after its deadline. */
+/** The time when the sandbox stopped answering, in ms after its deadline. */
 async function lateness(sandbox: Sandbox, endAt: Date): Promise<number> {
   await until('expiry', async () => !(await sandbox.isRunning()), 20_000);
   return Date.now() - endAt.getTime();
 }
 
-test('a sandbox ends by itself within 1 s of its deadline, and not before', async () => {
+test('a sandbox ends within 1 s after its deadline, and not before', async () => {
   const sandbox = await createSandbox({ timeoutMs: 3000 });
   const { endAt, startedAt } = await sandbox.getInfo();
   expect(endAt.getTime() - startedAt.getTime()).toBe(3000);
@@ -23,7 +23,7 @@ test('a sandbox ends by itself within 1 s of its deadline, and not before', asyn
   await expect(sandbox.commands.run('true')).rejects.toThrow(SandboxNotFoundError);
 });
 
-test('setTimeout lengthens and shortens', async () => {
+test('setTimeout lengthens and shortens the lifetime', async () => {
   const sandbox = await createSandbox({ timeoutMs: 10_000 });
   await sandbox.setTimeout(120_000);
   const longer = (await sandbox.getInfo()).endAt.getTime() - Date.now();
@@ -33,7 +33,7 @@ test('setTimeout lengthens and shortens', async () => {
   expect(await lateness(sandbox, endAt)).toBeLessThan(1000);
 });
 
-test('setTimeout of 0 ends at once', async () => {
+test('setTimeout of 0 ends the sandbox at once', async () => {
   const sandbox = await createSandbox();
   await sandbox.setTimeout(0);
   await until('the end', async () => !(await sandbox.isRunning()), 1000);
@@ -46,7 +46,7 @@ test('setTimeout keeps a sandbox alive past its first deadline', async () => {
   expect(await sandbox.isRunning()).toBe(true);
 });
 
-test('connect only lengthens', async () => {
+test('connect only lengthens the lifetime', async () => {
   const sandbox = await createSandbox({ timeoutMs: 60_000 });
   const { endAt } = await sandbox.getInfo();
   await Sandbox.connect(sandbox.sandboxId, { timeoutMs: 5000 });
@@ -55,7 +55,7 @@ test('connect only lengthens', async () => {
   expect((await sandbox.getInfo()).endAt.getTime()).toBeGreaterThan(endAt.getTime() + 200_000);
 });
 
-test('connect of v2 needs no body and answers 200, that of v1 demands a timeout', async () => {
+test('connect of v2 needs no body and answers 200, and that of v1 requires a timeout', async () => {
   const sandbox = await createSandbox();
   const v2 = await askApi('POST', `/v2/sandboxes/${sandbox.sandboxId}/connect`);
   expect([v2.status, (v2.json as { sandboxID: string }).sandboxID]).toEqual([200, sandbox.sandboxId]);
@@ -63,7 +63,7 @@ test('connect of v2 needs no body and answers 200, that of v1 demands a timeout'
   expect((await askApi('POST', `/sandboxes/${sandbox.sandboxId}/connect`, { timeout: 60 })).status).toBe(200);
 });
 
-test('refreshes only keep alive', async () => {
+test('refreshes only lengthen the lifetime', async () => {
   const sandbox = await createSandbox({ timeoutMs: 10_000 });
   const { status } = await askApi('POST', `/sandboxes/${sandbox.sandboxId}/refreshes`, { duration: 600 });
   expect(status).toBe(204);
@@ -72,7 +72,7 @@ test('refreshes only keep alive', async () => {
   expect(bad.status).toBe(400);
 });
 
-test('a command that streams when the deadline comes is told that the sandbox ended', async () => {
+test('a command that streams at the deadline gets the end of the sandbox', async () => {
   const sandbox = await createSandbox({ timeoutMs: 2000 });
   const running = sandbox.commands.run('while true; do echo tick; sleep 0.1; done', { timeoutMs: 0 });
   await expect(running).rejects.toThrow(TimeoutError);

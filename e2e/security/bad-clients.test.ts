@@ -10,7 +10,7 @@ import { until } from '../harness/until.ts';
 
 const sandbox = sharedSandbox();
 
-/** Tests that run side by side have to say which of them it is for. */
+/** Concurrent tests must pass their own context. */
 async function open(test: Pick<TestContext, 'onTestFinished'> = { onTestFinished }): Promise<Socket> {
   const socket = connect(server.port, '127.0.0.1');
   socket.on('error', () => undefined);
@@ -33,17 +33,17 @@ const createHead = [
 const createBody = JSON.stringify({ templateID: 'base', timeout: 300, metadata: { test: 'disconnect' } });
 const createRequest = [...createHead, `Content-Length: ${String(createBody.length)}`, '', createBody].join('\r\n');
 
-test('a client that hangs up at any step of a create leaves no sandbox that nobody can find', async () => {
+test('a client that disconnects at any step of a create leaves no sandbox outside the list', async () => {
   for (let step = 0; step < 12; step++) {
     const socket = await open();
-    // A part of the request, all of it, and then a longer and longer wait before hanging up.
+    // A part of the request, the whole request, and then longer and longer waits before the disconnect.
     const part = step < 4 ? createRequest.slice(0, Math.floor((createRequest.length * (step + 1)) / 5)) : createRequest;
     socket.write(part);
     await sleep(step < 4 ? 20 : (step - 4) * 8);
     socket.destroy();
   }
   await sleep(1000);
-  // Whatever was made is listed, so that its team can find and end it.
+  // Every created sandbox is listed, so that its team can find and end it.
   const listed = await Sandbox.list({ query: { metadata: { test: 'disconnect' } } }).nextItems();
   for (const { sandboxId } of listed) expect(await Sandbox.kill(sandboxId)).toBe(true);
   for (const { sandboxId } of listed) {
@@ -52,9 +52,9 @@ test('a client that hangs up at any step of a create leaves no sandbox that nobo
   expect((await sandbox().commands.run('echo fine')).stdout).toBe('fine\n');
 }, 60_000);
 
-// Side by side, for both wait for a time limit of the server.
+// Concurrently, because both wait for a time limit of the server.
 test.concurrent(
-  'a head that comes byte by byte is cut in time, others are served meanwhile',
+  'a head that arrives byte by byte is cut off in time, and others are served meanwhile',
   async (context) => {
     const socket = await open(context);
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
@@ -73,7 +73,7 @@ test.concurrent(
 );
 
 test.concurrent(
-  'a create body that never ends coming is cut in time',
+  'an endless create body is cut off in time',
   async (context) => {
     const socket = await open(context);
     let reply = '';
@@ -86,7 +86,7 @@ test.concurrent(
   90_000,
 );
 
-test('a client that does not read an endless answer does not fill the server', async () => {
+test('a client that does not read an endless response does not fill the memory of the server', async () => {
   const before = memoryMb();
   await sandbox().commands.run('head -c 800000000 /dev/zero > /home/user/huge', { timeoutMs: 60_000 });
   const url = new URL(await sandbox().downloadUrl('/home/user/huge'));
@@ -105,7 +105,7 @@ test('a client that does not read an endless answer does not fill the server', a
   await sandbox().files.remove('/home/user/huge');
 }, 90_000);
 
-test('a client that does not read the output of a command does not fill envd', async () => {
+test('a client that does not read the output of a command does not fill the memory of envd', async () => {
   const other = await createSandbox();
   const token = (other as unknown as { envdAccessToken: string }).envdAccessToken;
   const json = JSON.stringify({ process: { cmd: '/bin/sh', args: ['-c', 'cat /dev/zero'] } });
@@ -132,7 +132,7 @@ test('a client that does not read the output of a command does not fill envd', a
   expect((await other.commands.run('echo fine')).stdout).toBe('fine\n');
 }, 60_000);
 
-test('five hundred idle connections are held cheaply and let go', async () => {
+test('five hundred idle connections need little memory and are closed in time', async () => {
   const before = openFiles();
   const sockets = await Promise.all(Array.from({ length: 500 }, async () => await open()));
   expect((await sandbox().commands.run('echo fine')).stdout).toBe('fine\n');
@@ -140,7 +140,7 @@ test('five hundred idle connections are held cheaply and let go', async () => {
   await until('their descriptors', () => openFiles() < before + 50);
 });
 
-test('streams that are dropped are let go, their commands go on', async () => {
+test('dropped streams are released, and their commands continue', async () => {
   const before = openFiles();
   for (let round = 0; round < 20; round++) {
     const handle = await sandbox().commands.run('sleep 30', { background: true });

@@ -58,12 +58,12 @@ describe.each(unary)('%s', (path) => {
     if (answer.status !== 200) expect(JSON.parse(answer.body)).toMatchObject({ code: expect.any(String) as string });
   });
 
-  test('ignores fields it does not know', async () => {
+  test('ignores unknown fields', async () => {
     const [without, with_] = [await askEnvd('POST', path, '{}'), await askEnvd('POST', path, '{"tomorrow": true}')];
-    // Ids of watchers differ.
+    // The ids of watchers differ.
     const facts = ({ status, body }: Answer): unknown => [status, body.replace(/("watcherId":)"[^"]*"/, '$1""')];
     expect(facts(with_)).toEqual(facts(without));
-    // 409: a home folder that is to be made exists.
+    // 409: the home folder that it should create exists.
     expect([200, 400, 404, 409]).toContain(with_.status);
   });
 
@@ -76,7 +76,7 @@ describe.each(unary)('%s', (path) => {
     expect(await askWithoutBody(path, headers, 70_000_000, 1_000_000)).toBe(429);
   });
 
-  test('wants a token', async () => {
+  test('requires a token', async () => {
     for (const token of ['', 'wrong', 'x'.repeat(5000)]) {
       const answer = await askEnvd('POST', path, '{}', { 'x-access-token': token });
       expect(answer.status).toBe(401);
@@ -84,7 +84,7 @@ describe.each(unary)('%s', (path) => {
   });
 });
 
-/** A Connect stream's request: one envelope of 5 bytes' head and JSON. */
+/** The request of a Connect stream: one envelope with a head of 5 bytes and JSON. */
 function envelope(json: string, length = Buffer.byteLength(json)): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(length, 1);
@@ -135,7 +135,7 @@ test.each(['text/xml', 'application/connect+xml', 'x'.repeat(1000)])('the type %
 });
 
 test.each(['/init', '/freeze', '/unfreeze', '/collapse', '/fsfreeze', '/fsthaw', '/soulbox/logs'])(
-  '%s is not served to the outside, however it is written',
+  '%s is not served to the outside in any notation',
   async (path) => {
     const forms = [
       path,
@@ -213,7 +213,7 @@ describe('/files', () => {
   });
 });
 
-test('after all of it envd works, with little memory', async () => {
+test('after all these requests envd works and uses little memory', async () => {
   expect((await sandbox().commands.run('echo fine')).stdout).toBe('fine\n');
   const { stdout } = await sandbox().commands.run(`awk '/VmRSS/ { print $2 }' /proc/1/status`, { user: 'root' });
   expect(Number(stdout)).toBeLessThan(300_000);

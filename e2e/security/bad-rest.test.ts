@@ -8,7 +8,7 @@ const sandbox = sharedSandbox();
 
 const errorBody = (code: number): object => ({ code, message: expect.stringMatching(/./) as string });
 
-// Ids that are no ids: each must be answered as unknown or malformed, never reach a path or a query as they are.
+// Invalid ids: each must be reported as unknown or malformed, and never reach a path or a query unchanged.
 const hostileIds: readonly (readonly [name: string, id: string])[] = [
   ['dots', '..%2F..%2Fetc%2Fpasswd'],
   ['a double dot', '..%2F'],
@@ -35,13 +35,13 @@ const sandboxRoutes: readonly { method: string; path: string; body?: object }[] 
 ];
 
 describe.each(sandboxRoutes)('$method $path', ({ method, path, body }) => {
-  test.each(hostileIds)('answers an id with %s precisely', async (_name, id) => {
+  test.each(hostileIds)('answers an id with %s with the right status', async (_name, id) => {
     const { status, json } = await askApi(method, path.replace('ID', id), body);
     expect([400, 404, 414, 431]).toContain(status);
     if (status === 400 || status === 404) expect(json).toEqual(errorBody(status));
   });
 
-  test('answers an unknown id with 404, and wants a key first', async () => {
+  test('requires a key, then answers an unknown id with 404', async () => {
     const url = path.replace('ID', 'iunknown0000000000000');
     const { status, json } = await askApi(method, url, body);
     expect([status, json]).toEqual([404, errorBody(404)]);
@@ -97,7 +97,7 @@ describe.each(['/sandboxes', '/v2/sandboxes'])('POST %s', (path) => {
     expect(json).toEqual(errorBody(status));
   });
 
-  test('ignores fields that nobody knows', async () => {
+  test('ignores unknown fields', async () => {
     const { status, json } = await askApi('POST', path, { templateID: 'base', timeout: 10, tomorrow: { a: 1 } });
     expect(status).toBe(201);
     await askApi('DELETE', `/sandboxes/${(json as { sandboxID: string }).sandboxID}`);
@@ -159,7 +159,7 @@ test.each([
   expect([status, json]).toEqual([400, errorBody(400)]);
 });
 
-test('routes and methods that do not exist say so', async () => {
+test('unknown routes and methods are reported as such', async () => {
   for (const path of ['/nothing', '/sandboxes/a/b/c/d', '//sandboxes', '/.env', '/..%2f..%2fetc/passwd']) {
     const { status, json } = await askApi('GET', path);
     expect([400, 404]).toContain(status);
@@ -185,7 +185,7 @@ test.each([
   ['10,000 headers', `GET / HTTP/1.1\r\nHost: a\r\n${'A: b\r\n'.repeat(10_000)}\r\n`],
   ['CONNECT', 'CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n'],
   ['random bytes', Buffer.from(Array.from({ length: 4096 }, (_, index) => (index * 131) % 256)).toString('latin1')],
-])('%s on the wire is answered with 4xx or cut', async (_name, bytes) => {
+])('%s on the wire is answered with 4xx or disconnected', async (_name, bytes) => {
   const reply = await new Promise<string>((resolve, reject) => {
     const socket = connect(server.port, '127.0.0.1', () => socket.write(bytes, 'latin1'));
     onTestFinished(() => {
@@ -198,7 +198,7 @@ test.each([
     });
     socket.on('data', (data) => {
       text += data.toString('latin1');
-      // An answer is enough: a request that was understood keeps its connection.
+      // A response is enough: an understood request keeps its connection.
       if (text.includes('\r\n\r\n')) resolve(text);
     });
     socket.on('error', () => undefined);
@@ -207,7 +207,7 @@ test.each([
   if (reply !== '') expect(reply).toMatch(/^HTTP\/1\.1 4\d\d /);
 });
 
-test('after all of it the server works', async () => {
+test('after all these requests the server works', async () => {
   expect((await fetch(`${apiUrl}/health`)).status).toBe(204);
   expect((await sandbox().commands.run('echo fine')).stdout).toBe('fine\n');
 });

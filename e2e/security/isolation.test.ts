@@ -16,7 +16,7 @@ test('sudo works inside', async () => {
   expect((await sandbox().commands.run('sudo apt-get --version | head -1')).stdout).toContain('apt');
 });
 
-/** The host's uid of a process if it runs such a command; processes end while they are being looked at. */
+/** The host uid of a process. Undefined if it runs another command or has ended meanwhile. */
 function uidOf(pid: string, isIt: (commandLine: string) => boolean): number | undefined {
   try {
     if (!isIt(readFileSync(`/proc/${pid}/cmdline`, 'latin1'))) return undefined;
@@ -26,16 +26,16 @@ function uidOf(pid: string, isIt: (commandLine: string) => boolean): number | un
   }
 }
 
-test('root inside is nobody outside', async () => {
+test('root inside is an unprivileged user outside', async () => {
   const { ownKernel } = server.capabilities;
-  // A kernel of one's own counts from 0; the host knows only the process that it is.
+  // With its own kernel the sandbox counts from 0, and the host sees only the process of that kernel.
   if (!ownKernel) expect(await asRoot('cat /proc/self/uid_map')).toMatch(/^\s*0\s+[1-9]\d+\s+65536\s*$/);
   const isInside = (commandLine: string): boolean =>
     ownKernel
       ? commandLine.startsWith('runsc-sandbox') && commandLine.includes(sandbox().sandboxId)
       : commandLine === 'sleep\u00005551\u0000';
   const handle = await sandbox().commands.run('exec sleep 5551', { background: true, user: 'root' });
-  // The login shell takes a moment until it becomes the sleep.
+  // The login shell takes a moment before it executes the sleep.
   const uid = await until('the process on the host', () =>
     readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
@@ -47,7 +47,7 @@ test('root inside is nobody outside', async () => {
   await handle.wait().catch(() => undefined);
 });
 
-test('processes, mounts and paths of the host are not to be seen', async () => {
+test('processes, mounts and paths of the host are not visible', async () => {
   expect(await asRoot('ps -e -o args=')).not.toMatch(/vitest|soulbox up|apps\/cli/);
   const mounts = (await asRoot('cat /proc/self/mountinfo')).split('\n');
   expect(mounts.filter((line) => line.includes(server.dataDirectory) || line.includes('/var/lib/'))).toEqual([]);
@@ -89,7 +89,7 @@ test('the runtime folder is read-only', async () => {
   expect(await asRoot(`mount -o remount,rw ${target} && echo remounted`)).not.toContain('remounted');
 });
 
-test('envd cannot be stopped or traced by the user, and its token is not to be read', async () => {
+test('the user cannot stop or trace envd or read its token', async () => {
   const { stdout } = await sandbox().commands.run(
     'kill -9 1; cat /proc/1/environ 2>&1; cat /proc/1/mem 2>&1 | head -c 9',
   );
@@ -97,7 +97,7 @@ test('envd cannot be stopped or traced by the user, and its token is not to be r
   expect(await sandbox().isRunning()).toBe(true);
 });
 
-test('what one sandbox writes to the system files no other one sees', async () => {
+test('changes of one sandbox to system files are not visible in another', async () => {
   const other = await createSandbox();
   await sandbox().commands.run('echo poisoned | sudo tee -a /etc/profile /usr/bin/python3-fake >/dev/null');
   expect((await other.commands.run('grep -c poisoned /etc/profile || true')).stdout).toBe('0\n');

@@ -6,7 +6,7 @@ import { apiUrl } from '../harness/server.ts';
 
 const sandbox = sharedSandbox();
 
-test('the client is told plainly what is not available yet', async () => {
+test('the client gets a clear error for features that are not available yet', async () => {
   const notYet = /^501: .*not available/;
   await expect(sandbox().updateNetwork({ allowInternetAccess: false })).rejects.toThrow(notYet);
   await expect(Volume.create('data')).rejects.toThrow(notYet);
@@ -24,7 +24,7 @@ test.each([
   ['DELETE', '/volumes/x'],
   ['GET', '/secrets'],
   ['POST', '/secrets'],
-])('%s %s answers 501 in the error form, with a key', async (method, path) => {
+])('%s %s with a key answers 501 in the error format', async (method, path) => {
   const url = path.replace('ID', sandbox().sandboxId);
   const body = method === 'GET' || method === 'DELETE' ? undefined : {};
   const { status, json } = await askApi(method, url, body);
@@ -37,7 +37,7 @@ test.each([
   { volumeMounts: [{ name: 'a', path: '/b' }] },
   { network: { rules: { 'a.example': [] } } },
   { iam: { tokens: { a: { audience: 'b', tokenType: 'JWT-SVID' } } } },
-])('a create with %j is not silently half-done', async (extra) => {
+])('a create with %j is refused and not partly done', async (extra) => {
   const { status } = await askApi('POST', '/v2/sandboxes', { templateID: 'base', ...extra });
   expect([400, 501]).toContain(status);
 });

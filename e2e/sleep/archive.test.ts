@@ -20,14 +20,14 @@ afterAll(async () => {
   await removeTree(server.dataDirectory);
 });
 
-/** Ids of the states that have parts in the archive. */
+/** Ids of the checkpoints that have parts in the archive. */
 async function archived(): Promise<string[]> {
   const names = await readdir(join(server.dataDirectory, 'archive'));
   return [...new Set(names.map((name) => name.split('~')[1] ?? ''))];
 }
 
 async function remember(sandbox: Sandbox): Promise<number> {
-  // Zeros shrink well; the word is in memory only.
+  // Zeros compress well. The word is in memory only.
   const script = 'import sys, time; block = bytearray(b"x" * 2**24); word = sys.stdin.readline(); time.sleep(600)';
   const { pid } = await sandbox.commands.run(`python3 -c '${script}'`, { background: true, stdin: true, timeoutMs: 0 });
   await sandbox.commands.sendStdin(pid, 'walrus\n');
@@ -37,7 +37,7 @@ async function remember(sandbox: Sandbox): Promise<number> {
 const goesOn = async (sandbox: Sandbox, pid: number): Promise<boolean> =>
   (await sandbox.commands.list()).some((process) => process.pid === pid);
 
-test('the memory of what has slept for long is compressed, and comes back with the next use', async () => {
+test('the memory of a sandbox that was paused for long is compressed, and restored at the next use', async () => {
   const sandbox = await Sandbox.create(connection);
   const pid = await remember(sandbox);
   const { snapshotId } = await sandbox.createSnapshot();
@@ -48,7 +48,7 @@ test('the memory of what has slept for long is compressed, and comes back with t
   expect(await goesOn(sandbox, pid)).toBe(true);
   const copies = await Promise.all([1, 2].map(async () => await Sandbox.create(snapshotId, connection)));
   for (const copy of copies) expect(await goesOn(copy, pid)).toBe(true);
-  // Archived anew as soon as nobody uses it.
+  // Archived again as soon as nobody uses it.
   await until('the snapshot in the archive again', async () => (await archived()).length > 0, 40_000);
   await Sandbox.deleteSnapshot(snapshotId, connection);
   for (const each of [sandbox, ...copies]) await each.kill();

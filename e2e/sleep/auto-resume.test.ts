@@ -26,7 +26,7 @@ const lifecycle = { onTimeout: 'pause', autoResume: true } as const;
 
 const stateOf = async (sandbox: Sandbox): Promise<string> => (await sandbox.getInfo()).state;
 
-test('at its deadline it is paused, and a request wakes it and is served', async () => {
+test('a sandbox is paused at its deadline, and a request wakes it and is served', async () => {
   const sandbox = await createSandbox({ timeoutMs: 4000, lifecycle });
   await sandbox.commands.run('cd /tmp; echo hello > hello.txt; setsid -f python3 -m http.server 8000 >/dev/null 2>&1');
   await until('the server inside', async () => {
@@ -44,7 +44,7 @@ test('a command of the client wakes it', async () => {
   expect((await sandbox.commands.run('echo awake')).stdout).toBe('awake\n');
 });
 
-test('many requests at once cause one resume and are all served', async () => {
+test('many requests at once cause one resume, and all are served', async () => {
   const sandbox = await createSandbox({ lifecycle });
   await sandbox.pause();
   const outputs = await Promise.all(
@@ -78,7 +78,7 @@ createServer().on('upgrade', (request, socket) => {
   expect(word).toBe('awake');
 });
 
-test('the question whether it runs does not wake it, in any form; a client whose command the pause cut off asks it', async () => {
+test('no form of the question whether it runs wakes it; a client asks it when a pause ends its command', async () => {
   const sandbox = await createSandbox({ lifecycle });
   const running = sandbox.commands.run('sleep 100', { timeoutMs: 0 }).catch((error: unknown) => error);
   await until('the command', async () => (await sandbox.commands.list()).length === 1);
@@ -103,7 +103,7 @@ test('an unauthorized request does not wake it', async () => {
   expect(await stateOf(sandbox)).toBe('paused');
 });
 
-test('auto-resume without memory is refused, as E2B does', async () => {
+test('auto-resume without memory is refused, as in E2B', async () => {
   const body = { templateID: 'base', autoPause: true, autoPauseMemory: false, autoResume: { enabled: true } };
   const { status } = await askApi('POST', '/v2/sandboxes', body);
   expect(status).toBe(400);
@@ -123,7 +123,7 @@ test('an idle sandbox is paused, a busy one is not', { timeout: 90_000 }, async 
   await new Promise((resolve) => setTimeout(resolve, 6000));
   expect(await stateOf(sandbox)).toBe('running');
   await sandbox.commands.kill(busy.pid);
-  // Whoever asks whether it runs does not use it.
+  // The question whether it runs does not count as use.
   const paused = async (): Promise<boolean> => {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     await sandbox.isRunning();

@@ -5,7 +5,7 @@ import { createSandbox } from '../harness/sandbox.ts';
 import { createStrangerKey } from '../harness/stranger.ts';
 import { until } from '../harness/until.ts';
 
-// What nobody should ask of states, and steps that meet each other.
+// Invalid requests about states, and steps that run at the same time.
 
 let strangerKey = '';
 
@@ -15,12 +15,12 @@ beforeAll(async () => {
 
 const steps = ['pause', 'resume', 'connect', 'fork', 'snapshots'] as const;
 
-/** Status of one step with this body. */
+/** The status of the response to one step with this body. */
 async function statusOf(step: string, sandboxId: string, headers = {}): Promise<number> {
   return (await askApi('POST', `/sandboxes/${sandboxId}/${step}`, { timeout: 60 }, headers)).status;
 }
 
-test("no step of another team's sandbox is possible, running or paused, and none of it is told", async () => {
+test("another team's sandbox allows no step, running or paused, and the answers reveal nothing about it", async () => {
   const sandbox = await createSandbox();
   const stranger = { 'x-api-key': strangerKey };
   for (const state of ['running', 'paused']) {
@@ -59,7 +59,7 @@ test("another team's snapshot is not listed, used, replaced, forked or deleted",
   expect((await askApi('POST', '/v2/sandboxes', { templateID: snapshotId })).status).toBe(404);
 });
 
-test.each(steps)('%s of a sandbox that is being killed ends in one of the two, and it is gone', async (step) => {
+test.each(steps)('%s during a kill succeeds or fails, and the sandbox is gone', async (step) => {
   for (let delayMs = 0; delayMs < 60; delayMs += 20) {
     const sandbox = await createSandbox();
     const killing = sandbox.kill();
@@ -73,7 +73,7 @@ test.each(steps)('%s of a sandbox that is being killed ends in one of the two, a
   await endCopies();
 });
 
-test('a kill in the middle of each step wins', { timeout: 120_000 }, async () => {
+test('a kill during each step wins', { timeout: 120_000 }, async () => {
   for (const step of steps) {
     for (const delayMs of [10, 60, 120]) {
       const sandbox = await createSandbox();
@@ -88,7 +88,7 @@ test('a kill in the middle of each step wins', { timeout: 120_000 }, async () =>
   await endCopies();
 });
 
-test('a pause of one that is just resuming, and the other way round, end in a whole sandbox', async () => {
+test('a pause during a resume and a resume during a pause end with a working sandbox', async () => {
   const sandbox = await createSandbox();
   await sandbox.files.write('kept.txt', 'kept');
   for (const [first, second] of [
@@ -119,7 +119,7 @@ test.each([{ count: 0 }, { count: 101 }, { count: 'x' }, { count: 1, timeout: -1
   },
 );
 
-/** Copies and snapshots that a step made although its sandbox was killed: they are wanted by nobody. */
+/** Copies and snapshots that a step made although its sandbox was killed. Nobody needs them. */
 async function endCopies(): Promise<void> {
   await until('all copies ended', async () => {
     const copies = await Sandbox.list().nextItems();

@@ -15,7 +15,7 @@ needs('checkpoint');
 const states = join(server.dataDirectory, 'states');
 const soulbox = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 
-/** Pauses a sandbox and gives the folder of its state: the only one that is new. */
+/** Pauses a sandbox and returns the folder of its checkpoint, which is the only new one. */
 async function pauseForState(sandbox: Sandbox): Promise<string> {
   const before = new Set(await readdir(states).catch(() => []));
   await sandbox.pause();
@@ -36,14 +36,14 @@ async function flipByte(path: string, offset: number): Promise<void> {
   }
 }
 
-/** What a resume of it answers; the sandbox must be paused afterwards, as before. */
+/** The response to a resume of it. The sandbox must be paused afterwards, as before. */
 async function tryResume(sandbox: Sandbox): Promise<{ status: number; message: string }> {
   const { status, json } = await askApi('POST', `/sandboxes/${sandbox.sandboxId}/connect`, { timeout: 60 });
   if (status !== 201) expect((await sandbox.getInfo()).state).toBe('paused');
   return { status, message: (json as { message?: string }).message ?? '' };
 }
 
-test('a flipped byte in any file of a state is found before the sandbox is reached, and the state stays usable once mended', async () => {
+test('a flipped byte in any file of a checkpoint is found before the resume, and the repaired checkpoint works', async () => {
   const sandbox = await createSandbox();
   await sandbox.files.write('kept.txt', 'kept');
   const directory = await pauseForState(sandbox);
@@ -64,7 +64,7 @@ test('a flipped byte in any file of a state is found before the sandbox is reach
   expect(await sandbox.files.read('kept.txt')).toBe('kept');
 });
 
-test('a missing and a truncated file are told as such', async () => {
+test('a missing and a truncated file are reported as such', async () => {
   const sandbox = await createSandbox();
   const directory = await pauseForState(sandbox);
   const names = (await readdir(directory)).filter((name) => name !== 'manifest.json');
@@ -82,7 +82,7 @@ test('a missing and a truncated file are told as such', async () => {
   expect((await sandbox.commands.run('echo fine')).stdout).toBe('fine\n');
 });
 
-test('a large disk is known by when it was written to, and soon by what it holds', { timeout: 120_000 }, async () => {
+test('a large disk is recognised by its time of change, and later by its content', { timeout: 120_000 }, async () => {
   const sandbox = await createSandbox();
   await sandbox.commands.run('head -c 300M /dev/urandom > large; sha256sum large > sum');
   await sandbox.pause();
@@ -108,7 +108,7 @@ test('a large disk is known by when it was written to, and soon by what it holds
 });
 
 test(
-  'a page that is damaged ends its sandbox, and the state is kept for inspection',
+  'a damaged page ends its sandbox, and the checkpoint is kept for inspection',
   { timeout: 120_000 },
   async (context) => {
     skipWithout('lazyRestore', context);

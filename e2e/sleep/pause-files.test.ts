@@ -15,7 +15,7 @@ test('a pause without memory starts afresh on the same files, with a new boot id
   expect((await sandbox.commands.run('echo $E2B_SANDBOX_ID')).stdout.trim()).toBe(sandbox.sandboxId);
 });
 
-test('a pause or resume of what is not there is a 404 in the usual form', async () => {
+test('a pause or resume of a missing sandbox is a 404 in the usual format', async () => {
   for (const step of ['pause', 'resume', 'connect', 'fork', 'snapshots']) {
     const { status, json } = await askApi('POST', `/sandboxes/i00000000000000000000/${step}`, { timeout: 10 });
     expect({ step, status, code: (json as { code: number }).code }).toEqual({ step, status: 404, code: 404 });

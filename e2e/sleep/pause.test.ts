@@ -7,7 +7,7 @@ import { until } from '../harness/until.ts';
 
 needs('checkpoint');
 
-/** Counts in memory, one line a call: what it says next shows whether its memory came back. */
+/** Counts in memory, one line per call. The next line shows whether its memory was restored. */
 const counter = `
 import http.server
 class Counter(http.server.BaseHTTPRequestHandler):
@@ -32,7 +32,7 @@ async function startCounter(sandbox: Sandbox): Promise<number> {
   return pid;
 }
 
-test('memory, processes, files, ports, id and token come back', async () => {
+test('memory, processes, files, ports, id and token are restored', async () => {
   const sandbox = await createSandbox({ metadata: { test: 'pause' } });
   const pid = await startCounter(sandbox);
   await sandbox.files.write('kept.txt', 'kept');
@@ -54,7 +54,7 @@ test('memory, processes, files, ports, id and token come back', async () => {
   expect(after.endAt.getTime()).toBeGreaterThan(Date.now() + 100_000);
 });
 
-test('a sandbox sleeps and wakes again and again', async () => {
+test('a sandbox can be paused and resumed again and again', async () => {
   const sandbox = await createSandbox();
   await startCounter(sandbox);
   for (let round = 2; round <= 5; round++) {
@@ -66,7 +66,7 @@ test('a sandbox sleeps and wakes again and again', async () => {
   expect((await sandbox.commands.run('sudo cat /root/log')).stdout).toBe('2\n3\n4\n5\n');
 });
 
-test('a stream that is open at the pause ends as the client expects, and its process can be attached to again', async () => {
+test('a stream that is open at the pause ends as the client expects, and the client can attach to its process again', async () => {
   const sandbox = await createSandbox();
   const script = 'i=0; while sleep 0.1; do i=$((i+1)); echo $i; done';
   let seen = '';
@@ -111,7 +111,7 @@ test('a shell on a terminal keeps its variables', async () => {
   await sandbox.pty.kill(terminal.pid);
 });
 
-/** Holds something open from before the pause, and says afterwards what it still gets from it. */
+/** Keeps something open from before the pause, and prints afterwards what it still receives from it. */
 async function tellAcrossPause(hold: string, tell: string): Promise<string> {
   const sandbox = await createSandbox();
   const script = `
@@ -133,7 +133,7 @@ os.rename('/tmp/out.new', '/tmp/out')
   return await sandbox.files.read('/tmp/out');
 }
 
-test('connections between processes of the sandbox stay, and what is in pipes', async () => {
+test('connections between processes of the sandbox stay, and so does the content of pipes', async () => {
   const hold = `
 server = socket.create_server(('127.0.0.1', 9000))
 client = socket.create_connection(('127.0.0.1', 9000))
@@ -144,13 +144,13 @@ os.write(w, b'in the pipe')`;
   expect(await tellAcrossPause(hold, tell)).toBe('over loopback|in the pipe');
 });
 
-test('deleted files that are open stay', async (context) => {
+test('deleted files that are open stay readable', async (context) => {
   skipWithout('deletedFiles', context);
   const hold = "file = open('/tmp/gone', 'w+'); file.write('deleted, not gone'); file.flush(); os.unlink('/tmp/gone')";
   expect(await tellAcrossPause(hold, '[file.seek(0), file.read()][1]')).toBe('deleted, not gone');
 });
 
-test('the wall clock is right at once, and timers are neither lost nor fired in a burst', async () => {
+test('the wall clock is right at once, and timers are not lost and do not fire in a burst', async () => {
   const sandbox = await createSandbox();
   const script = `
 const ticks = [];
@@ -174,7 +174,7 @@ require('http').createServer((_, answer) => answer.end(JSON.stringify({ now: Dat
   expect(since.length).toBeLessThanOrEqual(9);
 });
 
-test('a resume can be asked to start afresh though memory was kept', async () => {
+test('a resume can start afresh on request although memory was saved', async () => {
   const sandbox = await createSandbox();
   await startCounter(sandbox);
   await sandbox.pause();
@@ -182,7 +182,7 @@ test('a resume can be asked to start afresh though memory was kept', async () =>
   expect((await sandbox.commands.run("pgrep -f '[c]ounter.py' || echo none")).stdout).toBe('none\n');
 });
 
-test('paused ones are listed by state, and a pause of a paused one changes nothing', async () => {
+test('paused sandboxes are listed by state, and a pause of a paused sandbox changes nothing', async () => {
   const sandbox = await createSandbox({ metadata: { test: 'states' } });
   const other = await createSandbox({ metadata: { test: 'states' } });
   await sandbox.pause();

@@ -1,5 +1,5 @@
-// What a sandbox may reach holds from the first packet after its memory comes back. Inside, a program sends without a pause,
-// so that whatever is open for a moment is seen from the outside.
+// The network rules of a sandbox apply from the first packet after a restore of its memory. A program inside sends
+// without a break, so the outside sees everything that is open for a moment.
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { needs } from '../harness/needs.ts';
@@ -19,7 +19,7 @@ afterAll(async () => {
   await outside[Symbol.asyncDispose]();
 });
 
-/** Datagrams with its word, and connections, as fast as they go; it counts in memory what it has tried. */
+/** Sends datagrams with its word and opens connections as fast as possible. Counts its attempts in memory. */
 const sender = (word: string): string => `
 import socket, os
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -44,19 +44,19 @@ async function startSending(sandbox: Sandbox, word: string): Promise<void> {
   await triesMore(sandbox);
 }
 
-/** It goes on: what it sends after a restore is sent by the program that was restored. */
+/** Checks that it continues: packets after a restore come from the restored program. */
 async function triesMore(sandbox: Sandbox): Promise<void> {
   const tried = async (): Promise<number> => Number(await sandbox.files.read('/tmp/tried').catch(() => '0'));
   const before = await tried();
   await until('more packets', async () => (await tried()) > before);
 }
 
-test('the outside hears a sandbox that may speak, or its silence below means nothing', async () => {
+test('the outside receives packets of an open sandbox, so silence in the next tests means closed', async () => {
   await startSending(await createSandbox(), 'open');
   await until('the datagrams', async () => (await outside.heard()).includes('open'));
 });
 
-test('a closed sandbox sends nothing out, over pauses, forks and snapshots of it', { timeout: 180_000 }, async () => {
+test('a closed sandbox sends nothing out, across pauses, forks and snapshots', { timeout: 180_000 }, async () => {
   const closed = { allowInternetAccess: false };
   const sandbox = await createSandbox(closed);
   await startSending(sandbox, 'closed');
@@ -81,7 +81,7 @@ test('a closed sandbox sends nothing out, over pauses, forks and snapshots of it
   expect(await outside.heard()).not.toContain('closed');
 });
 
-test('a sandbox that is made closed from the snapshot of an open one is closed at once', async () => {
+test('a closed sandbox from the snapshot of an open one is closed at once', async () => {
   const source = await createSandbox();
   await startSending(source, 'before');
   const { snapshotId } = await source.createSnapshot();

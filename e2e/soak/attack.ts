@@ -5,7 +5,7 @@ import { createRandom } from '../chaos/random.ts';
 import type { Random } from '../chaos/random.ts';
 import { hostilePorts } from './hostile-ports.ts';
 
-// The hostile clients of a soak, in a process of their own. Started by worker.ts.
+// The hostile clients of a soak, in a separate process. Started by worker.ts.
 const { port, sandboxId, apiKey, connections, seed } = JSON.parse(process.argv[2] ?? '') as {
   port: number;
   sandboxId: string;
@@ -19,10 +19,10 @@ const toApi = (path: string, more = ''): string => `GET ${path} HTTP/1.1\r\nHost
 const toPort = (name: keyof typeof hostilePorts, more = ''): string =>
   `GET / HTTP/1.1\r\nHost: api\r\nE2b-Sandbox-Id: ${sandboxId}\r\nE2b-Sandbox-Port: ${hostilePorts[name]}\r\n${more}\r\n`;
 
-/** Sends, and takes nothing of what comes back. */
+/** Sends, and reads nothing of the response. */
 const unread = (request: string) => (socket: Socket) => void socket.pause().write(request);
 
-/** Takes what comes, 64 KiB now and then. */
+/** Reads the response slowly, 64 KiB at a time. */
 const slowly = (request: string) => (socket: Socket) => {
   socket.write(request);
   socket.on('data', () => {
@@ -32,7 +32,7 @@ const slowly = (request: string) => (socket: Socket) => {
 };
 
 const behaviours: readonly ((socket: Socket, random: Random) => void)[] = [
-  // Slow: a head, byte by byte.
+  // Slow: a head byte by byte.
   (socket) => {
     const text = toApi('/health', key);
     let at = 0;
@@ -67,15 +67,15 @@ const behaviours: readonly ((socket: Socket, random: Random) => void)[] = [
     socket.write(toApi('/v2/sandboxes', key));
     setTimeout(() => socket.resetAndDestroy(), random.between(0, 100));
   },
-  // Signatures that nobody made, and keys that are none.
+  // Forged signatures and invalid keys.
   (socket) => void socket.resume().write(toApi(`/files?path=${'a'.repeat(30_000)}&signature=x`)),
   (socket) => void socket.resume().write(toApi(`/files?path=a&signature=v1_${'A'.repeat(43)}`)),
   (socket) => void socket.resume().write(toApi('/v2/sandboxes', 'X-API-Key: e2b_0000\r\n')),
-  // No HTTP at all.
+  // Bytes that are not HTTP.
   (socket) => void socket.write(Buffer.alloc(64 * 1024, 7)),
 ];
 
-/** One after the other on the same place, for as long as the process lives. */
+/** One attack after another in the same slot, until the process ends. */
 function attack(place: number): void {
   const random = createRandom(seed + place);
   const behave = behaviours[place % behaviours.length];
@@ -100,6 +100,6 @@ function attackByStreams(): void {
 }
 
 for (let place = 0; place < connections; place++) attack(place);
-// None when there are no attackers, which tells what the server does without them.
+// None without attackers, which shows the behaviour of the server alone.
 for (let n = 0; n < Math.min(3, connections); n++) attackByStreams();
 process.once('disconnect', () => process.exit(0));

@@ -5,10 +5,10 @@ import type { Random } from '../chaos/random.ts';
 const filesMax = 6;
 const fileBytesMax = 512 * 1024;
 
-/** Path to SHA-256 of what was written there, acknowledged. */
+/** From path to the SHA-256 of the acknowledged content. */
 export type Content = ReadonlyMap<string, string>;
 
-/** Writes files of random bytes and makes every other one safe on the disk. */
+/** Writes files of random bytes and syncs every other one to disk. */
 export async function writeContent(sandbox: Sandbox, random: Random): Promise<Content> {
   const content = new Map<string, string>();
   const count = Math.round(random.between(2, filesMax));
@@ -22,7 +22,7 @@ export async function writeContent(sandbox: Sandbox, random: Random): Promise<Co
   return content;
 }
 
-/** What differs from what was written, in words. */
+/** Describes the differences from the written content. */
 export async function findDifferences(sandbox: Sandbox, content: Content): Promise<string[]> {
   const { stdout } = await sandbox.commands.run(`sha256sum ${[...content.keys()].join(' ')} || true`);
   const found = new Map(

@@ -1,7 +1,7 @@
 import { listHostTraces, serverDescriptors, serverMemoryMib } from '@soulbox/testing';
 import { countLeftovers } from '../chaos/leftovers.ts';
 
-/** What a server holds of its host. */
+/** The resources of the host that a server uses. */
 export interface HostFigures {
   readonly memoryMib: number;
   readonly descriptors: number;

@@ -1,7 +1,7 @@
 import { Sandbox } from 'e2b';
 import { sleep } from '@soulbox/base';
 
-/** Ports of the hostile sandbox: each answers whoever asks in its own bad way, for as long as it is taken. */
+/** Ports of the hostile sandbox. Each one misbehaves in its own way for as long as a client stays. */
 export const hostilePorts = { interim: 7001, body: 7002, trailers: 7003, head: 7004, silent: 7005 } as const;
 
 const openMs = 20_000;
@@ -31,7 +31,7 @@ threads = [threading.Thread(target=listen, args=(port, *script)) for port, scrip
 for thread in threads: thread.start()
 `;
 
-/** A sandbox whose programs are as bad to the server as they can be. */
+/** A sandbox whose programs are as harmful to the server as possible. */
 export async function createHostileSandbox(): Promise<Sandbox> {
   const sandbox = await Sandbox.create({ timeoutMs: 24 * 3600 * 1000 });
   await sandbox.files.write('/home/user/hostile.py', program);
@@ -40,7 +40,7 @@ export async function createHostileSandbox(): Promise<Sandbox> {
   return sandbox;
 }
 
-/** An attack with ports that are closed would be none. */
+/** Waits until the ports are open. Closed ports would be no attack. */
 async function awaitOpen(sandboxId: string): Promise<void> {
   const giveUpAt = Date.now() + openMs;
   for (;;) {

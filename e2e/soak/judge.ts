@@ -2,17 +2,20 @@ import type { HostFigures } from './host-figures.ts';
 import type { SoakResult } from './messages.ts';
 import { percentile } from './probe.ts';
 
-/** A normal call beside the attack takes this many times as long as alone, at the 99th percentile, and no more. */
+/** A normal call during the attack takes at most this many times as long as without it, at the 99th percentile. */
 const slowdownMax = 2;
-/** Below so many milliseconds a slowdown is the machine's, not the server's. */
+/** Below this many milliseconds a slowdown is attributed to the machine, not to the server. */
 const noiseMs = 25;
-/** Memory that a collector keeps for later, and connections that a pool keeps. */
+/** Memory that the garbage collector keeps, and connections that a pool keeps. */
 const growthMaxMib = 64;
-/** A young process grows until its first full collections, attacked or not (measured: by 170 MiB in two minutes of normal calls alone). */
+/**
+ * A young process grows until its first full collections, attacked or not (measured: 170 MiB in two minutes of normal
+ * calls).
+ */
 const youngSeconds = 1200;
 const youngGrowthMaxMib = 192;
 const descriptorsMax = 24;
-/** However hard the attack is. */
+/** The limit, whatever the attack. */
 const peakMaxMib = 1024;
 
 export interface Measured extends Pick<SoakResult, 'latencies'> {
@@ -21,7 +24,7 @@ export interface Measured extends Pick<SoakResult, 'latencies'> {
   readonly memory: readonly number[];
 }
 
-/** What of the figures breaks a promise, in words. */
+/** Describes the figures that break a promise. */
 export function findFaults({ latencies, start, end, memory }: Measured): string[] {
   const [alone, attacked] = [percentile(latencies.alone, 0.99), percentile(latencies.attacked, 0.99)];
   const faults: string[] = [];
@@ -42,7 +45,7 @@ export function findFaults({ latencies, start, end, memory }: Measured): string[
   return faults;
 }
 
-/** The first quarter is left out: code is loaded and pools fill. */
+/** The first quarter is ignored, because code is loaded and pools fill. */
 export function memoryGrowth(memory: readonly number[]): number {
   const quarter = Math.floor(memory.length / 4);
   const median = (from: number, to: number): number => percentile(memory.slice(from, to), 0.5);

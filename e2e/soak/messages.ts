@@ -5,9 +5,9 @@ export interface SoakOrder {
   readonly port: number;
   readonly seed: number;
   readonly connections: number;
-  /** Operations at a time. */
+  /** Operations at the same time. */
   readonly lanes: number;
-  /** Alone, then attacked, again and again: what changes on the machine changes both. */
+  /** Alternates between normal and attacked, so that changes of the machine affect both. */
   readonly rounds: number;
   readonly aloneSeconds: number;
   readonly attackedSeconds: number;
@@ -19,5 +19,5 @@ export interface SoakResult {
   readonly violations: readonly string[];
 }
 
-/** Sent by the worker: begun means that all it keeps open is open. */
+/** Sent by the worker. `begun` means that all its connections are open. */
 export type SoakMessage = { readonly type: 'round'; readonly round: number } | ({ readonly type: 'done' } & SoakResult);

@@ -7,14 +7,17 @@ import type { Content } from './content.ts';
 
 const timeoutMs = 600_000;
 
-/** Takes sandboxes through their lives until told to stop. What they and their copies hold is compared with what was written. */
+/**
+ * Takes sandboxes through their lives until it is stopped. Compares their content and that of their copies with the
+ * written content.
+ */
 export async function keepOperating(context: CycleContext, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     try {
       await operateOnce(context);
       context.counts.cycles++;
     } catch (error) {
-      // Nothing kills this server: an operation that fails is a broken promise.
+      // Nobody kills this server, so a failed operation is a broken promise.
       context.violations.push(`an operation failed: ${error instanceof Error ? error.message : String(error)}`);
       if (context.violations.length > 50) return;
     }

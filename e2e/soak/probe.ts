@@ -1,7 +1,7 @@
 import { Sandbox } from 'e2b';
 import { sleep } from '@soulbox/base';
 
-/** What a user does all the time, and how long each took. */
+/** The usual calls of a user, with their durations. */
 export interface Latencies {
   readonly alone: number[];
   readonly attacked: number[];
@@ -9,7 +9,7 @@ export interface Latencies {
 
 const pauseMs = 25;
 
-/** Makes normal calls one after the other until told to stop. Throws when one fails. */
+/** Makes normal calls in sequence until it is stopped. Throws if a call fails. */
 export async function keepProbing(probed: Sandbox, durations: number[], stop: AbortSignal): Promise<void> {
   const calls: readonly (() => Promise<unknown>)[] = [
     async () => await (await fetch(`${process.env['E2B_API_URL'] ?? ''}/health`)).arrayBuffer(),

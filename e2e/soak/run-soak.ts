@@ -14,7 +14,7 @@ import type { SoakMessage, SoakOrder, SoakResult } from './messages.ts';
 
 export interface SoakOptions {
   readonly instance: number;
-  /** Of all sandboxes. */
+  /** Isolation of all sandboxes. */
   readonly isolation: 'container' | 'gvisor';
   readonly minutes: number;
   readonly connections: number;
@@ -27,22 +27,22 @@ export interface SoakOptions {
 export interface SoakReport extends SoakResult {
   readonly start: HostFigures;
   readonly end: HostFigures;
-  /** MiB, once a second while the clients were at work. */
+  /** MiB, once a second while the clients were working. */
   readonly memory: readonly number[];
-  /** Kept when something went wrong. */
+  /** The data folder. Kept if something went wrong. */
   readonly dataDirectory: string | undefined;
 }
 
-/** Longer rounds of the long form: attackers come and go often enough. */
+/** Longer rounds in the long form, in which attackers come and go often enough. */
 const roundSecondsMax = 60;
 const roundsMin = 2;
 const aloneShare = 1 / 3;
-/** Warm sandboxes: few, so that their number is soon what it was. */
+/** Few warm sandboxes, so that their number is soon restored. */
 const poolSize = 2;
-/** How long what was ended may take to leave the host, and spares to be booted anew. */
+/** The time for ended sandboxes to disappear from the host and for new spares to boot. */
 const settleMs = 30_000;
 
-/** Uses a server as a good client does, while bad ones do what they can; then compares. */
+/** Uses a server like a normal client while hostile clients attack it. Then compares the figures. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const environment = { SOULBOX_ISOLATION: options.isolation };
   const server = await startServer({ instance: options.instance, poolSize, environment });
@@ -108,7 +108,7 @@ async function awaitResult(worker: ChildProcess, { signal, onProgress }: SoakOpt
   return await Promise.race([done, ended, interrupted]);
 }
 
-/** Once a second until told to stop. Throws when the server is dead. */
+/** Measures once a second until it is stopped. Throws if the server is dead. */
 async function measureMemory(server: ServerProcess, memory: number[], stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     if (findProcess(server.pid) === undefined) throw new Error(`The server died:\n${await server.readLog(20)}`);
@@ -117,7 +117,7 @@ async function measureMemory(server: ServerProcess, memory: number[], stop: Abor
   }
 }
 
-/** The figures of a server at rest: when they stand still, or when they are what they were at the start. */
+/** The figures of an idle server: when they no longer change, or are again as at the start. */
 async function settled(server: ServerProcess, start?: HostFigures): Promise<HostFigures> {
   const giveUpAt = Date.now() + settleMs;
   let figures = await readFigures(server);

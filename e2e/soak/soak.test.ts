@@ -4,21 +4,17 @@ import { renderReport } from './render-report.ts';
 import { runSoak } from './run-soak.ts';
 
 // The short form of `npm run soak`, which takes an hour.
-test(
-  'hostile clients and programs beside normal traffic neither slow it down nor cost memory',
-  { timeout: 400_000 },
-  async () => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
-    const report = await runSoak({
-      instance: 5,
-      isolation: 'container',
-      minutes: 1.5,
-      connections: 100,
-      lanes: 1,
-      seed,
-    });
-    console.log(`seed ${seed}\n${renderReport(report)}`);
-    expect(report.counts.cycles).toBeGreaterThan(0);
-    expect(report.violations).toEqual([]);
-  },
-);
+test('hostile clients and programs do not slow down normal traffic or cost memory', { timeout: 400_000 }, async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  const report = await runSoak({
+    instance: 5,
+    isolation: 'container',
+    minutes: 1.5,
+    connections: 100,
+    lanes: 1,
+    seed,
+  });
+  console.log(`seed ${seed}\n${renderReport(report)}`);
+  expect(report.counts.cycles).toBeGreaterThan(0);
+  expect(report.violations).toEqual([]);
+});

@@ -12,18 +12,19 @@ import type { SoakMessage, SoakOrder } from './messages.ts';
 import { keepOperating } from './operations.ts';
 import { keepProbing } from './probe.ts';
 
-// The clients of a soak, good ones here and bad ones in a process of theirs. Started by run-soak.ts with the variables of a client.
+// The clients of a soak: normal ones here, and hostile ones in a separate process. Started by run-soak.ts with the
+// variables of a client.
 const order = JSON.parse(process.argv[2] ?? '') as SoakOrder;
 const latencies = { alone: [] as number[], attacked: [] as number[] };
 const shared = createTally();
 
-/** Calls back when it is sent: the latencies of an hour are more than a pipe takes at once. */
+/** Calls back when it is sent, because the latencies of an hour do not fit into a pipe at once. */
 function report(message: SoakMessage, sent?: () => void): void {
-  // Nobody listens any more when the soak was given up.
+  // Nobody listens any more after the soak was aborted.
   if (process.connected) process.send?.(message, undefined, undefined, sent);
 }
 
-/** Good traffic for so long, its calls measured. */
+/** Normal traffic for this long, with measured calls. */
 async function useServer(probed: Sandbox, seconds: number, durations: number[]): Promise<void> {
   const stop = new AbortController();
   const probing = keepProbing(probed, durations, stop.signal).catch((error: unknown) => {
@@ -60,7 +61,7 @@ await useServer(probed, 2, []);
 for (let round = 1; round <= order.rounds; round++) {
   await useServer(probed, order.aloneSeconds, latencies.alone);
   await attackMeanwhile(hostile.sandboxId, round, async () => {
-    // Until all of them are there.
+    // Until all of them exist.
     await sleep(1000);
     await useServer(probed, order.attackedSeconds, latencies.attacked);
   });

@@ -51,14 +51,14 @@ test('files are uploaded over TLS too', async () => {
   await sandbox.kill();
 });
 
-test('the official CLI tells what fails', async () => {
+test('the official CLI reports what failed', async () => {
   const folder = await folderWith({ Dockerfile: 'FROM e2bdev/base\nRUN echo before; false\n' });
   const { code, stdout, stderr } = await runCli(['template', 'create', templateName(), '-p', folder], server.plain);
   expect(code).toBe(1);
   expect(stdout + stderr).toContain("failed to run command 'echo before; false'");
 });
 
-test("our CLI builds, shows, tags and deletes one, and lists the server's own beside it", async () => {
+test("the soulbox CLI builds, shows, tags and deletes a template, and lists it beside the server's own", async () => {
   const name = templateName();
   const folder = await folderWith({
     Dockerfile: 'FROM e2bdev/base\nCOPY a.txt /opt/a.txt\nRUN echo built\n',
@@ -95,7 +95,7 @@ test('older clients build too', async () => {
   await sandbox.kill();
 });
 
-test('another team makes sandboxes from what was published, as its own, and sees nothing of the builder', async () => {
+test('another team creates its own sandboxes from a published template and sees nothing of the builder', async () => {
   const records = openSqliteRecords(join(server.dataDirectory, 'records.sqlite'));
   const team = { id: randomUUID(), name: 'guests', isDefault: false, createdAt: Date.now() };
   await records.teams.create(team);

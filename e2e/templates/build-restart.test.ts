@@ -12,7 +12,7 @@ import { until } from '../harness/until.ts';
 const instance = 2;
 let server: ServerProcess;
 
-/** This file has a server of its own: it is killed on purpose. */
+/** This file has its own server, because the test kills it. */
 const connection = () => ({
   apiUrl: server.clientEnvironment['E2B_API_URL'] ?? '',
   sandboxUrl: server.clientEnvironment['E2B_SANDBOX_URL'] ?? '',
@@ -28,7 +28,7 @@ afterAll(async () => {
   await removeTree(server.dataDirectory);
 });
 
-test('a build that the server died under has failed, and built again it takes its finished steps from the cache', async () => {
+test('a build fails when the server is killed, and the next one takes its finished steps from the cache', async () => {
   const word = Math.random().toString(36).slice(2);
   const begun = () => Template().fromBaseImage().runCmd(`echo ${word} > /opt/first`, { user: 'root' });
   // An entry is written as a temporary file first. A retry of this test finds the entries of the first attempt.

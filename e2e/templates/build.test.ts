@@ -19,7 +19,7 @@ async function createFrom(template: string, options: SandboxOpts = {}): Promise<
   return sandbox;
 }
 
-test('every step does what it says, its result is in all sandboxes, and the started program is alive there', async () => {
+test('every step works, its result is in all sandboxes, and the started program runs there', async () => {
   const folder = await folderWith({
     'app/main.py': 'print("hi")',
     'app/deep/er/b.txt': 'b',
@@ -61,7 +61,7 @@ test('every step does what it says, its result is in all sandboxes, and the star
 
   const sandbox = await createFrom(name, { envs: { OWN: 'yes' } });
   expect(await sandbox.getInfo()).toMatchObject({ templateId: built.templateId, name, cpuCount: 1, memoryMB: 512 });
-  // The start command was started in the build, and goes on in the sandbox: same process, no start after the create.
+  // The start command was started in the build and continues in the sandbox: same process, no start after the create.
   expect(await run(sandbox, 'curl -s -o /dev/null -w "%{http_code}" http://127.0.0.1:8000/')).toBe('200');
   expect(await run(sandbox, 'cat /tmp/word')).toBe('walrus');
   expect(await run(sandbox, 'id -un; pwd; echo "${WORD-unset} ${OWN-unset}"')).toBe('builder\n/srv/work\nunset yes');
@@ -91,11 +91,11 @@ test('every step does what it says, its result is in all sandboxes, and the star
   expect(await run(second, 'curl -s -o /dev/null -w "%{http_code}" http://127.0.0.1:8000/; cat /tmp/word')).toBe(
     '200walrus',
   );
-  // The build before lost its only tag; what was made from it goes on.
+  // The earlier build lost its only tag. Its sandboxes continue.
   expect(await run(sandbox, 'cat /tmp/word')).toBe('walrus');
 });
 
-test('a Dockerfile means what it does for the official clients', async () => {
+test('a Dockerfile works as with the official clients', async () => {
   const folder = await folderWith({ 'src/a.txt': 'content' });
   const dockerfile = `FROM e2bdev/base
 ARG GREETING=hello
@@ -107,7 +107,7 @@ EXPOSE 80
 CMD ["touch", "/tmp/started"]
 `;
   const name = templateName();
-  // CMD waits 20 s; this does not.
+  // CMD waits 20 s. This does not.
   const template = Template({ fileContextPath: folder })
     .fromDockerfile(dockerfile)
     .setReadyCmd(waitForFile('/tmp/started'));
@@ -126,7 +126,7 @@ test.each<[string, (template: ReturnType<ReturnType<typeof Template>['fromBaseIm
     /^failed to run command 'whoami': command failed: unauthenticated: invalid username: 'nobody-here'/,
   ],
   ['a start command', (template) => template.setStartCmd('exit 7', 'false'), /./],
-])('%s that fails ends the build with a reason that points at its call', async (_what, add, message) => {
+])('a failing %s ends the build with a reason that points to its call', async (_what, add, message) => {
   const name = templateName();
   const template = Template().fromBaseImage().runCmd('true');
   add(template);
@@ -137,7 +137,7 @@ test.each<[string, (template: ReturnType<ReturnType<typeof Template>['fromBaseIm
   await expect(Sandbox.create(name)).rejects.toThrow(/^404/);
 });
 
-test('a build in the background is building at once, and ends when another of its name begins', async () => {
+test('a background build is building at once, and ends when another build of its name starts', async () => {
   const name = templateName();
   const slow = Template().fromBaseImage().runCmd('sleep 60');
   const first = await Template.buildInBackground(slow, name);
@@ -164,7 +164,7 @@ test('a build in the background is building at once, and ends when another of it
   expect(rest.logEntries).toEqual([]);
 });
 
-test('tags name builds, and templates are made from templates with what they start', async () => {
+test('tags name builds, and templates based on templates inherit their start command', async () => {
   const [parent, child] = [templateName(), templateName()];
   const base = Template()
     .fromBaseImage()
@@ -179,12 +179,12 @@ test('tags name builds, and templates are made from templates with what they sta
   await Template.build(Template().fromTemplate(`${parent}:stable`).runCmd('echo child > /tmp/child'), child);
   const sandbox = await createFrom(child);
   expect(await run(sandbox, 'cat /tmp/child; ps -o comm= -p $(cat /tmp/pid)')).toBe('child\nsleep');
-  // The parent may go: the child holds what it needs.
+  // The parent can be deleted: the child holds what it needs.
   expect((await askApi('DELETE', `/templates/${parent}`)).status).toBe(204);
   expect(await run(await createFrom(child), 'ps -o comm= -p $(cat /tmp/pid)')).toBe('sleep');
 });
 
-test('a template with sandboxes stays', async () => {
+test('a template with sandboxes cannot be deleted', async () => {
   const name = templateName();
   await Template.build(Template().fromBaseImage(), name);
   const sandbox = await Sandbox.create(name);
@@ -196,18 +196,18 @@ test('a template with sandboxes stays', async () => {
   expect(await Template.exists(name)).toBe(false);
 });
 
-test('an image that cannot be had, and a base that is none, are said to be so', async () => {
+test('an unavailable image and an invalid base are reported as such', async () => {
   const name = templateName();
   const nowhere = Template().fromImage('127.0.0.1:1/none:latest');
   const failure: unknown = await Template.build(nowhere, name).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(BuildError);
   expect((failure as BuildError).message).toMatch(/127\.0\.0\.1/);
   await expect(Template.build(Template().fromTemplate('no-such-template'), name)).rejects.toThrow(/^404/);
-  // Others are unharmed.
+  // Other templates are not affected.
   expect(await run(await createSandbox(), 'echo fine')).toBe('fine');
 });
 
-test('more builds at once than the host carries wait for each other', async () => {
+test('builds beyond the limit of the host wait for each other', async () => {
   const names = Array.from({ length: 4 }, () => templateName());
   const builds = await Promise.all(
     names.map(

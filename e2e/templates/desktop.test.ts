@@ -9,7 +9,7 @@ import { until } from '../harness/until.ts';
 const browser = '/usr/bin/chromium';
 const isMade = await hasTemplate('desktop');
 
-// One screen for all tests: the client starts X and Xfce in it, which takes seconds.
+// One screen for all tests, because the client starts X and Xfce in it, which takes seconds.
 describe.skipIf(!isMade)('a desktop, driven by @e2b/desktop', () => {
   let desktop: Desktop;
   beforeAll(async () => {
@@ -32,7 +32,7 @@ describe.skipIf(!isMade)('a desktop, driven by @e2b/desktop', () => {
     expect(await desktop.getScreenSize()).toEqual({ width: 1024, height: 720 });
   });
 
-  test('the mouse goes where it is sent, with every button', async () => {
+  test('the mouse moves and clicks with every button', async () => {
     await desktop.moveMouse(300, 200);
     expect(await desktop.getCursorPosition()).toEqual({ x: 300, y: 200 });
     await desktop.leftClick(310, 210);
@@ -43,13 +43,13 @@ describe.skipIf(!isMade)('a desktop, driven by @e2b/desktop', () => {
     expect(await desktop.getCursorPosition()).toEqual({ x: 400, y: 260 });
   });
 
-  test('a text file is opened in the default program, and what is typed ends up in it', async () => {
+  test('a text file opens in the default program, and typed text ends up in it', async () => {
     const path = '/home/user/note.txt';
     await desktop.files.write(path, 'first line\n');
     await desktop.open(path);
     const windows = async () => await desktop.getApplicationWindows('mousepad').catch(() => []);
     await until('a window', async () => (await windows()).length > 0, 20_000);
-    // Keys go to whichever window has the focus, which comes a moment after the window.
+    // Keys go to the window with the focus. A window gets the focus a moment after it appears.
     await until('the focus', async () => {
       const title = await desktop
         .getCurrentWindowId()
@@ -84,7 +84,8 @@ describe.skipIf(!isMade)('a desktop, driven by @e2b/desktop', () => {
       const context = await chrome.newContext({ ignoreHTTPSErrors: true });
       const tab = await context.newPage();
       await tab.goto(url);
-      // noVNC draws into a canvas as large as the screen once the handshake, password included, is done. In text: it runs there.
+      // noVNC draws into a canvas as large as the screen once the handshake, password included, is done. In text: it
+      // runs there.
       const shows = `(() => {
         const canvas = document.querySelector('canvas');
         if (canvas?.width !== 1024 || canvas.height !== 720) return false;

@@ -18,7 +18,7 @@ describe.skipIf(!isMade)("the clients' mcp option", () => {
     await sandbox.kill();
   });
 
-  /** By the one address of all sandboxes: the URL that the client gives is for TLS and host names. */
+  /** Uses the shared address of all sandboxes, because the URL of the client needs TLS and host names. */
   async function connect(token: string): Promise<Client> {
     const client = new Client({ name: 'test', version: '1' });
     const headers = {
@@ -33,7 +33,7 @@ describe.skipIf(!isMade)("the clients' mcp option", () => {
     return client;
   }
 
-  test('its URL and token are where the client looks for them', async () => {
+  test('the URL and token are where the client looks for them', async () => {
     expect(sandbox.getMcpUrl()).toBe(`https://${sandbox.getHost(50005)}/mcp`);
     const later = await Sandbox.connect(sandbox.sandboxId);
     expect(await later.getMcpToken()).toBe(await sandbox.getMcpToken());
@@ -64,7 +64,7 @@ describe.skipIf(!isMade)("the clients' mcp option", () => {
     await expect(connect(token)).rejects.toThrow(/401|token/i);
   });
 
-  test('they go on after a pause', async () => {
+  test('the servers continue after a pause', async () => {
     const client = await connect((await sandbox.getMcpToken()) ?? '');
     await client.callTool({ name: 'write_file', arguments: { path: '/home/user/before.txt', content: '1' } });
     await sandbox.pause();
@@ -82,9 +82,9 @@ describe.skipIf(!isMade)('a bad mcp option', () => {
     [{ filesystem: {} }, /filesystem/],
     [{ broken: { runCmd: 'echo no such luck >&2; exit 1' } }, /no such luck/],
     [{ 'github/../x': { runCmd: 'true' } }, /github/],
-  ])('%j fails the create, and no sandbox stays', async (option, message) => {
+  ])('%j fails the create, and no sandbox is left', async (option, message) => {
     const metadata = { test: randomUUID() };
-    // Names that are not in the client's catalogue are not in its types either.
+    // Names outside the client's catalogue are not in its types either.
     const create = Sandbox.create({ mcp: option as never, metadata });
     await expect(create).rejects.toThrow(message);
     expect(await Sandbox.list({ query: { metadata } }).nextItems()).toEqual([]);

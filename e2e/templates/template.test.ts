@@ -23,7 +23,7 @@ test.each([
   expect((await sandbox().commands.run(`command -v ${program}`)).stdout).toMatch(/^\//);
 });
 
-test('it has no mcp-gateway, which the client would use', async () => {
+test('the base template has no mcp-gateway, which the client would use', async () => {
   expect((await sandbox().commands.run('command -v mcp-gateway || echo none')).stdout).toBe('none\n');
 });
 
@@ -55,7 +55,7 @@ test("the client's git helpers work, over git's own protocol", async () => {
   expect(await sandbox().files.read('/home/user/clone/a.txt')).toBe('content');
 });
 
-test('the home, the shell and the locale are as people expect', async () => {
+test('the home, the shell and the locale are as users expect', async () => {
   const { stdout } = await sandbox().commands.run('echo $SHELL $HOME; locale charmap; umask; getent passwd user');
   expect(stdout).toMatch(/\/home\/user\nUTF-8\n0022\nuser:x:\d+:\d+:.*:\/home\/user:\/bin\/bash\n$/);
 });

@@ -12,7 +12,9 @@ export interface Checkout extends AsyncDisposable {
   readonly root: string;
 }
 
-/** Makes a worktree of a commit beside the tests' data. Throws git's words for a commit that this clone does not have. */
+/**
+ * Creates a worktree of a commit beside the tests' data. Throws git's message if this clone does not have the commit.
+ */
 export async function checkOut(reference: string): Promise<Checkout> {
   const git = async (...args: string[]): Promise<string> =>
     (await run('git', args, { cwd: repository, timeoutMs: 60_000 })).trim();
@@ -30,7 +32,7 @@ export async function checkOut(reference: string): Promise<Checkout> {
   return { commit, root, [Symbol.asyncDispose]: async () => await owned.disposeAsync() };
 }
 
-/** Versions that lock the same packages share them: an installation takes half a minute. */
+/** Versions with the same locked packages share them, because an installation takes half a minute. */
 async function installPackages(root: string): Promise<void> {
   const lockOf = async (folder: string): Promise<string> =>
     await readFile(join(folder, 'package-lock.json'), 'utf8').catch(() => '');

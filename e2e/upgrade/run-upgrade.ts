@@ -9,7 +9,7 @@ import { RefusedFolder, startVersion } from './version.ts';
 import type { RunningVersion } from './version.ts';
 
 export interface UpgradeOptions {
-  /** The other version: whatever git knows. */
+  /** The other version: anything that git can resolve. */
   readonly reference: string;
   readonly instance: number;
   readonly port: number;
@@ -18,7 +18,9 @@ export interface UpgradeOptions {
 
 export interface UpgradeReport {
   readonly from: string;
-  /** Whether the other version takes the folder back, or refuses it. Either is right; what it says is for the reader. */
+  /**
+   * Whether the other version accepts the folder again or refuses it. Both are correct. The message is for the reader.
+   */
   readonly back: 'taken' | `refused: ${string}`;
 }
 
@@ -27,8 +29,8 @@ const timeoutMs = 1_800_000;
 const repository = join(import.meta.dirname, '../..');
 
 /**
- * Fills a data folder by one version, goes on with it by this one, goes back, and comes here again. Each version must find everything that
- * the other has left, and sandboxes go on through all of it. Throws what was lost.
+ * Fills a data folder with one version, continues with this version, goes back, and returns to this version. Each
+ * version must find everything that the other one left, and sandboxes must continue throughout. Throws what was lost.
  */
 export async function runUpgrade({ reference, instance, port, onProgress }: UpgradeOptions): Promise<UpgradeReport> {
   await using other = await checkOut(reference);
@@ -67,7 +69,7 @@ export async function runUpgrade({ reference, instance, port, onProgress }: Upgr
 
 interface Held {
   readonly running: string;
-  /** Of a program in it. */
+  /** Pid of a program in it. */
   readonly pid: string;
   readonly paused: string;
   readonly snapshotId: string;
@@ -93,7 +95,7 @@ async function fill(connection: Connection): Promise<Held> {
   return { running: running.sandboxId, pid: String(pid), paused: paused.sandboxId, snapshotId, webhookId };
 }
 
-/** Everything is there, and nothing has been started anew. */
+/** Checks that everything is there and that nothing was restarted. */
 async function check(connection: Connection, { running, pid, paused, snapshotId, webhookId }: Held): Promise<void> {
   const sandbox = await Sandbox.connect(running, { ...connection, timeoutMs });
   assert.equal((await run(sandbox, 'pgrep -x sleep')).trim(), pid);

@@ -11,21 +11,23 @@ const stopTimeoutMs = 60_000;
 
 export interface RunningVersion {
   readonly connection: Connection;
-  /** Resolves when the process has ended; with `keepSandboxes` they go on. */
+  /** Resolves when the process has ended. With `keepSandboxes` the sandboxes continue. */
   stop(options: { keepSandboxes: boolean }): Promise<void>;
 }
 
-/** A server that will not start on a data folder, and what it said. */
+/** A server that refuses to start on a data folder, with its message. */
 export class RefusedFolder extends Error {}
 
-/** Where a server of one version or another runs. */
+/** The place of a server of any version. */
 export interface Place {
   readonly dataDirectory: string;
   readonly instance: number;
   readonly port: number;
 }
 
-/** Starts the server of a checkout by its own command, which is all that versions have in common. Throws `RefusedFolder`. */
+/**
+ * Starts the server of a checkout with its own command, the only thing that all versions share. Throws `RefusedFolder`.
+ */
 export async function startVersion(root: string, { dataDirectory, instance, port }: Place): Promise<RunningVersion> {
   const node = join(root, 'node_modules/node/bin/node');
   const command = join(root, 'apps/cli/src/main.ts');

@@ -5,7 +5,7 @@ import { until } from '../harness/until.ts';
 import type { Workload } from './workload.ts';
 import { answers, background, expectSurvival, isLast, sh } from './workload.ts';
 
-// Programs that have to be installed first, from Debian and npm: `npm run workloads`, too slow for every run.
+// Programs that must first be installed from Debian and npm: `npm run workloads`. Too slow for every run.
 
 const installMs = 400_000;
 
@@ -15,12 +15,12 @@ async function install(sandbox: Sandbox, ...packages: string[]): Promise<void> {
 }
 
 async function installFromNpm(sandbox: Sandbox, name: string): Promise<void> {
-  // Where the way out has an authority of its own, the host's bundle names it, and a sandbox does not know it.
+  // If a proxy on the way out has its own CA, the host's bundle contains it, but the sandbox does not know it.
   await sandbox.files.write('authorities.pem', await readFile('/etc/ssl/certs/ca-certificates.crt', 'utf8'));
   await sh(sandbox, `npm install --no-update-notifier --cafile=authorities.pem ${name} 2>&1`, installMs);
 }
 
-/** Sends keys to the terminal that the workload began with. */
+/** Sends keys to the terminal that the workload opened. */
 async function type(sandbox: Sandbox, keys: string): Promise<void> {
   const pid = Number(await sandbox.files.read('/tmp/terminal'));
   await sandbox.pty.sendInput(pid, new TextEncoder().encode(keys));
@@ -29,7 +29,7 @@ async function type(sandbox: Sandbox, keys: string): Promise<void> {
 const asPostgres = async (sandbox: Sandbox, command: string): Promise<string> =>
   await sh(sandbox, `cd / && sudo -u postgres ${command}`);
 
-/** How many there are, and how many of them came over TCP. */
+/** The number of them, and how many came over TCP. */
 const openTransactions =
   "select count(*) || ' ' || count(client_addr) from pg_stat_activity where state = 'idle in transaction'";
 
@@ -168,7 +168,7 @@ public class Count { public static void main(String[] a) throws Exception {
   },
 };
 
-/** A command that has the kernel run code and prints the status of its answer. */
+/** A command that makes the kernel run code and prints the status of its reply. */
 function execute(code: string): string {
   return `python3 -c "
 from jupyter_client import BlockingKernelClient

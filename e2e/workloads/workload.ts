@@ -3,15 +3,15 @@ import { onTestFinished } from 'vitest';
 import { createSandbox } from '../harness/sandbox.ts';
 import { until } from '../harness/until.ts';
 
-/** Something people run in a sandbox, that has to go on after a pause and in copies. */
+/** A program that people run in a sandbox. It must continue after a pause and in copies. */
 export interface Workload {
   /** Starts it and waits until it works. */
   readonly start: (sandbox: Sandbox) => Promise<void>;
-  /** Throws unless it works and remembers what it did before. */
+  /** Throws unless it works and still has its earlier state. */
   readonly check: (sandbox: Sandbox) => Promise<void>;
 }
 
-/** Runs it in one sandbox, which is paused and resumed and then forked twice; it must go on in all of them. */
+/** Runs it in a sandbox that is paused, resumed and then forked twice. It must continue in all of them. */
 export async function expectSurvival(workload: Workload): Promise<void> {
   const sandbox = await createSandbox({ timeoutMs: 600_000 });
   await workload.start(sandbox);
@@ -30,7 +30,7 @@ export async function expectSurvival(workload: Workload): Promise<void> {
   await workload.check(sandbox);
 }
 
-/** Whether the sandbox was told that its next check is its last. */
+/** Whether the sandbox was told that the next check is the last one. */
 export async function isLast(sandbox: Sandbox): Promise<boolean> {
   return await sandbox.files.exists('/tmp/last-round');
 }
@@ -39,13 +39,13 @@ export async function sh(sandbox: Sandbox, command: string, timeoutMs = 50_000):
   return (await sandbox.commands.run(command, { timeoutMs })).stdout.trim();
 }
 
-/** Starts a command that goes on. */
+/** Starts a command that keeps running. */
 export async function background(sandbox: Sandbox, command: string): Promise<void> {
   const handle = await sandbox.commands.run(command, { background: true, timeoutMs: 0 });
   handle.wait().catch(() => undefined);
 }
 
-/** Waits until a command prints what is wanted. */
+/** Waits until a command prints the expected text. */
 export async function answers(sandbox: Sandbox, command: string, wanted: RegExp): Promise<void> {
   await until(
     `${command} answers ${String(wanted)}`,

@@ -10,7 +10,13 @@ import { RunnerService } from '@soulbox/contract/runner';
 import { openVault, startFunctions } from '@soulbox/functions';
 import type { FunctionsConfig } from '@soulbox/functions';
 import { createOutsidePolicy } from '@soulbox/network/outside';
-import { holdableBlobs, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
+import {
+  backupSqliteRecords,
+  holdableBlobs,
+  openDiskBlobs,
+  openDiskReserve,
+  openSqliteRecords,
+} from '@soulbox/storage';
 import { createStage } from './backup/stage.ts';
 import { ensureDefaultApiKey, ensureMetricsToken } from './credentials.ts';
 import { controlFolders } from './folders.ts';
@@ -80,7 +86,8 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       logger: logger.child({ part: 'functions' }),
     }),
   );
-  const stage = { recordsFile: folders.records, directory: settings.stageDirectory, uploads: files, functionBlobs };
+  const copyRecords = async (file: string): Promise<void> => await backupSqliteRecords(folders.records, file);
+  const stage = { copyRecords, directory: settings.stageDirectory, uploads: files, functionBlobs };
   started.use(
     await startApi({
       config: settings.api,

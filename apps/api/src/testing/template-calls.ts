@@ -1,7 +1,7 @@
 import type { Requested } from './build-template.ts';
 import type { TestApi } from './test-api.ts';
 
-/** The routes of templates as a client calls them, by default with the key of the first team. */
+/** Calls the routes of templates like a client, by default with the key of the first team. */
 export function createTemplateCalls(api: () => TestApi) {
   const request = (body: object, key = api().key, path = '/v3/templates') => api().ask('POST', path, { body, key });
   const ask = async (method: string, path: string, body?: object, key = api().key) => {

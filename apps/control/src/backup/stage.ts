@@ -5,11 +5,11 @@ import { SoulBoxError } from '@soulbox/base';
 import type { StageBackup } from '@soulbox/api';
 import { errorFromConnect } from '@soulbox/contract';
 import type { RunnerService, Staged } from '@soulbox/contract/runner';
-import { backupSqliteRecords } from '@soulbox/storage';
 import type { HoldableBlobs } from '@soulbox/storage';
 
 export interface StageParts {
-  readonly recordsFile: string;
+  /** Copies the records to a file. */
+  readonly copyRecords: (file: string) => Promise<void>;
   /**
    * The folder in which the control plane collects its part of the stage. The process that makes the backup takes it
    * from there.
@@ -32,7 +32,7 @@ const timeoutMs = 30 * 60_000;
 export function createStage(parts: StageParts): StageBackup {
   let isBusy = false;
   return async (report, left) => {
-    const { recordsFile, directory, runner, functionBlobs, uploads } = parts;
+    const { copyRecords, directory, runner, functionBlobs, uploads } = parts;
     if (isBusy) throw new SoulBoxError('illegal_transition', 'A backup is already running.');
     isBusy = true;
     try {
@@ -43,7 +43,7 @@ export function createStage(parts: StageParts): StageBackup {
       await follow('sandbox', runner.stageSandboxes({}, { signal }), report, signal);
       await using _values = functionBlobs.holdDeletes();
       await using _uploads = uploads.holdDeletes();
-      await backupSqliteRecords(recordsFile, join(directory, 'records.sqlite'));
+      await copyRecords(join(directory, 'records.sqlite'));
       await follow('snapshot', runner.stageSnapshots({}, { signal }), report, signal);
       await functionBlobs.copyInto(join(directory, 'functions'), '');
       await uploads.copyInto(join(directory, 'uploads'), '');
