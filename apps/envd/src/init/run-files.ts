@@ -1,5 +1,7 @@
+import { constants } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { LifeLog } from '../life-log.ts';
+import { openRegular } from '../sys/open-regular.ts';
 
 const directory = '/run/e2b';
 
@@ -12,11 +14,28 @@ export async function writeRunFiles(envVars: Readonly<Record<string, string>>, l
   if (published.length === 0) return;
   try {
     await mkdir(directory, { recursive: true, mode: 0o755 });
-    // Together: a client waits for them, and each file takes three trips to the thread pool.
-    await Promise.all(
-      published.map(async ([name, text]) => await writeFile(`${directory}/.${name}`, text, { mode: 0o644 })),
-    );
+    // Together: a client waits for them, and each file takes several trips to the thread pool.
+    await Promise.all(published.map(async ([name, text]) => await publish(`${directory}/.${name}`, text)));
   } catch (error) {
     log.record('warn', 'init', 'The files in /run/e2b could not be written', { cause: String(error) });
+  }
+}
+
+/** In a copy, most files have their value already, in a lower layer of its disk. The first write would copy them up. */
+async function publish(path: string, text: string): Promise<void> {
+  if (!(await hasText(path, text))) await writeFile(path, text, { mode: 0o644 });
+}
+
+async function hasText(path: string, text: string): Promise<boolean> {
+  const wanted = Buffer.from(text);
+  try {
+    const { file, stats } = await openRegular(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    await using opened = file;
+    if (stats.size !== wanted.length) return false;
+    const present = Buffer.alloc(wanted.length);
+    const { bytesRead } = await opened.read(present, 0, present.length, 0);
+    return bytesRead === wanted.length && present.equals(wanted);
+  } catch {
+    return false;
   }
 }

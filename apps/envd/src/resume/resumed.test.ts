@@ -98,6 +98,15 @@ describe('POST /resumed', () => {
     expect(stdout).toBe('2\nuser\n/tmp\ncopy');
   });
 
+  test('writes only files of variables whose value changes', async () => {
+    const facts = "stat -c '%i %y' /run/e2b/.E2B_TEAM_ID /run/e2b/.E2B_TEMPLATE_ID; cat /run/e2b/.E2B_SANDBOX_ID";
+    await envd.init({ envVars: { E2B_TEAM_ID: 'team', E2B_TEMPLATE_ID: 'base', E2B_SANDBOX_ID: 'source' } });
+    const before = await sh(facts);
+    const envVars = { E2B_TEAM_ID: 'team', E2B_TEMPLATE_ID: 'base', E2B_SANDBOX_ID: 'longer-copy' };
+    await envd.resumed({ ...copy, envVars });
+    expect(await sh(facts)).toBe(before.replace(/source$/, 'longer-copy'));
+  });
+
   test('removes variables and token on request', async () => {
     await envd.init({ envVars: { A: '1' }, accessToken: 'of-the-source' });
     await envd.resumed({ ...copy, envVars: {}, accessToken: '' });
