@@ -8,6 +8,7 @@ import { handleUpload } from './files/upload.ts';
 import { handleInit } from './init/handle-init.ts';
 import { handleLogs } from './logs/handle-logs.ts';
 import { readMetrics } from './metrics/read-metrics.ts';
+import { handleRehearsal } from './resume/handle-rehearsal.ts';
 import { createResumedHandler } from './resume/handle-resumed.ts';
 import { discardBody } from './server/discard-body.ts';
 import { createRpcHandler, rpcPrefixes } from './rpc.ts';
@@ -25,6 +26,7 @@ const routes: Readonly<Record<string, Route>> = {
   'GET /health': { handle: (_context, _request, response) => sendEmpty(response, 204), access: 'own' },
   'POST /init': { handle: handleInit, access: 'own' },
   'POST /resumed': { handle: createResumedHandler(), access: 'own' },
+  'POST /rehearse-resumed': { handle: handleRehearsal, access: 'own' },
   'GET /soulbox/logs': { handle: handleLogs, access: 'own' },
   'GET /files': { handle: handleDownload, access: 'own' },
   'HEAD /files': { handle: handleDownload, access: 'own' },

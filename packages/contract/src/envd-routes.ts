@@ -20,6 +20,7 @@ export const envdRoutes = [
   { path: '/fsfreeze', access: 'host' },
   { path: '/fsthaw', access: 'host' },
   { path: '/resumed', access: 'host' },
+  { path: '/rehearse-resumed', access: 'host' },
   { path: '/soulbox', access: 'host' },
 ] as const satisfies readonly EnvdRoute[];
 

@@ -52,6 +52,8 @@ export type EnvdLogEntry = z.infer<typeof logsSchema>['entries'][number];
 
 /** envd answers from memory. If it takes longer, the sandbox is considered unreachable. */
 const answerTimeoutMs = 10_000;
+/** A spare waits for its rehearsal, with the template's programs running. */
+const rehearsalTimeoutMs = 1000;
 /** envd is hostile, so an answer above this size is cut off. */
 const maxAnswerBytes = 4 * 1024 * 1024;
 
@@ -68,6 +70,11 @@ export interface EnvdClient {
    * If it throws `sandbox_unreachable`, a copy must not be served: it could serve the secrets of its source.
    */
   resumed(resumed: EnvdResumed): Promise<void>;
+  /**
+   * Lets envd go through a `resumed` without its effects, so that the real call is faster. True if it did; an envd of an
+   * older version does not know the call. Never throws.
+   */
+  rehearseResumed(resumed: EnvdResumed): Promise<boolean>;
   /** Returns log entries after `seq`, oldest first. Their number is bounded. */
   logs(after: number): Promise<EnvdLogEntry[]>;
   /** Aborts every call in progress. */
@@ -76,7 +83,12 @@ export interface EnvdClient {
 
 export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdClient {
   const way = openWay(target);
-  const call = async (method: 'GET' | 'POST', path: string, message?: object): Promise<EnvdAnswer> =>
+  const call = async (
+    method: 'GET' | 'POST',
+    path: string,
+    message?: object,
+    timeoutMs = answerTimeoutMs,
+  ): Promise<EnvdAnswer> =>
     await callEnvd(way, {
       method,
       path,
@@ -85,7 +97,7 @@ export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdCli
         ...(message === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(message === undefined ? {} : { body: Buffer.from(JSON.stringify(message)) }),
-      timeoutMs: answerTimeoutMs,
+      timeoutMs,
       maxAnswerBytes,
     });
   return {
@@ -112,6 +124,13 @@ export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdCli
           'sandbox_unreachable',
           `The envd of the sandbox did not confirm the resume (status ${status}).`,
         );
+      }
+    },
+    async rehearseResumed(resumed) {
+      try {
+        return (await call('POST', '/rehearse-resumed', resumed, rehearsalTimeoutMs)).status === 204;
+      } catch {
+        return false;
       }
     },
     async logs(after) {

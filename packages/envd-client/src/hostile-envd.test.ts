@@ -60,6 +60,8 @@ const token = new Secret('t');
 const calls: Readonly<Record<string, (target: EnvdTarget) => Promise<unknown>>> = {
   'envd.init': (target) => createEnvdClient(target, token).init({ envVars: {}, timestamp: '' }),
   'envd.isHealthy': (target) => createEnvdClient(target, token).isHealthy(),
+  'envd.rehearseResumed': (target) =>
+    createEnvdClient(target, token).rehearseResumed({ sandboxId: 'i', generation: 'g', isCopy: true, timestamp: '' }),
   'envd.logs': (target) => createEnvdClient(target, token).logs(0),
   'files.stat': (target) => createFiles(target, 't', 'user').stat('/a'),
   'files.list': (target) => createFiles(target, 't', 'user').list('/a'),

@@ -5,6 +5,9 @@ import { openRegular } from '../sys/open-regular.ts';
 
 const directory = '/run/e2b';
 
+/** The file that publishes a variable. */
+export const runFileOf = (name: string): string => `${directory}/.${name}`;
+
 /**
  * Publishes the `E2B_*` variables as files, for programs that were started before them (E2B:
  * `/run/e2b/.E2B_SANDBOX_ID`).
@@ -15,7 +18,7 @@ export async function writeRunFiles(envVars: Readonly<Record<string, string>>, l
   try {
     await mkdir(directory, { recursive: true, mode: 0o755 });
     // Together: a client waits for them, and each file takes several trips to the thread pool.
-    await Promise.all(published.map(async ([name, text]) => await publish(`${directory}/.${name}`, text)));
+    await Promise.all(published.map(async ([name, text]) => await publish(runFileOf(name), text)));
   } catch (error) {
     log.record('warn', 'init', 'The files in /run/e2b could not be written', { cause: String(error) });
   }

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { openRegular } from '../sys/open-regular.ts';
 
-const path = '/run/soulbox/generation';
+export const generationPath = '/run/soulbox/generation';
 
 /**
  * Overwrites the old generation in place, so that programs that watch the file (inotify: IN_MODIFY, IN_CLOSE_WRITE) are
@@ -9,7 +9,11 @@ const path = '/run/soulbox/generation';
  */
 export async function writeGeneration(generation: string): Promise<void> {
   const text = Buffer.from(`${generation}\n`);
-  const { file } = await openRegular(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
+  const { file } = await openRegular(
+    generationPath,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW,
+    0o644,
+  );
   await using opened = file;
   await opened.write(text, 0, text.length, 0);
   await opened.truncate(text.length);

@@ -33,9 +33,9 @@ async function hook(name: string, script: string): Promise<void> {
   await sh(`printf '#!/bin/sh\n%s\n' '${script}' >${hooks}/${name}; chmod 755 ${hooks}/${name}`);
 }
 
-async function postResumed(body: string, token = envd.hostToken): Promise<number> {
+async function postResumed(body: string, token = envd.hostToken, path = '/resumed'): Promise<number> {
   const headers = { 'x-soulbox-host-token': token };
-  return (await fetch(`${envd.baseUrl}/resumed`, { method: 'POST', headers, body })).status;
+  return (await fetch(`${envd.baseUrl}${path}`, { method: 'POST', headers, body })).status;
 }
 
 interface LogEntry {
@@ -154,6 +154,42 @@ describe('the generation', () => {
     await sh(line);
     expect(await postResumed(JSON.stringify(copy))).toBeGreaterThanOrEqual(400);
     expect(await sh('grep -c root: /etc/passwd')).toBe('1\n');
+  });
+});
+
+describe('POST /rehearse-resumed', () => {
+  const rehearse = async (body: string, token?: string): Promise<number> =>
+    await postResumed(body, token, '/rehearse-resumed');
+
+  test('requires the host token and a complete body', async () => {
+    expect(await rehearse(JSON.stringify(copy), 'wrong')).toBe(401);
+    expect(await rehearse('{}')).toBe(400);
+  });
+
+  test('changes nothing: no setting, no content of a file, no signal, no hook', async () => {
+    await envd.init({ envVars: { KEPT: 'yes', E2B_SANDBOX_ID: 'source' } });
+    await hook('10-tell', 'echo told >/tmp/told');
+    await sh('echo source >/run/soulbox/generation');
+    const facts =
+      "echo $KEPT; cat /run/soulbox/generation /run/e2b/.E2B_SANDBOX_ID; stat -c '%s %y' /run/soulbox/generation /run/e2b/.E2B_SANDBOX_ID; ls /tmp/told 2>/dev/null";
+    const before = await sh(facts);
+    const script = `exec -a node bash -c 'trap "echo signal" URG; for i in $(seq 8); do sleep 0.1; done'`;
+    const process = { cmd: '/bin/bash', args: ['-c', script] };
+    const outcome = collect(createClients(envd.baseUrl).process.start({ process }));
+    await sleep(300);
+    expect(await rehearse(JSON.stringify({ ...copy, envVars: { KEPT: 'no' }, accessToken: 'new' }))).toBe(204);
+    expect((await outcome).stdout).toBe('');
+    expect(await sh(facts)).toBe(before);
+  });
+
+  test.each([
+    'rm -f /run/soulbox/generation',
+    'mkdir /run/soulbox/generation',
+    'mkfifo /run/soulbox/generation',
+    'ln -s /etc/passwd /run/soulbox/generation',
+  ])('succeeds after %s: the real call deals with it', async (line) => {
+    await sh(line);
+    expect(await rehearse(JSON.stringify(copy))).toBe(204);
   });
 });
 

@@ -12,10 +12,16 @@ const runtimes = /^(?:node|node-MainThread|MainThread|python[\d.]*)$/;
  * signal, because some treat every signal that they can catch as a request to exit (top of procps).
  */
 export async function tellPreloads(): Promise<void> {
+  for (const pid of await findPreloads()) trySyscall(nr.kill, pid, constants.signals.SIGURG);
+}
+
+/** The pids of the programs that wait for the signal. */
+export async function findPreloads(): Promise<readonly number[]> {
   const pids = readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 1);
-  for (const pid of pids) if (await isWaiting(pid)) trySyscall(nr.kill, pid, constants.signals.SIGURG);
+  const areWaiting = await Promise.all(pids.map(isWaiting));
+  return pids.filter((_, index) => areWaiting[index] === true);
 }
 
 /**

@@ -228,6 +228,7 @@ describe('a path of envd that is reserved for the host', () => {
     '/fsfreeze',
     '/fsthaw',
     '/resumed',
+    '/rehearse-resumed',
     '/soulbox/anything',
     '/soulbox',
   ])('is 404: %s', async (path) => {

@@ -60,7 +60,8 @@ describe('a spare of a snapshot', () => {
     expect(bench.driver.stateOf(sandboxId)).toBe('frozen');
     expect(record?.tenant).toBeUndefined();
     expect(bench.network.plugged.has(record?.slot ?? 0)).toBe(false);
-    expect((await bench.envd.requests()).filter(({ hostToken }) => hostToken === record?.hostToken)).toEqual([]);
+    const told = (await bench.envd.requests()).filter(({ hostToken }) => hostToken === record?.hostToken);
+    expect(new Set(told.map(({ path }) => path))).toEqual(new Set(['/rehearse-resumed']));
     expect(() => bench.context.table.getTenants(sandboxId)).toThrow('not found');
   });
 
@@ -78,7 +79,7 @@ describe('a spare of a snapshot', () => {
     expect(bench.driver.stateOf(sandboxId)).toBe('running');
     expect(record).toMatchObject({ state: 'running', disk: 'kept', tenant: { teamId: 'owner', network: closed } });
     const told = (await bench.envd.requests()).filter(({ hostToken }) => hostToken === record.hostToken);
-    expect(told).toMatchObject([
+    expect(told.filter(({ path }) => path !== '/rehearse-resumed')).toMatchObject([
       {
         path: '/resumed',
         body: { sandboxId, isCopy: true, envVars: { OWN: '1' }, accessToken: record.tenant.envdAccessToken },
@@ -96,6 +97,15 @@ describe('a spare of a snapshot', () => {
     expect(bench.context.table.find(sandboxId)).toBeUndefined();
     expect(bench.events.filter(({ kind }) => kind === 'created')).toHaveLength(2);
   });
+
+  it.each([404, 500])(
+    'is used too if its envd answers the rehearsal with %s, as one of an older version does',
+    async (status) => {
+      await bench.envd.answer('/rehearse-resumed', status);
+      const sandboxId = await withSpare();
+      expect((await create()).record.sandboxId).toBe(sandboxId);
+    },
+  );
 
   it('is removed after its snapshot was deleted', async () => {
     const sandboxId = await withSpare();

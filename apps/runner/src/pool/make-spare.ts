@@ -1,6 +1,6 @@
 import { measureOperation } from '@soulbox/base';
 import type { DiskReserve } from '@soulbox/storage';
-import { rehearse } from '../envd/rehearse.ts';
+import { rehearse, rehearseClaim } from '../envd/rehearse.ts';
 import { bootSandbox } from '../processes/boot.ts';
 import { restoreCopy } from '../operations/copies/make-copy.ts';
 import { orderCopies } from '../operations/copies/order-copies.ts';
@@ -19,10 +19,13 @@ export function createSpareMaker(context: OperationContext, reserve: DiskReserve
         ? await bootSpare(context, blueprint)
         : await restoreSpare(context, blueprint);
     },
-    rest: async ({ live }, blueprint) => {
+    rest: async ({ live, record }, blueprint) => {
       if (blueprint.kind === 'template') await rehearse(live, blueprint.template.defaultUser);
-      // Programs of the template run in it. It is frozen so that its tenant gets them as they were saved.
-      else await live.driver.freeze(live.instance);
+      else {
+        await rehearseClaim(live, record);
+        // Programs of the template run in it. It is frozen so that its tenant gets them as they were saved.
+        await live.driver.freeze(live.instance);
+      }
       return (await live.driver.sample(live.instance)).memoryWorkingSetBytes;
     },
   };
