@@ -12,13 +12,14 @@ step=$2 image=$3 skeleton=$4 facts=$5 table=$6 name=$7 generation=$8 mark=$9
 shift 9
 growth=$1
 shift
-[ "$step" = keep ] || make_disk "$image" "$skeleton"
+# The disk is made beside the steps that do not need it.
+making=
+if [ "$step" != keep ]; then
+  make_disk "$image" "$skeleton" &
+  making=$!
+fi
 
 enter_private_run "$facts"
-# The overlay's folders are relative to this folder.
-cd /run
-mount --no-mtab --all --fstab "$table"
-limit_growth disk "$growth"
 echo "$name" >/proc/sys/kernel/hostname
 
 # Output and input of network-gate.sh. Both are held open here, so that neither side waits for a reader or writer that
@@ -27,6 +28,11 @@ echo "$name" >/proc/sys/kernel/hostname
 mkfifo /run/knock /run/answer
 echo "$generation" >/run/generation
 echo "$mark" >/run/marks
+# The overlay's folders are relative to this folder.
+cd /run
+[ -z "$making" ] || wait "$making"
+mount --no-mtab --all --fstab "$table"
+limit_growth disk "$growth"
 exec 3<>/run/knock 4</run/knock 5>/run/knock 6<>/run/answer
 exec 3<&-
 
