@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { proofFiles } from './scripts/proof-files.ts';
 
 // Tests start real sandboxes on two cores: one file at a time per project keeps their timings honest.
 // Many tests promise times (deadlines, latencies under load) on machines that others share: one slow moment is no fault,
@@ -22,15 +23,6 @@ const longFiles = [
 const promises = [
   ...['clients', 'code-interpreter', 'commands', 'copies', 'files', 'functions', 'network', 'operators', 'run'],
   ...['sandboxes', 'security', 'sleep', 'templates'],
-];
-
-/**
- * Long end-to-end files with servers of their own that promise no times: two of them run side by side. Each has its own instances
- * (scripts/instances.test.ts).
- */
-const proofs = [
-  ...['chaos', 'crash', 'fill', 'moments', 'soak'].map((folder) => `e2e/${folder}/*.test.ts`),
-  ...['backup', 'moved-data', 'packages'].map((name) => `e2e/operators/${name}.test.ts`),
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -67,7 +59,7 @@ export default defineConfig({
           retry,
           tags,
           include: ['e2e/**/*.test.ts'],
-          exclude: proofs,
+          exclude: [...proofFiles],
           testTimeout: 60_000,
           hookTimeout: 180_000,
           fileParallelism: false,
@@ -79,7 +71,7 @@ export default defineConfig({
           name: 'proofs',
           retry,
           tags,
-          include: proofs,
+          include: [...proofFiles],
           testTimeout: 60_000,
           hookTimeout: 180_000,
           maxWorkers: 2,

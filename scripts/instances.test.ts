@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { proofFiles } from './proof-files.ts';
 
 const repository = join(import.meta.dirname, '..');
 const forms = [/^const instance = (\d+);/m, /openBuildLab\((\d+),/, /startServer\(\{ instance: (\d+)/];
@@ -12,6 +13,16 @@ test('no two unit test files have servers or runners of one instance, because ea
     note(byInstance, file, [/testInstance = (\d+)/]);
   for (const file of globSync('{apps,packages}/*/src/**/*.test.ts', { cwd: repository })) note(byInstance, file, forms);
   expect(byInstance.size).toBeGreaterThan(8);
+  expect([...byInstance.values()].filter((files) => files.length > 1)).toEqual([]);
+});
+
+test('no two files of proofs share an instance with each other or with the server that all of them have', () => {
+  const byInstance = new Map<string, string[]>();
+  note(byInstance, 'e2e/global-setup.ts', [/proofs: \{ isolation: 'container', instance: (\d+)/]);
+  const inOptions = [/instance: (\d+)/, /^const instance = (\d+);/m];
+  const inPair = [/\[instance, otherInstance\] = \[(\d+), \d+\]/, /\[instance, otherInstance\] = \[\d+, (\d+)\]/];
+  for (const file of globSync([...proofFiles], { cwd: repository })) note(byInstance, file, [...inOptions, ...inPair]);
+  expect(byInstance.size).toBe(11);
   expect([...byInstance.values()].filter((files) => files.length > 1)).toEqual([]);
 });
 
