@@ -55,7 +55,8 @@ export async function followBuild(parts: BuilderParts, job: BuildJob, ends: Ends
     if (ends.stopping.aborted) return failed(stoppedReason.message);
     const error = errorFromConnect(thrown);
     parts.logger.error({ buildId, err: error }, 'build was interrupted');
-    return failed(errorForCaller(error).message);
+    // The build is over. To retry the request, as the error says, would not help.
+    return failed(error.reason === 'runner_unavailable' ? runnerLostMessage : errorForCaller(error).message);
   }
 }
 
@@ -80,6 +81,8 @@ async function followOnce(
   }
   throw new SoulBoxError('runner_unavailable', 'The runner ended the build without a result.');
 }
+
+const runnerLostMessage = 'The runner stopped during this build. Build it again: finished steps are cached.';
 
 /** For builds that a stop or a crash of the server interrupted. */
 export const stoppedReason: BuildReason = {
