@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** The parts of a signed file URL (spec/SOURCES.md, envd authentication). */
+/** The parts of a signed file URL (spec/SOURCES.md, signature `v1_`). */
 export interface SignedFileRequest {
   /** The raw `path` query value, unresolved. Empty if absent. */
   readonly path: string;

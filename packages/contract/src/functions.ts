@@ -17,7 +17,7 @@ export const functionPorts = {
 
 /** The paths that the supervisor requests from the host over the link. */
 export const functionLinkPaths = {
-  /** `<kv><binding>/<key>`, as written by workerd's key-value binding (spec/SOURCES.md). */
+  /** `<kv><binding>/<key>`, as written by workerd's key-value binding (spec/SOURCES.md, functions). */
   kv: '/kv/',
   /** A POST of JSON lines. Each line is a `FunctionLogLine`. */
   logs: '/logs',

@@ -1,7 +1,7 @@
 import { errorFromUnknown } from '@soulbox/base';
 import { headers, httpStatusFromError } from '@soulbox/contract';
 
-/** An answer of the gateway itself. The JSON body has the fields in this order (spec/SOURCES.md, edge errors). */
+/** An answer of the gateway itself. The JSON body has the fields in this order (spec/SOURCES.md, gateway). */
 export type EdgeError =
   | { readonly sandboxId: string; readonly message: string; readonly code: number }
   | { readonly sandboxId: string; readonly message: string; readonly port: number; readonly code: number }

@@ -35,7 +35,7 @@ export function isKillable(sandbox: KnownSandbox | undefined): boolean {
   return sandbox !== undefined && (isTenants(sandbox) || sandbox.record.state === 'ending');
 }
 
-/** Pausing a sandbox again takes no more memory, and succeeds. */
+/** A sandbox that is paused already takes no more memory. Its pause fails with `already_paused` instead of a limit. */
 export function takesMemory({ state }: SandboxRecord): boolean {
   return state !== 'paused';
 }
