@@ -70,10 +70,19 @@ test(
     skipWithout('checkpoint', context);
     const source = await createSandbox();
     const token = (source as unknown as { envdAccessToken: string }).envdAccessToken;
-    // Root inside prevents envd from writing the file that tells programs that they are copies. Each copy inherits
-    // this.
-    const spoil = `while :; do rm -f /run/soulbox/generation; mkdir /run/soulbox/generation; done`;
-    await source.commands.run(`nohup sh -c '${spoil}' >/dev/null 2>&1 &`, { user: 'root' });
+    // Root inside prevents envd from writing the file that tells programs that they are copies. Each copy inherits the
+    // program. It starts no other programs: it must be faster than envd in the copy.
+    const spoil = `import os
+path = '/run/soulbox/generation'
+while True:
+    for change in (os.remove, os.mkdir):
+        try:
+            change(path)
+        except OSError:
+            pass`;
+    await source.files.write('/tmp/spoil.py', spoil);
+    await source.commands.run('nohup python3 /tmp/spoil.py >/dev/null 2>&1 &', { user: 'root' });
+    await source.commands.run('until test -d /run/soulbox/generation; do sleep 0.1; done');
     const before = await idsOfAll();
     const [outcome] = await source.fork({ count: 1, timeoutMs: 60_000, requestTimeoutMs: 60_000 });
     expect(outcome).not.toBeInstanceOf(Sandbox);
