@@ -31,10 +31,7 @@ export function createEvents(): Events {
     emit(event) {
       for (const queue of queues) {
         queue.waiting.push(event);
-        // The response to a create says the same, and its caller waits: it goes first. Nobody can ask for another change of
-        // the sandbox before, because its id is in that response. Later events keep their place behind this one.
-        if (event.kind === 'created') setImmediate(() => queue.wake());
-        else queue.wake();
+        queue.wake();
       }
     },
     async *watch(present, signal) {

@@ -29,25 +29,6 @@ test('an event contains the sandbox as it was when the event was emitted, howeve
   });
 });
 
-test('a created sandbox is announced after its response, and before all later events', async () => {
-  const { record } = await bench.addRunning();
-  const events = createEvents();
-  const over = new AbortController();
-  const watched = events.watch([], over.signal);
-  const order: string[] = [];
-  const reading = (async () => {
-    for await (const { kind } of watched) if (order.push(kind) === 4) break;
-  })();
-  await Promise.resolve();
-  events.emit({ kind: 'created', record });
-  await Promise.resolve().then(() => order.push('response'));
-  events.emit({ kind: 'updated', record });
-  events.emit({ kind: 'ended', sandboxId: record.sandboxId, cause: 'killed' });
-  await reading;
-  over.abort();
-  expect(order).toEqual(['response', 'created', 'updated', 'ended']);
-});
-
 test('the event `snapshotDone` tells a watcher that all present sandboxes are listed', () => {
   expect(eventToMessage({ kind: 'listed' })).toEqual({ event: { case: 'snapshotDone', value: {} } });
 });
