@@ -1,4 +1,4 @@
-// Spares of templates that a team has built: docs/decisions/024.
+// Spares of templates that a team has built: docs/decisions/031.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Sandbox, Template, waitForPort } from 'e2b';
