@@ -15,9 +15,9 @@ const changingFiles = [generationPath, runFileOf('E2B_SANDBOX_ID')];
 
 /**
  * Handles POST /rehearse-resumed: what POST /resumed does, without its effects. It is called before a spare waits,
- * frozen, for its claim. The claim then finds the code in the CPU's reach, and the files on the sandbox's own disk: the
- * first opening for a write copies a file of a lower layer up, which takes 1 ms each. Contents do not change, and no
- * program gets a signal.
+ * frozen, for its claim. The claim is then faster for two reasons. The code has run before. And the files that the claim
+ * changes are already on the sandbox's own disk: the first open for writing copies a file up from a lower layer, which
+ * takes 1 ms. Contents do not change, and no program gets a signal.
  */
 export async function handleRehearsal(
   context: Context,
@@ -36,6 +36,6 @@ async function copyUp(path: string): Promise<void> {
     const { file } = await openRegular(path, constants.O_WRONLY | constants.O_NOFOLLOW);
     await file.close();
   } catch {
-    // Not there yet, or not a file: the real call deals with it.
+    // The file is missing or is not a regular file. The real call handles that.
   }
 }

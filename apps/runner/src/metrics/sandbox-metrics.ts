@@ -91,8 +91,8 @@ export function createSandboxMetrics(options: {
       const { sandboxId } = sandbox.record;
       const series = all.get(sandboxId) ?? { sandbox, ring: createSampleRing(capacity), busy: false };
       all.set(sandboxId, series);
-      // Clients ask right after the create, so the first sample does not wait for the next round. But the answer to the
-      // create goes first: the sample reads seven files.
+      // Clients ask right after the create, so the first sample does not wait for the next round. It reads seven files, so
+      // it is taken after the response to the create has been sent.
       setImmediate(() => void sampleOne(series, new Map()));
     },
     remove(sandboxId) {
