@@ -19,17 +19,19 @@ const server = runNode(['apps/cli/src/main.ts', 'up', '--install', '--log-file',
 const stopped = once(server, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => server.kill(signal));
 
-const ready = await Promise.race([waitUntilReady(), stopped.then(() => undefined)]);
+const ready = await waitUntilReady();
 if (ready !== undefined) await demonstrate(ready);
 const [code] = await stopped;
 process.exitCode = code ?? 1;
 
-async function waitUntilReady(): Promise<ServerFile> {
-  for (;;) {
+/** Undefined if the server ends first, for example because of a wrong setting. */
+async function waitUntilReady(): Promise<ServerFile | undefined> {
+  while (server.exitCode === null && server.signalCode === null) {
     const found = await findServer(dataDirectory);
     if (found?.state === 'ready' && found.pid === server.pid) return found;
     await sleep(25);
   }
+  return undefined;
 }
 
 async function demonstrate(found: ServerFile): Promise<void> {
