@@ -1,13 +1,20 @@
-import type { Settings } from 'node:http2';
-
 /** Maximum size of one message: the list of all sandboxes of a full host, whose metadata may be large. */
 export const messageMaxBytes = 64 * 1024 * 1024;
 
 /**
- * Memory that one connection may use, including messages in flight. MiB. The default of 10 would end it when many calls
- * answer at once.
+ * Maximum size of everything that one door holds of frames that have not arrived completely. A connection whose frame
+ * goes beyond it is closed.
  */
-export const sessionMemoryMib = 256;
+export const partialMaxBytes = 256 * 1024 * 1024;
 
-/** Each client of the API may have a call in progress, and each build a stream. */
-export const sessionSettings: Settings = { maxConcurrentStreams: 10_000, initialWindowSize: 1024 * 1024 };
+/** Connections to one door. Each stream has a connection of its own. Further ones are closed. */
+export const maxConnections = 4096;
+
+/** Each client of the API may have a call in progress. A call beyond this number fails with `resource_exhausted`. */
+export const maxCallsPerConnection = 10_000;
+
+/** Answers that a peer has not read. A connection with more is closed. */
+export const unreadMaxBytes = 256 * 1024 * 1024;
+
+/** Messages of a stream that its reader has not taken yet. Beyond it, the socket is not read. */
+export const streamAhead = 16;

@@ -104,8 +104,8 @@ test('a process that is away is unavailable at once, and is reached as soon as i
 });
 
 test('calls and streams in progress become unavailable when the other process dies', async () => {
-  const script = `const server = require('node:http2').createServer();
-    server.on('stream', () => console.log('called'));
+  const script = `const server = require('node:net').createServer();
+    server.on('connection', (socket) => socket.on('data', () => console.log('called')));
     server.listen(${JSON.stringify(path)}, () => console.log('ready'))`;
   const child = spawn(process.execPath, ['-e', script]);
   await once(child.stdout, 'data');

@@ -1,15 +1,16 @@
 import { lstat, rm } from 'node:fs/promises';
-import { createServer as createHttp2Server } from 'node:http2';
-import type { Http2Server, ServerHttp2Session } from 'node:http2';
 import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import type { ConnectRouter } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { messageMaxBytes, sessionMemoryMib, sessionSettings } from './limits.ts';
+import { FrameError } from './frame.ts';
+import { maxConnections, partialMaxBytes } from './limits.ts';
+import { createMethodTable } from './method-table.ts';
 import { readPeer } from './peer.ts';
 import type { Peer } from './peer.ts';
+import { serveConnection } from './serve-connection.ts';
+import type { ServedConnection } from './serve-connection.ts';
 
 /** The services for one kind of peer. */
 export interface Door {
@@ -37,28 +38,24 @@ export interface ServeSocketOptions {
 const drainMs = 2000;
 
 /**
- * Serves Connect over HTTP/2 on a Unix socket. The kernel identifies the peer: each door is an HTTP/2 server that has
- * only the services of that door. Disposing closes connections that are still open after 2 s. Throws `host_not_ready`.
+ * Serves the methods of Connect services on a Unix socket, by frames (spec/rpc.md). The kernel identifies the peer,
+ * which gets only the services of its door. Disposing refuses new calls, and closes connections with calls in progress
+ * after 2 s. Throws `host_not_ready`.
  */
 export async function serveSocket({ path, doors, mode = 0o600, logger }: ServeSocketOptions): Promise<AsyncDisposable> {
-  const sessions = new Set<ServerHttp2Session>();
-  const served = doors.map((door) => ({ door, server: createDoor(door, sessions, logger) }));
+  const entrances = doors.map((door) => openEntrance(door, logger));
   const server = createServer((socket) => {
     const peer = readPeer(socket);
-    const entrance = peer === undefined ? undefined : served.find(({ door }) => door.admits(peer));
-    if (entrance !== undefined) {
-      entrance.server.emit('connection', socket);
-      return;
-    }
-    refuse(socket, peer, logger);
+    const entrance = peer === undefined ? undefined : entrances.find(({ door }) => door.admits(peer));
+    if (entrance?.accept(socket) !== true) refuse(socket, peer, logger);
   });
   await listen(server, path, mode);
   return {
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const session of sessions) session.close();
+      for (const entrance of entrances) entrance.drain();
       const late = setTimeout(() => {
-        for (const session of sessions) session.destroy();
+        for (const entrance of entrances) entrance.close();
       }, drainMs);
       await closed;
       clearTimeout(late);
@@ -66,24 +63,45 @@ export async function serveSocket({ path, doors, mode = 0o600, logger }: ServeSo
   };
 }
 
-function createDoor(door: Door, sessions: Set<ServerHttp2Session>, logger: Logger): Http2Server {
-  const server = createHttp2Server(
-    { settings: sessionSettings, maxSessionMemory: sessionMemoryMib },
-    connectNodeAdapter({ routes: door.routes, readMaxBytes: messageMaxBytes, acceptCompression: [] }),
-  );
-  server.on('session', (session) => {
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
-  });
-  // A peer was killed in the middle of a call.
-  server.on('sessionError', (err) => logger.debug({ door: door.name, err }, 'connection of a process broke'));
-  return server;
+/** A door and the connections of the peers that it has admitted. */
+interface Entrance {
+  readonly door: Door;
+  /** False if the door has too many connections. */
+  accept(socket: Socket): boolean;
+  drain(): void;
+  close(): void;
+}
+
+function openEntrance(door: Door, logger: Logger): Entrance {
+  const methods = createMethodTable(door.routes);
+  const connections = new Map<Socket, ServedConnection>();
+  const checkHeld = (): void => {
+    let heldBytes = 0;
+    for (const connection of connections.values()) heldBytes += connection.heldBytes;
+    if (heldBytes > partialMaxBytes) throw new FrameError('the door holds too many incomplete frames');
+  };
+  return {
+    door,
+    accept(socket) {
+      if (connections.size >= maxConnections) return false;
+      const doorLogger = logger.child({ door: door.name });
+      connections.set(socket, serveConnection(socket, { methods, logger: doorLogger, checkHeld }));
+      socket.once('close', () => connections.delete(socket));
+      return true;
+    },
+    drain() {
+      for (const connection of connections.values()) connection.drain();
+    },
+    close() {
+      for (const socket of connections.keys()) socket.destroy();
+    },
+  };
 }
 
 function refuse(socket: Socket, peer: Peer | undefined, logger: Logger): void {
   socket.on('error', () => undefined);
   socket.destroy();
-  logger.warn({ peer }, 'connection of an unauthorized process refused');
+  logger.warn({ peer }, 'connection of a process refused');
 }
 
 async function listen(server: Server, path: string, mode: number): Promise<void> {

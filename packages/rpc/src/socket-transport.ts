@@ -1,63 +1,105 @@
-import { createConnection } from 'node:net';
-import { Code, ConnectError } from '@connectrpc/connect';
-import type { Interceptor, Transport } from '@connectrpc/connect';
-import { createConnectTransport } from '@connectrpc/connect-node';
-import { isNodeError } from '@soulbox/base';
-import { messageMaxBytes, sessionMemoryMib, sessionSettings } from './limits.ts';
-
-/** Only a formality: the connection is made to the socket. */
-const baseUrl = 'http://localhost';
-
-/** The longest time that a timer of Node.js can run: 24 days. */
-const neverMs = 2 ** 31 - 1;
+import type { DescMessage, DescMethod, DescService, Message, MessageShape } from '@bufbuild/protobuf';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Code, ConnectError, createContextValues } from '@connectrpc/connect';
+import type { ContextValues, Transport, UnaryRequest } from '@connectrpc/connect';
+import { runStreamingCall, runUnaryCall } from '@connectrpc/connect/protocol';
+import { openCaller } from './caller.ts';
+import type { Caller } from './caller.ts';
+import type { CallFrame } from './frame.ts';
+import { messageMaxBytes } from './limits.ts';
+import { pathOf } from './method-table.ts';
+import { readStream } from './read-stream.ts';
 
 /**
- * Calls another process of this host over its Unix socket. One HTTP/2 connection serves all calls and is reopened after
- * it broke. If the process is away or ends in the middle of a call, the call fails at once with `Code.Unavailable`:
- * nothing here waits or retries.
+ * Calls another process of this host over its Unix socket (spec/rpc.md). One connection serves all unary calls and is
+ * reopened after it broke; each stream has a connection of its own. If the process is away or ends in the middle of a
+ * call, the call fails at once with `Code.Unavailable`: nothing here waits or retries. Header fields are not sent.
  */
 export function createSocketTransport(path: string): Transport {
-  return createConnectTransport({
-    httpVersion: '2',
-    baseUrl,
-    nodeOptions: {
-      createConnection: () => createConnection({ path }),
-      settings: sessionSettings,
-      maxSessionMemory: sessionMemoryMib,
+  let shared: Caller | undefined;
+  const getShared = (): Caller => {
+    const opened = (shared ??= openCaller(path, () => {
+      if (shared === opened) shared = undefined;
+    }));
+    return opened;
+  };
+
+  return {
+    async unary(method, signal, timeoutMs, _header, input, contextValues) {
+      return await runUnaryCall({
+        ...(signal === undefined ? {} : { signal }),
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        req: { ...requestOf(method, contextValues), stream: false, method, message: input },
+        next: async ({ message, signal: ended }) => {
+          const answer = await ask(getShared(), method.output, frameOf(method, message, timeoutMs), ended);
+          return { ...answerOf(method), stream: false, method, message: answer };
+        },
+      });
     },
-    idleConnectionTimeoutMs: neverMs,
-    readMaxBytes: messageMaxBytes,
-    useBinaryFormat: true,
-    acceptCompression: [],
-    interceptors: [tellBrokenConnections],
+    async stream(method, signal, timeoutMs, _header, input, contextValues) {
+      return await runStreamingCall({
+        ...(signal === undefined ? {} : { signal }),
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        req: { ...requestOf(method, contextValues), stream: true, method, message: input },
+        next: async ({ message, signal: ended }) => {
+          const frame = frameOf(method, await only(message), timeoutMs);
+          const answers = readStream(path, method.output, frame, ended);
+          return { ...answerOf(method), stream: true, method, message: answers };
+        },
+      });
+    },
+  };
+}
+
+/** What requests of both kinds say about their call. */
+type CallFacts = Pick<UnaryRequest, 'service' | 'requestMethod' | 'url' | 'header' | 'contextValues'>;
+
+function requestOf(method: DescMethod, contextValues?: ContextValues): CallFacts {
+  return {
+    service: method.parent,
+    requestMethod: 'POST',
+    url: pathOf(method),
+    header: new Headers(),
+    contextValues: contextValues ?? createContextValues(),
+  };
+}
+
+function answerOf(method: DescMethod): { service: DescService; header: Headers; trailer: Headers } {
+  return { service: method.parent, header: new Headers(), trailer: new Headers() };
+}
+
+/** Throws `Code.InvalidArgument` for a message that is larger than any receiver accepts. */
+function frameOf(method: DescMethod, message: Message, timeoutMs: number | undefined): CallFrame {
+  const bytes = toBinary(method.input, message);
+  if (bytes.length <= messageMaxBytes) return { path: pathOf(method), timeoutMs, message: bytes };
+  throw new ConnectError(
+    `The message has ${bytes.length} bytes, the limit is ${messageMaxBytes}.`,
+    Code.InvalidArgument,
+  );
+}
+
+async function ask<Output extends DescMessage>(
+  caller: Caller,
+  type: Output,
+  frame: CallFrame,
+  signal: AbortSignal,
+): Promise<MessageShape<Output>> {
+  signal.throwIfAborted();
+  const bytes = await new Promise<Uint8Array>((resolve, reject) => {
+    const cancel = caller.call(frame, {
+      onMessage: resolve,
+      onEnd: () => reject(new ConnectError('the call ended without a message', Code.Internal)),
+      onError: reject,
+    });
+    signal.addEventListener('abort', () => {
+      cancel();
+      reject(signal.reason as Error);
+    });
   });
+  return fromBinary(type, bytes);
 }
 
-const tellBrokenConnections: Interceptor = (next) => async (request) => {
-  const { signal } = request;
-  try {
-    const response = await next(request);
-    return response.stream ? { ...response, message: told(response.message, signal) } : response;
-  } catch (thrown) {
-    throw unavailableIfBroken(thrown, signal);
-  }
-};
-
-async function* told<Message>(messages: AsyncIterable<Message>, signal: AbortSignal): AsyncGenerator<Message> {
-  try {
-    yield* messages;
-  } catch (thrown) {
-    throw unavailableIfBroken(thrown, signal);
-  }
-}
-
-/**
- * Errors of system calls and of HTTP/2 are not answers of the server. HTTP/2 streams end as canceled when the other
- * side is gone, as if this side had canceled them.
- */
-function unavailableIfBroken(thrown: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted) return thrown;
-  const error = ConnectError.from(thrown);
-  const isBroken = error.code === Code.Aborted || isNodeError(error.cause) || /^http\/2 /.test(error.rawMessage);
-  return isBroken ? new ConnectError(error.rawMessage, Code.Unavailable, undefined, undefined, error) : thrown;
+async function only<Item>(items: AsyncIterable<Item>): Promise<Item> {
+  for await (const item of items) return item;
+  throw new ConnectError('A stream of the server needs one request.', Code.Internal);
 }
