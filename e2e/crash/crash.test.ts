@@ -16,7 +16,7 @@ test(
       ...{ instance: 14, isolation: isolation === 'gvisor' ? 'gvisor' : 'container', perOperation, seed, only: '' },
       onProgress: () => undefined,
     });
-    console.log(`seed ${seed}: ${report.rounds} rounds, ${report.kills} kills`);
+    console.log(`seed ${seed}: ${report.rounds} rounds, ${report.kills} kills`, ...report.violations);
     expect(report.kills).toBeGreaterThan(0);
     expect(report.violations).toEqual([]);
     expect(report.leftovers).toEqual([]);

@@ -8,13 +8,14 @@ const { values } = parseArgs({
     ...seedOption,
     'per-operation': { type: 'string', default: 'all' },
     only: { type: 'string', default: '' },
+    at: { type: 'string', default: '' },
   },
 });
-const { only, seed } = values;
+const { at, only, seed } = values;
 const isolation = getIsolation(values.isolation);
 const startedAt = performance.now();
 const report = await runCrash({
-  ...{ isolation, only, instance: Number(values.instance), seed: Number(seed) },
+  ...{ isolation, only, at, instance: Number(values.instance), seed: Number(seed) },
   perOperation: values['per-operation'] === 'all' ? Infinity : Number(values['per-operation']),
   onProgress: progressOf('crash'),
 });

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunnerEvent, RunnerProcess } from '@soulbox/testing';
 import type { Operation, Subject } from './operations.ts';
@@ -18,6 +18,12 @@ interface Shown {
   readonly state: string;
 }
 
+/** The part of a record that this reads. */
+interface Recorded {
+  readonly sandboxId: string;
+  readonly state: string;
+}
+
 const paused = 'SANDBOX_STATE_PAUSED';
 
 /** Describes the faults that the next runner shows after a round. Empty if everything is correct. */
@@ -29,26 +35,50 @@ export async function checkModel(
 ): Promise<string[]> {
   const sandboxes = await listSandboxes(runner);
   return [
-    ...(await findHidden(directory, sandboxes)),
+    ...(await findHidden(runner, directory, sandboxes)),
     ...findBrokenWords(round, operation, sandboxes),
     ...(await checkContents(runner, operation, round, sandboxes)),
     ...(await checkSnapshots(runner, operation, round)),
   ];
 }
 
-/** Ends everything except the running sandbox that is kept for the next round. */
-export async function clearAway(runner: RunnerProcess, kept: string | undefined): Promise<void> {
+/** Ends everything except the running sandbox that is kept for the next round. Spares too: a create would take one. */
+export async function clearAway(runner: RunnerProcess, templateId: string, kept: string | undefined): Promise<void> {
+  for (let ready = await countSpares(runner); ready > 0; ready--) {
+    const request = { teamId: 't', templateId, timeoutSeconds: 3600, secure: false };
+    await runner.call('createSandbox', request);
+  }
   for (const { sandboxId } of await listSandboxes(runner))
     if (sandboxId !== kept) await runner.call('killSandbox', { sandboxId });
   for (const snapshotId of await listSnapshots(runner)) await runner.call('deleteSnapshot', { snapshotId });
 }
 
-/** Records on disk that no list shows. Without spares each record belongs to a tenant. */
-async function findHidden(directory: string, sandboxes: readonly Shown[]): Promise<string[]> {
-  const names = await readdir(join(directory, 'sandboxes'));
-  const recorded = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length));
+/**
+ * Records on disk that no list shows. Each belongs to a tenant, except for a spare on its shelf: a create that was
+ * interrupted before its sandbox had a tenant leaves one.
+ */
+async function findHidden(runner: RunnerProcess, directory: string, sandboxes: readonly Shown[]): Promise<string[]> {
+  const folder = join(directory, 'sandboxes');
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+  const records = await Promise.all(
+    names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8')) as Recorded),
+  );
   const shown = new Set(sandboxes.map(({ sandboxId }) => sandboxId));
-  return recorded.filter((sandboxId) => !shown.has(sandboxId)).map((sandboxId) => `${sandboxId} is hidden`);
+  const unshown = records.filter(({ sandboxId }) => !shown.has(sandboxId));
+  const [spares, hidden] = [unshown.filter(isSpare), unshown.filter((record) => !isSpare(record))];
+  const ready = await countSpares(runner);
+  return [
+    ...hidden.map(({ sandboxId, state }) => `${sandboxId} is hidden (${state})`),
+    ...(spares.length === ready ? [] : [`${spares.length} spares are recorded, and ${ready} are known`]),
+  ];
+}
+
+async function countSpares(runner: RunnerProcess): Promise<number> {
+  return Number((await runner.call('getPool', {}))['ready'] ?? 0);
+}
+
+function isSpare({ state }: Recorded): boolean {
+  return state === 'warm';
 }
 
 /** Everything that was reported must be true: responses to callers and events to the control plane. */
@@ -68,7 +98,7 @@ function findBrokenWords(
     ...sandboxes
       .filter(({ sandboxId }) => ended.has(sandboxId))
       .map(({ sandboxId }) => `${sandboxId} was told to have ended`),
-    ...(lastState?.state === paused && find(lastState.sandboxId)?.state !== paused
+    ...(lastState?.state === paused && find(lastState.sandboxId)?.state !== paused && !operation.resumes
       ? ['it was told to be paused, and is not']
       : []),
   ];

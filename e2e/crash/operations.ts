@@ -22,6 +22,8 @@ export interface Operation {
   readonly startsAfresh: boolean;
   /** Whether it creates sandboxes without a witness. */
   readonly makesFresh: boolean;
+  /** Whether it resumes its sandbox after it has paused it, so that it may run although its pause was announced. */
+  readonly resumes: boolean;
 }
 
 const nothing = (): Promise<void> => Promise.resolve();
@@ -47,7 +49,14 @@ const snapshot = async (runner: RunnerProcess, { sandboxId, snapshotId }: Subjec
 const kill = async (runner: RunnerProcess, { sandboxId }: Subject): Promise<unknown> =>
   await runner.call('killSandbox', { sandboxId });
 
-const usual = { disk: 'small', prepare: nothing, ends: false, startsAfresh: false, makesFresh: false } as const;
+const usual = {
+  disk: 'small',
+  prepare: nothing,
+  ends: false,
+  startsAfresh: false,
+  makesFresh: false,
+  resumes: false,
+} as const;
 
 export const operations: readonly Operation[] = [
   {
@@ -71,6 +80,7 @@ export const operations: readonly Operation[] = [
       await pause(runner, one, { durability: 'in-background' });
       await resume(runner, one);
     },
+    resumes: true,
   },
   {
     ...usual,

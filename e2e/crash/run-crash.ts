@@ -1,5 +1,3 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { removeTree, silentLogger } from '@soulbox/base';
 import { openTemplateStore } from '@soulbox/templates';
 import { listHostTraces, makeTestDirectory, startRunnerProcess, testTemplatesDirectory } from '@soulbox/testing';
@@ -22,6 +20,8 @@ export interface CrashOptions {
   readonly seed: number;
   /** Only operations whose name contains this. */
   readonly only: string;
+  /** Only this boundary, as a violation names it: `thread 7, rename 5`. Empty: no restriction. */
+  readonly at?: string;
   readonly onProgress: (text: string) => void;
 }
 
@@ -47,12 +47,13 @@ export async function runCrash(options: CrashOptions): Promise<CrashReport> {
     for (const operation of operations.filter(({ name }) => name.includes(options.only))) {
       const all = await lab.listBoundaries(operation);
       report.boundaries[operation.name] = all.length;
-      const chosen = choose(all, options.perOperation, random);
+      const meant = all.filter((boundary) => (options.at ?? '') === '' || nameOf(boundary) === options.at);
+      const chosen = choose(meant, options.perOperation, random);
       for (const [index, boundary] of chosen.entries()) {
         const { killed, violations } = await lab.tryAt(operation, boundary);
         report.rounds++;
         if (killed) report.kills++;
-        const where = `${operation.name}, thread ${boundary.thread}, ${boundary.name} ${boundary.call}`;
+        const where = `${operation.name}, ${nameOf(boundary)}`;
         report.violations.push(...violations.map((text) => `${where}: ${text}`));
         for (const text of violations) options.onProgress(`VIOLATION ${where}: ${text}`);
         if (index % 10 === 9) options.onProgress(`${operation.name}: ${index + 1} of ${chosen.length}`);
@@ -60,11 +61,17 @@ export async function runCrash(options: CrashOptions): Promise<CrashReport> {
       options.onProgress(`${operation.name}: ${chosen.length} of ${all.length} boundaries tried`);
     }
     await lab.stop();
-    return { ...report, leftovers: await listHostTraces(options.instance, lab.directory) };
+    const leftovers = await listHostTraces(options.instance, lab.directory);
+    // The runner's log is kept for the search for the cause.
+    if (report.violations.length + leftovers.length === 0) await removeTree(lab.directory);
+    else options.onProgress(`the log is in ${lab.directory}`);
+    return { ...report, leftovers };
   } finally {
     await lab[Symbol.asyncDispose]();
   }
 }
+
+const nameOf = ({ thread, name, call }: Boundary): string => `thread ${thread}, ${name} ${call}`;
 
 /** That many of them, in their order. */
 function choose(all: readonly Boundary[], count: number, random: Random): readonly Boundary[] {
@@ -114,7 +121,7 @@ async function openLab({ instance, isolation }: CrashOptions): Promise<Lab> {
   const conclude = async (operation: Operation, round: Round): Promise<string[]> => {
     const violations = await checkModel(runner, directory, operation, round);
     const isWhole = violations.length === 0 && !operation.ends && !operation.startsAfresh && operation.disk === 'small';
-    await clearAway(runner, isWhole ? round.subject.sandboxId : undefined);
+    await clearAway(runner, templateId, isWhole ? round.subject.sandboxId : undefined);
     subject = isWhole ? round.subject : undefined;
     return violations;
   };
@@ -153,14 +160,11 @@ async function openLab({ instance, isolation }: CrashOptions): Promise<Lab> {
       return { killed, violations: await conclude(operation, { subject: one, isDone, events }) };
     },
     async stop() {
-      await clearAway(runner, undefined);
+      await clearAway(runner, templateId, undefined);
       await runner.stop();
     },
     async [Symbol.asyncDispose]() {
       await runner.kill();
-      const isEmpty = (await readdir(join(directory, 'sandboxes')).catch(() => [])).length === 0;
-      // The leftovers of a failure are kept for the search for its cause.
-      if (isEmpty) await removeTree(directory);
     },
   };
 }

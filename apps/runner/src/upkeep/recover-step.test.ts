@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SoulBoxError } from '@soulbox/base';
 import { readBootId } from '../host/boot-id.ts';
 import { readCpuType } from '../host/cpu-type.ts';
 import type { SandboxRecord, Work } from '../registry/record.ts';
@@ -289,6 +290,42 @@ describe('an interrupted snapshot', () => {
     const sandbox = await left({ state: 'snapshotting', disk: 'kept', work: work({ stateId: 's1' }) }, 'none');
     expect(await recoverStep(bench.context, sandbox)).toBe(true);
     expect((await onDisk(sandbox))?.state).toBe('running');
+  });
+
+  // The server may have died while it ended the processes one by one: with a thaw, the rest would run without the others.
+  it('restores a source that was saved and whose processes were about to end, although they are still there', async () => {
+    await seal('s1');
+    const saving = {
+      state: 'snapshotting',
+      disk: 'kept',
+      saved: savedAs('s1'),
+      work: work({ stateId: 's1' }),
+    } as const;
+    const sandbox = await left(saving, 'running');
+    await bench.driver.freeze(sandbox.live?.instance as never);
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    const { sandboxId } = sandbox.record;
+    expect(bench.driver.calls).not.toContain(`thaw ${sandboxId}`);
+    expect(bench.driver.calls).toContain(`suspend ${sandboxId}`);
+    expect(bench.driver.calls.some((call) => call.startsWith(`restore ${sandboxId}`))).toBe(true);
+    expect((await onDisk(sandbox))?.state).toBe('running');
+  });
+
+  it('restores the memory of a source that was killed while it was frozen, because it has not run since', async () => {
+    await seal('s1');
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', work: work({ stateId: 's1' }) }, 'running');
+    bench.driver.failNext('thaw', new SoulBoxError('sandbox_resume_failed', 'killed while it was frozen'));
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(bench.driver.calls.some((call) => call.startsWith(`restore ${sandbox.record.sandboxId}`))).toBe(true);
+    expect((await onDisk(sandbox))?.state).toBe('running');
+  });
+
+  it('drops the memory of a source that may have run since it was saved', async () => {
+    await seal('s1');
+    const sandbox = await left({ state: 'snapshotting', disk: 'kept', work: work({ stateId: 's1' }) }, 'running');
+    bench.driver.failNext('thaw', new Error('the thaw was interrupted'));
+    expect(await recoverStep(bench.context, sandbox)).toBe(true);
+    expect(bench.driver.calls.some((call) => call.startsWith(`restore ${sandbox.record.sandboxId}`))).toBe(false);
   });
 
   it('does not restore the source if the host has booted since', async () => {

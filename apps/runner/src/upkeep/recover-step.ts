@@ -7,6 +7,7 @@ import type { OperationContext } from '../operations/operation-context.ts';
 import { confirmResumed } from '../processes/tell-envd.ts';
 import { finishPause, endKeepingDisk, savedFrom } from '../operations/pause/finish-pause.ts';
 import { thawSandbox, recordRunning, tryThaw } from '../operations/pause/thaw.ts';
+import type { Thawed } from '../operations/pause/thaw.ts';
 import { digestKeptDisk } from '../processes/sandbox-disk.ts';
 import { clearRestore, undoRestore } from '../operations/resume/restore.ts';
 import { pauseUnconfirmed } from '../operations/pause/pause-unconfirmed.ts';
@@ -136,26 +137,43 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
     await table.step(sandbox, 'paused', { work: undefined });
     return true;
   }
-  if (isRunningOn(sandbox)) {
-    // On its old disk it is the frozen source itself. On a new disk it is the copy that was restored on the layer.
-    const isSource = sandbox.record.disk === 'kept';
-    if (isSource && work !== undefined) await table.note(sandbox, { work: { ...work, mayRun: true } });
-    const thawed = await tryThaw(context, sandbox);
-    if (thawed === 'goes-on' && (isSource || (await confirms(context, sandbox, sandbox.live)))) {
-      await thawSandbox(context, sandbox, { saved: undefined });
-      return true;
-    }
-  }
   const checkpoint = await findCheckpoint(context, work?.stateId);
+  let mayHaveRun = work?.mayRun === true;
+  if (isRunningOn(sandbox) && !(checkpoint !== undefined && wasEnding(sandbox))) {
+    const thawed = await thawSource(context, sandbox);
+    if (thawed === 'goes-on') return true;
+    mayHaveRun ||= thawed === 'may-have-run';
+  }
   if (checkpoint === undefined || isOtherBoot(sandbox)) return false;
   const { hasMemory, ...rest } = savedFrom(checkpoint);
   const disk = await clearRestore(context, sandbox);
   const { cause } = sandbox.record;
-  const isStale = sandbox.record.disk === 'kept' && sandbox.record.work?.mayRun === true;
+  const isStale = sandbox.record.disk === 'kept' && mayHaveRun;
   const saved = { ...rest, hasMemory: hasMemory && !isStale, disk };
   await table.step(sandbox, 'paused', { ...interruption(context), saved, slot: 0, work: undefined });
   await wakeAgain(context, sandbox, cause);
   return true;
+}
+
+/**
+ * Whether the processes of the source were about to end because its checkpoint was complete. Some of them may have
+ * ended already. With a thaw, the rest would run without those.
+ */
+function wasEnding({ record }: TenantSandbox): boolean {
+  const { disk, saved, work } = record;
+  return disk === 'kept' && work?.mayRun !== true && saved !== undefined && saved.stateId === work?.stateId;
+}
+
+/** On its old disk it is the frozen source itself. On a new disk it is the copy that was restored on the layer. */
+async function thawSource(context: OperationContext, sandbox: RunningSandbox): Promise<Thawed> {
+  const { disk, work } = sandbox.record;
+  const isSource = disk === 'kept';
+  if (isSource && work !== undefined) await context.table.note(sandbox, { work: { ...work, mayRun: true } });
+  const thawed = await tryThaw(context, sandbox);
+  if (thawed !== 'goes-on') return thawed;
+  if (!isSource && !(await confirms(context, sandbox, sandbox.live))) return 'may-have-run';
+  await thawSandbox(context, sandbox, { saved: undefined });
+  return 'goes-on';
 }
 
 async function wakeAgain(context: OperationContext, sandbox: TenantSandbox, cause: Cause): Promise<void> {
