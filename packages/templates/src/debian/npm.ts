@@ -25,7 +25,14 @@ function findOwnNpm(): string | undefined {
  * Fetches npm's own package into `directory` with the host's npm, and thus with the host's registry and proxy settings.
  */
 export async function fetchNpm(directory: string): Promise<string> {
-  const args = ['pack', `npm@${npmPackage.version}`, '--silent', '--workspaces=false', '--pack-destination', directory];
+  const args = [
+    'pack',
+    `npm@${npmPackage.version}`,
+    '--loglevel=error',
+    '--workspaces=false',
+    '--pack-destination',
+    directory,
+  ];
   await runNpm(args, { cwd: directory, timeoutMs: 180_000 });
   const archive = join(directory, `npm-${npmPackage.version}.tgz`);
   const digest = createHash('sha512')
