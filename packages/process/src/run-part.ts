@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import { createLogger, errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import type { LogLevel, OwnFigures, RootLogger } from '@soulbox/base';
 import { dieWithParent } from '@soulbox/linux/processes';
+import { lowerHelperThreads } from './helper-threads.ts';
 import { openMessageChannel } from './message-channel.ts';
 import { channelFd, orderSchema } from './messages.ts';
 import type { Order, Report } from './messages.ts';
@@ -35,6 +36,7 @@ export async function runPart(program: PartProgram): Promise<number> {
     return 2;
   }
   dieWithParent();
+  lowerHelperThreads();
   ignoreSignals();
   let figures: RunningPart['figures'];
   const { orders, report } = openChannel(() => figures?.());

@@ -1,5 +1,6 @@
 import type { ConnectError, ConnectRouter } from '@connectrpc/connect';
 import { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorFromUnknown, sleep, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { connectErrorFromError, envdPort } from '@soulbox/contract';
@@ -77,6 +78,8 @@ export function createRouteFeed(source: RouteSource, logger: Logger): RouteFeed 
   const expected = new Set<string>();
   /** Opens a connection to envd for each watcher that accepts it, while the claim waits for envd. */
   const handAhead = async (sandboxId: string): Promise<void> => {
+    // The claim first writes its record. This work would delay that, and may wait.
+    await nextTurn();
     for (const session of [...sessions.values()]) {
       if (session.channel === undefined) continue;
       const connection = await source.dial(sandboxId, envdPort).catch(() => undefined);

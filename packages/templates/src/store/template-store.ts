@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNodeError, randomId, removeTree, run, silentLogger, SoulBoxError, writeFileAtomic } from '@soulbox/base';
@@ -67,12 +67,22 @@ export function openTemplateStore(directory: string, logger: Logger = silentLogg
     return templates.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
   }
 
+  /** Every create asks for a template. A changed file is a new one, because it is replaced atomically. */
+  const known = new Map<string, { readonly version: string; readonly template: Template }>();
+
   async function read(templateId: string): Promise<Template | undefined> {
+    const path = join(directory, templateId, 'template.json');
     try {
-      const file = parseTemplateFile(await readFile(join(directory, templateId, 'template.json'), 'utf8'));
+      const version = versionOf(path);
+      const cached = known.get(templateId);
+      if (cached?.version === version) return cached.template;
+      const file = parseTemplateFile(await readFile(path, 'utf8'));
       if (file.templateId !== templateId) throw new Error(`names the id ${file.templateId}`);
-      return { ...file, rootfs: join(directory, templateId, 'rootfs') };
+      const template = { ...file, rootfs: join(directory, templateId, 'rootfs') };
+      known.set(templateId, { version, template });
+      return template;
     } catch (error) {
+      known.delete(templateId);
       if (!isNodeError(error) || error.code !== 'ENOENT') {
         logger.warn({ templateId, err: error }, 'template.json cannot be used');
       }
@@ -169,4 +179,10 @@ async function writeTemplateFile(directory: string, file: TemplateFile): Promise
 async function measure(rootfs: string): Promise<number> {
   const output = await run('du', ['--summarize', '--block-size=1', '--one-file-system', '--', rootfs]);
   return Number.parseInt(output, 10);
+}
+
+/** Differs for each file that was ever at the path. Synchronous: 10 µs, where the thread pool would need 300. */
+function versionOf(path: string): string {
+  const { ino, mtimeNs, ctimeNs, size } = statSync(path, { bigint: true });
+  return `${ino} ${mtimeNs} ${ctimeNs} ${size}`;
 }
