@@ -42,6 +42,16 @@ test('a claim that cannot be written gives the sandbox no token', async () => {
   expect(table.findByToken('right')).toBeUndefined();
 });
 
+// The next server removes it in either state, and a create should not wait for the disk twice.
+test('a claim of a spare of a snapshot is not written, and its next step is', async () => {
+  const spare = { record: { ...sandbox.record, sandboxId: 'ic', state: 'restoring' }, live: undefined } as KnownSandbox;
+  table.add(spare);
+  isFull = true;
+  await table.step(spare, 'claiming', { tenant: tenantWith('right') });
+  expect(table.findByToken('right')).toBe(spare);
+  await expect(table.step(spare, 'running')).rejects.toThrow('no room');
+});
+
 test('a sandbox without a token is not found by any token', async () => {
   await table.step(sandbox, 'claiming', { tenant: tenantWith('') });
   expect(table.findByToken('')).toBeUndefined();

@@ -85,7 +85,7 @@ export interface SandboxTable extends Locks {
   running(): RunningSandbox[];
   all(): KnownSandbox[];
   /**
-   * Takes one legal step, first in memory, then on disk. Throws `illegal_transition`, or `disk_full`. After `disk_full`
+   * Takes one legal step, first in memory, then on disk, unless the record on the disk is as good. Throws `illegal_transition`, or `disk_full`. After `disk_full`
    * the step is undone, unless it led to `running` or `ending`.
    */
   step(sandbox: KnownSandbox, to: SandboxState, change?: RecordChange): Promise<void>;
@@ -160,6 +160,7 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
       const before = sandbox.record;
       const after = { ...before, ...change, state: to };
       setRecord(sandbox, after);
+      if (isAsRecorded(before, to)) return;
       try {
         await save(sandbox);
       } catch (error) {
@@ -193,6 +194,14 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     },
   };
   return table;
+}
+
+/**
+ * Whether the next server treats the record on the disk as it would treat the new one. It removes a spare of a snapshot
+ * that no tenant knows, claimed or not. So a claim does not wait for the disk.
+ */
+function isAsRecorded({ state, tenant }: SandboxRecord, to: SandboxState): boolean {
+  return state === 'restoring' && tenant === undefined && to === 'claiming';
 }
 
 /**
