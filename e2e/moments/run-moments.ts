@@ -1,5 +1,5 @@
 import { Sandbox } from 'e2b';
-import { sleep } from '@soulbox/base';
+import { removeTree, sleep } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
 import type { Random } from '../chaos/random.ts';
 import { createRandom } from '../chaos/random.ts';
@@ -72,6 +72,8 @@ export async function runMoments(options: MomentsOptions): Promise<MomentsReport
     return { cases: count, violations, statuses };
   } finally {
     await server.stop();
+    // The log of a failure is kept.
+    if (violations.length === 0) await removeTree(server.dataDirectory);
   }
 }
 

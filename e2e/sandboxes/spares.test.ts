@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Sandbox, Template, waitForPort } from 'e2b';
 import type { SandboxOpts } from 'e2b';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { removeTree } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { until } from '../harness/until.ts';
@@ -19,7 +20,10 @@ beforeAll(async () => {
   } = server.clientEnvironment;
   connection = { apiKey, apiUrl, sandboxUrl };
 });
-afterAll(() => server.stop());
+afterAll(async () => {
+  await server.stop();
+  await removeTree(server.dataDirectory);
+});
 
 interface Spare {
   readonly sandboxId: string;
