@@ -1,15 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 
 /** V8 names its helper threads like this. */
 const helperName = 'V8Worker';
-const niceness = 5;
+/** Added to the niceness of the process. Below half of the CPU time of its other threads, if they compete. */
+const lessUrgent = 5;
+const maxNiceness = 19;
 
 /**
  * Lowers the priority of V8's helper threads, which compile and collect garbage. On a host with few CPUs a thread that
  * a request wakes would otherwise wait for up to 2 ms until one of them has used its time slice.
  */
 export function lowerHelperThreads(): void {
+  const niceness = Math.min(maxNiceness, getPriority() + lessUrgent);
   for (const name of readdirSync('/proc/self/task'))
     if (readFileSync(`/proc/self/task/${name}/comm`, 'latin1').trim() === helperName)
       setPriority(Number(name), niceness);
