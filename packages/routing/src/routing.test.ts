@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
+import { createClient } from '@connectrpc/connect';
 import { removeTree, silentLogger } from '@soulbox/base';
 import { fileSignature } from '@soulbox/contract';
+import { RoutingService } from '@soulbox/contract/routing';
 import { createDescriptorPair, createDescriptorReceiver } from '@soulbox/process';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
 import { afterEach, beforeEach, expect, test, describe } from 'vitest';
@@ -193,6 +195,27 @@ test('the runner does not wait when no watcher has connections into the sandbox'
   const startedAt = performance.now();
   await source.cutOff(id);
   expect(performance.now() - startedAt).toBeLessThan(100);
+});
+
+test('a watcher that never confirms delays the end of a sandbox by a second, and no other sandbox', async () => {
+  await using _server = await listen((socket) => socket.on('error', () => undefined).resume());
+  const stuck = createClient(RoutingService, createSocketTransport(join(folder, 'runner.sock')));
+  const leave = new AbortController();
+  const routes = stuck.watchRoutes({}, { signal: leave.signal })[Symbol.asyncIterator]();
+  const { session } = ((await routes.next()) as { value: { session: string } }).value;
+  await stuck.dial({ session, sandboxId: id, port: 80 });
+  const timed = async (sandboxId: string): Promise<number> => {
+    const startedAt = performance.now();
+    await source.cutOff(sandboxId);
+    return performance.now() - startedAt;
+  };
+  const [waited, unrelated] = await Promise.all([timed(id), timed(other)]);
+  expect(waited).toBeGreaterThan(900);
+  expect(waited).toBeLessThan(3000);
+  expect(unrelated).toBeLessThan(500);
+  expect((await routes.next()).value).toMatchObject({ gone: [id] });
+  leave.abort();
+  await expect(routes.next()).rejects.toThrow();
 });
 
 describe('a connection that is opened in advance', () => {
