@@ -16,6 +16,7 @@ import { maxCallsPerConnection } from './limits.ts';
 import { pathOf } from './method-table.ts';
 import { serveSocket } from './serve-socket.ts';
 import { createSocketTransport } from './socket-transport.ts';
+import { settled } from './testing/settled.ts';
 
 let folder: string;
 let path: string;
@@ -120,10 +121,8 @@ test('a peer that does not read its answers gets no further calls handled', asyn
   peer.socket.pause();
   const name = pathOf(RunnerService.method.listSandboxes);
   for (let index = 0; index < 3000; index++) peer.socket.write(callOf(index, name));
-  await sleep(500);
-  const handled = listed;
-  await sleep(300);
-  expect(listed).toBe(handled);
+  const handled = await settled(() => listed);
+  expect(handled).toBeGreaterThan(0);
   // One chunk of the socket holds this many calls at most; each answer has 1 MiB.
   expect(handled).toBeLessThan(1200);
 });
