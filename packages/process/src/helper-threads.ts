@@ -3,7 +3,7 @@ import { getPriority, setPriority } from 'node:os';
 
 /** V8 names its helper threads like this. */
 const helperName = 'V8Worker';
-/** Added to the niceness of the process. Below half of the CPU time of its other threads, if they compete. */
+/** Added to the niceness of the process. A helper then gets a quarter of a CPU that another thread also wants. */
 const lessUrgent = 5;
 const maxNiceness = 19;
 

@@ -47,7 +47,8 @@ export async function serveSocket({ path, doors, mode = 0o600, logger }: ServeSo
   const server = createServer((socket) => {
     const peer = readPeer(socket);
     const entrance = peer === undefined ? undefined : entrances.find(({ door }) => door.admits(peer));
-    if (entrance?.accept(socket) !== true) refuse(socket, peer, logger);
+    if (entrance === undefined) refuse(socket, peer, 'no door admits it', logger);
+    else if (!entrance.accept(socket)) refuse(socket, peer, `the door has ${maxConnections} connections`, logger);
   });
   await listen(server, path, mode);
   return {
@@ -98,10 +99,10 @@ function openEntrance(door: Door, logger: Logger): Entrance {
   };
 }
 
-function refuse(socket: Socket, peer: Peer | undefined, logger: Logger): void {
+function refuse(socket: Socket, peer: Peer | undefined, reason: string, logger: Logger): void {
   socket.on('error', () => undefined);
   socket.destroy();
-  logger.warn({ peer }, 'connection of a process refused');
+  logger.warn({ peer, reason }, 'connection of a process refused');
 }
 
 async function listen(server: Server, path: string, mode: number): Promise<void> {

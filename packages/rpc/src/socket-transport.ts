@@ -1,7 +1,7 @@
 import type { DescMessage, DescMethod, DescService, Message, MessageShape } from '@bufbuild/protobuf';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, createContextValues } from '@connectrpc/connect';
-import type { ContextValues, Transport, UnaryRequest } from '@connectrpc/connect';
+import type { CallOptions, ContextValues, Transport, UnaryRequest } from '@connectrpc/connect';
 import { runStreamingCall, runUnaryCall } from '@connectrpc/connect/protocol';
 import { openCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
@@ -27,8 +27,7 @@ export function createSocketTransport(path: string): Transport {
   return {
     async unary(method, signal, timeoutMs, _header, input, contextValues) {
       return await runUnaryCall({
-        ...(signal === undefined ? {} : { signal }),
-        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        ...endsOf(signal, timeoutMs),
         req: { ...requestOf(method, contextValues), stream: false, method, message: input },
         next: async ({ message, signal: ended }) => {
           const answer = await ask(getShared(), method.output, frameOf(method, message, timeoutMs), ended);
@@ -38,8 +37,7 @@ export function createSocketTransport(path: string): Transport {
     },
     async stream(method, signal, timeoutMs, _header, input, contextValues) {
       return await runStreamingCall({
-        ...(signal === undefined ? {} : { signal }),
-        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        ...endsOf(signal, timeoutMs),
         req: { ...requestOf(method, contextValues), stream: true, method, message: input },
         next: async ({ message, signal: ended }) => {
           const frame = frameOf(method, await only(message), timeoutMs);
@@ -50,6 +48,13 @@ export function createSocketTransport(path: string): Transport {
     },
   };
 }
+
+/** What may end a call early. */
+function endsOf(signal: AbortSignal | undefined, timeoutMs: number | undefined): CallEnds {
+  return { ...(signal === undefined ? {} : { signal }), ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+}
+
+type CallEnds = Pick<CallOptions, 'signal' | 'timeoutMs'>;
 
 /** What requests of both kinds say about their call. */
 type CallFacts = Pick<UnaryRequest, 'service' | 'requestMethod' | 'url' | 'header' | 'contextValues'>;

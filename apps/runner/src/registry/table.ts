@@ -85,7 +85,8 @@ export interface SandboxTable extends Locks {
   running(): RunningSandbox[];
   all(): KnownSandbox[];
   /**
-   * Takes one legal step, first in memory, then on disk, unless the record on the disk is as good. Throws `illegal_transition`, or `disk_full`. After `disk_full`
+   * Takes one legal step, first in memory, then on disk. The write is left out if the next server would treat the old
+   * record in the same way. Throws `illegal_transition`, or `disk_full`. After `disk_full`
    * the step is undone, unless it led to `running` or `ending`.
    */
   step(sandbox: KnownSandbox, to: SandboxState, change?: RecordChange): Promise<void>;
