@@ -22,6 +22,7 @@ let folder: string;
 let path: string;
 let server: AsyncDisposable;
 let listed = 0;
+const bounds = { maxConnections: 8, partialMaxBytes: 1000 };
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rpc-'));
   path = join(folder, 'a.sock');
@@ -36,7 +37,11 @@ beforeEach(async () => {
   };
   const routes: Parameters<typeof serveSocket>[0]['doors'][0]['routes'] = (router) =>
     router.service(RunnerService, service);
-  server = await serveSocket({ path, doors: [{ name: 'test', admits: () => true, routes }], logger: silentLogger });
+  server = await serveSocket({
+    path,
+    doors: [{ name: 'test', admits: () => true, routes, ...bounds }],
+    logger: silentLogger,
+  });
 });
 afterEach(async () => {
   // Another peer is served as if nothing had happened.
@@ -125,4 +130,28 @@ test('a peer that does not read its answers gets no further calls handled', asyn
   expect(handled).toBeGreaterThan(0);
   // One chunk of the socket holds this many calls at most; each answer has 1 MiB.
   expect(handled).toBeLessThan(1200);
+});
+
+async function isClosed({ socket }: Peer): Promise<boolean> {
+  for (let tries = 0; tries < 50 && !socket.destroyed; tries++) await sleep(10);
+  return socket.destroyed;
+}
+
+test('connections beyond the limit of a door are closed, and a place is free when another one closes', async () => {
+  const peers = await Promise.all(Array.from({ length: bounds.maxConnections }, open));
+  expect(await isClosed(await open())).toBe(true);
+  expect(peers.map(({ socket }) => socket.destroyed)).toEqual(peers.map(() => false));
+  for (const peer of peers) peer.socket.destroy();
+  await expect.poll(async () => (await framesAfter(callOf(1))).length, { timeout: 5000 }).toBe(1);
+});
+
+test('incomplete frames of all connections together have a limit', async () => {
+  const incomplete = encodeFrame(frameKind.call, 1, Buffer.alloc(2000)).subarray(0, 600);
+  using one = await open();
+  using other = await open();
+  one.socket.write(incomplete);
+  await sleep(100);
+  other.socket.write(incomplete);
+  expect(await isClosed(other)).toBe(true);
+  expect(one.socket.destroyed).toBe(false);
 });

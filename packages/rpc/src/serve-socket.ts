@@ -5,7 +5,7 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { FrameError } from './frame.ts';
-import { maxConnections, partialMaxBytes } from './limits.ts';
+import * as limits from './limits.ts';
 import { createMethodTable } from './method-table.ts';
 import { readPeer } from './peer.ts';
 import type { Peer } from './peer.ts';
@@ -19,6 +19,12 @@ export interface Door {
   /** The first door that admits a peer serves it. */
   readonly admits: (peer: Peer) => boolean;
   readonly routes: (router: ConnectRouter) => void;
+  /** Connections at once; further ones are closed. Default: 4096. */
+  readonly maxConnections?: number;
+  /**
+   * Bytes of incomplete frames over all connections. A connection that goes beyond it is closed. Default: 256 MiB.
+   */
+  readonly partialMaxBytes?: number;
 }
 
 export interface ServeSocketOptions {
@@ -48,7 +54,7 @@ export async function serveSocket({ path, doors, mode = 0o600, logger }: ServeSo
     const peer = readPeer(socket);
     const entrance = peer === undefined ? undefined : entrances.find(({ door }) => door.admits(peer));
     if (entrance === undefined) refuse(socket, peer, 'no door admits it', logger);
-    else if (!entrance.accept(socket)) refuse(socket, peer, `the door has ${maxConnections} connections`, logger);
+    else if (!entrance.accept(socket)) refuse(socket, peer, 'its door has too many connections', logger);
   });
   await listen(server, path, mode);
   return {
@@ -75,6 +81,7 @@ interface Entrance {
 
 function openEntrance(door: Door, logger: Logger): Entrance {
   const methods = createMethodTable(door.routes);
+  const { maxConnections = limits.maxConnections, partialMaxBytes = limits.partialMaxBytes } = door;
   const connections = new Map<Socket, ServedConnection>();
   const checkHeld = (): void => {
     let heldBytes = 0;
