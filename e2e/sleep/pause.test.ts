@@ -144,6 +144,66 @@ os.write(w, b'in the pipe')`;
   expect(await tellAcrossPause(hold, tell)).toBe('over loopback|in the pipe');
 });
 
+/** Answers one connection after the other, each a moment late: at nearly every moment a connection waits for it. */
+const slowServer = `
+import socket, time
+server = socket.create_server(('127.0.0.1', 9001))
+while True:
+    time.sleep(0.004)
+    connection, _ = server.accept()
+    connection.sendall(connection.recv(100))
+    connection.close()
+`;
+
+/** Ends with an error when a connection fails. */
+const strictClient = `
+import socket
+done = 0
+while True:
+    with socket.create_connection(('127.0.0.1', 9001), 5) as connection:
+        connection.sendall(b'asked')
+        assert connection.recv(100) == b'asked'
+    done += 1
+    open('/tmp/done.new', 'w').write(str(done))
+    __import__('os').rename('/tmp/done.new', '/tmp/done')
+`;
+
+test('a server that always has a connection to accept can be paused, and no connection fails', async () => {
+  const sandbox = await createSandbox();
+  const readDone = async (): Promise<number> => Number(await sandbox.files.read('/tmp/done').catch(() => '0'));
+  await sandbox.files.write('server.py', slowServer);
+  await sandbox.files.write('client.py', strictClient);
+  await sandbox.commands.run('python3 server.py', { background: true, timeoutMs: 0 });
+  await sandbox.commands.run('sleep 0.5; python3 client.py', { background: true, timeoutMs: 0 });
+  await until('an answer', async () => (await readDone()) > 0);
+  for (let round = 0; round < 5; round++) {
+    await sandbox.pause();
+    await sandbox.connect();
+    const before = await readDone();
+    await until('another answer', async () => (await readDone()) > before);
+  }
+});
+
+test('a client of a server that does not accept gets an error after a pause instead of no answer', async () => {
+  const hold = `
+server = socket.create_server(('127.0.0.1', 9000))
+client = socket.create_connection(('127.0.0.1', 9000), 5)
+client.sendall(b'asked')
+def ask():
+    try: return client.recv(100).decode()
+    except TimeoutError: return 'no answer'
+    except OSError: return 'error'
+def ask_again():
+    late = socket.create_connection(('127.0.0.1', 9000), 5)
+    late.sendall(b'late')
+    server.settimeout(5)
+    while True:
+        try:
+            if server.accept()[0].recv(100) == b'late': return 'accepted'
+        except ConnectionError: pass`;
+  expect(['error|accepted', '|accepted']).toContain(await tellAcrossPause(hold, "ask() + '|' + ask_again()"));
+});
+
 test('deleted files that are open stay readable', async (context) => {
   skipWithout('deletedFiles', context);
   const hold = "file = open('/tmp/gone', 'w+'); file.write('deleted, not gone'); file.flush(); os.unlink('/tmp/gone')";

@@ -244,8 +244,8 @@ export interface Driver {
   /**
    * Saves memory and processes of a frozen sandbox into `directory`. That folder is empty and below a folder that only
    * root may enter, because the saved files may be readable for all. Connections to the outside should be reset before,
-   * because a `restore` under another address fails on them. The sandbox stays frozen and intact, whether the save
-   * succeeds or not. Throws `checkpoint_failed` with the reason as its message.
+   * because a `restore` under another address fails on them. Connections inside that no program has accepted yet may be
+   * missing after a restore. The sandbox stays frozen and intact, whether the save succeeds or not. Throws `checkpoint_failed` with the reason as its message.
    */
   checkpoint(instance: SandboxInstance, directory: string): Promise<void>;
   /**

@@ -6,6 +6,7 @@ import type { AddressPlan } from './address-plan.ts';
 import { findCidr, overlaps, textFromCidr } from './cidr.ts';
 import type { Cidr } from './cidr.ts';
 import { closeOutside } from './close-outside.ts';
+import { closeUnaccepted, hasUnaccepted } from './unaccepted.ts';
 import { readDeviceCounters } from './device-counters.ts';
 import type { NetworkCounters } from './device-counters.ts';
 import { allowForwarding, checkOverlap, findMtu, hostAddresses, readRoutes, warnOfForeignDrop } from './host-state.ts';
@@ -62,6 +63,10 @@ export interface Network {
    * between processes inside stay. Meant for a frozen sandbox. Returns the number of ended connections.
    */
   closeOutside(namespacePath: string): number;
+  /** Whether a server inside has TCP connections that it has not accepted yet. */
+  hasUnaccepted(namespacePath: string): boolean;
+  /** Resets the connections that no server inside has accepted yet. Returns the number of ended connections. */
+  closeUnaccepted(namespacePath: string): number;
   /** The slots that have an interface on this host, for the cleanup at the start. */
   listTraces(): number[];
   /** The traffic of every slot with an interface, from a single read. */
@@ -136,6 +141,8 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
       withPolicy.delete(slot);
     },
     closeOutside: (namespacePath) => closeOutside(namespacePath),
+    hasUnaccepted,
+    closeUnaccepted,
     listTraces: () => [...slots().keys()],
     counters: slots,
     close: async () => await removeNetwork(options.instance),

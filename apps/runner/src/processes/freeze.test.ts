@@ -44,3 +44,27 @@ it('a sandbox that does not freeze is an error, and its connections to the outsi
   await expect(freeze(bench.context, sandbox)).rejects.toThrow('does not stop');
   expect(bench.network.closed).toEqual([]);
 });
+
+it('a sandbox whose server has connections to accept runs again for a moment, until there are none', async () => {
+  const sandbox = await bench.addRunning();
+  const { network, driver } = bench;
+  const answers = [true, true, false];
+  network.hasUnaccepted = () => answers.shift() ?? false;
+  await freeze(bench.context, sandbox);
+  const { sandboxId } = sandbox.record;
+  const calls = driver.calls.filter((call) => /^(freeze|thaw) /.test(call));
+  expect(calls).toEqual(['freeze', 'thaw', 'freeze', 'thaw', 'freeze'].map((call) => `${call} ${sandboxId}`));
+  expect(network.closed).toHaveLength(3);
+});
+
+it('connections that no server accepts are reset in the end, while the sandbox is frozen', async () => {
+  const sandbox = await bench.addRunning();
+  const states: string[] = [];
+  bench.network.hasUnaccepted = () => true;
+  bench.network.closeUnaccepted = (path) => {
+    states.push(path, bench.driver.stateOf(sandbox.record.sandboxId));
+    return 1;
+  };
+  await freeze(bench.context, sandbox);
+  expect(states).toEqual([bench.envd.path, 'frozen']);
+});

@@ -48,6 +48,8 @@ export function createStandInNetwork(): StandInNetwork {
       closed.push(namespacePath);
       return 0;
     },
+    hasUnaccepted: () => false,
+    closeUnaccepted: () => 0,
     listTraces: () => [...policies.keys()],
     counters: () => new Map(),
     close: () => Promise.resolve(),

@@ -11,6 +11,7 @@ import type { Thawed } from '../operations/pause/thaw.ts';
 import { digestKeptDisk } from '../processes/sandbox-disk.ts';
 import { clearRestore, undoRestore } from '../operations/resume/restore.ts';
 import { pauseUnconfirmed } from '../operations/pause/pause-unconfirmed.ts';
+import { freezeUnconnected } from '../processes/freeze.ts';
 import { holdRoom, saveCheckpoint } from '../processes/save-checkpoint.ts';
 import { reinitialize } from '../processes/tell-envd.ts';
 import { resumePaused } from '../operations/resume/restore.ts';
@@ -88,7 +89,7 @@ async function recoverPause(context: OperationContext, sandbox: TenantSandbox): 
   }
   if (work?.promised === true) {
     try {
-      await sandbox.live.driver.freeze(sandbox.live.instance);
+      await freezeUnconnected(context.host, sandbox.live);
       using _room = await holdRoom(context, sandbox, work.keepMemory);
       await saveCheckpoint(context, sandbox, { checkpointId: work.stateId, keepMemory: work.keepMemory, layers });
       await finishPause(context, sandbox);

@@ -188,6 +188,19 @@ def unix_socket_bound_through_absolute_links():
         server.accept()[0].close()
 
 
+def connection_that_nobody_accepted():
+    server = socket.create_server(("127.0.0.1", 0))
+    while True:
+        early = socket.create_connection(server.getsockname())
+        early.sendall(b"early")
+        yield
+        # A driver may lose it, but the server goes on.
+        early.close()
+        late = socket.create_connection(server.getsockname())
+        late.sendall(b"late")
+        wait_until(lambda: server.accept()[0].recv(10) == b"late", "the late connection is not accepted")
+
+
 def tcp_over_loopback():
     server = socket.create_server(("127.0.0.1", 0))
     client = socket.create_connection(server.getsockname())

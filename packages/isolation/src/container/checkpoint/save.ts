@@ -107,7 +107,7 @@ async function dump(
   // fails the dump.
   const options = [
     ...['-t', String(initPid), '-D', '/run/images', '-o', logName, '--leave-running'],
-    ...['--freeze-cgroup', freezer, '--network-lock', 'skip'],
+    ...['--freeze-cgroup', freezer, '--network-lock', 'skip', '--skip-in-flight'],
   ];
   const command = criuCommand(criu, 'dump', namespaceOwner === 0 ? options : [...options, '--unprivileged'], keys);
   // The files belong to root of the host, whichever user writes them.
