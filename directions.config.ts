@@ -234,7 +234,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/network/src': [
     ['cidr', 'nft-writer', 'outside'],
     ['address-plan', 'enter-namespace', 'flush-flows', 'policy', 'route-requests'],
-    ['close-outside', 'closed-namespace', 'device-counters', 'dial', 'host-state', 'link', 'ruleset', 'udp-refusals'],
+    ['closed-namespace', 'device-counters', 'dial', 'host-state', 'link', 'ruleset', 'tcp-sockets', 'udp-refusals'],
+    ['close-outside', 'unaccepted'],
     ['network'],
     ['index', 'testing'],
   ],

@@ -45,7 +45,7 @@ const steps: readonly (readonly Step[])[] =
   args.length > 0
     ? [[vitest('vitest', args)]]
     : [
-        [npmRun('check'), { name: 'templates', run: makeTestTemplates }],
+        [npmRun('lint'), npmRun('check:others'), { name: 'templates', run: makeTestTemplates }],
         [vitest('unit', ['--project', 'unit'])],
         [vitest('proofs', ['--project', 'proofs'])],
         [vitest('e2e', ['--project', 'e2e'])],
@@ -77,9 +77,9 @@ async function runSteps(): Promise<number> {
   console.log(`\n${styleText('bold', '=== summary')}`);
   for (const { name, code, seconds } of results) {
     const verdict = code === 0 ? styleText('green', 'passed') : styleText('red', `FAILED (exit ${code})`);
-    console.log(`${name.padEnd(9)} ${verdict} in ${seconds.toFixed(1)} s`);
+    console.log(`${name.padEnd(12)} ${verdict} in ${seconds.toFixed(1)} s`);
     // Often only the end of a long log is kept, so it must contain the failures.
-    if (code !== 0) for (const line of await failuresOf(name)) console.log(`          ${line}`);
+    if (code !== 0) for (const line of await failuresOf(name)) console.log(`             ${line}`);
   }
   return !interruption.signal.aborted && results.every(({ code }) => code === 0) ? 0 : 1;
 }

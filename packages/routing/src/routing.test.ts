@@ -1,79 +1,31 @@
-import { closeSync, mkdtempSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { once } from 'node:events';
-import { createServer, Socket } from 'node:net';
-import type { AddressInfo, Server } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createClient } from '@connectrpc/connect';
-import { removeTree, silentLogger } from '@soulbox/base';
 import { fileSignature } from '@soulbox/contract';
 import { RoutingService } from '@soulbox/contract/routing';
-import { createDescriptorPair, createDescriptorReceiver } from '@soulbox/process';
-import { createSocketTransport, serveSocket } from '@soulbox/rpc';
-import { afterEach, beforeEach, expect, test, describe } from 'vitest';
-import { connectRouting } from './remote-router.ts';
+import { createSocketTransport } from '@soulbox/rpc';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { RemoteRouter } from './remote-router.ts';
-import { addRoutingRoutes, createRouteFeed } from './serve-routing.ts';
-import { createStandInSource } from './testing/stand-in-source.ts';
+import { id, openRoutingBench } from './testing/routing-bench.ts';
+import type { RoutingBench } from './testing/routing-bench.ts';
 import type { StandInSource } from './testing/stand-in-source.ts';
 
-const id = 'i0123456789abcdefghij';
 const other = 'iother6789abcdefghij0';
-let folder: string;
-let pair: [number, number];
+let bench: RoutingBench;
 let source: StandInSource;
-let runner: AsyncDisposable | undefined;
 let router: RemoteRouter;
 
-/** Starts a runner that serves `source` on the socket. To its clients it is a new process. */
-async function startRunner(): Promise<void> {
-  const feed = createRouteFeed(source, silentLogger);
-  const routes = (into: Parameters<typeof addRoutingRoutes>[0]): void =>
-    addRoutingRoutes(into, { feed, channel: pair[0], logger: silentLogger });
-  const doors = [{ name: 'all', admits: () => true, routes }];
-  const served = await serveSocket({ path: join(folder, 'runner.sock'), doors, logger: silentLogger });
-  runner = {
-    async [Symbol.asyncDispose]() {
-      feed[Symbol.dispose]();
-      await served[Symbol.asyncDispose]();
-    },
-  };
-}
-async function stopRunner(): Promise<void> {
-  await runner?.[Symbol.asyncDispose]();
-  runner = undefined;
-}
-const connect = (more: { takesConnections?: boolean; metadataKey?: string } = {}): RemoteRouter =>
-  connectRouting({
-    ...more,
-    transport: createSocketTransport(join(folder, 'runner.sock')),
-    receiver: createDescriptorReceiver(pair[1]),
-    logger: silentLogger,
-  });
-async function listen(onConnection: (socket: Socket) => void, sandboxId = id): Promise<Server & AsyncDisposable> {
-  const server = createServer(onConnection);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  source.ports.set(sandboxId, (server.address() as AddressInfo).port);
-  return server;
-}
-
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'routing-'));
-  pair = createDescriptorPair();
-  source = createStandInSource();
-  source.set(id, { maskRequestHost: 'x:${PORT}' });
-  await startRunner();
-  router = connect();
+  bench = await openRoutingBench();
+  ({ source } = bench);
+  router = bench.connect();
   await router.fed;
 });
 afterEach(async () => {
   router[Symbol.dispose]();
-  await stopRunner();
-  pair.forEach(closeSync);
-  await removeTree(folder);
+  await bench[Symbol.asyncDispose]();
 });
 
 test('the table has the existing routes and follows their changes', async () => {
@@ -91,7 +43,7 @@ test('the table has the existing routes and follows their changes', async () => 
 test('a watcher of sandboxes with a metadata key learns of no others, and is as new as the call after a refresh', async () => {
   source.metadataKeys.set(other, ['mine']);
   source.set(other);
-  using mine = connect({ metadataKey: 'mine' });
+  using mine = bench.connect({ metadataKey: 'mine' });
   await mine.fed;
   expect([mine.find(other)?.state, mine.find(id), mine.signatureTokens()]).toEqual(['running', undefined, 1]);
   const gone: string[] = [];
@@ -114,8 +66,8 @@ test('a watcher of sandboxes with a metadata key learns of no others, and is as 
 });
 
 test('a watcher of some sandboxes is told when any other goes into which it has a connection', async () => {
-  await using _server = await listen((socket) => socket.on('error', () => undefined).resume());
-  using mine = connect({ metadataKey: 'mine' });
+  await using _server = await bench.listen((socket) => socket.on('error', () => undefined).resume());
+  using mine = bench.connect({ metadataKey: 'mine' });
   await mine.fed;
   const connection = await mine.dial(id, 80);
   mine.onGone(() => connection.destroy());
@@ -145,7 +97,7 @@ test('a refresh returns a table that is at least as new as the call', async () =
 
 test('a connection is handed over: bytes pass both ways, and so does the end of each side', async () => {
   const received: string[] = [];
-  await using _server = await listen((socket) => {
+  await using _server = await bench.listen((socket) => {
     socket.write('first ');
     socket.on('data', (data) => received.push(String(data)));
     socket.on('end', () => socket.end('last'));
@@ -162,7 +114,7 @@ test('a dial throws the error that the runner threw', async () => {
 });
 
 test('no descriptor of a connection that was handed over is left open', async () => {
-  await using _server = await listen((socket) => socket.on('end', () => socket.end()).resume());
+  await using _server = await bench.listen((socket) => socket.on('end', () => socket.end()).resume());
   const open = (): number => readdirSync('/proc/self/fd').length;
   const use = async (): Promise<void> => {
     const connection = await router.dial(id, 80);
@@ -177,7 +129,7 @@ test('no descriptor of a connection that was handed over is left open', async ()
 });
 
 test('other processes cut off a sandbox before the runner continues', async () => {
-  await using _server = await listen(() => undefined);
+  await using _server = await bench.listen(() => undefined);
   const connection = await router.dial(id, 80);
   const order: string[] = [];
   router.onGone((sandboxId) => {
@@ -198,8 +150,8 @@ test('the runner does not wait when no watcher has connections into the sandbox'
 });
 
 test('a watcher that never confirms delays the end of a sandbox by a second, and no other sandbox', async () => {
-  await using _server = await listen((socket) => socket.on('error', () => undefined).resume());
-  const stuck = createClient(RoutingService, createSocketTransport(join(folder, 'runner.sock')));
+  await using _server = await bench.listen((socket) => socket.on('error', () => undefined).resume());
+  const stuck = createClient(RoutingService, createSocketTransport(bench.socket));
   const leave = new AbortController();
   const routes = stuck.watchRoutes({}, { signal: leave.signal })[Symbol.asyncIterator]();
   const { session } = ((await routes.next()) as { value: { session: string } }).value;
@@ -216,93 +168,6 @@ test('a watcher that never confirms delays the end of a sandbox by a second, and
   expect((await routes.next()).value).toMatchObject({ gone: [id] });
   leave.abort();
   await expect(routes.next()).rejects.toThrow();
-});
-
-describe('a connection that is opened in advance', () => {
-  const opened: { sandboxId: string; port: number; connection: Socket }[] = [];
-  beforeEach(async () => {
-    router[Symbol.dispose]();
-    router = connect({ takesConnections: true });
-    router.onOpened((sandboxId, port, connection) => void opened.push({ sandboxId, port, connection }));
-    await router.fed;
-  });
-  const listenNew = async (onConnection: (socket: Socket) => void): Promise<AsyncDisposable> => {
-    const server = await listen(onConnection, 'inew');
-    return {
-      async [Symbol.asyncDispose]() {
-        for (const { connection } of opened.splice(0)) connection.destroy();
-        await server[Symbol.asyncDispose]();
-      },
-    };
-  };
-
-  test('arrives before its sandbox is found, and works', async () => {
-    await using _server = await listenNew((socket) => socket.end('hello'));
-    source.expect('inew');
-    await expect.poll(() => opened).toMatchObject([{ sandboxId: 'inew', port: 49983 }]);
-    expect(router.find('inew')).toBeUndefined();
-    expect(await text(opened[0]?.connection as Socket)).toBe('hello');
-  });
-
-  test('is opened once per sandbox, and not for a sandbox that is already found', async () => {
-    await using _server = await listenNew((socket) => socket.resume());
-    source.expect('inew');
-    source.expect('inew');
-    source.set('inew');
-    source.set(id, { waitsForRoom: true });
-    await router.refresh();
-    await wait(50);
-    expect(opened).toHaveLength(1);
-  });
-
-  test('is closed before its sandbox ends', async () => {
-    await using _server = await listenNew((socket) => socket.resume());
-    const gone: string[] = [];
-    router.onGone((sandboxId) => void gone.push(sandboxId));
-    source.expect('inew');
-    await expect.poll(() => opened).toHaveLength(1);
-    await source.cutOff('inew');
-    expect(gone).toEqual(['inew']);
-  });
-
-  test('is not handed over if its sandbox ends meanwhile', async () => {
-    await using _server = await listenNew((socket) => socket.resume());
-    source.expect('inew');
-    source.remove('inew');
-    await source.cutOff('inew');
-    await wait(50);
-    expect(opened).toEqual([]);
-  });
-
-  test('is harmless if it breaks before it is handed over, and does not delay the end of its sandbox', async () => {
-    const broken = new Socket();
-    broken.destroy();
-    Object.assign(source, { dial: async () => await Promise.resolve(broken) });
-    source.expect('inew');
-    await wait(50);
-    expect(opened).toEqual([]);
-    const startedAt = performance.now();
-    await source.cutOff('inew');
-    expect(performance.now() - startedAt).toBeLessThan(500);
-  });
-
-  test('is left to the first request if it cannot be opened', async () => {
-    source.expect('iclosed');
-    await wait(50);
-    expect(opened).toEqual([]);
-  });
-
-  test('is closed if the runner restarts and no longer knows its sandbox', async () => {
-    await using _server = await listenNew((socket) => socket.resume());
-    const gone: string[] = [];
-    router.onGone((sandboxId) => void gone.push(sandboxId));
-    source.expect('inew');
-    await expect.poll(() => opened).toHaveLength(1);
-    await stopRunner();
-    source.remove('inew');
-    await startRunner();
-    await expect.poll(() => gone).toEqual(['inew']);
-  });
 });
 
 test('a visit is reported once for a burst of requests, and ends a moment after the last one', async () => {
@@ -337,15 +202,15 @@ test('the visits of a process end with the process', async () => {
 });
 
 test('the table stays while the runner is away, calls wait for the next runner, and that one learns of open visits', async () => {
-  await using _server = await listen((socket) => socket.end('hello'));
+  await using _server = await bench.listen((socket) => socket.end('hello'));
   using _visit = router.enter(id);
   await expect.poll(() => source.visits).toEqual([id]);
-  await stopRunner();
+  await bench.stopRunner();
   expect(router.find(id)?.state).toBe('running');
   const [dialled, woken] = [router.dial(id, 80), router.wake(other)];
   await wait(200);
   source.set(other);
-  await startRunner();
+  await bench.startRunner();
   expect(await text(await dialled)).toBe('hello');
   await woken;
   expect(source.woken).toEqual([other]);
@@ -358,16 +223,16 @@ test('a sandbox that went away unnoticed is reported as gone when the runner is 
   router.onGone((sandboxId) => void gone.push(sandboxId));
   source.set(other);
   await router.refresh();
-  await stopRunner();
+  await bench.stopRunner();
   source.remove(id);
   source.set(other, { state: 'paused' });
-  await startRunner();
+  await bench.startRunner();
   await router.refresh();
   expect(gone.sort()).toEqual([id, other].sort());
 });
 
 test('a runner that stays away is reported as unavailable', { timeout: 20_000 }, async () => {
-  await stopRunner();
+  await bench.stopRunner();
   const calls = [router.dial(id, 80), router.wake(id), router.refresh()];
   // Awaited together, because one of them may reject before it is awaited alone.
   const outcomes = await Promise.allSettled(calls);

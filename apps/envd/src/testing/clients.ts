@@ -73,3 +73,18 @@ export async function runShell(client: Client<typeof Process>, line: string, opt
   const process = { cmd: '/bin/bash', args: ['-l', '-c', line] };
   return await collect(client.start({ process, stdin: false }, options));
 }
+
+/** Starts a process, leaves its stream open and returns its pid. */
+export async function startInBackground(
+  process: Client<typeof Process>,
+  request: Parameters<Client<typeof Process>['start']>[0],
+  options: object = {},
+) {
+  const abort = new AbortController();
+  const stream = process.start(request, { ...options, signal: abort.signal })[Symbol.asyncIterator]();
+  const first = await stream.next();
+  const event = first.done === true ? undefined : first.value.event?.event;
+  const rest = collect({ [Symbol.asyncIterator]: () => stream });
+  rest.catch(() => undefined);
+  return { pid: event?.case === 'start' ? event.value.pid : 0, rest, disconnect: () => abort.abort() };
+}

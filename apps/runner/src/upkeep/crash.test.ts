@@ -87,7 +87,7 @@ async function expectNothingLeft(): Promise<void> {
 }
 
 describe('a runner that is killed', () => {
-  it.each([0, 25, 45, 70, 140])('%i ms into a pause leaves its sandbox running or paused', async (afterMs) => {
+  it.each([0, 45, 140])('%i ms into a pause leaves its sandbox running or paused', async (afterMs) => {
     const sandboxId = await create();
     const told = await crashDuring('pauseSandbox', { sandboxId, keepMemory: true }, afterMs);
     const state = await expectAlive(sandboxId);
@@ -95,7 +95,7 @@ describe('a runner that is killed', () => {
     await expectNothingLeft();
   });
 
-  it.each([0, 20, 50, 80, 110, 150])('%i ms into a resume leaves its sandbox running or paused', async (afterMs) => {
+  it.each([0, 50, 110])('%i ms into a resume leaves its sandbox running or paused', async (afterMs) => {
     const sandboxId = await create();
     await runner.call('pauseSandbox', { sandboxId, keepMemory: true });
     const request = { sandboxId, timeoutSeconds: 600, withMemory: true };
@@ -105,7 +105,10 @@ describe('a runner that is killed', () => {
     await expectNothingLeft();
   });
 
-  const momentsOfSnapshots = [0, 70, 110, 160, 300].flatMap((ms) => [[ms, 'small'] as const, [ms, 'large'] as const]);
+  const momentsOfSnapshots = [
+    ...[70, 160].map((ms) => [ms, 'small'] as const),
+    ...[0, 110, 300].map((ms) => [ms, 'large'] as const),
+  ];
   it.each(momentsOfSnapshots)(
     '%i ms into a snapshot leaves its source with a %s disk usable',
     async (afterMs, disk) => {
@@ -129,7 +132,10 @@ describe('a runner that is killed', () => {
     await expectNothingLeft();
   });
 
-  const momentsOfForks = [50, 150, 250, 350].flatMap((ms) => [[ms, 'small'] as const, [ms, 'large'] as const]);
+  const momentsOfForks = [
+    ...[50, 250].map((ms) => [ms, 'small'] as const),
+    ...[150, 350].map((ms) => [ms, 'large'] as const),
+  ];
   it.each(momentsOfForks)(
     '%i ms into a fork leaves its source with a %s disk, and all copies or none',
     async (afterMs, disk) => {
