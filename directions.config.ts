@@ -234,7 +234,17 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/network/src': [
     ['cidr', 'nft-writer', 'outside'],
     ['address-plan', 'enter-namespace', 'flush-flows', 'policy', 'route-requests'],
-    ['closed-namespace', 'device-counters', 'dial', 'host-state', 'link', 'ruleset', 'tcp-sockets', 'udp-refusals'],
+    [
+      'closed-namespace',
+      'device-counters',
+      'dial',
+      'host-state',
+      'link',
+      'ruleset',
+      'socket-diagnosis',
+      'udp-refusals',
+    ],
+    ['tcp-sockets', 'unix-sockets'],
     ['close-outside', 'unaccepted'],
     ['network'],
     ['index', 'testing'],

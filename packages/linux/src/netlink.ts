@@ -81,17 +81,21 @@ export class NetlinkSocket implements Disposable {
     for (const answer of this.#receive()) throwRefusal(request.what, answer);
   }
 
-  /** Sends a request with the flag `dump` on this thread, and returns all entries of the answer. */
-  dump(request: NetlinkRequest): Buffer[] {
+  /**
+   * Sends a request with the flag `dump` on this thread, and returns all entries of the answer. With `entriesMax`,
+   * returns soon after so many entries; then the socket takes no further request.
+   */
+  dump(request: NetlinkRequest, entriesMax = Infinity): Buffer[] {
     this.#send(request);
     const entries: Buffer[] = [];
-    for (;;) {
+    while (entries.length < entriesMax) {
       for (const answer of this.#receive()) {
         throwRefusal(request.what, answer);
         if (answer.type === NLMSG_DONE) return entries;
         entries.push(answer.body);
       }
     }
+    return entries;
   }
 
   [Symbol.dispose](): void {

@@ -1,11 +1,12 @@
 import { addressFamily } from '@soulbox/linux/sockets';
 import { inner } from './address-plan.ts';
 import { numberFromAddress } from './cidr.ts';
-import { tcpState, withTcpSockets } from './tcp-sockets.ts';
+import { diagnoseSockets } from './socket-diagnosis.ts';
+import { allStatesExcept, destroyTcpSocket, listTcpSockets, tcpState } from './tcp-sockets.ts';
 import type { TcpSocket } from './tcp-sockets.ts';
 
-/** States without a peer that could be notified. */
-const unconnectedStates: ReadonlySet<number> = new Set([tcpState.closed, tcpState.timeWait, tcpState.listen]);
+/** States with a peer that can be notified. */
+const connectedStates = allStatesExcept(tcpState.closed, tcpState.timeWait, tcpState.listen);
 
 /**
  * Ends every TCP connection of a namespace whose other end is not inside: connections to an outside peer, which
@@ -17,15 +18,14 @@ const unconnectedStates: ReadonlySet<number> = new Set([tcpState.closed, tcpStat
  * @throws sandbox_unreachable if there is no such namespace.
  */
 export function closeOutside(namespacePath: string, hostUid = process.geteuid?.() ?? 0): number {
-  return withTcpSockets(namespacePath, (sockets) => {
-    const doomed = sockets.list().filter((socket) => isOutside(socket, hostUid));
-    for (const connection of doomed) sockets.destroy(connection);
+  return diagnoseSockets(namespacePath, (netlink) => {
+    const doomed = listTcpSockets(netlink, connectedStates).filter((socket) => isOutside(socket, hostUid));
+    for (const connection of doomed) destroyTcpSocket(netlink, connection);
     return doomed.length;
   });
 }
 
-function isOutside({ family, state, peer, uid, inode }: TcpSocket, hostUid: number): boolean {
-  if (unconnectedStates.has(state)) return false;
+function isOutside({ family, peer, uid, inode }: TcpSocket, hostUid: number): boolean {
   return (inode !== 0 && uid === hostUid) || !isInside(family, peer);
 }
 

@@ -1,19 +1,18 @@
-import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { NetlinkError, netlinkFlags, netlinkProtocol } from '@soulbox/linux/netlink';
-import { addressFamily } from '@soulbox/linux/sockets';
+import { NetlinkError, netlinkFlags } from '@soulbox/linux/netlink';
 import type { NetlinkRequest, NetlinkSocket } from '@soulbox/linux/netlink';
-import { openNamespaceFd, openNetlinkIn } from './enter-namespace.ts';
+import { addressFamily } from '@soulbox/linux/sockets';
+import { listSockets } from './socket-diagnosis.ts';
 
 // linux/sock_diag.h, linux/in.h
-const SOCK_DIAG_BY_FAMILY = 20;
 const SOCK_DESTROY = 21;
 const IPPROTO_TCP = 6;
 
 /** States of a TCP socket that matter here (include/net/tcp_states.h). */
 export const tcpState = { established: 1, synReceived: 3, timeWait: 6, closed: 7, closeWait: 8, listen: 10 } as const;
 
-const allStates = 0xfff;
+/** The last of the states that inet_diag(7) knows. */
+const stateMax = 11;
 
 /** struct inet_diag_msg: four bytes, struct inet_diag_sockid, then expires, rqueue, wqueue, uid, inode. */
 const idOffset = 4;
@@ -41,30 +40,17 @@ export interface TcpSocket {
   readonly inode: number;
 }
 
-/** The TCP sockets of one namespace. Takes less than a millisecond and needs CONFIG_INET_DIAG_DESTROY. */
-export interface TcpSockets {
-  list(): TcpSocket[];
-  /** Ends a connection and resets its peer. One that has just ended by itself is not an error. */
-  destroy(connection: TcpSocket): void;
+/** The numbers of all states except these. */
+export function allStatesExcept(...states: readonly number[]): number[] {
+  return Array.from({ length: stateMax }, (_, index) => index + 1).filter((state) => !states.includes(state));
 }
 
-/** @throws sandbox_unreachable if there is no such namespace. */
-export function withTcpSockets<T>(namespacePath: string, use: (sockets: TcpSockets) => T): T {
-  const namespaceFd = openNamespaceFd(namespacePath);
-  try {
-    using netlink = openNetlinkIn(namespaceFd, netlinkProtocol.socketDiagnosis);
-    return use({
-      list: () => [...list(netlink, addressFamily.v4), ...list(netlink, addressFamily.v6)],
-      destroy: (connection) => destroy(netlink, connection),
-    });
-  } finally {
-    closeSync(namespaceFd);
-  }
-}
-
-function list(netlink: NetlinkSocket, family: number): TcpSocket[] {
-  const wanted = { family, states: allStates, id: undefined };
-  return netlink.dump(request(SOCK_DIAG_BY_FAMILY, netlinkFlags.dump, 'list connections', wanted)).map(socketFrom);
+/** The TCP sockets of a namespace that are in one of `states`. `netlink` is one for `socketDiagnosis`. */
+export function listTcpSockets(netlink: NetlinkSocket, states: readonly number[]): TcpSocket[] {
+  return [addressFamily.v4, addressFamily.v6].flatMap((family) => {
+    const wanted = { family, states, id: undefined };
+    return netlink.dump(request(listSockets, netlinkFlags.dump, 'list connections', wanted)).map(socketFrom);
+  });
 }
 
 /** `message` is a struct inet_diag_msg. */
@@ -80,10 +66,14 @@ function socketFrom(message: Buffer): TcpSocket {
   };
 }
 
-function destroy(netlink: NetlinkSocket, { family, state, id }: TcpSocket): void {
+/**
+ * Ends a connection and resets its peer. One that has just ended by itself is not an error. Needs
+ * CONFIG_INET_DIAG_DESTROY.
+ */
+export function destroyTcpSocket(netlink: NetlinkSocket, { family, state, id }: TcpSocket): void {
   try {
     netlink.askNow(
-      request(SOCK_DESTROY, netlinkFlags.acknowledge, 'end a connection', { family, states: 1 << state, id }),
+      request(SOCK_DESTROY, netlinkFlags.acknowledge, 'end a connection', { family, states: [state], id }),
     );
   } catch (error) {
     if (!(error instanceof NetlinkError && error.errno === constants.errno.ENOENT)) throw error;
@@ -95,12 +85,15 @@ function request(
   type: number,
   flags: number,
   what: string,
-  { family, states, id }: { family: number; states: number; id: Buffer | undefined },
+  { family, states, id }: { family: number; states: readonly number[]; id: Buffer | undefined },
 ): NetlinkRequest {
   const body = Buffer.alloc(8 + idBytes);
   body.writeUInt8(family, 0);
   body.writeUInt8(IPPROTO_TCP, 1);
-  body.writeUInt32LE(states, 4);
+  body.writeUInt32LE(
+    states.reduce((mask, state) => mask | (1 << state), 0),
+    4,
+  );
   id?.copy(body, 8);
   return { type, flags: netlinkFlags.request | flags, body, what };
 }

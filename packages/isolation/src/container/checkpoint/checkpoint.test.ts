@@ -55,6 +55,11 @@ const unsaveable: readonly (readonly [string, string, string])[] = [
     'a program uses a socket of a kind that cannot be saved',
   ],
   [
+    'data for a server that does not accept its connection on a Unix socket',
+    'import socket, time; s = socket.socket(1); s.bind("/s"); s.listen(); c = socket.socket(1); c.connect("/s"); c.send(b"x")',
+    'a program waits on a Unix socket for a server that does not accept its connection',
+  ],
+  [
     'an open file of a kind that cannot be saved',
     'import ctypes, time; assert ctypes.CDLL(None).syscall(444, (ctypes.c_uint64 * 1)(1), 8, 0) >= 0',
     'a program has a file open that cannot be saved',

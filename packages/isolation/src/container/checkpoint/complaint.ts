@@ -13,6 +13,7 @@ const obstacles: readonly (readonly [RegExp, string])[] = [
   [/link[ -]?remap/i, 'a program has a file open whose name was deleted but which has other hard links'],
   [/io_uring/, 'a program uses io_uring'],
   [/inotify|fsnotify|fanotify|Can't dump that handle/i, 'a file watch (inotify or fanotify) cannot be saved'],
+  [/unix: .*in-flight/, 'a program waits on a Unix socket for a server that does not accept its connection'],
   [/unix: .*(external|not found)|Unix socket \d+/i, 'a Unix socket is connected to a program outside the sandbox'],
   [/socket|inet: |tcp: |netlink|packet/i, 'a program uses a socket of a kind that cannot be saved'],
   [
