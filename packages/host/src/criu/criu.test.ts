@@ -54,14 +54,14 @@ test('the first error of a failing CRIU is reported, and the failure is not cach
 
 test('a CRIU that reports success without doing anything fails the trial', async () => {
   // The listener then never ends, and the trial waits for its end.
-  expect(await tryCriu(await makeProgram('exit 0'), cache())).toMatchObject({ ok: false });
-}, 10_000);
+  expect(await tryCriu(await makeProgram('exit 0'), cache(), 2000)).toMatchObject({ ok: false });
+});
 
-test('a CRIU that hangs is killed after 5 s with everything that the trial started', async () => {
+test('a CRIU that hangs is killed in time with everything that the trial started', async () => {
   const criu = await makeProgram('sleep 987654');
-  expect(await tryCriu(criu, cache())).toMatchObject({ ok: false });
+  expect(await tryCriu(criu, cache(), 2000)).toEqual({ ok: false, why: 'it did not end within 2 s' });
   await expect.poll(async () => await run('ps', ['-eo', 'args'])).not.toContain('sleep 987654');
-}, 10_000);
+});
 
 test.each([
   ['Version: 4.1.1', undefined],
