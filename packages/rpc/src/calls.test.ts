@@ -181,6 +181,23 @@ test('the end of a reader is told to the stream that it has left', async () => {
   expect([(await next).code, await promise]).toEqual([Code.Canceled, Code.Canceled]);
 });
 
+// Connect's clients do not tell a stream that its reader has left the loop: only the signal does.
+test('a stream ends with its signal, although its reader does not read any more', async () => {
+  const { promise, resolve } = Promise.withResolvers<Code>();
+  await using _server = await serve({
+    async *watchEvents(_request, { signal }) {
+      yield { event: { case: 'snapshotDone', value: {} } };
+      await once(signal, 'abort');
+      resolve(ConnectError.from(signal.reason).code);
+    },
+  });
+  const leave = new AbortController();
+  for await (const { event } of runner.watchEvents({}, { signal: leave.signal }))
+    if (event.case === 'snapshotDone') break;
+  leave.abort();
+  expect(await promise).toBe(Code.Canceled);
+});
+
 test('a server that stops answers its calls in progress and refuses new ones', async () => {
   const { promise: begun, resolve: begin } = Promise.withResolvers<boolean>();
   const server = await serve({

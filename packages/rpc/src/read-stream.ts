@@ -18,11 +18,13 @@ export async function* readStream<Output extends DescMessage>(
   const waiting: Uint8Array[] = [];
   let end: { readonly error?: Error } | undefined;
   let wake = (): void => undefined;
+  const caller = openCaller(path);
+  // Closes the connection at once: a reader that has left its loop never comes back to the end of this function.
   const finish = (error?: Error): void => {
     end ??= error === undefined ? {} : { error };
+    caller.close();
     wake();
   };
-  const caller = openCaller(path);
   const abort = (): void => finish(signal.reason as Error);
   signal.addEventListener('abort', abort);
   caller.call(frame, {

@@ -125,3 +125,26 @@ test('a stream that breaks is told apart from a stream that ends', async () => {
   await server[Symbol.asyncDispose]();
   expect(await next).toBe(Code.Unavailable);
 });
+
+test('a complete stream gives its connection back, although its reader left before the end', async () => {
+  const brief: Door = {
+    name: 'brief',
+    admits: () => true,
+    maxConnections: 3,
+    routes: (router) =>
+      router.service(RunnerService, {
+        async *watchEvents() {
+          yield await Promise.resolve({ event: { case: 'snapshotDone' as const, value: {} } });
+        },
+      }),
+  };
+  await using _server = await serve(brief);
+  for (let round = 0; round < 10; round++) {
+    const read = async (): Promise<string | undefined> => {
+      for await (const { event } of runner.watchEvents({})) return event.case;
+      return undefined;
+    };
+    // The connection of the round before may close a moment after its last message.
+    await expect.poll(async () => await read().catch(String)).toBe('snapshotDone');
+  }
+});
