@@ -12,6 +12,7 @@ const reasons = {
   hidesEnvironments: 'shows the environment of every process',
   fileAttributes: 'has files without attributes',
   checkpoint: 'cannot save memory',
+  handshakes: 'may lose a connection that is being opened during a pause',
   deletedFiles: 'cannot save a sandbox in which a deleted file is open',
   restoredTerminal: 'does not open /dev/tty anew after a restore',
   lazyRestore: 'reads all memory before it answers',

@@ -149,6 +149,11 @@ export interface DriverCapabilities {
   /** Files that were deleted while a program has them open can be saved; otherwise the checkpoint is refused. */
   readonly deletedFiles: boolean;
   /**
+   * A connection between programs inside that is being opened is complete after a restore; otherwise its client may wait
+   * until its time is up.
+   */
+  readonly handshakes: boolean;
+  /**
    * The session leader of a terminal can open /dev/tty again after a restore; descriptors that were open stay usable in
    * any case.
    */

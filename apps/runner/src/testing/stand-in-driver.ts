@@ -74,7 +74,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     name: 'container',
     capabilities: {
       ...{ ownKernel: false, setuid: true, survivesOutOfMemory: true, sharedMemoryOnDisk: true },
-      ...{ hidesEnvironments: true, fileAttributes: true, checkpoint: true, deletedFiles: true },
+      ...{ hidesEnvironments: true, fileAttributes: true, checkpoint: true, deletedFiles: true, handshakes: true },
       ...{ restoredTerminal: true, lazyRestore: false },
     },
     idleCpus: 0.01,

@@ -44,6 +44,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       fileAttributes: true,
       checkpoint: host.criu !== undefined,
       deletedFiles: true,
+      handshakes: true,
       restoredTerminal: true,
       lazyRestore: host.criu !== undefined && canServePages(),
     },

@@ -39,6 +39,7 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
       fileAttributes: false,
       checkpoint: true,
       deletedFiles: false,
+      handshakes: false,
       restoredTerminal: false,
       lazyRestore: false,
     },
