@@ -51,6 +51,19 @@ function createWaiter(): {
   return { handler, ended: promise };
 }
 
+/** A stream that sends one message and waits for its end, and what it was told. */
+function createEndlessStream(): { service: Partial<ServiceImpl<typeof RunnerService>>; ended: Promise<Code> } {
+  const { promise, resolve } = Promise.withResolvers<Code>();
+  const service: Partial<ServiceImpl<typeof RunnerService>> = {
+    async *watchEvents(_request, { signal }) {
+      yield { event: { case: 'snapshotDone', value: {} } };
+      await once(signal, 'abort');
+      resolve(ConnectError.from(signal.reason).code);
+    },
+  };
+  return { service, ended: promise };
+}
+
 test('answers come back to their calls, in whatever order they are given', async () => {
   await using _server = await serve({
     killSandbox: async ({ sandboxId }) => {
@@ -165,37 +178,25 @@ test('a stream waits for its reader, and does not delay calls', async () => {
 });
 
 test('the end of a reader is told to the stream that it has left', async () => {
-  const { promise, resolve } = Promise.withResolvers<Code>();
-  await using _server = await serve({
-    async *watchEvents(_request, { signal }) {
-      yield { event: { case: 'snapshotDone', value: {} } };
-      await once(signal, 'abort');
-      resolve(ConnectError.from(signal.reason).code);
-    },
-  });
+  const { service, ended } = createEndlessStream();
+  await using _server = await serve(service);
   const leave = new AbortController();
   const stream = runner.watchEvents({}, { signal: leave.signal })[Symbol.asyncIterator]();
   await stream.next();
   const next = errorOf(stream.next());
   leave.abort();
-  expect([(await next).code, await promise]).toEqual([Code.Canceled, Code.Canceled]);
+  expect([(await next).code, await ended]).toEqual([Code.Canceled, Code.Canceled]);
 });
 
 // Connect's clients do not tell a stream that its reader has left the loop: only the signal does.
 test('a stream ends with its signal, although its reader does not read any more', async () => {
-  const { promise, resolve } = Promise.withResolvers<Code>();
-  await using _server = await serve({
-    async *watchEvents(_request, { signal }) {
-      yield { event: { case: 'snapshotDone', value: {} } };
-      await once(signal, 'abort');
-      resolve(ConnectError.from(signal.reason).code);
-    },
-  });
+  const { service, ended } = createEndlessStream();
+  await using _server = await serve(service);
   const leave = new AbortController();
   for await (const { event } of runner.watchEvents({}, { signal: leave.signal }))
     if (event.case === 'snapshotDone') break;
   leave.abort();
-  expect(await promise).toBe(Code.Canceled);
+  expect(await ended).toBe(Code.Canceled);
 });
 
 test('a server that stops answers its calls in progress and refuses new ones', async () => {

@@ -5,7 +5,7 @@ import type { Live, RunningSandbox } from '../registry/table.ts';
 
 /**
  * How long a frozen sandbox may run again so that its servers accept the connections that wait for them. About 80 ms in
- * all: a server under load is rarely found with none waiting at the first freeze, and usually within a few.
+ * all. A server under load usually needs a few tries until nothing waits.
  */
 const acceptWaitsMs = [1, 2, 4, 8, 16, 16, 16, 16];
 
@@ -16,7 +16,10 @@ const acceptWaitsMs = [1, 2, 4, 8, 16, 16, 16, 16];
  * `checkpoint_failed` and may leave the sandbox frozen.
  */
 export async function freeze(
-  context: { readonly host: Pick<SandboxHost, 'network'>; readonly cutOff: (sandboxId: string) => Promise<void> },
+  context: {
+    readonly host: Pick<SandboxHost, 'network' | 'logger'>;
+    readonly cutOff: (sandboxId: string) => Promise<void>;
+  },
   { record, live }: RunningSandbox,
 ): Promise<void> {
   const isCut = context.cutOff(record.sandboxId);
@@ -29,24 +32,25 @@ export async function freeze(
 
 /**
  * Freezes every process at a moment in which no server inside has a connection to accept, because such a connection
- * cannot be saved. If there is no such moment, it resets what no server has accepted. Connections to the outside are
- * reset in any case. Safe to repeat. Throws as `freeze` does.
+ * cannot be saved. If there is no such moment, it resets what no server has accepted. Then it resets the connections to
+ * the outside. Safe to repeat. Throws as `freeze` does.
  */
 export async function freezeUnconnected(
-  { network }: Pick<SandboxHost, 'network'>,
+  { network, logger }: Pick<SandboxHost, 'network' | 'logger'>,
   { driver, instance }: Live,
 ): Promise<void> {
-  const { networkNamespace } = instance;
-  const stop = async (): Promise<boolean> => {
-    await driver.freeze(instance);
-    network.closeOutside(networkNamespace);
-    return !network.hasUnaccepted(networkNamespace);
-  };
-  if (await stop()) return;
+  const { sandboxId, networkNamespace } = instance;
+  await driver.freeze(instance);
   for (const waitMs of acceptWaitsMs) {
+    if (!network.hasUnaccepted(networkNamespace)) break;
     await driver.thaw(instance);
     await delay(waitMs);
-    if (await stop()) return;
+    await driver.freeze(instance);
   }
-  network.closeUnaccepted(networkNamespace);
+  if (network.hasUnaccepted(networkNamespace)) {
+    const connections = network.closeUnaccepted(networkNamespace);
+    logger.info({ sandboxId, connections }, 'connections reset that no server in the sandbox accepted');
+  }
+  // Once, because it reads all connections, and a sandbox decides how many there are.
+  network.closeOutside(networkNamespace);
 }
