@@ -16,7 +16,7 @@ const tags = [
 const longFiles = [
   ...['isolation/src/gvisor/driver', 'isolation/src/container/driver', 'isolation/src/container/pager/late-sandbox'],
   ...['runner/src/upkeep/crash', 'runner/src/builds/run-build', 'runner/src/templates/maker'],
-  ...['e2e/operators/backup', 'e2e/soak/soak', 'e2e/crash/crash'],
+  ...['e2e/operators/backup', 'e2e/crash/crash'],
 ].map((name) => `/${name}.test.ts`);
 
 /** Folders of e2e/ with tests of what is promised: the others' are of long runs and of tools. */

@@ -22,7 +22,7 @@ test('no two files of proofs share an instance with each other or with the serve
   const inOptions = [/instance: (\d+)/, /^const instance = (\d+);/m];
   const inPair = [/\[instance, otherInstance\] = \[(\d+), \d+\]/, /\[instance, otherInstance\] = \[\d+, (\d+)\]/];
   for (const file of globSync([...proofFiles], { cwd: repository })) note(byInstance, file, [...inOptions, ...inPair]);
-  expect(byInstance.size).toBe(11);
+  expect(byInstance.size).toBe(10);
   expect([...byInstance.values()].filter((files) => files.length > 1)).toEqual([]);
 });
 

@@ -13,7 +13,7 @@ test(
     const report = await runChaos({ instance: 4, cycles: 24, lanes: 4, seed: 20_261, maxKills });
     console.log(renderReport(report));
     expect(report.kills.kills).toBeGreaterThan(0);
-    expect(report.violations).toEqual([]);
-    expect(report.leftovers).toEqual([]);
+    expect(report.violations, report.violations.join('; ')).toEqual([]);
+    expect(report.leftovers, report.leftovers.join('; ')).toEqual([]);
   },
 );

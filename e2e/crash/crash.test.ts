@@ -18,7 +18,7 @@ test(
     });
     console.log(`seed ${seed}: ${report.rounds} rounds, ${report.kills} kills`, ...report.violations);
     expect(report.kills).toBeGreaterThan(0);
-    expect(report.violations).toEqual([]);
-    expect(report.leftovers).toEqual([]);
+    expect(report.violations, report.violations.join('; ')).toEqual([]);
+    expect(report.leftovers, report.leftovers.join('; ')).toEqual([]);
   },
 );

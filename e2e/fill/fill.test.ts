@@ -13,7 +13,7 @@ test(
       attacks: ['server'],
       environment: { SOULBOX_DISK_OVERCOMMIT: '200', SOULBOX_DISK_RESERVE_MB: '128' },
     });
-    expect(report.violations).toEqual([]);
+    expect(report.violations, report.violations.join('; ')).toEqual([]);
     expect(report.bad).toBe(0);
     expect(report.refused).toBeGreaterThan(0);
     expect(report.good).toBeGreaterThan(1000);

@@ -18,18 +18,22 @@ const descriptorsMax = 24;
 /** The limit, whatever the attack. */
 const peakMaxMib = 1024;
 
-export interface Measured extends Pick<SoakResult, 'latencies'> {
+export interface Measured {
   readonly start: HostFigures;
   readonly end: HostFigures;
   readonly memory: readonly number[];
 }
 
-/** Describes the figures that break a promise. */
-export function findFaults({ latencies, start, end, memory }: Measured): string[] {
-  const [alone, attacked] = [percentile(latencies.alone, 0.99), percentile(latencies.attacked, 0.99)];
+/** Describes the slowdown of normal calls if it breaks the promise. */
+export function findSlowdown({ alone, attacked }: SoakResult['latencies']): string | undefined {
+  const [before, beside] = [percentile(alone, 0.99), percentile(attacked, 0.99)];
+  if (beside <= slowdownMax * Math.max(before, noiseMs)) return undefined;
+  return `p99 of normal calls is ${beside.toFixed(0)} ms beside the attack, ${before.toFixed(0)} ms alone`;
+}
+
+/** Describes the figures that show a leak. */
+export function findLeaks({ start, end, memory }: Measured): string[] {
   const faults: string[] = [];
-  if (attacked > slowdownMax * Math.max(alone, noiseMs))
-    faults.push(`p99 of normal calls is ${attacked.toFixed(0)} ms beside the attack, ${alone.toFixed(0)} ms alone`);
   const growth = memoryGrowth(memory);
   const growthAllowed = memory.length < youngSeconds ? youngGrowthMaxMib : growthMaxMib;
   if (growth > growthAllowed)

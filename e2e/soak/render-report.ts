@@ -3,7 +3,8 @@ import { memoryGrowth } from './judge.ts';
 import { percentile } from './probe.ts';
 import type { SoakReport } from './run-soak.ts';
 
-export function renderReport({ counts, latencies, memory, start, end, violations, dataDirectory }: SoakReport): string {
+export function renderReport(report: SoakReport): string {
+  const { counts, latencies, memory, start, end, violations, slowdown, dataDirectory } = report;
   const done = Object.entries(counts)
     .filter(([, count]) => count > 0)
     .map(([name, count]) => `${name} ${count}`);
@@ -14,6 +15,7 @@ export function renderReport({ counts, latencies, memory, start, end, violations
     `server memory:           ${Math.max(0, ...memory).toFixed(0)} MiB at most, ${memoryGrowth(memory).toFixed(0)} MiB of growth`,
     `at the start:            ${figuresOf(start)}`,
     `at the end:              ${figuresOf(end)}`,
+    ...(slowdown === undefined ? [] : [`too slow: ${slowdown}`]),
     `violations: ${violations.length}`,
     ...violations.map((text) => `  ${text}`),
     ...(dataDirectory === undefined ? [] : [`kept for inspection: ${dataDirectory}`]),

@@ -9,7 +9,7 @@ import type { ServerProcess } from '@soulbox/testing';
 import { listLeftovers } from '../chaos/leftovers.ts';
 import { readFigures } from './host-figures.ts';
 import type { HostFigures } from './host-figures.ts';
-import { findFaults } from './judge.ts';
+import { findLeaks, findSlowdown } from './judge.ts';
 import type { SoakMessage, SoakOrder, SoakResult } from './messages.ts';
 
 export interface SoakOptions {
@@ -25,6 +25,8 @@ export interface SoakOptions {
 }
 
 export interface SoakReport extends SoakResult {
+  /** How much the attack slowed down normal calls, if more than promised. */
+  readonly slowdown: string | undefined;
   readonly start: HostFigures;
   readonly end: HostFigures;
   /** MiB, once a second while the clients were working. */
@@ -61,10 +63,10 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     await server.stop();
     stopped = true;
     const leftovers = await listLeftovers(server.instance, server.dataDirectory);
-    const violations = [...result.violations, ...findFaults({ ...result, start, end, memory }), ...leftovers];
+    const violations = [...result.violations, ...findLeaks({ start, end, memory }), ...leftovers];
     if (violations.length === 0) await rm(server.dataDirectory, { recursive: true });
     const dataDirectory = violations.length === 0 ? undefined : server.dataDirectory;
-    return { ...result, violations, start, end, memory, dataDirectory };
+    return { ...result, violations, slowdown: findSlowdown(result.latencies), start, end, memory, dataDirectory };
   } finally {
     atWork.abort();
     worker?.kill('SIGKILL');

@@ -2,9 +2,16 @@
 import { expect, test } from 'vitest';
 import { renderReport } from './render-report.ts';
 import { runSoak } from './run-soak.ts';
+import type { SoakReport } from './run-soak.ts';
 
 // The short form of `npm run soak`, which takes an hour.
 test('hostile clients and programs do not slow down normal traffic or cost memory', { timeout: 400_000 }, async () => {
+  const { slowdown } = await soak();
+  // One slow run on a machine that others share is no fault, two in a row are: as for every promised time.
+  if (slowdown !== undefined) expect((await soak()).slowdown).toBeUndefined();
+});
+
+async function soak(): Promise<SoakReport> {
   const seed = Math.floor(Math.random() * 2 ** 31);
   const report = await runSoak({
     instance: 5,
@@ -16,5 +23,6 @@ test('hostile clients and programs do not slow down normal traffic or cost memor
   });
   console.log(`seed ${seed}\n${renderReport(report)}`);
   expect(report.counts.cycles).toBeGreaterThan(0);
-  expect(report.violations).toEqual([]);
-});
+  expect(report.violations, report.violations.join('; ')).toEqual([]);
+  return report;
+}

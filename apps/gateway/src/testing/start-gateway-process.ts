@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { nodeFlags } from '@soulbox/process/node-flags';
 import type { GatewayConfig } from '../config.ts';
 
 export interface GatewayProcessOptions {
@@ -12,7 +13,7 @@ export interface GatewayProcessOptions {
   readonly apiPort?: number;
 }
 
-/** A gateway in a process of its own. */
+/** A gateway in a process of its own, with the flags of the real one: its memory depends on them. */
 export interface GatewayProcess extends AsyncDisposable {
   readonly port: number;
   /** Its current memory, in MiB. */
@@ -22,7 +23,7 @@ export interface GatewayProcess extends AsyncDisposable {
 
 export async function startGatewayProcess(options: GatewayProcessOptions): Promise<GatewayProcess> {
   const program = fileURLToPath(new URL('gateway-process.ts', import.meta.url));
-  const child = fork(program, [JSON.stringify(options)], { execArgv: [], stdio: 'inherit' });
+  const child = fork(program, [JSON.stringify(options)], { execArgv: [...nodeFlags], stdio: 'inherit' });
   const exited = once(child, 'exit');
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   return {
