@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { run, sleep } from '@soulbox/base';
+import { recordsFileName } from '@soulbox/storage/records-file';
 import { listHostTraces } from '@soulbox/testing';
 
 /** Every kind of object that a sandbox could leave behind, in the order of the report. */
@@ -69,7 +70,7 @@ function listNames(folder: string, kind: string): string[] {
 
 /** Sandboxes and creations that the control plane still has in its records. */
 function listRows(dataDirectory: string): string[] {
-  const file = join(dataDirectory, 'records.sqlite');
+  const file = join(dataDirectory, recordsFileName);
   if (!existsSync(file)) return [];
   using db = new DatabaseSync(file, { readOnly: true });
   const rows = db

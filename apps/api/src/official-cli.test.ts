@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { logEntry, metric } from './testing/scripted-runner.ts';
+import { logEntry, metric } from './testing/observed.ts';
 import { startTestApi } from './testing/test-api.ts';
 import type { TestApi } from './testing/test-api.ts';
 

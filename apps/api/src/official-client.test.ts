@@ -1,6 +1,6 @@
 import { AuthenticationError, RateLimitError, Sandbox, SandboxNotFoundError, Template } from 'e2b';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { metric } from './testing/scripted-runner.ts';
+import { metric } from './testing/observed.ts';
 import { startTestApi } from './testing/test-api.ts';
 import type { TestApi } from './testing/test-api.ts';
 

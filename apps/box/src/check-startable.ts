@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { refuseNewerRecords } from '@soulbox/runner/newer-records';
-import { checkSqliteSchema } from '@soulbox/storage';
+import { checkSqliteSchema, recordsFileName } from '@soulbox/storage';
 import type { BoxConfig } from './config.ts';
 import { refuseOtherOwner } from './instance-lock.ts';
 
@@ -10,6 +10,6 @@ import { refuseOtherOwner } from './instance-lock.ts';
  */
 export async function checkStartable({ dataDirectory, runner }: BoxConfig): Promise<void> {
   await refuseOtherOwner(runner.instance, dataDirectory);
-  checkSqliteSchema(join(dataDirectory, 'records.sqlite'));
+  checkSqliteSchema(join(dataDirectory, recordsFileName));
   await refuseNewerRecords(dataDirectory);
 }

@@ -1,6 +1,7 @@
 import { chmod, lchown, lstat, mkdir, readdir, readlink, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
+import { recordsFileName } from '@soulbox/storage/records-file';
 
 /** The folder with the control plane's part of a data folder. It belongs to the control plane's user. */
 export const controlDirectoryIn = (dataDirectory: string): string => join(dataDirectory, 'control');
@@ -9,9 +10,9 @@ export const controlDirectoryIn = (dataDirectory: string): string => join(dataDi
  * Entries of the data folder that belong to the control plane. Links replace them at the places they had when the
  * server was one process: commands of the host, and servers of an older version, find them by their old names.
  */
-const controlEntries = ['records.sqlite', 'uploads', 'functions', 'secrets', 'reserve'] as const;
+const controlEntries = [recordsFileName, 'uploads', 'functions', 'secrets', 'reserve'] as const;
 /** Files beside the records. SQLite finds them by the real name of the records. */
-const besideRecords = ['records.sqlite-wal', 'records.sqlite-shm'] as const;
+const besideRecords = [`${recordsFileName}-wal`, `${recordsFileName}-shm`] as const;
 
 /**
  * Gives the control plane its own entries: moves those that are still at their single-process places, and makes `user`

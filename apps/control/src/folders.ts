@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { recordsFileName } from '@soulbox/storage/records-file';
 
 /** The files of the control plane, in the folder that it owns. */
 export interface ControlFolders {
@@ -11,7 +12,7 @@ export interface ControlFolders {
 
 export function controlFolders(directory: string): ControlFolders {
   return {
-    records: join(directory, 'records.sqlite'),
+    records: join(directory, recordsFileName),
     uploads: join(directory, 'uploads'),
     functions: join(directory, 'functions'),
     secrets: join(directory, 'secrets'),

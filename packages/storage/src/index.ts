@@ -17,6 +17,7 @@ export type { Delivery, WebhookChanges, WebhookRecord } from './records/webhooks
 export type { FunctionLimits, FunctionRecord, FunctionVersionRecord } from './records/functions.ts';
 export type { KvEntry, KvLimits, KvNamespaceRecord } from './records/kv.ts';
 export type { Records } from './records/records.ts';
+export { recordsFileName } from './records/records-file.ts';
 export { openDiskReserve } from './reserve/disk-reserve.ts';
 export type { DiskReserve } from './reserve/disk-reserve.ts';
 export { openBlobReader } from './blobs/disk/open-reader.ts';

@@ -6,29 +6,15 @@ import { createClient, createRouterTransport } from '@connectrpc/connect';
 import type { HandlerContext } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError, createSandboxId, envdVersion } from '@soulbox/contract';
-import {
-  LogEntrySchema,
-  MetricSchema,
-  RunnerService,
-  SandboxSchema,
-  SandboxState,
-  WatchEventsResponseSchema,
-} from '@soulbox/contract/runner';
-import type {
-  CreateSandboxRequest,
-  LogEntry,
-  Metric,
-  Sandbox,
-  Snapshot,
-  WatchEventsResponse,
-} from '@soulbox/contract/runner';
+import { RunnerService, SandboxSchema, SandboxState } from '@soulbox/contract/runner';
+import type { CreateSandboxRequest, LogEntry, Metric, Sandbox, Snapshot } from '@soulbox/contract/runner';
 import type { Runner } from '../runner/client.ts';
 import { createScriptedBuilds } from './scripted-builds.ts';
 import type { ScriptedBuild } from './scripted-builds.ts';
+import { createScriptedEvents } from './scripted-events.ts';
+import type { ScriptedEvent } from './scripted-events.ts';
 import { moveTo, stateCalls } from './scripted-states.ts';
 import type { Limited } from './scripted-states.ts';
-
-type Event = WatchEventsResponse['event'];
 
 /** A runner behind the real wire contract. Its sandboxes only exist in its answers. */
 export interface ScriptedRunner {
@@ -64,7 +50,7 @@ export interface ScriptedRunner {
   watchers(): number;
   /** Creates a sandbox without an event, as if it had been created while the control plane was away. */
   plant(sandbox: MessageInitShape<typeof SandboxSchema>): Sandbox;
-  tell(event: Event): void;
+  tell(event: ScriptedEvent): void;
   /** Ends a sandbox, like a deadline or a crash. */
   end(sandboxId: string, cause: string): void;
   /** Pauses or resumes a sandbox, like a deadline or traffic. `silently`: as if the control plane were away. */
@@ -74,7 +60,8 @@ export interface ScriptedRunner {
 }
 
 export function createScriptedRunner(): ScriptedRunner {
-  const streams = new Set<{ push: (event: Event | undefined) => void }>();
+  const events = createScriptedEvents();
+  const { tell } = events;
   const sandboxes = new Map<string, Sandbox>();
   const hidden = new Set<string>();
   const state: Pick<
@@ -97,9 +84,6 @@ export function createScriptedRunner(): ScriptedRunner {
   const logs = new Map<string, LogEntry[]>();
   const metrics = new Map<string, Metric[]>();
 
-  const tell = (event: Event): void => {
-    for (const stream of streams) stream.push(event);
-  };
   const get = (sandboxId: string): Sandbox => {
     const sandbox = sandboxes.get(sandboxId);
     if (sandbox !== undefined) return sandbox;
@@ -275,35 +259,11 @@ export function createScriptedRunner(): ScriptedRunner {
         made.push(name);
         return { template: { templateId: `t${name}`, names: [name], cpuCount: 2, memoryMb: 1024, diskSizeMb: 10 } };
       },
-      watchEvents: async function* (_request, { signal }) {
+      watchEvents: (_request, { signal }) => {
         failIfTold();
-        const queue: (Event | undefined)[] = [];
-        let wake = (): void => undefined;
-        const stream = {
-          push: (event: Event | undefined) => {
-            queue.push(event);
-            wake();
-          },
-        };
-        signal.addEventListener('abort', () => stream.push(undefined));
         const shown = [...sandboxes.values()].filter(({ sandboxId }) => !hidden.has(sandboxId));
-        for (const sandbox of shown) queue.push({ case: 'created', value: { sandbox } as never });
-        queue.push({ case: 'snapshotDone', value: {} as never });
-        streams.add(stream);
-        try {
-          for (;;) {
-            while (queue.length > 0) {
-              const event = queue.shift();
-              if (event === undefined) return;
-              yield create(WatchEventsResponseSchema, { event: event as never });
-            }
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
-          }
-        } finally {
-          streams.delete(stream);
-        }
+        const first = shown.map((sandbox) => ({ case: 'created', value: { sandbox } }) as never);
+        return events.watch([...first, { case: 'snapshotDone', value: {} as never }], signal);
       },
     });
   });
@@ -320,7 +280,7 @@ export function createScriptedRunner(): ScriptedRunner {
     stateRequests,
     logs,
     metrics,
-    watchers: () => streams.size,
+    watchers: events.watchers,
     plant,
     tell,
     end: (sandboxId: string, cause: string) => {
@@ -331,27 +291,6 @@ export function createScriptedRunner(): ScriptedRunner {
       const sandbox = moveTo(get(sandboxId), to === 'paused' ? SandboxState.PAUSED : SandboxState.RUNNING, cause);
       if (silently === undefined) tell({ case: 'updated', value: structuredClone({ sandbox }) as never });
     },
-    cutStreams: () => {
-      for (const stream of streams) stream.push(undefined);
-    },
-  });
-}
-
-export function logEntry(atMs: number, level: string, message: string, fields: Record<string, string> = {}): LogEntry {
-  return create(LogEntrySchema, { timestamp: timestampFromMs(atMs), level, logger: 'envd', message, fields });
-}
-
-export function metric(atMs: number, cpuUsedPct: number): Metric {
-  return create(MetricSchema, {
-    timestamp: timestampFromMs(atMs),
-    cpuCount: 2,
-    cpuUsedPct,
-    memoryWorkingSetBytes: 1000n,
-    memoryCacheBytes: 200n,
-    memoryLimitBytes: 4000n,
-    diskUsedBytes: 5n,
-    diskTotalBytes: 6n,
-    networkSentBytes: 7n,
-    cpuUsedSeconds: 1.5,
+    cutStreams: events.cut,
   });
 }

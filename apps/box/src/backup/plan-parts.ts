@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { run } from '@soulbox/base';
 import { readSealedJson } from '@soulbox/checkpoints';
+import { recordsFileName } from '@soulbox/storage/records-file';
 import { isListed, openTemplateStore } from '@soulbox/templates';
 import { controlDirectoryIn } from '../data-folder.ts';
 import type { Backup, BackupPart } from './manifest.ts';
@@ -31,7 +32,7 @@ export async function planParts({ dataDirectory, templatesDirectory, stage }: Fo
   const templateIds = await findTemplates(templatesDirectory, new Set(records.map(({ templateId }) => templateId)));
   const runtimes = [...new Set(records.map(({ runtimeName }) => join('runtime', runtimeName)))];
   const plans = [
-    plan('records', stage, ['records.sqlite', 'sandboxes', 'snapshots']),
+    plan('records', stage, [recordsFileName, 'sandboxes', 'snapshots']),
     plan('secrets', controlDirectoryIn(dataDirectory), ['secrets']),
     plan('tls', dataDirectory, ['tls']),
     ...['functions', 'uploads', 'archive'].map((name) => plan(name, stage, [name])),

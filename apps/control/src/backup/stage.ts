@@ -5,6 +5,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { StageBackup } from '@soulbox/api';
 import { errorFromConnect } from '@soulbox/contract';
 import type { RunnerService, Staged } from '@soulbox/contract/runner';
+import { recordsFileName } from '@soulbox/storage';
 import type { HoldableBlobs } from '@soulbox/storage';
 
 export interface StageParts {
@@ -43,7 +44,7 @@ export function createStage(parts: StageParts): StageBackup {
       await follow('sandbox', runner.stageSandboxes({}, { signal }), report, signal);
       await using _values = functionBlobs.holdDeletes();
       await using _uploads = uploads.holdDeletes();
-      await copyRecords(join(directory, 'records.sqlite'));
+      await copyRecords(join(directory, recordsFileName));
       await follow('snapshot', runner.stageSnapshots({}, { signal }), report, signal);
       await functionBlobs.copyInto(join(directory, 'functions'), '');
       await uploads.copyInto(join(directory, 'uploads'), '');

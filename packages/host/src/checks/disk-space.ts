@@ -1,6 +1,7 @@
 import type { StatsFs } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { recordsFileName } from '@soulbox/storage/records-file';
 import type { Check, HostSubject } from '../finding.ts';
 import { sameFix } from '../finding.ts';
 
@@ -28,7 +29,7 @@ export const checkDiskSpace: Check = async (subject: HostSubject) => {
 };
 
 async function isServed(dataDirectory: string): Promise<boolean> {
-  return await access(join(dataDirectory, 'records.sqlite')).then(
+  return await access(join(dataDirectory, recordsFileName)).then(
     () => true,
     () => false,
   );

@@ -6,6 +6,7 @@ import type { HostInstance } from '@soulbox/box/host-instances';
 import { findServer } from '@soulbox/box/server-file';
 import { forgetHostChanges, planHostUndo } from '@soulbox/host';
 import type { UndoPlan, UndoStep } from '@soulbox/host';
+import { recordsFileName } from '@soulbox/storage/records-file';
 import { resolveFolders } from '../../config.ts';
 import { exitCodes } from '../../program/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
@@ -68,10 +69,10 @@ async function planAll(
   if (names === undefined) return { steps, left: host.left };
   if (!deletesData) return { steps, left: [`the data folder ${dataDirectory} (--data deletes it)`, ...host.left] };
   // A folder that was named by mistake must not be deleted.
-  if (!names.includes('records.sqlite') && !names.includes('templates') && names.length > 0)
+  if (!names.includes(recordsFileName) && !names.includes('templates') && names.length > 0)
     throw new SoulBoxError(
       'bad_request',
-      `${dataDirectory} is not a data folder of SoulBox: it has no records.sqlite.`,
+      `${dataDirectory} is not a data folder of SoulBox: it has no ${recordsFileName}.`,
     );
   const data: UndoStep = { what: `delete ${dataDirectory}`, run: async () => (await removeTree(dataDirectory), []) };
   return { steps: [...steps, data], left: host.left };

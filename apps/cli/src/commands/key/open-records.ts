@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensureDefaultTeam, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
+import { ensureDefaultTeam, openDiskReserve, openSqliteRecords, recordsFileName } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
 
 /**
@@ -14,7 +14,7 @@ export async function openRecords(
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   const reserve = openDiskReserve(join(dataDirectory, 'reserve'));
   if (adds) reserve.check();
-  const records = openSqliteRecords(join(dataDirectory, 'records.sqlite'), { reserve });
+  const records = openSqliteRecords(join(dataDirectory, recordsFileName), { reserve });
   await ensureDefaultTeam(records);
   return { records };
 }

@@ -1,0 +1,23 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { LogEntrySchema, MetricSchema } from '@soulbox/contract/runner';
+import type { LogEntry, Metric } from '@soulbox/contract/runner';
+
+export function logEntry(atMs: number, level: string, message: string, fields: Record<string, string> = {}): LogEntry {
+  return create(LogEntrySchema, { timestamp: timestampFromMs(atMs), level, logger: 'envd', message, fields });
+}
+
+export function metric(atMs: number, cpuUsedPct: number): Metric {
+  return create(MetricSchema, {
+    timestamp: timestampFromMs(atMs),
+    cpuCount: 2,
+    cpuUsedPct,
+    memoryWorkingSetBytes: 1000n,
+    memoryCacheBytes: 200n,
+    memoryLimitBytes: 4000n,
+    diskUsedBytes: 5n,
+    diskTotalBytes: 6n,
+    networkSentBytes: 7n,
+    cpuUsedSeconds: 1.5,
+  });
+}
