@@ -16,8 +16,8 @@ export interface Actor {
 const actors = new AsyncLocalStorage<Actor>();
 
 /** Continues as this actor. */
-export function actAs(actor: Actor, goOn: () => void): void {
-  actors.run(actor, goOn);
+export function actAs(actor: Actor, handle: () => void): void {
+  actors.run(actor, handle);
 }
 
 /** Records the key of the current actor when it becomes known. */

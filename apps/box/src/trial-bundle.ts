@@ -10,12 +10,12 @@ import type { EnvdBundle } from '@soulbox/isolation';
  * one.
  */
 export async function openTrialBundle(dataDirectory: string): Promise<EnvdBundle & AsyncDisposable> {
-  const runtimes = join(dataDirectory, 'runtime');
+  const bundles = join(dataDirectory, 'runtime');
   try {
-    await access(runtimes);
-    return { ...(await buildEnvdBundle(runtimes)), [Symbol.asyncDispose]: () => Promise.resolve() };
+    await access(bundles);
+    return { ...(await buildEnvdBundle(bundles)), [Symbol.asyncDispose]: () => Promise.resolve() };
   } catch {
-    const parent = await mkdtemp(join(tmpdir(), 'soulbox-runtime-'));
+    const parent = await mkdtemp(join(tmpdir(), 'soulbox-envd-bundle-'));
     return { ...(await buildEnvdBundle(parent)), [Symbol.asyncDispose]: () => removeTree(parent) };
   }
 }

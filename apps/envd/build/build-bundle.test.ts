@@ -8,7 +8,7 @@ import { buildEnvdBundle, removeOldBundles } from './build-bundle.ts';
 let parent: string;
 
 beforeAll(async () => {
-  parent = await mkdtemp(join(tmpdir(), 'soulbox-runtime-'));
+  parent = await mkdtemp(join(tmpdir(), 'soulbox-envd-bundle-'));
 });
 
 afterAll(async () => {

@@ -76,7 +76,7 @@ export interface RunnerOptions {
   readonly dependencyBlobs: BlobStore;
   /** Recipes for missing templates. */
   readonly recipes: readonly Recipe[];
-  readonly runtime: EnvdBundle;
+  readonly envdBundle: EnvdBundle;
   /** The reserve on the disk of `dataDirectory`. */
   readonly reserve: DiskReserve;
   /** The files of template builds. */

@@ -4,7 +4,7 @@ import type { RouteSource } from '@soulbox/routing';
 import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
 import { addRunnerRoutes } from './serve/routes.ts';
-import { runtimeDirectoryOf } from './processes/sandbox-host.ts';
+import { bundleDirectoryOf } from './processes/sandbox-host.ts';
 import type { KnownSandbox } from './registry/table.ts';
 import { isSpare, isTenants, looksPaused } from './registry/table.ts';
 
@@ -18,7 +18,7 @@ export interface Runner extends AsyncDisposable {
   /** Spares that are ready. */
   readyCount(): number;
   /** Folders of the envd versions that sandboxes and checkpoints of this host use. */
-  runtimesInUse(): Set<string>;
+  bundlesInUse(): Set<string>;
   /** Sandboxes that run for tenants. */
   runningCount(): number;
   /**
@@ -44,10 +44,10 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     transport: createRouterTransport(addRoutes),
     router: context.router,
     readyCount: () => context.pool.readyCount(),
-    runtimesInUse: () =>
+    bundlesInUse: () =>
       new Set([
-        ...context.table.all().map(({ record }) => runtimeDirectoryOf(context.host, record.runtimeName)),
-        ...context.snapshots.list().map(({ runtimeName }) => runtimeDirectoryOf(context.host, runtimeName)),
+        ...context.table.all().map(({ record }) => bundleDirectoryOf(context.host, record.runtimeName)),
+        ...context.snapshots.list().map(({ runtimeName }) => bundleDirectoryOf(context.host, runtimeName)),
       ]),
     runningCount: () => context.table.running().length,
     endAll: async () => {

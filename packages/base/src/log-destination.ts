@@ -67,10 +67,10 @@ export function createLogDestination(file: LogFile, onRoom: (lostLines: number) 
     file.wrote(count);
   };
 
-  const goOn = (): void => {
+  const writeNext = (): void => {
     if (current.length === 0 && waiting.length > 0 && file.isDue()) {
       busy = true;
-      void file.turn().then(goOn);
+      void file.turn().then(writeNext);
       return;
     }
     if (current.length === 0) current = take();
@@ -88,8 +88,8 @@ export function createLogDestination(file: LogFile, onRoom: (lostLines: number) 
     inFlight = false;
     if (error === null) {
       wrote(count);
-      goOn();
-    } else setTimeout(goOn, error.code === 'EAGAIN' ? retryBusyMs : retryMs).unref();
+      writeNext();
+    } else setTimeout(writeNext, error.code === 'EAGAIN' ? retryBusyMs : retryMs).unref();
   };
 
   atExit.add(() => {
@@ -110,7 +110,7 @@ export function createLogDestination(file: LogFile, onRoom: (lostLines: number) 
       }
       waiting.push(line);
       waitingBytes += bytes;
-      if (!busy) goOn();
+      if (!busy) writeNext();
     },
     droppedLines: () => dropped,
     reopen: () => file.wantReopened(),

@@ -12,15 +12,15 @@ const instance = 14;
 /**
  * Checks the isolation of each driver. This is separate from `runChecks`, because a driver may start sandboxes for its
  * proof, which takes some seconds: acceptable for doctor, not for every start. These sandboxes run with the envd bundle
- * `runtime`.
+ * `envdBundle`.
  */
-export async function checkTiers(runtime: EnvdBundle): Promise<Finding[]> {
+export async function checkTiers(envdBundle: EnvdBundle): Promise<Finding[]> {
   const drivers = createDrivers({ logger: silentLogger, instance, criu: await findCriu() });
-  return await Promise.all([...drivers.values()].map((driver) => checkTier(driver, runtime)));
+  return await Promise.all([...drivers.values()].map((driver) => checkTier(driver, envdBundle)));
 }
 
-async function checkTier(driver: Driver, runtime: EnvdBundle): Promise<Finding> {
-  return judgeTier(driver.name, await driver.probe(runtime));
+async function checkTier(driver: Driver, envdBundle: EnvdBundle): Promise<Finding> {
+  return judgeTier(driver.name, await driver.probe(envdBundle));
 }
 
 /** A proof of isolation is shown with its result. Other findings only need their name. */

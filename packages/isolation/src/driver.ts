@@ -48,7 +48,7 @@ export interface SandboxSpec {
    * Differs for each copy of a sandbox, and changes when memory of the past is restored; in /run/soulbox/generation.
    */
   readonly generation: string;
-  readonly runtime: EnvdBundle;
+  readonly envdBundle: EnvdBundle;
   /** First host uid and gid of a range of 65536 that no other sandbox uses. */
   readonly idBase: number;
   readonly limits: SandboxLimits;
@@ -216,8 +216,8 @@ export interface Driver {
    * start. Never throws.
    */
   prepareHost(): Promise<void>;
-  /** Checks the driver's requirements on the host; a trial may run `runtime`. Changes nothing. */
-  probe(runtime: EnvdBundle): Promise<readonly DriverFinding[]>;
+  /** Checks the driver's requirements on the host; a trial may run `envdBundle`. Changes nothing. */
+  probe(envdBundle: EnvdBundle): Promise<readonly DriverFinding[]>;
   /**
    * Creates and starts a sandbox; resolves when envd's process runs (it may not respond yet). A kept disk gets a new
    * identity and an empty /dev/shm. After an error only that disk is left.

@@ -1,5 +1,5 @@
 /** How long a visit lasts after the last request of a sandbox. A request that follows at once needs no report. */
-const lingerMs = 250;
+const keptMs = 250;
 
 export interface VisitReport {
   readonly opened: string[];
@@ -56,7 +56,7 @@ export function createVisits(report: (changes: VisitReport) => Promise<void>): V
           count.timer = setTimeout(() => {
             counts.delete(sandboxId);
             change(sandboxId, false);
-          }, lingerMs);
+          }, keptMs);
           count.timer.unref();
         },
       };

@@ -4,7 +4,7 @@ export { checkSqliteSchema } from './records/sqlite/check-schema.ts';
 export { createApiKey, ensureDefaultTeam, hashApiKey } from './records/first-start.ts';
 export type { ApiKeyMask, ApiKeyRecord, ApiKeyRecords } from './records/api-keys.ts';
 export type { TeamHoldings, TeamRecord, TeamRecords, TeamRecordsUsage } from './records/teams.ts';
-export type { LifecycleRecord, LiveSandbox, NetworkRecord, SandboxRecord } from './records/sandbox-record.ts';
+export type { LifecycleRecord, ReportedSandbox, NetworkRecord, SandboxRecord } from './records/sandbox-record.ts';
 export type { Creation, SandboxListQuery, SandboxPage, SandboxPosition, SandboxRecords } from './records/sandboxes.ts';
 export { lifecycleEventTypes } from './records/lifecycle-event.ts';
 export type { Execution, LifecycleEventType } from './records/lifecycle-event.ts';

@@ -45,7 +45,7 @@ const runner = await startRunner({
   templates: openTemplateStore(templatesDirectory, silentLogger),
   dependencyBlobs: await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }),
   recipes: [],
-  runtime: await buildEnvdBundle(join(dataDirectory, 'runtime')),
+  envdBundle: await buildEnvdBundle(join(dataDirectory, 'runtime')),
   files,
   reserve: openDiskReserve(join(dataDirectory, 'reserve')),
   outside: createOutsidePolicy(),

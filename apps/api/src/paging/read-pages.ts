@@ -1,4 +1,4 @@
-import type { LiveSandbox, SandboxListQuery, SandboxPosition } from '@soulbox/storage';
+import type { ReportedSandbox, SandboxListQuery, SandboxPosition } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { pageCharsMax } from '../limits.ts';
 
@@ -9,7 +9,7 @@ export async function* readPages(
   { records }: ApiContext,
   query: Omit<SandboxListQuery, 'after' | 'limit' | 'maxChars'>,
   max: number,
-): AsyncGenerator<LiveSandbox[]> {
+): AsyncGenerator<ReportedSandbox[]> {
   let after: SandboxPosition | undefined;
   for (let left = max; left > 0;) {
     const limit = Math.min(pageSize, left);

@@ -4,7 +4,7 @@ import { causes } from '@soulbox/contract';
 import type { Cause } from '@soulbox/contract';
 import { SandboxState } from '@soulbox/contract/runner';
 import type { Lifecycle, NetworkPolicy, Sandbox } from '@soulbox/contract/runner';
-import type { LifecycleRecord, LiveSandbox, NetworkRecord } from '@soulbox/storage';
+import type { LifecycleRecord, ReportedSandbox, NetworkRecord } from '@soulbox/storage';
 
 /** Milliseconds since the epoch. 0 when the runner left it out: that sorts first and counts as ended long ago. */
 export function msFromTimestamp(timestamp: Timestamp | undefined): number {
@@ -17,7 +17,7 @@ export function causeFromRunner(text: string, fallback: Cause): Cause {
 }
 
 /** The runner's facts about a sandbox, in the form of the records. */
-export function factsFromRunner(sandbox: Sandbox): LiveSandbox {
+export function factsFromRunner(sandbox: Sandbox): ReportedSandbox {
   return {
     id: sandbox.sandboxId,
     teamId: sandbox.teamId,

@@ -1,5 +1,5 @@
 import type { Sandbox } from '@soulbox/contract/runner';
-import type { LiveSandbox, NetworkRecord } from '@soulbox/storage';
+import type { ReportedSandbox, NetworkRecord } from '@soulbox/storage';
 import type { z } from 'zod';
 import type { ApiConfig } from '../config.ts';
 import { timeToWire } from '../http/schemas.ts';
@@ -31,7 +31,7 @@ export function sandboxToWire(sandbox: Sandbox, config: ApiConfig): z.infer<type
 }
 
 /** The facts of a running or paused sandbox. The end time of a paused sandbox is the time of the pause. */
-export function listedToWire(facts: LiveSandbox): z.infer<typeof listedSandboxSchema> {
+export function listedToWire(facts: ReportedSandbox): z.infer<typeof listedSandboxSchema> {
   return {
     sandboxID: facts.id,
     templateID: facts.templateId,

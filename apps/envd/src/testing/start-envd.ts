@@ -24,7 +24,7 @@ export interface TestEnvd extends AsyncDisposable {
   resumed(body: object): Promise<void>;
 }
 
-const runtimeCache = '/var/cache/soulbox-test/envd-runtime';
+const bundleCache = '/var/cache/soulbox-test/envd-bundle';
 const script = fileURLToPath(new URL('sandbox.sh', import.meta.url));
 const startTimeoutMs = 20_000;
 const maxRuntimeAgeMs = 3_600_000;
@@ -34,8 +34,8 @@ const maxRuntimeAgeMs = 3_600_000;
  * variables.
  */
 export async function startEnvd(lowerDirectory: string, ...variables: string[]): Promise<TestEnvd> {
-  const runtime = await buildEnvdBundle(runtimeCache);
-  await removeOldBundles(runtime.directory);
+  const bundle = await buildEnvdBundle(bundleCache);
+  await removeOldBundles(bundle.directory);
   const work = await mkdtemp(join(tmpdir(), 'soulbox-envd-'));
   const port = await findFreePort();
   const hostToken = randomId(32);
@@ -47,7 +47,7 @@ export async function startEnvd(lowerDirectory: string, ...variables: string[]):
     script,
     lowerDirectory,
     work,
-    runtime.directory,
+    bundle.directory,
     String(port),
     hostToken,
     ...variables,
@@ -95,8 +95,8 @@ export async function startEnvd(lowerDirectory: string, ...variables: string[]):
 
 /** Each change of the sources creates a folder of 112 MB. Folders of the last hour may still be in use. */
 async function removeOldBundles(current: string): Promise<void> {
-  for (const name of await readdir(runtimeCache)) {
-    const path = join(runtimeCache, name);
+  for (const name of await readdir(bundleCache)) {
+    const path = join(bundleCache, name);
     const found = await stat(path).catch(() => undefined);
     if (found !== undefined && path !== current && Date.now() - found.mtimeMs > maxRuntimeAgeMs) await removeTree(path);
   }

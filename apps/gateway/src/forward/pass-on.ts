@@ -22,7 +22,7 @@ export function passOn(
   cut: (chunk: Buffer) => readonly Uint8Array[] = (chunk) => [chunk],
 ): void {
   let waiting = 0;
-  const goOn = (): void => {
+  const resume = (): void => {
     if (source.isPaused() && !sink.writableNeedDrain && waiting < waitingMaxBytes) source.resume();
   };
   const write = (piece: Uint8Array): void => {
@@ -32,7 +32,7 @@ export function passOn(
     const hasRoom = sink.write(piece, () => {
       waiting -= cost;
       holding.release(cost);
-      goOn();
+      resume();
     });
     if (!hasRoom || waiting >= waitingMaxBytes) source.pause();
   };
@@ -41,5 +41,5 @@ export function passOn(
     if (sink.destroyed || sink.writableEnded) return;
     for (const piece of cut(chunk)) write(piece);
   });
-  sink.on('drain', goOn);
+  sink.on('drain', resume);
 }

@@ -4,7 +4,7 @@ import { errorFromUnknown, isDiskFull, writeFileAtomic } from '@soulbox/base';
 import type { CopySource } from '../registry/snapshot-store.ts';
 import { withSource } from '../operations/copies/with-source.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 import type { Report, Staged } from './staged.ts';
 
 /** Each sandbox is frozen while its memory is saved. More at once would be frozen longer. */
@@ -63,7 +63,7 @@ async function stageSandbox(context: OperationContext, directory: string, sandbo
 }
 
 /** The record of a paused sandbox whose disk is a layer. */
-function asPaused(record: SandboxRecord, source: CopySource, sizeBytes: number): SandboxRecord {
+function asPaused(record: HostRecord, source: CopySource, sizeBytes: number): HostRecord {
   const { stateId, hasMemory, layers } = source;
   return {
     ...record,

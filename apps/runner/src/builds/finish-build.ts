@@ -52,7 +52,7 @@ async function keyOfResult(
   return resultKey(key, {
     ...{ teamId, templateId, startCommand, readyCommand, cpuCount, memoryMb, minFreeDiskMb, isolation },
     context: stepRunner.context,
-    runtime: host.runtime.directory,
+    runtime: host.envdBundle.directory,
     driver: await getDriver(host, isolation).readVersion(),
     cpuType: await readCpuType(),
   });

@@ -1,4 +1,5 @@
-import type { Clock } from '@soulbox/base';
+import { measureOperation, phase } from '@soulbox/base';
+import type { Clock, OperationTimes } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { Events } from '../registry/events.ts';
 import type { Background } from '../background.ts';
@@ -6,7 +7,7 @@ import { removeSandbox } from '../processes/sandbox-host.ts';
 import type { SandboxHost } from '../processes/sandbox-host.ts';
 import type { References } from '../registry/references.ts';
 import { disconnect } from '../processes/start-processes.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 import type { KnownSandbox, SandboxTable } from '../registry/table.ts';
 import { isTenants } from '../registry/table.ts';
 
@@ -28,14 +29,22 @@ export interface EndContext {
  * before it is recorded: after a crash in between, the sandbox would still run although its end was announced.
  */
 export async function endSandbox(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
-  return await context.table.alone(sandboxId, async () => await endAlone(context, sandboxId, cause));
+  return await context.table.alone(sandboxId, async () => {
+    const sandbox = context.table.find(sandboxId);
+    if (sandbox === undefined || sandbox.record.state === 'ending') return false;
+    await measureOperation('end', async (finish) => await endAlone(context, sandbox, cause, finish));
+    return true;
+  });
 }
 
-async function endAlone(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
+async function endAlone(
+  context: EndContext,
+  sandbox: KnownSandbox,
+  cause: Cause,
+  finish: () => OperationTimes,
+): Promise<void> {
   const { host, table, events } = context;
-  const sandbox = table.find(sandboxId);
-  if (sandbox === undefined || sandbox.record.state === 'ending') return false;
-  const startedAt = performance.now();
+  const { sandboxId } = sandbox.record;
   const wasTenants = isTenants(sandbox);
   const tell = (): void => {
     if (wasTenants) events.emit({ kind: 'ended', sandboxId, cause });
@@ -47,19 +56,18 @@ async function endAlone(context: EndContext, sandboxId: string, cause: Cause): P
     // over.
     host.logger.error({ sandboxId, cause, err }, 'end of a sandbox could not be recorded in advance');
   });
-  await isCut;
+  await phase('cut', async () => await isCut);
   if (isRecorded) tell();
   try {
     disconnect(sandbox);
-    await removeWholly(context, sandbox);
-    host.logger.info({ sandboxId, cause, durationMs: Math.round(performance.now() - startedAt) }, 'sandbox ended');
+    await phase('remove', async () => await removeWholly(context, sandbox));
+    host.logger.info({ sandboxId, cause, ...finish() }, 'sandbox ended');
   } catch (err) {
     // It is `ending` in memory, and on the disk if that could be written. The deadline loop or the next start tries
     // again.
     host.logger.error({ sandboxId, cause, err }, 'sandbox could not be removed completely');
   }
   if (!isRecorded) tell();
-  return true;
 }
 
 async function isDone(step: Promise<void>, onFailure: (error: unknown) => void): Promise<boolean> {
@@ -84,7 +92,7 @@ async function removeWholly(context: EndContext, { record }: KnownSandbox): Prom
 /** Called before anything is removed: this is the only trace of what happened to the sandbox. */
 export async function keepDamaged(
   { host, references, clock }: Pick<EndContext, 'host' | 'references' | 'clock'>,
-  record: SandboxRecord,
+  record: HostRecord,
 ): Promise<void> {
   if (host.config.damagedStateHours > 0) await references.setAside(record, clock.now());
 }

@@ -4,6 +4,7 @@ import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
 import { forkSandbox } from './copies/fork.ts';
 import { makeSnapshot } from './copies/snapshot.ts';
+import { endSandbox } from './end.ts';
 import { pauseSandbox } from './pause/pause.ts';
 import { resumeSandbox } from './resume/resume.ts';
 
@@ -38,6 +39,19 @@ test('a pause and a resume log the duration of their phases', async () => {
   expect(phasesOf('sandbox paused')).toEqual(['digest', 'end', 'freeze', 'record', 'save', 'seal']);
   await resumeSandbox(bench.context, sandboxId, resume);
   expect(phasesOf('sandbox resumed')).toEqual(['check', 'confirm', 'disk', 'network', 'record', 'restore']);
+});
+
+test('an end logs the duration of its phases', async () => {
+  await endSandbox(bench.context, sandboxId, 'killed');
+  expect(phasesOf('sandbox ended')).toEqual(['cut', 'record', 'remove']);
+});
+
+test('a pause in the background logs the phases of what follows its answer', async () => {
+  await pauseSandbox(bench.context, sandboxId, { ...pause, durability: 'in-background' });
+  await expect
+    .poll(() => logged.mock.calls.map(([, text]) => text as string), { timeout: 10_000 })
+    .toContain('paused sandbox saved in the background');
+  expect(phasesOf('paused sandbox saved in the background')).toEqual(['save', 'seal']);
 });
 
 test('a snapshot and a fork log the duration of their phases', async () => {

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { sumOf } from '../disk-budget/shares.ts';
 import { statBlockBytes } from './layers/size-of-layers.ts';
 import type { OperationContext } from './operation-context.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
 /** The use of the host's disk by the sandboxes and snapshots of one team. */
@@ -23,7 +23,7 @@ export function createTeamUsage({
   snapshots,
 }: Pick<OperationContext, 'table' | 'host' | 'snapshots'>): (teamId: string) => TeamUsage {
   /** By record. Every change makes a new record. */
-  const pausedDisks = new WeakMap<SandboxRecord, number>();
+  const pausedDisks = new WeakMap<HostRecord, number>();
   /** By team, the sizes of its layers at the previous call. */
   const layersOf = new Map<string, ReadonlyMap<string, number>>();
 

@@ -53,8 +53,8 @@ export async function startRunnerHost(
 ): Promise<RunnerHost> {
   const { config, dataDirectory } = settings;
   await using started = new AsyncDisposableStack();
-  const runtimes = join(dataDirectory, 'runtime');
-  const runtime = await buildEnvdBundle(runtimes);
+  const bundles = join(dataDirectory, 'runtime');
+  const envdBundle = await buildEnvdBundle(bundles);
   const network = await openRunnerNetwork(settings, logger);
   const state = { isReady: false, adopted: 0 };
   started.defer(async () => {
@@ -73,7 +73,7 @@ export async function startRunnerHost(
       templates: openTemplateStore(settings.templatesDirectory, logger),
       dependencyBlobs,
       recipes,
-      runtime,
+      envdBundle,
       files: openBlobReader({ directory: settings.uploadsDirectory }),
       reserve: openDiskReserve(settings.reserveDirectory),
       outside: createOutsidePolicy(settings.deniedRanges),
@@ -83,8 +83,8 @@ export async function startRunnerHost(
     }),
   );
   state.adopted = runner.runningCount();
-  const oldRuntimes = await removeOldBundles(runtimes, runner.runtimesInUse().add(runtime.directory));
-  if (oldRuntimes > 0) logger.info({ removed: oldRuntimes }, 'old envd versions removed');
+  const oldBundles = await removeOldBundles(bundles, runner.bundlesInUse().add(envdBundle.directory));
+  if (oldBundles > 0) logger.info({ removed: oldBundles }, 'old envd versions removed');
   state.isReady = true;
   const parts = started.move();
   return {

@@ -1,12 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { measureOperation, phase, SoulBoxError } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
-import { removeSandbox, runtimeNameOf } from './sandbox-host.ts';
+import { removeSandbox, bundleNameOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
 import { readRootIdentity } from './sandbox-disk.ts';
 import { startProcesses, waitForEnvd } from './start-processes.ts';
 import type { TemplateBlueprint } from './blueprint.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 import type { LiveSandbox, RecordChange } from '../registry/table.ts';
 
 /**
@@ -19,7 +19,7 @@ export async function bootSandbox(
   own: RecordChange = {},
 ): Promise<LiveSandbox> {
   const sandboxId = createSandboxId();
-  const record: SandboxRecord = {
+  const record: HostRecord = {
     formatVersion: 2,
     sandboxId,
     state: 'booting',
@@ -28,7 +28,7 @@ export async function bootSandbox(
     slot: host.slots.take(),
     templateId: template.templateId,
     driver: isolation,
-    runtimeName: runtimeNameOf(host),
+    runtimeName: bundleNameOf(host),
     hostToken: randomBytes(32).toString('hex'),
     generation: randomUUID(),
     cpuCount: template.cpuCount,

@@ -2,7 +2,7 @@ import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readCpuType } from '../host/cpu-type.ts';
-import { runtimeNameOf } from './sandbox-host.ts';
+import { bundleNameOf } from './sandbox-host.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
 import { checkLayers, checkMemory, comesLate } from './check-memory.ts';
@@ -24,7 +24,7 @@ beforeEach(async () => {
     checkpointId: 's1',
     layers: ['l2', 'l1'],
     driver: 'container',
-    runtimeName: runtimeNameOf(bench.context.host),
+    runtimeName: bundleNameOf(bench.context.host),
   };
 });
 afterEach(() => bench[Symbol.asyncDispose]());

@@ -3,7 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Driver, SavedMemory } from '@soulbox/isolation';
 import type { Checkpoint } from '@soulbox/checkpoints';
 import { readCpuType } from '../host/cpu-type.ts';
-import { getDriver, runtimeDirectoryOf } from './sandbox-host.ts';
+import { getDriver, bundleDirectoryOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
 
 /** A checkpoint, and the sandbox that is to be restored from it. */
@@ -85,7 +85,7 @@ async function checkFit(host: SandboxHost, { checkpointId, manifest }: Checkpoin
   if (driver !== use.driver) refuse(`was saved by the isolation "${driver}", not "${use.driver}".`);
   if (cpuType !== (await readCpuType())) refuse('was saved on a host whose CPU has other features.');
   try {
-    await access(runtimeDirectoryOf(host, use.runtimeName));
+    await access(bundleDirectoryOf(host, use.runtimeName));
   } catch {
     refuse('needs a version of envd that this host does not have any more.');
   }

@@ -1,7 +1,7 @@
 import { tableBytes } from '@soulbox/isolation';
 import { getDriver } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 import { promiseTo, spareGrowthBytes } from '../disk-budget/policy.ts';
 import { costOf, owedBytes, usedBytes } from '../disk-budget/shares.ts';
 import type { Standing } from '../disk-budget/watched-disk.ts';
@@ -14,7 +14,7 @@ export interface DiskNeed {
 }
 
 /** What the disk budget needs to know about a sandbox. A sandbox without a tenant has a small promise. */
-export function standingOf(host: Pick<SandboxHost, 'config'>, record: SandboxRecord | undefined): Standing {
+export function standingOf(host: Pick<SandboxHost, 'config'>, record: HostRecord | undefined): Standing {
   const isTenants = record?.tenant !== undefined;
   return {
     promisedBytes: isTenants ? promiseTo(host.config, record.diskMb) : spareGrowthBytes,
@@ -35,7 +35,7 @@ export function needOfClaim(host: Pick<SandboxHost, 'config'>, diskMb: number): 
 /**
  * Need for a start of the sandbox. A kept disk has used some of its promise, and may owe the host more than a new one.
  */
-export async function diskNeedOf(host: SandboxHost, record: SandboxRecord): Promise<DiskNeed> {
+export async function diskNeedOf(host: SandboxHost, record: HostRecord): Promise<DiskNeed> {
   const { promisedBytes } = standingOf(host, record);
   if (record.disk === 'new')
     return { bytes: tableBytes(record.diskMb) + costOf(promisedBytes), growthBytes: promisedBytes };

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import type { DiskDigests, StampedDisk } from '@soulbox/checkpoints';
 import { getDriver } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 
 /**
@@ -19,7 +19,7 @@ export function readRootIdentity(rootfs: string): string {
  * the disk cannot be read: that is logged, and the processes stay ended. Takes some 15 ms, and up to 250 ms with 256
  * MiB of data.
  */
-export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): Promise<DiskDigests | undefined> {
+export async function digestKeptDisk(host: SandboxHost, record: HostRecord): Promise<DiskDigests | undefined> {
   if (record.disk === 'new') return undefined;
   try {
     return await host.checkpoints.digestDisk(pathOf(host, record));
@@ -36,7 +36,7 @@ export async function digestKeptDisk(host: SandboxHost, record: SandboxRecord): 
  * Checks that the disk of a paused sandbox is what it was when its processes ended. Changes nothing. Throws
  * `state_damaged`.
  */
-export async function checkKeptDisk(host: SandboxHost, record: SandboxRecord): Promise<void> {
+export async function checkKeptDisk(host: SandboxHost, record: HostRecord): Promise<void> {
   const { disk, saved } = record;
   if (disk === 'kept' && saved?.disk !== undefined) await host.checkpoints.verifyDisk(pathOf(host, record), saved.disk);
 }
@@ -44,14 +44,14 @@ export async function checkKeptDisk(host: SandboxHost, record: SandboxRecord): P
 /** Digests a large disk and keeps the digests beside it. Stops when `isWanted` returns false. */
 export async function digestInBackground(
   host: SandboxHost,
-  record: SandboxRecord,
+  record: HostRecord,
   disk: StampedDisk,
   isWanted: () => boolean,
 ): Promise<void> {
   await host.checkpoints.digestInBackground(pathOf(host, record), disk, isWanted);
 }
 
-function pathOf(host: SandboxHost, { sandboxId, driver }: SandboxRecord): string {
+function pathOf(host: SandboxHost, { sandboxId, driver }: HostRecord): string {
   return getDriver(host, driver).diskPath(sandboxId, host.store.directoryOf(sandboxId));
 }
 
@@ -75,7 +75,7 @@ export function layersAfter(
   { record }: TenantSandbox,
   layerId: string,
   below: readonly string[] = record.layers,
-): Pick<SandboxRecord, 'layers' | 'disk'> {
+): Pick<HostRecord, 'layers' | 'disk'> {
   const { layers, disk } = record;
   const isTaken = layerId !== '' && !layers.includes(layerId) && existsSync(host.checkpoints.layerPath(layerId));
   return isTaken ? { layers: [layerId, ...below], disk: 'new' } : { layers, disk };

@@ -6,7 +6,7 @@ import type { Network } from '@soulbox/network';
 import type { CheckpointStore } from '@soulbox/checkpoints';
 import type { RunnerConfig } from '../config.ts';
 import type { DiskBudget } from '../disk-budget/budget.ts';
-import type { RecordStore, SandboxRecord } from '../registry/record.ts';
+import type { RecordStore, HostRecord } from '../registry/record.ts';
 import type { Slots } from '../registry/slots.ts';
 
 /** The parts of the host that are needed to make, adopt and remove sandboxes. */
@@ -17,7 +17,7 @@ export interface SandboxHost {
   /** Drivers by name. */
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
-  readonly runtime: EnvdBundle;
+  readonly envdBundle: EnvdBundle;
   readonly slots: Slots;
   readonly store: RecordStore;
   readonly checkpoints: CheckpointStore;
@@ -42,17 +42,17 @@ export function isolationOf(config: RunnerConfig, template: { readonly isolation
 }
 
 /** Records name versions of envd, not folders, because the data folder may move. */
-export function runtimeNameOf({ runtime }: Pick<SandboxHost, 'runtime'>): string {
-  return basename(runtime.directory);
+export function bundleNameOf({ envdBundle }: Pick<SandboxHost, 'envdBundle'>): string {
+  return basename(envdBundle.directory);
 }
 
 /** Where the version of envd with this name is, if this host has it. */
-export function runtimeDirectoryOf({ runtime }: Pick<SandboxHost, 'runtime'>, runtimeName: string): string {
-  return join(dirname(runtime.directory), runtimeName);
+export function bundleDirectoryOf({ envdBundle }: Pick<SandboxHost, 'envdBundle'>, bundleName: string): string {
+  return join(dirname(envdBundle.directory), bundleName);
 }
 
 /** Removes everything of a sandbox, its record last, and frees its slot. Safe to repeat. */
-export async function removeSandbox(host: SandboxHost, record: SandboxRecord): Promise<void> {
+export async function removeSandbox(host: SandboxHost, record: HostRecord): Promise<void> {
   await getDriver(host, record.driver).destroy(record.sandboxId, host.store.directoryOf(record.sandboxId));
   if (record.slot !== 0) await host.network.detach(record.slot);
   await host.store.remove(record.sandboxId);

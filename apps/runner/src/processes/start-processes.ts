@@ -8,9 +8,9 @@ import type { Dial } from '../envd/dial.ts';
 import { createForwardedDial } from '../envd/forwarded-dial.ts';
 import { diskNeedOf } from './disk-need.ts';
 import { sharedCpus } from '../host/shared-cpus.ts';
-import { getDriver, runtimeDirectoryOf } from './sandbox-host.ts';
+import { getDriver, bundleDirectoryOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 import type { CheckedMemory } from './check-memory.ts';
 import { idBaseOf } from '../registry/slots.ts';
 import type { KnownSandbox, Live } from '../registry/table.ts';
@@ -28,7 +28,7 @@ const pollMs = 4;
  */
 export async function startProcesses(
   host: SandboxHost,
-  record: SandboxRecord,
+  record: HostRecord,
   rootfs: string,
   memory?: CheckedMemory,
 ): Promise<Live> {
@@ -58,14 +58,14 @@ export async function startProcesses(
 }
 
 /** Restored programs of a spare have no network. Its later tenant may not allow it. */
-async function attachTo({ network }: SandboxHost, { slot, state, tenant }: SandboxRecord, path: string): Promise<void> {
+async function attachTo({ network }: SandboxHost, { slot, state, tenant }: HostRecord, path: string): Promise<void> {
   if (state === 'restoring' && tenant === undefined) await network.attachUnplugged(slot, path);
   else await network.attach(slot, path, tenant?.network ?? {});
 }
 
 async function createSpec(
   host: SandboxHost,
-  record: SandboxRecord,
+  record: HostRecord,
   rootfs: string,
   attachNetwork: SandboxSpec['attachNetwork'],
   diskGrowthBytes: number,
@@ -80,7 +80,7 @@ async function createSpec(
     disk: record.disk,
     diskGrowthBytes,
     generation: record.generation,
-    runtime: { ...host.runtime, directory: runtimeDirectoryOf(host, record.runtimeName) },
+    envdBundle: { ...host.envdBundle, directory: bundleDirectoryOf(host, record.runtimeName) },
     idBase: idBaseOf(host.config.instance, record.slot),
     limits: {
       cpus: Math.min(record.cpuCount, sharedCpus(host.config)),
@@ -95,7 +95,7 @@ async function createSpec(
   };
 }
 
-export function liveFrom(record: SandboxRecord, driver: Driver, instance: SandboxInstance, namespace: Namespace): Live {
+export function liveFrom(record: HostRecord, driver: Driver, instance: SandboxInstance, namespace: Namespace): Live {
   const hostToken = new Secret(record.hostToken);
   const direct: Dial = async (port) => await namespace.dial(port);
   return {

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { createAdmission } from './admission.ts';
-import type { SandboxRecord } from './record.ts';
+import type { HostRecord } from './record.ts';
 import type { TenantSandbox } from './table.ts';
 
-type State = SandboxRecord['state'];
+type State = HostRecord['state'];
 
 /** Admission reads only the state and the step in progress. */
 function sandboxIn(state: State, work?: object): TenantSandbox {

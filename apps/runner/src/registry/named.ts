@@ -1,4 +1,4 @@
-import type { SandboxRecord } from './record.ts';
+import type { HostRecord } from './record.ts';
 import type { SnapshotRecord } from './snapshot-store.ts';
 
 /** Checkpoints and layers that an operation in progress uses, although no record names them yet or any more. */
@@ -15,7 +15,7 @@ export interface Named {
 
 /** All checkpoints and layers that records, snapshots and operations in progress name. */
 export function findNamed(
-  records: readonly SandboxRecord[],
+  records: readonly HostRecord[],
   snapshots: readonly SnapshotRecord[],
   holdings: Iterable<Holding>,
 ): Named {

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createRecordStore } from './record.ts';
-import type { SandboxRecord } from './record.ts';
+import type { HostRecord } from './record.ts';
 
-const record: SandboxRecord = {
+const record: HostRecord = {
   formatVersion: 2,
   sandboxId: 'iabc',
   state: 'warm',

@@ -135,7 +135,7 @@ export const recordSchema = z.object({
 });
 
 /** The record of a sandbox on disk, from which a new server continues. Mode 0600, because it contains tokens. */
-export type SandboxRecord = z.infer<typeof recordSchema>;
+export type HostRecord = z.infer<typeof recordSchema>;
 export type Tenant = z.infer<typeof tenantSchema>;
 export type TenantNetwork = z.infer<typeof networkSchema>;
 export type Lifecycle = z.infer<typeof lifecycleSchema>;
@@ -146,13 +146,13 @@ export { tenantSchema };
 export interface RecordStore {
   /** Where the driver keeps the sandbox. */
   directoryOf(sandboxId: string): string;
-  write(record: SandboxRecord): Promise<void>;
+  write(record: HostRecord): Promise<void>;
   remove(sandboxId: string): Promise<void>;
   /**
    * All readable records, the ids of unreadable ones, and of folders without a record. Throws `config_invalid` for a
    * record of a newer version, because this version must not remove what it cannot read.
    */
-  load(): Promise<{ records: SandboxRecord[]; unreadable: string[]; strays: string[] }>;
+  load(): Promise<{ records: HostRecord[]; unreadable: string[]; strays: string[] }>;
   /** Moves the record and the folder of a sandbox to a folder where nothing is removed. Returns that folder. */
   setAside(sandboxId: string): Promise<string>;
   /** Whether any sandbox is set aside. */
@@ -163,7 +163,7 @@ export interface RecordStore {
  * Records of these states may use the reserve when the disk is full, because the step has happened or must happen. All
  * other states are intents, which are not carried out then.
  */
-const urgent: readonly SandboxRecord['state'][] = ['running', 'paused', 'ending'];
+const urgent: readonly HostRecord['state'][] = ['running', 'paused', 'ending'];
 
 export function createRecordStore(directory: string, reserve: DiskReserve): RecordStore {
   const fileOf = (sandboxId: string): string => join(directory, `${sandboxId}.json`);
@@ -190,7 +190,7 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
       await rm(fileOf(sandboxId), { force: true });
     },
     async load() {
-      const records: SandboxRecord[] = [];
+      const records: HostRecord[] = [];
       const [unreadable, strays] = [new Set<string>(), new Set<string>()];
       for (const entry of await readdir(directory, { withFileTypes: true })) {
         if (entry.name.endsWith('.tmp')) {

@@ -5,7 +5,7 @@ import type { SnapshotStore } from './snapshot-store.ts';
 import { createReferences } from './references.ts';
 import type { Holding } from './named.ts';
 import type { References } from './references.ts';
-import type { SandboxRecord } from './record.ts';
+import type { HostRecord } from './record.ts';
 import type { SandboxTable } from './table.ts';
 
 interface Round {
@@ -15,7 +15,7 @@ interface Round {
 }
 
 let rounds: Round[];
-let records: Partial<SandboxRecord>[];
+let records: Partial<HostRecord>[];
 let snapshots: { stateId: string; layers: string[] }[];
 let cached: Required<Holding>;
 let removed: string[];
@@ -79,7 +79,7 @@ describe('a collection', () => {
   it('keeps everything that records, snapshots, holders and the cache name, for whatever purpose', async () => {
     records = [
       { sandboxId: 'i1', saved: { stateId: 'saved', hasMemory: true, sizeBytes: 0 }, layers: ['below'] },
-      { sandboxId: 'i2', work: { stateId: 'made', layerId: 'frozen' } as SandboxRecord['work'] },
+      { sandboxId: 'i2', work: { stateId: 'made', layerId: 'frozen' } as HostRecord['work'] },
       { sandboxId: 'i3', pagesFrom: 'read' },
     ];
     snapshots = [{ stateId: 'kept', layers: ['shared'] }];
@@ -203,7 +203,7 @@ describe('a dropped checkpoint', () => {
 });
 
 it('a checkpoint that cannot be removed or set aside does not fail the call, and is logged as an error', async () => {
-  const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
+  const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as HostRecord;
   failing = true;
   await references.drop('s1');
   records = [record];
@@ -216,7 +216,7 @@ it('a checkpoint that cannot be removed or set aside does not fail the call, and
 });
 
 it('a damaged checkpoint is set aside, unless something else needs it where it is', async () => {
-  const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as SandboxRecord;
+  const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as HostRecord;
   records = [record, { sandboxId: 'i2', pagesFrom: 's1' }];
   await references.setAside(record, 5);
   await references.setAside({ ...record, pagesFrom: '' }, 5);

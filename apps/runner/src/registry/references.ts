@@ -2,7 +2,7 @@ import type { Clock, Logger } from '@soulbox/base';
 import type { CheckpointStore } from '@soulbox/checkpoints';
 import { findNamed } from './named.ts';
 import type { Holding, Named } from './named.ts';
-import type { SandboxRecord } from './record.ts';
+import type { HostRecord } from './record.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { SandboxTable } from './table.ts';
 
@@ -22,7 +22,7 @@ export interface References {
    * Moves the checkpoint that a sandbox was running from to the damaged ones, for inspection. It stays where it is when
    * a snapshot or another sandbox names it. Never throws.
    */
-  setAside(record: SandboxRecord, foundAtMs: number): Promise<void>;
+  setAside(record: HostRecord, foundAtMs: number): Promise<void>;
   /**
    * Garbage-collects unreferenced checkpoints and layers. Concurrent calls share one round, or the next. Never throws.
    */

@@ -6,7 +6,7 @@ import type { Namespace } from '@soulbox/network';
 import type { Dial } from '../envd/dial.ts';
 import { checkStep, isTenantState } from './lifecycle.ts';
 import type { SandboxState } from './lifecycle.ts';
-import type { RecordStore, SandboxRecord, Tenant } from './record.ts';
+import type { RecordStore, HostRecord, Tenant } from './record.ts';
 import { createTokenIndex } from '@soulbox/contract';
 
 /** The parts of a sandbox that exist only while its processes do. */
@@ -21,7 +21,7 @@ export interface Live {
 
 /** A sandbox in memory, one object for its whole life. */
 export interface KnownSandbox {
-  record: SandboxRecord;
+  record: HostRecord;
   /** Undefined while it is paused, and for a moment before and after. */
   live: Live | undefined;
 }
@@ -31,7 +31,7 @@ export interface LiveSandbox extends KnownSandbox {
   live: Live;
 }
 
-export type TenantRecord = SandboxRecord & { readonly tenant: Tenant };
+export type TenantRecord = HostRecord & { readonly tenant: Tenant };
 
 /** A sandbox that belongs to a tenant, running or not. */
 export interface TenantSandbox extends KnownSandbox {
@@ -66,7 +66,7 @@ export function looksPaused({ record }: Pick<TenantSandbox, 'record'>): boolean 
 }
 
 /** The fields that a step changes in addition to the state. */
-export type RecordChange = Partial<Omit<SandboxRecord, 'state' | 'sandboxId' | 'formatVersion'>>;
+export type RecordChange = Partial<Omit<HostRecord, 'state' | 'sandboxId' | 'formatVersion'>>;
 
 /** All sandboxes of this host by id. Their state changes only here. */
 export interface SandboxTable extends Locks {
@@ -117,7 +117,7 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
       async () => await writes.alone(sandbox.record.sandboxId, async () => await store.write(sandbox.record)),
     );
   };
-  const setRecord = (sandbox: KnownSandbox, record: SandboxRecord): void => {
+  const setRecord = (sandbox: KnownSandbox, record: HostRecord): void => {
     const isAnother = record.tenant !== sandbox.record.tenant;
     sandbox.record = record;
     if (isAnother) indexToken(sandbox);
@@ -201,7 +201,7 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
  * Whether the next server treats the record on the disk as it would treat the new one. It removes a spare of a snapshot
  * that no tenant knows, claimed or not. So a claim does not wait for the disk.
  */
-function isAsRecorded({ state, tenant }: SandboxRecord, to: SandboxState): boolean {
+function isAsRecorded({ state, tenant }: HostRecord, to: SandboxState): boolean {
   return state === 'restoring' && tenant === undefined && to === 'claiming';
 }
 

@@ -3,7 +3,7 @@ import type { TeamLimits as TeamLimitsMessage } from '@soulbox/contract/runner';
 import type { Template } from '@soulbox/templates';
 import { checkTeamLimit } from '../operations/team-limits.ts';
 import type { TeamUsage } from '../operations/team-usage.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 import { isTenants } from '../registry/table.ts';
 import type { KnownSandbox } from '../registry/table.ts';
 import { limitsFromMessage } from './from-message.ts';
@@ -36,6 +36,6 @@ export function isKillable(sandbox: KnownSandbox | undefined): boolean {
 }
 
 /** A sandbox that is paused already takes no more memory. Its pause fails with `already_paused` instead of a limit. */
-export function takesMemory({ state }: SandboxRecord): boolean {
+export function takesMemory({ state }: HostRecord): boolean {
   return state !== 'paused';
 }

@@ -22,7 +22,7 @@ import { createBackground } from '../background.ts';
 import { openSnapshotStore } from '../registry/snapshot-store.ts';
 import { endSandbox } from '../operations/end.ts';
 import { readRootIdentity } from '../processes/sandbox-disk.ts';
-import { runtimeNameOf } from '../processes/sandbox-host.ts';
+import { bundleNameOf } from '../processes/sandbox-host.ts';
 import type { SandboxHost } from '../processes/sandbox-host.ts';
 import { keepAllWhileUnreadable } from '../registry/keep-all-checkpoints.ts';
 import { createReferences } from '../registry/references.ts';
@@ -30,7 +30,7 @@ import { disconnect, startProcesses } from '../processes/start-processes.ts';
 import { createLogBook } from '../processes/log-book.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { createRecordStore, plainLifecycle } from '../registry/record.ts';
-import type { SandboxRecord, Tenant } from '../registry/record.ts';
+import type { HostRecord, Tenant } from '../registry/record.ts';
 import { createSlots } from '../registry/slots.ts';
 import { createSandboxTable } from '../registry/table.ts';
 import type { RunningSandbox, TenantSandbox } from '../registry/table.ts';
@@ -61,13 +61,13 @@ export interface OperationBench extends AsyncDisposable {
   /** The time of the bench's clock, in milliseconds since the epoch. */
   nowMs: number;
   /** Adds a running sandbox of a tenant. */
-  addRunning(tenant?: Partial<Tenant>, record?: Partial<SandboxRecord>): Promise<RunningSandbox>;
+  addRunning(tenant?: Partial<Tenant>, record?: Partial<HostRecord>): Promise<RunningSandbox>;
   /** Adds a sandbox that a dead server left: a record, with or without processes. */
-  addLeft(record: Partial<SandboxRecord>, processes: 'running' | 'none'): Promise<TenantSandbox>;
+  addLeft(record: Partial<HostRecord>, processes: 'running' | 'none'): Promise<TenantSandbox>;
   /** Opens the checkpoint store again, as a new server does: it remembers no earlier check. */
   reopenCheckpoints(): Promise<void>;
   /** The record of a sandbox on the disk. */
-  readRecord(sandboxId: string): Promise<SandboxRecord | undefined>;
+  readRecord(sandboxId: string): Promise<HostRecord | undefined>;
 }
 
 const startMs = 1_800_000_000_000;
@@ -88,7 +88,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     dataDirectory: folder,
     drivers: new Map([[driver.name, driver]]),
     network,
-    runtime: { directory: folder, mountPoint: '/.soulbox', command: [], environment: [], forOwnKernel: [] },
+    envdBundle: { directory: folder, mountPoint: '/.soulbox', command: [], environment: [], forOwnKernel: [] },
     slots: createSlots(),
     store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve'))),
     checkpoints: await openCheckpoints(),
@@ -116,7 +116,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   });
 
   const { table } = parts.context;
-  const start = async (record: SandboxRecord & { tenant: Tenant }): Promise<TenantSandbox> => {
+  const start = async (record: HostRecord & { tenant: Tenant }): Promise<TenantSandbox> => {
     const sandbox: TenantSandbox = { record, live: await startProcesses(host, record, folder) };
     record.disk = 'kept';
     return sandbox;
@@ -228,15 +228,15 @@ function templateOf(templateId: string, rootfs: string): Template | undefined {
 
 function createRecord(
   host: SandboxHost,
-  record: Partial<SandboxRecord>,
+  record: Partial<HostRecord>,
   tenant: Partial<Tenant>,
-): SandboxRecord & { tenant: Tenant } {
+): HostRecord & { tenant: Tenant } {
   return {
     ...{ formatVersion: 2, sandboxId: createSandboxId(), state: 'running', cause: 'request', stateSinceMs: startMs },
     ...{ slot: record.slot ?? host.slots.take(), templateId: 'base', driver: 'container', generation: 'first' },
-    ...{ runtimeName: runtimeNameOf(host), hostToken: randomBytes(8).toString('hex') },
+    ...{ runtimeName: bundleNameOf(host), hostToken: randomBytes(8).toString('hex') },
     ...{ cpuCount: 1, memoryMb: 128, diskMb: 64, layers: [], disk: 'new', pagesFrom: '', waitsForRoom: false },
-    ground: readRootIdentity(host.runtime.directory),
+    ground: readRootIdentity(host.envdBundle.directory),
     ...record,
     tenant: {
       ...{ teamId: 'team', alias: 'base', startedAtMs: startMs, endAtMs: startMs + 60_000, metadata: {} },

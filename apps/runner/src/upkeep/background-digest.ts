@@ -1,7 +1,7 @@
 import type { StampedDisk } from '@soulbox/checkpoints';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { digestInBackground } from '../processes/sandbox-disk.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 
 /** The disks of sandboxes that are resumed within this time are not read. */
 const pausedForMs = 15_000;
@@ -26,7 +26,7 @@ export function createBackgroundDigest(context: DigestContext): BackgroundDigest
   const tried = new WeakSet<StampedDisk>();
   let isBusy = false;
 
-  const records = (): SandboxRecord[] => table.tenants().map(({ record }) => record);
+  const records = (): HostRecord[] => table.tenants().map(({ record }) => record);
   /**
    * Without digests a changed disk cannot be distinguished from one with only new time stamps. Nothing else is lost.
    */
@@ -60,20 +60,20 @@ export function createBackgroundDigest(context: DigestContext): BackgroundDigest
 }
 
 interface Undigested {
-  readonly record: SandboxRecord;
+  readonly record: HostRecord;
   readonly disk: StampedDisk;
 }
 
 /** The first sandbox that was paused before `pausedBeforeMs` and whose disk was not tried yet. */
 export function findNext(
-  records: readonly SandboxRecord[],
+  records: readonly HostRecord[],
   pausedBeforeMs: number,
   tried: Pick<WeakSet<StampedDisk>, 'has'>,
 ): Undigested | undefined {
   return findUndigested(records).find(({ record, disk }) => record.stateSinceMs <= pausedBeforeMs && !tried.has(disk));
 }
 
-function findUndigested(records: readonly SandboxRecord[]): Undigested[] {
+function findUndigested(records: readonly HostRecord[]): Undigested[] {
   return records.flatMap((record) => {
     const disk = findStampedDisk(record);
     return disk === undefined ? [] : [{ record, disk }];
@@ -81,7 +81,7 @@ function findUndigested(records: readonly SandboxRecord[]): Undigested[] {
 }
 
 /** A disk too large to be digested at the pause: only its time stamps are known. */
-function findStampedDisk({ state, disk, saved }: SandboxRecord): StampedDisk | undefined {
+function findStampedDisk({ state, disk, saved }: HostRecord): StampedDisk | undefined {
   if (state !== 'paused' || disk !== 'kept' || saved?.disk?.checked !== 'stamp') return undefined;
   return saved.disk;
 }

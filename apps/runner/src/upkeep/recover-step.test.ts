@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SoulBoxError } from '@soulbox/base';
 import { readBootId } from '../host/boot-id.ts';
 import { readCpuType } from '../host/cpu-type.ts';
-import type { SandboxRecord, Work } from '../registry/record.ts';
+import type { HostRecord, Work } from '../registry/record.ts';
 import { recoverStep } from './recover-step.ts';
 import { retrySteps } from './retry-steps.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
@@ -36,7 +36,7 @@ async function seal(checkpointId: string): Promise<void> {
 }
 
 /** The sandbox that a dead server left, with a disk in its folder, as every sandbox has. */
-async function left(record: Partial<SandboxRecord>, processes: 'running' | 'none'): Promise<TenantSandbox> {
+async function left(record: Partial<HostRecord>, processes: 'running' | 'none'): Promise<TenantSandbox> {
   const { disk, ...rest } = record;
   const sandbox = await bench.addLeft(processes === 'running' ? { ...rest, disk: 'new' } : record, processes);
   if (processes === 'none') await giveDisk(sandbox.record.sandboxId);
@@ -135,7 +135,7 @@ describe('an interrupted pause', () => {
 });
 
 describe('an interrupted resume', () => {
-  const record = (): Partial<SandboxRecord> => ({
+  const record = (): Partial<HostRecord> => ({
     ...{ state: 'resuming', saved: savedAs('s1'), work: work({ from: 'paused', promised: true }) },
   });
 
@@ -204,7 +204,7 @@ describe('an interrupted resume', () => {
   });
 
   describe('without processes', () => {
-    const found = async (more: Partial<SandboxRecord>, hasRun: boolean): Promise<SandboxRecord | undefined> => {
+    const found = async (more: Partial<HostRecord>, hasRun: boolean): Promise<HostRecord | undefined> => {
       await seal('s1');
       const sandbox = await left({ ...record(), disk: 'kept', ...more }, 'none');
       const { sandboxId, generation } = sandbox.record;

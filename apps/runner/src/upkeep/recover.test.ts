@@ -6,7 +6,7 @@ import { sleep } from '@soulbox/base';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { readCpuType } from '../host/cpu-type.ts';
 import type { Pool } from '../pool/pool.ts';
-import type { SandboxRecord, Work } from '../registry/record.ts';
+import type { HostRecord, Work } from '../registry/record.ts';
 import { recoverSandboxes } from './recover.ts';
 import { resumeForTraffic } from '../operations/resume/resume-for-traffic.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
@@ -14,7 +14,7 @@ import type { OperationBench } from '../testing/operation-bench.ts';
 
 let bench: OperationBench;
 let put: string[];
-const pool = { put: (_blueprint: unknown, spare: { record: SandboxRecord }) => put.push(spare.record.sandboxId) };
+const pool = { put: (_blueprint: unknown, spare: { record: HostRecord }) => put.push(spare.record.sandboxId) };
 beforeEach(async () => {
   bench = await createOperationBench();
   put = [];
@@ -43,7 +43,7 @@ async function seal(checkpointId: string): Promise<void> {
 }
 
 /** Writes a record and a disk to the host's disk. The next server does not know them yet. */
-async function left(record: Partial<SandboxRecord>): Promise<string> {
+async function left(record: Partial<HostRecord>): Promise<string> {
   const { record: whole } = await bench.addLeft({ disk: 'kept', ...record }, 'none');
   const { host, table } = bench.context;
   const directory = host.store.directoryOf(whole.sandboxId);

@@ -1,13 +1,13 @@
 import { openNamespace } from '@soulbox/network';
 import { keepStopped } from './brake.ts';
 import { keepDamaged } from '../operations/end.ts';
-import { getDriver, removeSandbox, runtimeNameOf } from '../processes/sandbox-host.ts';
+import { getDriver, removeSandbox, bundleNameOf } from '../processes/sandbox-host.ts';
 import type { SandboxHost } from '../processes/sandbox-host.ts';
 import { isTenantState } from '../registry/lifecycle.ts';
 import { liveFrom } from '../processes/start-processes.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import type { Pool } from '../pool/pool.ts';
-import type { SandboxRecord } from '../registry/record.ts';
+import type { HostRecord } from '../registry/record.ts';
 import { recoverStep } from './recover-step.ts';
 import { isRunning, isTenants } from '../registry/table.ts';
 import type { KnownSandbox, Live, TenantSandbox } from '../registry/table.ts';
@@ -32,7 +32,7 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
   const { host, table } = context;
   const { records, unreadable, strays } = await host.store.load();
   for (const sandboxId of unreadable) await setAside(host, sandboxId);
-  const doomed: SandboxRecord[] = [];
+  const doomed: HostRecord[] = [];
   const spares: KnownSandbox[] = [];
   // Before any sandbox gets another slot, and before anything is made in a slot that is in use.
   for (const sandbox of claimSlots(host, await findLeft(context, records))) {
@@ -51,7 +51,7 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
 }
 
 /** In the order of the records. They are adopted independently, since a driver may have to wait for one of them. */
-async function findLeft(context: OperationContext, records: readonly SandboxRecord[]): Promise<KnownSandbox[]> {
+async function findLeft(context: OperationContext, records: readonly HostRecord[]): Promise<KnownSandbox[]> {
   const left: KnownSandbox[] = records.map((record) => ({ record, live: undefined }));
   const queue = left.values();
   const worker = async (): Promise<void> => {
@@ -81,12 +81,12 @@ function claimSlots(host: SandboxHost, left: readonly KnownSandbox[]): readonly 
 }
 
 /** Also for a sandbox that ended while no server ran. */
-async function endedDamaged({ host }: OperationContext, { cause, driver, sandboxId }: SandboxRecord): Promise<boolean> {
+async function endedDamaged({ host }: OperationContext, { cause, driver, sandboxId }: HostRecord): Promise<boolean> {
   if (cause === 'damaged') return true;
   return (await getDriver(host, driver).whyEnded(sandboxId, host.store.directoryOf(sandboxId))) === 'damaged';
 }
 
-async function adopt({ host }: OperationContext, record: SandboxRecord): Promise<Live | undefined> {
+async function adopt({ host }: OperationContext, record: HostRecord): Promise<Live | undefined> {
   const driver = getDriver(host, record.driver);
   const instance = await driver.adopt(record.sandboxId, host.store.directoryOf(record.sandboxId));
   if (instance === undefined) return undefined;
@@ -133,7 +133,7 @@ async function putBack(
 ): Promise<boolean> {
   const { record, live } = sandbox;
   const template = await templates.find(record.templateId);
-  if (live !== undefined && template !== undefined && record.runtimeName === runtimeNameOf(host)) {
+  if (live !== undefined && template !== undefined && record.runtimeName === bundleNameOf(host)) {
     const spare = { record, live };
     table.add(spare);
     pool.put({ kind: 'template', template, isolation: record.driver }, spare);

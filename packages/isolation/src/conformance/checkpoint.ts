@@ -68,7 +68,7 @@ export function describeCheckpoint(stage: Stage): void {
       const script =
         'findmnt -rno TARGET,OPTIONS | grep -v "^/ \\|^/dev/" | sort; cat /proc/self/cgroup; ulimit -a; nice';
       expect((await sandbox.sh(script)).stdout).toBe((await fresh.sh(script)).stdout);
-      expect((await sandbox.sh('cat /proc/self/mountinfo')).stdout).not.toContain(sandbox.spec.runtime.directory);
+      expect((await sandbox.sh('cat /proc/self/mountinfo')).stdout).not.toContain(sandbox.spec.envdBundle.directory);
       const status = 'grep -E "^(Cap|Seccomp|NoNewPrivs)" /proc/self/status';
       for (const uid of [0, ordinaryUser])
         expect((await sandbox.sh(status, uid)).stdout).toBe((await fresh.sh(status, uid)).stdout);

@@ -23,11 +23,11 @@ export function describeDriver(tested: DriverUnderTest): void {
     const stage = { tested } as Stage;
     beforeAll(async () => {
       const rootfs = await findOrMakeTestRoot();
-      stage.runtime = stack.use(await buildStandIn());
+      stage.envdBundle = stack.use(await buildStandIn());
       const driver = tested.createDriver();
       const { instanceNumber, lateMemory = false } = tested;
       const firstNumber = lateMemory ? lateFirstNumber : 0;
-      const options = { driver, instanceNumber, rootfs, runtime: stage.runtime, lateMemory, firstNumber };
+      const options = { driver, instanceNumber, rootfs, envdBundle: stage.envdBundle, lateMemory, firstNumber };
       stage.bench = stack.use(await openTestBench(options));
     }, 900_000);
     afterAll(async () => {

@@ -50,9 +50,9 @@ export function describeFailures(stage: Stage): void {
     test.each([
       ['a template that is not there', { rootfs: '/nowhere' }],
       [
-        'a runtime that is not there',
+        'an envd bundle that is not there',
         {
-          runtime: {
+          envdBundle: {
             directory: '/nowhere',
             mountPoint: '/.soulbox',
             command: ['/x'],
@@ -69,8 +69,8 @@ export function describeFailures(stage: Stage): void {
     });
 
     test('if envd cannot be run, the start or isAlive notices it', async () => {
-      const runtime = { ...stage.runtime, command: [`${stage.runtime.mountPoint}/missing`] };
-      const spec = await stage.bench.createSpec({ runtime });
+      const envdBundle = { ...stage.envdBundle, command: [`${stage.envdBundle.mountPoint}/missing`] };
+      const spec = await stage.bench.createSpec({ envdBundle });
       await expectDead(spec);
       await expectNothingLeft(spec);
     });

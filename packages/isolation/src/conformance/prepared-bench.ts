@@ -5,13 +5,13 @@ import type { BenchOptions, TestBench } from './test-sandbox.ts';
 import { openTestBench } from './test-sandbox.ts';
 
 /** A bench with the stand-in for envd on the usual root, for a test file of one driver; disposed when the file ends. */
-export async function openPreparedBench(options: Omit<BenchOptions, 'rootfs' | 'runtime'>): Promise<TestBench> {
+export async function openPreparedBench(options: Omit<BenchOptions, 'rootfs' | 'envdBundle'>): Promise<TestBench> {
   const stack = new AsyncDisposableStack();
   afterAll(async () => {
     await stack.disposeAsync();
   });
   await prepareCgroups();
-  const runtime = stack.use(await buildStandIn());
+  const envdBundle = stack.use(await buildStandIn());
   const rootfs = await findOrMakeTestRoot();
-  return stack.use(await openTestBench({ ...options, rootfs, runtime }));
+  return stack.use(await openTestBench({ ...options, rootfs, envdBundle }));
 }

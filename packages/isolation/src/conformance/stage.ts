@@ -21,5 +21,5 @@ export interface DriverUnderTest {
 export interface Stage {
   readonly tested: DriverUnderTest;
   bench: TestBench;
-  runtime: EnvdBundle;
+  envdBundle: EnvdBundle;
 }

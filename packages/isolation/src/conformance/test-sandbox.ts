@@ -47,7 +47,7 @@ export interface BenchOptions {
   /** The driver's instance number: keeps ids, addresses and links separate from other tests. */
   readonly instanceNumber: number;
   readonly rootfs: string;
-  readonly runtime: EnvdBundle;
+  readonly envdBundle: EnvdBundle;
   /** Sandboxes are numbered from here (up to 1023); parallel test files must not use the same numbers. Default 0. */
   readonly firstNumber?: number;
   /** Default false: all memory is loaded when a restore returns. */
@@ -76,7 +76,7 @@ export async function openTestBench(options: BenchOptions): Promise<TestBench> {
       // More than the disk can hold: tests of the limit set their own value.
       diskGrowthBytes: 2 ** 40,
       generation: randomId(20),
-      runtime: options.runtime,
+      envdBundle: options.envdBundle,
       idBase: (options.instanceNumber + 1) * 2 ** 28 + number * 65_536,
       limits: usualLimits,
       hostname: 'sandbox',

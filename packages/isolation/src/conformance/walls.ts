@@ -59,10 +59,10 @@ export function describeWalls(stage: Stage): void {
     test('no path of the host is visible, nor the device that contains its files', async () => {
       const { stdout } = await one.sh('cat /proc/self/mountinfo /proc/mounts /proc/self/cgroup /proc/1/environ');
       const lines = stdout.split('\n');
-      const { runtime, rootfs, directory } = one.spec;
-      for (const path of [runtime.directory, rootfs, directory])
+      const { envdBundle, rootfs, directory } = one.spec;
+      for (const path of [envdBundle.directory, rootfs, directory])
         expect(lines.filter((line) => line.includes(path))).toEqual([]);
-      const hostDevice = (await run('findmnt', ['-n', '-o', 'SOURCE', '--target', runtime.directory])).trim();
+      const hostDevice = (await run('findmnt', ['-n', '-o', 'SOURCE', '--target', envdBundle.directory])).trim();
       expect(lines.filter((line) => line.includes(hostDevice))).toEqual([]);
       expect((await one.sh(`cat /sys/block/loop*/loop/backing_file /sys/class/block/loop*/loop/*`)).stdout).toBe('');
     });
@@ -134,9 +134,9 @@ for n in range(queues): libc.mq_unlink(b'/q%d' % n)"`;
 
     test('files from the host cannot be written, not even by root', async () => {
       const files = '/etc/resolv.conf /etc/hosts /etc/hostname /etc/machine-id /proc/sys/kernel/random/boot_id';
-      for (const path of [...files.split(' '), `${one.spec.runtime.mountPoint}/new`])
+      for (const path of [...files.split(' '), `${one.spec.envdBundle.mountPoint}/new`])
         expect((await one.sh(`echo x > ${path}`)).exitCode, path).not.toBe(0);
-      expect(await readdir(one.spec.runtime.directory)).not.toContain('new');
+      expect(await readdir(one.spec.envdBundle.directory)).not.toContain('new');
     });
 
     test('files keep attributes', async ({ skip }) => {

@@ -4,8 +4,8 @@ import { rootLayoutOf } from '../root/layout.ts';
 
 /** Where this driver keeps its files in a sandbox's folder, in addition to the parts of the root. */
 export interface SandboxLayout extends OciLayout {
-  /** Mount point of the runtime before the sandbox gets it. */
-  readonly runtime: string;
+  /** Mount point of the envd bundle before the sandbox gets it. */
+  readonly envdBundle: string;
   readonly config: string;
   readonly pidFile: string;
   readonly runtimeLog: string;
@@ -18,7 +18,7 @@ export interface SandboxLayout extends OciLayout {
 export function layoutOf(instance: number, sandboxId: string, directory: string): SandboxLayout {
   return {
     ...rootLayoutOf(instance, sandboxId, directory),
-    runtime: join(directory, 'runtime'),
+    envdBundle: join(directory, 'runtime'),
     // crun requires this name in the bundle folder.
     config: join(directory, 'config.json'),
     record: join(directory, 'container.json'),

@@ -161,12 +161,12 @@ describe('mounts', () => {
     expect(mountAt(destination).options).toEqual(expect.arrayContaining(options));
   });
 
-  test('only devices of the host are mounted; the runtime comes from a mount of its own', () => {
+  test('only devices of the host are mounted; the envd bundle comes from a mount of its own', () => {
     const sources = config.mounts.filter(({ type }) => type === 'bind').map(({ source }) => source);
     const ofHost = sources.filter((source) => !source.startsWith(`${layout.disk}/`));
     const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
     // An overlay of its own: a bind mount of the host's folder would show its location.
-    expect(ofHost).toEqual([...devices, layout.runtime]);
+    expect(ofHost).toEqual([...devices, layout.envdBundle]);
     for (const device of devices) expect(mountAt(device).options).toEqual(expect.arrayContaining(['nosuid', 'noexec']));
   });
 
@@ -255,7 +255,7 @@ describe('limits', () => {
 
 describe('the first process', () => {
   test('is envd at /, without a terminal', () => {
-    expect(config.process).toMatchObject({ cwd: '/', terminal: false, args: spec.runtime.command });
+    expect(config.process).toMatchObject({ cwd: '/', terminal: false, args: spec.envdBundle.command });
   });
 
   test('lets sudo work', () => {

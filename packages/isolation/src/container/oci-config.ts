@@ -64,10 +64,10 @@ function createProcess(spec: SandboxSpec, facts: HostFacts): object {
     terminal: false,
     user: { uid: 0, gid: 0, umask: 0o022 },
     cwd: '/',
-    args: spec.runtime.command,
+    args: spec.envdBundle.command,
     env: [
       ...['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LANG=C.UTF-8'],
-      ...spec.runtime.environment,
+      ...spec.envdBundle.environment,
     ],
     capabilities: { bounding, ...sets },
     noNewPrivileges: false,

@@ -11,7 +11,7 @@ import type { SandboxLayout } from './layout.ts';
 import { cgroupOf, traceName } from '../host/names.ts';
 import { layoutOf } from './layout.ts';
 import { runtimeRoot } from './runtime-state.ts';
-import { rootTable, runtimeTable, writeMountTable } from '../root/mount-table.ts';
+import { rootTable, bundleTable, writeMountTable } from '../root/mount-table.ts';
 import { createOciConfig } from './oci-config.ts';
 import { instanceOf } from '../oci/instance-of.ts';
 import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
@@ -58,7 +58,7 @@ async function prepareMounts(host: Host, spec: SandboxSpec, layout: SandboxLayou
   const name = traceName(host.instance, spec.sandboxId);
   await writeMountTable(layout.mountTable, [
     ...rootTable(spec, layout.image, points, name),
-    ...runtimeTable(spec, points.folder, layout.runtime, name),
+    ...bundleTable(spec, points.folder, layout.envdBundle, name),
   ]);
 }
 

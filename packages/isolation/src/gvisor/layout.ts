@@ -9,7 +9,7 @@ export interface SandboxLayout extends OciLayout {
    */
   readonly disk: string;
   readonly root: string;
-  readonly runtime: string;
+  readonly envdBundle: string;
   readonly config: string;
   /** Read by a restore while it runs: the saved memory with this sandbox's own host name. */
   readonly ownImage: string;
@@ -25,7 +25,7 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     ...layout,
     disk: join(layout.rootfs, 'disk'),
     root: join(layout.rootfs, 'root'),
-    runtime: join(layout.rootfs, 'runtime'),
+    envdBundle: join(layout.rootfs, 'runtime'),
     // runsc requires this name in the bundle folder.
     config: join(directory, 'config.json'),
     ownImage: join(directory, 'own-image'),

@@ -79,7 +79,7 @@ describe('the first process', () => {
   test('is root at /, without a terminal, and others may not write to its new files', () => {
     expect(config.process).toMatchObject({
       ...{ user: { uid: 0, gid: 0, umask: 0o022 }, cwd: '/', terminal: false },
-      args: spec.runtime.command,
+      args: spec.envdBundle.command,
     });
   });
 

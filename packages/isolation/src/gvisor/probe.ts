@@ -40,21 +40,21 @@ while sleep 0.1; do
 done`;
 
 /** Checks the host, and runs two sandboxes for some seconds, without disk or network. Nothing of them is left. */
-export async function probeHost(host: Host, runtime: EnvdBundle): Promise<readonly DriverFinding[]> {
+export async function probeHost(host: Host, envdBundle: EnvdBundle): Promise<readonly DriverFinding[]> {
   const findings = [
     ...(await probeRoot()),
     await presenceFinding('runsc', ['--version']),
     await presenceFinding('ip', ['-Version']),
   ];
-  return findings.every(({ ok }) => ok) ? [...findings, ...(await tryRunsc(host, runtime))] : findings;
+  return findings.every(({ ok }) => ok) ? [...findings, ...(await tryRunsc(host, envdBundle))] : findings;
 }
 
-async function tryRunsc(host: Host, runtime: EnvdBundle): Promise<DriverFinding[]> {
+async function tryRunsc(host: Host, envdBundle: EnvdBundle): Promise<DriverFinding[]> {
   const settings = (await host.hidesNetworkSettings()) ? 'hide' : 'show';
   await using trial = await openTrial(host, {
-    program: ['/usr/bin/env', ...runtime.environment, 'bash', '-c', program, 'bash', ...runtime.command],
+    program: ['/usr/bin/env', ...envdBundle.environment, 'bash', '-c', program, 'bash', ...envdBundle.command],
     settings,
-    runtime,
+    envdBundle,
   });
   const way = settings === 'hide' ? "with the host's network settings hidden from this runsc" : 'as it is';
   return [

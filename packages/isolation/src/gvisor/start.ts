@@ -95,8 +95,8 @@ async function makeFolders(host: Host, layout: SandboxLayout): Promise<void> {
 
 function mountsOf(host: Host, spec: SandboxSpec, layout: SandboxLayout): readonly TableLine[] {
   const points = { folder: layout.rootfs, rootfs: layout.root };
-  const runtime = { source: spec.runtime.directory, target: layout.runtime, type: 'none', options: 'bind,ro' };
-  return [...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)), runtime];
+  const bundleRow = { source: spec.envdBundle.directory, target: layout.envdBundle, type: 'none', options: 'bind,ro' };
+  return [...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)), bundleRow];
 }
 
 /** gVisor mounts a tmpfs, which is memory, on an empty /tmp (runsc/boot/vfs.go, mountTmp). */

@@ -14,8 +14,8 @@ import { runRunsc } from './runsc.ts';
 import { runtimeRoot } from './runtime-state.ts';
 
 const stepTimeoutMs = 5_000;
-/** Path of an empty folder if there is no runtime. */
-const noRuntime = '/runtime';
+/** Path of an empty folder if there is no envd bundle. */
+const noBundle = '/envd-bundle';
 /** The only id of the trial, which owns nothing on the host: nobody. */
 const hostId = 65_534;
 
@@ -37,14 +37,14 @@ export interface TrialOptions {
   /** The host's network settings, see `findNetworkTrap`. */
   readonly settings: 'hide' | 'show';
   /** Mounted inside at the usual place. Default: none. */
-  readonly runtime?: EnvdBundle;
+  readonly envdBundle?: EnvdBundle;
 }
 
 /**
- * The program runs in a root that contains only the host's /usr, read-only, and the runtime. Leftovers of a crash are
+ * The program runs in a root that contains only the host's /usr, read-only, and the envd bundle. Leftovers of a crash are
  * found and removed like those of any sandbox.
  */
-export async function openTrial(host: Host, { program, settings, runtime }: TrialOptions): Promise<Trial> {
+export async function openTrial(host: Host, { program, settings, envdBundle }: TrialOptions): Promise<Trial> {
   const sandboxId = `itrial${randomId(14)}`;
   const directory = await mkdtemp(join(tmpdir(), 'soulbox-trial-'));
   const layout = layoutOf(host.instance, sandboxId, directory);
@@ -56,7 +56,7 @@ export async function openTrial(host: Host, { program, settings, runtime }: Tria
   const remove = (): Promise<void> => destroySandbox(ending, sandboxId, directory);
   try {
     await makeRoot(host, layout);
-    const mountPoint = runtime?.mountPoint ?? noRuntime;
+    const mountPoint = envdBundle?.mountPoint ?? noBundle;
     const config = createConfig(layout, { program, mountPoint }, cgroupOf(host.instance, sandboxId));
     await writeFile(layout.config, JSON.stringify(config));
   } catch (error) {
@@ -67,7 +67,7 @@ export async function openTrial(host: Host, { program, settings, runtime }: Tria
     rootfs: layout.root,
     image: join(directory, 'image'),
     runsc: async (...args) => {
-      const before = [...beforeRunsc, settings, runtime?.directory ?? '', layout.runtime];
+      const before = [...beforeRunsc, settings, envdBundle?.directory ?? '', layout.envdBundle];
       await runRunsc(host, { sandboxId, directory }, [...args, sandboxId], { before, timeoutMs: stepTimeoutMs });
     },
     pidFile: layout.pidFile,
@@ -76,7 +76,7 @@ export async function openTrial(host: Host, { program, settings, runtime }: Tria
   };
 }
 
-/** Like launch.sh, but the runtime is mounted where the trial's only id can reach it. */
+/** Like launch.sh, but the envd bundle is mounted where the trial's only id can reach it. */
 const beforeRunsc = [
   ...['unshare', '--mount', '--net', 'sh', '-ec'],
   `ip link set lo up
@@ -87,9 +87,9 @@ const beforeRunsc = [
   'sh',
 ] as const;
 
-async function makeRoot(host: Host, { rootfs, root, runtime }: SandboxLayout): Promise<void> {
+async function makeRoot(host: Host, { rootfs, root, envdBundle }: SandboxLayout): Promise<void> {
   await makeRunFolders(host.instance, runtimeRoot(host.instance));
-  for (const folder of [rootfs, root, runtime, join(root, 'usr'), join(root, 'etc')])
+  for (const folder of [rootfs, root, envdBundle, join(root, 'usr'), join(root, 'etc')])
     await mkdir(folder, { mode: 0o700 });
   // Where programs look for their loader and libraries.
   for (const name of ['bin', 'lib', 'lib64']) await symlink(`usr/${name}`, join(root, name));
@@ -98,7 +98,7 @@ async function makeRoot(host: Host, { rootfs, root, runtime }: SandboxLayout): P
 }
 
 function createConfig(
-  { root, runtime }: SandboxLayout,
+  { root, envdBundle }: SandboxLayout,
   { program, mountPoint }: { program: readonly string[]; mountPoint: string },
   cgroupsPath: string,
 ): object {
@@ -111,7 +111,7 @@ function createConfig(
     ociVersion: '1.2.0',
     root: { path: root },
     process: { user: { uid: 0, gid: 0 }, cwd: '/', args: program },
-    mounts: [bind('/usr', '/usr'), bind(runtime, mountPoint)],
+    mounts: [bind('/usr', '/usr'), bind(envdBundle, mountPoint)],
     linux: {
       namespaces: [
         ...['pid', 'mount', 'ipc', 'uts', 'user'].map((type) => ({ type })),

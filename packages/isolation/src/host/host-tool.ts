@@ -61,7 +61,7 @@ export async function runHostTool(command: string, args: readonly string[], opti
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   // Both are awaited: no step of a failed tool continues in the background.
-  const steps = [letGoOn(child, options.onLine), waitForEnd(child, [command, ...args])];
+  const steps = [openBarrier(child, options.onLine), waitForEnd(child, [command, ...args])];
   const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }
@@ -91,7 +91,7 @@ function closeStreams({ stdin, stdout, stderr }: ChildProcess): void {
 }
 
 /** Resolves when the tool's output ends. */
-async function letGoOn(child: ChildProcess, onLine: ToolOptions['onLine']): Promise<void> {
+async function openBarrier(child: ChildProcess, onLine: ToolOptions['onLine']): Promise<void> {
   const { stdin, stdout, pid } = child;
   if (onLine === undefined || stdin === null || stdout === null) return;
   // It may end at any moment; `waitForEnd` reports how.

@@ -15,15 +15,15 @@ export function bind(source: string, destination: string, ...options: string[]):
 }
 
 /**
- * The mounts of a sandbox besides its root: its own files and those of the server. `disk` and `runtime`: where both are
+ * The mounts of a sandbox besides its root: its own files and those of the server. `disk` and `envdBundle`: where both are
  * mounted on the host.
  */
-export function ownMounts(spec: SandboxSpec, { disk, runtime }: { disk: string; runtime: string }): OciMount[] {
+export function ownMounts(spec: SandboxSpec, { disk, envdBundle }: { disk: string; envdBundle: string }): OciMount[] {
   return [
     ...Object.entries(ownFiles).map(([name, destination]) =>
       bind(join(disk, diskFolders.etc, name), destination, 'ro', 'nosuid', 'nodev', 'noexec'),
     ),
     bind(join(disk, diskFolders.run), '/run/soulbox', 'rw', 'nosuid', 'nodev', 'noexec'),
-    bind(runtime, spec.runtime.mountPoint, 'ro', 'nosuid', 'nodev'),
+    bind(envdBundle, spec.envdBundle.mountPoint, 'ro', 'nosuid', 'nodev'),
   ];
 }

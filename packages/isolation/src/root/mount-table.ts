@@ -28,7 +28,7 @@ export interface RootMountPoints {
   readonly rootfs: string;
 }
 
-const names = { disk: 'disk', lower: 'lower', runtime: 'runtime-source' } as const;
+const names = { disk: 'disk', lower: 'lower', envdBundle: 'runtime-source' } as const;
 const layerName = (index: number): string => `l${index}`;
 
 /**
@@ -62,14 +62,14 @@ export function rootTable(
 }
 
 /**
- * The runtime as a file system of its own. A bind mount of the folder would show in /proc/self/mountinfo on which host
+ * The envd bundle as a file system of its own. A bind mount of the folder would show in /proc/self/mountinfo on which host
  * device and path the folder is. Comes after `rootTable`, because an overlay of one folder needs a second folder beside
  * it.
  */
-export function runtimeTable(spec: SandboxSpec, folder: string, target: string, traceName: string): TableLine[] {
-  const lower = [names.runtime, join(names.disk, diskFolders.empty)].join(':');
+export function bundleTable(spec: SandboxSpec, folder: string, target: string, traceName: string): TableLine[] {
+  const lower = [names.envdBundle, join(names.disk, diskFolders.empty)].join(':');
   return [
-    { source: spec.runtime.directory, target: join(folder, names.runtime), type: 'none', options: 'bind,ro' },
+    { source: spec.envdBundle.directory, target: join(folder, names.envdBundle), type: 'none', options: 'bind,ro' },
     { source: traceName, target, type: 'overlay', options: `lowerdir=${lower},xino=on,metacopy=off,ro,nosuid,nodev` },
   ];
 }

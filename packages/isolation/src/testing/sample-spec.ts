@@ -11,7 +11,7 @@ export function sampleSpec(): SandboxSpec {
     disk: 'new',
     diskGrowthBytes: 16 * 2 ** 20,
     generation: 'first',
-    runtime: {
+    envdBundle: {
       directory: '/data/runtime/hash',
       mountPoint: '/.soulbox',
       command: ['/.soulbox/envd', '--serve'],

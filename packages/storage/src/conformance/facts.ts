@@ -1,8 +1,13 @@
-import type { LiveSandbox } from '../records/sandbox-record.ts';
+import type { ReportedSandbox } from '../records/sandbox-record.ts';
 import type { SandboxListQuery } from '../records/sandboxes.ts';
 
 /** A running sandbox for tests of records. */
-export function facts(id: string, teamId: string, startedAt: number, more: Partial<LiveSandbox> = {}): LiveSandbox {
+export function facts(
+  id: string,
+  teamId: string,
+  startedAt: number,
+  more: Partial<ReportedSandbox> = {},
+): ReportedSandbox {
   return {
     id,
     teamId,

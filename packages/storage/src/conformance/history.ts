@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EventQuery } from '../records/events.ts';
 import { lifecycleEventTypes } from '../records/lifecycle-event.ts';
 import type { Records } from '../records/records.ts';
-import type { LiveSandbox } from '../records/sandbox-record.ts';
+import type { ReportedSandbox } from '../records/sandbox-record.ts';
 import { facts } from './facts.ts';
 import type { DueQuery, WebhookRecord } from '../records/webhooks.ts';
 import { makeRecords, otherTeam, removeRecords } from './fresh-records.ts';
@@ -27,7 +27,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
       await removeRecords(folder, records);
     });
 
-    const put = (id: string, more: Partial<LiveSandbox> = {}, now = 5) =>
+    const put = (id: string, more: Partial<ReportedSandbox> = {}, now = 5) =>
       records.sandboxes.put(facts(id, team, 1, more), now);
     const eventPage = (more: Partial<EventQuery> = {}) => {
       const all = { teamId: team, sandboxId: undefined, types: [], after: 0, order: 'asc', offset: 0, limit: 100 };

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createApiKey, ensureDefaultTeam, hashApiKey } from '../records/first-start.ts';
 import type { Records } from '../records/records.ts';
-import type { LiveSandbox } from '../records/sandbox-record.ts';
+import type { ReportedSandbox } from '../records/sandbox-record.ts';
 import type { SandboxListQuery } from '../records/sandboxes.ts';
 import { facts, listQuery } from './facts.ts';
 import { makeRecords, removeRecords } from './fresh-records.ts';
@@ -21,7 +21,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
       await removeRecords(folder, records);
     });
 
-    const put = (sandbox: LiveSandbox): Promise<boolean> => records.sandboxes.put(sandbox, 5);
+    const put = (sandbox: ReportedSandbox): Promise<boolean> => records.sandboxes.put(sandbox, 5);
     const idsOf = async (more: Partial<SandboxListQuery> = {}): Promise<string[]> =>
       (await records.sandboxes.list(listQuery(team, more))).sandboxes.map((sandbox) => sandbox.id);
 

@@ -51,7 +51,7 @@ export interface SandboxFacts {
 }
 
 /** A sandbox as the runner reports it. */
-export type LiveSandbox = SandboxFacts & { readonly state: 'running' | 'paused' };
+export type ReportedSandbox = SandboxFacts & { readonly state: 'running' | 'paused' };
 
 /** A row: `executionStartedAt` is the time when it last began to run, by its start or a resume. */
 export type SandboxRecord = SandboxFacts & {

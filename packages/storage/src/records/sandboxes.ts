@@ -1,5 +1,5 @@
 import type { Cause } from '@soulbox/contract';
-import type { LiveSandbox, SandboxRecord } from './sandbox-record.ts';
+import type { ReportedSandbox, SandboxRecord } from './sandbox-record.ts';
 
 /**
  * The intent to run sandboxes that do not run yet: a create, a fork or a resume, written before the runner is asked. It
@@ -28,7 +28,7 @@ export interface SandboxListQuery {
    * they pause at their deadline, because a pause takes time.
    */
   readonly aliveAfter: number;
-  readonly states: readonly LiveSandbox['state'][];
+  readonly states: readonly ReportedSandbox['state'][];
   /** Every pair must match exactly. */
   readonly metadata: Readonly<Record<string, string>>;
   /** A template's id, or the name that was used in the request; undefined for all. */
@@ -44,7 +44,7 @@ export interface SandboxListQuery {
 }
 
 export interface SandboxPage {
-  readonly sandboxes: LiveSandbox[];
+  readonly sandboxes: ReportedSandbox[];
   /** Undefined on the last page. */
   readonly next: SandboxPosition | undefined;
 }
@@ -59,7 +59,7 @@ export interface SandboxRecords {
   /**
    * Removes the intent and does the same as `put` for each sandbox, in one step. Throws for a team that does not exist.
    */
-  completeCreation(creationId: string, sandboxes: readonly LiveSandbox[], now: number): Promise<void>;
+  completeCreation(creationId: string, sandboxes: readonly ReportedSandbox[], now: number): Promise<void>;
   /** Removes the intent of a failed step. */
   abandonCreation(creationId: string): Promise<void>;
   /** Removes the intents left behind by a control plane that was killed. Returns their number. */
@@ -70,7 +70,7 @@ export interface SandboxRecords {
    * so that a response and an event that cross each other do no harm. False if its team does not exist; then nothing is
    * written.
    */
-  put(sandbox: LiveSandbox, now: number): Promise<boolean>;
+  put(sandbox: ReportedSandbox, now: number): Promise<boolean>;
   /**
    * Ends a live sandbox and writes the event. An ended sandbox keeps its first cause, except `lost`, which a known
    * cause replaces: two kills at once must not make a sandbox look lost. False if nothing changed.
@@ -80,7 +80,7 @@ export interface SandboxRecords {
    * Restores a sandbox whose row had ended as `lost`, and writes an event for it. False if its row has another state or
    * belongs to another team.
    */
-  takeBack(sandbox: LiveSandbox, now: number): Promise<boolean>;
+  takeBack(sandbox: ReportedSandbox, now: number): Promise<boolean>;
   /** The sandbox with this id in any state, if it belongs to the team. */
   findOwn(teamId: string, id: string): Promise<SandboxRecord | undefined>;
   /** In any state, of any team. */

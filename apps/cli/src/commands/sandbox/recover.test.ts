@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { createApiKey, ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
-import type { LiveSandbox } from '@soulbox/storage';
+import type { ReportedSandbox } from '@soulbox/storage';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { runCli } from '../../testing/run-cli.ts';
 
@@ -17,7 +17,7 @@ afterEach(async () => {
 
 const recover = async (...args: string[]) => await runCli(['sandbox', 'recover', ...args, '--data-dir', directory]);
 
-const sandboxOf = (teamId: string, id: string): LiveSandbox => ({
+const sandboxOf = (teamId: string, id: string): ReportedSandbox => ({
   ...{ id, teamId, templateId: 'base', alias: '', metadata: {}, startedAt: 1000, endAt: 2000, cpuCount: 1 },
   ...{ memoryMb: 512, diskSizeMb: 1024, envdVersion: '1', isolation: 'container', cause: 'request', stateSince: 1000 },
   network: {

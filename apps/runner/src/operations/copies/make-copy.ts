@@ -2,10 +2,10 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { measureOperation } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
 import { readRootIdentity } from '../../processes/sandbox-disk.ts';
-import { runtimeNameOf } from '../../processes/sandbox-host.ts';
+import { bundleNameOf } from '../../processes/sandbox-host.ts';
 import { startProcesses, waitForEnvd } from '../../processes/start-processes.ts';
 import type { OperationContext } from '../operation-context.ts';
-import type { SandboxRecord, Tenant } from '../../registry/record.ts';
+import type { HostRecord, Tenant } from '../../registry/record.ts';
 import { confirmResumed } from '../../processes/tell-envd.ts';
 import { tellSettings } from '../../processes/tell-envd.ts';
 import type { KnownSandbox, LiveSandbox, RunningSandbox, TenantSandbox } from '../../registry/table.ts';
@@ -97,7 +97,7 @@ function createRecord(
   { source, cause, memory, rootfs }: CopyOrder,
   sandboxId: string,
   tenantOf: ((sandboxId: string) => Tenant) | undefined,
-): SandboxRecord {
+): HostRecord {
   return {
     formatVersion: 2,
     sandboxId,
@@ -107,7 +107,7 @@ function createRecord(
     slot: host.slots.take(),
     templateId: source.templateId,
     driver: source.driver,
-    runtimeName: memory === undefined ? runtimeNameOf(host) : source.runtimeName,
+    runtimeName: memory === undefined ? bundleNameOf(host) : source.runtimeName,
     hostToken: randomBytes(32).toString('hex'),
     generation: randomUUID(),
     cpuCount: source.cpuCount,

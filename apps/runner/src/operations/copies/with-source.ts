@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import { illegalStep } from '../../registry/lifecycle.ts';
 import type { OperationContext } from '../operation-context.ts';
-import type { SandboxRecord } from '../../registry/record.ts';
+import type { HostRecord } from '../../registry/record.ts';
 import { finishPause } from '../pause/finish-pause.ts';
 import { isRunning } from '../../registry/table.ts';
 import { withPaused } from './of-paused.ts';
@@ -38,7 +38,7 @@ function afterwards({ background, references }: OperationContext): Disposable {
   return { [Symbol.dispose]: () => background.start(async () => await references.collect()) };
 }
 
-function checkSource(record: SandboxRecord): void {
+function checkSource(record: HostRecord): void {
   if (record.state === 'running' || record.state === 'paused') return;
   if (record.state !== 'pausing') throw illegalStep(record.sandboxId, record.state, 'snapshotting');
   throw new SoulBoxError('checkpoint_failed', `Sandbox "${record.sandboxId}" is still being paused. Retry.`);

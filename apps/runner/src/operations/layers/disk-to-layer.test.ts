@@ -31,7 +31,7 @@ test.each(['5:7', ''])('a disk whose root was another (%j) becomes a layer under
   expect(record).toMatchObject({
     state: 'running',
     disk: 'kept',
-    ground: readRootIdentity(bench.context.host.runtime.directory),
+    ground: readRootIdentity(bench.context.host.envdBundle.directory),
   });
   expect(record?.layers).toHaveLength(1);
   const [layerId = ''] = record?.layers ?? [];

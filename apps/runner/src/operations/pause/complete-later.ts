@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { isDiskFull } from '@soulbox/base';
+import { isDiskFull, measureOperation } from '@soulbox/base';
 import type { OperationContext } from '../operation-context.ts';
 import { tellUpdated } from '../operation-context.ts';
 import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
@@ -22,7 +22,7 @@ export function completeLater(context: OperationContext, sandbox: RunningSandbox
     const isOurs = (): boolean => sandbox.record.state === 'pausing' && sandbox.record.work?.stateId === work?.stateId;
     const save = async (): Promise<boolean> => {
       using _room = room;
-      return await context.table.alone(sandboxId, async () => isOurs() && (await saveOrGoOn(context, sandbox)));
+      return await context.table.alone(sandboxId, async () => isOurs() && (await saveOrThaw(context, sandbox)));
     };
     if (!(await save())) return;
     const graceMs = context.host.config.pauseGraceSeconds * 1000;
@@ -36,14 +36,18 @@ export function completeLater(context: OperationContext, sandbox: RunningSandbox
 }
 
 /** Called with the lock held. */
-async function saveOrGoOn(context: OperationContext, sandbox: RunningSandbox): Promise<boolean> {
-  const { work, layers } = sandbox.record;
+async function saveOrThaw(context: OperationContext, sandbox: RunningSandbox): Promise<boolean> {
+  const { sandboxId, work, layers } = sandbox.record;
   if (work === undefined) return false;
+  const { logger } = context.host;
   try {
-    await saveCheckpoint(context, sandbox, { checkpointId: work.stateId, keepMemory: work.keepMemory, layers });
+    await measureOperation('background-save', async (finish) => {
+      await saveCheckpoint(context, sandbox, { checkpointId: work.stateId, keepMemory: work.keepMemory, layers });
+      logger.info({ sandboxId, ...finish() }, 'paused sandbox saved in the background');
+    });
     return true;
   } catch (err) {
-    context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err }, 'background pause failed');
+    logger.error({ sandboxId, err }, 'background pause failed');
     // Its tenant believes that it is paused. If it ran, it could reach its deadline. `retrySteps` saves it once there
     // is room.
     if (isDiskFull(err)) return false;

@@ -4,7 +4,7 @@ import { freeSlot, getDriver } from '../../processes/sandbox-host.ts';
 import type { SandboxHost } from '../../processes/sandbox-host.ts';
 import { disconnect } from '../../processes/start-processes.ts';
 import type { OperationContext } from '../operation-context.ts';
-import type { SandboxRecord } from '../../registry/record.ts';
+import type { HostRecord } from '../../registry/record.ts';
 import type { TenantSandbox } from '../../registry/table.ts';
 import { digestKeptDisk } from '../../processes/sandbox-disk.ts';
 
@@ -51,7 +51,7 @@ export async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): P
   await getDriver(host, driver).suspend(sandboxId, host.store.directoryOf(sandboxId));
 }
 
-export function savedFrom(checkpoint: Checkpoint): NonNullable<SandboxRecord['saved']> {
+export function savedFrom(checkpoint: Checkpoint): NonNullable<HostRecord['saved']> {
   return {
     stateId: checkpoint.checkpointId,
     hasMemory: checkpoint.manifest.facts.hasMemory,

@@ -7,7 +7,7 @@ import { openTemplateStore } from '@soulbox/templates';
 import { startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { RunnerProcess } from '@soulbox/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { SandboxRecord } from '../../registry/record.ts';
+import type { HostRecord } from '../../registry/record.ts';
 
 const instance = 3;
 let directory: string;
@@ -51,11 +51,11 @@ async function expectResumes(): Promise<void> {
 
 const recordPath = (): string => join(directory, 'sandboxes', `${sandboxId}.json`);
 const diskPath = (): string => join(directory, 'sandboxes', sandboxId, `soulbox-${instance}-${sandboxId}.img`);
-const manifestPath = ({ saved }: SandboxRecord): string =>
+const manifestPath = ({ saved }: HostRecord): string =>
   join(directory, 'states', saved?.stateId ?? '', 'manifest.json');
 
-async function readRecord(): Promise<SandboxRecord> {
-  return JSON.parse(await readFile(recordPath(), 'utf8')) as SandboxRecord;
+async function readRecord(): Promise<HostRecord> {
+  return JSON.parse(await readFile(recordPath(), 'utf8')) as HostRecord;
 }
 
 /** Everything of a sandbox that a refused resume must not change. */

@@ -5,7 +5,7 @@ import { readBootId } from '../../host/boot-id.ts';
 import { checkLayers, checkMemory, comesLate } from '../../processes/check-memory.ts';
 import type { CheckedMemory } from '../../processes/check-memory.ts';
 import { checkKeptDisk, readRootIdentity } from '../../processes/sandbox-disk.ts';
-import { getDriver, runtimeNameOf } from '../../processes/sandbox-host.ts';
+import { getDriver, bundleNameOf } from '../../processes/sandbox-host.ts';
 import { startProcesses } from '../../processes/start-processes.ts';
 import { confirmResumed, reinitialize } from '../../processes/tell-envd.ts';
 import type { Work } from '../../registry/record.ts';
@@ -108,9 +108,9 @@ async function beginRestore(
   rootfs: string,
   afresh: boolean,
 ): Promise<void> {
-  const runtime = afresh ? { runtimeName: runtimeNameOf(host) } : {};
+  const bundle = afresh ? { runtimeName: bundleNameOf(host) } : {};
   const ground = sandbox.record.disk === 'new' ? { ground: readRootIdentity(rootfs) } : {};
-  const change = { slot: host.slots.take(), generation: randomUUID(), ...runtime, ...ground };
+  const change = { slot: host.slots.take(), generation: randomUUID(), ...bundle, ...ground };
   try {
     if (sandbox.record.state === 'snapshotting') await table.update(sandbox, change);
     else await table.step(sandbox, 'resuming', { ...change, work: resumeWork(!afresh) });

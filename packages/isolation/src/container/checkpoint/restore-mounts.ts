@@ -4,7 +4,7 @@ import type { SandboxSpec } from '../../driver.ts';
 import { traceName } from '../../host/names.ts';
 import { diskFolders } from '../../root/layout.ts';
 import type { TableLine } from '../../root/mount-table.ts';
-import { rootTable, runtimeTable, writeMountTable } from '../../root/mount-table.ts';
+import { rootTable, bundleTable, writeMountTable } from '../../root/mount-table.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
 import { privateFolders } from './external-mounts.ts';
@@ -34,7 +34,7 @@ export async function prepareRestoreMounts(
   await writeMountTable(layout.mountTable, [
     ...rootTable(spec, layout.image, points, trace),
     ...ownFolders(),
-    ...runtimeTable(spec, points.folder, privateFolders.runtime, trace),
+    ...bundleTable(spec, points.folder, privateFolders.runtime, trace),
     bind(memory, images, readOnly),
     bind(own, join(images, name), readOnly),
   ]);

@@ -1,17 +1,17 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Cause } from '@soulbox/contract';
 import { eventOfEnd, eventOfReturn, eventsOfChange } from '../lifecycle-event.ts';
-import type { LiveSandbox, SandboxRecord } from '../sandbox-record.ts';
+import type { ReportedSandbox, SandboxRecord } from '../sandbox-record.ts';
 import type { EventLog } from './event-log.ts';
 import { rowFromSandbox, sandboxFromRow, writeSandboxSql } from './sandbox-row.ts';
 
 /** The possible changes of a row, each with its events. All must be called inside a transaction of the log. */
 export interface SandboxChanges {
-  put(sandbox: LiveSandbox, now: number): void;
+  put(sandbox: ReportedSandbox, now: number): void;
   /** False if nothing changed. */
   end(id: string, cause: Cause, endedAt: number): boolean;
   /** False if nothing changed. */
-  takeBack(sandbox: LiveSandbox, now: number): boolean;
+  takeBack(sandbox: ReportedSandbox, now: number): boolean;
 }
 
 export function sandboxChanges(db: DatabaseSync, log: EventLog): SandboxChanges {
@@ -52,11 +52,11 @@ export function sandboxChanges(db: DatabaseSync, log: EventLog): SandboxChanges 
   };
 }
 
-function isNews(before: SandboxRecord, sandbox: LiveSandbox): boolean {
+function isNews(before: SandboxRecord, sandbox: ReportedSandbox): boolean {
   return before.state !== 'ended' && before.teamId === sandbox.teamId && sandbox.stateSince >= before.stateSince;
 }
 
-function executionStart(before: SandboxRecord | undefined, sandbox: LiveSandbox): number {
+function executionStart(before: SandboxRecord | undefined, sandbox: ReportedSandbox): number {
   if (sandbox.state === 'running') return sandbox.stateSince;
   return before?.executionStartedAt ?? sandbox.startedAt;
 }

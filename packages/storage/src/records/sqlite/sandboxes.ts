@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { LiveSandbox } from '../sandbox-record.ts';
+import type { ReportedSandbox } from '../sandbox-record.ts';
 import type { SandboxRecords } from '../sandboxes.ts';
 import { isMissingParent } from './constraint.ts';
 import type { EventLog } from './event-log.ts';
@@ -71,7 +71,7 @@ export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords
       // One row more than the page shows whether there is a next page.
       const { rows, isCut } = takeRows(statement.iterate(...values, query.limit + 1), query);
       // The filter returns only live ones.
-      const sandboxes = rows.map(sandboxFromRow) as LiveSandbox[];
+      const sandboxes = rows.map(sandboxFromRow) as ReportedSandbox[];
       const last = sandboxes.at(-1);
       const next = isCut && last !== undefined ? { startedAt: last.startedAt, id: last.id } : undefined;
       return { sandboxes, next };
