@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProcess } from '@soulbox/base';
+import type { Isolation } from '@soulbox/contract';
 import { nodeProgram, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { excuseVictims } from './excuse.ts';
@@ -18,7 +19,7 @@ import { keepKillingTools } from './tool-killer.ts';
 export interface ChaosOptions {
   readonly instance: number;
   /** Isolation of all sandboxes. Default: that of the server. */
-  readonly isolation?: 'container' | 'gvisor';
+  readonly isolation?: Isolation;
   /** Sandboxes to create and to follow to their end. */
   readonly cycles: number;
   /** Sandboxes at the same time. */

@@ -1,5 +1,6 @@
 import { removeTree, silentLogger } from '@soulbox/base';
 import { openTemplateStore } from '@soulbox/templates';
+import type { Isolation } from '@soulbox/contract';
 import { listHostTraces, makeTestDirectory, startRunnerProcess, testTemplatesDirectory } from '@soulbox/testing';
 import type { RunnerProcess } from '@soulbox/testing';
 import { createRandom } from '../chaos/random.ts';
@@ -14,7 +15,7 @@ import { startWitness } from './witness.ts';
 
 export interface CrashOptions {
   readonly instance: number;
-  readonly isolation: 'container' | 'gvisor';
+  readonly isolation: Isolation;
   /** Number of boundaries of each operation with a kill, chosen by the seed. Infinity: all. */
   readonly perOperation: number;
   readonly seed: number;

@@ -4,6 +4,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommandError, run, silentLogger, sleep } from '@soulbox/base';
 import { createDrivers } from '@soulbox/box/drivers';
+import type { Isolation } from '@soulbox/contract';
 import { startServer, testDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { until } from '../harness/until.ts';
@@ -14,7 +15,7 @@ import type { Verdict, Writer } from './writers.ts';
 
 export interface FillOptions {
   readonly instance: number;
-  readonly isolation: 'container' | 'gvisor';
+  readonly isolation: Isolation;
   readonly sandboxes: number;
   /** Size of the disk of the host. */
   readonly hostMb: number;

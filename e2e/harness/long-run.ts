@@ -1,3 +1,6 @@
+import { isIsolation, isolations } from '@soulbox/contract';
+import type { Isolation } from '@soulbox/contract';
+
 /** Options of a run with random cases, for `parseArgs`. */
 export const seedOption = {
   seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
@@ -9,9 +12,9 @@ export const placeOptions = {
   isolation: { type: 'string', default: 'container' },
 } as const;
 
-export function getIsolation(name: string): 'container' | 'gvisor' {
-  if (name === 'container' || name === 'gvisor') return name;
-  throw new Error('--isolation is container or gvisor');
+export function getIsolation(name: string): Isolation {
+  if (isIsolation(name)) return name;
+  throw new Error(`--isolation is one of ${isolations.join(', ')}`);
 }
 
 /** Aborts when the process gets a signal to end, so that it can first end what it started. */

@@ -1,5 +1,6 @@
 import { Sandbox } from 'e2b';
 import { removeTree, sleep } from '@soulbox/base';
+import type { Isolation } from '@soulbox/contract';
 import { startServer } from '@soulbox/testing';
 import type { Random } from '../chaos/random.ts';
 import { createRandom } from '../chaos/random.ts';
@@ -10,7 +11,7 @@ import type { Transition } from './transitions.ts';
 
 export interface MomentsOptions {
   readonly instance: number;
-  readonly isolation: 'container' | 'gvisor';
+  readonly isolation: Isolation;
   /** Moments for each pair of a transition and a route. */
   readonly moments: number;
   /** Total number of cases, chosen by the seed. Infinity: all. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findProcess, sleep } from '@soulbox/base';
+import type { Isolation } from '@soulbox/contract';
 import { nodeProgram, serverMemoryMib, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { listLeftovers } from '../chaos/leftovers.ts';
@@ -15,7 +16,7 @@ import type { SoakMessage, SoakOrder, SoakResult } from './messages.ts';
 export interface SoakOptions {
   readonly instance: number;
   /** Isolation of all sandboxes. */
-  readonly isolation: 'container' | 'gvisor';
+  readonly isolation: Isolation;
   readonly minutes: number;
   readonly connections: number;
   readonly lanes: number;
