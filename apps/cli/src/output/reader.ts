@@ -1,4 +1,4 @@
-import { exitCodes } from '../program/exit-codes.ts';
+import { exitCodes } from '../command-line/exit-codes.ts';
 
 const leaving = new Set<() => void>();
 

@@ -2,10 +2,10 @@ import { stripVTControlCharacters } from 'node:util';
 import { renderUsage, runCommand } from 'citty';
 import type { CommandDef } from 'citty';
 import { program, epilogue } from './program.ts';
-import { printFault } from '../output/print-fault.ts';
-import { exitCodes } from './exit-codes.ts';
-import { checkArguments } from './parse-strictly.ts';
-import { UsageError } from './usage-error.ts';
+import { printFault } from './print-fault.ts';
+import { exitCodes } from '../command-line/exit-codes.ts';
+import { checkArguments } from '../command-line/parse-strictly.ts';
+import { UsageError } from '../command-line/usage-error.ts';
 
 /** Runs the command line and returns the exit code. A command returns a number, or nothing for 0. */
 export async function runProgram(rawArgs: readonly string[]): Promise<number> {

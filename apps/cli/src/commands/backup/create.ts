@@ -7,8 +7,8 @@ import { findServer } from '@soulbox/box/server-file';
 import { resolveFolders } from '../../config.ts';
 import { createProgress } from '../../output/progress.ts';
 import { showBytes } from '../../output/table.ts';
-import { exitCodes } from '../../program/exit-codes.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { exitCodes } from '../../command-line/exit-codes.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { abortOnSignal } from './abort-on-signal.ts';
 import { fillStage } from './ask-server.ts';
 

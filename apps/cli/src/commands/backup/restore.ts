@@ -3,7 +3,7 @@ import { defineCommand } from 'citty';
 import { restoreBackup as restore } from '@soulbox/box/backup';
 import { resolveFolders } from '../../config.ts';
 import { createProgress } from '../../output/progress.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { abortOnSignal } from './abort-on-signal.ts';
 
 export const restoreBackup = defineCommand({

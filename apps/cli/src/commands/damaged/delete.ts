@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { SoulBoxError } from '@soulbox/base';
 import { openDamagedCheckpoints } from '@soulbox/checkpoints';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const deleteDamaged = defineCommand({
   meta: { name: 'delete', description: 'Delete a damaged checkpoint' },

@@ -3,7 +3,7 @@ import { openDamagedCheckpoints } from '@soulbox/checkpoints';
 import { resolveFolders } from '../../config.ts';
 import { printList } from '../../output/print-list.ts';
 import { showBytes } from '../../output/table.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listDamaged = defineCommand({
   meta: { name: 'list', description: 'List damaged checkpoints, oldest first' },

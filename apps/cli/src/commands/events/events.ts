@@ -5,7 +5,7 @@ import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
 import type { ApiEvent } from '../../api/wire.ts';
-import { apiDataDirArg, parseNumberFlag } from '../../program/shared-args.ts';
+import { apiDataDirArg, parseNumberFlag } from '../../command-line/shared-args.ts';
 
 const pageSize = 100;
 const followEveryMs = 1000;

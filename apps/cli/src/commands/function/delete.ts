@@ -1,4 +1,4 @@
-import { defineDeleteCommand } from '../../program/delete-command.ts';
+import { defineDeleteCommand } from '../delete-command.ts';
 import { functionArg, pathOf } from './shared.ts';
 
 export const deleteFunction = defineDeleteCommand({

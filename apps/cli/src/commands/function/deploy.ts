@@ -5,9 +5,9 @@ import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
 import type { ApiFunction } from '../../api/wire.ts';
 import { environment } from '../../config.ts';
-import { pairsFlag, repeatedFlag } from '../../program/repeated-flags.ts';
-import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
-import { UsageError } from '../../program/usage-error.ts';
+import { pairsFlag, repeatedFlag } from '../../command-line/repeated-flags.ts';
+import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../command-line/shared-args.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
 import { pathOf } from './shared.ts';
 
 export const deployFunction = defineCommand({

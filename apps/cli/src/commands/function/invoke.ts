@@ -2,9 +2,9 @@ import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiFunctionAnswer } from '../../api/wire.ts';
-import { exitCodes } from '../../program/exit-codes.ts';
-import { pairsFlag } from '../../program/repeated-flags.ts';
-import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { exitCodes } from '../../command-line/exit-codes.ts';
+import { pairsFlag } from '../../command-line/repeated-flags.ts';
+import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { functionArg, pathOf } from './shared.ts';
 
 export const invokeFunction = defineCommand({

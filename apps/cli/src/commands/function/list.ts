@@ -3,7 +3,7 @@ import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiFunction } from '../../api/wire.ts';
 import { printList } from '../../output/print-list.ts';
-import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listFunctions = defineCommand({
   meta: { name: 'list', description: 'List the functions of the team' },

@@ -3,7 +3,7 @@ import { sleep } from '@soulbox/base';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiFunctionLog } from '../../api/wire.ts';
-import { apiDataDirArg } from '../../program/shared-args.ts';
+import { apiDataDirArg } from '../../command-line/shared-args.ts';
 import { functionArg, pathOf } from './shared.ts';
 
 const followEveryMs = 1000;

@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiFunction } from '../../api/wire.ts';
-import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../command-line/shared-args.ts';
 import { functionArg, pathOf } from './shared.ts';
 
 export const rollbackFunction = defineCommand({

@@ -9,8 +9,8 @@ import { findUnmanaged } from '@soulbox/box/unmanaged';
 import { checkTiers, chooseFix, protection, readSystemFamily, runChecks, sameFix } from '@soulbox/host';
 import type { Finding } from '@soulbox/host';
 import { environment, resolveFolders } from '../../config.ts';
-import { exitCodes } from '../../program/exit-codes.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { exitCodes } from '../../command-line/exit-codes.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { describeUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 
 export const doctor = defineCommand({

@@ -1,7 +1,7 @@
 import { defineCommand } from 'citty';
 import { createLogger } from '@soulbox/base';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { prepareEverything } from '../../server/prepare.ts';
 
 export const setup = defineCommand({

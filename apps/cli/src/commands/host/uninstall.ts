@@ -8,8 +8,8 @@ import { forgetHostChanges, planHostUndo } from '@soulbox/host';
 import type { UndoPlan, UndoStep } from '@soulbox/host';
 import { recordsFileName } from '@soulbox/storage/records-file';
 import { resolveFolders } from '../../config.ts';
-import { exitCodes } from '../../program/exit-codes.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { exitCodes } from '../../command-line/exit-codes.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const uninstall = defineCommand({
   meta: { name: 'uninstall', description: 'Undo the changes of set-up on this host, and print what remains' },

@@ -2,10 +2,10 @@ import { defineCommand } from 'citty';
 import { isolations } from '@soulbox/contract';
 import { createApiKey } from '@soulbox/storage';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg, parseChoiceFlag, teamArg } from '../../program/shared-args.ts';
-import { UsageError } from '../../program/usage-error.ts';
-import { getTeam } from '../team/find-team.ts';
-import { openRecords } from './open-records.ts';
+import { dataDirArg, jsonArg, parseChoiceFlag, teamArg } from '../../command-line/shared-args.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
+import { getTeam } from '../../records/get-team.ts';
+import { openRecords } from '../../records/open-records.ts';
 
 // Names are shown in lists, so they have no control characters.
 const nameForm = /^[^\p{Cc}]{1,100}$/u;

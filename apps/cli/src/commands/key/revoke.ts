@@ -1,9 +1,9 @@
 import { defineCommand } from 'citty';
 import { SoulBoxError } from '@soulbox/base';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg, teamArg } from '../../program/shared-args.ts';
-import { getTeam } from '../team/find-team.ts';
-import { openRecords } from './open-records.ts';
+import { dataDirArg, jsonArg, teamArg } from '../../command-line/shared-args.ts';
+import { getTeam } from '../../records/get-team.ts';
+import { openRecords } from '../../records/open-records.ts';
 
 export const revokeKey = defineCommand({
   meta: { name: 'revoke', description: 'Invalidate an API key immediately' },

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, posix, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { UsageError } from '../../program/usage-error.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
 
 /** The target of a run, as it is on this machine. */
 export type Target =

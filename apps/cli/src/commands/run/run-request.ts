@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import { languages, permissionNames, runtimeNames } from '@soulbox/runtimes';
 import type { Language, RuntimeName } from '@soulbox/runtimes';
-import { parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
-import { UsageError } from '../../program/usage-error.ts';
+import { parseChoiceFlag, parseNumberFlag } from '../../command-line/shared-args.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
 
 /** One day; see apps/api/src/limits.ts. */
 const timeoutMax = 86_400;

@@ -6,7 +6,7 @@ import type { ApiConnection } from '../../api/connection.ts';
 import { ApiError } from '../../api/api-error.ts';
 import { streamApi } from '../../api/stream.ts';
 import type { ApiRunEnd, ApiRunEvent, ApiRunResult } from '../../api/wire.ts';
-import { exitCodes } from '../../program/exit-codes.ts';
+import { exitCodes } from '../../command-line/exit-codes.ts';
 
 interface Call {
   readonly path: string;

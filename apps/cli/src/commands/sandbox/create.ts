@@ -3,7 +3,13 @@ import { isolations } from '@soulbox/contract';
 import { createPatiently } from '../../api/create-patiently.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiSandbox } from '../../api/wire.ts';
-import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag, timeoutArg } from '../../program/shared-args.ts';
+import {
+  apiDataDirArg,
+  jsonArg,
+  parseChoiceFlag,
+  parseNumberFlag,
+  timeoutArg,
+} from '../../command-line/shared-args.ts';
 
 export const createSandbox = defineCommand({
   meta: { name: 'create', description: 'Create a sandbox; prints its id' },

@@ -1,6 +1,6 @@
 import { defineCommand } from 'citty';
 import { makeCopies } from './make-copies.ts';
-import { apiDataDirArg, countArg, jsonArg, sandboxArg, timeoutArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, countArg, jsonArg, sandboxArg, timeoutArg } from '../../command-line/shared-args.ts';
 
 export const forkSandbox = defineCommand({
   meta: { name: 'fork', description: 'Fork a running or paused sandbox; prints the ids of the forks' },

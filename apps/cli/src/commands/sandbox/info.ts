@@ -3,7 +3,7 @@ import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiSandboxDetail } from '../../api/wire.ts';
 import { renderFacts } from '../../output/facts.ts';
-import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg, sandboxArg } from '../../command-line/shared-args.ts';
 
 export const showSandbox = defineCommand({
   meta: { name: 'info', description: 'Show what the API knows about a sandbox, without its tokens' },

@@ -1,7 +1,7 @@
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
-import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg, sandboxArg } from '../../command-line/shared-args.ts';
 
 export const killSandbox = defineCommand({
   meta: { name: 'kill', description: 'Kill a running or paused sandbox and delete its data' },

@@ -3,7 +3,7 @@ import { findApi } from '../../api/connection.ts';
 import { listAll } from '../../api/pages.ts';
 import type { ListedApiSandbox } from '../../api/wire.ts';
 import { printList } from '../../output/print-list.ts';
-import { apiDataDirArg, jsonArg, parseChoiceFlag } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg, parseChoiceFlag } from '../../command-line/shared-args.ts';
 
 export const listSandboxes = defineCommand({
   meta: { name: 'list', description: 'List the sandboxes of the team, newest first' },

@@ -1,5 +1,5 @@
-import { exitCodes } from '../../program/exit-codes.ts';
-import { parseNumberFlag } from '../../program/shared-args.ts';
+import { exitCodes } from '../../command-line/exit-codes.ts';
+import { parseNumberFlag } from '../../command-line/shared-args.ts';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiCopy } from '../../api/wire.ts';

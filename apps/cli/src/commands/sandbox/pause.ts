@@ -1,7 +1,7 @@
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
-import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg, sandboxArg } from '../../command-line/shared-args.ts';
 
 export const pauseSandbox = defineCommand({
   meta: { name: 'pause', description: 'Pause a sandbox and save its memory and processes' },

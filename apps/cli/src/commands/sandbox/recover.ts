@@ -4,8 +4,8 @@ import { createApiKey } from '@soulbox/storage';
 import type { Records, SandboxRecord, TeamRecord } from '@soulbox/storage';
 import { resolveFolders } from '../../config.ts';
 import { renderTable } from '../../output/table.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
-import { openRecords } from '../key/open-records.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
+import { openRecords } from '../../records/open-records.ts';
 
 /** Running or paused sandboxes that nobody can reach, because their team has no key. */
 interface Orphans {

@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiSandbox } from '../../api/wire.ts';
-import { apiDataDirArg, jsonArg, parseNumberFlag, sandboxArg, timeoutArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg, parseNumberFlag, sandboxArg, timeoutArg } from '../../command-line/shared-args.ts';
 
 export const resumeSandbox = defineCommand({
   meta: { name: 'resume', description: 'Resume a paused sandbox; a running one gets the new timeout' },

@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiSnapshot } from '../../api/wire.ts';
-import { apiDataDirArg, jsonArg, sandboxArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg, sandboxArg } from '../../command-line/shared-args.ts';
 
 export const snapshotSandbox = defineCommand({
   meta: { name: 'snapshot', description: 'Create a snapshot of a sandbox; prints its id' },

@@ -4,8 +4,8 @@ import { removeDeadInstances } from '@soulbox/box/host-instances';
 import { findServer } from '@soulbox/box/server-file';
 import { findUnmanaged } from '@soulbox/box/unmanaged';
 import { resolveFolders } from '../../config.ts';
-import { exitCodes } from '../../program/exit-codes.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { exitCodes } from '../../command-line/exit-codes.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { describeUnmanaged, endUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 
 // Ending a thousand sandboxes takes a while; the server itself limits each step.

@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { SoulBoxError } from '@soulbox/base';
 import { findServer } from '@soulbox/box/server-file';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { readClientEnvironment, toShellLines } from '../../server/client-lines.ts';
 
 export const env = defineCommand({

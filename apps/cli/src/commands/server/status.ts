@@ -4,8 +4,8 @@ import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
 import { findUnmanaged } from '@soulbox/box/unmanaged';
 import { resolveFolders } from '../../config.ts';
-import { exitCodes } from '../../program/exit-codes.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { exitCodes } from '../../command-line/exit-codes.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { describeUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 
 export const status = defineCommand({

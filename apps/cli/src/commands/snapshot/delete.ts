@@ -1,5 +1,5 @@
-import { defineDeleteCommand } from '../../program/delete-command.ts';
-import { snapshotArg } from '../../program/shared-args.ts';
+import { defineDeleteCommand } from '../delete-command.ts';
+import { snapshotArg } from '../../command-line/shared-args.ts';
 
 export const deleteSnapshot = defineDeleteCommand({
   description: 'Delete a snapshot; sandboxes created from it continue to run',

@@ -1,6 +1,6 @@
 import { defineCommand } from 'citty';
 import { makeCopies } from '../sandbox/make-copies.ts';
-import { apiDataDirArg, countArg, jsonArg, snapshotArg, timeoutArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, countArg, jsonArg, snapshotArg, timeoutArg } from '../../command-line/shared-args.ts';
 
 export const forkSnapshot = defineCommand({
   meta: { name: 'fork', description: 'Create sandboxes from a snapshot; prints their ids' },

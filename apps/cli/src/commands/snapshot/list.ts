@@ -3,7 +3,7 @@ import { findApi } from '../../api/connection.ts';
 import { listAll } from '../../api/pages.ts';
 import type { ApiSnapshot } from '../../api/wire.ts';
 import { printList } from '../../output/print-list.ts';
-import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listSnapshots = defineCommand({
   meta: { name: 'list', description: 'List the snapshots of the team' },

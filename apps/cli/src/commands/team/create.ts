@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { defineCommand } from 'citty';
 import { SoulBoxError } from '@soulbox/base';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
-import { UsageError } from '../../program/usage-error.ts';
-import { openRecords } from '../key/open-records.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
+import { openRecords } from '../../records/open-records.ts';
 
 /** The name is also the namespace of the team's templates, in lower case. */
 const nameForm = /^[a-z0-9][a-z0-9_-]{0,63}$/;

@@ -4,10 +4,10 @@ import { SoulBoxError } from '@soulbox/base';
 import { openDiskBlobs } from '@soulbox/storage';
 import type { TeamHoldings } from '@soulbox/storage';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
-import { openRecords } from '../key/open-records.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
+import { openRecords } from '../../records/open-records.ts';
 import { emptyTeam } from './empty-team.ts';
-import { getTeam } from './find-team.ts';
+import { getTeam } from '../../records/get-team.ts';
 
 export const deleteTeam = defineCommand({
   meta: { name: 'delete', description: 'Delete a team with its keys, webhooks, key-value data and history' },

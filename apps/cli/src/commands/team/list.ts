@@ -1,8 +1,8 @@
 import { defineCommand } from 'citty';
 import { resolveFolders } from '../../config.ts';
 import { printList } from '../../output/print-list.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
-import { openRecords } from '../key/open-records.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
+import { openRecords } from '../../records/open-records.ts';
 
 export const listTeams = defineCommand({
   meta: { name: 'list', description: 'List the teams with their resources' },

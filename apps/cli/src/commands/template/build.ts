@@ -6,8 +6,8 @@ import { defineCommand } from 'citty';
 import { ApiError } from '../../api/api-error.ts';
 import { findApi } from '../../api/connection.ts';
 import { createBuildLogPrinter } from '../../output/build-log.ts';
-import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
-import { UsageError } from '../../program/usage-error.ts';
+import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../command-line/shared-args.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
 
 /** In the order of the official CLI. */
 const fileNames = ['e2b.Dockerfile', 'Dockerfile'] as const;

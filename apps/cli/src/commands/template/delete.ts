@@ -1,5 +1,5 @@
-import { defineDeleteCommand } from '../../program/delete-command.ts';
-import { builtTemplateArg } from '../../program/shared-args.ts';
+import { defineDeleteCommand } from '../delete-command.ts';
+import { builtTemplateArg } from '../../command-line/shared-args.ts';
 
 export const deleteTemplate = defineDeleteCommand({
   description: 'Delete a template of the team with its builds; it must have no sandboxes',

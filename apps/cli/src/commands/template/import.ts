@@ -4,8 +4,8 @@ import { isolations } from '@soulbox/contract';
 import { importTemplate, openTemplateStore } from '@soulbox/templates';
 import { resolveFolders } from '../../config.ts';
 import { createProgress } from '../../output/progress.ts';
-import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../program/shared-args.ts';
-import { UsageError } from '../../program/usage-error.ts';
+import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../command-line/shared-args.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
 
 export const importCommand = defineCommand({
   meta: { name: 'import', description: 'Create a template from a container image or an archive' },

@@ -6,7 +6,7 @@ import type { ApiTemplate } from '../../api/wire.ts';
 import { resolveFolders } from '../../config.ts';
 import { printList } from '../../output/print-list.ts';
 import { showBytes } from '../../output/table.ts';
-import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listTemplates = defineCommand({
   meta: { name: 'list', description: 'List the templates of the team and of the server' },

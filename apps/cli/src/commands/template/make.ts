@@ -7,7 +7,7 @@ import type { Recipe, Template, TemplateStore } from '@soulbox/templates';
 import { resolveFolders } from '../../config.ts';
 import { createProgress } from '../../output/progress.ts';
 import { renderTable } from '../../output/table.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { sideBySide } from './side-by-side.ts';
 
 export const make = defineCommand({

@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiTemplateNames } from '../../api/wire.ts';
-import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const publishTemplate = defineCommand({
   meta: { name: 'publish', description: 'Let all teams of the server use a template' },

@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { findTemplatesInUse } from '@soulbox/box';
 import { openTemplateStore } from '@soulbox/templates';
 import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const removeTemplate = defineCommand({
   meta: { name: 'remove', description: 'Delete a template that no sandbox uses' },

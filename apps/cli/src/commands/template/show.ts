@@ -4,7 +4,7 @@ import { findApi } from '../../api/connection.ts';
 import type { ApiTemplateWithBuilds } from '../../api/wire.ts';
 import { renderFacts } from '../../output/facts.ts';
 import { renderTable } from '../../output/table.ts';
-import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const showTemplate = defineCommand({
   meta: { name: 'show', description: 'Show a template of the team with its newest builds' },

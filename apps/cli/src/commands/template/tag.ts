@@ -1,7 +1,7 @@
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
-import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const tagTemplate = defineCommand({
   meta: { name: 'tag', description: 'Point tags at the build that another tag points at, or remove tags' },

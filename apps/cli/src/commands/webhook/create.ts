@@ -4,7 +4,7 @@ import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiWebhook } from '../../api/wire.ts';
-import { apiDataDirArg, jsonArg } from '../../program/shared-args.ts';
+import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 const allEvents = ['created', 'updated', 'paused', 'resumed', 'checkpointed', 'killed'];
 

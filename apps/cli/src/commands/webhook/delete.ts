@@ -1,4 +1,4 @@
-import { defineDeleteCommand } from '../../program/delete-command.ts';
+import { defineDeleteCommand } from '../delete-command.ts';
 
 export const deleteWebhook = defineDeleteCommand({
   description: 'Delete a webhook and its waiting deliveries',

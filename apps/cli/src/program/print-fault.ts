@@ -1,6 +1,6 @@
 import { CommandError, SoulBoxError } from '@soulbox/base';
 import { ApiError } from '../api/api-error.ts';
-import { UsageError } from '../program/usage-error.ts';
+import { UsageError } from '../command-line/usage-error.ts';
 
 /** Prints an error on standard error: message and reason, never a stack. */
 export function printFault(thrown: unknown, options: { json: boolean }): void {

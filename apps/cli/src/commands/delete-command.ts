@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import type { ArgsDef, CommandDef } from 'citty';
 import { callApi } from '../api/call.ts';
 import { findApi } from '../api/connection.ts';
-import { apiDataDirArg, jsonArg } from './shared-args.ts';
+import { apiDataDirArg, jsonArg } from '../command-line/shared-args.ts';
 
 interface Deletion {
   readonly description: string;
