@@ -14,11 +14,11 @@ export const listDamaged = defineCommand({
       // Scripts that read the JSON know the id as `stateId`.
       found.map(({ checkpointId, ...rest }) => ({ stateId: checkpointId, ...rest })),
       {
-        ID: (state) => state.stateId,
-        SANDBOX: (state) => state.sandboxId,
-        SIZE: (state) => showBytes(state.sizeBytes),
-        FOUND: (state) => new Date(state.foundAtMs).toISOString(),
-        FOLDER: (state) => state.directory,
+        ID: (checkpoint) => checkpoint.stateId,
+        SANDBOX: (checkpoint) => checkpoint.sandboxId,
+        SIZE: (checkpoint) => showBytes(checkpoint.sizeBytes),
+        FOUND: (checkpoint) => new Date(checkpoint.foundAtMs).toISOString(),
+        FOLDER: (checkpoint) => checkpoint.directory,
       },
       args,
     );
