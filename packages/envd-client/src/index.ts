@@ -5,5 +5,7 @@ export { createFiles } from './files.ts';
 export type { Files, SandboxFile } from './files.ts';
 export { printable } from './printable.ts';
 export { createPrograms } from './programs.ts';
-export type { Program, ProgramEnd, ProgramOutput, Programs, UploadOptions } from './programs.ts';
+export type { Programs } from './programs.ts';
+export type { Program, ProgramEnd, ProgramOutput } from './program.ts';
+export type { UploadOptions } from './upload.ts';
 export type { Dial, EnvdTarget } from './way.ts';

@@ -7,7 +7,7 @@ import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { Process, Signal } from '@soulbox/contract/process';
 import type { StartRequest } from '@soulbox/contract/process';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { createPrograms } from './programs.ts';
 import type { Programs } from './programs.ts';
 
@@ -102,6 +102,46 @@ test('an abort kills the program by its pid', async () => {
   setTimeout(() => abort.abort(), 100);
   await running;
   expect(await killed.promise).toEqual([42, Signal.SIGKILL]);
+});
+
+function useFakeTimers(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  cleanups.push(() => void vi.useRealTimers());
+}
+
+/** Whether the promise is settled, as far as it can be known now. */
+function watch(promise: Promise<unknown>): () => boolean {
+  let isSettled = false;
+  const settle = (): void => void (isSettled = true);
+  promise.then(settle, settle);
+  return () => isSettled;
+}
+
+test('a killed program that does not end is given up after 10 seconds', async () => {
+  const killed = Promise.withResolvers<unknown>();
+  const abort = new AbortController();
+  const programs = await openPrograms({ start: () => hang(started), onSignal: killed.resolve });
+  useFakeTimers();
+  const running = programs.run({ command: 'x', args: [], signal: abort.signal, onStart: () => abort.abort() });
+  const isOver = watch(running);
+  await killed.promise;
+  await vi.advanceTimersByTimeAsync(9_900);
+  expect(isOver()).toBe(false);
+  await vi.advanceTimersByTimeAsync(200);
+  await expect(running).rejects.toThrow();
+});
+
+test('the limit of a start does not end a program that has started', async () => {
+  const begun = Promise.withResolvers<unknown>();
+  const programs = await openPrograms({ start: () => hang(started) });
+  useFakeTimers();
+  const running = programs.run({ command: 'x', args: [], onStart: begun.resolve });
+  const isOver = watch(running);
+  await begun.promise;
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(isOver()).toBe(false);
+  programs.close();
+  await expect(running).rejects.toThrow();
 });
 
 test('a detached program keeps running after its start', async () => {
