@@ -10,6 +10,8 @@ export { holdHostRoom } from './hold-host-room.ts';
 export { createFileSigner, fileSignature, isFileSignature } from './file-signature.ts';
 export type { SignedFileRequest } from './file-signature.ts';
 export type { SandboxRoute, SandboxRouter } from './router.ts';
+export { SandboxAgent } from './sandbox-agent.ts';
+export type { Dial } from './sandbox-agent.ts';
 export { envdRoutes, hostOnlyPaths } from './envd-routes.ts';
 export { causes } from './causes.ts';
 export type { Cause } from './causes.ts';

@@ -8,4 +8,4 @@ export { createPrograms } from './programs.ts';
 export type { Programs } from './programs.ts';
 export type { Program, ProgramEnd, ProgramOutput } from './program.ts';
 export type { UploadOptions } from './upload.ts';
-export type { Dial, EnvdTarget } from './way.ts';
+export type { EnvdTarget } from './way.ts';

@@ -3,10 +3,10 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Secret } from '@soulbox/base';
+import type { Dial } from '@soulbox/contract';
 import { createEnvdClient } from './envd-client.ts';
 import { createFiles } from './files.ts';
 import { createPrograms } from './programs.ts';
-import type { Dial } from './way.ts';
 
 // An envd that accepts every connection and never sends a byte.
 let sockets: Socket[];

@@ -1,14 +1,11 @@
-import { Agent, globalAgent } from 'node:http';
-import type { AgentOptions } from 'node:http';
+import { globalAgent } from 'node:http';
+import type { Agent } from 'node:http';
 import { globalAgent as globalTlsAgent } from 'node:https';
-import type { Duplex } from 'node:stream';
 import type { Transport } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { boundInterimAnswers } from '@soulbox/base';
-import { envdPort } from '@soulbox/contract';
-
-/** Opens a connection to a port inside the sandbox. */
-export type Dial = (port: number) => Promise<Duplex>;
+import { envdPort, SandboxAgent } from '@soulbox/contract';
+import type { Dial } from '@soulbox/contract';
 
 /** The location of an envd: inside a sandbox that is dialed, or behind a gateway. */
 export type EnvdTarget = Dial | EnvdUrl;
@@ -43,30 +40,12 @@ export function openWay(target: EnvdTarget): Way {
  * the sandbox.
  */
 function openDialedWay(dial: Dial): Way {
-  const open = new Set<Duplex>();
-  class SandboxAgent extends Agent {
-    override createConnection(
-      _options: AgentOptions,
-      callback?: (error: Error | null, stream: Duplex) => void,
-    ): undefined {
-      dial(envdPort).then(
-        (connection) => {
-          open.add(connection);
-          connection.once('close', () => open.delete(connection));
-          callback?.(null, connection);
-        },
-        (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
-      );
-      return undefined;
-    }
-  }
+  const agent = new SandboxAgent(async () => await dial(envdPort), { keepAlive: false });
   return {
-    agent: new SandboxAgent({ keepAlive: false }),
+    agent,
     origin: new URL('http://envd'),
     headers: {},
-    close() {
-      for (const connection of open) connection.destroy(new Error('the sandbox is not served any more'));
-    },
+    close: () => agent.destroy(new Error('the sandbox is not served any more')),
   };
 }
 

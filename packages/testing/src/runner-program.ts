@@ -2,27 +2,23 @@
 // its standard input and answers each one. Arguments: instance number, data folder, folder of the templates. It reads
 // the environment like a server.
 import { randomBytes } from 'node:crypto';
-import { Agent } from 'node:http';
-import type { AgentOptions } from 'node:http';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import type { DescMessage, JsonValue, Message } from '@bufbuild/protobuf';
 import { fromJson, toJson } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
-import { createConnectTransport } from '@connectrpc/connect-node';
-import { createLogger, loadConfig, silentLogger } from '@soulbox/base';
+import { createLogger, loadConfig, Secret, silentLogger } from '@soulbox/base';
 import { createDrivers, defaultTemplate } from '@soulbox/runner/process';
-import { envdPort } from '@soulbox/contract';
+import type { Dial } from '@soulbox/contract';
 import {
   RunBuildRequestSchema,
   RunBuildResponseSchema,
   RunnerService,
   WatchEventsResponseSchema,
 } from '@soulbox/contract/runner';
-import { Process } from '@soulbox/contract/process';
 import { buildEnvdBundle } from '@soulbox/envd/build';
+import { createEnvdClient, createPrograms } from '@soulbox/envd-client';
 import { openNetwork } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { runnerConfigSchema, startRunner } from '@soulbox/runner';
@@ -57,30 +53,20 @@ const client = createClient(RunnerService, runner.transport);
 /** More than a disk may hold to be copied next to its sandbox (docs/decisions/013). */
 const largeBytes = 80 * 2 ** 20;
 
+const dialOf =
+  (sandboxId: string): Dial =>
+  async (port) =>
+    await runner.router.dial(sandboxId, port);
+
 /** Whether envd answers on a connection like those of the gateway. */
 async function ask(sandboxId: string): Promise<boolean> {
-  return (await askEnvd(sandboxId, 'GET /health')) === 204;
+  // envd answers this call without the host's token.
+  return await createEnvdClient(dialOf(sandboxId), new Secret('')).isHealthy();
 }
 
 /** Makes the disk of a sandbox large. The sandbox must not have an access token. */
-async function fill(sandboxId: string): Promise<boolean> {
-  return (await askEnvd(sandboxId, 'POST /files?path=/large&username=root', randomBytes(largeBytes))) === 200;
-}
-
-/** Returns the status of envd's answer. */
-async function askEnvd(sandboxId: string, request: string, body = Buffer.alloc(0)): Promise<number> {
-  const connection = await runner.router.dial(sandboxId, envdPort);
-  try {
-    return await new Promise<number>((resolve, reject) => {
-      connection.once('error', reject);
-      connection.once('data', (data: Buffer) => resolve(Number(data.toString('latin1').split(' ')[1])));
-      const type = `content-type: application/octet-stream\r\ncontent-length: ${body.length}`;
-      connection.write(`${request} HTTP/1.1\r\nhost: envd\r\nconnection: close\r\n${type}\r\n\r\n`);
-      connection.write(body);
-    });
-  } finally {
-    connection.destroy();
-  }
+async function fill(sandboxId: string): Promise<void> {
+  await createPrograms(dialOf(sandboxId), '').upload('/large', randomBytes(largeBytes), { user: 'root' });
 }
 
 async function stop(): Promise<void> {
@@ -105,24 +91,13 @@ const own = {
  * envd, as with the official clients.
  */
 async function shell({ sandboxId, command }: { sandboxId: string; command: string }): Promise<{ output: string }> {
-  const createConnection = (
-    _options: AgentOptions,
-    callback?: (error: Error | null, stream: Duplex) => void,
-  ): undefined => {
-    runner.router.dial(sandboxId, envdPort).then(
-      (socket) => callback?.(null, socket),
-      (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
-    );
-    return undefined;
-  };
-  const agent = Object.assign(new Agent(), { createConnection });
-  const transport = createConnectTransport({ baseUrl: 'http://envd', httpVersion: '1.1', nodeOptions: { agent } });
+  const programs = createPrograms(dialOf(sandboxId), '');
   const decoder = new TextDecoder();
   let output = '';
-  const process = { cmd: '/bin/sh', args: ['-l', '-c', `{ ${command}; } 2>&1`] };
-  for await (const { event } of createClient(Process, transport).start({ process }))
-    if (event?.event.case === 'data' && event.event.value.output.case === 'stdout')
-      output += decoder.decode(event.event.value.output.value, { stream: true });
+  const program = { command: '/bin/sh', args: ['-l', '-c', `{ ${command}; } 2>&1`] };
+  await programs.run(program, (_channel, bytes) => {
+    output += decoder.decode(bytes, { stream: true });
+  });
   return { output };
 }
 

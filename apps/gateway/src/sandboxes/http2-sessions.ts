@@ -1,8 +1,8 @@
 import { connect } from 'node:http2';
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
 import { Socket } from 'node:net';
+import type { Dial } from '@soulbox/contract';
 import { connectionWindowBytes, sessionMemoryMib, streamWindowBytes } from '../exchange/protocol-limits.ts';
-import type { Dial } from './sandbox-agent.ts';
 
 /** Below the 100 that most servers allow: a call must never queue behind streams that do not end. */
 const maxStreamsPerSession = 64;

@@ -1,10 +1,10 @@
+import { SandboxAgent } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 import type { GatewayConfig } from '../config.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { dialSandbox } from './dial.ts';
 import { createHttp2Sessions } from './http2-sessions.ts';
 import type { Http2Sessions } from './http2-sessions.ts';
-import { SandboxAgent } from './sandbox-agent.ts';
 
 /** The gateway's data of a sandbox while it is served: its connections, and the exchanges that use them. */
 export interface SandboxConnections {

@@ -1,17 +1,17 @@
 import type { Socket } from 'node:net';
 import { SoulBoxError } from '@soulbox/base';
-import type { Dial } from './dial.ts';
+import type { Dial } from '@soulbox/contract';
 
 /** A way into a sandbox that can be closed for good. */
 export interface ClosableDial extends Disposable {
-  readonly dial: Dial;
+  readonly dial: Dial<Socket>;
 }
 
 /**
  * After disposal all connections are cut and no new ones open: a connection that reached a sandbox while it is being
  * saved would disturb the save.
  */
-export function createClosableDial(dialOut: Dial): ClosableDial {
+export function createClosableDial(dialOut: Dial<Socket>): ClosableDial {
   const open = new Set<Socket>();
   let isClosed = false;
   const checkOpen = (socket?: Socket): void => {

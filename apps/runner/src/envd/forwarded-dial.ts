@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { SoulBoxError } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
 import { envdForwardPort, forwardAnswers } from '@soulbox/contract';
-import type { Dial } from './dial.ts';
+import type { Dial } from '@soulbox/contract';
 
 const answerTimeoutMs = 5_000;
 
@@ -11,7 +11,7 @@ const answerTimeoutMs = 5_000;
  * the sandbox's own loopback (docs/decisions/012). envd is hostile, but its answer decides only about a connection to
  * itself.
  */
-export function createForwardedDial(direct: Dial, hostToken: Secret): Dial {
+export function createForwardedDial(direct: Dial<Socket>, hostToken: Secret): Dial<Socket> {
   return async (port) => {
     try {
       return await direct(port);

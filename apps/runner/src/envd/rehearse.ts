@@ -1,6 +1,6 @@
+import type { Dial } from '@soulbox/contract';
 import { createPrograms } from '@soulbox/envd-client';
 import type { EnvdClient } from '@soulbox/envd-client';
-import type { Dial } from './dial.ts';
 
 /**
  * Lets the envd of a restored spare go through the call that will claim it. No program is started and nothing changes in

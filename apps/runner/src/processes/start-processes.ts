@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { phase, Secret, sleep } from '@soulbox/base';
+import type { Dial } from '@soulbox/contract';
 import { createEnvdClient } from '@soulbox/envd-client';
 import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';
 import { openNamespace } from '@soulbox/network';
 import type { Namespace } from '@soulbox/network';
-import type { Dial } from '../envd/dial.ts';
 import { createForwardedDial } from '../envd/forwarded-dial.ts';
 import { diskNeedOf } from './disk-need.ts';
 import { sharedCpus } from '../host/shared-cpus.ts';
@@ -97,7 +98,7 @@ async function createSpec(
 
 export function liveFrom(record: HostRecord, driver: Driver, instance: SandboxInstance, namespace: Namespace): Live {
   const hostToken = new Secret(record.hostToken);
-  const direct: Dial = async (port) => await namespace.dial(port);
+  const direct: Dial<Socket> = async (port) => await namespace.dial(port);
   return {
     driver,
     instance,

@@ -1,13 +1,14 @@
+import type { Socket } from 'node:net';
 import type { Locks } from '@soulbox/base';
 import { createLocks, phase, Secret, SoulBoxError } from '@soulbox/base';
 import type { EnvdClient } from '@soulbox/envd-client';
 import type { Driver, SandboxInstance } from '@soulbox/isolation';
 import type { Namespace } from '@soulbox/network';
-import type { Dial } from '../envd/dial.ts';
 import { checkStep, isTenantState } from './lifecycle.ts';
 import type { SandboxState } from './lifecycle.ts';
 import type { RecordStore, HostRecord, Tenant } from './record.ts';
 import { createTokenIndex } from '@soulbox/contract';
+import type { Dial } from '@soulbox/contract';
 
 /** The parts of a sandbox that exist only while its processes do. */
 export interface Live {
@@ -15,7 +16,7 @@ export interface Live {
   readonly instance: SandboxInstance;
   readonly namespace: Namespace;
   /** Opens a connection to a port inside, wherever a service listens. Throws `port_closed`. */
-  readonly dial: Dial;
+  readonly dial: Dial<Socket>;
   readonly envd: EnvdClient;
 }
 

@@ -6,10 +6,14 @@ import type { Duplex } from 'node:stream';
 /** Events that make a waiting connection useless. */
 const endings = ['error', 'end'] as const;
 
-/** Opens a connection to a port of the agent's sandbox. */
-export type Dial = (port: number) => Promise<Duplex>;
+/** Opens a connection to a port inside one sandbox. */
+export type Dial<Connection extends Duplex = Duplex> = (port: number) => Promise<Connection>;
 
-/** Node's agent over dialed connections. The pool is keyed by port only, because one agent serves one sandbox. */
+/**
+ * Node's agent over dialed connections. The pool is keyed by port only, because one agent serves one sandbox.
+ * `keepAlive`: whether connections wait for further requests. A waiting connection prevents a checkpoint of the sandbox,
+ * so only a caller that is told of a pause may keep some. `timeout`: how long they wait.
+ */
 export class SandboxAgent extends Agent {
   readonly #dial: Dial;
   readonly #idleTimeoutMs: number;
@@ -68,8 +72,10 @@ export class SandboxAgent extends Agent {
     return undefined;
   }
 
-  override destroy(): void {
+  /** Requests in progress fail with the error. */
+  override destroy(error?: Error): void {
     for (const connection of [...this.#ahead.values()]) connection.destroy();
+    for (const used of Object.values(this.sockets)) for (const connection of used ?? []) connection.destroy(error);
     super.destroy();
   }
 
