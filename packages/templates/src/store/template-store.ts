@@ -1,12 +1,14 @@
-import { mkdirSync, statSync } from 'node:fs';
-import { readdir, readFile, rename } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isNodeError, randomId, removeTree, run, silentLogger, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { randomId, removeTree, run, silentLogger, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { withStoreLock } from './store-lock.ts';
 import { createDraft, discardDraft, removedName, sweepDrafts } from './template-draft.ts';
 import type { TemplateDraft } from './template-draft.ts';
-import { parseTemplateFile, parseTemplateName, templateIdForm, templateNameForm } from './template.ts';
+import { createTemplateReader } from './template-reader.ts';
+import type { TemplateReader } from './template-reader.ts';
+import { parseTemplateFile, parseTemplateName } from './template.ts';
 import type { Template, TemplateFile } from './template.ts';
 import { isRootfsMounted } from './rootfs-in-use.ts';
 
@@ -37,12 +39,8 @@ export interface AddTemplate {
   readonly fill: (draft: TemplateDraft) => Promise<TemplateFacts>;
 }
 
-export interface TemplateStore {
+export interface TemplateStore extends TemplateReader {
   readonly directory: string;
-  /** All templates, oldest first. One with an unreadable template.json is left out and logged. */
-  list(): Promise<Template[]>;
-  /** By id or by name. */
-  find(idOrName: string): Promise<Template | undefined>;
   /** Creates a template and publishes it atomically. Throws `name_taken`, `bad_request`. */
   add(request: AddTemplate): Promise<Template>;
   /**
@@ -59,115 +57,92 @@ const defaults = { cpuCount: 2, memoryMb: 1024, diskMb: 10_240, defaultUser: 'us
 /** Opens the store in `directory` (DATA/templates) and creates the folder if it is missing. Keeps nothing open. */
 export function openTemplateStore(directory: string, logger: Logger = silentLogger): TemplateStore {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const reader = createTemplateReader(directory, logger);
+  return {
+    ...reader,
+    directory,
+    add: async (request) => await addTemplate(directory, reader, request),
+    remove: async (idOrName, isNeeded = () => false) => await removeTemplate(directory, reader, { idOrName, isNeeded }),
+    sweep: async () => await sweepDrafts(directory),
+  };
+}
 
-  async function list(): Promise<Template[]> {
-    const ids = (await readdir(directory)).filter((name) => templateIdForm.test(name));
-    const found = await Promise.all(ids.map(async (templateId) => await read(templateId)));
-    const templates = found.filter((template) => template !== undefined);
-    return templates.sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+async function addTemplate(directory: string, reader: TemplateReader, request: AddTemplate): Promise<Template> {
+  if (request.name !== undefined) parseTemplateName(request.name);
+  // Checked before the work, so that nobody waits minutes for a refusal, and again under the lock.
+  await refuseTakenName(reader, request);
+  const templateId = randomId(20);
+  const draft = await createDraft(directory, templateId);
+  try {
+    const file = await fillDraft(draft, templateId, request);
+    const target = join(directory, templateId);
+    await withStoreLock(directory, async () => {
+      const holder = await refuseTakenName(reader, request);
+      await rename(draft.directory, target);
+      if (holder !== undefined) await dropName(directory, holder, request.name ?? '');
+    });
+    await removeTree(join(target, 'owner.json'));
+    return { ...file, rootfs: join(target, 'rootfs') };
+  } catch (error) {
+    await discardDraft(draft.directory);
+    throw error;
   }
+}
 
-  /** Every create asks for a template. A changed file is a new one, because it is replaced atomically. */
-  const known = new Map<string, { readonly version: string; readonly template: Template }>();
+/** Returns the template that has the name, if it may be replaced. */
+async function refuseTakenName(reader: TemplateReader, request: AddTemplate): Promise<Template | undefined> {
+  if (request.name === undefined) return undefined;
+  const holder = await reader.find(request.name);
+  if (holder === undefined || request.replace === true) return holder;
+  throw new SoulBoxError(
+    'name_taken',
+    `A template named "${request.name}" already exists (${holder.templateId}). Choose another name, or replace it with --force.`,
+  );
+}
 
-  async function read(templateId: string): Promise<Template | undefined> {
-    const path = join(directory, templateId, 'template.json');
-    try {
-      const version = versionOf(path);
-      const cached = known.get(templateId);
-      if (cached?.version === version) return cached.template;
-      const file = parseTemplateFile(await readFile(path, 'utf8'));
-      if (file.templateId !== templateId) throw new Error(`names the id ${file.templateId}`);
-      const template = { ...file, rootfs: join(directory, templateId, 'rootfs') };
-      known.set(templateId, { version, template });
-      return template;
-    } catch (error) {
-      known.delete(templateId);
-      if (!isNodeError(error) || error.code !== 'ENOENT') {
-        logger.warn({ templateId, err: error }, 'template.json cannot be used');
-      }
-      return undefined;
-    }
-  }
+async function fillDraft(draft: TemplateDraft, templateId: string, request: AddTemplate): Promise<TemplateFile> {
+  const facts = { ...defaults, ...(await request.fill(draft)) };
+  const file: TemplateFile = {
+    formatVersion: 1,
+    templateId,
+    names: request.name === undefined ? [] : [request.name],
+    createdAt: new Date().toISOString(),
+    source: request.source,
+    defaultWorkdir: facts.defaultUser === 'root' ? '/root' : `/home/${facts.defaultUser}`,
+    ...facts,
+    sizeBytes: await measure(draft.rootfs),
+  };
+  await writeTemplateFile(draft.directory, file);
+  return file;
+}
 
-  async function find(idOrName: string): Promise<Template | undefined> {
-    if (templateIdForm.test(idOrName)) {
-      const template = await read(idOrName);
-      if (template !== undefined) return template;
-    }
-    if (!templateNameForm.test(idOrName)) return undefined;
-    return (await list()).findLast((template) => template.names.includes(idOrName));
-  }
+async function dropName(directory: string, holder: Template, name: string): Promise<void> {
+  const names = holder.names.filter((other) => other !== name);
+  await writeTemplateFile(join(directory, holder.templateId), { ...holder, names });
+}
 
-  async function refuseTakenName(request: AddTemplate): Promise<Template | undefined> {
-    if (request.name === undefined) return undefined;
-    const holder = await find(request.name);
-    if (holder === undefined || request.replace === true) return holder;
+async function removeTemplate(
+  directory: string,
+  reader: TemplateReader,
+  { idOrName, isNeeded }: { idOrName: string; isNeeded: (templateId: string) => boolean },
+): Promise<Template> {
+  const template = await reader.find(idOrName);
+  if (template === undefined) {
     throw new SoulBoxError(
-      'name_taken',
-      `A template named "${request.name}" already exists (${holder.templateId}). Choose another name, or replace it with --force.`,
+      'template_not_found',
+      `Template "${idOrName}" was not found. List the templates with \`soulbox template list\`.`,
     );
   }
-
-  async function add(request: AddTemplate): Promise<Template> {
-    if (request.name !== undefined) parseTemplateName(request.name);
-    // Checked before the work, so that nobody waits minutes for a refusal, and again under the lock.
-    await refuseTakenName(request);
-    const templateId = randomId(20);
-    const draft = await createDraft(directory, templateId);
-    try {
-      const facts = { ...defaults, ...(await request.fill(draft)) };
-      const file: TemplateFile = {
-        formatVersion: 1,
-        templateId,
-        names: request.name === undefined ? [] : [request.name],
-        createdAt: new Date().toISOString(),
-        source: request.source,
-        defaultWorkdir: facts.defaultUser === 'root' ? '/root' : `/home/${facts.defaultUser}`,
-        ...facts,
-        sizeBytes: await measure(draft.rootfs),
-      };
-      await writeTemplateFile(draft.directory, file);
-      const target = join(directory, templateId);
-      await withStoreLock(directory, async () => {
-        const holder = await refuseTakenName(request);
-        await rename(draft.directory, target);
-        if (holder !== undefined) await dropName(holder, request.name ?? '');
-      });
-      await removeTree(join(target, 'owner.json'));
-      return { ...file, rootfs: join(target, 'rootfs') };
-    } catch (error) {
-      await discardDraft(draft.directory);
-      throw error;
-    }
+  if (isNeeded(template.templateId) || (await isRootfsMounted(template.rootfs))) {
+    throw new SoulBoxError(
+      'illegal_transition',
+      `Template "${idOrName}" (${template.templateId}) is in use by a sandbox or a snapshot. Delete those first.`,
+    );
   }
-
-  async function dropName(holder: Template, name: string): Promise<void> {
-    const names = holder.names.filter((other) => other !== name);
-    await writeTemplateFile(join(directory, holder.templateId), { ...holder, names });
-  }
-
-  async function remove(idOrName: string, isNeeded: (templateId: string) => boolean = () => false): Promise<Template> {
-    const template = await find(idOrName);
-    if (template === undefined) {
-      throw new SoulBoxError(
-        'template_not_found',
-        `Template "${idOrName}" was not found. List the templates with \`soulbox template list\`.`,
-      );
-    }
-    if (isNeeded(template.templateId) || (await isRootfsMounted(template.rootfs))) {
-      throw new SoulBoxError(
-        'illegal_transition',
-        `Template "${idOrName}" (${template.templateId}) is in use by a sandbox or a snapshot. Delete those first.`,
-      );
-    }
-    const doomed = join(directory, removedName(template.templateId));
-    await rename(join(directory, template.templateId), doomed);
-    await removeTree(doomed);
-    return template;
-  }
-
-  return { directory, list, find, add, remove, sweep: async () => await sweepDrafts(directory) };
+  const doomed = join(directory, removedName(template.templateId));
+  await rename(join(directory, template.templateId), doomed);
+  await removeTree(doomed);
+  return template;
 }
 
 async function writeTemplateFile(directory: string, file: TemplateFile): Promise<void> {
@@ -179,10 +154,4 @@ async function writeTemplateFile(directory: string, file: TemplateFile): Promise
 async function measure(rootfs: string): Promise<number> {
   const output = await run('du', ['--summarize', '--block-size=1', '--one-file-system', '--', rootfs]);
   return Number.parseInt(output, 10);
-}
-
-/** Differs for each file that was ever at the path. Synchronous: 10 µs, where the thread pool would need 300. */
-function versionOf(path: string): string {
-  const { ino, mtimeNs, ctimeNs, size } = statSync(path, { bigint: true });
-  return `${ino} ${mtimeNs} ${ctimeNs} ${size}`;
 }
