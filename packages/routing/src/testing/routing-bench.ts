@@ -9,7 +9,8 @@ import { createDescriptorPair, createDescriptorReceiver } from '@soulbox/process
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
 import { connectRouting } from '../remote-router.ts';
 import type { RemoteRouter } from '../remote-router.ts';
-import { addRoutingRoutes, createRouteFeed } from '../serve-routing.ts';
+import { createRouteFeed } from '../route-feed.ts';
+import { addRoutingRoutes } from '../serve-routing.ts';
 import { createStandInSource } from './stand-in-source.ts';
 import type { StandInSource } from './stand-in-source.ts';
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Secret, SoulBoxError } from '@soulbox/base';
 import type { SandboxRoute } from '@soulbox/contract';
-import type { RouteSource } from '../serve-routing.ts';
+import type { RouteSource } from '../route-source.ts';
 
 /** A runner whose sandboxes are local servers. */
 export interface StandInSource extends RouteSource {
