@@ -1,46 +1,31 @@
-import { create } from '@bufbuild/protobuf';
-import { timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
-import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
-import { LogEntrySchema } from '@soulbox/contract/runner';
-import type { RunnerService } from '@soulbox/contract/runner';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { CreateSandboxRequest, RunnerService } from '@soulbox/contract/runner';
 import { forkSandbox } from '../operations/copies/fork.ts';
 import { createFromSnapshot, createSandbox } from '../operations/create.ts';
 import { pauseSandbox } from '../operations/pause/pause.ts';
 import { resumeSandbox } from '../operations/resume/resume.ts';
 import { setDeadline } from '../operations/set-deadline.ts';
 import { isolationOf } from '../processes/sandbox-host.ts';
+import type { TenantSandbox } from '../registry/table.ts';
 import type { Answers } from './answer.ts';
 import { checkTeam, checkTemplate, isKillable, takesMemory } from './check-request.ts';
-import { eventToMessage } from './event-to-message.ts';
 import { createFromMessage, forkFromMessage, parseDurability } from './from-message.ts';
-import { metricToMessage } from './metric-to-message.ts';
+import { createObservationRoutes } from './observation-routes.ts';
 import type { ServeContext } from './serve-context.ts';
 import { outcomeToMessage, sandboxToMessage } from './to-message.ts';
 
-/** Serves the lifecycle of sandboxes, their metrics, logs and events. */
+/** Serves the lifecycle of sandboxes, and what is known about them. */
 export function createSandboxRoutes(
   context: ServeContext,
-  { answer }: Answers,
+  answers: Answers,
 ): Partial<ServiceImpl<typeof RunnerService>> {
-  const { events, logBook, metrics, table, templates, usageOf } = context;
+  const { answer } = answers;
+  const { table, usageOf } = context;
   return {
-    createSandbox: answer(async (request) => {
-      const wanted = createFromMessage(request);
-      checkTeam(usageOf, wanted.teamId, request.teamLimits, 'diskBytes');
-      if (request.snapshotId !== '') {
-        return {
-          sandbox: sandboxToMessage(await createFromSnapshot(context, request.snapshotId, wanted, request.isolation)),
-        };
-      }
-      const template = checkTemplate(await templates.find(request.templateId), request);
-      const isolation = request.isolation === '' ? isolationOf(context.host.config, template) : request.isolation;
-      if (template.startCommand !== undefined) {
-        const snapshotId = await context.started.snapshotOf(template, isolation);
-        return { sandbox: sandboxToMessage(await createFromSnapshot(context, snapshotId, wanted, isolation)) };
-      }
-      const sandbox = await createSandbox(context, { template, isolation }, wanted);
-      return { sandbox: sandboxToMessage(sandbox) };
-    }),
+    ...createObservationRoutes(context, answers),
+
+    createSandbox: answer(async (request) => ({ sandbox: sandboxToMessage(await createFor(context, request)) })),
 
     killSandbox: answer(async ({ sandboxId }) => ({
       existed: isKillable(table.find(sandboxId)) && (await context.end(sandboxId, 'killed')),
@@ -88,44 +73,18 @@ export function createSandboxRoutes(
     ),
 
     listSandboxes: answer(async () => Promise.resolve({ sandboxes: table.tenants().map(sandboxToMessage) })),
-
-    getMetrics: answer(async (request) => {
-      const { start, end } = request;
-      const newestOnly = start === undefined && end === undefined;
-      return Promise.resolve({
-        series: request.sandboxIds.map((sandboxId) => {
-          const latest = metrics.latest(sandboxId);
-          return {
-            sandboxId,
-            metrics: newestOnly
-              ? latest === undefined
-                ? []
-                : [metricToMessage(latest)]
-              : metrics
-                  .range(
-                    sandboxId,
-                    start === undefined ? 0 : timestampMs(start),
-                    end === undefined ? Number.MAX_SAFE_INTEGER : timestampMs(end),
-                  )
-                  .map(metricToMessage),
-          };
-        }),
-      });
-    }),
-
-    getLogs: answer(async (request) => {
-      const lines = await logBook.read(request.sandboxId);
-      return {
-        entries: lines.map(({ timestamp, ...rest }) =>
-          create(LogEntrySchema, { ...rest, timestamp: timestampFromDate(new Date(timestamp)) }),
-        ),
-      };
-    }),
-
-    async *watchEvents(_request: unknown, handler: HandlerContext) {
-      const present = table.tenants().map(({ record }) => ({ kind: 'created' as const, record }));
-      const over = AbortSignal.any([handler.signal, context.stopping]);
-      for await (const event of events.watch([...present, { kind: 'listed' }], over)) yield eventToMessage(event);
-    },
   };
+}
+
+/** From a snapshot if the request names one, or if the template has programs that its sandboxes start with. */
+async function createFor(context: ServeContext, request: CreateSandboxRequest): Promise<TenantSandbox> {
+  const wanted = createFromMessage(request);
+  checkTeam(context.usageOf, wanted.teamId, request.teamLimits, 'diskBytes');
+  if (request.snapshotId !== '')
+    return await createFromSnapshot(context, request.snapshotId, wanted, request.isolation);
+  const template = checkTemplate(await context.templates.find(request.templateId), request);
+  const isolation = request.isolation === '' ? isolationOf(context.host.config, template) : request.isolation;
+  if (template.startCommand === undefined) return await createSandbox(context, { template, isolation }, wanted);
+  const snapshotId = await context.started.snapshotOf(template, isolation);
+  return await createFromSnapshot(context, snapshotId, wanted, isolation);
 }
