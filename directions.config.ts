@@ -299,6 +299,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['exposure', 'errors', 'routing'],
     ['tls', 'access-log', 'sandboxes'],
     ['forward', 'listen', 'certificate'],
+    // Where a request goes: one file for each kind of target.
+    ['destinations'],
     ['routes'],
     ['context'],
     ['start'],
