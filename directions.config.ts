@@ -221,7 +221,9 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   'packages/routing/src': [
-    ['hand-over', 'route-message', 'route-table', 'session', 'visits'],
+    ['hand-over', 'route-message', 'route-source', 'route-table', 'session', 'visits'],
+    ['hand-ahead', 'route-changes'],
+    ['route-feed'],
     ['remote-router', 'serve-routing'],
     ['index', 'testing'],
   ],
