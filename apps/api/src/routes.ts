@@ -2,7 +2,7 @@ import { addApiKeyRoutes } from './api-keys/routes.ts';
 import { addBuildFileRoutes } from './build-files/routes.ts';
 import { addBuildRoutes } from './builds/routes.ts';
 import type { ApiContext } from './context.ts';
-import { addEventRoutes } from './events/list.ts';
+import { addEventRoutes } from './events/routes.ts';
 import { addFunctionRoutes } from './functions/routes.ts';
 import { addStageBackupRoute } from './host/stage-backup.ts';
 import { addHealthRoute } from './health.ts';
@@ -10,8 +10,7 @@ import type { ApiApp } from './http/app.ts';
 import { addOpenApiRoute } from './http/openapi.ts';
 import { addKvRoutes } from './kv/routes.ts';
 import { addLaterRoutes } from './later-routes.ts';
-import { addFrontPage } from './pages/front-page.ts';
-import { addInspectPage } from './pages/inspect-sandbox.ts';
+import { addPages } from './pages/routes.ts';
 import { addPrometheusRoute } from './prometheus/routes.ts';
 import { addRunRoute } from './runs/run.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
@@ -22,8 +21,7 @@ import { addWebhookRoutes } from './webhooks/routes.ts';
 
 /** All routes of the control plane. The `routes.ts` of a resource lists its operations, each in its own file. */
 export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void> {
-  await addFrontPage(app, context);
-  addInspectPage(app, context);
+  await addPages(app, context);
   addHealthRoute(app);
   addSandboxRoutes(app, context);
   addRunRoute(app, context);

@@ -1,99 +1,15 @@
-import { headers, parseSandboxId } from '@soulbox/contract';
-import type { FastifyReply } from 'fastify';
-import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { errors, sandboxParams } from '../http/schemas.ts';
-import { pageCharsMax } from '../limits.ts';
-import { eventSchema, eventToWire, eventTypeSchema } from './to-wire.ts';
+import { pageSchema, readPage } from './read-page.ts';
 
-/** Limit of paging by offset. `after` costs the same everywhere. */
-const offsetMax = 100_000;
-
-const listQuery = z.object({
-  offset: z.coerce.number().int().min(0).max(offsetMax).default(0),
-  limit: z.coerce.number().int().min(1).max(100).default(10),
-  orderAsc: z
-    .enum(['true', 'false'])
-    .transform((text) => text === 'true')
-    .optional()
-    .describe('Oldest first. Default: only with `after`.'),
-  types: z
-    .union([z.string().transform((text) => text.split(',')), z.array(z.string())])
-    .pipe(z.array(eventTypeSchema).max(20))
-    .default([])
-    .describe('Can be repeated. Default: all.'),
-  after: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .optional()
-    .describe('Return only events with a higher `sequence`. SoulBox extension.'),
-});
-
-type ListQuery = z.infer<typeof listQuery>;
-
-const moreDescription =
-  'A page has fewer events than `limit` when they carry much metadata. `X-Next-After` (oldest first) or `X-Next-Offset` (newest first) ' +
-  'tells where the next page begins; without it there is none.';
-
-const response = { 200: z.array(eventSchema), ...errors(400) };
-
-export function addEventRoutes(app: ApiApp, context: ApiContext): void {
+export function addListEventsRoute(app: ApiApp, context: ApiContext): void {
   app.get(
     '/events/sandboxes',
     {
-      schema: {
-        tags: ['events'],
-        summary: "Lifecycle events of the team's sandboxes, newest first",
-        description: moreDescription,
-        querystring: listQuery,
-        response,
-      },
+      schema: { tags: ['events'], summary: "Lifecycle events of the team's sandboxes, newest first", ...pageSchema },
     },
     (request, reply) =>
-      listEvents(context, { caller: callerOf(request), sandboxId: undefined, query: request.query }, reply),
+      readPage(context, { caller: callerOf(request), sandboxId: undefined, query: request.query }, reply),
   );
-
-  app.get(
-    '/events/sandboxes/:sandboxID',
-    {
-      schema: {
-        tags: ['events'],
-        summary: 'Lifecycle events of one sandbox, running or ended; empty for an unknown one',
-        params: sandboxParams,
-        description: moreDescription,
-        querystring: listQuery,
-        response,
-      },
-    },
-    async (request, reply) => {
-      const sandboxId = parseSandboxId(request.params.sandboxID);
-      if (sandboxId === undefined) return [];
-      return await listEvents(context, { caller: callerOf(request), sandboxId, query: request.query }, reply);
-    },
-  );
-}
-
-/** The start of the next page, set when there is one. A page of large events ends early. */
-async function listEvents(
-  context: ApiContext,
-  { caller, sandboxId, query }: { caller: Caller; sandboxId: string | undefined; query: ListQuery },
-  reply: FastifyReply,
-) {
-  const { offset, limit, types, after, orderAsc = after !== undefined } = query;
-  const { events, hasMore } = await context.records.events.list({
-    ...{ teamId: caller.team.id, sandboxId, types, offset, limit },
-    after: after ?? 0,
-    order: orderAsc ? 'asc' : 'desc',
-    maxChars: pageCharsMax,
-  });
-  const last = events.at(-1);
-  if (hasMore && last !== undefined) {
-    if (orderAsc) void reply.header(headers.nextAfter, String(last.sequence));
-    else void reply.header(headers.nextOffset, String(offset + events.length));
-  }
-  return events.map(eventToWire);
 }

@@ -1,25 +1,13 @@
-import { SoulBoxError } from '@soulbox/base';
-import { z } from 'zod';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { markup, pageHeaders, renderPage } from './html.ts';
-import { readOwnDocuments } from './own-documents.ts';
+import type { OwnDocuments } from './own-documents.ts';
 
 /** The page for a person who opens the server's address in a browser. It is public and the same for everybody. */
-export async function addFrontPage(app: ApiApp, { config }: ApiContext): Promise<void> {
-  const documents = await readOwnDocuments();
+export function addFrontPage(app: ApiApp, { config }: ApiContext, documents: OwnDocuments): void {
   const page = renderFrontPage([...documents.keys()], config.openApi);
   app.get('/', { config: { auth: 'none' }, schema: { hide: true } }, (_request, reply) =>
     reply.headers(pageHeaders).send(page),
-  );
-  app.get(
-    '/docs/:name',
-    { config: { auth: 'none' }, schema: { hide: true, params: z.object({ name: z.string() }) } },
-    (request, reply) => {
-      const text = documents.get(request.params.name);
-      if (text === undefined) throw new SoulBoxError('route_not_found', 'The page was not found.');
-      return reply.headers({ ...pageHeaders, 'content-type': 'text/plain; charset=utf-8' }).send(text);
-    },
   );
 }
 

@@ -1,25 +1,21 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import type { Metric } from '@soulbox/contract/runner';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { errors, sandboxParams, timeToWire } from '../http/schemas.ts';
+import { errors, sandboxParams } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
-import { msFromTimestamp } from '../runner/sandbox-facts.ts';
-import { findOwn, getLive, isLive, withRow } from '../lookup/sandbox.ts';
+import { getLive, withRow } from '../lookup/sandbox.ts';
 import { metricSchema } from './schemas.ts';
 import { downsample } from './downsample.ts';
+import { metricToWire } from './to-wire.ts';
 
 /** Samples in one response; more are thinned out evenly. */
 const samplesMax = 1000;
-/** Sandboxes in one request (E2B's limit). */
-const idsMax = 100;
 
 const unixSeconds = z.coerce.number().int().min(0).max(253_402_300_799);
 
-export function addMetricRoutes(app: ApiApp, context: ApiContext): void {
+export function addMetricsRoute(app: ApiApp, context: ApiContext): void {
   app.get(
     '/sandboxes/:sandboxID/metrics',
     {
@@ -49,60 +45,4 @@ export function addMetricRoutes(app: ApiApp, context: ApiContext): void {
       return downsample(own?.metrics ?? [], samplesMax).map(metricToWire);
     },
   );
-
-  app.get(
-    '/sandboxes/metrics',
-    {
-      schema: {
-        tags: ['sandboxes'],
-        summary: 'The newest measurement of several sandboxes',
-        querystring: z.object({
-          sandbox_ids: z
-            .string()
-            .min(1)
-            .max(idsMax * 70)
-            .transform((text) => text.split(','))
-            .pipe(z.array(z.string()).max(idsMax))
-            .describe(`Comma list, at most ${idsMax}. Unknown ones are left out of the answer.`),
-        }),
-        response: {
-          200: z.object({ sandboxes: z.record(z.string(), metricSchema) }).meta({ id: 'SandboxesWithMetrics' }),
-          ...errors(400, 503),
-        },
-      },
-    },
-    async (request) => {
-      const sandboxIds = await ownIds(context, callerOf(request), request.query.sandbox_ids);
-      if (sandboxIds.length === 0) return { sandboxes: {} };
-      const { series } = await callRunner((options) => context.runner.getMetrics({ sandboxIds }, options));
-      const newest = series.flatMap(({ sandboxId, metrics }) => {
-        const last = metrics.at(-1);
-        return last === undefined || !sandboxIds.includes(sandboxId) ? [] : [[sandboxId, metricToWire(last)] as const];
-      });
-      return { sandboxes: Object.fromEntries(newest) };
-    },
-  );
-}
-
-/** The ids of the caller's live sandboxes. */
-async function ownIds(context: ApiContext, caller: Caller, texts: readonly string[]): Promise<string[]> {
-  const records = await Promise.all(texts.map((text) => findOwn(context, caller, text)));
-  return [
-    ...new Set(records.flatMap((record) => (record !== undefined && isLive(record, context) ? [record.id] : []))),
-  ];
-}
-
-function metricToWire(metric: Metric): z.infer<typeof metricSchema> {
-  const ms = msFromTimestamp(metric.timestamp);
-  return {
-    timestamp: timeToWire(ms),
-    timestampUnix: Math.floor(ms / 1000),
-    cpuCount: metric.cpuCount,
-    cpuUsedPct: metric.cpuUsedPct,
-    memUsed: Number(metric.memoryWorkingSetBytes),
-    memTotal: Number(metric.memoryLimitBytes),
-    memCache: Number(metric.memoryCacheBytes),
-    diskUsed: Number(metric.diskUsedBytes),
-    diskTotal: Number(metric.diskTotalBytes),
-  };
 }

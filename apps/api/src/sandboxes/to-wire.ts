@@ -1,11 +1,11 @@
-import type { Sandbox } from '@soulbox/contract/runner';
-import type { ReportedSandbox, NetworkRecord } from '@soulbox/storage';
+import type { Metric, Sandbox } from '@soulbox/contract/runner';
+import type { NetworkRecord, ReportedSandbox } from '@soulbox/storage';
 import type { z } from 'zod';
 import type { ApiConfig } from '../config.ts';
 import { timeToWire } from '../http/schemas.ts';
-import { factsFromRunner } from '../runner/sandbox-facts.ts';
+import { factsFromRunner, msFromTimestamp } from '../runner/sandbox-facts.ts';
 import type { networkDetailSchema } from './network-schema.ts';
-import type { listedSandboxSchema, sandboxDetailSchema, sandboxSchema } from './schemas.ts';
+import type { listedSandboxSchema, metricSchema, sandboxDetailSchema, sandboxSchema } from './schemas.ts';
 
 /** E2B's name for the host machine. Old clients require the field, but none uses it. */
 const clientId = 'soulbox';
@@ -70,5 +70,20 @@ function networkToWire(network: NetworkRecord): z.infer<typeof networkDetailSche
     ...(network.denyOut.length === 0 ? {} : { denyOut: [...network.denyOut] }),
     allowPublicTraffic: network.allowPublicTraffic ?? true,
     ...(network.maskRequestHost === undefined ? {} : { maskRequestHost: network.maskRequestHost }),
+  };
+}
+
+export function metricToWire(metric: Metric): z.infer<typeof metricSchema> {
+  const ms = msFromTimestamp(metric.timestamp);
+  return {
+    timestamp: timeToWire(ms),
+    timestampUnix: Math.floor(ms / 1000),
+    cpuCount: metric.cpuCount,
+    cpuUsedPct: metric.cpuUsedPct,
+    memUsed: Number(metric.memoryWorkingSetBytes),
+    memTotal: Number(metric.memoryLimitBytes),
+    memCache: Number(metric.memoryCacheBytes),
+    diskUsed: Number(metric.diskUsedBytes),
+    diskTotal: Number(metric.diskTotalBytes),
   };
 }

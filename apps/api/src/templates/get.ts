@@ -7,10 +7,10 @@ import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
 import { positionFromToken, tokenFromPosition } from '../paging/page-token.ts';
 import { getOwnTemplate, getTemplate, templateParams } from '../lookup/template.ts';
-import { templateAliasSchema, templateWithBuildsSchema } from './schemas.ts';
+import { templateWithBuildsSchema } from './schemas.ts';
 import { storeWithBuildsToWire, withBuildsToWire } from './to-wire.ts';
 
-export function addGetTemplateRoutes(app: ApiApp, context: ApiContext): void {
+export function addGetTemplateRoute(app: ApiApp, context: ApiContext): void {
   app.get(
     '/templates/:templateID',
     {
@@ -37,24 +37,6 @@ export function addGetTemplateRoutes(app: ApiApp, context: ApiContext): void {
         void reply.header(headers.nextToken, token);
       }
       return withBuildsToWire(team, template, builds, await context.records.templates.listTags(template.id));
-    },
-  );
-
-  app.get(
-    '/templates/aliases/:alias',
-    {
-      schema: {
-        tags: ['templates'],
-        summary: 'Find a template by its name',
-        params: z.object({ alias: z.string() }),
-        response: { 200: templateAliasSchema, ...errors(400, 404, 503) },
-      },
-    },
-    async (request) => {
-      const found = await getTemplate(context, callerOf(request).team, request.params.alias);
-      return found.kind === 'store'
-        ? { templateID: found.template.templateId, public: true }
-        : { templateID: found.template.id, public: found.template.isPublic };
     },
   );
 }

@@ -2,7 +2,8 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { addAssignTagsRoute } from './assign-tags.ts';
 import { addChangeTemplateRoutes } from './change.ts';
-import { addGetTemplateRoutes } from './get.ts';
+import { addFindByAliasRoute } from './find-by-alias.ts';
+import { addGetTemplateRoute } from './get.ts';
 import { addListTemplateRoutes } from './list.ts';
 import { addListTagsRoute } from './list-tags.ts';
 import { addRemoveTemplateRoute } from './remove.ts';
@@ -12,7 +13,8 @@ import { addRequestBuildRoutes } from './request-build.ts';
 /** Routes for templates, their names and tags. */
 export function addTemplateRoutes(app: ApiApp, context: ApiContext): void {
   addListTemplateRoutes(app, context);
-  addGetTemplateRoutes(app, context);
+  addGetTemplateRoute(app, context);
+  addFindByAliasRoute(app, context);
   addChangeTemplateRoutes(app, context);
   addRemoveTemplateRoute(app, context);
   addListTagsRoute(app, context);

@@ -1,0 +1,27 @@
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { getSnapshot, snapshotParams } from '../lookup/snapshot.ts';
+import { checkTimeout } from './deadline.ts';
+import { forkCallSchema, makeCopies } from './make-copies.ts';
+
+export function addForkSnapshotRoute(app: ApiApp, context: ApiContext): void {
+  app.post(
+    '/snapshots/:snapshotID/fork',
+    {
+      schema: {
+        tags: ['snapshots'],
+        summary: 'Create sandboxes from a snapshot, with its memory and files. SoulBox extension.',
+        params: snapshotParams,
+        ...forkCallSchema,
+      },
+    },
+    async (request, reply) => {
+      const caller = callerOf(request);
+      checkTimeout(context, request.body.timeout);
+      const snapshot = await getSnapshot(context, caller.team, request.params.snapshotID);
+      const source = { case: 'snapshotId', value: snapshot.id } as const;
+      return reply.code(201).send(await makeCopies(context, caller, source, request.body));
+    },
+  );
+}

@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto';
+import { reasons, SoulBoxError } from '@soulbox/base';
+import type { Reason } from '@soulbox/base';
+import { errorForCaller, httpBodyFromError } from '@soulbox/contract';
+import type { ForkSandboxResponse_Outcome } from '@soulbox/contract/runner';
+import { z } from 'zod';
+import type { Caller } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import { errors } from '../http/schemas.ts';
+import { forksMax, runnerStateMs } from '../limits.ts';
+import { callRunner } from '../runner/call.ts';
+import { limitsForRunner } from '../teams/usage.ts';
+import { withReservations } from './reservations.ts';
+import { sandboxSchema } from './schemas.ts';
+import { sandboxToWire } from './to-wire.ts';
+
+const forkSchema = z
+  .object({
+    timeout: z.int().min(1).default(15).describe('Seconds to live of each copy from now.'),
+    count: z.int().min(1).max(forksMax).default(1).describe('Copies.'),
+  })
+  .meta({ id: 'SandboxForkRequest' });
+const forkResultSchema = z
+  .object({
+    sandbox: sandboxSchema.optional(),
+    error: z.object({ code: z.int(), message: z.string() }).optional().describe('Why this copy could not be made.'),
+  })
+  .meta({ id: 'SandboxForkResult', description: 'Either a sandbox or an error.' });
+
+/** The parts of the schema that both forks have. */
+export const forkCallSchema = {
+  body: forkSchema.nullish().transform((body) => body ?? { timeout: 15, count: 1 }),
+  response: { 201: z.array(forkResultSchema), ...errors(400, 404, 409, 413, 415, 501, 503, 504) },
+};
+
+type ForkSource = { readonly case: 'sandboxId' | 'snapshotId'; readonly value: string };
+
+/** Creates the copies in one call of the runner. Each has an outcome of its own. */
+export async function makeCopies(
+  context: ApiContext,
+  caller: Caller,
+  source: ForkSource,
+  request: z.infer<typeof forkSchema>,
+) {
+  const { count, timeout: timeoutSeconds } = request;
+  const teamLimits = limitsForRunner(context.config);
+  const ask = { source, count, timeoutSeconds, teamId: caller.team.id, teamLimits };
+  const wanted = { id: randomUUID(), templateId: source.value, places: count };
+  const { outcomes } = await withReservations(
+    context,
+    caller,
+    wanted,
+    () => callRunner((options) => context.runner.forkSandbox(ask, options), runnerStateMs),
+    (answer) => answer.outcomes.flatMap(({ outcome }) => (outcome.case === 'sandbox' ? [outcome.value] : [])),
+  );
+  context.logger.info({ source: source.value, team: caller.team.id, count }, 'sandboxes forked');
+  return outcomes.map((outcome) => outcomeToWire(outcome, context));
+}
+
+/** A failed copy has the status and text that it would have had as a separate request. */
+function outcomeToWire(
+  { outcome }: ForkSandboxResponse_Outcome,
+  context: ApiContext,
+): z.infer<typeof forkResultSchema> {
+  if (outcome.case === 'sandbox') return { sandbox: sandboxToWire(outcome.value, context.config) };
+  const { reason = '', message = '' } = outcome.value ?? {};
+  const known = Object.hasOwn(reasons, reason) ? (reason as Reason) : 'internal';
+  return { error: { ...httpBodyFromError(errorForCaller(new SoulBoxError(known, message))) } };
+}
