@@ -63,7 +63,7 @@ function createDestinations(context: RouteContext): (exchange: Exchange, target:
   const { idleTimeoutMs, wakeTimeoutMs } = config;
   const unread = createUnread({ totalBytes: config.unreadMb * mib, ownerBytes: config.unreadPerOwnerMb * mib });
   const tenant = { router, sandboxes, unread, idleTimeoutMs, wakeTimeoutMs, clock, logger };
-  const apiCommon = { upstream: api, places: new Map(), maxRequests: config.maxApiRequests };
+  const apiCommon = { upstream: api, openRequests: new Map(), maxRequests: config.maxApiRequests };
   const toApi = (exchange: Exchange, path: string): void =>
     forwardToApi(exchange, { ...apiCommon, unread, path, idleTimeoutMs, logger });
   const unnamed = { tenant, signatures: createSignatureSearch(router, clock), toApi };

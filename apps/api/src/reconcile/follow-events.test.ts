@@ -160,7 +160,7 @@ describe('records and runner', () => {
 describe('a kill of the server during a create', () => {
   it('before the call of the runner leaves nothing', async () => {
     await api.records.sandboxes.beginCreation(
-      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, places: 1 },
+      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, sandboxCount: 1 },
       10,
       0,
     );
@@ -171,7 +171,7 @@ describe('a kill of the server during a create', () => {
 
   it('after the runner created it leaves a sandbox that is adopted, with its metadata', async () => {
     await api.records.sandboxes.beginCreation(
-      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, places: 1 },
+      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, sandboxCount: 1 },
       10,
       0,
     );

@@ -85,7 +85,7 @@ const hasVanished = (thrown: unknown): boolean =>
   thrown instanceof SoulBoxError && (thrown.reason === 'snapshot_not_found' || thrown.reason === 'template_not_found');
 
 async function createFrom(context: ApiContext, caller: Caller, source: Source, body: CreateRequest): Promise<Sandbox> {
-  const wanted = { id: randomUUID(), templateId: source.templateId, places: 1 };
+  const wanted = { id: randomUUID(), templateId: source.templateId, sandboxCount: 1 };
   const create = () => askRunner(context, caller, source, body);
   return await withReservations(context, caller, wanted, create, (made) => [made]);
 }

@@ -45,7 +45,7 @@ export async function makeCopies(
   const { count, timeout: timeoutSeconds } = request;
   const teamLimits = limitsForRunner(context.config);
   const ask = { source, count, timeoutSeconds, teamId: caller.team.id, teamLimits };
-  const wanted = { id: randomUUID(), templateId: source.value, places: count };
+  const wanted = { id: randomUUID(), templateId: source.value, sandboxCount: count };
   const { outcomes } = await withReservations(
     context,
     caller,

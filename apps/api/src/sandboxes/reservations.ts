@@ -6,11 +6,11 @@ import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { aliveAfter } from '../lookup/sandbox.ts';
 
 export interface Wanted {
-  /** Id of the intent. Simultaneous steps with the same id share the places. */
+  /** Id of the intent. Simultaneous steps with the same id share one reservation. */
   readonly id: string;
   readonly templateId: string;
   /** Number of sandboxes that run only after the step. */
-  readonly places: number;
+  readonly sandboxCount: number;
 }
 
 /**

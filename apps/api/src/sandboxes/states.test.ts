@@ -314,7 +314,7 @@ describe('forking', () => {
     expect((await idsIn('?state=running')).ids).toHaveLength(3);
   });
 
-  it('more copies than the team has places for is 429 and makes none', async () => {
+  it('more copies than the limit of the team allows is 429 and makes none', async () => {
     expect((await post('/fork', { count: 3 })).status).toBe(429);
     expect((await idsIn('')).ids).toEqual([id]);
   });
@@ -336,7 +336,7 @@ describe('forking', () => {
     expect((await post('/fork')).status).toBe(404);
   });
 
-  it('that the runner refuses returns the places', async () => {
+  it('that the runner refuses removes the reservation', async () => {
     api.runner.beforeStep = () => Promise.reject(connectErrorFromError(new SoulBoxError('checkpoint_failed', 'why')));
     expect((await post('/fork', { count: 2 })).json).toEqual({ code: 503, message: 'why' });
     expect(await api.records.sandboxes.clearCreations()).toBe(0);

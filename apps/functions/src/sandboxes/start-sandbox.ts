@@ -64,7 +64,7 @@ async function createSandbox(
   const { runner, records, clock } = context;
   const templateId = await findTemplate(context);
   const id = randomUUID();
-  const creation = { id, teamId, templateId, places: 1, startedAt: clock.now() };
+  const creation = { id, teamId, templateId, sandboxCount: 1, startedAt: clock.now() };
   const limit = context.teamSandboxLimit;
   if (!(await records.sandboxes.beginCreation(creation, limit, clock.now())))
     throw new SoulBoxError(

@@ -25,21 +25,21 @@ export function createApiUpstream(address: ApiAddress, poolIdleTimeoutMs: number
 }
 
 /** The number of open requests of each key and each address. */
-export type ApiPlaces = Map<string, number>;
+type OpenRequests = Map<string, number>;
 
 export interface ApiForward {
   readonly upstream: Upstream;
   readonly path: string;
   readonly idleTimeoutMs: number;
   readonly unread: Unread;
-  readonly places: ApiPlaces;
+  readonly openRequests: OpenRequests;
   readonly maxRequests: number;
   readonly logger: Logger;
 }
 
 export function forwardToApi(exchange: Exchange, options: ApiForward): void {
   const callers = callersOf(exchange);
-  if (!takePlace(exchange, callers, options)) {
+  if (!admit(exchange, callers, options)) {
     sendEdgeError(exchange, tooManyRequests);
     return;
   }
@@ -76,14 +76,14 @@ function callersOf(exchange: Exchange): [string, ...string[]] {
 const keyChars = 64;
 
 /** Counts the request until it closes. Returns false if one of its callers already has too many. */
-function takePlace(exchange: Exchange, callers: readonly string[], { places, maxRequests }: ApiForward): boolean {
-  if (callers.some((caller) => (places.get(caller) ?? 0) >= maxRequests)) return false;
-  for (const caller of callers) places.set(caller, (places.get(caller) ?? 0) + 1);
+function admit(exchange: Exchange, callers: readonly string[], { openRequests, maxRequests }: ApiForward): boolean {
+  if (callers.some((caller) => (openRequests.get(caller) ?? 0) >= maxRequests)) return false;
+  for (const caller of callers) openRequests.set(caller, (openRequests.get(caller) ?? 0) + 1);
   exchange.onClose(() => {
     for (const caller of callers) {
-      const left = (places.get(caller) ?? 0) - 1;
-      if (left > 0) places.set(caller, left);
-      else places.delete(caller);
+      const left = (openRequests.get(caller) ?? 0) - 1;
+      if (left > 0) openRequests.set(caller, left);
+      else openRequests.delete(caller);
     }
   });
   return true;

@@ -95,7 +95,7 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
     });
 
     it('stay while a sandbox is being created, and are removed with all their rows', async () => {
-      const creation = { id: 'c1', teamId: 'other', templateId: 't1', startedAt: 1, places: 1 };
+      const creation = { id: 'c1', teamId: 'other', templateId: 't1', startedAt: 1, sandboxCount: 1 };
       await finish('b1');
       await records.builds.appendLogs('b1', [{ at: 1, level: 'info', step: '', message: 'm' }]);
       await records.sandboxes.beginCreation(creation, 9, 0);

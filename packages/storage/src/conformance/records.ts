@@ -46,7 +46,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         const { record } = await createApiKey(records, other, 'key');
         await put(facts('i1', 'other', 1));
         await records.sandboxes.beginCreation(
-          { id: 'c1', teamId: 'other', templateId: 't', startedAt: 1, places: 1 },
+          { id: 'c1', teamId: 'other', templateId: 't', startedAt: 1, sandboxCount: 1 },
           9,
           0,
         );
@@ -111,9 +111,9 @@ export function describeRecords(name: string, open: OpenRecords): void {
     });
 
     describe('creations', () => {
-      const begin = (id: string, limit: number, aliveAfter = 0, places = 1): Promise<boolean> =>
+      const begin = (id: string, limit: number, aliveAfter = 0, sandboxCount = 1): Promise<boolean> =>
         records.sandboxes.beginCreation(
-          { id, teamId: team, templateId: 'tbase', startedAt: 5, places },
+          { id, teamId: team, templateId: 'tbase', startedAt: 5, sandboxCount },
           limit,
           aliveAfter,
         );
@@ -135,12 +135,12 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await begin('c', 1)).toBe(true);
       });
 
-      it('never take more places than available, even if many begin at once', async () => {
+      it('never exceed the limit, even if many begin at once', async () => {
         const results = await Promise.all(Array.from({ length: 50 }, (_, index) => begin(`c${index}`, 20)));
         expect(results.filter(Boolean)).toHaveLength(20);
       });
 
-      it('for several sandboxes take as many places, or none', async () => {
+      it('for several sandboxes count as that many, or are refused as a whole', async () => {
         expect(await begin('a', 10, 0, 11)).toBe(false);
         expect(await begin('a', 10, 0, 7)).toBe(true);
         expect(await begin('b', 10, 0, 4)).toBe(false);

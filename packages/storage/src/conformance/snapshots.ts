@@ -72,7 +72,7 @@ export function describeSnapshots(name: string, open: OpenRecords): void {
       await expect(begin('s2', {})).rejects.toMatchObject({ reason: 'name_taken' });
     });
 
-    it('never take more places than available, even if many begin at once', async () => {
+    it('never exceed the limit, even if many begin at once', async () => {
       const results = await Promise.all(Array.from({ length: 50 }, (_, index) => begin(`s${index}`, {}, 20)));
       expect(results.filter(Boolean)).toHaveLength(20);
     });

@@ -11,8 +11,7 @@ export interface Creation {
   readonly teamId: string;
   readonly templateId: string;
   readonly startedAt: number;
-  /** The number of sandboxes. */
-  readonly places: number;
+  readonly sandboxCount: number;
 }
 
 /** The position where a page ended: the next page begins after it. */

@@ -10,9 +10,9 @@ import { takeRows } from './take-rows.ts';
 
 const beginSql = `
   INSERT INTO creations (id, team_id, template_id, started_at, places)
-  SELECT :id, :team, :template, :startedAt, :places
+  SELECT :id, :team, :template, :startedAt, :sandboxCount
   WHERE (SELECT count(*) FROM sandboxes WHERE team_id = :team AND ${runsSql.replace('?', ':aliveAfter')})
-      + (SELECT coalesce(sum(places), 0) FROM creations WHERE team_id = :team AND id <> :id) + :places <= :limit
+      + (SELECT coalesce(sum(places), 0) FROM creations WHERE team_id = :team AND id <> :id) + :sandboxCount <= :limit
   ON CONFLICT (id) DO UPDATE SET places = excluded.places`;
 
 /** The life of a paused sandbox counts as ended, for as long as it is paused. */
@@ -35,8 +35,8 @@ export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords
   );
 
   return {
-    beginCreation: async ({ id, teamId: team, templateId: template, startedAt, places }, limit, aliveAfter) =>
-      begin.run({ id, team, template, startedAt, places, limit, aliveAfter }).changes === 1,
+    beginCreation: async ({ id, teamId: team, templateId: template, startedAt, sandboxCount }, limit, aliveAfter) =>
+      begin.run({ id, team, template, startedAt, sandboxCount, limit, aliveAfter }).changes === 1,
     completeCreation: async (creationId, sandboxes, now) =>
       log.change(() => {
         for (const sandbox of sandboxes) changes.put(sandbox, now);
