@@ -1,6 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { FastifyRequest } from 'fastify';
 import type { ApiApp } from '../http/app.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 
 /** Bytes of a form, which contains a key and its field name. */
 const formBytesMax = 4096;
@@ -24,5 +25,5 @@ export function refuseOtherOrigins(request: FastifyRequest): void {
   const { origin, host } = request.headers;
   if (origin === undefined) return;
   if (!URL.canParse(origin) || new URL(origin).host !== host)
-    throw new SoulBoxError('forbidden', 'The form was sent from another origin.');
+    throw new SoulBoxError('forbidden', `The form was sent from ${quoteForError(origin)}, not from this server.`);
 }

@@ -10,7 +10,7 @@ export function tokenFromPosition(position: SandboxPosition, order: 'asc' | 'des
 
 const tokenForm = /^(\d{4}-\d\d-\d\dT[\d:.]{8,18}Z)__([a-z0-9]+)(__asc)?$/;
 
-/** Throws `bad_request` for anything but a token of a list in this order. */
+/** Throws `bad_request`, with E2B's text, for anything but a token of a list in this order. */
 export function positionFromToken(token: string, order: 'asc' | 'desc'): SandboxPosition {
   const text = token.length > 256 ? '' : Buffer.from(token, 'base64url').toString('latin1');
   const [, time = '', idText = '', ascending] = tokenForm.exec(text) ?? [];

@@ -7,6 +7,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { Caller } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { quoteForError } from '../http/quote-for-error.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
 import { pageCharsMax } from '../limits.ts';
 import { findTemplateId } from '../lookup/template.ts';
@@ -123,7 +124,10 @@ async function filterOf(context: ApiContext, caller: Caller, query: Filter) {
 async function templateOf(context: ApiContext, caller: Caller, text: string): Promise<string> {
   const reference = parseTemplateReference(text);
   if (text.includes(':') || reference?.tag !== undefined)
-    throw new SoulBoxError('bad_request', 'template: must not have a tag.');
+    throw new SoulBoxError(
+      'bad_request',
+      `template: ${quoteForError(text)} must not have a tag. Leave out the part after the colon.`,
+    );
   if (reference === undefined) return text;
   return (await findTemplateId(context, caller.team, text)) ?? reference.name;
 }

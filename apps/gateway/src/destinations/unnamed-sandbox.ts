@@ -51,6 +51,7 @@ function toTokensSandbox(
 
 function toSignedFile(exchange: Exchange, path: string, signed: SignedFile, context: UnnamedContext): void {
   const route = context.signatures.find(signed, exchange.remoteAddress);
+  // The text is that of envd.
   if (route === 'none') sendEdgeError(exchange, { code: 401, message: 'invalid signature' });
   else if (route === 'later') sendEdgeError(exchange, tooManySignatures);
   else toEnvd(exchange, path, route, context, { saved: true });

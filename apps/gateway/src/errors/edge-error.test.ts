@@ -56,7 +56,7 @@ describe('a sandbox that is stopped because the disk of its host is full', () =>
   beforeAll(() => world.router.add('istopped', { waitsForRoom: true, trafficToken: 'right' }));
   const expected = {
     sandboxId: 'istopped',
-    message: 'The sandbox is stopped because the disk of its host is full',
+    message: 'Sandbox "istopped" is stopped because the disk of its host is full. Retry later.',
     code: 507,
   };
 

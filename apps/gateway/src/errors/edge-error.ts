@@ -1,7 +1,10 @@
 import { errorFromUnknown } from '@soulbox/base';
 import { headers, httpStatusFromError } from '@soulbox/contract';
 
-/** An answer of the gateway itself. The JSON body has the fields in this order (spec/SOURCES.md, gateway). */
+/**
+ * An answer of the gateway itself. The JSON body has the fields in this order. The texts without a full stop are E2B's
+ * and stay exactly as they are, because clients may compare them (spec/SOURCES.md, gateway).
+ */
 export type EdgeError =
   | { readonly sandboxId: string; readonly message: string; readonly code: number }
   | { readonly sandboxId: string; readonly message: string; readonly port: number; readonly code: number }
@@ -23,14 +26,14 @@ export const portNotOpen = (sandboxId: string, port: number): EdgeError => ({
 
 export const badAnswer = (sandboxId: string, port: number): EdgeError => ({
   sandboxId,
-  message: 'The sandbox is running but the service on the port closed the connection or did not answer with HTTP',
+  message: `Sandbox "${sandboxId}" is running, but the service on port ${port} closed the connection or did not answer with HTTP.`,
   port,
   code: 502,
 });
 
 export const stoppedForRoom = (sandboxId: string): EdgeError => ({
   sandboxId,
-  message: 'The sandbox is stopped because the disk of its host is full',
+  message: `Sandbox "${sandboxId}" is stopped because the disk of its host is full. Retry later.`,
   code: 507,
 });
 
@@ -48,7 +51,7 @@ export const trafficTokenInvalid = (sandboxId: string): EdgeError => ({
 
 export const tooManyStreams = (sandboxId: string): EdgeError => ({
   sandboxId,
-  message: 'The sandbox has too many open connections',
+  message: `Sandbox "${sandboxId}" has too many open connections. Close some, or retry when some have ended.`,
   code: 429,
 });
 
@@ -65,7 +68,7 @@ export const tooManySignatures: EdgeError = {
 
 export const unknownToken: EdgeError = {
   code: 502,
-  message: 'The sandbox that this access token belongs to was not found',
+  message: 'The sandbox that this access token belongs to was not found.',
 };
 
 /** It is currently unknown whether the sandbox exists. */
@@ -81,11 +84,11 @@ export function functionFault(name: string, thrown: unknown): EdgeError {
   const error = errorFromUnknown(thrown);
   if (error.reason === 'function_not_found') return { code: 404, message: `Function "${name}" was not found.` };
   if (error.reason === 'function_broken')
-    return { code: 503, message: 'The function cannot be started. See its log for the reason.' };
+    return { code: 503, message: `Function "${name}" cannot be started. See its log for the reason.` };
   const status = httpStatusFromError(error);
   if (status === 429 || status === 503 || status === 507)
-    return { code: status, message: `The function cannot be started now: ${error.message}` };
-  return { code: 502, message: 'The function cannot be reached. The server log has the details.' };
+    return { code: status, message: `Function "${name}" cannot be started now: ${error.message}` };
+  return { code: 502, message: `Function "${name}" cannot be reached. The server log has the details.` };
 }
 
 export const noServiceWorker: EdgeError = {

@@ -102,11 +102,11 @@ describe('a function', () => {
     [
       new SoulBoxError('function_broken', 'secret of the code'),
       503,
-      'The function cannot be started. See its log for the reason.',
+      'Function "shop" cannot be started. See its log for the reason.',
     ],
-    [new SoulBoxError('too_many_sandboxes', 'full'), 429, 'The function cannot be started now: full'],
-    [new SoulBoxError('template_being_made', 'soon'), 503, 'The function cannot be started now: soon'],
-    [new Error('secret of the host'), 502, 'The function cannot be reached. The server log has the details.'],
+    [new SoulBoxError('too_many_sandboxes', 'full'), 429, 'Function "shop" cannot be started now: full'],
+    [new SoulBoxError('template_being_made', 'soon'), 503, 'Function "shop" cannot be started now: soon'],
+    [new Error('secret of the host'), 502, 'Function "shop" cannot be reached. The server log has the details.'],
   ])('that is unavailable is reported without internal details: %s', async (error, code, message) => {
     open = () => Promise.reject(error);
     const answer = await at('/', 'fn-shop.soulbox.localhost');

@@ -86,10 +86,11 @@ export function framingHeaders(exchange: Exchange): string[] {
 export function findFramingFault(exchange: Exchange): string | undefined {
   const lengths = headerValues(exchange.headers, 'content-length');
   const codings = headerValues(exchange.headers, 'transfer-encoding');
-  if (lengths.length > 1) return 'more than one content-length';
+  if (lengths.length > 1) return 'The request has more than one Content-Length header.';
   if (codings.length > 1 || (codings.length === 1 && codings[0]?.trim().toLowerCase() !== 'chunked'))
-    return 'unsupported transfer-encoding';
-  if (lengths.length > 0 && codings.length > 0) return 'content-length and transfer-encoding together';
+    return 'The only supported Transfer-Encoding is chunked.';
+  if (lengths.length > 0 && codings.length > 0)
+    return 'A request must not have both Content-Length and Transfer-Encoding.';
   return undefined;
 }
 

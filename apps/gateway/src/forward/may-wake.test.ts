@@ -21,7 +21,7 @@ describe('a paused sandbox that does not resume automatically', () => {
     expect(answer.status).toBe(502);
     expect(JSON.parse(answer.body)).toEqual({
       sandboxId: 'iresting',
-      message: 'The sandbox is paused. Resume it with Sandbox.connect(), or create it with autoResume.',
+      message: 'Sandbox "iresting" is paused. Resume it with Sandbox.connect(), or create it with autoResume.',
       code: 502,
     });
   });

@@ -161,7 +161,11 @@ function answerFailure(
   if (connections.gone || reason === 'sandbox_not_found') void answerGone(exchange, forward);
   else if (reason === 'port_closed') sendEdgeError(exchange, portNotOpen(sandboxId, port));
   else if (reason === 'runner_unavailable') sendEdgeError(exchange, runnerAway);
-  else if (isUnsendable(error)) sendBadRequest(exchange, 'invalid request');
+  else if (isUnsendable(error))
+    sendBadRequest(
+      exchange,
+      'The method, the path or a header of the request contains characters that cannot be forwarded.',
+    );
   else sendEdgeError(exchange, badAnswer(sandboxId, port));
 }
 

@@ -268,7 +268,7 @@ describe('a request on a shared host with an access token and without a sandbox'
       const answer = await ask(`${world.url}${path}`, { headers: { 'x-access-token': wrong } });
       expect([answer.status, JSON.parse(answer.body)]).toEqual([
         502,
-        { code: 502, message: 'The sandbox that this access token belongs to was not found' },
+        { code: 502, message: 'The sandbox that this access token belongs to was not found.' },
       ]);
     }
   });

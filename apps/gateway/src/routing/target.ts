@@ -34,12 +34,13 @@ type Request = Pick<Exchange, 'authority' | 'headers' | 'method' | 'target'>;
  * and the differences from E2B's.
  */
 export function parseTarget(request: Request, domain: string): Target {
-  if (headerValues(request.headers, 'host').length > 1) return refused('more than one host header');
+  if (headerValues(request.headers, 'host').length > 1) return refused('The request has more than one Host header.');
   const authority = request.authority ?? '';
   const host = authority === '' ? '' : parseHost(authority);
-  if (host === undefined) return refused('invalid host');
+  if (host === undefined) return refused('The Host header is not a host name or an address.');
   const path = originForm(request, authority);
-  if (path === undefined) return refused('invalid request target');
+  if (path === undefined)
+    return refused('The request target must be a path, or a URL with the host of the Host header.');
 
   if (host === `api.${domain}`) return findFunctionPath(path) ?? { kind: 'api', path };
   const label = host.split('.', 1)[0] ?? '';
@@ -49,8 +50,9 @@ export function parseTarget(request: Request, domain: string): Target {
   const sandboxId = findHeader(request.headers, names.sandboxId);
   const port = findHeader(request.headers, names.sandboxPort);
   if (sandboxId === undefined && port === undefined) return findFunctionPath(path) ?? { kind: 'shared', path };
+  // The text is that of E2B's proxy.
   if (sandboxId === undefined || port === undefined) return refused('missing header');
-  if (hasDuplicates(request)) return refused('more than one routing header');
+  if (hasDuplicates(request)) return refused(`${names.sandboxId} and ${names.sandboxPort} must each occur once.`);
   return sandboxTarget(`${port}-${sandboxId}`, path, 'shared');
 }
 
@@ -68,9 +70,9 @@ function findFunctionPath(path: string): Target | undefined {
 function sandboxTarget(label: string, path: string, origin: Origin): Target {
   const dash = label.indexOf('-');
   const port = parsePort(label.slice(0, dash));
-  if (port === undefined) return refused('invalid sandbox port');
+  if (port === undefined) return refused('The port of the sandbox must be a number from 1 to 65535.');
   const sandboxId = parseSandboxId(label.slice(dash + 1));
-  if (sandboxId === undefined) return refused('invalid sandbox id');
+  if (sandboxId === undefined) return refused('The id of the sandbox must consist of a-z and 0-9.');
   return { kind: 'sandbox', sandboxId, port, path, origin };
 }
 
