@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { removeTree } from '@soulbox/base';
+import { writeBom } from './package/bom.ts';
 import { checkProgram } from './package/check-program.ts';
-import { makeDebianPackage } from './package/debian-package.ts';
+import { library, makeDebianPackage } from './package/debian-package.ts';
 import { readLockedPackages } from './package/locked-packages.ts';
 import { nodePackage, packNpm, writeManifests } from './package/npm-package.ts';
 import type { Release } from './package/npm-package.ts';
 import { sandboxPrograms, stageProgram } from './package/stage-program.ts';
-import { git, writeBom, writeProvenance } from './package/statements.ts';
+import { git, writeProvenance } from './package/statements.ts';
 
 // `npm run package [-- --version 1.2.3] [--output DIR]`: creates the installable packages from the commit that is
 // checked out. The same commit, lock file and Debian give the same bytes; SOURCE_DATE_EPOCH is the commit's time unless
@@ -30,7 +31,7 @@ try {
 
 async function makePackages(release: Release): Promise<string[]> {
   const program = join(work, 'program');
-  const dependencies = await timed('compile', async () => await stageProgram(root, program));
+  const { dependencies, bundled } = await timed('compile', async () => await stageProgram(root, program));
   const faults = await timed('check', () =>
     checkProgram(program, { dependencies: new Set([...dependencies, nodePackage]), bundles: sandboxPrograms }),
   );
@@ -38,10 +39,10 @@ async function makePackages(release: Release): Promise<string[]> {
   const packages = { dependencies, locked: readLockedPackages(root, dependencies) };
   await writeManifests(program, 'npm', release, packages);
   const npm = await timed('npm', async () => await packNpm(program, output, release.version));
-  const bom = await writeBom(root, program, output, release);
   await writeManifests(program, 'debian', release, packages);
   const paths = { program, work: join(work, 'debian'), output };
   const debian = await timed('deb', async () => await makeDebianPackage(root, paths, release, packages.locked));
+  const bom = await timed('bom', async () => await writeBom(join(paths.work, library), output, release, bundled));
   const made = [npm, debian, bom];
   return [...made, await writeProvenance(root, output, release, made)];
 }

@@ -4,6 +4,7 @@ import { chmod, copyFile, cp, lutimes, mkdir, readdir, readFile, rename, stat, w
 import { dirname, join, relative } from 'node:path';
 import { run } from '@soulbox/base';
 import { fetchNpm } from '@soulbox/templates';
+import { isLicenceFile } from './licence-texts.ts';
 import type { LockedPackages } from './locked-packages.ts';
 import { nodePackage } from './npm-package.ts';
 import type { Release } from './npm-package.ts';
@@ -20,11 +21,11 @@ const depends = [
 /** For the other isolation, and for templates from images: `soulbox doctor` says what is missing without them. */
 const recommends = ['libarchive-tools', 'runsc', 'skopeo', 'umoci'];
 
-const library = 'usr/lib/soulbox';
+/** The place of the program. */
+export const library = 'usr/lib/soulbox';
 
-/** Files of libraries that a Node program does not need, apart from their licences. */
+/** Files of libraries that a Node program does not need, unless they are licences. */
 const unneeded = /\.(d\.[cm]?ts|map|md|markdown|flow|tsbuildinfo)$/i;
-const licence = /licen[cs]e|copying|notice/i;
 
 /**
  * Creates soulbox_VERSION_amd64.deb, which needs neither npm nor Node.js: it contains the installed libraries of the
@@ -79,7 +80,7 @@ async function copyLibraries(root: string, target: string, locked: LockedPackage
     const isNeeded = (path: string): boolean => {
       const name = relative(source, path);
       if (name.split('/').includes('node_modules')) return false;
-      return !unneeded.test(name) || licence.test(name);
+      return !unneeded.test(name) || isLicenceFile(name);
     };
     await cp(source, join(target, place), { recursive: true, filter: isNeeded });
   }

@@ -5,7 +5,10 @@ import { dirname, join } from 'node:path';
 import { run } from '@soulbox/base';
 import { compileEnvd } from '@soulbox/envd/build';
 import { build } from 'esbuild';
+import { formatLicenceTexts, licenceTexts } from './licence-texts.ts';
 import { applyRenames, outputName, readProgramTree } from './program-tree.ts';
+import { findBundledPackages } from './third-party.ts';
+import type { BundledPackage } from './third-party.ts';
 import { readWorkspacePackages } from './workspace-packages.ts';
 
 /** The entry points: the file that a shell starts, and the one that this file starts. */
@@ -24,15 +27,22 @@ export const sandboxPrograms = [
 
 /** Compiled by Bun into `apps/envd/compiled`. */
 const envdCompiler = 'apps/envd/src/bundle/compile.ts';
+const compiledEnvd = 'apps/envd/compiled';
 
 const texts = ['LICENSE', 'README.md', 'CHANGELOG.md'];
+
+export interface StagedProgram {
+  /** npm packages that it imports. */
+  readonly dependencies: ReadonlySet<string>;
+  /** npm packages whose code is part of its files. */
+  readonly bundled: readonly BundledPackage[];
+}
 
 /**
  * Writes SoulBox as plain JavaScript to `target`, in the same folders as in the workspace, without tests. Types are
  * stripped the way Node strips them when it runs a clone: lines and columns of a stack trace are those of the source.
- * Returns the npm packages that it imports.
  */
-export async function stageProgram(root: string, target: string): Promise<ReadonlySet<string>> {
+export async function stageProgram(root: string, target: string): Promise<StagedProgram> {
   const packages = readWorkspacePackages(root);
   const tree = readProgramTree(root, { entries, standalone: [...sandboxPrograms, envdCompiler], packages });
   for (const [path, file] of tree.sources) {
@@ -43,9 +53,21 @@ export async function stageProgram(root: string, target: string): Promise<Readon
     await chmod(output, path.includes('/bin/') ? 0o755 : 0o644);
   }
   for (const path of [...tree.assets, ...texts, ...(await listDocuments(root))]) await copyInto(root, target, path);
-  for (const path of sandboxPrograms) await bundle(root, path, join(target, outputName(path)));
-  await shipEnvd(join(target, 'apps/envd/compiled'));
-  return tree.dependencies;
+  const bundled = await bundlePrograms(root, target);
+  await writeFile(join(target, licenceTexts), formatLicenceTexts(bundled));
+  return { dependencies: tree.dependencies, bundled };
+}
+
+/** Returns the npm packages whose code is in the bundles. Bun itself is in envd. */
+export async function bundlePrograms(root: string, target: string): Promise<readonly BundledPackage[]> {
+  const sources = new Map<string, readonly string[]>();
+  for (const path of sandboxPrograms) {
+    const output = outputName(path);
+    sources.set(output, await bundle(root, path, join(target, output)));
+  }
+  const envd = await shipEnvd(join(target, compiledEnvd));
+  sources.set(compiledEnvd, [...envd, join(root, 'node_modules/bun/package.json')]);
+  return findBundledPackages(sources);
 }
 
 /** The server shows the pages of docs/. Pages only for developers are linked from there, and are not included. */
@@ -61,16 +83,25 @@ async function copyInto(root: string, target: string, path: string): Promise<voi
   await chmod(output, (mode & 0o100) === 0 ? 0o644 : 0o755);
 }
 
-async function bundle(root: string, entry: string, outfile: string): Promise<void> {
+/** Returns the paths of the files of which something is left in the bundle. */
+async function bundle(root: string, entry: string, outfile: string): Promise<readonly string[]> {
   const options = { bundle: true, format: 'esm', platform: 'node', target: 'node20', legalComments: 'inline' } as const;
-  await build({ absWorkingDir: root, entryPoints: [entry], outfile, ...options, logLevel: 'silent' });
+  const { metafile } = await build({
+    ...{ absWorkingDir: root, entryPoints: [entry], outfile, ...options, logLevel: 'silent' },
+    metafile: true,
+  });
+  return Object.values(metafile.outputs)
+    .flatMap(({ inputs }) => Object.entries(inputs))
+    .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+    .map(([path]) => join(root, path));
 }
 
-/** `digest` identifies the compiled sources; build-bundle.ts reads it. */
-async function shipEnvd(folder: string): Promise<void> {
+/** `digest` identifies the compiled sources; build-bundle.ts reads it. Returns the paths of all sources. */
+async function shipEnvd(folder: string): Promise<readonly string[]> {
   await mkdir(folder, { recursive: true });
-  await compileEnvd(folder);
+  const sources = await compileEnvd(folder);
   const hash = createHash('sha256');
   for (const name of ['envd', 'node.cjs']) hash.update(await readFile(join(folder, name)));
   await writeFile(join(folder, 'digest'), hash.digest('hex'));
+  return sources;
 }

@@ -1,40 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { run } from '@soulbox/base';
 import { nodePackage } from './npm-package.ts';
 import type { Release } from './npm-package.ts';
-
-interface Bom {
-  serialNumber: string;
-  metadata: Record<string, unknown>;
-  components: Record<string, unknown>[];
-}
-
-/**
- * The content of the packages, as CycloneDX: npm's own list, and Bun, which is inside envd. The same content gives the
- * same file.
- */
-export async function writeBom(root: string, program: string, output: string, release: Release): Promise<string> {
-  const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only', '--omit', 'dev'];
-  const bom = JSON.parse(await run('npm', args, { cwd: program, timeoutMs: 120_000 })) as Bom;
-  const bun = JSON.parse(await readFile(join(root, 'node_modules/bun/package.json'), 'utf8')) as { version: string };
-  bom.metadata['timestamp'] = new Date(release.epoch * 1000).toISOString();
-  bom.components.push({
-    type: 'application',
-    'bom-ref': `bun@${bun.version}`,
-    name: 'bun',
-    version: bun.version,
-    purl: `pkg:npm/bun@${bun.version}`,
-    description: 'Compiled into apps/envd/compiled/envd',
-  });
-  bom.serialNumber = `urn:uuid:${uuidFrom(JSON.stringify({ ...bom, serialNumber: '' }))}`;
-  const file = join(output, `soulbox_${release.version}.cdx.json`);
-  await writeFile(file, `${JSON.stringify(bom, undefined, 2)}\n`);
-  return file;
-}
 
 /**
  * The sources and tools of the build: an in-toto statement with a SLSA provenance predicate, without a signature. The
@@ -86,12 +57,4 @@ async function digestOf(file: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(file), hash);
   return hash.digest('hex');
-}
-
-/** A UUID of version 8, whose bits the creator may choose. */
-function uuidFrom(text: string): string {
-  const hex = createHash('sha256').update(text).digest('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join(
-    '-',
-  );
 }

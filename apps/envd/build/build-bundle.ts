@@ -91,7 +91,7 @@ export async function removeOldBundles(parentDirectory: string, inUse: ReadonlyS
 async function build(
   directory: string,
   libraries: readonly string[],
-  compile: (directory: string) => Promise<void>,
+  compile: (directory: string) => Promise<unknown>,
 ): Promise<string> {
   const parent = dirname(directory);
   await mkdir(parent, { recursive: true });
@@ -141,12 +141,13 @@ async function arrangePreloads(directory: string): Promise<void> {
   await chmod(customization, 0o644);
 }
 
-/** Creates `directory`/envd and `directory`/node.cjs with Bun. */
-export async function compileEnvd(directory: string): Promise<void> {
-  await run(findBun(), [join(envdDirectory, 'src/bundle/compile.ts'), directory], {
+/** Creates `directory`/envd and `directory`/node.cjs with Bun. Returns the paths of all sources, libraries included. */
+export async function compileEnvd(directory: string): Promise<readonly string[]> {
+  const output = await run(findBun(), [join(envdDirectory, 'src/bundle/compile.ts'), directory], {
     timeoutMs: compileTimeoutMs,
     cwd: envdDirectory,
   });
+  return JSON.parse(output) as string[];
 }
 
 async function copyShipped(directory: string): Promise<void> {
