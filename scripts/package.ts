@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import { writeBom } from './package/bom.ts';
 import { checkProgram } from './package/check-program.ts';
+import { findDeadLinks } from './package/dead-links.ts';
 import { library, makeDebianPackage } from './package/debian-package.ts';
 import { readLockedPackages } from './package/locked-packages.ts';
 import { nodePackage, packNpm, writeManifests } from './package/npm-package.ts';
@@ -31,11 +32,12 @@ try {
 
 async function makePackages(release: Release): Promise<string[]> {
   const program = join(work, 'program');
-  const { dependencies, bundled } = await timed('compile', async () => await stageProgram(root, program));
-  const faults = await timed('check', () =>
-    checkProgram(program, { dependencies: new Set([...dependencies, nodePackage]), bundles: sandboxPrograms }),
-  );
-  if (faults.length > 0) throw new Error(`What was made would not run:\n${faults.join('\n')}`);
+  const { dependencies, bundled, pages } = await timed('compile', async () => await stageProgram(root, program));
+  const faults = await timed('check', () => [
+    ...checkProgram(program, { dependencies: new Set([...dependencies, nodePackage]), bundles: sandboxPrograms }),
+    ...findDeadLinks(program, pages),
+  ]);
+  if (faults.length > 0) throw new Error(`What was made is not complete:\n${faults.join('\n')}`);
   const packages = { dependencies, locked: readLockedPackages(root, dependencies) };
   await writeManifests(program, 'npm', release, packages);
   const npm = await timed('npm', async () => await packNpm(program, output, release.version));

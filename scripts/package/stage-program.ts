@@ -29,13 +29,15 @@ export const sandboxPrograms = [
 const envdCompiler = 'apps/envd/src/bundle/compile.ts';
 const compiledEnvd = 'apps/envd/compiled';
 
-const texts = ['LICENSE', 'README.md', 'CHANGELOG.md'];
+const texts = ['LICENSE', 'README.md', 'CHANGELOG.md', 'CONTRIBUTING.md'];
 
 export interface StagedProgram {
   /** npm packages that it imports. */
   readonly dependencies: ReadonlySet<string>;
   /** npm packages whose code is part of its files. */
   readonly bundled: readonly BundledPackage[];
+  /** Documents. */
+  readonly pages: readonly string[];
 }
 
 /**
@@ -52,10 +54,11 @@ export async function stageProgram(root: string, target: string): Promise<Staged
     await writeFile(output, path.endsWith('.ts') ? stripTypeScriptTypes(text) : text);
     await chmod(output, path.includes('/bin/') ? 0o755 : 0o644);
   }
-  for (const path of [...tree.assets, ...texts, ...(await listDocuments(root))]) await copyInto(root, target, path);
+  for (const path of tree.assets) await copyInto(root, target, path);
+  const pages = await stageDocuments(root, target);
   const bundled = await bundlePrograms(root, target);
   await writeFile(join(target, licenceTexts), formatLicenceTexts(bundled));
-  return { dependencies: tree.dependencies, bundled };
+  return { dependencies: tree.dependencies, bundled, pages };
 }
 
 /** Returns the npm packages whose code is in the bundles. Bun itself is in envd. */
@@ -70,9 +73,12 @@ export async function bundlePrograms(root: string, target: string): Promise<read
   return findBundledPackages(sources);
 }
 
-/** The server shows the pages of docs/. Pages only for developers are linked from there, and are not included. */
-async function listDocuments(root: string): Promise<string[]> {
-  return (await run('git', ['-C', root, 'ls-files', ':(glob)docs/*.md'])).split('\n').filter((path) => path !== '');
+/** Writes docs/, which the server shows in part, and the texts beside it. Returns the pages that may contain links. */
+export async function stageDocuments(root: string, target: string): Promise<readonly string[]> {
+  const listed = await run('git', ['-C', root, 'ls-files', ':(glob)docs/**/*.md', 'docs/*.svg']);
+  const documents = [...texts, ...listed.split('\n').filter((path) => path !== '')];
+  for (const path of documents) await copyInto(root, target, path);
+  return documents.filter((path) => path.endsWith('.md'));
 }
 
 async function copyInto(root: string, target: string, path: string): Promise<void> {
