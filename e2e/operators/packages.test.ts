@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
@@ -48,6 +48,25 @@ test('the Debian package needs no system Node, and its unit needs only what a se
   expect(names).not.toMatch(/\/soulbox\/(apps|packages)\/\S*\.ts$/m);
   expect(names).not.toMatch(/\/soulbox\/(apps|packages)\/\S*\.test\./);
 }, 300_000);
+
+test('the SBOM lists each npm package of the Debian package', async () => {
+  const library = join(scratch, 'debian/usr/lib/soulbox');
+  const text = await readFile(join(scratch, `dist/soulbox_${version}.cdx.json`), 'utf8');
+  const { components } = JSON.parse(text) as { components: readonly { name: string; version: string }[] };
+  const listed = new Set(components.map((each) => `${each.name}@${each.version}`));
+  const manifests = globSync('node_modules/**/package.json', { cwd: library }).filter((path) =>
+    /(^|\/)node_modules\/(@[^/]+\/)?[^/]+\/package\.json$/.test(path),
+  );
+  expect(manifests.length).toBeGreaterThan(200);
+  for (const path of manifests) {
+    const manifest = JSON.parse(await readFile(join(library, path), 'utf8')) as { name: string; version: string };
+    expect(listed, path).toContain(`${manifest.name}@${manifest.version}`);
+  }
+  expect(components.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['@fastify/busboy', 'acorn', 'bun', 'npm']),
+  );
+  expect(await readFile(join(library, 'THIRD-PARTY-LICENSES.txt'), 'utf8')).toMatch(/^@modelcontextprotocol\/sdk /m);
+});
 
 test('systemd accepts the unit, and its exposure score has not increased', async (context) => {
   const analyze = '/usr/bin/systemd-analyze';
