@@ -15,7 +15,7 @@ export const apiConfigSchema = {
     'SOULBOX_MAX_TIMEOUT_HOURS',
     wholeNumber(1, 24 * 365),
     24,
-    'Longest life of a sandbox in hours, counted from its start or last resume. A longer timeout is refused.',
+    'Maximum lifetime of a sandbox in hours, counted from its start or last resume. A longer timeout is rejected.',
   ),
   teamSandboxLimit: key(
     'SOULBOX_TEAM_SANDBOX_LIMIT',
@@ -57,13 +57,13 @@ export const apiConfigSchema = {
     'SOULBOX_TEAM_DISK_MB',
     wholeNumber(1, 1024 * 1024 * 1024),
     1024 * 1024,
-    'MiB that the disks of the sandboxes of a team, paused ones included, and its snapshots may take of the host together. A create, fork or snapshot beyond that returns 429.',
+    'MiB that the disks of all sandboxes of a team (including paused ones) and its snapshots may use on the host together. A create, fork or snapshot beyond that returns 429.',
   ),
   teamPausedMemoryMb: key(
     'SOULBOX_TEAM_PAUSED_MEMORY_MB',
     wholeNumber(1, 1024 * 1024 * 1024),
     256 * 1024,
-    'MiB of saved memory that the paused sandboxes of a team may take of the disk. A pause beyond that returns 429; a pause at a deadline still happens.',
+    'MiB of disk that the saved memory of the paused sandboxes of a team may use. A pause beyond that returns 429; a pause at a deadline still happens.',
   ),
   teamKvMb: key(
     'SOULBOX_TEAM_KV_MB',
@@ -93,13 +93,13 @@ export const apiConfigSchema = {
     'SOULBOX_API_URL',
     z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).transform((url) => url.replace(/\/+$/, '')),
     '',
-    'URL at which clients reach the API, for links in responses. Empty: taken from each request, which is wrong behind a proxy that hides it.',
+    'URL at which clients reach the API, for links in responses. Empty: taken from the `Host` header of each request, which is wrong behind a proxy that replaces it.',
   ),
   sandboxDomain: key(
     'SOULBOX_SANDBOX_DOMAIN',
     z.string().regex(/^[a-z0-9.-]+(:\d{1,5})?$/, 'must be a domain, with a port if needed'),
     '',
-    'Domain of sandboxes that clients are told. Empty: clients use their `E2B_DOMAIN`.',
+    'Domain of sandboxes in responses of the API. Empty: clients use their `E2B_DOMAIN`.',
   ),
   endedRetentionHours: key(
     'SOULBOX_ENDED_RETENTION_HOURS',
@@ -117,7 +117,7 @@ export const apiConfigSchema = {
     'SOULBOX_WEBHOOK_ALLOW_PRIVATE',
     privateTargets,
     [],
-    'Host names, addresses and CIDR networks, separated by commas, that webhooks may reach although they are private or belong to this machine. Empty: webhooks reach public addresses only.',
+    'Private or local host names, addresses and CIDR networks, separated by commas, that webhooks may reach. Empty: webhooks reach public addresses only.',
   ),
   keyRequestRate: key(
     'SOULBOX_API_KEY_RATE',
@@ -129,13 +129,13 @@ export const apiConfigSchema = {
     'SOULBOX_API_ADDRESS_RATE',
     wholeNumber(0, 10_000_000),
     10_000,
-    'The same for one client address, or one IPv6 network of 64 bits. Behind a proxy, all clients have its address, unless `SOULBOX_TRUSTED_PROXIES` names it.',
+    'The same for one client address or one IPv6 /64 network. Behind a proxy, all clients have its address, unless `SOULBOX_TRUSTED_PROXIES` names it.',
   ),
   requestTimeoutSeconds: key(
     'SOULBOX_API_REQUEST_TIMEOUT_SECONDS',
     wholeNumber(1, 3600),
     30,
-    'Seconds within which a request to the API must arrive completely.',
+    'Seconds within which a complete request to the API must arrive.',
   ),
   openApi: key('SOULBOX_OPENAPI', flag, true, 'Whether `GET /openapi.json` is served. It is public and needs no key.'),
 } as const;

@@ -27,7 +27,7 @@ export function addCreateKeyRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['api keys'],
-        summary: 'Make an API key',
+        summary: 'Create an API key',
         body: newKeySchema,
         response: { 201: createdKeySchema, ...errors(400, 413, 415) },
       },

@@ -11,7 +11,7 @@ export function addListKeysRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['api keys'],
-        summary: 'List the API keys of the team, masked',
+        summary: 'List the API keys of the team, with masked values',
         response: { 200: z.array(keySchema), ...errors() },
       },
     },

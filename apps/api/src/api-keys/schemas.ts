@@ -25,7 +25,7 @@ export const keySchema = z
     mask: maskSchema,
     createdAt: timeSchema,
     createdBy: z.null(),
-    lastUsed: timeSchema.nullable().describe('True to a minute.'),
+    lastUsed: timeSchema.nullable().describe('Accurate to one minute.'),
     isolation: z.string().nullable().describe('Null: the key does not choose an isolation. SoulBox extension.'),
   })
   .meta({ id: 'TeamAPIKey' });

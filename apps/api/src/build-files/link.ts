@@ -14,7 +14,7 @@ export const fileParams = z.object({ templateID: z.string(), hash: fileHashSchem
 
 const linkSchema = z
   .object({
-    present: z.boolean().describe('Whether the team has uploaded it before.'),
+    present: z.boolean().describe('Whether the team has already uploaded this archive.'),
     url: z
       .string()
       .describe(
@@ -29,7 +29,7 @@ export function addFileLinkRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['templates'],
-        summary: "Where to upload the files of a COPY step; the hash is the client's digest of them",
+        summary: "Get the upload URL for the files of a COPY step; the hash is the client's digest of the files",
         params: fileParams,
         response: { 201: linkSchema, ...errors(400, 404) },
       },

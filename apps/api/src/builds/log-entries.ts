@@ -9,13 +9,13 @@ export const logEntrySchema = z
     timestamp: timeSchema,
     message: z.string(),
     level: z.enum(buildLogLevels),
-    step: z.string().optional().describe('`base`, `finalize` or the number of the step, from 1 on.'),
+    step: z.string().optional().describe('`base`, `finalize` or the number of the step, counted from 1.'),
   })
   .meta({ id: 'BuildLogEntry' });
 
 /** Query parameter for a part of a log. */
 export const limit = z.coerce.number().int().min(0).max(100).default(100);
-export const level = z.enum(buildLogLevels).optional().describe('The least level.');
+export const level = z.enum(buildLogLevels).optional().describe('The lowest level to return.');
 
 export async function readLogs(
   context: ApiContext,

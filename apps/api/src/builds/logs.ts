@@ -24,7 +24,7 @@ export function addBuildLogsRoute(app: ApiApp, context: ApiContext): void {
             .default('forward')
             .describe('`backward` returns the newest entries first.'),
           level,
-          source: z.enum(['temporary', 'persistent']).optional().describe('Ignored: there is one log.'),
+          source: z.enum(['temporary', 'persistent']).optional().describe('Ignored: a build has only one log.'),
         }),
         response: {
           200: z.object({ logs: z.array(logEntrySchema) }).meta({ id: 'TemplateBuildLogsResponse' }),

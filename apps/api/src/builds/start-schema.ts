@@ -60,7 +60,7 @@ export const buildStartSchema = z
       .transform((steps) => steps ?? []),
   })
   .refine((body) => (body.fromImage === undefined) !== (body.fromTemplate === undefined), {
-    error: 'name either fromImage or fromTemplate',
+    error: 'must have either fromImage or fromTemplate',
   })
   .meta({ id: 'TemplateBuildStartV2' });
 

@@ -22,8 +22,8 @@ export function addStartBuildRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['templates'],
-        summary: 'Start a build that was requested',
-        description: 'Cancels an earlier one of the same template and tag. Its progress is in the status.',
+        summary: 'Start a requested build',
+        description: 'Cancels a running build of the same template and tag. Poll the status for progress.',
         params: buildParams,
         body: buildStartSchema,
         response: {

@@ -17,7 +17,7 @@ const listQuery = z.object({
     .enum(['true', 'false'])
     .transform((text) => text === 'true')
     .optional()
-    .describe('Oldest first. Default: only with `after`.'),
+    .describe('Whether the oldest events come first. Default: true with `after`, otherwise false.'),
   types: z
     .union([z.string().transform((text) => text.split(',')), z.array(z.string())])
     .pipe(z.array(eventTypeSchema).max(20))

@@ -31,7 +31,7 @@ export const eventSchema = z
         .optional()
         .describe('Id of the snapshot, if the checkpoint became one. SoulBox extension.'),
     }),
-    sandboxBuildId: z.string().describe('Id of the only build, which is the id of the template.'),
+    sandboxBuildId: z.string().describe('The same as `sandboxTemplateId`: events do not record the build.'),
     sandboxExecutionId: z.string().describe('Identifies the time from a start or resume to the next pause or end.'),
     sandboxId: z.string(),
     sandboxTeamId: z.string(),

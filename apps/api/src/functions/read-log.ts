@@ -12,7 +12,7 @@ export function addReadFunctionLogRoute(app: ApiApp, context: ApiContext): void 
       schema: {
         tags: ['functions'],
         summary:
-          'Log of a function: its console, its requests, and what was done to it; kept in memory, the oldest lines go first',
+          'Log of a function: its console output, requests and changes; kept in memory, the oldest lines are dropped first',
         params: functionParams,
         querystring: functionLogQuery,
         response: { 200: functionLogSchema, ...errors(400, 404, 501) },

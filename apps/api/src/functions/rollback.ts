@@ -11,7 +11,7 @@ export function addRollbackFunctionRoute(app: ApiApp, context: ApiContext): void
     {
       schema: {
         tags: ['functions'],
-        summary: 'Serve an earlier version; environment, secrets and limits stay as they are',
+        summary: 'Roll back to an earlier version; environment, secrets and limits are unchanged',
         params: functionParams,
         body: rollbackSchema.nullish(),
         response: { 200: functionSchema, ...errors(...startErrors) },

@@ -31,16 +31,26 @@ export const namespaceName = z
 export const functionParams = z.object({ name: z.string() });
 export const secretParams = z.object({ name: z.string(), secret: z.string() });
 
-const secretsMap = stringMap(variableLimits, 'Encrypted at rest, never shown again.').refine(
+const secretsMap = stringMap(variableLimits, 'Encrypted at rest and never returned.').refine(
   hasVariableNames,
   namesFault,
 );
 
 const limitsSchema = z.object({
-  requestTimeoutMs: z.int().min(100).max(900_000).optional().describe('Milliseconds until the response headers.'),
-  memoryMb: z.int().min(16).optional().describe('Memory in MB, in addition to what the engine needs.'),
+  requestTimeoutMs: z
+    .int()
+    .min(100)
+    .max(900_000)
+    .optional()
+    .describe('Milliseconds within which the response must start.'),
+  memoryMb: z.int().min(16).optional().describe('Memory in MB, in addition to that of the engine.'),
   maxBodyBytes: z.int().min(0).optional(),
-  idleSeconds: z.int().min(1).max(86_400).optional().describe('Seconds without a request until the function sleeps.'),
+  idleSeconds: z
+    .int()
+    .min(1)
+    .max(86_400)
+    .optional()
+    .describe('Seconds without a request after which the function is paused.'),
 });
 
 const deployFields = {
@@ -49,8 +59,8 @@ const deployFields = {
     .min(1)
     .max(sourceMax)
     .refine((text) => text.isWellFormed(), 'must be well-formed text')
-    .describe('One JavaScript module with its imports bundled, as the CLI makes it.'),
-  environment: stringMap(variableLimits, 'Absent: as it was.').refine(hasVariableNames, namesFault).optional(),
+    .describe('One JavaScript module with its imports bundled, as the CLI produces it.'),
+  environment: stringMap(variableLimits, 'If absent, unchanged.').refine(hasVariableNames, namesFault).optional(),
   secrets: secretsMap.optional().describe('Added to the existing ones.'),
   kv: z
     .record(z.string().regex(variableName).max(128), namespaceName)
@@ -58,11 +68,12 @@ const deployFields = {
     .optional()
     .describe('Key-value namespaces of the team, by binding. For kind `workers` only.'),
   limits: limitsSchema.optional(),
-  compatibilityDate: z.iso.date().optional().describe('Compatibility flags of workerd. For kind `workers` only.'),
+  compatibilityDate: z.iso.date().optional().describe('Compatibility date of workerd. For kind `workers` only.'),
   compatibilityFlags: z
     .array(z.string().regex(/^[a-z0-9_]{1,64}$/))
     .max(32)
-    .optional(),
+    .optional()
+    .describe('Compatibility flags of workerd. For kind `workers` only.'),
 };
 
 export const newFunctionSchema = z
@@ -90,7 +101,11 @@ export const functionSchema = z
     }),
     compatibilityDate: z.string(),
     compatibilityFlags: z.array(z.string()),
-    state: z.enum(['running', 'asleep', 'none']).describe('`none`: the next request starts a sandbox.'),
+    state: z
+      .enum(['running', 'asleep', 'none'])
+      .describe(
+        'State of its sandbox. `asleep`: paused, the next request resumes it. `none`: the next request starts one.',
+      ),
     sandboxID: z.string().nullable(),
     createdAt: timeSchema,
     updatedAt: timeSchema,
@@ -118,14 +133,14 @@ export const invokeSchema = z
       .max(8192)
       .regex(/^\/[\x21-\x7e]*$/, 'must start with / and consist of ASCII characters')
       .default('/'),
-    headers: stringMap({ entries: 64, keyBytes: 128, valueBytes: 8192 }, 'Of the request.')
+    headers: stringMap({ entries: 64, keyBytes: 128, valueBytes: 8192 }, 'Headers of the request.')
       .refine(isHeaderMap, 'must contain valid HTTP headers only')
       .default({}),
     body: z
       .string()
       .max(1024 * 1024)
       .default('')
-      .describe('Text, or base64 with `encoding`.'),
+      .describe('Text, or base64 if `encoding` says so.'),
     encoding: z.enum(['utf8', 'base64']).default('utf8'),
   })
   .meta({ id: 'FunctionCall' });
@@ -144,12 +159,17 @@ export const answerSchema = z
     status: z.int(),
     headers: z.array(z.tuple([z.string(), z.string()])),
     body: z.string(),
-    encoding: z.enum(['utf8', 'base64']).describe('`base64` when the body is no UTF-8 text.'),
+    encoding: z.enum(['utf8', 'base64']).describe('`base64` if the body is not valid UTF-8.'),
   })
   .meta({ id: 'FunctionAnswer' });
 
 export const functionLogQuery = z.object({
-  cursor: z.coerce.number().int().min(0).default(0).describe('`cursor` of the answer before: only what is newer.'),
+  cursor: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe('`cursor` of the previous response. Returns newer entries only.'),
   limit: z.coerce.number().int().min(1).max(1000).default(1000),
 });
 

@@ -19,10 +19,10 @@ export function addStageBackupRoute(app: ApiApp, context: ApiContext): void {
         summary:
           "Save every sandbox for a backup. For `soulbox backup create` on the server's host, with the operator's token",
         description:
-          'A stream of lines: `{"what", "id"}` for each that was saved, with `leftOut` and the reason for one that could not be; then ' +
-          '`{"done": true}` or `{"error"}`. A client that leaves ends it.',
+          'A stream of lines. `{"what", "id"}` reports something that was saved; with `leftOut`, something that could not be saved ' +
+          'and why. The last line is `{"done": true}` or `{"error"}`. Disconnecting stops the backup.',
         response: {
-          200: { description: 'The lines.', content: { [streamType]: { schema: z.string() } } },
+          200: { description: 'The stream of lines.', content: { [streamType]: { schema: z.string() } } },
           ...errors(501, 503),
         },
       },
@@ -33,7 +33,7 @@ export function addStageBackupRoute(app: ApiApp, context: ApiContext): void {
         throw new SoulBoxError('not_implemented', 'Backups are not available on this server.');
       const left = new AbortController();
       reply.raw.once('close', () => {
-        if (!reply.raw.writableFinished) left.abort(new Error('the client left'));
+        if (!reply.raw.writableFinished) left.abort(new Error('the client disconnected'));
       });
       const lines = new PassThrough();
       void write(context, stageBackup, lines, left.signal);

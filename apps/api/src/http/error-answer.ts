@@ -28,7 +28,7 @@ function noteFailure(error: SoulBoxError, request: FastifyRequest, { failures, l
   const facts = { requestId: request.id, route: request.routeOptions.url };
   const level = expected[reason];
   if (level === undefined) logger.error({ ...facts, err: error }, 'request failed');
-  else logger[level]({ ...facts, reason, detail: message }, 'request turned away');
+  else logger[level]({ ...facts, reason, detail: message }, 'request rejected');
 }
 
 /** Codes in errors of every route, for cases that the status alone does not identify. */

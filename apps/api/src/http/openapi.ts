@@ -14,8 +14,8 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
         title: 'SoulBox API',
         version: '1',
         description:
-          "The control plane: E2B's REST interface. Every error answer has the form of `Error`. " +
-          `Operations marked \`${notImplemented}\` answer 501 in this version.`,
+          "The control plane: E2B's REST interface. Every error response has the form of `Error`. " +
+          `Operations marked \`${notImplemented}\` return 501 in this version.`,
       },
       components: { securitySchemes: { ApiKeyAuth: { type: 'apiKey', in: 'header', name: 'X-API-Key' } } },
       security: [{ ApiKeyAuth: [] }],

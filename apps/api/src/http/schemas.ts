@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** The common form of all error responses. Official clients use `code` in the body, not the status line. */
 const errorSchema = z
   .object({
-    code: z.int().describe('The HTTP status again.'),
+    code: z.int().describe('The same as the HTTP status.'),
     message: z.string(),
     error_code: z
       .string()
@@ -36,7 +36,7 @@ export function timeToWire(ms: number): string {
 /** A time in a query. */
 export const unixMs = z.coerce.number().int().min(0).max(253_402_300_799_000);
 
-export const sandboxParams = z.object({ sandboxID: z.string().describe('`i` and 20 of `[a-z0-9]`') });
+export const sandboxParams = z.object({ sandboxID: z.string().describe('`i` and 20 characters of `[a-z0-9]`') });
 
 /** Query parameters of paged lists. */
 export const pageQuery = {

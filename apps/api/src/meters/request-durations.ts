@@ -33,7 +33,7 @@ export function createRequestDurations(): RequestDurations {
     },
     family: () => ({
       name: 'soulbox_api_request_duration_seconds',
-      help: 'Time from the headers of a request to the end of its answer.',
+      help: 'Time from the headers of a request to the end of its response.',
       type: 'histogram',
       samples: [...series.values()].flatMap(({ labels, ...one }) => samplesFromHistogram(labels, { bounds, ...one })),
     }),

@@ -13,7 +13,7 @@ export function createRequestFailures(): RequestFailures {
     note: (reason) => void counts.set(reason, (counts.get(reason) ?? 0) + 1),
     family: () => ({
       name: 'soulbox_request_failures_total',
-      help: 'Answers of the API with a status of 500 and more, by reason.',
+      help: 'Responses of the API with status 500 or above, by reason.',
       type: 'counter',
       samples: [...counts].map(([reason, value]) => ({ labels: { reason }, value })),
     }),

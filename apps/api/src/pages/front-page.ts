@@ -16,9 +16,9 @@ function renderFrontPage(documents: readonly string[], openApi: boolean): string
   const document = markup`<p>The API is described by <a href="/openapi.json">/openapi.json</a>.</p>`;
   return renderPage(
     'SoulBox',
-    markup`<p>This is a SoulBox server: isolated sandboxes for AI agents. It is made for programs, which speak to it with the official
-E2B clients (<a href="https://e2b.dev/docs">their documentation</a>) and an API key.</p>
-<p>A sandbox is shown at <code>/dashboard/inspect/sandbox/ID</code>, behind the key.</p>
+    markup`<p>This is a SoulBox server: isolated sandboxes for AI agents. It is made for programs, which use it through the official
+E2B clients (<a href="https://e2b.dev/docs">their documentation</a>) with an API key.</p>
+<p>With the key, <code>/dashboard/inspect/sandbox/ID</code> shows a sandbox.</p>
 ${openApi ? document : ''}
 ${links.length === 0 ? '' : markup`<h2>Documents of this server</h2>\n<ul>${links}</ul>`}`,
   );

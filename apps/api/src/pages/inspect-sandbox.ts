@@ -39,7 +39,7 @@ async function renderSandbox(context: ApiContext, record: SandboxRecord): Promis
     ['Template', record.alias === '' ? record.templateId : `${record.alias} (${record.templateId})`],
     ['Started', timeToWire(record.startedAt)],
     ['Ends', record.state === 'running' ? timeToWire(record.endAt) : ''],
-    ['At its end', record.lifecycle.onTimeout],
+    ['At its timeout', record.lifecycle.onTimeout],
     ['CPUs', String(record.cpuCount)],
     ['Memory', `${record.memoryMb} MiB`],
     ['Disk', `${record.diskSizeMb} MiB`],

@@ -9,14 +9,14 @@ export const inspectSchema = { hide: true, params: z.object({ sandboxID: z.strin
 /** Asks for an API key, with status 401. `fault` says what was wrong with the key that was sent, if one was. */
 export async function sendKeyForm(reply: FastifyReply, sandboxId: string, fault = ''): Promise<FastifyReply> {
   const told = fault === '' ? '' : markup`<p role="alert"><strong>${fault}</strong></p>`;
-  const body = markup`<p>To see the sandbox <code>${shownId(sandboxId)}</code>, give an API key of its team. This browser keeps it for 8 hours.</p>
+  const body = markup`<p>To see the sandbox <code>${shownId(sandboxId)}</code>, enter an API key of its team. This browser keeps it for 8 hours.</p>
 ${told}
 <form method="post">
 <label for="key">API key</label>
 <input id="key" name="key" type="password" autocomplete="off" required maxlength="256">
 <button>Show</button>
 </form>`;
-  return await reply.code(401).headers(pageHeaders).send(renderPage('A key is needed', body));
+  return await reply.code(401).headers(pageHeaders).send(renderPage('API key required', body));
 }
 
 /** The id as typed, but limited in length. */

@@ -6,8 +6,12 @@ import type { MetricFamily } from '../meters/text-format.ts';
 export function diskFamilies({ reserve }: ApiContext): MetricFamily[] {
   const { bytes, isShort } = reserve.room();
   return [
-    gauge('soulbox_disk_room_bytes', "Free bytes of the data folder's disk, the server's reserve left out.", bytes),
-    gauge('soulbox_disk_reserve_bytes', 'Bytes that are set aside for kills and deletes.', reserve.heldBytes()),
-    gauge('soulbox_disk_full', '1 while only kills and deletes work for want of room.', isShort ? 1 : 0),
+    gauge(
+      'soulbox_disk_room_bytes',
+      "Free bytes on the disk of the data folder, not counting the server's reserve.",
+      bytes,
+    ),
+    gauge('soulbox_disk_reserve_bytes', 'Bytes reserved for kills and deletes.', reserve.heldBytes()),
+    gauge('soulbox_disk_full', '1 while the disk is full and only kills and deletes work.', isShort ? 1 : 0),
   ];
 }

@@ -8,14 +8,22 @@ type Figure = readonly [name: string, help: string, read: (disk: GetHostDiskResp
 /** spec/runner, message GetHostDiskResponse. */
 const figures: readonly Figure[] = [
   ['disk_total_bytes', 'Size of the disk of the data folder.', (disk) => disk.totalBytes],
-  ['disk_free_bytes', 'What is free on it.', (disk) => disk.freeBytes],
-  ['disk_reserve_bytes', 'What of it sandboxes never get.', (disk) => disk.reserveBytes],
-  ['disk_committed_bytes', 'What it must still be able to give to sandboxes.', (disk) => disk.committedBytes],
-  ['disk_told_bytes', 'Sizes of the disks of running sandboxes, as they see them.', (disk) => disk.toldBytes],
-  ['disk_overcommit_ratio', 'Told sizes as a multiple of what sandboxes can have.', told],
-  ['disk_overcommit_limit', 'How many times more may be told than is promised.', (disk) => disk.overcommit],
-  ['disks', 'Disks of running sandboxes, spares included.', (disk) => disk.disks],
-  ['sandboxes_stopped', 'Sandboxes that stand still until there is room.', (disk) => disk.stopped],
+  ['disk_free_bytes', 'Free bytes on that disk.', (disk) => disk.freeBytes],
+  ['disk_reserve_bytes', 'Bytes of that disk that sandboxes can never use.', (disk) => disk.reserveBytes],
+  [
+    'disk_committed_bytes',
+    'Bytes of that disk that are promised to sandboxes but not used yet.',
+    (disk) => disk.committedBytes,
+  ],
+  [
+    'disk_told_bytes',
+    'Total size of the disks of running sandboxes, as the sandboxes see it.',
+    (disk) => disk.toldBytes,
+  ],
+  ['disk_overcommit_ratio', 'Ratio of that total size to the space that sandboxes can use.', told],
+  ['disk_overcommit_limit', 'Configured overcommit ratio (`SOULBOX_DISK_OVERCOMMIT`).', (disk) => disk.overcommit],
+  ['disks', 'Number of disks of running sandboxes, including spares.', (disk) => disk.disks],
+  ['sandboxes_stopped', 'Sandboxes frozen until the disk has space.', (disk) => disk.stopped],
 ];
 
 function told({ toldBytes, totalBytes, reserveBytes }: GetHostDiskResponse): number {

@@ -7,13 +7,13 @@ import type { MetricFamily } from '../meters/text-format.ts';
 export async function poolFamilies(context: ApiContext): Promise<MetricFamily[]> {
   const pool = await callRunner((options) => context.runner.getPool({}, options));
   return [
-    gauge('soulbox_pool_ready', 'Warm sandboxes that nobody has yet, over all templates.', pool.ready),
-    gauge('soulbox_pool_wanted', 'How many there are to be right now.', pool.wanted),
-    gauge('soulbox_pool_booting', 'Sandboxes that boot right now.', pool.booting),
-    gauge('soulbox_pool_waiting', 'Creates that wait for a boot.', pool.waiting),
+    gauge('soulbox_pool_ready', 'Spares that are ready, of all templates.', pool.ready),
+    gauge('soulbox_pool_wanted', 'Target number of spares.', pool.wanted),
+    gauge('soulbox_pool_booting', 'Sandboxes that are booting.', pool.booting),
+    gauge('soulbox_pool_waiting', 'Creates that are waiting for a boot.', pool.waiting),
     {
       name: 'soulbox_sandbox_start_failures_total',
-      help: 'Boots of sandboxes that failed, those of warm ones included.',
+      help: 'Failed boots of sandboxes, including spares.',
       type: 'counter',
       samples: [{ labels: {}, value: Number(pool.failedBoots) }],
     },

@@ -31,22 +31,26 @@ export async function processFamilies(context: ApiContext): Promise<MetricFamily
     }),
   });
   return [
-    family('process_resident_memory_bytes', 'Memory of a process of the server.', (of) => of.residentBytes),
+    family('process_resident_memory_bytes', 'Resident memory of a process of the server.', (of) => of.residentBytes),
     family('soulbox_process_heap_used_bytes', 'JavaScript heap in use.', (of) => of.heapUsedBytes),
     family('process_start_time_seconds', 'Unix time at which the process started.', (of) => of.startTimeSeconds),
     family('process_open_fds', 'Open file descriptors.', (of) => of.openDescriptors),
-    family('process_max_fds', 'How many it may have.', (of) => of.maxDescriptors ?? Infinity),
+    family('process_max_fds', 'Maximum number of open file descriptors.', (of) => of.maxDescriptors ?? Infinity),
     family(
       'nodejs_eventloop_lag_p50_seconds',
-      'Half of the turns of the event loop were less late, in 10 s.',
+      'Median of the event-loop delay over the last 10 s.',
       (of) => of.loopLag?.p50,
     ),
     family(
       'nodejs_eventloop_lag_p99_seconds',
-      'All but one of 100 turns were less late, in 10 s.',
+      '99th percentile of the event-loop delay over the last 10 s.',
       (of) => of.loopLag?.p99,
     ),
-    family('nodejs_eventloop_lag_max_seconds', 'The latest turn, in 10 s.', (of) => of.loopLag?.max),
+    family(
+      'nodejs_eventloop_lag_max_seconds',
+      'Maximum of the event-loop delay over the last 10 s.',
+      (of) => of.loopLag?.max,
+    ),
     family(
       'soulbox_log_lines_dropped_total',
       'Log lines that were lost because the log could not be written.',
@@ -55,7 +59,7 @@ export async function processFamilies(context: ApiContext): Promise<MetricFamily
     ),
     {
       name: 'soulbox_process_restarts_total',
-      help: 'How often a process of the server was started again after it had ended by itself.',
+      help: 'Restarts of a process of the server after it ended unexpectedly.',
       type: 'counter',
       samples: supervised.restarts.map(({ process, count }) => ({ labels: { process }, value: count })),
     },

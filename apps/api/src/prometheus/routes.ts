@@ -28,10 +28,10 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
       config: { auth: 'key-or-operator' },
       schema: {
         tags: ['metrics'],
-        summary: "Measurements for Prometheus: of the team's sandboxes, or with the operator's token of the server",
+        summary: "Metrics for Prometheus: of the team's sandboxes, or of the server with the operator's token",
         description:
-          "A team's API key shows its own sandboxes and nothing of the server or of others. The server's figures are for the token of " +
-          'its operator (`SOULBOX_METRICS_TOKEN`, else the file `secrets/metrics-token` of the data folder), as a bearer token.',
+          "An API key returns the metrics of its team only. The operator's token returns those of the server. It is sent as a bearer " +
+          'token and set by `SOULBOX_METRICS_TOKEN`; by default it is in the file `secrets/metrics-token` of the data folder.',
         response: {
           200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: z.string() } } },
           ...errors(503),

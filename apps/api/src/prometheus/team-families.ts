@@ -6,7 +6,7 @@ import type { MetricFamily } from '../meters/text-format.ts';
 export function teamFamilies(usage: Usage): MetricFamily[] {
   return (['used', 'limit'] as const).map((figure) => ({
     name: `soulbox_team_${figure}`,
-    help: figure === 'used' ? 'What the team has.' : 'How much the team may have.',
+    help: figure === 'used' ? 'Usage of the team.' : 'Limits of the team.',
     type: 'gauge',
     samples: usageNames.map((what) => ({ labels: { what }, value: usage[what][figure] })),
   }));

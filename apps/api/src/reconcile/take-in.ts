@@ -24,7 +24,10 @@ export async function takeIn(context: ApiContext, sandbox: Sandbox): Promise<voi
       context.logger.warn({ sandboxId, team: row.teamId }, 'sandbox that was recorded as lost is back');
     return;
   }
-  context.logger.warn({ sandboxId, team: row.teamId, cause: row.cause }, 'sandbox ran past its end; ending it now');
+  context.logger.warn(
+    { sandboxId, team: row.teamId, cause: row.cause },
+    'sandbox ran past its deadline; ending it now',
+  );
   await callRunner((options) => context.runner.killSandbox({ sandboxId }, options));
 }
 

@@ -25,8 +25,8 @@ export function addRunRoute(app: ApiApp, context: ApiContext): void {
         tags: ['sandboxes'],
         summary: 'Run code, a file or a project; the runtime is detected. SoulBox extension.',
         description:
-          `The answer comes when the program has ended. With \`Accept: ${streamType}\` it is a stream of lines, each a ` +
-          '`RunEvent`: `detected`, output as it comes, then `result`. A client that leaves ends the program.',
+          `Responds when the program ends. With \`Accept: ${streamType}\`, the response is a stream of lines, each a ` +
+          '`RunEvent`: `detected`, output as it arrives, then `result`. Disconnecting kills the program.',
         params: sandboxParams,
         body: runSchema,
         response: { 200: runResultSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) },

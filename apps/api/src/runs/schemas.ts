@@ -34,7 +34,7 @@ export const runSchema = z
       .enum(languages)
       .optional()
       .describe('Default: detected from the name, the first line and the project files.'),
-    runtime: z.enum(runtimeNames).optional().describe('Absent: found out.'),
+    runtime: z.enum(runtimeNames).optional().describe('Default: detected.'),
     args: z.array(text(runLimits.argBytes)).max(runLimits.args).default([]),
     stdin: text(runLimits.stdinBytes).optional().describe('The complete standard input of the program. Default: none.'),
     stdinOpen: z
@@ -55,7 +55,9 @@ export const runSchema = z
       .min(0.001)
       .max(runLimits.streamedSeconds)
       .default(60)
-      .describe(`Seconds after which it is killed. Above ${runLimits.answeredSeconds} in streamed answers only.`),
+      .describe(
+        `Seconds after which the program is killed. More than ${runLimits.answeredSeconds} for streamed responses only.`,
+      ),
     memoryMB: z
       .int()
       .min(runLimits.memoryMbMin)
@@ -99,13 +101,13 @@ export type Run = z.infer<typeof runSchema>;
 const detected = {
   runtime: z.enum(runtimeNames),
   language: z.enum(languages),
-  sureness: z.number().describe('0 to 1.'),
+  sureness: z.number().describe('Confidence, 0 to 1.'),
   reasons: z.array(z.string()).describe('Why the runtime was chosen. The first reason decided.'),
 };
 
 const ended = {
   exitCode: z.int().nullable().describe('Exit code; null if a signal ended the program.'),
-  signal: z.string().nullable().describe('Such as SIGKILL.'),
+  signal: z.string().nullable().describe('Signal that ended the program, such as SIGKILL; null if it exited.'),
   timedOut: z.boolean(),
   memoryExceeded: z.boolean(),
   stdoutTruncated: z.boolean(),
@@ -121,23 +123,26 @@ const ended = {
 
 export const runResultSchema = z
   .object({ ...detected, ...ended, stdout: z.string(), stderr: z.string() })
-  .meta({ id: 'RunResult', description: 'A program that ended, however it ended.' });
+  .meta({ id: 'RunResult', description: 'Result of a finished program.' });
 
 export type RunResult = z.infer<typeof runResultSchema>;
 
 /** One line of a streamed response. */
 export const runEventSchema = z
   .discriminatedUnion('type', [
-    z.object({ type: z.literal('detected'), ...detected }).describe('First of all.'),
-    z.object({ type: z.literal('log'), text: z.string() }).describe('What the installation of dependencies prints.'),
-    z.object({ type: z.literal('started'), pid: z.int().describe('For `process.Process` of envd.') }),
+    z.object({ type: z.literal('detected'), ...detected }).describe('The first event.'),
+    z.object({ type: z.literal('log'), text: z.string() }).describe('Output of the installation of dependencies.'),
+    z.object({
+      type: z.literal('started'),
+      pid: z.int().describe('Process id, for calls of `process.Process` of envd.'),
+    }),
     z.object({ type: z.literal('stdout'), data: z.string() }),
     z.object({ type: z.literal('stderr'), data: z.string() }),
+    z.object({ type: z.literal('keepalive') }).describe('Keep-alive, sent while there is no other event.'),
+    z.object({ type: z.literal('result'), ...ended }).describe('The last event of a finished program.'),
     z
-      .object({ type: z.literal('keepalive') })
-      .describe('Keep-alive without a meaning, sent while there is nothing else to send.'),
-    z.object({ type: z.literal('result'), ...ended }).describe('Last of all.'),
-    z.object({ type: z.literal('error'), code: z.int(), message: z.string() }).describe('Last, instead of a result.'),
+      .object({ type: z.literal('error'), code: z.int(), message: z.string() })
+      .describe('The last event if the run failed, instead of a result.'),
   ])
   .meta({ id: 'RunEvent' });
 

@@ -28,7 +28,7 @@ const states = z
   .pipe(z.array(stateSchema).max(10));
 
 const listQuery = z.object({
-  metadata: z.string().optional().describe('`key=value&…`, keys and values percent-encoded once more. All must match.'),
+  metadata: z.string().optional().describe('`key=value&…` with percent-encoded keys and values. All pairs must match.'),
   state: states.optional().describe('Comma-separated list of `running` and `paused`. Default: both.'),
   order: z.enum(['asc', 'desc']).default('desc').describe('By start time.'),
   startedAfter: z.iso.datetime({ offset: true }).optional().describe('Inclusive.'),
@@ -60,10 +60,10 @@ export function addListRoutes(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'List sandboxes, in pages',
+        summary: 'List sandboxes by page',
         description:
-          'Headers of the answer: `X-Next-Token` when there is another page, `X-Total-Running` with the number of ' +
-          'running sandboxes that match before paging.',
+          'Response headers: `X-Next-Token` if there is another page; `X-Total-Running`, the number of matching running ' +
+          'sandboxes on all pages.',
         querystring: listQuery,
         response: { 200: z.array(listedSandboxSchema), ...errors(400, 503) },
       },

@@ -31,7 +31,7 @@ const logsV2Query = z.object({
     .enum(['forward', 'backward'])
     .default('forward')
     .describe('`backward` returns the newest entries first.'),
-  level: z.enum(logLevels).optional().describe('The least level.'),
+  level: z.enum(logLevels).optional().describe('The lowest level to return.'),
   search: z.string().max(256).optional().describe('Text that the message must contain.'),
 });
 

@@ -16,7 +16,7 @@ import { sandboxToWire } from './to-wire.ts';
 
 const forkSchema = z
   .object({
-    timeout: z.int().min(1).default(15).describe('Seconds to live of each copy from now.'),
+    timeout: z.int().min(1).default(15).describe('Seconds to live of each copy, from now.'),
     count: z.int().min(1).max(forksMax).default(1).describe('Copies.'),
   })
   .meta({ id: 'SandboxForkRequest' });

@@ -21,7 +21,7 @@ export function addMetricsRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Measurements of a sandbox, oldest first',
+        summary: 'Metrics of a sandbox, oldest first',
         params: sandboxParams,
         querystring: z.object({
           start: unixSeconds.optional().describe('Unix seconds. Default: the start of the sandbox.'),

@@ -49,7 +49,10 @@ const common = {
   envVars: stringMap(envLimits, 'Environment of every command in the sandbox.')
     .refine((map) => Object.keys(map).every((name) => !name.includes('=')), 'must not have a name that contains =')
     .optional(),
-  mcp: z.record(z.string(), z.unknown()).nullish().describe('Used by the client. Requires a template that serves it.'),
+  mcp: z
+    .record(z.string(), z.unknown())
+    .nullish()
+    .describe('MCP servers, which the client starts. Requires a template with an MCP gateway.'),
   iam: z
     .object({ tokens: z.record(z.string(), z.unknown()).optional() })
     .optional()

@@ -18,7 +18,7 @@ export function addNewestMetricsRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'The newest measurement of several sandboxes',
+        summary: 'Latest metrics of several sandboxes',
         querystring: z.object({
           sandbox_ids: z
             .string()
@@ -26,7 +26,7 @@ export function addNewestMetricsRoute(app: ApiApp, context: ApiContext): void {
             .max(idsMax * 70)
             .transform((text) => text.split(','))
             .pipe(z.array(z.string()).max(idsMax))
-            .describe(`Comma list, at most ${idsMax}. Unknown ones are left out of the answer.`),
+            .describe(`Ids separated by commas, at most ${idsMax}. The response omits unknown ones.`),
         }),
         response: {
           200: z.object({ sandboxes: z.record(z.string(), metricSchema) }).meta({ id: 'SandboxesWithMetrics' }),

@@ -69,7 +69,7 @@ export const metricSchema = z
     timestampUnix: z.int().describe('Seconds'),
     cpuCount: z.number(),
     cpuUsedPct: z.number().describe('Percent of one CPU; 100 is one whole CPU.'),
-    memUsed: z.number().describe('Bytes in use, without cache that can be dropped.'),
+    memUsed: z.number().describe('Bytes in use, without reclaimable cache.'),
     memTotal: z.number().describe('Bytes'),
     memCache: z.number().describe('Bytes'),
     diskUsed: z.number().describe('Bytes'),

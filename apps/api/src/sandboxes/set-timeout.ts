@@ -13,7 +13,7 @@ export function addSetTimeoutRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['sandboxes'],
-        summary: 'Set the end of a sandbox to a time from now; 0 ends (or pauses) it at once',
+        summary: 'Set the timeout of a sandbox, counted from now; 0 ends or pauses it immediately',
         params: sandboxParams,
         body: z.object({ timeout: z.int().min(0).describe('Seconds from now.') }).meta({ id: 'SandboxTimeout' }),
         response: { 204: noContent, ...errors(400, 404, 409, 413, 415, 503) },

@@ -22,7 +22,7 @@ export function addListSnapshotsRoute(app: ApiApp, context: ApiContext): void {
       schema: {
         tags: ['snapshots'],
         summary: "List the team's snapshots by page, newest first",
-        description: 'Header of the answer: `X-Next-Token` when there is another page.',
+        description: 'Response header: `X-Next-Token` if there is another page.',
         querystring: listQuery,
         response: { 200: z.array(snapshotSchema), ...errors(400) },
       },

@@ -31,7 +31,7 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['snapshots'],
-        summary: 'Make a snapshot of a sandbox; the sandbox continues',
+        summary: 'Create a snapshot of a sandbox; the sandbox continues to run',
         params: sandboxParams,
         body: newSnapshotSchema.nullish(),
         response: { 201: snapshotSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) },

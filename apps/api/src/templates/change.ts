@@ -26,7 +26,7 @@ export function addChangeTemplateRoutes(app: ApiApp, context: ApiContext): void 
     {
       schema: {
         ...common,
-        summary: "Publish one of the team's templates, or take that back",
+        summary: "Publish or unpublish one of the team's templates",
         response: {
           200: z.object({ names: z.array(z.string()) }).meta({ id: 'TemplateUpdateResponse' }),
           ...failures,
@@ -43,7 +43,7 @@ export function addChangeTemplateRoutes(app: ApiApp, context: ApiContext): void 
     {
       schema: {
         ...common,
-        summary: "Publish one of the team's templates, or take that back (older clients)",
+        summary: "Publish or unpublish one of the team's templates (older clients)",
         response: { 200: z.object({}), ...failures },
       },
     },

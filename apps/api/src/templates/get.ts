@@ -16,8 +16,8 @@ export function addGetTemplateRoute(app: ApiApp, context: ApiContext): void {
     {
       schema: {
         tags: ['templates'],
-        summary: 'Show a template of the team or of the server, with its builds in pages, newest first',
-        description: 'Header of the answer: `X-Next-Token` when there is another page.',
+        summary: 'Show a template of the team or of the server, with its builds by page, newest first',
+        description: 'Response header: `X-Next-Token` if there is another page.',
         params: templateParams,
         querystring: z.object(pageQuery),
         response: { 200: templateWithBuildsSchema, ...errors(400, 404, 503) },

@@ -31,7 +31,7 @@ export function addListTemplateRoutes(app: ApiApp, context: ApiContext): void {
       schema: {
         tags: ['templates'],
         summary: "List the team's templates and the server's by page, newest first",
-        description: 'Header of the answer: `X-Next-Token` when there is another page.',
+        description: 'Response header: `X-Next-Token` if there is another page.',
         querystring: z.object({ teamID, ...pageQuery }),
         response: { 200: z.array(templateSchema), ...errors(400, 503) },
       },

@@ -27,7 +27,7 @@ const requestSchema = z
     cpuCount: filled(cpuCount, 2).describe('1 or even.'),
     memoryMB: filled(z.int().min(memoryMbMin).max(memoryMbMax), 1024).describe('MiB'),
     minFreeDiskMb: filled(z.int().min(0).max(diskMbMax), 0).describe(
-      'Free disk space in MiB when the template is built. 0: as in the base template.',
+      'Minimum free disk space in MiB after the build. 0: as in the base template.',
     ),
   })
   .meta({ id: 'TemplateBuildRequestV3' });
@@ -56,7 +56,7 @@ export function addRequestBuildRoutes(app: ApiApp, context: ApiContext): void {
       {
         schema: {
           tags: ['templates'],
-          summary: `Ask for a build, to be started when its files are there${url === '/v2/templates' ? ' (older clients)' : ''}`,
+          summary: `Create a build; start it after its files are uploaded${url === '/v2/templates' ? ' (older clients)' : ''}`,
           body: requestSchema,
           response: { 202: requestedSchema, ...errors(400, 403, 409, 413, 415, 503) },
         },

@@ -18,15 +18,15 @@ const common = {
 export const templateSchema = z
   .object({
     ...common,
-    buildID: z.string().describe('State of the build that the tag `default` points at, or else of the newest build.'),
+    buildID: z.string().describe('Id of the build that the tag `default` points at, or else of the newest build.'),
     cpuCount: z.int(),
     memoryMB: z.int().describe('MiB'),
     diskSizeMB: z.int().describe('MiB'),
     createdBy: z.null(),
     buildCount: z.int(),
     envdVersion: z.string(),
-    buildStatus: buildStatusSchema.describe('Of that build.'),
-    tags: z.array(z.string()).describe('SoulBox extension.'),
+    buildStatus: buildStatusSchema.describe('Status of that build.'),
+    tags: z.array(z.string()).describe('Tags of the template. SoulBox extension.'),
   })
   .meta({ id: 'Template' });
 
