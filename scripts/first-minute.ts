@@ -89,7 +89,7 @@ const lineHeight = 19;
 const charWidth = 8.1;
 const margin = 18;
 
-/** Without colours, and without the exports for keys and TLS, which would fill the picture. */
+/** Without colors, and without the exports for keys and TLS, which would fill the picture. */
 function linesOf({ output }: Take): string[] {
   return output
     .replace(/\x1b\[[0-9;]*m/g, '')

@@ -31,7 +31,7 @@ const vitest = (name: string, args: readonly string[]): Step => ({
   },
 });
 /**
- * End-to-end files about behaviour that differs with gVisor: four minutes of the quarter of an hour that all of them
+ * End-to-end files about behavior that differs with gVisor: four minutes of the quarter of an hour that all of them
  * take (`npm run e2e:gvisor`).
  */
 const gvisorFiles = [

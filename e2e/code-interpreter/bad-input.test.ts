@@ -156,7 +156,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
       ['no JSON', '/execute', '{"code": ', 400, 'not JSON'],
       ['no object', '/execute', '[1]', 400, 'not a JSON object'],
       ['no code', '/execute', '{}', 400, 'code is missing'],
-      ['code that is no text', '/execute', '{"code": 1}', 400, 'code is not a text'],
+      ['code that is no text', '/execute', '{"code": 1}', 400, 'code is not a string'],
       [
         'context and language',
         '/execute',
@@ -171,14 +171,14 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
         '/execute',
         '{"code": "1", "env_vars": {"A": 1}}',
         400,
-        'env_vars.A is not a text',
+        'env_vars.A is not a string',
       ],
       [
         'a bad name of a variable',
         '/execute',
         '{"code": "1", "env_vars": {"A=B": "1"}}',
         400,
-        'no environment can hold',
+        'not valid in an environment',
       ],
       ['a context in an unknown language', '/contexts', '{"language": "cobol"}', 400, 'cobol'],
       [

@@ -81,7 +81,7 @@ all.join('|')`;
     ['java', 'throw new IllegalStateException("bad");', 'java.lang.IllegalStateException', 'bad'],
     ['java', 'int x = ;', 'CompilationException', 'illegal start of expression'],
     ['bash', 'echo before; exit_with() { return 3; }; exit_with', 'ExitCode', '3'],
-  ])('%s: an error has a name, a value and no colours: %s', async (language, code, name, value) => {
+  ])('%s: an error has a name, a value and no colors: %s', async (language, code, name, value) => {
     let reported: unknown;
     const execution = await sandbox().runCode(code, { language, onError: (error) => void (reported = error) });
     expect(execution.error?.name).toBe(name);

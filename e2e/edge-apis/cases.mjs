@@ -191,15 +191,15 @@ area('Streams', streamsSpec, {
     same(await new Response(stream).text(), 'ab');
   },
   '`pull` and `cancel`': async () => {
-    let cancelled;
+    let canceled;
     const stream = new ReadableStream({
       pull: (controller) => controller.enqueue(1),
-      cancel: (why) => (cancelled = why),
+      cancel: (why) => (canceled = why),
     });
     const reader = stream.getReader();
     same((await reader.read()).value, 1);
     await reader.cancel('enough');
-    same(cancelled, 'enough');
+    same(canceled, 'enough');
   },
   '`tee()`': async () => {
     const [one, two] = new Response('t').body.tee();

@@ -172,7 +172,7 @@ describe.skipIf(!isMade)('a Worker', () => {
     };
     expect(await fault('/throw')).toEqual({ status: 500, code: 500, message: 'The function threw: on purpose' });
     const [slow, stillFine] = await Promise.all([fault('/slow'), call(name, '/count')]);
-    expect(slow).toMatchObject({ status: 504, message: 'The function did not answer within 2000 ms.' });
+    expect(slow).toMatchObject({ status: 504, message: 'The function did not respond within 2000 ms.' });
     expect(stillFine.status).toBe(200);
     for (const path of ['/heap', '/buffers']) {
       expect(await fault(path)).toMatchObject({ status: 503, message: expect.stringContaining('memory') as string });

@@ -98,7 +98,7 @@ export async function fillWorld(connection: Connection): Promise<World> {
   await source.kill();
   const template = Template().fromBaseImage().runCmd('echo built > /opt/built', { user: 'root' });
   await Template.build(template, 'drill', connection);
-  // More than is read before a pause ends. So the disk is recognised by its stamp, which a copy does not have.
+  // More than is read before a pause ends. So the disk is recognized by its stamp, which a copy does not have.
   await sandbox.commands.run('head -c 270M /dev/urandom > /home/user/large');
   await sandbox.pause();
   return { paused: sandbox.sandboxId, source: source.sandboxId, snapshot: snapshotId };

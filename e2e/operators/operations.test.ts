@@ -53,7 +53,7 @@ test('each command of docs/operations.md does what it says, in its order, on a f
   expect(all).toContain('Deleted the team blue');
   expect(all).toMatch(/^soulbox_pool_ready \d+$/m);
   expect(all).toMatch(/^\{"level":30,"time":.*"by":"[0-9a-f-]{36}".*"msg":"request"\}$/m);
-  expect(await readFile(join(data, 'logs/server.log'), 'utf8')).toContain('log opened anew');
+  expect(await readFile(join(data, 'logs/server.log'), 'utf8')).toContain('log reopened');
   expect(all).toMatch(/Server \d+ stopped\.\s*$/);
   expect(await listHostTraces(instance, data)).toEqual([]);
   await expect(access(`/run/soulbox-${instance}`)).rejects.toMatchObject({ code: 'ENOENT' });

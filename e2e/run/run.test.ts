@@ -28,10 +28,10 @@ describe('code', () => {
     expect(answer['peakMemoryBytes']).toBeLessThan(40e6);
   });
 
-  test('is recognised by its first line', async () => {
+  test('is recognized by its first line', async () => {
     expect(await result({ code: '#!/usr/bin/env node\nconsole.log(typeof Deno)' })).toMatchObject({
       runtime: 'node',
-      reasons: ['the first line asks for node'],
+      reasons: ['the first line names node'],
       stdout: 'undefined\n',
     });
   });

@@ -142,7 +142,7 @@ describe.skipIf(!(await hasTemplate('runtimes')))('in the template runtimes', ()
   } as const;
 
   test.each(Object.keys(projects) as (keyof typeof projects)[])(
-    'a project of %s is recognised, prepared and run',
+    'a project of %s is recognized, prepared and run',
     async (runtime) => {
       await write(`projects/${runtime}`, projects[runtime]);
       // To build a package, pip downloads tools and needs a network. Python finds the project's folder anyway.

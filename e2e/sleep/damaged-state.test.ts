@@ -82,7 +82,7 @@ test('a missing and a truncated file are reported as such', async () => {
   expect((await sandbox.commands.run('echo fine')).stdout).toBe('fine\n');
 });
 
-test('a large disk is recognised by its time of change, and later by its content', { timeout: 120_000 }, async () => {
+test('a large disk is recognized by its time of change, and later by its content', { timeout: 120_000 }, async () => {
   const sandbox = await createSandbox();
   await sandbox.commands.run('head -c 300M /dev/urandom > large; sha256sum large > sum');
   await sandbox.pause();

@@ -31,7 +31,7 @@ const slowly = (request: string) => (socket: Socket) => {
   });
 };
 
-const behaviours: readonly ((socket: Socket, random: Random) => void)[] = [
+const behaviors: readonly ((socket: Socket, random: Random) => void)[] = [
   // Slow: a head byte by byte.
   (socket) => {
     const text = toApi('/health', key);
@@ -78,7 +78,7 @@ const behaviours: readonly ((socket: Socket, random: Random) => void)[] = [
 /** One attack after another in the same slot, until the process ends. */
 function attack(place: number): void {
   const random = createRandom(seed + place);
-  const behave = behaviours[place % behaviours.length];
+  const behave = behaviors[place % behaviors.length];
   const begin = (): void => {
     const socket = connect({ host: '127.0.0.1', port });
     socket.on('error', () => undefined);
@@ -100,6 +100,6 @@ function attackByStreams(): void {
 }
 
 for (let place = 0; place < connections; place++) attack(place);
-// None without attackers, which shows the behaviour of the server alone.
+// None without attackers, which shows the behavior of the server alone.
 for (let n = 0; n < Math.min(3, connections); n++) attackByStreams();
 process.once('disconnect', () => process.exit(0));

@@ -144,7 +144,7 @@ test('a background build is building at once, and ends when another build of its
   expect((await Template.getBuildStatus(first)).status).toBe('building');
   expect(await Template.exists(name)).toBe(true);
   const second = await Template.buildInBackground(Template().fromBaseImage().runCmd('echo quick'), name);
-  const end = await until('the first is cancelled', async () => {
+  const end = await until('the first is canceled', async () => {
     const status = await Template.getBuildStatus(first);
     return status.status === 'error' && status;
   });

@@ -90,9 +90,9 @@ describe.skipIf(!isMade)('a desktop, driven by @e2b/desktop', () => {
         const canvas = document.querySelector('canvas');
         if (canvas?.width !== 1024 || canvas.height !== 720) return false;
         const pixels = canvas.getContext('2d').getImageData(0, 0, 1024, 720).data;
-        const colours = new Set();
-        for (let at = 0; at < pixels.length; at += 400) colours.add(pixels.slice(at, at + 3).join());
-        return colours.size > 10;
+        const colors = new Set();
+        for (let at = 0; at < pixels.length; at += 400) colors.add(pixels.slice(at, at + 3).join());
+        return colors.size > 10;
       })()`;
       await tab.waitForFunction(shows, undefined, { timeout: 30_000 });
     } finally {

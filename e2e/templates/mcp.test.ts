@@ -84,7 +84,7 @@ describe.skipIf(!isMade)('a bad mcp option', () => {
     [{ 'github/../x': { runCmd: 'true' } }, /github/],
   ])('%j fails the create, and no sandbox is left', async (option, message) => {
     const metadata = { test: randomUUID() };
-    // Names outside the client's catalogue are not in its types either.
+    // Names outside the client's catalog are not in its types either.
     const create = Sandbox.create({ mcp: option as never, metadata });
     await expect(create).rejects.toThrow(message);
     expect(await Sandbox.list({ query: { metadata } }).nextItems()).toEqual([]);

@@ -46,7 +46,7 @@ async function linkTo(target: string, path: string): Promise<void> {
   const present = await readlink(path).catch(() => undefined);
   if (present === target) return;
   if (present !== undefined)
-    throw new SoulBoxError('config_invalid', `${path} is a link to ${present}; SoulBox needs it to lead to ${target}.`);
+    throw new SoulBoxError('config_invalid', `${path} is a link to ${present}, but must be a link to ${target}.`);
   await symlink(target, path);
 }
 

@@ -67,7 +67,7 @@ async function waitForChildren(dataDirectory: string): Promise<void> {
       if (Date.now() > giveUpAt) {
         throw new SoulBoxError(
           'illegal_transition',
-          `A process (pid ${child.pid}) of a server of ${dataDirectory} that is gone still runs. Try again when it has ended.`,
+          `The previous server of ${dataDirectory} has stopped, but its process (pid ${child.pid}) is still running. Retry when it has exited.`,
         );
       }
       await sleep(10);

@@ -44,7 +44,7 @@ export async function handleRequest(
     const [, collection = '', id = '', action] = path.split('/');
     const form = id === '' ? `/${collection}` : `/${collection}/:id${action === undefined ? '' : `/${action}`}`;
     const handle = routes[`${request.method ?? ''} ${form}`];
-    if (handle === undefined) throw new Refusal(404, `There is nothing at ${path}`);
+    if (handle === undefined) throw new Refusal(404, `Path ${path} was not found`);
     await handle(context, request, response, id);
   } catch (error) {
     refuse(response, error);

@@ -13,7 +13,7 @@ const networks: z.ZodType<readonly string[]> = z
   .pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'must be addresses or CIDR networks')).max(100));
 
 export const gatewayConfigSchema = {
-  host: key('SOULBOX_HOST', z.string().min(1), '127.0.0.1', 'Address both ports listen on.'),
+  host: key('SOULBOX_HOST', z.string().min(1), '127.0.0.1', 'Address on which both ports listen.'),
   port: key('SOULBOX_PORT', wholeNumber(0, 65_535), 3000, 'Port for HTTP/1.1 and h2c; 0 chooses a free port.'),
   tls: key('SOULBOX_TLS', flag, true, 'Whether the TLS port is opened.'),
   tlsPort: key('SOULBOX_TLS_PORT', wholeNumber(0, 65_535), 3443, 'Port for HTTPS; 0 chooses a free port.'),
@@ -40,7 +40,7 @@ export const gatewayConfigSchema = {
     'SOULBOX_TRUSTED_PROXIES',
     networks,
     [],
-    'Addresses and CIDR networks, separated by commas, of load balancers in front of the server. Only they are believed about `X-Forwarded-For` and `X-Forwarded-Proto`, for limits by address and for the log.',
+    'Addresses and CIDR networks, separated by commas, of load balancers in front of the server. `X-Forwarded-For` and `X-Forwarded-Proto` are trusted only from them, for limits by address and for the log.',
   ),
   idleTimeoutMs: key(
     'SOULBOX_GATEWAY_IDLE_TIMEOUT_MS',
@@ -64,7 +64,7 @@ export const gatewayConfigSchema = {
     'SOULBOX_GATEWAY_POOL_IDLE_TIMEOUT_MS',
     wholeNumber(10, 600_000),
     4000,
-    'Milliseconds an unused connection to a sandbox is kept; must be shorter than what envd and common servers keep.',
+    'Milliseconds an unused connection to a sandbox is kept; must be shorter than the keep-alive time of envd and common servers.',
   ),
   poolSize: key(
     'SOULBOX_GATEWAY_POOL_SIZE',
@@ -130,7 +130,7 @@ export const gatewayConfigSchema = {
     'SOULBOX_GATEWAY_ACCESS_LOG',
     z.enum(['off', 'debug', 'info']),
     'debug',
-    'Log level of the one line per request.',
+    'Log level of the line that is written for each request.',
   ),
 } as const;
 

@@ -29,7 +29,7 @@ export function judgePlainPort(host: string, port: number): string | undefined {
   const where = port === 0 ? host : `${host}:${port}`;
   return (
     `plain HTTP on ${where} can be reached from other machines: keys and data pass unencrypted. Give clients the TLS port and ` +
-    'close the plain one to them, or listen on 127.0.0.1 behind a load balancer that speaks TLS'
+    'block the plain one, or listen on 127.0.0.1 behind a load balancer that speaks TLS'
   );
 }
 

@@ -43,7 +43,7 @@ const absolutePath = z.string().startsWith('/').max(4096);
  * The servers of the template by their names in the client's `mcp` option. Each accepts the settings that the option
  * defines for it.
  */
-const catalogue = {
+const catalog = {
   everything: { schema: z.looseObject({}), args: () => [] },
   filesystem: {
     schema: z.looseObject({ paths: z.array(absolutePath).min(1).max(64) }),
@@ -53,8 +53,8 @@ const catalogue = {
   sequentialthinking: { schema: z.looseObject({}), args: () => [] },
 } as const;
 
-export type KnownServer = keyof typeof catalogue;
-export const knownServers = Object.keys(catalogue) as KnownServer[];
+export type KnownServer = keyof typeof catalog;
+export const knownServers = Object.keys(catalog) as KnownServer[];
 
 const folders: Record<KnownServer, string> = {
   everything: 'server-everything',
@@ -86,7 +86,7 @@ export function parseConfig(text: string): ServerProgram[] {
 }
 
 function parseServer(name: string, settings: unknown): ServerProgram {
-  if (Object.hasOwn(catalogue, name)) return parseKnown(name as KnownServer, settings);
+  if (Object.hasOwn(catalog, name)) return parseKnown(name as KnownServer, settings);
   if (!nameForm.test(name) || typeof settings !== 'object' || settings === null || !('runCmd' in settings)) {
     throw new Error(`This template has no MCP server "${name.slice(0, 140)}". It has: ${knownServers.join(', ')}.`);
   }
@@ -96,7 +96,7 @@ function parseServer(name: string, settings: unknown): ServerProgram {
   if (!name.startsWith('github/')) return program;
   const [, owner = '', repository = ''] = githubForm.exec(name) ?? [];
   if (owner === '' || repository === '.' || repository === '..')
-    throw new Error(`"${name}" is not github/OWNER/REPOSITORY.`);
+    throw new Error(`"${name}" is not of the form github/OWNER/REPOSITORY.`);
   const directory = `${checkouts}/${owner}/${repository}`;
   const url = `https://github.com/${owner}/${repository}.git`;
   return {
@@ -107,7 +107,7 @@ function parseServer(name: string, settings: unknown): ServerProgram {
 }
 
 function parseKnown(name: KnownServer, settings: unknown): ServerProgram {
-  const { schema, args } = catalogue[name];
+  const { schema, args } = catalog[name];
   const parsed = parse<unknown>(name, schema, settings) as { paths: string[] };
   return {
     name,

@@ -23,13 +23,13 @@ export const runnerConfigSchema = {
     'SOULBOX_INSTANCE',
     wholeNumber(0, 14),
     0,
-    'Which of up to 15 servers on this host this is. Decides uid ranges, addresses, interface, nft and cgroup names.',
+    'Number of this server on the host; each of up to 15 servers needs another one. It determines uid ranges, addresses, and the names of interfaces, nft table and cgroup.',
   ),
   poolSize: key(
     'SOULBOX_POOL_SIZE',
     wholeNumber(0, 1000),
     4,
-    'Warm sandboxes kept ready of the default template. For any other template or snapshot that was used at least twice recently, the number follows the largest burst of creates, up to four times this setting. 0 boots every sandbox on demand.',
+    'Number of warm sandboxes kept ready for the default template. For any other template or snapshot that was used at least twice recently, the number follows the largest burst of creates, up to four times this setting. 0 boots every sandbox on demand.',
   ),
   poolMemoryMb: key(
     'SOULBOX_POOL_MEMORY_MB',
@@ -54,13 +54,13 @@ export const runnerConfigSchema = {
     'SOULBOX_MAX_SANDBOXES',
     wholeNumber(1, 4000),
     1000,
-    'Sandboxes that this host may run at once, without warm spares and paused ones. Beyond it, a create returns 429.',
+    'Maximum number of running sandboxes on this host, not counting warm spares and paused ones. Beyond it, a create returns 429.',
   ),
   maxPaused: key(
     'SOULBOX_MAX_PAUSED',
     wholeNumber(0, 1_000_000),
     10_000,
-    'Paused sandboxes this host may keep. Beyond it, a pause fails and the sandbox continues to run.',
+    'Maximum number of paused sandboxes on this host. Beyond it, a pause fails and the sandbox continues to run.',
   ),
   pauseDurability: key(
     'SOULBOX_PAUSE_DURABILITY',
@@ -72,7 +72,7 @@ export const runnerConfigSchema = {
     'SOULBOX_PAUSE_GRACE_SECONDS',
     wholeNumber(0, 86_400),
     10,
-    'How long a sandbox paused in the background stays frozen in memory, from where a resume takes a few milliseconds.',
+    'Seconds for which a sandbox paused in the background stays frozen in memory. Until then, a resume takes a few milliseconds.',
   ),
   archiveAfterSeconds: key(
     'SOULBOX_ARCHIVE_AFTER_SECONDS',
@@ -150,7 +150,7 @@ export const runnerConfigSchema = {
     'SOULBOX_REGISTRY_PROXY',
     proxyUrl,
     '',
-    'URL of an HTTP proxy for registries, except those of the two lists. It gets addresses, not names. Empty: the value of `HTTPS_PROXY`.',
+    'URL of an HTTP proxy for registries, except those of the two lists. The proxy receives addresses, not host names. Empty: the value of `HTTPS_PROXY`.',
   ),
   maxProcesses: key(
     'SOULBOX_MAX_PROCESSES',
@@ -168,13 +168,13 @@ export const runnerConfigSchema = {
     'SOULBOX_DISK_RESERVE_MB',
     wholeNumber(64, 10_485_760),
     512,
-    'Mebibytes of the disk of the data folder that sandboxes never get, whatever they write. The larger of this and the next counts.',
+    'MiB of the disk of the data folder that sandboxes can never use. The larger of this and `SOULBOX_DISK_RESERVE_PERCENT` applies.',
   ),
   diskReservePercent: key(
     'SOULBOX_DISK_RESERVE_PERCENT',
     wholeNumber(0, 90),
     2,
-    'Percent of that disk that sandboxes never get.',
+    'Percent of the disk of the data folder that sandboxes can never use.',
   ),
   diskOvercommit: key(
     'SOULBOX_DISK_OVERCOMMIT',
@@ -186,7 +186,7 @@ export const runnerConfigSchema = {
     'SOULBOX_DEPENDENCY_CACHE_MB',
     wholeNumber(0, 1_048_576),
     2048,
-    'Mebibytes of installed dependencies kept for each team, for runs that share them. 0 disables the cache.',
+    'MiB of installed dependencies kept for each team, for runs that share them. 0 disables the cache.',
   ),
   dependencyCacheHours: key(
     'SOULBOX_DEPENDENCY_CACHE_HOURS',

@@ -29,7 +29,7 @@ describe('configuration', () => {
     expect(() => loadConfig(schema, { SOULBOX_PORT: text })).toThrow('SOULBOX_PORT');
   });
 
-  it('finds misspelt variables and ignores those of other programs', () => {
+  it('finds misspelled variables and ignores those of other programs', () => {
     expect(findUnknownKeys([schema], { SOULBOX_PROT: '1', SOULBOX_PORT: '1', PATH: '/bin' })).toEqual(['SOULBOX_PROT']);
   });
 });

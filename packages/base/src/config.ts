@@ -71,7 +71,7 @@ export function refuseFaults(faults: readonly string[]): void {
 }
 
 /**
- * Returns the `SOULBOX_*` variables that no schema knows. A misspelt name must stop the start instead of being ignored.
+ * Returns the `SOULBOX_*` variables that no schema knows. A misspelled name must stop the start instead of being ignored.
  */
 export function findUnknownKeys(
   schemas: readonly ConfigSchema[],

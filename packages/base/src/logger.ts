@@ -49,7 +49,7 @@ export function createLogger(options: {
     writeLine: (line: string) => destination.write(line),
     reopen() {
       destination.reopen();
-      if (file !== undefined) logger.info({ file }, 'log opened anew');
+      if (file !== undefined) logger.info({ file }, 'log reopened');
     },
   });
 }

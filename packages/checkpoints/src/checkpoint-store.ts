@@ -68,7 +68,7 @@ export interface CheckpointStore extends AsyncDisposable {
   verifyLayer(layerId: string): Promise<void>;
   /**
    * Merges several layers (topmost first) into one sealed layer with the same visible content, so that chains do not
-   * grow endlessly. They must be neighbours in a chain, and stay until they are collected. Takes some seconds for each
+   * grow endlessly. They must be neighbors in a chain, and stay until they are collected. Takes some seconds for each
    * GiB, in a process of its own. Throws `name_taken`, `state_damaged`, `disk_full`.
    */
   flatten(layerIds: readonly string[], layerId: string): Promise<void>;

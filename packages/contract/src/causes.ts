@@ -1,6 +1,6 @@
 /** Why a sandbox entered or left a state. The list is closed; docs/events.md prints it (a test compares the two). */
 export const causes = {
-  request: 'The API was asked for it.',
+  request: 'The API received a request for it.',
   killed: 'It was killed through the API.',
   timeout: 'Its deadline passed.',
   idle: 'It was inactive for its idle timeout.',
@@ -17,7 +17,7 @@ export const causes = {
     'The server, or the process that restores memory, died during a step. The step was completed or undone, or the sandbox ended.',
   host_disk_full: 'The disk of the host was nearly full, so the sandbox was frozen. It continues when there is space.',
   host_disk_free: 'The disk of the host has space again, so the sandbox continues.',
-  lost: 'The runner did not know the sandbox, asked twice, when the control plane and the runner compared their lists.',
+  lost: 'The control plane compared its list of sandboxes with that of the runner, and twice the runner did not know the sandbox.',
   recovered: 'The sandbox was reported as lost, but the runner has it. The control plane has adopted it again.',
 } as const satisfies Record<string, string>;
 

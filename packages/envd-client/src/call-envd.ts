@@ -37,7 +37,7 @@ export async function callEnvd(way: Way, call: EnvdCall): Promise<EnvdAnswer> {
   const timer =
     timeoutMs === undefined
       ? undefined
-      : setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+      : setTimeout(() => reject(new Error(`no response within ${timeoutMs} ms`)), timeoutMs);
   signal?.addEventListener('abort', onAbort);
   const body = watchSource(call.body);
   try {
@@ -117,7 +117,7 @@ async function readAnswer(outgoing: ClientRequest, { maxAnswerBytes, onExcess }:
         if (response.destroyed) return;
         const room = maxAnswerBytes - answer.size;
         if (!answer.add(onExcess === 'cut' ? piece.subarray(0, room) : piece))
-          response.destroy(new Error('The answer is too large, or comes in too many pieces.'));
+          response.destroy(new Error('The response is too large, or arrives in too many pieces.'));
         else if (onExcess === 'cut' && piece.length >= room) finish();
       });
     });

@@ -45,7 +45,7 @@ function openDialedWay(dial: Dial): Way {
     agent,
     origin: new URL('http://envd'),
     headers: {},
-    close: () => agent.destroy(new Error('the sandbox is not served any more')),
+    close: () => agent.destroy(new Error('the sandbox is no longer served')),
   };
 }
 

@@ -25,7 +25,7 @@ async function checkTier(driver: Driver, envdBundle: EnvdBundle): Promise<Findin
 
 /** A proof of isolation is shown with its result. Other findings only need their name. */
 function describe({ name, detail }: DriverFinding): string {
-  return name.startsWith('wall') ? `${name} (${detail})` : name;
+  return name.startsWith('isolation check') ? `${name} (${detail})` : name;
 }
 
 /** The isolation is ok if all findings of its driver are. */
@@ -33,7 +33,7 @@ export function judgeTier(name: string, looked: readonly DriverFinding[]): Findi
   const base = { id: `tier-${name}`, title: `Isolation "${name}"`, protects: `sandboxes with isolation ${name}` };
   const wrong = looked.filter(({ ok }) => !ok);
   if (wrong.length === 0) {
-    return { ...base, status: 'ok', detail: `stands: ${looked.map(describe).join(', ')}` };
+    return { ...base, status: 'ok', detail: `works: ${looked.map(describe).join(', ')}` };
   }
   const detail = wrong.map((finding) => `${finding.name}: ${finding.detail}`).join('; ');
   // Without the default isolation no sandbox starts, unless a caller requests another one.
@@ -42,6 +42,6 @@ export function judgeTier(name: string, looked: readonly DriverFinding[]): Findi
     ...base,
     status,
     detail,
-    fix: sameFix('see the findings above; soulbox setup --install mends most of them'),
+    fix: sameFix('see the findings above; soulbox setup --install fixes most of them'),
   };
 }

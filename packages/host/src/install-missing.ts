@@ -24,7 +24,7 @@ export async function installMissing(findingIds: readonly string[], onProgress: 
 
   // If an installed CRIU fails its trial, downloading it again would not help.
   if (findingIds.includes('criu') && (await locateCriu()) === undefined) {
-    await installCriu(onProgress).catch((error: unknown) => onProgress(`going on without CRIU: ${messageOf(error)}`));
+    await installCriu(onProgress).catch((error: unknown) => onProgress(`continuing without CRIU: ${messageOf(error)}`));
   }
   return [...required, ...optional];
 }
@@ -44,7 +44,7 @@ async function installAsFarAsPossible(
       await installPackages([...required, ...optional], onProgress);
       return;
     } catch (error) {
-      onProgress(`going on without ${optional.join(', ')}: ${messageOf(error)}`);
+      onProgress(`continuing without ${optional.join(', ')}: ${messageOf(error)}`);
     }
   }
   if (required.length > 0) await installPackages(required, onProgress);

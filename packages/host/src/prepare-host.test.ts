@@ -79,7 +79,7 @@ test('a failure to record changes does not prevent the preparation of a host', a
     await writeFile(path, '4000000');
     const steps: string[] = [];
     await prepareHost({ ...quiet, changesFile: damaged, onProgress: (step) => steps.push(step) });
-    expect(steps.join()).toContain('going on without a note for "soulbox uninstall"');
+    expect(steps.join()).toContain('continuing without a record for "soulbox uninstall"');
     expect(await readFile(path, 'utf8')).toBe('4194304\n');
     expect(await readFile(damaged, 'utf8')).toBe('{');
   } finally {

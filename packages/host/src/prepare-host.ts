@@ -61,7 +61,7 @@ const isMendable = (id: string): boolean =>
 async function note(changes: Partial<HostChanges>, { changesFile, onProgress }: PrepareOptions): Promise<void> {
   await noteHostChanges(changes, changesFile).catch((error: unknown) => {
     const why = error instanceof Error ? error.message : String(error);
-    onProgress(`going on without a note for "soulbox uninstall": ${why}`);
+    onProgress(`continuing without a record for "soulbox uninstall": ${why}`);
   });
 }
 

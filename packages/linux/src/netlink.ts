@@ -113,7 +113,7 @@ export class NetlinkSocket implements Disposable {
     const answer = Buffer.allocUnsafe(answerBytes);
     const size = check('recv from netlink', recv(this.#fd, answer, answer.length, messageFlags.doNotWait));
     const messages = decode(answer.subarray(0, size));
-    if (messages.length === 0) throw new Error('the kernel left a netlink request without an answer');
+    if (messages.length === 0) throw new Error('the kernel did not respond to a netlink request');
     return messages;
   }
 }

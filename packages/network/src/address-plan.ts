@@ -6,7 +6,7 @@ import { addressFromNumber, findCidr, textFromCidr } from './cidr.ts';
 export const firstSlot = 1;
 export const lastSlot = 4095;
 
-/** The same in every sandbox, so that addresses and neighbours survive a checkpoint, a fork and a restart. */
+/** The same in every sandbox, so that addresses and neighbors survive a checkpoint, a fork and a restart. */
 export const inner = {
   interfaceName: 'eth0',
   address: '10.11.0.2',

@@ -17,7 +17,7 @@ let network: Network;
 let outside: LabNamespace;
 let inside: LabNamespace;
 let sandbox: LabNamespace;
-let neighbour: LabNamespace;
+let neighbor: LabNamespace;
 
 beforeAll(async () => {
   lab = await openNetworkLab({
@@ -25,7 +25,7 @@ beforeAll(async () => {
     outside: { host: '203.0.113.193/26', addresses: [`${outsideHost}/26`] },
     inside: { host: '192.168.79.1/24', addresses: ['192.168.79.53/24'] },
   });
-  ({ network, outside, inside, sandbox, neighbour } = lab);
+  ({ network, outside, inside, sandbox, neighbor } = lab);
 }, 60_000);
 
 afterAll(async () => {
@@ -120,12 +120,12 @@ describe('interface lifecycle', () => {
     await sandbox.ask({ op: 'hold', name: 'through', host: outsideHost, port: 8080 });
     network = await openNetwork(lab.options);
     expect(await sandbox.ask({ op: 'ping', name: 'through' })).toBe('alive');
-    expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('ECONNREFUSED');
+    expect(await neighbor.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('ECONNREFUSED');
     const udp = { op: 'sendUdp', host: outsideHost, port: 53, timeoutMs: 400, isConnected: true } as const;
-    expect(await neighbour.ask(udp)).toBe('ECONNREFUSED');
+    expect(await neighbor.ask(udp)).toBe('ECONNREFUSED');
     await network.setPolicy(258, {});
-    expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
-    expect(await neighbour.ask(udp)).toBe('echo');
+    expect(await neighbor.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
+    expect(await neighbor.ask(udp)).toBe('echo');
   });
 
   test('a table with an incompatible layout is recreated, and every running sandbox is closed until its policy is set', async () => {

@@ -37,7 +37,7 @@ export function openNamespaceFd(path: string): number {
   if (isNetwork && (found.ino !== host.ino || found.dev !== host.dev)) return fd;
   closeSync(fd);
   throw new SoulBoxError('sandbox_unreachable', 'The sandbox does not have its own network namespace.', {
-    cause: new Error(`${path} is ${isNetwork ? "the host's network namespace" : 'no network namespace'}`),
+    cause: new Error(`${path} is ${isNetwork ? "the host's network namespace" : 'not a network namespace'}`),
   });
 }
 

@@ -9,7 +9,7 @@ import {
   addAddress,
   addDefaultRoute,
   addHostRoute,
-  addNeighbour,
+  addNeighbor,
   findLink,
   indexFrom,
   interfaceFlags,
@@ -55,8 +55,8 @@ export async function createLink(plan: AddressPlan, slot: number, path: string, 
 }
 
 /**
- * Brings the host's end of a pair up. It uses no ARP, because a sandbox could fill the host's neighbour table with
- * requests. The neighbour entry has the translated address, since the kernel looks it up after the last hook.
+ * Brings the host's end of a pair up. It uses no ARP, because a sandbox could fill the host's neighbor table with
+ * requests. The neighbor entry has the translated address, since the kernel looks it up after the last hook.
  */
 export async function plugLink(plan: AddressPlan, slot: number): Promise<void> {
   const name = plan.interfaceOf(slot);
@@ -66,7 +66,7 @@ export async function plugLink(plan: AddressPlan, slot: number): Promise<void> {
   await socket.ask([
     setFlags(index, interfaceFlags.up | interfaceFlags.noArp),
     addHostRoute(index, plan.addressOf(slot)),
-    addNeighbour(index, inner.address, inner.mac),
+    addNeighbor(index, inner.address, inner.mac),
   ]);
   await waitUntilUp(name);
 }
@@ -87,7 +87,7 @@ async function setUpInner(namespaceFd: number): Promise<void> {
   await socket.ask([
     addAddress(index, inner.address, inner.prefix),
     setFlags(index, interfaceFlags.up),
-    addNeighbour(index, inner.gateway, inner.gatewayMac),
+    addNeighbor(index, inner.gateway, inner.gatewayMac),
     addDefaultRoute(inner.gateway),
   ]);
 }

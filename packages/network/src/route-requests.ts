@@ -82,8 +82,8 @@ export function addDefaultRoute(gateway: string): NetlinkRequest {
   return route(0, RT_SCOPE.everywhere, [attribute(RTA.gateway, ip(gateway))]);
 }
 
-/** Adds a permanent entry for a neighbour, so that nobody needs ARP to find its address, or can change it. */
-export function addNeighbour(index: number, address: string, mac: string): NetlinkRequest {
+/** Adds a permanent entry for a neighbor, so that nobody needs ARP to find its address, or can change it. */
+export function addNeighbor(index: number, address: string, mac: string): NetlinkRequest {
   const header = Buffer.alloc(12);
   header.writeUInt8(addressFamily.v4, 0);
   header.writeInt32LE(index, 4);

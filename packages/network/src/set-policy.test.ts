@@ -14,7 +14,7 @@ const resolver = '192.168.78.53';
 let lab: NetworkLab;
 let network: Network;
 let sandbox: LabNamespace;
-let neighbour: LabNamespace;
+let neighbor: LabNamespace;
 
 beforeAll(async () => {
   lab = await openNetworkLab({
@@ -22,7 +22,7 @@ beforeAll(async () => {
     outside: { host: '203.0.113.129/26', addresses: [`${outsideHost}/26`, `${otherOutside}/32`] },
     inside: { host: '192.168.78.1/24', addresses: ['192.168.78.10/24', `${resolver}/32`] },
   });
-  ({ network, sandbox, neighbour } = lab);
+  ({ network, sandbox, neighbor } = lab);
 }, 60_000);
 
 afterAll(async () => {
@@ -45,7 +45,7 @@ describe('policies', () => {
     expect(await reachUdp(resolver)).toBe('ECONNREFUSED');
     expect(await reachUdp('192.0.2.1')).toBe('ECONNREFUSED');
     expect(await sandbox.ask({ op: 'connect', host: resolver, port: 53 })).toBe('ECONNREFUSED');
-    expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
+    expect(await neighbor.ask({ op: 'connect', host: outsideHost, port: 8080 })).toMatch(/^open/);
     await network.clearPolicy(1);
     expect(await reach(outsideHost)).toBe('open');
   });

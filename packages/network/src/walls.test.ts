@@ -27,7 +27,7 @@ let lab: NetworkLab;
 let network: Network;
 let outside: LabNamespace;
 let sandbox: LabNamespace;
-let neighbour: LabNamespace;
+let neighbor: LabNamespace;
 
 beforeAll(async () => {
   lab = await openNetworkLab({
@@ -38,7 +38,7 @@ beforeAll(async () => {
       addresses: ['192.168.77.10/24', ...privateHosts.slice(1).map((address) => `${address}/32`), `${resolver}/32`],
     },
   });
-  ({ network, outside, sandbox, neighbour } = lab);
+  ({ network, outside, sandbox, neighbor } = lab);
 }, 60_000);
 
 afterAll(async () => {
@@ -80,7 +80,7 @@ async function askUdpFromHost(host: string): Promise<boolean> {
 describe('outgoing traffic', () => {
   test('a sandbox reaches the outside, which sees the address of the host', async () => {
     expect(await sandbox.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
-    expect(await neighbour.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
+    expect(await neighbor.ask({ op: 'connect', host: outsideHost, port: 8080 })).toBe('open 203.0.113.1');
   });
 
   test('a UDP request is answered', async () => {
@@ -93,7 +93,7 @@ describe('outgoing traffic', () => {
   });
 
   test('every sandbox has the same address inside and a different one on the host', async () => {
-    for (const each of [sandbox, neighbour]) {
+    for (const each of [sandbox, neighbor]) {
       const addresses = await run('nsenter', [`--net=${each.path}`, 'ip', '-brief', 'address']);
       expect(addresses).toMatch(/eth0\S* +UP +10\.11\.0\.2\/24 *$/m);
       expect(addresses).toMatch(/lo +UNKNOWN +127\.0\.0\.1\/8 ::1\/128/);
@@ -160,8 +160,8 @@ describe('unreachable targets', () => {
   });
 
   test('sandboxes cannot reach each other at any address', async () => {
-    await neighbour.ask({ op: 'listen', host: '0.0.0.0', port: 7000 });
-    await neighbour.ask({ op: 'listenUdp', host: '0.0.0.0', port: 7000 });
+    await neighbor.ask({ op: 'listen', host: '0.0.0.0', port: 7000 });
+    await neighbor.ask({ op: 'listenUdp', host: '0.0.0.0', port: 7000 });
     for (const host of ['10.212.1.2', '::ffff:10.212.1.2', '10.213.0.1'])
       expect(await sandbox.ask({ op: 'connect', host, port: 7000, timeoutMs: 300 })).toBe('ECONNREFUSED');
     expect(await sandbox.ask({ op: 'sendUdp', host: '10.212.1.2', port: 7000, timeoutMs: 300 })).toBe('timeout');
@@ -221,7 +221,7 @@ describe('unreachable targets', () => {
     }
   });
 
-  test('the host does not answer ARP, so its neighbour table cannot be filled', async () => {
+  test('the host does not answer ARP, so its neighbor table cannot be filled', async () => {
     const found = await run('ip', ['neigh', 'show', 'dev', 'sb12x1']);
     expect(found.trim()).toBe('10.11.0.2 lladdr 02:50:42:00:00:02 PERMANENT');
   });

@@ -32,7 +32,7 @@ export function openCaller(path: string, onClose: () => void = () => undefined):
 
   const reader = createFrameReader(({ kind, call, payload }: Frame) => {
     const receiver = receivers.get(call);
-    // The call was cancelled meanwhile.
+    // The call was canceled meanwhile.
     if (receiver === undefined) return;
     if (kind === frameKind.message || kind === frameKind.answer) receiver.onMessage(payload);
     if (kind === frameKind.message) return;

@@ -107,7 +107,7 @@ test.each([
   expect(JSON.parse(Buffer.from(frame?.payload ?? []).toString())).toMatchObject({ error: { code } });
 });
 
-test('cancelling a call that does not exist does nothing', async () => {
+test('canceling a call that does not exist does nothing', async () => {
   const [frame] = await framesAfter(encodeFrame(frameKind.cancel, 7), callOf(8));
   expect(frame).toMatchObject({ kind: frameKind.answer, call: 8 });
 });

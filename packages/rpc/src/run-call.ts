@@ -24,7 +24,7 @@ export async function runCall(
     send(frameKind.answer, encodeMessage(spec, await spec.impl(request, context)));
     return;
   }
-  if (spec.kind !== 'server_streaming') throw new ConnectError('Only servers stream here.', Code.Unimplemented);
+  if (spec.kind !== 'server_streaming') throw new ConnectError('Only responses can be streamed.', Code.Unimplemented);
   for await (const answer of spec.impl(request, context)) {
     if (context.signal.aborted) return;
     send(frameKind.message, encodeMessage(spec, answer));

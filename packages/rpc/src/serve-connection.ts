@@ -35,7 +35,7 @@ export function serveConnection(socket: Socket, { methods, logger, checkHeld }: 
     if (socket.destroyed) return;
     // A peer that does not read its answers gets no further ones to ask for.
     if (!socket.write(encodeFrame(kind, call, payload))) socket.pause();
-    if (socket.writableLength > unreadMaxBytes) socket.destroy(new Error('the peer does not read its answers'));
+    if (socket.writableLength > unreadMaxBytes) socket.destroy(new Error('the peer does not read its responses'));
   };
   const handle = async (call: number, frame: CallFrame): Promise<void> => {
     const spec = methods.get(frame.path);

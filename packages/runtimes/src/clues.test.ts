@@ -66,16 +66,16 @@ describe('a language', () => {
 
   test('is certain if the caller specified it, and nothing else is checked', () => {
     const sight = { language: 'ruby', fileName: 'a.rb', firstLine: '#!/usr/bin/ruby', folder: project } as const;
-    expect(find(sight)).toEqual([[sureness.asked, 'ruby was asked for']]);
+    expect(find(sight)).toEqual([[sureness.asked, 'ruby was requested']]);
     expect(find({ ...sight, language: 'python' })).toEqual([]);
   });
 
   test('is detected from the first line and from the extension of a name', () => {
     expect(find({ fileName: 'a.rake', firstLine: '#!/usr/bin/env jruby' })).toEqual([
-      [sureness.shebang, 'the first line asks for jruby'],
+      [sureness.shebang, 'the first line names jruby'],
       [sureness.extension, 'the name ends with .rake'],
     ]);
-    expect(find({ firstLine: '#!/usr/bin/env jruby' })).toEqual([[sureness.shebang, 'the first line asks for jruby']]);
+    expect(find({ firstLine: '#!/usr/bin/env jruby' })).toEqual([[sureness.shebang, 'the first line names jruby']]);
   });
 
   test('is not detected from a first line or name of another language', () => {

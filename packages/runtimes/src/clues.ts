@@ -47,13 +47,13 @@ export function cluesFrom(sight: Sight, signs: Signs): Clue[] {
   const { fileName, firstLine, folder } = sight;
   if (sight.language !== undefined) {
     return sight.language === language
-      ? [{ sureness: sureness.asked, language, why: `${language} was asked for` }]
+      ? [{ sureness: sureness.asked, language, why: `${language} was requested` }]
       : [];
   }
   const clues: Clue[] = [];
   const program = shebangProgram(firstLine);
   if (program !== undefined && signs.programs.includes(program))
-    clues.push({ sureness: sureness.shebang, language, why: `the first line asks for ${program}` });
+    clues.push({ sureness: sureness.shebang, language, why: `the first line names ${program}` });
   if (fileName !== undefined) {
     const extension = extensionOf(fileName);
     if (signs.extensions.includes(extension))

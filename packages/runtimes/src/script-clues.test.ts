@@ -36,10 +36,10 @@ describe('a file', () => {
 
   test('is detected by its first line before its name', () => {
     expect(find({ fileName: 'a.ts', firstLine: '#!/usr/bin/env bunx' })).toEqual([
-      [sureness.shebang, 'typescript', 'the first line asks for bunx'],
+      [sureness.shebang, 'typescript', 'the first line names bunx'],
       [sureness.sharedExtension, 'typescript', 'the name ends with .ts'],
     ]);
-    const named = [[sureness.shebang, 'javascript', 'the first line asks for bun']];
+    const named = [[sureness.shebang, 'javascript', 'the first line names bun']];
     expect(find({ fileName: 'tool', firstLine: '#!/usr/bin/env bun' })).toEqual(named);
     expect(find({ firstLine: '#!/usr/bin/env bun' })).toEqual(named);
   });
@@ -62,7 +62,7 @@ describe('a file', () => {
 
 describe('code without a file', () => {
   test('has the specified language', () => {
-    const asked = [[sureness.sharedExtension, 'typescript', 'typescript was asked for']];
+    const asked = [[sureness.sharedExtension, 'typescript', 'typescript was requested']];
     expect(find({ language: 'typescript' })).toEqual(asked);
     expect(find({ language: 'typescript', firstLine: 'let a: number' })).toEqual(asked);
     // Also for a file whose name says something else.

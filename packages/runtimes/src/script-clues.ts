@@ -42,8 +42,8 @@ export function scriptClues(sight: Sight, signs: ScriptSigns): Clue[] {
 
   const language = asked ?? byName ?? projectLanguage(folder);
   const clues: Clue[] = [];
-  if (isNamed) clues.push({ sureness: sureness.shebang, language, why: `the first line asks for ${program}` });
-  if (asked !== undefined) clues.push({ sureness: sureness.sharedExtension, language, why: `${asked} was asked for` });
+  if (isNamed) clues.push({ sureness: sureness.shebang, language, why: `the first line names ${program}` });
+  if (asked !== undefined) clues.push({ sureness: sureness.sharedExtension, language, why: `${asked} was requested` });
   else if (byName !== undefined && fileName !== undefined)
     clues.push({
       sureness: sureness.sharedExtension,

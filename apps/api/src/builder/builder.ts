@@ -40,9 +40,9 @@ export function createBuilder(parts: BuilderParts, stopping: AbortSignal): Build
   };
 
   /** Returns the builds that nothing references any more. */
-  const settle = async (job: BuildJob, cancelled: AbortSignal): Promise<readonly string[]> => {
+  const settle = async (job: BuildJob, canceled: AbortSignal): Promise<readonly string[]> => {
     const { buildId } = job;
-    const outcome = await followBuild(parts, job, { cancelled, stopping });
+    const outcome = await followBuild(parts, job, { canceled, stopping });
     const now = parts.clock.now();
     if (outcome.kind === 'failed') {
       await records.builds.fail(buildId, outcome.reason, now);
@@ -51,14 +51,14 @@ export function createBuilder(parts: BuilderParts, stopping: AbortSignal): Build
     }
     const left = await records.builds.complete(buildId, { ...outcome.made, finishedAt: now });
     logger.info({ buildId, cachedSteps: outcome.cachedSteps, kept: left !== undefined }, 'build finished');
-    // Cancelled or deleted at the last moment: the result is not needed.
+    // Canceled or deleted at the last moment: the result is not needed.
     return left ?? [buildId];
   };
 
-  const run = async (job: BuildJob, cancelled: AbortSignal): Promise<void> => {
+  const run = async (job: BuildJob, canceled: AbortSignal): Promise<void> => {
     let left: readonly string[] = [];
     try {
-      left = await settle(job, cancelled);
+      left = await settle(job, canceled);
     } catch (thrown) {
       logger.error({ buildId: job.buildId, err: thrown }, 'result of a build could not be recorded');
     }

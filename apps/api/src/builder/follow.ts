@@ -29,7 +29,7 @@ type BuildOutcome =
   | { readonly kind: 'failed'; readonly reason: BuildReason };
 
 interface Ends {
-  readonly cancelled: AbortSignal;
+  readonly canceled: AbortSignal;
   readonly stopping: AbortSignal;
 }
 
@@ -42,7 +42,7 @@ const fullReason = 'too_many_builds';
 export async function followBuild(parts: BuilderParts, job: BuildJob, ends: Ends): Promise<BuildOutcome> {
   const { buildId } = job;
   const log = createLogWriter(parts, buildId);
-  const signal = AbortSignal.any([ends.cancelled, ends.stopping]);
+  const signal = AbortSignal.any([ends.canceled, ends.stopping]);
   try {
     for (let tries = 0; ; tries += 1) {
       const outcome = await followOnce(parts, job, log, signal);
@@ -51,7 +51,7 @@ export async function followBuild(parts: BuilderParts, job: BuildJob, ends: Ends
       await sleep(retryMs, signal);
     }
   } catch (thrown) {
-    if (ends.cancelled.aborted) return failed('The build was canceled.');
+    if (ends.canceled.aborted) return failed('The build was canceled.');
     if (ends.stopping.aborted) return failed(stoppedReason.message);
     const error = errorFromConnect(thrown);
     parts.logger.error({ buildId, err: error }, 'build was interrupted');

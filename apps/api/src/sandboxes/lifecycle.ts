@@ -12,7 +12,7 @@ export function refuseContradictions({ autoPause, autoPauseMemory, autoResume }:
   );
 }
 
-/** The automatic behaviour of a new sandbox, in the runner's form. */
+/** The automatic behavior of a new sandbox, in the runner's form. */
 export function lifecycleToRunner({ autoPause, autoPauseMemory, autoResume, idleTimeout, timeout }: LifecycleSettings) {
   return {
     pauseOnTimeout: autoPause ?? false,

@@ -227,7 +227,7 @@ describe('a paused sandbox', () => {
   });
 });
 
-describe('the automatic behaviour of a sandbox', () => {
+describe('the automatic behavior of a sandbox', () => {
   it('is set at its create, passed on and shown', async () => {
     const settings = { autoPause: true, autoResume: { enabled: true }, idleTimeout: 60, isolation: 'gvisor' };
     const made = await create(settings);

@@ -8,7 +8,7 @@ export async function openTarget(directory: string): Promise<void> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     if ((await readdir(directory)).filter((name) => name !== 'lost+found').length === 0) return;
   } catch (error) {
-    throw errorFromNode(error, `The folder ${directory} cannot be made.`);
+    throw errorFromNode(error, `The folder ${directory} cannot be created.`);
   }
   throw new SoulBoxError('bad_path', `${directory} is not empty. Choose a new folder, or empty it first.`);
 }

@@ -53,12 +53,12 @@ export async function readBackupManifest(directory: string): Promise<Backup> {
   if (found?.isDirectory() !== true) return refuse('is not the folder of a backup.');
   const path = join(directory, manifestName);
   if ((await lstat(path).catch(() => undefined)) === undefined)
-    return refuse(`has no ${manifestName}: the backup was never completed, or this is not one.`);
+    return refuse(`has no ${manifestName}: the backup was never completed, or this is not a backup.`);
   const content = await readSealedJson(path);
   if (content === undefined) return refuse(`is damaged: its ${manifestName} was altered or cut.`);
   const format = typeof content === 'object' && content !== null && 'format' in content ? content.format : undefined;
   if (typeof format === 'number' && format > backupFormat)
     return refuse(`was made by a newer SoulBox (format ${format}; this one reads ${backupFormat}).`);
   const parsed = backupSchema.safeParse(content);
-  return parsed.success ? parsed.data : refuse(`is damaged: its ${manifestName} lacks something.`);
+  return parsed.success ? parsed.data : refuse(`is damaged: its ${manifestName} is incomplete.`);
 }

@@ -86,7 +86,7 @@ function sinkInto(child: ReturnType<typeof startTar>['child']): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
       if (isClosed) {
-        done(child.exitCode === null || child.exitCode === 0 ? null : new Error('tar gave up'));
+        done(child.exitCode === null || child.exitCode === 0 ? null : new Error('tar failed'));
         return;
       }
       child.stdin.write(chunk, (error) => {

@@ -68,14 +68,16 @@ async function checkRoom({ parts }: Backup, target: string): Promise<void> {
 async function findMisfits({ cpuType, savers }: Backup): Promise<string[]> {
   const count = savers.reduce((sum, saver) => sum + saver.count, 0);
   if (count > 0 && cpuType !== (await readCpuType()))
-    return [`This host's CPU has other features: ${count} saved memories cannot be resumed here, only their files.`];
+    return [
+      `The CPU of this host has different features: ${count} checkpoints cannot be restored here. Only their files can be used.`,
+    ];
   const drivers = await createDrivers(0, silentLogger);
   const warnings: string[] = [];
   for (const saver of savers) {
     const here = await drivers.get(saver.driver)?.readVersion();
     if (here !== saver.version)
       warnings.push(
-        `${saver.count} memories were saved by ${saver.version}; this host has ${here === undefined || here === '' ? 'none' : here}, which may not bring them back.`,
+        `${saver.count} checkpoints were saved by ${saver.version}. This host has ${here === undefined || here === '' ? 'none' : here}, which may be unable to restore them.`,
       );
   }
   return warnings;

@@ -48,7 +48,7 @@ export function followCertificate(options: {
       if (next === undefined) return;
       const isOwn = next.caFile !== undefined;
       const exposure = isOwn ? undefined : judgeExpiry(new X509Certificate(next.certPem), Date.now());
-      if (exposure !== undefined) logger.warn({ exposure }, 'the certificate is not renewed in time');
+      if (exposure !== undefined) logger.warn({ exposure }, 'the certificate was not renewed in time');
       if (next.certPem === current.certPem && next.keyPem === current.keyPem) return;
       current = next;
       await use(next);

@@ -97,9 +97,9 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
       await options.onProcess(next.pid);
       await next.start(options.settings());
       restarts += 1;
-      logger.info({ part: plan.name, pid: next.pid }, 'process started again');
+      logger.info({ part: plan.name, pid: next.pid }, 'process restarted');
     } catch (err) {
-      if (!isStopping) logger.error({ part: plan.name, err }, 'a process of the server could not be started again');
+      if (!isStopping) logger.error({ part: plan.name, err }, 'a process of the server could not be restarted');
       next.kill();
     }
     return next;
@@ -114,7 +114,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
       while (now - (crashes[0] ?? now) > windowMs) crashes.shift();
       logger.error(
         { part: plan.name, pid: running.pid, code, signal, crashes: crashes.length },
-        'a process of the server ended by itself',
+        'a process of the server ended unexpectedly',
       );
       if (crashes.length > crashesMax) {
         options.onGivenUp(
@@ -144,7 +144,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
       const count = (unanswered?.by === asked ? unanswered.count : 0) + 1;
       unanswered = { by: asked, count };
       if (count < hangPolicy.unansweredMax) return;
-      logger.error({ part: plan.name, pid: asked.pid }, 'a process of the server hangs and is ended');
+      logger.error({ part: plan.name, pid: asked.pid }, 'a process of the server hangs and is killed');
       asked.kill();
     }
   };
@@ -156,7 +156,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
     restarts: () => restarts,
     figures: () => figures,
     async tell(what, value) {
-      if (current === undefined) throw new Error(`The ${plan.name} is being started again.`);
+      if (current === undefined) throw new Error(`The ${plan.name} is being restarted.`);
       await current.tell(what, value);
     },
     async stop(how) {

@@ -90,7 +90,7 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
         if (!isTooLong) return;
         logger.error(
           { part: plan.name, pid: child.pid },
-          'a process of the server wrote an endless message and is ended',
+          'a process of the server wrote an endless message and is killed',
         );
         child.kill('SIGKILL');
       },
@@ -156,7 +156,7 @@ function createReports(): Reports {
       await new Promise((resolve, reject) => {
         const giveUp = (): void => {
           waiting.delete(hear);
-          reject(new Error(`It did not answer within ${(timeoutMs ?? 0) / 1000} s.`));
+          reject(new Error(`It did not respond within ${(timeoutMs ?? 0) / 1000} s.`));
         };
         const timer = timeoutMs === undefined ? undefined : setTimeout(giveUp, timeoutMs);
         timer?.unref();

@@ -159,7 +159,7 @@ export async function superviseBox(options: {
     started.use(followCertificate({ config: config.gateway, first, use, logger }));
   }
   const apiKey = await readDefaultApiKey(config.dataDirectory);
-  if (apiKey === undefined) throw new SoulBoxError('internal', 'The server has made no API key.');
+  if (apiKey === undefined) throw new SoulBoxError('internal', 'The server has not created an API key.');
   const environments = clientEnvironments(config, bound, { apiKey, trust });
   await file.write({ ...bound, state: 'ready', client: environments.client });
   started.use(reportToControl({ runner, control, gateway }, logger));
@@ -173,7 +173,7 @@ export async function superviseBox(options: {
   const close = async ({ keepSandboxes }: { keepSandboxes: boolean }): Promise<void> => {
     if (!keepSandboxes) {
       await runner.tell('endSandboxes').catch((err: unknown) => {
-        logger.error({ err }, 'sandboxes could not be ended in order');
+        logger.error({ err }, 'sandboxes could not be ended cleanly');
       });
     }
     await gateway.stop({ keepSandboxes, timeoutMs: config.gateway.shutdownGraceMs + gatewayStopMs });

@@ -6,7 +6,7 @@ type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options'];
 
 /**
  * Refuses undeclared arguments. citty silently accepts unknown flags, surplus words and flags without their value, and
- * a misspelt `--keep-sandboxes` must not end the sandboxes.
+ * a misspelled `--keep-sandboxes` must not end the sandboxes.
  */
 export function checkArguments(rawArgs: readonly string[], definitions: ArgsDef): void {
   const entries = Object.entries(definitions);

@@ -11,8 +11,8 @@ export function createBuildLogPrinter(verbose: boolean): (entry: LogEntry) => vo
     if (level === 'debug' && !verbose) return;
     const seconds = `${((Date.now() - startedAt) / 1000).toFixed(1)} s`.padStart(8);
     const text = message.replace(/[^\P{Cc}\t\n]/gu, '').trimEnd();
-    const colour = level === 'error' ? 'red' : level === 'warn' ? 'yellow' : undefined;
-    const line = colour === undefined ? text : styleText(colour, text, { stream: process.stderr });
+    const color = level === 'error' ? 'red' : level === 'warn' ? 'yellow' : undefined;
+    const line = color === undefined ? text : styleText(color, text, { stream: process.stderr });
     process.stderr.write(`${styleText('dim', seconds, { stream: process.stderr })}  ${line}\n`);
   };
 }

@@ -30,7 +30,7 @@ test.each([
   [['key', 'create', '-h'], 'NAME'],
   [['template', 'import', '--help'], 'docker://IMAGE'],
   [['--version'], '0.1.0'],
-])('%j shows its help without terminal colours', async (args, word) => {
+])('%j shows its help without terminal colors', async (args, word) => {
   const { code, stdout, stderr } = await runCli(args);
   expect(code).toBe(0);
   expect(stdout).toContain(word);
@@ -96,9 +96,9 @@ test('with --json an error is JSON too', async () => {
 test('doctor prints its findings and what is not protected', async () => {
   const { stdout } = await runCli(['doctor']);
   expect(stdout).toMatch(/Control groups: cgroup v[12]/);
-  expect(stdout).toMatch(/Isolation "container": stands: root, kernel/);
+  expect(stdout).toMatch(/Isolation "container": works: root, kernel/);
   // If runsc is installed, the test inside and outside of it is shown.
-  expect(stdout).toMatch(/Isolation "gvisor": (?:stands: .*wall of gVisor \(Linux version|.*runsc)/);
+  expect(stdout).toMatch(/Isolation "gvisor": (?:works: .*isolation check of gVisor \(Linux version|.*runsc)/);
   expect(stdout).toContain('Not protected');
   const json = await runCli(['doctor', '--json']);
   const report = JSON.parse(json.stdout) as { ok: boolean; findings: unknown[]; protection: object };

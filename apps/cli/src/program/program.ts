@@ -115,7 +115,7 @@ export const program = defineCommand({
 
 export const epilogue = `EXAMPLE
 
-  sudo soulbox up --detach              start the server; the first time it prepares the host and makes a template
+  sudo soulbox up --detach              start the server; the first time it prepares the host and builds a template
   eval "$(sudo soulbox env)"            tell the E2B clients where it is
   node --input-type=module -e "
     import { Sandbox } from 'e2b';

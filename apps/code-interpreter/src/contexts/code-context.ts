@@ -139,7 +139,7 @@ export class CodeContext implements AsyncDisposable {
         void emit(
           errorOf(
             'UnexpectedEndOfExecution',
-            `The kernel has ended (${how}). Its context starts anew, without its variables.`,
+            `The kernel has ended (${how}). Its context restarts without its variables.`,
           ),
         );
         this.#renew(kernel);

@@ -41,9 +41,9 @@ async function askEnvd(url: string, accessToken: string | undefined): Promise<st
   let size = 0;
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > maxBytes) throw new Error(`The answer has more than ${maxBytes} bytes.`);
+    if (size > maxBytes) throw new Error(`The response has more than ${maxBytes} bytes.`);
     chunks.push(chunk);
   }
-  if (answer.statusCode !== 200) throw new Error(`The answer has the status ${answer.statusCode}.`);
+  if (answer.statusCode !== 200) throw new Error(`The response has the status ${answer.statusCode}.`);
   return Buffer.concat(chunks).toString('utf8');
 }

@@ -83,7 +83,7 @@ async function sendBody(reader: EdgeReader, response: ServerResponse): Promise<v
   }
 }
 
-/** Streams of a context contain arrays of that context, which `instanceof` does not recognise. */
+/** Streams of a context contain arrays of that context, which `instanceof` does not recognize. */
 function bytesOf(value: unknown): Uint8Array | string {
   if (typeof value === 'string') return value;
   if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);

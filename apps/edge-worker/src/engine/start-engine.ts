@@ -114,7 +114,7 @@ async function waitUntilServing(engine: Engine, said: readonly string[]): Promis
     if (answered === 'exited' || engine.gone) {
       // The last output of a process may arrive after its exit.
       await pause(50);
-      throw new EngineFault(`The function could not be started: ${said.join('\n') || 'its engine ended at once'}`);
+      throw new EngineFault(`The function could not be started: ${said.join('\n') || 'its engine ended immediately'}`);
     }
     await pause(waitMs);
   }

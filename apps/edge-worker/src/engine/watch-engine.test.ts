@@ -72,7 +72,7 @@ test('a blocked event loop is stopped while a request is open', async () => {
   await watched.watch.begin(engine);
   using _open = watched.watch.enter();
   await expect.poll(() => watched.killed, { timeout: 10_000 }).toHaveLength(1);
-  expect(watched.killed[0]).toContain('answered nobody');
+  expect(watched.killed[0]).toContain('blocked the CPU');
 });
 
 test('a suspected engine lives if it answers a ping; otherwise it is gone before the suspicion resolves', async () => {

@@ -41,7 +41,7 @@ export function watchEngine(watched: Watched): Watch {
     watched.kill(engine, why);
   };
   const killStuck = (engine: Engine): void =>
-    kill(engine, 'The function used the CPU without a pause and answered nobody. It was stopped.');
+    kill(engine, 'The function blocked the CPU and did not respond. It was stopped.');
 
   const lookAtMemory = async (engine: Engine, limitMb: number): Promise<void> => {
     const used = await residentMb(engine.pid);

@@ -120,7 +120,7 @@ test('code that does not answer in time is suspected, and its caller gets 504', 
   serve = () => undefined;
   const response = await fetch(url);
   expect(response.status).toBe(504);
-  expect(await response.json()).toEqual({ code: 504, message: 'The function did not answer within 300 ms.' });
+  expect(await response.json()).toEqual({ code: 504, message: 'The function did not respond within 300 ms.' });
   expect(suspected).toBe(1);
 });
 

@@ -45,7 +45,7 @@ async function passOn(request: IncomingMessage, response: ServerResponse, option
     isLate = true;
     // Answers only after the check, so that a client that retries finds a working engine.
     void lifecycle.suspect().then(() => {
-      answerFault(response, 504, `The function did not answer within ${timeoutMs} ms.`);
+      answerFault(response, 504, `The function did not respond within ${timeoutMs} ms.`);
       outgoing?.destroy();
     });
   }, timeoutMs);

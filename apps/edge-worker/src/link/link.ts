@@ -46,7 +46,7 @@ export function openLink(log: FunctionLog): Link {
         setTimeout(resolve, waitForHostMs);
       });
     }
-    if (session === undefined || session.destroyed) throw new Error('The server does not listen to this sandbox now.');
+    if (session === undefined || session.destroyed) throw new Error('The server is not connected to this sandbox.');
     return session;
   };
 

@@ -15,9 +15,9 @@ export function chooseEncoding(header: string | undefined): Encoding | undefined
   const identity = wanted.get('identity') ?? (wildcard === 0 ? 0 : undefined);
   if (identity === 0) return gzip > 0 ? 'gzip' : undefined;
   const best = Math.max(0, ...wanted.values());
-  const favourites = [...wanted].filter(([, quality]) => quality === best).map(([name]) => name);
-  const isFavourite = favourites.length === 1 && (favourites[0] === 'gzip' || favourites[0] === 'x-gzip');
-  return best > 0 && isFavourite ? 'gzip' : 'identity';
+  const favorites = [...wanted].filter(([, quality]) => quality === best).map(([name]) => name);
+  const isFavorite = favorites.length === 1 && (favorites[0] === 'gzip' || favorites[0] === 'x-gzip');
+  return best > 0 && isFavorite ? 'gzip' : 'identity';
 }
 
 function parseQualities(header: string): Map<string, number> {

@@ -23,7 +23,7 @@ function describe(error: unknown, path: string): string {
     return `path '${path}' may not be changed or read (${code})`;
   if (code === 'EISDIR') return `path '${path}' is a directory`;
   if (code === 'ENXIO') return `path '${path}' is not a regular file`;
-  if (code === 'ETXTBSY') return `path '${path}' is a program that runs`;
+  if (code === 'ETXTBSY') return `path '${path}' is a program that is running`;
   if (code === 'ENOTEMPTY') return `path '${path}' is a directory that is not empty`;
   if (code === 'EXDEV') return `path '${path}' lies on another file system`;
   return `path '${path}' cannot be used${code === undefined ? '' : ` (${code})`}`;

@@ -50,5 +50,8 @@ async function remove(path: string, options: ClearOptions): Promise<void> {
 }
 
 function warn(log: LifeLog, path: string, error: unknown): void {
-  log.record('warn', 'init', 'Something of an earlier life could not be removed', { path, cause: String(error) });
+  log.record('warn', 'init', 'A leftover file of the previous boot could not be removed', {
+    path,
+    cause: String(error),
+  });
 }

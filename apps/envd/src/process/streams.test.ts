@@ -38,7 +38,7 @@ describe('connecting', () => {
     expect(two).toEqual(one);
   });
 
-  test('clients can connect to an ended process, but it is neither listed nor signalled', async () => {
+  test('clients can connect to an ended process, but it is neither listed nor signaled', async () => {
     const { pid } = await runShell(process, 'echo x; exit 5');
     expect(await livePids()).not.toContain(pid);
     expect(await collect(process.connect(byPid(pid)))).toMatchObject({ pid, stdout: '', end: { exitCode: 5 } });

@@ -17,7 +17,7 @@ const executable = 0o111;
 export async function findHooks(directory: string, log: LifeLog): Promise<readonly string[]> {
   try {
     if (!isRoots(await lstat(directory), 'directory')) {
-      log.record('warn', 'resume', 'Hooks left out: their folder is not root alone to write', { directory });
+      log.record('warn', 'resume', 'Hooks skipped: their folder must be writable by root only', { directory });
       return [];
     }
     const paths = (await readdir(directory)).filter((name) => namePattern.test(name)).toSorted();
@@ -37,7 +37,10 @@ async function filterHooks(paths: readonly string[], log: LifeLog): Promise<stri
   for (const path of paths) {
     const stats = await lstat(path);
     if (isRoots(stats, 'file') && (stats.mode & executable) !== 0) hooks.push(path);
-    else log.record('warn', 'resume', 'Hook left out: not an executable file that root alone can write', { path });
+    else
+      log.record('warn', 'resume', 'Hook skipped: it must be an executable file that is writable by root only', {
+        path,
+      });
   }
   return hooks;
 }

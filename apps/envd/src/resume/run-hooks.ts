@@ -25,7 +25,7 @@ export async function runHooks(context: Context, resumed: Resumed): Promise<void
   for (const path of await findHooks(directory, context.log)) {
     const leftMs = deadline - performance.now();
     if (leftMs <= 0) {
-      context.log.record('warn', 'resume', 'Hook left out: those before it took all the time', { path });
+      context.log.record('warn', 'resume', 'Hook skipped: earlier hooks used up the time', { path });
       continue;
     }
     try {

@@ -98,7 +98,7 @@ async function ask(config: EnvdConfig, request: Request): Promise<End> {
   try {
     sendToMailbox(mailboxName(config.port), Uint8Array.of(0), [0, 1, 2, cwd, theirs]);
   } catch {
-    return fail('this sandbox serves no sudo here');
+    return fail('sudo is not available here');
   } finally {
     closeSync(theirs);
     closeSync(cwd);
@@ -131,7 +131,7 @@ function createReader(channel: number, first: Uint8Array | undefined): () => Pro
 
 async function next(answers: AsyncGenerator<Answer>): Promise<Answer> {
   const answer = await answers.next();
-  return answer.done === true ? { kind: 'refused', message: 'envd has gone' } : answer.value;
+  return answer.done === true ? { kind: 'refused', message: 'envd closed the connection' } : answer.value;
 }
 
 function endOf(answer: Answer): End {
@@ -143,7 +143,7 @@ function endOf(answer: Answer): End {
     case 'refused':
       return fail(answer.message);
     case 'allowed':
-      return fail('envd answered twice');
+      return fail('envd responded twice');
   }
 }
 

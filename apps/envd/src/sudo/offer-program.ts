@@ -16,6 +16,6 @@ export async function offerProgram(log: LifeLog): Promise<void> {
     await symlink(program, ours);
   } catch (error) {
     if (isNodeError(error) && (error.code === 'EEXIST' || error.code === 'ENOENT')) return;
-    log.record('warn', 'sudo', 'No link to sudo could be made', { cause: String(error) });
+    log.record('warn', 'sudo', 'The link to sudo could not be created', { cause: String(error) });
   }
 }

@@ -56,6 +56,6 @@ export async function* readLines(read: () => Promise<Uint8Array | undefined>): A
       yield JSON.parse(waiting.toString('utf8', 0, end));
       waiting = waiting.subarray(end + 1);
     }
-    if (waiting.length > maxLineBytes) throw new Error('The line has no end.');
+    if (waiting.length > maxLineBytes) throw new Error('The line is too long.');
   }
 }

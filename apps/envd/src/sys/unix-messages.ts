@@ -43,7 +43,7 @@ const align = (bytes: number): number => Math.ceil(bytes / 8) * 8;
 
 /**
  * Opens a datagram socket with an abstract name, which is not a file. So nothing can replace it while it is open.
- * Messages carry their sender's credentials. A message's arrival is signalled to this process by SIGIO.
+ * Messages carry their sender's credentials. A message's arrival is signaled to this process by SIGIO.
  */
 export function openMailbox(name: string): number {
   const fd = syscall('socket', nr.socket, unixFamily, datagram | closeOnExec, 0);

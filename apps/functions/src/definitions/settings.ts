@@ -6,7 +6,7 @@ import type { FunctionLimits, FunctionRecord } from '@soulbox/storage';
 import type { FunctionsConfig } from '../config.ts';
 import type { FunctionsContext } from '../context.ts';
 
-/** The date for Workers that specify none: the behaviour of workerd at the server's release. */
+/** The date for Workers that specify none: the behavior of workerd at the server's release. */
 export const defaultCompatibilityDate = '2026-11-01';
 
 export function defaultLimits(config: FunctionsConfig): FunctionLimits {

@@ -24,7 +24,7 @@ export async function callPort(connection: Duplex, call: PortCall): Promise<Port
   boundInterimAnswers();
   try {
     return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no answer within ${call.timeoutMs} ms`)), call.timeoutMs);
+      const timer = setTimeout(() => reject(new Error(`no response within ${call.timeoutMs} ms`)), call.timeoutMs);
       const settle = (answer: PortAnswer): void => {
         clearTimeout(timer);
         resolve(answer);
@@ -60,7 +60,8 @@ export async function callPort(connection: Duplex, call: PortCall): Promise<Port
 async function readBody(incoming: IncomingMessage, { maxAnswerBytes }: PortCall): Promise<Buffer> {
   const body = createByteCollector(maxAnswerBytes);
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    if (!body.add(chunk)) throw new Error(`the answer is larger than ${maxAnswerBytes} bytes, or in too many pieces`);
+    if (!body.add(chunk))
+      throw new Error(`the response is larger than ${maxAnswerBytes} bytes, or arrives in too many pieces`);
   }
   return body.bytes();
 }

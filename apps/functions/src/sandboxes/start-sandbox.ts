@@ -89,7 +89,7 @@ async function createSandbox(
       },
     };
     const { sandbox } = await call(() => runner.createSandbox(wanted, { timeoutMs: createMs }));
-    if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner answered without a sandbox.');
+    if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner returned no sandbox.');
     return sandbox;
   } finally {
     // The runner's event creates the sandbox's own row.

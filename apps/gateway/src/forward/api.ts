@@ -57,7 +57,7 @@ export function forwardToApi(exchange: Exchange, options: ApiForward): void {
         exchange,
         away
           ? { code: 503, message: 'The API is not running. Retry in a moment.' }
-          : { code: 502, message: 'The API closed the connection without an answer.' },
+          : { code: 502, message: 'The API closed the connection without a response.' },
       );
     },
   };

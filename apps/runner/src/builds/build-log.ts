@@ -11,7 +11,7 @@ export interface BuildLogEntry {
   /** Milliseconds since the Unix epoch. */
   readonly atMs: number;
   readonly level: BuildLogLevel;
-  /** `base`, `finalize`, or the number of the step, from 1 on. */
+  /** `base`, `finalize`, or the number of the step, counted from 1. */
   readonly step: string;
   readonly message: string;
 }
@@ -68,7 +68,7 @@ function createStepOutput(buildBudget: LineBudget, write: (level: BuildLogLevel,
       write(channel === 'stdout' ? 'info' : 'warn', line);
       return;
     }
-    if (!isCut) write('warn', 'More output than a build log holds: the rest of this step is left out.');
+    if (!isCut) write('warn', 'The build log is full. Further output of this step is discarded.');
     isCut = true;
     leftOutBytes += line.length;
   };
@@ -92,7 +92,7 @@ function createStepOutput(buildBudget: LineBudget, write: (level: BuildLogLevel,
         if (!isCut && unfinished[channel] !== '') log(channel, unfinished[channel]);
         unfinished[channel] = '';
       }
-      if (leftOutBytes > 0) write('warn', `${leftOutBytes} bytes of output were left out.`);
+      if (leftOutBytes > 0) write('warn', `${leftOutBytes} bytes of output were discarded.`);
       leftOutBytes = 0;
     },
   };

@@ -47,7 +47,7 @@ async function getTemplate({ maker }: BuildContext, idOrName: string, { log, sig
     const made = await maker.make(idOrName, makeWaitMs);
     if ('templateId' in made) return made;
     signal.throwIfAborted();
-    log.write('base', 'info', `the template ${idOrName} is made first: ${made.step}`);
+    log.write('base', 'info', `the template ${idOrName} is built first: ${made.step}`);
   }
 }
 

@@ -55,7 +55,7 @@ export async function runBuild(
     const { step } = progress;
     // The control plane asks again every second until there is room.
     if (error.reason === 'too_many_builds')
-      host.logger.debug({ buildId, templateId, teamId }, 'a build waits for others');
+      host.logger.debug({ buildId, templateId, teamId }, 'a build is waiting for others');
     else if (error.code === 'internal') host.logger.error({ buildId, step, err: thrown }, 'template build failed');
     // The message is not logged: it repeats commands of the build's author, which may contain secrets.
     else host.logger.info({ buildId, templateId, teamId, step, reason: error.reason }, 'template not built');

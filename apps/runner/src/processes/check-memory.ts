@@ -83,11 +83,11 @@ async function checkFit(host: SandboxHost, { checkpointId, manifest }: Checkpoin
     throw new SoulBoxError('state_incompatible', `Checkpoint "${checkpointId}" ${what}`);
   };
   if (driver !== use.driver) refuse(`was saved by the isolation "${driver}", not "${use.driver}".`);
-  if (cpuType !== (await readCpuType())) refuse('was saved on a host whose CPU has other features.');
+  if (cpuType !== (await readCpuType())) refuse('was saved on a host whose CPU has different features.');
   try {
     await access(bundleDirectoryOf(host, use.runtimeName));
   } catch {
-    refuse('needs a version of envd that this host does not have any more.');
+    refuse('needs a version of envd that this host no longer has.');
   }
 }
 

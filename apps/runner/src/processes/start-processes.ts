@@ -121,8 +121,8 @@ export async function waitForEnvd({ driver, instance, envd }: Live): Promise<voi
     const giveUpAt = performance.now() + bootTimeoutMs;
     await sleep(firstPollMs);
     while (!(await envd.isHealthy())) {
-      if (!driver.isAlive(instance)) throw new Error('envd ended before it answered');
-      if (performance.now() > giveUpAt) throw new Error(`envd did not answer within ${bootTimeoutMs} ms`);
+      if (!driver.isAlive(instance)) throw new Error('envd ended before it responded');
+      if (performance.now() > giveUpAt) throw new Error(`envd did not respond within ${bootTimeoutMs} ms`);
       await sleep(pollMs);
     }
   });

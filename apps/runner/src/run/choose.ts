@@ -77,7 +77,7 @@ function asAsked(name: RuntimeName, sight: Sight): Detection {
   const support = languages.find(({ language }) => language === wanted) ?? languages[0];
   if (support === undefined || (sight.language !== undefined && support.language !== sight.language))
     throw new SoulBoxError('bad_request', `The runtime ${name} does not support ${sight.language ?? 'this program'}.`);
-  return { runtime: name, language: support.language, sureness: 1, reasons: [`the runtime ${name} was asked for`] };
+  return { runtime: name, language: support.language, sureness: 1, reasons: [`the runtime ${name} was requested`] };
 }
 
 function notFound({ fileName, firstLine, folder }: Sight): SoulBoxError {

@@ -190,7 +190,7 @@ function executionOf({ detection, file, project }: Subject, request: RunRequest)
   const names = [...(project?.folder ?? emptyFolder).names].sort().slice(0, 12).join(', ').slice(0, 200);
   throw new SoulBoxError(
     'runtime_not_found',
-    `The project is for ${runtime}, but has no file that SoulBox would start with. Specify the file as the entry. The project has ${printable(names)}.`,
+    `The project is for ${runtime}, but SoulBox found no file to start. Specify one as the entry. The project has ${printable(names)}.`,
   );
 }
 

@@ -61,7 +61,7 @@ export function createTemplateMaker(options: MakerOptions): TemplateMaker {
       try {
         await turn;
         signal.throwIfAborted();
-        const made = { what: `Making the template "${recipe.name}"`, signal };
+        const made = { what: `Building the template "${recipe.name}"`, signal };
         resolve(
           await whileRoom(disks, made, async (signal) => {
             return await makeTemplate(store, recipe, { logger, onProgress, signal });

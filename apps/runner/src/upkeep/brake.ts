@@ -16,7 +16,7 @@ export async function stopForRoom(context: BrakeContext, sandboxId: string): Pro
     await change(context, sandbox, true);
     await sandbox.live.driver.freeze(sandbox.live.instance);
     context.host.logger.warn({ sandboxId }, 'sandbox frozen: the disk of the host is nearly full');
-    context.logBook.write(sandboxId, 'sandbox stopped, for the disk of the host is nearly full');
+    context.logBook.write(sandboxId, 'sandbox frozen: the disk of the host is nearly full');
   });
 }
 
@@ -27,8 +27,8 @@ export async function thawWithRoom(context: BrakeContext, sandboxId: string): Pr
     context.host.disks.release(sandboxId);
     await sandbox.live.driver.thaw(sandbox.live.instance);
     await change(context, sandbox, false);
-    context.host.logger.info({ sandboxId }, 'sandbox continues: the disk of the host has space again');
-    context.logBook.write(sandboxId, 'sandbox goes on, there is room on the disk of the host');
+    context.host.logger.info({ sandboxId }, 'sandbox continues: the host has disk space again');
+    context.logBook.write(sandboxId, 'sandbox continues: the host has disk space again');
   });
 }
 

@@ -24,7 +24,7 @@ export function createOnDeadline(
     failures.set(sandboxId, count + 1);
     const endAtMs = context.clock.now() + Math.min(firstRespiteMs * 2 ** count, longestRespiteMs);
     await context.table.note(sandbox, { cause: 'pause_failed', tenant: { ...tenant, endAtMs } });
-    context.logBook.write(sandboxId, 'pause failed, the sandbox runs on');
+    context.logBook.write(sandboxId, 'pause failed, the sandbox continues to run');
     tellUpdated(context, sandbox);
   };
 

@@ -50,7 +50,7 @@ function parseChanges(file: string, text: string): z.infer<typeof changesSchema>
   try {
     return changesSchema.parse(JSON.parse(text));
   } catch (cause) {
-    const message = `${file} cannot be read, so what set-up changed on this host is not known. Delete it to go on without it.`;
+    const message = `${file} cannot be read, so the changes of set-up on this host are unknown. Delete it to continue without it.`;
     throw new SoulBoxError('config_invalid', message, { cause });
   }
 }

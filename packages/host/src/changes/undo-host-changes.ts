@@ -37,7 +37,7 @@ export async function planHostUndo(): Promise<UndoPlan> {
   if (mounts.length + controllers.length > 0 || fastMoves) {
     const run = async (): Promise<string[]> => await undoHostCgroups({ mounts, controllers, fastMoves });
     const what = [...mounts, ...controllers, ...(fastMoves ? ['fast moves'] : [])].join(', ');
-    steps.push({ what: `take back what was changed of control groups (${what})`, run });
+    steps.push({ what: `undo the changes of control groups (${what})`, run });
   }
   const programs = dirname(ownCriuDirectory);
   if ((await namesIn(programs)) !== undefined) steps.push(stepOf(`remove ${programs}`, () => removeTree(programs)));

@@ -56,12 +56,12 @@ test('without a working CRIU sandboxes work but cannot be paused, and the findin
 });
 
 test('an isolation is ok only if all findings of its driver are', () => {
-  const good = { name: 'wall', ok: true, detail: 'another kernel' };
+  const good = { name: 'isolation check', ok: true, detail: 'another kernel' };
   const bad = { name: 'runsc', ok: false, detail: 'missing: the program runsc' };
   const program = { name: 'runsc', ok: true, detail: '/usr/bin/runsc' };
   expect(judgeTier('gvisor', [program, good])).toMatchObject({
     status: 'ok',
-    detail: 'stands: runsc, wall (another kernel)',
+    detail: 'works: runsc, isolation check (another kernel)',
   });
   const fallen = { status: 'warn', detail: 'runsc: missing: the program runsc' };
   expect(judgeTier('gvisor', [good, bad])).toMatchObject(fallen);

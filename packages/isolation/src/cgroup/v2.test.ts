@@ -73,7 +73,7 @@ test('reading a group that does not exist is an error; killing, listing or remov
 test('a kill uses cgroup.kill, which the kernel applies to the whole tree', async () => {
   const directory = join(root, 'soulbox-0/i1');
   await writeFile(join(directory, 'cgroup.kill'), '');
-  // A pid that cannot exist: even if it were signalled, nothing would happen.
+  // A pid that cannot exist: even if it were signaled, nothing would happen.
   await writeFile(join(directory, 'cgroup.procs'), '4194305\n');
   const killing = createV2Cgroups(root).kill('/soulbox-0/i1');
   while ((await readFile(join(directory, 'cgroup.kill'), 'utf8')) === '') continue;

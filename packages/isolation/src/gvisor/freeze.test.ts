@@ -109,7 +109,7 @@ test('a state file that a killed runsc left empty is restored', async () => {
   expect(readRuntimeState(testInstance, sandboxId)).toEqual(before);
 });
 
-test('stopped tasks are recognised by the functions of their goroutines', () => {
+test('stopped tasks are recognized by the functions of their goroutines', () => {
   const task = (stopped: boolean): string =>
     `goroutine 1\n${stopped ? 'gvisor.dev/gvisor/pkg/sentry/kernel.(*Task).doStop(0x1)\n' : ''}gvisor.dev/gvisor/pkg/sentry/kernel.(*Task).run(0x1)\n`;
   expect(areAllStopped(task(true) + task(true))).toBe(true);

@@ -63,8 +63,8 @@ async function tryRunsc(host: Host, envdBundle: EnvdBundle): Promise<DriverFindi
       await waitForAnswers(trial, answersMin);
       return way;
     }),
-    await attempt('wall of gVisor', () => describeWall(trial)),
-    await attempt('envd goes on after a restore', () => saveAndRestore(host, trial)),
+    await attempt('isolation check of gVisor', () => describeWall(trial)),
+    await attempt('envd continues after a restore', () => saveAndRestore(host, trial)),
   ];
 }
 
@@ -108,7 +108,7 @@ async function saveAndRestore(host: Host, trial: Trial): Promise<string> {
 async function waitForAnswers(trial: Trial, count: number): Promise<void> {
   const giveUpAt = Date.now() + answersTimeoutMs;
   while ((await countAnswers(trial)) < count) {
-    if (Date.now() > giveUpAt) throw new Error('envd does not answer in it');
+    if (Date.now() > giveUpAt) throw new Error('envd does not respond in it');
     await sleep(50);
   }
 }

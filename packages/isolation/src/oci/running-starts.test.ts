@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createRunningStarts } from './running-starts.ts';
 
-test('a cancelled start has cleaned up before the caller continues', async () => {
+test('a canceled start has cleaned up before the caller continues', async () => {
   const starts = createRunningStarts();
   const steps: string[] = [];
   const started = starts.run('one', async (signal) => {
@@ -11,12 +11,12 @@ test('a cancelled start has cleaned up before the caller continues', async () =>
   });
   const failed = expect(started).rejects.toThrow('removed while it was starting');
   await starts.cancel('one');
-  steps.push('cancelled');
+  steps.push('canceled');
   await failed;
-  expect(steps).toEqual(['cleaned', 'cancelled']);
+  expect(steps).toEqual(['cleaned', 'canceled']);
 });
 
-test('cancelling does nothing if no start is in progress, or it has ended', async () => {
+test('canceling does nothing if no start is in progress, or it has ended', async () => {
   const starts = createRunningStarts();
   expect(await starts.run('one', () => Promise.resolve('started'))).toBe('started');
   await starts.cancel('one');

@@ -94,7 +94,7 @@ describe('calls that depend on their arguments', () => {
     for (const flags of [17, asThread]) expect(answerOf(profile, 'clone', flags)).toBe(allowed);
   });
 
-  test('personality allows the values of current programs, and not a 32-bit or non-randomised layout', () => {
+  test('personality allows the values of current programs, and not a 32-bit or non-randomized layout', () => {
     for (const value of [0, 0x20000, 0xffffffff]) expect(answerOf(profile, 'personality', value)).toBe(allowed);
     for (const value of [0x0040000, 0x0008, 0x0400000, 1])
       expect(answerOf(profile, 'personality', value)).toBe(unknown);

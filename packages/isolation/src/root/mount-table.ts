@@ -45,7 +45,7 @@ export function rootTable(
   const map = `b:0:${spec.idBase}:${idCount}`;
   const at = (name: string): string => join(points.folder, name);
   // noinit_itable: otherwise the kernel would write 160 MB of empty inode tables in the first seconds, which would look
-  // like writes of an idle sandbox. Each group's table is initialised when it is used.
+  // like writes of an idle sandbox. Each group's table is initialized when it is used.
   const disk = `loop,noatime,noinit_itable,discard,nosuid,nodev,X-mount.idmap="${map} b:${hostRootOnDisk}:0:1"`;
   return [
     { source: image, target: at(names.disk), type: 'ext4', options: disk },

@@ -15,7 +15,7 @@ const mountMin: Version = [2, 39];
  */
 export async function probeRoot(): Promise<readonly DriverFinding[]> {
   return [
-    finding('root', process.geteuid?.() === 0, 'the server must run as root to make sandboxes'),
+    finding('root', process.geteuid?.() === 0, 'the server must run as root to create sandboxes'),
     versionFinding('kernel', release(), kernelMin),
     await toolFinding('mount', mountMin),
     await presenceFinding('mkfs.ext4', ['-V']),

@@ -56,7 +56,7 @@ async function openThrough(proxy: URL, address: string, port: number): Promise<S
   return await new Promise((resolve, reject) => {
     const to = { host: hostname, ...(proxyPort === '' ? {} : { port: proxyPort }), method: 'CONNECT', path, headers };
     const request = send({ ...to, agent: false, timeout: connectTimeoutMs });
-    request.on('timeout', () => request.destroy(new Error('the proxy did not answer in time')));
+    request.on('timeout', () => request.destroy(new Error('the proxy did not respond in time')));
     request.on('error', reject);
     request.on('response', () => request.destroy(new Error('the proxy did not connect')));
     request.on('connect', (answer, socket, head) => {
@@ -67,7 +67,7 @@ async function openThrough(proxy: URL, address: string, port: number): Promise<S
         return;
       }
       socket.destroy();
-      reject(new Error(`the proxy answered ${answer.statusCode ?? 0}`));
+      reject(new Error(`the proxy returned status ${answer.statusCode ?? 0}`));
     });
     request.end();
   });

@@ -32,7 +32,7 @@ export interface NetworkLab extends AsyncDisposable {
   /** Attached to slot 1. */
   readonly sandbox: LabNamespace;
   /** Attached to slot 258. */
-  readonly neighbour: LabNamespace;
+  readonly neighbor: LabNamespace;
   /** Starts another namespace. The lab stops it. */
   start(): Promise<LabNamespace>;
 }
@@ -47,7 +47,7 @@ export async function openNetworkLab(lab: NetworkLabOptions): Promise<NetworkLab
   };
   await removeNetwork(instance);
   const before = await readHostNetwork(instance);
-  const [outside, inside, sandbox, neighbour] = await Promise.all([start(), start(), start(), start()]);
+  const [outside, inside, sandbox, neighbor] = await Promise.all([start(), start(), start(), start()]);
   const links = [
     { namespace: outside, name: `sl${instance}out`, ...lab.outside },
     { namespace: inside, name: `sl${instance}in`, ...lab.inside },
@@ -62,9 +62,9 @@ export async function openNetworkLab(lab: NetworkLabOptions): Promise<NetworkLab
   }
   const options: NetworkOptions = { instance, logger: silentLogger, nameServers: ['1.1.1.1', resolver] };
   const network = await openNetwork(options);
-  await Promise.all([network.attach(1, sandbox.path), network.attach(258, neighbour.path)]);
+  await Promise.all([network.attach(1, sandbox.path), network.attach(258, neighbor.path)]);
   return {
-    ...{ options, before, network, outside, inside, sandbox, neighbour, start },
+    ...{ options, before, network, outside, inside, sandbox, neighbor, start },
     async [Symbol.asyncDispose]() {
       await Promise.all(started.map(async (namespace) => await namespace.stop()));
       for (const { name } of links) await run('ip', ['link', 'delete', name]).catch(() => undefined);

@@ -49,7 +49,7 @@ export const deno: Runtime = {
       command: ['deno', 'run', '--quiet', '--no-prompt', ...memory, ...permissionFlags(permissions), path, ...args],
       env: {
         DENO_NO_UPDATE_CHECK: '1',
-        // Deno colours its errors even if the output is not a terminal.
+        // Deno colors its errors even if the output is not a terminal.
         NO_COLOR: '1',
         ...(project === undefined ? {} : { DENO_DIR: `${project.path}/${cache}` }),
       },

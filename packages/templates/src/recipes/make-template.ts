@@ -57,7 +57,7 @@ export async function makeTemplate(
     },
   });
   const { templateId, sizeBytes } = template;
-  logger.info({ templateId, name: recipe.name, sizeBytes, durationMs: Date.now() - startedAt }, 'template made');
+  logger.info({ templateId, name: recipe.name, sizeBytes, durationMs: Date.now() - startedAt }, 'template built');
   return template;
 }
 

@@ -46,7 +46,7 @@ export const deployFunction = defineCommand({
       description: 'A binding and the key-value namespace it refers to; may be repeated',
       valueHint: 'BINDING=NAMESPACE',
     },
-    'timeout-ms': { type: 'string', description: 'Milliseconds until a response must start', valueHint: 'MS' },
+    'timeout-ms': { type: 'string', description: 'Milliseconds within which a response must start', valueHint: 'MS' },
     'memory-mb': {
       type: 'string',
       description: 'Megabytes of memory in addition to that of the engine',
@@ -54,7 +54,7 @@ export const deployFunction = defineCommand({
     },
     'idle-timeout': {
       type: 'string',
-      description: 'Seconds without a request until it is paused',
+      description: 'Seconds without a request after which it is paused',
       valueHint: 'SECONDS',
     },
     'compatibility-date': {

@@ -8,7 +8,7 @@ export const setup = defineCommand({
   meta: {
     name: 'setup',
     description:
-      'Prepare the host (kernel settings, control groups, the command in /usr/local/bin) and make the base template',
+      'Prepare the host (kernel settings, control groups; in a clone, also the command in /usr/local/bin) and build the base template',
   },
   args: {
     'data-dir': dataDirArg,

@@ -252,7 +252,7 @@ test.skipIf(!hasTemplate)(
     await rename(logFile, `${logFile}.moved`);
     const { pid = 0, client } = (await findServer(directory)) ?? {};
     process.kill(pid, 'SIGHUP');
-    await expect.poll(async () => await readFile(logFile, 'utf8').catch(() => '')).toContain('log opened anew');
+    await expect.poll(async () => await readFile(logFile, 'utf8').catch(() => '')).toContain('log reopened');
     expect((await findServer(directory))?.pid).toBe(pid);
 
     const url = client?.['E2B_API_URL'] ?? '';

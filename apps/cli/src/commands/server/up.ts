@@ -43,7 +43,7 @@ export const up = defineCommand({
     },
     install: {
       type: 'boolean',
-      description: 'Install missing packages (Debian and Ubuntu) and the command in /usr/local/bin first',
+      description: 'First install missing packages (Debian and Ubuntu) and, in a clone, the command in /usr/local/bin',
     },
     json: jsonArg,
   },

@@ -80,7 +80,7 @@ async function list(store: TemplateStore, json: boolean): Promise<void> {
   else
     console.log(
       renderTable(
-        ['NAME', 'MADE', 'WHAT IT HAS'],
+        ['NAME', 'MADE', 'CONTENTS'],
         rows.map(({ name, made, description }) => [name, made ? 'yes' : 'no', description]),
       ),
     );

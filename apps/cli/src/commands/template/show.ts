@@ -26,6 +26,6 @@ export const showTemplate = defineCommand({
       build.createdAt,
     ]);
     console.log(renderFacts(facts));
-    console.log(`\n${renderTable(['BUILD', 'STATUS', 'TAGS', 'CPU', 'MEMORY', 'ASKED FOR'], rows)}`);
+    console.log(`\n${renderTable(['BUILD', 'STATUS', 'TAGS', 'CPU', 'MEMORY', 'REQUESTED'], rows)}`);
   },
 });

@@ -1,7 +1,7 @@
 import { defineDeleteCommand } from '../delete-command.ts';
 
 export const deleteWebhook = defineDeleteCommand({
-  description: 'Delete a webhook and its waiting deliveries',
+  description: 'Delete a webhook and its pending deliveries',
   noun: 'webhook',
   argument: { type: 'positional', required: true, description: 'Its id' },
   key: 'id',

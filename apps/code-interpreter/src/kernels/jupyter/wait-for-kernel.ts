@@ -23,7 +23,7 @@ export async function connectWhenThere(
       return await connectZmtp(path, type, handlers);
     } catch (error) {
       if (how !== undefined) throw new KernelEnded(how, { cause: error });
-      if (Date.now() > deadline) throw new Error('The kernel does not answer.', { cause: error });
+      if (Date.now() > deadline) throw new Error('The kernel does not respond.', { cause: error });
       await sleep(5);
     }
   }
@@ -46,7 +46,7 @@ export async function waitUntilHeard(
   });
   for (const deadline = Date.now() + startTimeoutMs; missing.size > 0;) {
     if (how !== undefined) throw new KernelEnded(how);
-    if (Date.now() > deadline) throw new Error('The kernel does not answer.');
+    if (Date.now() > deadline) throw new Error('The kernel does not respond.');
     shell.send(encodeRequest(randomUUID(), 'kernel_info_request', {}));
     await sleep(nudgeMs);
   }

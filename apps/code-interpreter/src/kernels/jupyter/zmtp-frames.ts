@@ -58,7 +58,7 @@ export function createReader(
     const headBytes = (flag & flags.long) === 0 ? 2 : 9;
     if (bytes.length < headBytes) return wait(headBytes);
     const size = headBytes === 2 ? (bytes[1] ?? 0) : Number(bytes.readBigUInt64BE(1));
-    if (messageBytes + size > maxMessageBytes) throw new Error('it gave more than 64 MiB of output at once');
+    if (messageBytes + size > maxMessageBytes) throw new Error('it sent more than 64 MiB of output at once');
     if (bytes.length < headBytes + size) return wait(headBytes + size);
     if ((flag & flags.command) !== 0) onCommand();
     else {

@@ -75,7 +75,7 @@ test('a message that announces more than 64 MiB is refused at once', async () =>
   const huge = Buffer.from([2, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff]);
   const { connected, closed } = await connectTo(Buffer.concat([greeting, ready, huge]), 1000);
   await connected;
-  await expect.poll(() => closed).toEqual(['it gave more than 64 MiB of output at once']);
+  await expect.poll(() => closed).toEqual(['it sent more than 64 MiB of output at once']);
 });
 
 test('the end of the peer is reported once, without a reason', async () => {

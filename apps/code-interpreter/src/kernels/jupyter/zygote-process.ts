@@ -82,7 +82,8 @@ export async function startZygoteProcess({ python, assets, env }: ZygoteOptions)
       stdin.write(`${JSON.stringify({ id, ...request })}\n`);
       const answer = await Promise.race([answered, gone]).finally(() => waiting.delete(id));
       if ('outdated' in answer) return 'outdated';
-      if (!('pid' in answer)) throw new Error('failed' in answer ? answer.failed : 'The zygote answers nonsense.');
+      if (!('pid' in answer))
+        throw new Error('failed' in answer ? answer.failed : 'The zygote sent an invalid response.');
       return forkedGroup(answer.pid, kernels);
     },
   };

@@ -48,7 +48,7 @@ export function createZygote(options: ZygoteOptions): Zygote {
         if (forked !== 'outdated') return forked;
         if (drop(started)) process.retire();
       }
-      throw new Error('The packages of Python change all the time.');
+      throw new Error('Python packages changed during each of 3 start attempts. Retry.');
     },
   };
 }

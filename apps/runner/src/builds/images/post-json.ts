@@ -28,7 +28,7 @@ export async function postJson(
         let text = '';
         answer.setEncoding('utf8').on('data', (part: string) => {
           text += part;
-          if (text.length > maxAnswerBytes) answer.destroy(new Error('the answer is too long'));
+          if (text.length > maxAnswerBytes) answer.destroy(new Error('the response is too long'));
         });
         answer.on('error', reject);
         answer.on('end', () => resolve({ status: answer.statusCode ?? 0, json: parseJson(text) }));

@@ -101,7 +101,7 @@ describe('steps', () => {
     expect(told.done).toBeDefined();
     const size = told.log.reduce((sum, { message }) => sum + message.length, 0);
     expect(size).toBeLessThan(1_200_000);
-    expect(linesOf(told, '1').at(-1)).toMatch(/^\d+ bytes of output were left out\.$/);
+    expect(linesOf(told, '1').at(-1)).toMatch(/^\d+ bytes of output were discarded\.$/);
   });
 
   it('that never end are killed at once when the build is canceled', async () => {

@@ -14,7 +14,7 @@ export async function withPaused<T>(
   use: UseSource<T>,
 ): Promise<T> {
   const { saved } = sandbox.record;
-  if (saved === undefined) throw new Error('a paused sandbox names no state');
+  if (saved === undefined) throw new Error('a paused sandbox has no checkpoint');
   await shareDisk(context, sandbox, chain);
   using _hold = context.references.hold({ checkpoints: [saved.stateId], layers: sandbox.record.layers });
   return await use(sealedSource(context.host, sourceFrom(sandbox, saved)));

@@ -65,6 +65,6 @@ async function endPromise(context: OperationContext, sandbox: TenantSandbox): Pr
     stateSinceMs: now,
     tenant: { ...tenant, endAtMs: Math.max(tenant.endAtMs, now + respiteMs) },
   });
-  context.logBook.write(sandbox.record.sandboxId, 'pause failed, the sandbox runs on');
+  context.logBook.write(sandbox.record.sandboxId, 'pause failed, the sandbox continues to run');
   tellUpdated(context, sandbox);
 }

@@ -210,7 +210,7 @@ describe('the checkpoint of a paused sandbox', () => {
   });
 
   it.each([
-    ['another CPU type', { cpuType: 'c0ffee' }, 'was saved on a host whose CPU has other features.'],
+    ['another CPU type', { cpuType: 'c0ffee' }, 'was saved on a host whose CPU has different features.'],
     ['another driver', { driver: 'gvisor' }, 'was saved by the isolation "gvisor", not "container".'],
   ])('of %s is refused, and can be restored where it fits', async (_what, facts, message) => {
     const restore = await reseal((content) => ({ ...content, facts: { ...content.facts, ...facts } }));

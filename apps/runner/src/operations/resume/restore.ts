@@ -28,7 +28,7 @@ export async function resumePaused(
   change: RecordChange,
 ): Promise<void> {
   const { saved, layers } = sandbox.record;
-  if (saved === undefined) throw new Error('a paused sandbox names no checkpoint');
+  if (saved === undefined) throw new Error('a paused sandbox has no checkpoint');
   const { stateId: checkpointId, hasMemory } = saved;
   using _admitted = context.admission.enter();
   {

@@ -46,6 +46,6 @@ export function tellMemoryDropped(context: OperationContext, sandbox: TenantSand
 /** The message is for the caller. The cause names the failed step, for the log. */
 export function memoryDroppedError(cause: unknown): SoulBoxError {
   const message =
-    'The sandbox could not be brought back. Its processes are gone, its files are kept: the next resume starts on them.';
+    'The sandbox could not be restored. Its processes are lost, but its files are kept: the next resume boots it from them.';
   return new SoulBoxError('sandbox_resume_failed', message, { cause });
 }

@@ -23,7 +23,7 @@ export function readImage(path: string, kind: ImageKind): Message[] {
 /** The encoded messages of an image. Throws like `readImage`. */
 export function splitImage(bytes: Buffer, kind: ImageKind, path: string): Buffer[] {
   if (bytes.length < 8 || bytes.readUInt32LE(0) !== commonMagic || bytes.readUInt32LE(4) !== kinds[kind])
-    throw new Error(`${path} is no ${kind} image.`);
+    throw new Error(`${path} is not a ${kind} image.`);
   const messages: Buffer[] = [];
   for (let at = 8; at < bytes.length;) {
     const end = at + 4 + (at + 4 <= bytes.length ? bytes.readUInt32LE(at) : Infinity);

@@ -91,7 +91,7 @@ export class PageService {
     if (message.kind === 'finished') this.#restored = true;
     if (message.kind === 'task') this.#open(message.pid, message.fd);
     if (message.kind !== 'end') return;
-    if (!this.#restored) throw new Error('The restore ended before all processes were there.');
+    if (!this.#restored) throw new Error('The restore ended before all processes existed.');
     closeSync(connection);
     this.#connection = undefined;
   }

@@ -62,7 +62,7 @@ export class Spare {
   async begin(job: PagerJob): Promise<void> {
     this.#orders.end([job.workDirectory, ...job.killDirectories, ''].join('\n'));
     this.#job.end(JSON.stringify(job));
-    const late = sleep(readyTimeoutMs).then(() => 'did not answer within 10 s');
+    const late = sleep(readyTimeoutMs).then(() => 'did not respond within 10 s');
     const early = this.ended.then(() => 'ended before it was ready');
     const ready = once(this.#answers, 'data').then(() => undefined);
     const fault = await Promise.race([ready, early, late]);

@@ -7,7 +7,7 @@ import { fieldOf, idsInMap, numberIn, readGroups, readStruct, structsOf } from '
  *
  * An *interest* is what a program registered with an epoll for one file. gVisor removes interests from the list of
  * ready ones without clearing all links between them. So a deleted interest, whose file is closed, can still be reached
- * from its former neighbour. It is saved with it and restored as ready: the program gets an event for a file that it
+ * from its former neighbor. It is saved with it and restored as ready: the program gets an event for a file that it
  * has closed, with a pointer that it has freed. Programs built with Bun call what that pointer points to. Moreover, a
  * list that is saved while an interest joins it is restored torn, and its program waits for ever (google/gvisor#14147).
  *

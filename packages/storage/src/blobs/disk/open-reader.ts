@@ -36,7 +36,7 @@ async function openBlob(directory: string, name: string): Promise<FileHandle | u
     const [owner, found] = await Promise.all([folder.stat(), file.stat()]);
     if (found.isFile() && found.uid === owner.uid) return file;
     await file.close();
-    throw new SoulBoxError('forbidden', `The blob ${name} is no file of its folder's user.`);
+    throw new SoulBoxError('forbidden', `The blob ${name} is not a file, or is not owned by the owner of its folder.`);
   } finally {
     await folder.close();
   }
@@ -48,7 +48,7 @@ async function openIfThere(path: string, flags: number): Promise<FileHandle | un
   } catch (error) {
     if (isNodeError(error) && error.code === 'ENOENT') return undefined;
     if (isNodeError(error) && (error.code === 'ELOOP' || error.code === 'ENOTDIR'))
-      throw new SoulBoxError('forbidden', 'A blob is a link, or stands behind one.', { cause: error });
+      throw new SoulBoxError('forbidden', 'The path of a blob contains a symbolic link.', { cause: error });
     throw error;
   }
 }
