@@ -85,5 +85,5 @@ test('the loss of the host ends open requests without a response', async () => {
 });
 
 test('without a host a request fails after a wait', async () => {
-  await expect(ask('/kv/a')).rejects.toThrow('does not listen');
+  await expect(ask('/kv/a')).rejects.toThrow('is not connected');
 });
