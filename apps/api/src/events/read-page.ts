@@ -36,8 +36,8 @@ type ListQuery = z.infer<typeof listQuery>;
 /** The parts of the schema that every list of events has. */
 export const pageSchema = {
   description:
-    'A page has fewer events than `limit` when they carry much metadata. `X-Next-After` (oldest first) or `X-Next-Offset` (newest first) ' +
-    'tells where the next page begins; without it there is none.',
+    'A page can have fewer events than `limit` if their metadata is large. The response header `X-Next-After` (oldest first) or ' +
+    '`X-Next-Offset` (newest first) tells where the next page begins. The last page does not have it.',
   querystring: listQuery,
   response: { 200: z.array(eventSchema), ...errors(400) },
 };
