@@ -275,7 +275,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   'packages/isolation/src/container': [
-    ['criu', 'layout', 'pager', 'runtime-state'],
+    ['criu', 'layout', 'null-device', 'pager', 'runtime-state'],
     ['mounts'],
     ['oci-config'],
     ['host'],

@@ -29,6 +29,20 @@ export function describeWalls(stage: Stage): void {
       expect(one.spec.idBase).not.toBe(other.spec.idBase);
     });
 
+    test("root inside does not own the host's device nodes, and cannot change them", async () => {
+      const paths = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
+      const attempts = ['chmod 600', 'chown 1', 'touch -d @0', 'setfattr -n trusted.a -v b'];
+      // The one that was started last, too: crun gives the streams of a container to its root.
+      for (const sandbox of [one, other])
+        for (const attempt of attempts) await sandbox.sh(`${attempt} ${paths.join(' ')} 2> /dev/null || true`);
+      for (const path of paths) {
+        const { uid, mode, mtimeMs } = await stat(path);
+        expect({ path, uid, mode: (mode & 0o777).toString(8), isOld: mtimeMs === 0 }).toEqual({
+          ...{ path, uid: 0, mode: '666', isOld: false },
+        });
+      }
+    });
+
     test("files of root and of a user belong to the sandbox's id range on the host", async () => {
       await one.sh('touch /made-by-root && mkdir -m 777 /open');
       await one.sh('touch /open/made-by-user', ordinaryUser);

@@ -12,6 +12,7 @@ import { freezeSandbox, thawSandbox } from './freeze.ts';
 import type { Host } from './host.ts';
 import { createHost } from './host.ts';
 import { layoutOf } from './layout.ts';
+import { reclaimNull } from './null-device.ts';
 import { canServePages } from './pager/can-serve.ts';
 import { probeHost } from './probe.ts';
 import { listRuntimeStates } from './runtime-state.ts';
@@ -55,6 +56,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     readVersion: () => host.readVersion(),
     probe: () => probeHost(host.criu),
     prepareHost: async () => {
+      await reclaimNull();
       if (host.criu !== undefined) await removeLeftRoots();
     },
     layoutOf: (sandboxId, directory) => layoutOf(host.instance, sandboxId, directory),

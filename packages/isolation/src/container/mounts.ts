@@ -76,7 +76,8 @@ export function containerMounts(
       source: 'devpts',
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
-    ...deviceNodes.map((name) => bind(`/dev/${name}`, `/dev/${name}`, 'rw', 'nosuid', 'noexec')),
+    // The nodes are those of the host. Read-only does not stop reads and writes of a device, only changes of the node.
+    ...deviceNodes.map((name) => bind(`/dev/${name}`, `/dev/${name}`, 'ro', 'nosuid', 'noexec')),
     ...ownMounts(spec, layout),
     ...hidden.map((folder) => bind(empty, folder, 'ro', 'nosuid', 'nodev', 'noexec')),
   ];

@@ -167,7 +167,8 @@ describe('mounts', () => {
     const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
     // An overlay of its own: a bind mount of the host's folder would show its location.
     expect(ofHost).toEqual([...devices, layout.envdBundle]);
-    for (const device of devices) expect(mountAt(device).options).toEqual(expect.arrayContaining(['nosuid', 'noexec']));
+    for (const device of devices)
+      expect(mountAt(device).options).toEqual(expect.arrayContaining(['ro', 'nosuid', 'noexec']));
   });
 
   // devpts(5): a terminal belongs to its user; the group tty, which has this number in every image, may write to it.

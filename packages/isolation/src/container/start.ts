@@ -11,12 +11,13 @@ import type { SandboxLayout } from './layout.ts';
 import { cgroupOf, traceName } from '../host/names.ts';
 import { layoutOf } from './layout.ts';
 import { runtimeRoot } from './runtime-state.ts';
-import { rootTable, bundleTable, writeMountTable } from '../root/mount-table.ts';
+import { bundleTable, rootTable, writeMountTable } from '../root/mount-table.ts';
 import { createOciConfig } from './oci-config.ts';
 import { instanceOf } from '../oci/instance-of.ts';
 import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
 import { writeRecord } from '../oci/record.ts';
 import { writeSkeleton } from '../root/skeleton.ts';
+import { unownableNull } from './null-device.ts';
 
 const initWatchMs = 20;
 const createScript = fileURLToPath(new URL('create.sh', import.meta.url));
@@ -59,6 +60,7 @@ async function prepareMounts(host: Host, spec: SandboxSpec, layout: SandboxLayou
   await writeMountTable(layout.mountTable, [
     ...rootTable(spec, layout.image, points, name),
     ...bundleTable(spec, points.folder, layout.envdBundle, name),
+    unownableNull,
   ]);
 }
 
