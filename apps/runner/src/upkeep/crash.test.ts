@@ -39,7 +39,7 @@ async function list(): Promise<Shown[]> {
 async function create(disk: 'small' | 'large' = 'small'): Promise<string> {
   const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: false };
   const { sandboxId } = (await runner.call('createSandbox', request))['sandbox'] as Shown;
-  if (disk === 'large') expect(await runner.call('fill', { sandboxId })).toBe(true);
+  if (disk === 'large') await runner.call('fill', { sandboxId });
   return sandboxId;
 }
 

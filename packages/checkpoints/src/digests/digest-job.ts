@@ -24,6 +24,9 @@ interface FindData {
   readonly blockBytes: number;
 }
 
+/** The message after which a thread ends. */
+export const endOfThread = 'end';
+
 export type DigestResult = readonly string[] | readonly number[];
 
 /** The answer of a thread. An error is passed as its message and errno name. */

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { availableParallelism, constants } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { endOfThread } from './digest-job.ts';
 import type { DigestAnswer, DigestJob, DigestResult } from './digest-job.ts';
 
 /** With more threads the disk is the bottleneck, and each thread uses some 10 MB. */
@@ -39,8 +41,19 @@ export class DigestThreads implements AsyncDisposable {
     while (this.#all.size < this.count) this.#idle.push(this.#open());
   }
 
+  /**
+   * Asks the threads to end. They are not terminated: in a thread that is just loading koffi, that ends the whole process
+   * (`napi_throw`, koffi 3.3.4, Node 24.21).
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#all].map((worker) => worker.terminate()));
+    await Promise.all(
+      [...this.#all].map(async (worker) => {
+        const ended = once(worker, 'exit');
+        worker.ref();
+        worker.postMessage(endOfThread);
+        await ended;
+      }),
+    );
   }
 
   #startNext(): void {

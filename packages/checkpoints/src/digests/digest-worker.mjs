@@ -22,7 +22,11 @@ if (workerData.nice > 0) setPriority(workerData.nice);
 
 let block = Buffer.alloc(0);
 
-parentPort.on('message', (job) => parentPort.postMessage(answer(job)));
+parentPort.on('message', (job) => {
+  // `endOfThread` of digest-job.ts.
+  if (job === 'end') parentPort.close();
+  else parentPort.postMessage(answer(job));
+});
 
 function answer(job) {
   try {

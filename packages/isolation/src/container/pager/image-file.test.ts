@@ -15,12 +15,12 @@ describe('an image', () => {
   });
 
   test('of another kind, or of none, is refused', () => {
-    expect(() => split(criuImage('mm', [1]))).toThrow('p.img is no pagemap image');
+    expect(() => split(criuImage('mm', [1]))).toThrow('p.img is not a pagemap image');
     const ofAnotherProgram = criuImage('pagemap', [1]);
     ofAnotherProgram.writeUInt32LE(0, 0);
-    expect(() => split(ofAnotherProgram)).toThrow('p.img is no pagemap image');
+    expect(() => split(ofAnotherProgram)).toThrow('p.img is not a pagemap image');
     for (const length of [0, 4, 7])
-      expect(() => split(criuImage('pagemap').subarray(0, length))).toThrow('no pagemap image');
+      expect(() => split(criuImage('pagemap').subarray(0, length))).toThrow('not a pagemap image');
   });
 
   test('truncated anywhere but between two messages is refused', () => {

@@ -87,7 +87,7 @@ test.each([
 test('an image of another kind, an empty one and a missing one are refused', async () => {
   await writeImage('pagemap-1.img', 'mm', field(1, 1));
   await writeImage('pagemap-2.img', 'pagemap');
-  expect(() => readPageMap(directory, 'pagemap-1.img')).toThrow('no pagemap image');
+  expect(() => readPageMap(directory, 'pagemap-1.img')).toThrow('not a pagemap image');
   expect(() => readPageMap(directory, 'pagemap-2.img')).toThrow('empty');
   expect(() => readPageMap(directory, 'pagemap-6.img')).toThrow('ENOENT');
 });
