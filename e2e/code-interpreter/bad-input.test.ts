@@ -156,7 +156,7 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
       ['no JSON', '/execute', '{"code": ', 400, 'not JSON'],
       ['no object', '/execute', '[1]', 400, 'not a JSON object'],
       ['no code', '/execute', '{}', 400, 'code is missing'],
-      ['code that is no text', '/execute', '{"code": 1}', 400, 'code is not a string'],
+      ['code that is no text', '/execute', '{"code": 1}', 400, 'code is not a text'],
       [
         'context and language',
         '/execute',
@@ -171,14 +171,14 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
         '/execute',
         '{"code": "1", "env_vars": {"A": 1}}',
         400,
-        'env_vars.A is not a string',
+        'env_vars.A is not a text',
       ],
       [
         'a bad name of a variable',
         '/execute',
         '{"code": "1", "env_vars": {"A=B": "1"}}',
         400,
-        'not valid in an environment',
+        'no environment can hold',
       ],
       ['a context in an unknown language', '/contexts', '{"language": "cobol"}', 400, 'cobol'],
       [

@@ -35,7 +35,7 @@ export async function readJson(request: IncomingMessage): Promise<Json> {
 /** A string, or undefined when absent. Clients also send null. */
 export function readText(body: Json, name: string): string | undefined {
   const value = body[name] ?? undefined;
-  if (value !== undefined && typeof value !== 'string') throw new Refusal(400, `${name} is not a string`);
+  if (value !== undefined && typeof value !== 'string') throw new Refusal(400, `${name} is not a text`);
   return value;
 }
 
@@ -44,9 +44,9 @@ export function readTexts(body: Json, name: string): Readonly<Record<string, str
   const value = body[name] ?? {};
   if (typeof value !== 'object' || Array.isArray(value)) throw new Refusal(400, `${name} is not an object`);
   for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== 'string') throw new Refusal(400, `${name}.${key} is not a string`);
+    if (typeof text !== 'string') throw new Refusal(400, `${name}.${key} is not a text`);
     if (key === '' || /[=\0]/.test(key) || text.includes('\0'))
-      throw new Refusal(400, `${name} has a name or value that is not valid in an environment`);
+      throw new Refusal(400, `${name} has a name or value that no environment can hold`);
   }
   return value as Readonly<Record<string, string>>;
 }
