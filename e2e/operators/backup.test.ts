@@ -183,7 +183,9 @@ test('a restore on another CPU warns that memory cannot be resumed there', { tim
   await writeSealedJson(join(copy, 'backup.json'), { ...manifest, cpuType: 'another' });
   const { code, stdout } = await restore(join(folder, 'other-cpu'), copy);
   expect(code).toBe(0);
-  expect(JSON.parse(stdout)).toMatchObject({ warnings: [expect.stringMatching(/CPU of this host has different features/)] });
+  expect(JSON.parse(stdout)).toMatchObject({
+    warnings: [expect.stringMatching(/CPU of this host has different features/)],
+  });
 });
 
 test('a full disk ends backup and restore, and leaves nothing', async () => {
