@@ -14,6 +14,14 @@ const maxNiceness = 19;
 export function lowerHelperThreads(): void {
   const niceness = Math.min(maxNiceness, getPriority() + lessUrgent);
   for (const name of readdirSync('/proc/self/task'))
-    if (readFileSync(`/proc/self/task/${name}/comm`, 'latin1').trim() === helperName)
-      setPriority(Number(name), niceness);
+    if (nameOf(name) === helperName) setPriority(Number(name), niceness);
+}
+
+/** Undefined if the thread has ended meanwhile; threads of V8 last as long as the process. */
+function nameOf(thread: string): string | undefined {
+  try {
+    return readFileSync(`/proc/self/task/${thread}/comm`, 'latin1').trim();
+  } catch {
+    return undefined;
+  }
 }
