@@ -12,7 +12,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/network': ['packages/base', 'packages/linux'],
   'packages/process': ['packages/base', 'packages/linux'],
   'packages/rpc': ['packages/base', 'packages/contract', 'packages/linux'],
-  'packages/routing': ['packages/base', 'packages/contract', 'packages/process', 'packages/rpc'],
+  'packages/routing': ['packages/base', 'packages/contract', 'packages/linux', 'packages/process', 'packages/rpc'],
   'packages/runtimes': [],
   'packages/templates': ['packages/base', 'packages/contract'],
   'packages/storage': ['packages/base', 'packages/contract'],
@@ -208,8 +208,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/mcp-gateway/src': [['config'], ['upstream'], ['merged-server'], ['serve'], ['main']],
   'packages/process/src': [
     ['bind-tcp', 'descriptor-channel', 'helper-threads', 'message-channel', 'messages', 'node-flags'],
-    ['system-call-filter', 'users'],
-    ['drop-privileges', 'launch', 'run-part'],
+    ['system-call-filter', 'unit-socket', 'users'],
+    ['drop-privileges', 'launch', 'run-part', 'unit'],
     ['index', 'testing'],
   ],
   'packages/rpc/src': [
@@ -313,7 +313,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/linux/src': [
     ['libc'],
     ['descriptors', 'file-attributes', 'flock', 'mounts', 'namespaces', 'processes', 'sockets'],
-    ['netlink'],
+    ['netlink', 'unix-messages'],
   ],
   'packages/network/src': [
     ['cidr', 'nft-writer', 'outside'],
@@ -342,9 +342,9 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['main'],
   ],
   e2e: [
-    ['edge-apis', 'global-setup', 'harness', 'packages'],
+    ['edge-apis', 'global-setup', 'harness'],
     // `chaos` has what other long runs share: random choices, leftovers on the host.
-    ['chaos', 'clients', 'fill', 'run', 'upgrade', 'workloads'],
+    ['chaos', 'clients', 'fill', 'packages', 'run', 'upgrade', 'workloads'],
     ['crash', 'moments', 'soak'],
   ],
 };

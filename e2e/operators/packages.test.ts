@@ -13,6 +13,7 @@ import { clientOptions } from '../packages/client-options.ts';
 // Debian.
 const instance = 12;
 const version = '9.8.7';
+const units = join(import.meta.dirname, '../../deploy/systemd');
 
 let scratch: string;
 let packages: Packages;
@@ -26,7 +27,7 @@ afterAll(async () => {
   await removeTree(scratch);
 });
 
-test('the Debian package needs no system Node, and its unit needs only what a service may have', async () => {
+test('the Debian package needs no system Node, and doctor accepts it', async () => {
   const root = join(scratch, 'debian');
   await run('dpkg-deb', ['-x', packages.debian, root], { timeoutMs: 120_000 });
   const library = join(root, 'usr/lib/soulbox');
@@ -68,16 +69,28 @@ test('the SBOM lists each npm package of the Debian package', async () => {
   expect(await readFile(join(library, 'THIRD-PARTY-LICENSES.txt'), 'utf8')).toMatch(/^@modelcontextprotocol\/sdk /m);
 });
 
-test('systemd accepts the unit, and its exposure score has not increased', async (context) => {
-  const analyze = '/usr/bin/systemd-analyze';
-  if (!existsSync(analyze)) context.skip('systemd-analyze is not installed');
-  const source = await readFile(join(import.meta.dirname, '../../deploy/systemd/soulbox.service'), 'utf8');
-  const unit = join(scratch, 'soulbox.service');
-  await writeFile(unit, source.replaceAll('/usr/bin/soulbox', '/bin/true'));
-  await run(analyze, ['verify', '--man=no', '--recursive-errors=no', unit]);
-  // Ten times the score. Decision 035 says why it is not lower.
-  await run(analyze, ['security', '--offline=yes', '--threshold=88', unit]);
-});
+// Ten times the scores of systemd-analyze(1). Decision 035 says why those of the first two are not lower.
+test.for([
+  ['soulbox', 89],
+  ['soulbox-runner', 89],
+  ['soulbox-control', 29],
+  ['soulbox-gateway', 25],
+] as const)(
+  'systemd accepts the unit %s, and its exposure score has not increased',
+  async ([name, threshold], context) => {
+    const analyze = '/usr/bin/systemd-analyze';
+    if (!existsSync(analyze)) context.skip('systemd-analyze is not installed');
+    const folder = await mkdtemp(join(scratch, 'units-'));
+    for (const file of globSync('*.service', { cwd: units })) {
+      const source = await readFile(join(units, file), 'utf8');
+      // The programs are not installed here.
+      await writeFile(join(folder, file), source.replaceAll(/^ExecStart=.*$/gm, 'ExecStart=/bin/true'));
+    }
+    const unit = join(folder, `${name}.service`);
+    await run(analyze, ['verify', '--man=no', '--recursive-errors=no', unit]);
+    await run(analyze, ['security', '--offline=yes', `--threshold=${threshold}`, unit]);
+  },
+);
 
 test('the npm package starts a server that runs commands, and leaves nothing behind', async () => {
   const prefix = join(scratch, 'npm');

@@ -59,15 +59,17 @@ export async function makeDebianPackage(
   return file;
 }
 
-const systemFiles = [
+const units = ['soulbox.service', 'soulbox-runner.service', 'soulbox-control.service', 'soulbox-gateway.service'];
+
+const systemFiles: readonly (readonly [source: string, target: string, mode: number])[] = [
   ['deploy/debian/soulbox', 'usr/bin/soulbox', 0o755],
-  ['deploy/systemd/soulbox.service', 'usr/lib/systemd/system/soulbox.service', 0o644],
+  ...units.map((name) => [`deploy/systemd/${name}`, `usr/lib/systemd/system/${name}`, 0o644] as const),
   ['deploy/debian/default', 'etc/default/soulbox', 0o644],
   ['deploy/debian/copyright', 'usr/share/doc/soulbox/copyright', 0o644],
   ['deploy/debian/postinst', 'DEBIAN/postinst', 0o755],
   ['deploy/debian/prerm', 'DEBIAN/prerm', 0o755],
   ['deploy/debian/postrm', 'DEBIAN/postrm', 0o755],
-] as const;
+];
 
 /** Only libraries for this system: the lock file also names those of other systems, which are not installed. */
 async function copyLibraries(root: string, target: string, locked: LockedPackages): Promise<void> {

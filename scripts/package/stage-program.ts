@@ -11,8 +11,8 @@ import { findBundledPackages } from './third-party.ts';
 import type { BundledPackage } from './third-party.ts';
 import { readWorkspacePackages } from './workspace-packages.ts';
 
-/** The entry points: the file that a shell starts, and the one that this file starts. */
-const entries = ['apps/cli/bin/soulbox.mjs', 'apps/cli/src/main.ts'];
+/** The entry points: the file that a shell starts, the one that this file starts, and the one that systemd starts. */
+const entries = ['apps/cli/bin/soulbox.mjs', 'apps/cli/src/main.ts', 'packages/process/src/unit.ts'];
 
 /**
  * Programs that the server puts into sandboxes: each becomes one file here, so that a server does not need their

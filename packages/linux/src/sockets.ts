@@ -1,9 +1,17 @@
+import type { Socket } from 'node:net';
 import { check, libcFunction } from './libc.ts';
 
 /** linux/socket.h */
 export const addressFamily = { unix: 1, v4: 2, v6: 10, netlink: 16 } as const;
 /** linux/net.h. The flags are those of open(2) and have the same values on x86-64 and arm64. */
-export const socketType = { stream: 1, raw: 3, packets: 5, nonBlock: 0o4000, closeOnExec: 0o2000000 } as const;
+export const socketType = {
+  stream: 1,
+  datagrams: 2,
+  raw: 3,
+  packets: 5,
+  nonBlock: 0o4000,
+  closeOnExec: 0o2000000,
+} as const;
 /** linux/socket.h: flags of send(2) and recv(2), and the level and type of a message that carries descriptors. */
 export const message = {
   doNotWait: 0x40,
@@ -25,6 +33,10 @@ export const setsockopt = libcFunction<[fd: number, level: number, name: number,
 );
 export const bind = libcFunction<[fd: number, address: Buffer, length: number]>(
   'int bind(int fd, const void *address, uint32_t length)',
+);
+/** Returns 0, or a negative number; `lastErrno` then knows the reason. */
+export const connect = libcFunction<[fd: number, address: Buffer, length: number]>(
+  'int connect(int fd, const void *address, uint32_t length)',
 );
 export const listen = libcFunction<[fd: number, backlog: number]>('int listen(int fd, int backlog)');
 export const accept = libcFunction<[fd: number, address: null, length: null, flags: number]>(
@@ -53,4 +65,9 @@ export function createSocketPair(family: number, type: number): [one: number, ot
 /** Creates a socket that programs started later do not inherit. The caller closes it. Throws `SystemCallError`. */
 export function createSocket(family: number, type: number, protocol = 0): number {
   return check('socket', socket(family, type | socketType.closeOnExec, protocol));
+}
+
+/** The descriptor of Node's own handle. Below 0 if the socket has closed. */
+export function descriptorOf(socket: Socket): number {
+  return (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -23,6 +23,8 @@ let root: string;
 let told: Told;
 /** /proc/PID/status of each thread of the cell. */
 let threads: string[];
+/** What the open descriptors of the cell refer to. */
+let opened: string[];
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'cell-'));
@@ -30,7 +32,7 @@ beforeAll(async () => {
   writeFileSync(join(root, 'only-this'), '');
   // io_uring would bypass the filter, so the process is started without it, as the gateway is.
   const cell = JSON.stringify({ id, root });
-  const child = spawn(process.execPath, [launcher, program, cell], {
+  const child = spawn(process.execPath, [launcher, '1', program, cell], {
     stdio: ['pipe', 'pipe', 'inherit', 'ipc'],
     cwd: '/',
   });
@@ -41,6 +43,8 @@ beforeAll(async () => {
   told = JSON.parse(String(line[0])) as Told;
   const tasks = `/proc/${child.pid}/task`;
   threads = readdirSync(tasks).map((thread) => readFileSync(join(tasks, thread, 'status'), 'utf8'));
+  const descriptors = `/proc/${child.pid}/fd`;
+  opened = readdirSync(descriptors).map((fd) => readlinkSync(join(descriptors, fd)));
   child.kill('SIGKILL');
   await once(child, 'exit');
 });
@@ -50,6 +54,11 @@ test('every denied system call fails and has no effect', () => {
   expect(Object.keys(told.calls).length).toBeGreaterThan(50);
   for (const [name, outcome] of Object.entries(told.calls))
     expect([name, outcome]).toEqual([name, constants.errno.EPERM]);
+});
+
+test('the process has no ring of io_uring, not even one of the program that started it as root', () => {
+  expect(opened.length).toBeGreaterThan(3);
+  expect(opened.filter((target) => target.includes('io_uring'))).toEqual([]);
 });
 
 test('the process can neither start a program nor open a connection of its own', () => {

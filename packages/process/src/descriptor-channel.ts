@@ -1,29 +1,15 @@
 import { closeSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
-import { addressOf, lastErrno, SystemCallError } from '@soulbox/linux/libc';
-import { addressFamily, createSocketPair, message, recvmsg, sendmsg, socketType } from '@soulbox/linux/sockets';
+import { lastErrno, SystemCallError } from '@soulbox/linux/libc';
+import { addressFamily, createSocketPair, message, socketType } from '@soulbox/linux/sockets';
+import { receiveMessage, sendMessage } from '@soulbox/linux/unix-messages';
 
 /** asm-generic/errno-base.h */
 const eagain = 11;
-/** linux/socket.h: MSG_CMSG_CLOEXEC. */
-const closeReceivedOnExec = message.closeOnExec;
-
 const ticketBytes = 16;
 /** A descriptor that nobody has claimed for this long belongs to a failed call. */
 const staleMs = 10_000;
-
-/**
- * struct msghdr, struct iovec and struct cmsghdr with one descriptor, as laid out on 64-bit machines. musl declares
- * some fields narrower and pads them.
- */
-const offsets = { header: 0, vector: 64, control: 96, payload: 128 } as const;
-const controlBytes = 24;
-const controlLength = 20;
-const blockBytes = 160;
-
-/** Allocated once, because it contains pointers into itself. */
-const block = Buffer.alloc(blockBytes);
 
 /**
  * Creates the two ends of a channel for open descriptors. The channel is a kernel object of its own, so either process
@@ -39,9 +25,7 @@ export function createDescriptorPair(): [one: number, other: number] {
  */
 export function sendDescriptor(channel: number, fd: number): Uint8Array {
   const ticket = randomBytes(ticketBytes);
-  prepare(fd);
-  ticket.copy(block, offsets.payload);
-  if (sendmsg(channel, block, message.doNotWait | message.noSignal) === ticketBytes) return ticket;
+  if (sendMessage(channel, ticket, [fd], message.doNotWait) === ticketBytes) return ticket;
   const errno = lastErrno();
   if (errno !== eagain) throw new SystemCallError('sendmsg', errno);
   throw new SoulBoxError('limit_exceeded', 'Too many connections are being handed over.');
@@ -98,35 +82,10 @@ export function createDescriptorReceiver(
 }
 
 function receive(channel: number): { readonly ticket: string; readonly fd: number } | undefined {
-  prepare(-1);
-  const size = recvmsg(channel, block, message.doNotWait | closeReceivedOnExec);
-  // 0 means that the other process is gone. A later process with that end can still send.
-  if (size <= 0) return undefined;
-  const got = block.readBigUInt64LE(offsets.header + 40) >= BigInt(controlLength);
-  const isDescriptor =
-    got &&
-    block.readInt32LE(offsets.control + 8) === message.socketLevel &&
-    block.readInt32LE(offsets.control + 12) === message.descriptors;
-  return {
-    ticket: block.toString('hex', offsets.payload, offsets.payload + size),
-    fd: isDescriptor ? block.readInt32LE(offsets.control + 16) : -1,
-  };
-}
-
-/** Prepares a message of one part of `ticketBytes`, with room for one descriptor. */
-function prepare(fd: number): void {
-  const address = addressOf(block);
-  block.fill(0);
-  block.writeBigUInt64LE(address + BigInt(offsets.vector), offsets.header + 16);
-  block.writeBigUInt64LE(1n, offsets.header + 24);
-  block.writeBigUInt64LE(address + BigInt(offsets.control), offsets.header + 32);
-  block.writeBigUInt64LE(BigInt(controlBytes), offsets.header + 40);
-  block.writeBigUInt64LE(address + BigInt(offsets.payload), offsets.vector);
-  block.writeBigUInt64LE(BigInt(ticketBytes), offsets.vector + 8);
-  block.writeBigUInt64LE(BigInt(controlLength), offsets.control);
-  block.writeInt32LE(message.socketLevel, offsets.control + 8);
-  block.writeInt32LE(message.descriptors, offsets.control + 12);
-  block.writeInt32LE(fd, offsets.control + 16);
+  const received = receiveMessage(channel, { maxBytes: ticketBytes, maxDescriptors: 1 }, message.doNotWait);
+  // No bytes mean that the other process is gone. A later process with that end can still send.
+  if (received === undefined || received.bytes.length === 0) return undefined;
+  return { ticket: received.bytes.toString('hex'), fd: received.descriptors[0] ?? -1 };
 }
 
 function closeIfOpen(fd: number): void {

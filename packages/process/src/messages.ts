@@ -5,7 +5,15 @@ export const channelFd = 3;
 
 /** The orders that a supervisor sends to its parts. */
 export const orderSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('start'), settings: z.record(z.string(), z.unknown()) }),
+  z.object({
+    kind: z.literal('start'),
+    settings: z.record(z.string(), z.unknown()),
+    /**
+     * Present if the part is a systemd unit: SIGTERM stops it, and it reports its readiness on this connected datagram
+     * socket.
+     */
+    unit: z.object({ notifyDescriptor: z.number().int() }).optional(),
+  }),
   z.object({ kind: z.literal('stop'), keepSandboxes: z.boolean() }),
   /** Answered at once with `alive` by every part that can still run. */
   z.object({ kind: z.literal('alive') }),

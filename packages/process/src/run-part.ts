@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs';
+import { fstatSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { createLogger, errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import type { LogLevel, OwnFigures, RootLogger } from '@soulbox/base';
@@ -43,6 +43,8 @@ export async function runPart(program: PartProgram): Promise<number> {
   report({ kind: 'loaded' });
   const first = await orders.next();
   if (first?.kind !== 'start') return first === undefined ? 1 : 0;
+  // Somebody stops this unit alone, with systemctl.
+  if (first.unit !== undefined) process.on('SIGTERM', () => orders.add({ kind: 'stop', keepSandboxes: true }));
   const logger = createLogger({ level: (first.settings['logLevel'] ?? 'info') as LogLevel });
   let running: RunningPart;
   try {
@@ -62,11 +64,14 @@ export async function runPart(program: PartProgram): Promise<number> {
     await orders.next();
     return 1;
   }
+  const tellManager = managerOf(first);
+  tellManager('READY=1');
   report({ kind: 'ready', facts: running.facts });
   for (;;) {
     const order = await orders.next();
     if (order === undefined) return 1;
     if (order.kind === 'stop') {
+      tellManager('STOPPING=1');
       await running.stop(order);
       return 0;
     }
@@ -87,6 +92,13 @@ async function obey(
   }
 }
 
+/** Sends the words of sd_notify(3) to systemd, if the part is a unit. */
+function managerOf({ unit }: Order & { kind: 'start' }): (words: string) => void {
+  return (words) => {
+    if (unit !== undefined && isSocket(unit.notifyDescriptor)) writeSync(unit.notifyDescriptor, words);
+  };
+}
+
 /**
  * Terminals and service managers send these signals to every process. The supervisor decides what they mean and sends
  * the order.
@@ -98,6 +110,7 @@ function ignoreSignals(): void {
 interface Orders {
   /** Undefined if the supervisor is gone. */
   next(): Promise<Order | undefined>;
+  add(order: Order): void;
   readonly lost: Promise<undefined>;
 }
 
@@ -111,6 +124,10 @@ function openChannel(figures: () => OwnFigures | undefined): {
   const waiting: Order[] = [];
   const lost = Promise.withResolvers<undefined>();
   let wake = (): void => undefined;
+  const add = (order: Order): void => {
+    waiting.push(order);
+    wake();
+  };
   const channel = openMessageChannel(new Socket({ fd: channelFd }), {
     messageMaxBytes: orderMaxBytes,
     listener: {
@@ -118,8 +135,7 @@ function openChannel(figures: () => OwnFigures | undefined): {
         const order = orderSchema.safeParse(message).data;
         // Answered out of turn, because the part may be busy for minutes with an order.
         if (order?.kind === 'alive') channel.send({ kind: 'alive', figures: figures() });
-        else if (order !== undefined) waiting.push(order);
-        wake();
+        else if (order !== undefined) add(order);
       },
       onEnd: () => lost.resolve(undefined),
     },
@@ -131,7 +147,7 @@ function openChannel(figures: () => OwnFigures | undefined): {
     }
     return waiting.shift();
   };
-  return { orders: { lost: lost.promise, next }, report: (message) => channel.send(message) };
+  return { orders: { lost: lost.promise, next, add }, report: (message) => channel.send(message) };
 }
 
 function isSocket(fd: number): boolean {

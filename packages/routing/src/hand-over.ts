@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import { SoulBoxError } from '@soulbox/base';
+import { descriptorOf } from '@soulbox/linux/sockets';
 import { sendDescriptor } from '@soulbox/process';
 
 export interface HandedOver {
@@ -22,11 +23,6 @@ export function handOver(socket: Socket, channel: number): HandedOver {
   } finally {
     socket.destroy();
   }
-}
-
-/** The descriptor of Node's own handle. Below 0 if the socket has closed. */
-function descriptorOf(socket: Socket): number {
-  return (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }
 
 export function takeOver(fd: number, head: Uint8Array): Socket {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { libcFunction } from '@soulbox/linux/libc';
+import { descriptorOf } from '@soulbox/linux/sockets';
 
 /** The process on the other side of a Unix socket, as the kernel recorded it when the connection was made. */
 export interface Peer {
@@ -20,7 +21,7 @@ const credentialsBytes = 12;
 
 /** Undefined for a connection that has already closed, and for a socket that is not a Unix socket. */
 export function readPeer(socket: Socket): Peer | undefined {
-  const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+  const fd = descriptorOf(socket);
   if (fd < 0) return undefined;
   const value = Buffer.alloc(credentialsBytes);
   const size: [number] = [credentialsBytes];

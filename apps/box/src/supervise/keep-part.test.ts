@@ -3,6 +3,7 @@ import { findProcess, silentLogger, sleep } from '@soulbox/base';
 import type { RootLogger } from '@soulbox/base';
 import { expect, test } from 'vitest';
 import { loadPart, waitOf } from './keep-part.ts';
+import { createChildLauncher } from './launch-child.ts';
 import type { CrashPolicy, HangPolicy, LoadingPart } from './keep-part.ts';
 
 const logger: RootLogger = Object.assign(Object.create(silentLogger) as typeof silentLogger, {
@@ -21,6 +22,7 @@ function load(
   const givenUp = Promise.withResolvers<Error>();
   const part = loadPart({
     plan: { name: 'crashing', program, descriptors: [], environment: {} },
+    launch: createChildLauncher(logger),
     settings: () => settings(pids.length),
     onProcess: async (pid) => {
       pids.push(pid);

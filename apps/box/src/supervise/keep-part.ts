@@ -1,7 +1,8 @@
 import { sleep } from '@soulbox/base';
 import type { OwnFigures, RootLogger } from '@soulbox/base';
-import { startPartProcess } from './part-process.ts';
-import type { PartPlan, PartProcess } from './part-process.ts';
+import type { LaunchPart, PartPlan } from './launch.ts';
+import { controlPart } from './part-process.ts';
+import type { PartProcess } from './part-process.ts';
 
 /** How to handle a part that ends by itself repeatedly. */
 export interface CrashPolicy {
@@ -50,6 +51,7 @@ export interface KeptPart {
 
 export interface KeepOptions {
   readonly plan: PartPlan;
+  readonly launch: LaunchPart;
   /** Called for each start. */
   readonly settings: () => object;
   /** Called before a process receives its settings. */
@@ -69,16 +71,21 @@ export interface LoadingPart {
 }
 
 export function loadPart(options: KeepOptions): LoadingPart {
-  const { plan, logger } = options;
-  const first = startPartProcess(plan, logger);
+  const loading = load(options);
+  loading.catch(() => undefined);
   return {
-    kill: () => first.kill(),
+    kill: () => void loading.then((first) => first.kill()).catch(() => undefined),
     async start() {
+      const first = await loading;
       await options.onProcess(first.pid);
       const facts = await first.start(options.settings());
       return keep(options, first, facts);
     },
   };
+}
+
+async function load({ plan, launch, logger }: KeepOptions): Promise<PartProcess> {
+  return controlPart(plan.name, await launch(plan), logger);
 }
 
 function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<string, unknown>>): KeptPart {
@@ -90,30 +97,32 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
   let figures: OwnFigures | undefined;
   let isStopping = false;
 
-  const restart = async (): Promise<PartProcess> => {
-    const next = startPartProcess(plan, logger);
-    current = next;
+  /** Returns undefined if there is no process. */
+  const restart = async (): Promise<PartProcess | undefined> => {
+    let next: PartProcess | undefined;
     try {
+      next = await load(options);
+      current = next;
       await options.onProcess(next.pid);
       await next.start(options.settings());
       restarts += 1;
       logger.info({ part: plan.name, pid: next.pid }, 'process restarted');
     } catch (err) {
       if (!isStopping) logger.error({ part: plan.name, err }, 'a process of the server could not be restarted');
-      next.kill();
+      next?.kill();
     }
     return next;
   };
   const watch = async (): Promise<void> => {
-    for (let running = first; ;) {
-      const { code, signal } = await running.exited;
+    for (let running: PartProcess | undefined = first; ;) {
+      const { code, signal } = (await running?.exited) ?? { code: null, signal: null };
       if (isStopping) return;
       current = undefined;
       const now = performance.now();
       crashes.push(now);
       while (now - (crashes[0] ?? now) > windowMs) crashes.shift();
       logger.error(
-        { part: plan.name, pid: running.pid, code, signal, crashes: crashes.length },
+        { part: plan.name, pid: running?.pid, code, signal, crashes: crashes.length },
         'a process of the server ended unexpectedly',
       );
       if (crashes.length > crashesMax) {

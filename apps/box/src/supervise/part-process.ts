@@ -1,46 +1,13 @@
-import { spawn } from 'node:child_process';
-import type { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { reasons, SoulBoxError } from '@soulbox/base';
 import type { OwnFigures, Reason, RootLogger } from '@soulbox/base';
-import { compileCacheFolder } from '@soulbox/host/installation';
-import { channelFd, openMessageChannel, reportSchema } from '@soulbox/process';
-import { nodeFlags } from '@soulbox/process/node-flags';
+import { openMessageChannel, reportSchema } from '@soulbox/process';
 import type { Order, Report } from '@soulbox/process';
-import { passLines } from './pass-lines.ts';
-
-const launcher = fileURLToPath(import.meta.resolve('@soulbox/process/launch'));
-
-/** A part of the server that runs as a process of its own. */
-export interface PartPlan {
-  /** Its name in the log. */
-  readonly name: string;
-  /**
-   * The names that its log lines may have as `part`. Absent: any name, for a part that is trusted as much as the
-   * supervisor.
-   */
-  readonly logNames?: readonly string[];
-  /** File of the program. */
-  readonly program: string;
-  /** Its own namespaces, as options of unshare(1). With them it also has no io_uring. */
-  readonly namespaces?: readonly string[];
-  /** Open descriptors that it inherits. In the process their numbers start at `firstDescriptor`. */
-  readonly descriptors: readonly number[];
-  readonly environment: Readonly<Record<string, string>>;
-}
-
-/** Number of the first of `PartPlan.descriptors`, after the standard streams and the channel. */
-export const firstDescriptor = channelFd + 1;
+import type { LaunchedPart, PartExit } from './launch.ts';
 
 /** Limit of a report, which contains a few facts or one sentence. */
 const reportMaxBytes = 64 * 1024;
 /** The longest task is an orderly end of all sandboxes. */
 const tellTimeoutMs = 120_000;
-
-export interface PartExit {
-  readonly code: number | null;
-  readonly signal: string | null;
-}
 
 export interface PartProcess {
   readonly pid: number;
@@ -62,37 +29,18 @@ export interface PartProcess {
   kill(): void;
 }
 
-/** Starts the process, which loads its code and then waits for its settings. Its output goes to the log. */
-export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProcess {
-  const { namespaces = [], program } = plan;
-  const apart = ['unshare', ...namespaces, '--', process.execPath, ...nodeFlags, launcher, program];
-  const [file = '', ...rest] = namespaces.length > 0 ? apart : [process.execPath, ...nodeFlags, program];
-  const child = spawn(file, rest, {
-    cwd: '/',
-    env: { ...plan.environment, NODE_COMPILE_CACHE: compileCacheFolder() },
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe', ...plan.descriptors],
-  });
-  const exited = new Promise<PartExit>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }));
-    child.once('error', (err) => {
-      logger.error({ part: plan.name, err }, 'a process of the server could not be started');
-      resolve({ code: null, signal: null });
-    });
-  });
-  for (const stream of [child.stdout, child.stderr])
-    if (stream !== null) passLines(stream, { part: plan.name, names: plan.logNames, logger });
+/** Speaks with a process that loads its code and then waits for its settings. */
+export function controlPart(name: string, launched: LaunchedPart, logger: RootLogger): PartProcess {
+  const { pid, exited, unit } = launched;
   const reports = createReports();
-  const channel = openMessageChannel(child.stdio[channelFd] as Duplex, {
+  const channel = openMessageChannel(launched.channel, {
     messageMaxBytes: reportMaxBytes,
     listener: {
       onMessage: (message) => reports.hear(message),
       onEnd(isTooLong) {
         if (!isTooLong) return;
-        logger.error(
-          { part: plan.name, pid: child.pid },
-          'a process of the server wrote an endless message and is killed',
-        );
-        child.kill('SIGKILL');
+        logger.error({ part: name, pid }, 'a process of the server wrote an endless message and is killed');
+        launched.kill();
       },
     },
   });
@@ -100,17 +48,17 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
   const loaded = reports.next(({ kind }) => kind === 'loaded');
   const send = (order: Order): void => channel.send(order);
   const endedEarly = exited.then(({ code, signal }) => {
-    throw new Error(`The ${plan.name} ended (${String(signal ?? code)}).`);
+    throw new Error(`The ${name} ended (${String(signal ?? code)}).`);
   });
   endedEarly.catch(() => undefined);
 
   return {
-    pid: child.pid ?? -1,
+    pid,
     exited,
     async start(settings) {
       await Promise.race([loaded, endedEarly]);
       const outcome = reports.next(({ kind }) => kind === 'ready' || kind === 'failed');
-      send({ kind: 'start', settings: { ...settings } });
+      send({ kind: 'start', settings: { ...settings }, unit });
       const report = await Promise.race([outcome, endedEarly]);
       if (report.kind === 'ready') return report.facts;
       throw errorFrom(report);
@@ -131,11 +79,11 @@ export function startPartProcess(plan: PartPlan, logger: RootLogger): PartProces
     },
     async stop({ keepSandboxes, timeoutMs }) {
       send({ kind: 'stop', keepSandboxes });
-      const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+      const timer = setTimeout(() => launched.kill(), timeoutMs);
       await exited;
       clearTimeout(timer);
     },
-    kill: () => void child.kill('SIGKILL'),
+    kill: () => launched.kill(),
   };
 }
 

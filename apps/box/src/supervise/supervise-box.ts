@@ -23,7 +23,9 @@ import { controlSettings, runnerSettings } from '../settings.ts';
 import { makeControlFolder, makeGatewayFolder } from './part-folders.ts';
 import { loadPart } from './keep-part.ts';
 import { reportToControl } from './report-to-control.ts';
-import { firstDescriptor } from './part-process.ts';
+import { createChildLauncher } from './launch-child.ts';
+import { firstDescriptor } from './launch.ts';
+import { openUnitLauncher } from './unit-launcher.ts';
 
 const gatewayMain = fileURLToPath(import.meta.resolve('@soulbox/gateway/main'));
 const controlMain = fileURLToPath(new URL('../../../control/src/main.ts', import.meta.url));
@@ -45,8 +47,10 @@ export async function superviseBox(options: {
   logger: RootLogger;
   /** Environment of the programs, in addition to the settings. */
   environment: Readonly<Record<string, string>>;
+  /** Whether each part is a systemd unit instead of a child process. */
+  units: boolean;
 }): Promise<Box> {
-  const { config, logger, environment } = options;
+  const { config, logger, environment, units } = options;
   const { instance } = config.runner;
   await using started = new AsyncDisposableStack();
   started.use(await claimServer(config));
@@ -62,7 +66,8 @@ export async function superviseBox(options: {
   const controlFolder = await makeControlFolder(instance, controlId);
 
   const file = createServerFileWriter(config);
-  const common = { logger, onGivenUp: (error: Error) => failure.resolve(error) };
+  const launch = units ? started.use(await openUnitLauncher(logger)).launch : createChildLauncher(logger);
+  const common = { logger, launch, onGivenUp: (error: Error) => failure.resolve(error) };
   const runnerLoading = loadPart({
     ...common,
     plan: {

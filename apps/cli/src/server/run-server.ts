@@ -8,13 +8,16 @@ import { environment, inheritedEnvironment } from '../config.ts';
 const mib = 1024 * 1024;
 
 /**
- * Starts the server with its parts as child processes. The log goes to `logFile`, which SIGHUP reopens, or to standard
- * error without a file.
+ * Starts the server with its parts as child processes, or with `units` as systemd units. The log goes to `logFile`,
+ * which SIGHUP reopens, or to standard error without a file. Units have the journal.
  */
-export async function runServer(overrides: BoxOverrides, logFile: string | undefined): Promise<Box> {
+export async function runServer(
+  overrides: BoxOverrides,
+  { logFile, units }: { readonly logFile: string | undefined; readonly units: boolean },
+): Promise<Box> {
   const { config, logger } = prepare(overrides, logFile);
   process.on('SIGHUP', () => logger.reopen());
-  return await superviseBox({ config, logger, environment: inheritedEnvironment() });
+  return await superviseBox({ config, logger, environment: inheritedEnvironment(), units });
 }
 
 /** Starts a server in this process, for a short task of the command itself. */

@@ -5,8 +5,9 @@ import type { Driver } from '@soulbox/isolation';
 
 /** The drivers of this host, by name. */
 export async function createDrivers(instance: number, logger: Logger): Promise<Map<string, Driver>> {
-  const criu = await findCriu();
-  if (criu === undefined) logger.warn({}, 'no working CRIU: sandboxes cannot be paused with their memory');
+  const criu = await findCriu((reason) => {
+    logger.warn({ reason }, 'no working CRIU: sandboxes cannot be paused with their memory');
+  });
   const drivers = createFromTable({ logger, instance, criu });
   for (const driver of drivers.values()) await driver.prepareHost();
   return drivers;

@@ -14,12 +14,19 @@ export const minimumCriuVersion = [4, 2];
 
 /**
  * Finds a CRIU that saves and restores processes on this host: our own, or else the system's. Undefined if there is
- * none, it is older than 4.2, or the trial failed. Takes about 10 ms, and about 300 ms with the first trial on a
- * kernel.
+ * none, it is older than 4.2, or the trial failed; `onUnusable` then gets the reason. Takes about 10 ms, and about
+ * 300 ms with the first trial on a kernel.
  */
-export async function findCriu(): Promise<Criu | undefined> {
+export async function findCriu(onUnusable: (why: string) => void = () => undefined): Promise<Criu | undefined> {
   const criu = await locateCriu();
-  return criu !== undefined && (await tryCriu(criu)).ok ? criu : undefined;
+  if (criu === undefined) {
+    onUnusable(`there is no CRIU of version ${minimumCriuVersion.join('.')} or newer`);
+    return undefined;
+  }
+  const trial = await tryCriu(criu);
+  if (trial.ok) return criu;
+  onUnusable(trial.why);
+  return undefined;
 }
 
 /** Like `findCriu`, but without a trial. */

@@ -8,6 +8,7 @@ import type { ServerFile } from '@soulbox/box/server-file';
 import { environment, isPrepared, resolveFolders } from '../../config.ts';
 import { onUnread } from '../../output/reader.ts';
 import { exitCodes } from '../../command-line/exit-codes.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
 import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../command-line/shared-args.ts';
 import { readClientEnvironment, toShellLines } from '../../server/client-lines.ts';
 import { tellServiceManager } from '../../server/service-manager.ts';
@@ -45,6 +46,10 @@ export const up = defineCommand({
       type: 'boolean',
       description: 'First install missing packages (Debian and Ubuntu) and, in a clone, the command in /usr/local/bin',
     },
+    units: {
+      type: 'boolean',
+      description: 'Run the processes of the server as the systemd units of the Debian package',
+    },
     json: jsonArg,
   },
   async run({ args }) {
@@ -63,7 +68,10 @@ export const up = defineCommand({
       ...(args.host === undefined ? {} : { host: args.host }),
       ...(isolation === undefined ? {} : { isolation }),
     };
-    const foreground = { json: args.json === true, logFile: args['log-file'] };
+    const units = args.units === true;
+    if (units && (args.detach === true || args['log-file'] !== undefined))
+      throw new UsageError('--units cannot be combined with --detach or --log-file: systemd runs and logs its units.');
+    const foreground = { json: args.json === true, logFile: args['log-file'], units };
     if (isPrepared) return await runInForeground(folders.dataDirectory, overrides, foreground);
     // Loaded here: the server never needs the code for the preparation.
     const { refuseHalfRestored } = await import('@soulbox/box/half-restored');
@@ -110,15 +118,17 @@ async function checkSettings(overrides: BoxOverrides, { warns }: { readonly warn
 async function runInForeground(
   dataDirectory: string,
   overrides: BoxOverrides,
-  options: { json: boolean; logFile: string | undefined },
+  options: { json: boolean; logFile: string | undefined; units: boolean },
 ): Promise<number> {
   // Loaded here: with --detach this process never needs the server's code.
   const { listenForStop, runServer } = await import('../../server/run-server.ts');
   const orders = listenForStop();
   // At a terminal the log goes to a file. Under systemd, in a container or in a pipe, standard error is where people
   // expect it.
-  const logFile = options.logFile ?? (process.stderr.isTTY ? join(dataDirectory, 'logs/server.log') : undefined);
-  const box = await Promise.race([runServer(overrides, logFile), orders.impatient]);
+  const { units } = options;
+  const logFile =
+    options.logFile ?? (process.stderr.isTTY && !units ? join(dataDirectory, 'logs/server.log') : undefined);
+  const box = await Promise.race([runServer(overrides, { logFile, units }), orders.impatient]);
   if (box === true) return exitCodes.failed;
   const server = await findServer(dataDirectory);
   if (server !== undefined) {
