@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
-import { sleep } from '@soulbox/base';
 import type { Isolation } from '@soulbox/contract';
 import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';

@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from 'e2b';
-import { sleep } from '@soulbox/base';
 
 const port = 8099;
 

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { removeTree, run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { removeTree, run } from '@soulbox/base';
 
 // Records docs/first-minute.svg, the picture of README.md: runs the commands of a first minute and draws their output.
 // Run it as root on a host where `npm start` has been run once. SOULBOX_* variables of this shell are passed to the

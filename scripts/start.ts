@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
 import { resolveFolders } from '../apps/cli/src/config.ts';

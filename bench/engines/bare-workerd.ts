@@ -5,7 +5,8 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { removeTree, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { removeTree } from '@soulbox/base';
 
 const workerdInTemplate = 'opt/soulbox/edge/node_modules/@cloudflare/workerd-linux-64/bin/workerd';
 const startTimeoutMs = 10_000;

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '@soulbox/base';
 
 /**
@@ -42,7 +43,7 @@ export async function openOwnNamespaces(): Promise<OwnNamespaces> {
 async function waitForUnshare(pid: string): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
     if ((await run('cat', [`/proc/${pid}/comm`])).trim() === 'sleep') return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await sleep(10);
   }
   throw new Error('unshare did not make namespaces');
 }

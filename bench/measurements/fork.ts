@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
-import { sleep } from '@soulbox/base';
 import type { Lab } from '../lab.ts';
 import type { Figure, Measurement } from '../measurement.ts';
 import { findSandboxProcesses, privateMb } from '../processes.ts';

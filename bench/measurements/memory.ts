@@ -1,4 +1,5 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type { Measurement } from '../measurement.ts';
 import { findSandboxProcesses, privateMb } from '../processes.ts';
 import { listServerParts } from '@soulbox/testing';

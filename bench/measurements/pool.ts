@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
-import { sleep } from '@soulbox/base';
 import type { ServerProcess } from '@soulbox/testing';
 import type { Lab } from '../lab.ts';
 import type { Figure, Measurement } from '../measurement.ts';

@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from 'e2b';
-import { sleep } from '@soulbox/base';
 import { defaultIsolation } from '@soulbox/contract';
 import type { Isolation } from '@soulbox/contract';
 import { ensureLargeTemplate, largeTemplate } from '../large-template.ts';

@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox, SandboxNotFoundError } from 'e2b';
-import { sleep } from '@soulbox/base';
 import type { WorkerCounts } from './messages.ts';
 import { untilAnswered } from './patience.ts';
 import type { Random } from './random.ts';

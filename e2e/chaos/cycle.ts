@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox, SandboxNotFoundError } from 'e2b';
-import { sleep } from '@soulbox/base';
 import { awaitServer, countRetry, exists, findInfo, runCommand } from './cycle-context.ts';
 import type { CycleContext, Told } from './cycle-context.ts';
 import { untilAnswered } from './patience.ts';

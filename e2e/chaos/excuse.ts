@@ -1,4 +1,4 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const waitMs = 100;
 /** The API learns about an end a moment after the runner. */

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerProcess } from '@soulbox/testing';
 
 /** A step in progress may be visible on one side a moment earlier than on the other. */

@@ -1,4 +1,5 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerProcess } from '@soulbox/testing';
 import type { Random } from './random.ts';

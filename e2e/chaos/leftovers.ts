@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '@soulbox/base';
 import { recordsFileName } from '@soulbox/storage/records-file';
 import { listHostTraces } from '@soulbox/testing';
 

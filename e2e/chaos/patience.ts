@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SandboxNotFoundError } from 'e2b';
-import { sleep } from '@soulbox/base';
 
 /** The server is down for about a second at a time. Anything longer is a fault. */
 const patienceMs = 300_000;

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { KillCounts } from './killer.ts';
 import type { Random } from './random.ts';
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from '@e2b/code-interpreter';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createInterpreter, isMade, sharedInterpreter } from '../harness/code-interpreter.ts';
@@ -117,12 +118,12 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
     const context = await sandbox().createCodeContext();
     const running = sandbox().runCode('import time; time.sleep(60)', { context });
     const waiting = sandbox().runCode('"after"', { context });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await sleep(300);
     await sandbox().restartCodeContext(context);
     expect((await running).error?.name).toBe('ContextRestarting');
     expect((await waiting).text).toBe('after');
     const last = sandbox().runCode('import time; time.sleep(60)', { context });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await sleep(300);
     await sandbox().removeCodeContext(context);
     expect((await last).error?.name).toBe('ExecutionAborted');
   });

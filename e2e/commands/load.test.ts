@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { sharedSandbox } from '../harness/sandbox.ts';
 
@@ -34,7 +35,7 @@ test('a slow reader gets everything', async () => {
   await sandbox().commands.run(`head -c 3000000 /dev/zero | tr '\\0' x`, {
     onStdout: async (text) => {
       received += text.length;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await sleep(5);
     },
   });
   expect(received).toBe(3_000_000);

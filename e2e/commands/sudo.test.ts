@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandExitError, Sandbox } from 'e2b';
 import { expect, onTestFinished, test } from 'vitest';
 import { skipWithout } from '../harness/needs.ts';
@@ -59,7 +60,7 @@ test('a root shell on a terminal has its own terminal, and Ctrl-C reaches the pr
   });
   const type = async (text: string): Promise<void> => {
     await sandbox().pty.sendInput(terminal.pid, Buffer.from(text));
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await sleep(1_500);
   };
   await type('sudo -i\n');
   await type('stty size; tty; sleep 1000\n');

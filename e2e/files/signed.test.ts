@@ -1,4 +1,5 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { expect, test } from 'vitest';
 import { sharedSandbox } from '../harness/sandbox.ts';
 import { apiUrl } from '../harness/server.ts';

@@ -1,4 +1,4 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Waits until `check` returns something other than false or undefined. Throws after `timeoutMs` and names `what`. */
 export async function until<T>(

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
-import { removeTree, sleep } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
 import type { Isolation } from '@soulbox/contract';
 import { startServer } from '@soulbox/testing';
 import type { Random } from '../chaos/random.ts';

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, open, readdir, readFile, rm, statfs } from 'node:fs/pro
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree, run } from '@soulbox/base';
 import { listHostTraces, nodeProgram, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
@@ -203,7 +204,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
 
   await until('the reserve', async () => (await readdir(join(disk, 'data/reserve'))).length === 16);
   await fillDisk();
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await sleep(3000);
   const before = await readLists();
 
   const refused: [string, string, unknown?][] = [

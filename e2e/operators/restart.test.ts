@@ -1,4 +1,5 @@
-import { removeTree, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { removeTree } from '@soulbox/base';
 import { listHostTraces, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox, SandboxNotFoundError } from 'e2b';

@@ -1,4 +1,5 @@
 // The envd of a sandbox is as hostile as everything else in it. SoulBox must keep its promises without its help.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
 import { beforeEach, expect, test } from 'vitest';
 import { silenceEnvd } from '../harness/envd-process.ts';
@@ -51,7 +52,7 @@ test('its deadline can be changed, and is kept', async () => {
   await silenceEnvd(sandbox.sandboxId);
   await sandbox.setTimeout(1_500);
   await sandbox.setTimeout(60_000);
-  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  await sleep(2_500);
   expect(await stateOf(sandbox.sandboxId)).toBe('running');
 });
 

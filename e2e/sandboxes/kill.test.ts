@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox, SandboxNotFoundError, TimeoutError } from 'e2b';
 import { expect, test } from 'vitest';
 import { ask, routes } from '../harness/http.ts';
@@ -89,7 +90,7 @@ test('a kill during an upload fails only that upload', async () => {
   const [sandbox, other] = await Promise.all([createSandbox(), createSandbox()]);
   const endless = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await sleep(5);
       controller.enqueue(new Uint8Array(65_536));
     },
   });
@@ -98,7 +99,7 @@ test('a kill during an upload fails only that upload', async () => {
     () => undefined,
     (error: unknown) => error,
   );
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await sleep(300);
   await sandbox.kill();
   expect(await failure).toBeInstanceOf(Error);
   expect((await other.commands.run('echo fine')).stdout).toBe('fine\n');

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
 import type { SandboxInfo, SandboxListOpts } from 'e2b';
-import { sleep } from '@soulbox/base';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { askApi } from '../harness/http.ts';
 import '../harness/server.ts';

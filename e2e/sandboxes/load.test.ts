@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NotEnoughSpaceError, Sandbox, TimeoutError } from 'e2b';
 import { expect, test } from 'vitest';
 import { readCpuSeconds } from '../harness/host-cpu.ts';
@@ -60,7 +61,7 @@ test('a fork bomb hits its limit; envd, the host and other sandboxes continue', 
   const [bombed, other] = await Promise.all([createSandbox(), createSandbox()]);
   await bombed.files.write('/home/user/bomb.py', 'import os\nwhile True:\n  try: os.fork()\n  except OSError: pass\n');
   await bombed.commands.run('python3 /home/user/bomb.py', { background: true, timeoutMs: 0 });
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await sleep(2000);
   // If processes need more memory than the sandbox has, it may have ended. Other sandboxes must not be affected.
   if (server.capabilities.survivesOutOfMemory) {
     expect(await bombed.isRunning()).toBe(true);
@@ -76,10 +77,10 @@ test('all sandboxes together leave the host its share of every CPU', async () =>
   const burn = 'for i in $(seq 8); do (while :; do :; done) & done; wait';
   const busy = await Promise.all(Array.from({ length: 3 }, async () => await createSandbox()));
   for (const sandbox of busy) await sandbox.commands.run(burn, { background: true, timeoutMs: 0 });
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await sleep(500);
   const used = (): number => readCpuSeconds(server.instance);
   const [before, startedAt] = [used(), performance.now()];
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await sleep(3000);
   const share = ((used() - before) * 1000) / (performance.now() - startedAt) / cpus().length;
   expect(share).toBeGreaterThan(0.5);
   expect(share).toBeLessThan(0.96);
@@ -122,7 +123,7 @@ test('the limits inside are those that the API reports', async () => {
 test('root inside cannot end or stop its envd by a signal that envd does not handle', async () => {
   const sandbox = await createSandbox();
   await sandbox.commands.run('kill -KILL 1; kill -STOP 1; kill -TERM 1; true', { user: 'root' });
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await sleep(500);
   expect(await sandbox.isRunning()).toBe(true);
   expect((await sandbox.commands.run('echo alive')).stdout).toBe('alive\n');
 });

@@ -1,6 +1,7 @@
 // Spares of templates that a team has built: docs/decisions/031.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox, Template, waitForPort } from 'e2b';
 import type { SandboxOpts } from 'e2b';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -73,7 +74,7 @@ test('a spare waits without running, and belongs to its tenant alone when it is 
   const before = await countIn(first);
   await create(name);
   await until('a spare', async () => (await findSpares()).length > 0, 30_000);
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await sleep(3000);
   const spares = new Set((await findSpares()).map(({ sandboxId }) => sandboxId));
   const claimed = await create(name, {
     ...{ allowInternetAccess: false, envs: { OWN: 'mine' }, metadata: { who: 'me' } },

@@ -1,4 +1,5 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { Sandbox, SandboxNotFoundError, TimeoutError } from 'e2b';
 import { expect, test } from 'vitest';
 import { askApi } from '../harness/http.ts';

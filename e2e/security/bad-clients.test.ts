@@ -1,4 +1,5 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { listHostTraces, serverDescriptors, serverMemoryMib } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { connect } from 'node:net';

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox, TimeoutError } from 'e2b';
 import { expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
@@ -88,7 +89,7 @@ test('no form of the question whether it runs wakes it; a client asks it when a 
   const token = { 'x-access-token': (sandbox as unknown as { envdAccessToken: string }).envdAccessToken };
   for (const form of [routes.host(sandbox.sandboxId, 49_983), routes.headers(sandbox.sandboxId, 49_983), {}])
     expect((await ask({ path: '/health', headers: { ...form, ...token } })).status).toBe(502);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await sleep(1000);
   expect(await stateOf(sandbox)).toBe('paused');
   expect(await causesOf(sandbox.sandboxId, 'resumed')).toEqual([]);
 });
@@ -120,12 +121,12 @@ test('an idle sandbox is paused, a busy one is not', { timeout: 90_000 }, async 
   const busy = await sandbox.commands.run('while :; do :; done', { background: true, timeoutMs: 0 });
   busy.wait().catch(() => undefined);
   await busy.disconnect();
-  await new Promise((resolve) => setTimeout(resolve, 6000));
+  await sleep(6000);
   expect(await stateOf(sandbox)).toBe('running');
   await sandbox.commands.kill(busy.pid);
   // The question whether it runs does not count as use.
   const paused = async (): Promise<boolean> => {
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await sleep(1000);
     await sandbox.isRunning();
     return (await stateOf(sandbox)) === 'paused';
   };

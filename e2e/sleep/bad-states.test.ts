@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { askApi } from '../harness/http.ts';
@@ -63,7 +64,7 @@ test.each(steps)('%s during a kill succeeds or fails, and the sandbox is gone', 
   for (let delayMs = 0; delayMs < 60; delayMs += 20) {
     const sandbox = await createSandbox();
     const killing = sandbox.kill();
-    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    await sleep(delayMs);
     const status = await statusOf(step, sandbox.sandboxId);
     expect(await killing).toBe(true);
     expect([200, 201, 204, 404, 409]).toContain(status);
@@ -79,7 +80,7 @@ test('a kill during each step wins', { timeout: 120_000 }, async () => {
       const sandbox = await createSandbox();
       if (step === 'resume' || step === 'connect') await sandbox.pause();
       const asked = statusOf(step, sandbox.sandboxId);
-      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      await sleep(delayMs);
       expect(await sandbox.kill()).toBe(true);
       expect([200, 201, 204, 404, 409, 503]).toContain(await asked);
       await expect(sandbox.getInfo()).rejects.toThrow();
@@ -99,7 +100,7 @@ test('a pause during a resume and a resume during a pause end with a working san
   ] as const) {
     if (first !== 'pause') await sandbox.pause();
     const asked = statusOf(first, sandbox.sandboxId);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
     const statuses = [await statusOf(second, sandbox.sandboxId), await asked];
     for (const status of statuses) expect([200, 201, 204, 409]).toContain(status);
     await sandbox.connect();

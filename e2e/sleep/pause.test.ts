@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox, SandboxNotFoundError, TimeoutError } from 'e2b';
 import { expect, test } from 'vitest';
 import { ask, askApi, routes } from '../harness/http.ts';
@@ -226,12 +227,12 @@ require('http').createServer((_, answer) => answer.end(JSON.stringify({ now: Dat
   await until('it answers', async () => (await askPort(sandbox, 8081)).startsWith('{'));
   await sandbox.pause();
   const asleepMs = 3000;
-  await new Promise((resolve) => setTimeout(resolve, asleepMs));
+  await sleep(asleepMs);
   await sandbox.connect();
   const resumedAt = Date.now();
   const first = JSON.parse(await askPort(sandbox, 8081)) as { now: number };
   expect(Math.abs(first.now - Date.now())).toBeLessThan(1500);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await sleep(1000);
   const { ticks } = JSON.parse(await askPort(sandbox, 8081)) as { ticks: number[] };
   const since = ticks.filter((tick) => tick >= resumedAt - 200);
   expect(since.length).toBeGreaterThanOrEqual(3);

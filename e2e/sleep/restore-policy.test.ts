@@ -1,5 +1,6 @@
 // The network rules of a sandbox apply from the first packet after a restore of its memory. A program inside sends
 // without a break, so the outside sees everything that is open for a moment.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { needs } from '../harness/needs.ts';
@@ -91,7 +92,7 @@ test('a closed sandbox from the snapshot of an open one is closed at once', asyn
   await source.kill();
   await until('silence', async () => {
     await outside.forget();
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sleep(200);
     return !(await outside.heard()).includes('before');
   });
   const made = await Sandbox.create(snapshotId, { allowInternetAccess: false });

@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
-import { sleep } from '@soulbox/base';
 
 /** Ports of the hostile sandbox. Each one misbehaves in its own way for as long as a client stays. */
 export const hostilePorts = { interim: 7001, body: 7002, trailers: 7003, head: 7004, silent: 7005 } as const;

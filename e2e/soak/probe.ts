@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
-import { sleep } from '@soulbox/base';
 
 /** The usual calls of a user, with their durations. */
 export interface Latencies {

@@ -1,8 +1,8 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
-import { sleep } from '@soulbox/base';
 import { createTally } from '../chaos/cycle-context.ts';
 import type { CycleContext } from '../chaos/cycle-context.ts';
 import { createRandom } from '../chaos/random.ts';

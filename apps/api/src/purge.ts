@@ -1,4 +1,4 @@
-import { sleep } from '@soulbox/base';
+import { sleepUnlessAborted } from '@soulbox/base';
 import { purgeFiles } from './build-files/purge.ts';
 import type { ApiContext } from './context.ts';
 import { waitingBuildMs } from './limits.ts';
@@ -24,7 +24,7 @@ export async function purgeUntilStop(context: ApiContext): Promise<void> {
     } catch (thrown) {
       if (!isStopped()) context.logger.warn({ err: thrown }, 'old records could not be purged');
     }
-    await sleep(everyMs, context.stopping).catch(() => undefined);
+    await sleepUnlessAborted(everyMs, context.stopping).catch(() => undefined);
   }
 }
 
@@ -32,7 +32,7 @@ type Purge = (before: number, limit: number) => Promise<number>;
 
 async function purgeOlder(context: ApiContext, hours: number, purge: Purge): Promise<void> {
   const before = context.clock.now() - hours * 3600 * 1000;
-  while ((await purge(before, batch)) === batch) await sleep(50, context.stopping);
+  while ((await purge(before, batch)) === batch) await sleepUnlessAborted(50, context.stopping);
 }
 
 /** A team above its limit of events keeps the newest. */
@@ -40,7 +40,7 @@ async function purgeBeyond({ records, config, logger, stopping }: ApiContext): P
   let dropped = 0;
   for (let count = batch; count > 0; dropped += count) {
     count = await records.events.purgeBeyond(config.teamEventLimit, batch);
-    if (count === batch) await sleep(50, stopping);
+    if (count === batch) await sleepUnlessAborted(50, stopping);
   }
   if (dropped > 0) logger.warn({ dropped }, 'events removed early: a team exceeds its limit');
 }

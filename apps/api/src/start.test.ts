@@ -4,6 +4,7 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, Secret, silentLogger } from '@soulbox/base';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
@@ -94,7 +95,7 @@ describe('starting the API', () => {
     const body = '{"templateID":"base"}';
     const headers = { 'x-api-key': key.reveal(), 'content-type': 'application/json' };
     const creating = ask('POST', '/v2/sandboxes', headers, body);
-    while (runner.creates.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (runner.creates.length === 0) await sleep(5);
     const stopping = api[Symbol.asyncDispose]();
     await expect(ask('GET', '/health')).rejects.toThrow();
     proceed();
@@ -111,7 +112,7 @@ describe('starting the API', () => {
     const api = await start();
     const headers = { 'x-api-key': key.reveal(), 'content-type': 'application/json' };
     const creating = ask('POST', '/v2/sandboxes', headers, '{"templateID":"base"}').catch(() => 0);
-    while (runner.creates.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (runner.creates.length === 0) await sleep(5);
     const startedAt = Date.now();
     await api[Symbol.asyncDispose]();
     expect(Date.now() - startedAt).toBeLessThan(7000);

@@ -1,6 +1,6 @@
 import { chmod, lstat, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
-import { isNodeError, sleep, SoulBoxError, systemClock } from '@soulbox/base';
+import { isNodeError, sleepUnlessAborted, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { OutsidePolicy } from '@soulbox/network/outside';
@@ -99,7 +99,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await deliveries;
   };
   try {
-    await Promise.race([follower.synced, sleep(firstSyncMs, stop.signal)]);
+    await Promise.race([follower.synced, sleepUnlessAborted(firstSyncMs, stop.signal)]);
     const address = await listen(app, options.listen);
     logger.info({ address }, 'api is listening');
     return { address, [Symbol.asyncDispose]: dispose };

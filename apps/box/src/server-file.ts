@@ -1,7 +1,8 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { findProcess, isNodeError, isRunning, sleep, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { findProcess, isNodeError, isRunning, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 
 const serverSchema = z.object({
   pid: z.number().int().positive(),

@@ -1,6 +1,6 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
-import { createLocks, sleep, systemClock } from '@soulbox/base';
+import { createLocks, sleepUnlessAborted, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter, FunctionService } from '@soulbox/contract/function-service';
@@ -133,6 +133,6 @@ async function sweepUntilStop(context: FunctionsContext): Promise<void> {
     } catch (err) {
       logger.warn({ err }, 'expired values could not be removed');
     }
-    await sleep(sweepEveryMs, stopping).catch(() => undefined);
+    await sleepUnlessAborted(sweepEveryMs, stopping).catch(() => undefined);
   }
 }

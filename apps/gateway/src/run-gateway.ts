@@ -1,8 +1,9 @@
 import { flushCompileCache } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createFunctionRouter } from '@soulbox/contract/function-routing';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
-import { measureOwn, sleep } from '@soulbox/base';
+import { measureOwn } from '@soulbox/base';
 import type { RootLogger } from '@soulbox/base';
 import { connectRouting } from '@soulbox/routing';
 import { createSocketTransport } from '@soulbox/rpc';

@@ -10,7 +10,7 @@ export type { Logger, LogLevel, RootLogger } from './logger.ts';
 export { randomId } from './ids.ts';
 export { systemClock } from './clock.ts';
 export type { Clock } from './clock.ts';
-export { sleep } from './sleep.ts';
+export { sleepUnlessAborted } from './sleep.ts';
 export { measureOther, measureOwn, measureProcess } from './process-figures.ts';
 export type { MeasuredFigures, OwnFigures, ProcessFigures, SupervisedProcesses } from './process-figures.ts';
 export { CommandError, run } from './run.ts';

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createLogger } from './logger.ts';
 import { removeTree } from './remove-tree.ts';
@@ -48,7 +49,7 @@ it('survives a full disk: lines wait, then are dropped and counted, and the coun
   for (let number = 0; number < 6000; number += 1) logger.info({ number, text }, 'while it is full');
   await expect.poll(() => logger.droppedLines()).toBeGreaterThan(1000);
   const dropped = logger.droppedLines();
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await sleep(1500);
 
   await rm(ballast());
   await run('mount', ['-o', 'remount,size=32m', disk]);
@@ -68,7 +69,7 @@ it('rotates a large file between two lines and keeps the requested number of old
   const text = 'x'.repeat(1000);
   for (let number = 0; number < 1000; number += 1) {
     logger.info({ number, text }, 'line');
-    if (number % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (number % 50 === 49) await sleep(5);
   }
   await expect.poll(async () => (await readFile(logFile(), 'utf8')).length).toBeLessThan(200_000);
   await expect.poll(async () => (await readLines()).at(-1)?.number).toBe(999);
@@ -108,7 +109,7 @@ it('rotates the file on a full disk, too, and so makes room', async () => {
   const text = 'x'.repeat(1000);
   for (let number = 0; number < 3000; number += 1) {
     logger.info({ number, text }, 'line');
-    if (number % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (number % 50 === 49) await sleep(5);
   }
   // Two files of 300 kB fit into the megabyte; three megabytes of lines do not.
   await expect.poll(async () => (await readLines()).at(-1)?.number, { timeout: 5000 }).toBe(2999);

@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { sleep } from './sleep.ts';
 import { measureLoopLag } from './loop-lag.ts';
 
 test('a blocked event loop is noticed, and a free one shows no lag', async () => {

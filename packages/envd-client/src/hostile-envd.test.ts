@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Secret } from '@soulbox/base';
 import { createEnvdClient } from './envd-client.ts';
@@ -96,7 +97,7 @@ describe.each(Object.keys(scripts))('an envd that sends %s without end', (name) 
         () => 'ended',
         () => 'ended',
       ),
-      new Promise((resolve) => setTimeout(resolve, 8000)),
+      sleep(8000),
     ]);
     clearInterval(meter);
     expect(outcome).toBe('ended');

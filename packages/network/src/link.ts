@@ -1,6 +1,6 @@
 import { closeSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NetlinkError, NetlinkSocket, netlinkProtocol } from '@soulbox/linux/netlink';
 import type { AddressPlan } from './address-plan.ts';
 import { inner } from './address-plan.ts';

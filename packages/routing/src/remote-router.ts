@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '@connectrpc/connect';
 import type { Client, Transport } from '@connectrpc/connect';
-import { sleep, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
 import type { SandboxRouter } from '@soulbox/contract';

@@ -1,4 +1,4 @@
-import { sleep } from '@soulbox/base';
+import { sleepUnlessAborted } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { handAhead } from './hand-ahead.ts';
 import { createRouteChanges } from './route-changes.ts';
@@ -97,7 +97,7 @@ function sendTable(source: RouteSource, session: Session, position: bigint): voi
 /** Returns true if `ms` passed before the work was done. */
 async function isLate(work: Promise<unknown>, ms: number): Promise<boolean> {
   const limit = new AbortController();
-  const late = sleep(ms, limit.signal).then(
+  const late = sleepUnlessAborted(ms, limit.signal).then(
     () => true,
     () => false,
   );

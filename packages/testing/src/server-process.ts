@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findProcess, isRunning, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findProcess, isRunning } from '@soulbox/base';
 import { readDefaultApiKey } from '@soulbox/box/credentials';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';

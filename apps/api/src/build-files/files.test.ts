@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '@soulbox/base';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { requestBuild, startBuild } from '../testing/build-template.ts';
@@ -128,7 +129,7 @@ describe('uploading the files of a build', () => {
     const answered = once(upload, 'response') as Promise<[{ statusCode: number; resume(): void }]>;
     for (const byte of 'bytes') {
       upload.write(byte);
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await sleep(500);
     }
     upload.end();
     const [answer] = await answered;
@@ -191,7 +192,7 @@ describe('an upload is refused', () => {
     const socket = connect(Number(url.port), url.hostname);
     await once(socket, 'connect');
     socket.write(`PUT ${url.pathname}${url.search} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\npart`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     socket.destroy();
     await until(async () => (await api.records.buildFiles.clearReserved()) === 0);
     expect(await blobs()).toEqual([]);

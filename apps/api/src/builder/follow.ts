@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { SoulBoxError, sleep } from '@soulbox/base';
+import { SoulBoxError, sleepUnlessAborted } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { errorForCaller, errorFromConnect } from '@soulbox/contract';
 import type { RunBuildRequestSchema, RunBuildResponse_Done } from '@soulbox/contract/runner';
@@ -48,7 +48,7 @@ export async function followBuild(parts: BuilderParts, job: BuildJob, ends: Ends
       const outcome = await followOnce(parts, job, log, signal);
       if (outcome !== 'full') return outcome;
       if (tries === 0) await log.write({ atMs: parts.clock.now(), level: 'info', step: '', message: waitingMessage });
-      await sleep(retryMs, signal);
+      await sleepUnlessAborted(retryMs, signal);
     }
   } catch (thrown) {
     if (ends.canceled.aborted) return failed('The build was canceled.');

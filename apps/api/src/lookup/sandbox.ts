@@ -1,4 +1,5 @@
-import { SoulBoxError, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SoulBoxError } from '@soulbox/base';
 import { parseSandboxId } from '@soulbox/contract';
 import { functionMetadataKey } from '@soulbox/contract/functions';
 import type { SandboxRecord } from '@soulbox/storage';

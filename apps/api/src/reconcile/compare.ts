@@ -1,4 +1,4 @@
-import { sleep } from '@soulbox/base';
+import { sleepUnlessAborted } from '@soulbox/base';
 import type { ApiContext } from '../context.ts';
 import { endMissing } from '../lookup/end-missing.ts';
 import { listInRunner } from '../lookup/in-runner.ts';
@@ -11,7 +11,7 @@ const compareEveryMs = 60_000;
 export async function compareUntil(context: ApiContext, signal: AbortSignal): Promise<void> {
   const isStopped = (): boolean => signal.aborted;
   for (;;) {
-    await sleep(compareEveryMs, signal).catch(() => undefined);
+    await sleepUnlessAborted(compareEveryMs, signal).catch(() => undefined);
     if (isStopped()) return;
     try {
       await compare(context);

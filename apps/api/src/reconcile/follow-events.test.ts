@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestApi, until } from '../testing/test-api.ts';
@@ -152,7 +153,7 @@ describe('records and runner', () => {
     await api.ask('DELETE', `/sandboxes/${id}`);
     api.runner.tell({ case: 'updated', value: { sandbox } as never });
     const next = await create();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     expect(await ids()).toEqual([next]);
   });
 });

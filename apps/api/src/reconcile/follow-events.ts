@@ -1,4 +1,4 @@
-import { SoulBoxError, sleep } from '@soulbox/base';
+import { SoulBoxError, sleepUnlessAborted } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
 import type { WatchEventsResponse } from '@soulbox/contract/runner';
 import type { ApiContext } from '../context.ts';
@@ -59,7 +59,7 @@ async function followUntil(context: ApiContext, signal: AbortSignal, onSynced: (
     }
     const waitMs = Math.min(backOffMaxMs, backOffMinMs * 2 ** failures) * (0.5 + Math.random() / 2);
     failures = Math.min(failures + 1, 10);
-    await sleep(waitMs, signal).catch(() => undefined);
+    await sleepUnlessAborted(waitMs, signal).catch(() => undefined);
   }
 }
 

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { ConnectError, Code } from '@connectrpc/connect';
@@ -258,7 +259,7 @@ describe('a caller who disconnects during the create', () => {
     );
     await until(() => api.runner.creates.length === 1);
     socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     proceed();
     await until(async () => ((await api.ask('GET', '/v2/sandboxes')).json as unknown[]).length === 1);
     expect(await api.records.sandboxes.clearCreations()).toBe(0);
@@ -271,7 +272,7 @@ describe('a caller who disconnects during the create', () => {
     socket.write(
       `POST /v2/sandboxes HTTP/1.1\r\nhost: x\r\nx-api-key: ${api.key}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"templ`,
     );
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     socket.destroy();
     expect((await create({})).status).toBe(201);
     expect(api.runner.creates).toHaveLength(1);

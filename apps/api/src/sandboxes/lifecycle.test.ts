@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { timestampMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runnerStateMs } from '../limits.ts';
@@ -194,7 +195,7 @@ describe('the deadline', () => {
   it('ends the row when the runner stays silent for a second', async () => {
     await api.ask('POST', `/sandboxes/${id}/timeout`, { body: { timeout: 1 } });
     expect(timestampMs(api.runner.sandboxes.get(id)?.endAt ?? timestampFromMs(0))).toBeLessThan(Date.now() + 1001);
-    await new Promise((resolve) => setTimeout(resolve, 2100));
+    await sleep(2100);
     expect((await api.ask('GET', '/v2/sandboxes')).json).toEqual([]);
     expect((await api.ask('GET', `/sandboxes/${id}`)).status).toBe(404);
   });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestApi } from '../testing/test-api.ts';
@@ -24,7 +25,7 @@ async function add(n: number, metadata: Record<string, string> = {}, more: objec
   });
   api.runner.tell({ case: 'created', value: { sandbox } as never });
   for (let tries = 0; (await api.records.sandboxes.find(sandboxId)) === undefined && tries < 500; tries++)
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await sleep(2);
   return sandboxId;
 }
 

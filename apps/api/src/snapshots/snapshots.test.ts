@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -115,7 +116,7 @@ describe('listing snapshots', () => {
     const all: string[] = [];
     for (let n = 0; n < 5; n++) {
       all.unshift(await made({ name: `n${n}` }));
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      await sleep(2);
     }
     expect((await list()).ids).toEqual(all);
     expect((await list(`?sandboxID=${id}`)).ids).toEqual(all);

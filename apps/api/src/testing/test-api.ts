@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
 import { createOutsidePolicy } from '@soulbox/network/outside';
@@ -142,6 +143,6 @@ export async function until(check: () => boolean | Promise<boolean>): Promise<vo
   const giveUp = Date.now() + 5000;
   while (!(await check())) {
     if (Date.now() > giveUp) throw new Error('It did not come true within 5 s.');
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await sleep(10);
   }
 }

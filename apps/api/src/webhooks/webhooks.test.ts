@@ -3,8 +3,9 @@ import { createServer } from 'node:http';
 import type { IncomingHttpHeaders, Server, ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { run, sleep } from '@soulbox/base';
+import { run } from '@soulbox/base';
 import { startTestApi, until } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -195,7 +196,7 @@ describe('delivering', () => {
     const id = await create();
     await api.ask('DELETE', `/sandboxes/${id}`);
     await until(() => received.length === 1);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     expect(received.map(({ path }) => path)).toEqual(['/killed']);
   });
 
@@ -206,11 +207,11 @@ describe('delivering', () => {
     for (let tries = 1; tries <= 4; tries++) {
       await until(() => deliveriesOf(id).length === tries);
       await create();
-      await new Promise((resolve) => setTimeout(resolve, 30));
+      await sleep(30);
       expect(deliveriesOf(id)).toHaveLength(tries);
       await letRetryComeDue();
     }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     expect(deliveriesOf(id)).toHaveLength(4);
     expect(new Set(deliveriesOf(id).map(({ headers }) => headers['e2b-delivery-id'])).size).toBe(1);
     expect(await api.readLog()).toContain('The receiver returned status 500.');
@@ -269,7 +270,7 @@ describe('delivering', () => {
     const startedAt = Date.now();
     while (!(await api.readLog()).includes('webhook delivery failed')) {
       expect(Date.now() - startedAt).toBeLessThan(15_000);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
     }
     expect(Date.now() - startedAt).toBeGreaterThan(8000);
   });
@@ -290,7 +291,7 @@ describe('delivering', () => {
     expect(second?.body).toBe(first?.body);
     await until(async () => (await api.readLog()).includes('webhook delivered'));
     await api.restart();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     expect(received).toHaveLength(2);
   });
 
@@ -301,7 +302,7 @@ describe('delivering', () => {
     await until(async () => (await api.readLog()).includes('webhook delivery failed'));
     await api.ask('DELETE', `/events/webhooks/${id}`);
     await letRetryComeDue();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     expect(received).toHaveLength(1);
   });
 

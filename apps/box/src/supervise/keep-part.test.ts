@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { findProcess, silentLogger, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findProcess, silentLogger } from '@soulbox/base';
 import type { RootLogger } from '@soulbox/base';
 import { expect, test } from 'vitest';
 import { loadPart, waitOf } from './keep-part.ts';

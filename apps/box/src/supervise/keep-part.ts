@@ -1,4 +1,5 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type { OwnFigures, RootLogger } from '@soulbox/base';
 import type { LaunchPart, PartPlan } from './launch.ts';
 import { controlPart } from './part-process.ts';

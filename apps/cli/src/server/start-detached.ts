@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep, SoulBoxError } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SoulBoxError } from '@soulbox/base';
 import { localUrlHostOf } from '@soulbox/box/local-address';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';

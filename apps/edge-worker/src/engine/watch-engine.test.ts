@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FunctionSettings } from '@soulbox/contract/functions';
 import { afterEach, expect, test } from 'vitest';
 import type { Engine } from './engine.ts';
@@ -62,7 +63,7 @@ test('code within its limit is left alone, and nothing is measured without a req
   const watched = watch(engine);
   await watched.watch.begin(engine);
   watched.watch.enter()[Symbol.dispose]();
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await sleep(1500);
   expect(watched.killed).toEqual([]);
 });
 

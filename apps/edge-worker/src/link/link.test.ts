@@ -4,6 +4,7 @@ import type { Http2Server, ServerHttp2Stream } from 'node:http2';
 import { connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { functionLinkPaths } from '@soulbox/contract/functions';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createFunctionLog } from '../log/function-log.ts';
@@ -70,7 +71,7 @@ test('log lines, including earlier ones, are sent once to a host that listens', 
   });
   log.add({ source: 'console', level: 'info', message: 'after' });
   await expect.poll(() => received).toHaveLength(2);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await sleep(100);
   expect(received.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual(['before', 'after']);
 });
 

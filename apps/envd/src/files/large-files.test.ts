@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { createFileCalls, octetStream } from '../testing/file-calls.ts';
 import { useEnvd } from '../testing/use-envd.ts';

@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { connect as connectHttp2 } from 'node:http2';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Code } from '@connectrpc/connect';
-import { sleep } from '@soulbox/base';
 import { describe, expect, test } from 'vitest';
 import { asUser, createClients, runShell } from '../testing/clients.ts';
 import { useEnvd } from '../testing/use-envd.ts';

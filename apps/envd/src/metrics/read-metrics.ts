@@ -1,5 +1,5 @@
 import { readFile, statfs } from 'node:fs/promises';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { processorCount } from '../sys/processor-count.ts';
 import { parseMemory, parseProcessorTicks } from './parse-proc.ts';
 

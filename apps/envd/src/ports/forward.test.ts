@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { forwardAnswers } from '@soulbox/contract';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestEnvd } from '../testing/start-envd.ts';

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Code } from '@connectrpc/connect';
-import { sleep } from '@soulbox/base';
 import { Signal } from '@soulbox/contract/process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asUser, collect, createClients, runShell, startInBackground } from '../testing/clients.ts';

@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Code } from '@connectrpc/connect';
-import { sleep } from '@soulbox/base';
 import { Signal } from '@soulbox/contract/process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { collect, createClients, runShell, startInBackground } from '../testing/clients.ts';

@@ -1,6 +1,6 @@
 import { closeSync, constants } from 'node:fs';
 import { constants as osConstants } from 'node:os';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Reaper } from '../sys/reaper.ts';
 import type { ExitStatus } from '../sys/exit-status.ts';
 import { withUserScore } from '../sys/out-of-memory-score.ts';

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { setNonBlocking } from '../sys/pipe.ts';
 import type { TerminalSize } from '../sys/pseudo-terminal.ts';
 import { resizeTerminal } from '../sys/pseudo-terminal.ts';
@@ -38,7 +39,7 @@ export function connectTerminal(master: number): ConnectedTerminal {
   })();
   return {
     finished: async () => {
-      await Promise.race([output, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
+      await Promise.race([output, sleep(lastWordsMs)]);
     },
     [Symbol.asyncDispose]: async () => {
       gone.abort();

@@ -1,4 +1,5 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { Signal } from '@soulbox/contract/process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asUser, collect, createClients, runShell } from '../testing/clients.ts';

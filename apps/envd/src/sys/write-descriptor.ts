@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { isNodeError, sleep } from '@soulbox/base';
+import { isNodeError, sleepUnlessAborted } from '@soulbox/base';
 
 /** The first and the longest wait for a slow reader, in milliseconds. */
 const firstWaitMs = 1;
@@ -18,7 +18,7 @@ export async function writeDescriptor(fd: number, bytes: Uint8Array, signal: Abo
     offset += written;
     if (written > 0) waitMs = firstWaitMs;
     else {
-      await sleep(waitMs, signal);
+      await sleepUnlessAborted(waitMs, signal);
       waitMs = Math.min(waitMs * 2, longestWaitMs);
     }
   }

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { randomId, removeTree, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { randomId, removeTree } from '@soulbox/base';
 import { buildEnvdBundle } from '../../build/build-bundle.ts';
 
 /** The compiled envd in a root file system of its own. */

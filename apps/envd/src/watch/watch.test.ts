@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Code } from '@connectrpc/connect';
-import { sleep } from '@soulbox/base';
 import { EventType } from '@soulbox/contract/filesystem';
 import type { FilesystemEvent, WatchDirResponse } from '@soulbox/contract/filesystem';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';

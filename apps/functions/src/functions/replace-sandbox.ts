@@ -1,4 +1,4 @@
-import { sleep, SoulBoxError } from '@soulbox/base';
+import { sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import type { FunctionRecord, FunctionVersionRecord } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
 import { readBundle } from '../definitions/bundles.ts';
@@ -53,7 +53,7 @@ export async function replaceSandbox(
 export function retire(context: FunctionsContext, sandboxId: string | undefined): void {
   if (sandboxId === undefined) return;
   // A stop of the server ends the wait; the next start finds the sandboxes that remain.
-  void sleep(retireAfterMs, context.stopping).then(
+  void sleepUnlessAborted(retireAfterMs, context.stopping).then(
     () => killSandbox(context, sandboxId),
     () => undefined,
   );

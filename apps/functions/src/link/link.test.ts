@@ -6,6 +6,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig, silentLogger, systemClock } from '@soulbox/base';
 import { ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
@@ -142,7 +143,7 @@ describe('over its link a sandbox', () => {
     const stream = session.request({ ':method': 'PUT', ':path': '/kv/STORE/a' });
     stream.on('error', () => undefined);
     stream.write('half');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     stream.close(8);
     await expect.poll(() => context.blobs.list('')).toEqual([]);
     expect((await ask('GET', '/kv/STORE/a')).status).toBe(404);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { measureOperation, phase, sleep, SoulBoxError } from '@soulbox/base';
+import { measureOperation, phase, sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
 import { createPrograms } from '@soulbox/envd-client';
 import { functionMetadataKey, functionPorts } from '@soulbox/contract/functions';
@@ -144,7 +144,7 @@ async function serve(
   while (!(await isHealthy(context, sandboxId))) {
     if (performance.now() > giveUpAt)
       throw new SoulBoxError('sandbox_unreachable', 'The supervisor in the sandbox of the function did not start.');
-    await sleep(10, context.stopping);
+    await sleepUnlessAborted(10, context.stopping);
   }
   const { status, body } = await callPort(await context.router.dial(sandboxId, functionPorts.control), {
     method: 'POST',

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, createServer as createNetServer } from 'node:net';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { askRaw } from '../testing/http-client.ts';
@@ -166,7 +167,7 @@ test('a WebSocket without traffic is closed after the idle time, and one with tr
   const closed = new Promise((resolve) => idle.once('close', resolve));
   idle.on('error', () => undefined);
   await closed;
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await sleep(500);
   expect(busy.readyState).toBe(WebSocket.OPEN);
   clearInterval(timer);
   busy.terminate();

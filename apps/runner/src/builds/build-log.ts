@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '@soulbox/base';
 import type { ProgramOutput } from '@soulbox/envd-client';
 import { spendLine, splitLines } from './output-lines.ts';

@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
-import { run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '@soulbox/base';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBuildLab } from './testing/build-lab.ts';
 import type { BuildLab } from './testing/build-lab.ts';

@@ -1,4 +1,4 @@
-import { sleep, SoulBoxError } from '@soulbox/base';
+import { sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import type { BuildLog } from './build-log.ts';
 import type { BuildSandbox } from './build-sandbox.ts';
 import type { StepContext } from './build-spec.ts';
@@ -33,7 +33,7 @@ export async function startAndWait(sandbox: BuildSandbox, options: StartOptions)
   const either = AbortSignal.any([signal, ended.signal]);
   try {
     if (readyCommand !== '') await waitUntilReady(sandbox, options, either);
-    else if (startCommand !== '') await sleep(settleMs, either);
+    else if (startCommand !== '') await sleepUnlessAborted(settleMs, either);
   } catch (error) {
     throw ended.signal.aborted && !signal.aborted ? ended.signal.reason : error;
   }
@@ -73,7 +73,7 @@ async function waitUntilReady({ programs }: BuildSandbox, options: StartOptions,
     output.end();
     if (last.exitCode === 0) return;
     if (performance.now() + retryMs > giveUpAt) throw notReady(readyCommand, readyTimeoutMs, last.status);
-    await sleep(retryMs, signal);
+    await sleepUnlessAborted(retryMs, signal);
   }
 }
 

@@ -1,4 +1,5 @@
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { expect, test } from 'vitest';
 import type { DiskBudget, DiskFigures } from './budget.ts';
 import { whileRoom } from './host-work.ts';

@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { sleep } from '@soulbox/base';
 import type { Pool } from './pool.ts';
 import { finishNext, setUp, snapshotOf, templateOf, useTwice } from './testing/pool-bench.ts';
 

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { phase, Secret, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { phase, Secret } from '@soulbox/base';
 import type { Dial } from '@soulbox/contract';
 import { createEnvdClient } from '@soulbox/envd-client';
 import type { Driver, SandboxInstance, SandboxSpec } from '@soulbox/isolation';

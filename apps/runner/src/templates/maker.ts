@@ -1,4 +1,4 @@
-import { sleep, SoulBoxError } from '@soulbox/base';
+import { sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { makeTemplate } from '@soulbox/templates';
 import type { Recipe, Template, TemplateStore } from '@soulbox/templates';
@@ -91,7 +91,7 @@ export function createTemplateMaker(options: MakerOptions): TemplateMaker {
       }
       const making = underway.get(name) ?? begin(recipe);
       const patience = new AbortController();
-      const over = sleep(waitMs, patience.signal).catch(() => undefined);
+      const over = sleepUnlessAborted(waitMs, patience.signal).catch(() => undefined);
       const template = await Promise.race([making.done, over]).finally(() => {
         patience.abort();
       });

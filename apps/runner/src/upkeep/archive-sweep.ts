@@ -1,4 +1,4 @@
-import { isDiskFull } from '@soulbox/base';
+import { isDiskFull, measureOperation } from '@soulbox/base';
 import { whileRoom } from '../disk-budget/host-work.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 
@@ -28,18 +28,17 @@ export function createArchiveSweep(context: ArchiveSweepContext, afterMs: number
     const { disks, checkpoints } = context.host;
     try {
       const work = { what: 'Archiving memory', signal: stopping };
-      const checkpoint = await whileRoom(
-        disks,
-        work,
-        async (signal) => await checkpoints.compress(checkpointId, signal),
-      );
-      if (checkpoint === undefined) return true;
-      done.set(checkpointId, startedAtMs);
-      const { sizeBytes, isPacked } = checkpoint;
-      context.host.logger.info(
-        { checkpointId, sizeBytes, isPacked, durationMs: context.clock.now() - startedAtMs },
-        'checkpoint archived',
-      );
+      await measureOperation('archive', async (finish) => {
+        const checkpoint = await whileRoom(
+          disks,
+          work,
+          async (signal) => await checkpoints.compress(checkpointId, signal),
+        );
+        if (checkpoint === undefined) return;
+        done.set(checkpointId, startedAtMs);
+        const { sizeBytes, isPacked } = checkpoint;
+        context.host.logger.info({ checkpointId, sizeBytes, isPacked, ...finish() }, 'checkpoint archived');
+      });
     } catch (err) {
       if (isDiskFull(err)) return false;
       // It is not tried again by this server. The next use of the checkpoint reports its fault.

@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Check } from '../finding.ts';
 
 /**
@@ -16,7 +17,7 @@ export const checkLocalhostNames: Check = async () => {
       () => undefined,
     ),
     // A resolver that does not answer must not delay everything.
-    new Promise<undefined>((resolve) => setTimeout(resolve, 200, undefined).unref()),
+    sleep(200, undefined, { ref: false }),
   ]);
   if (address === '127.0.0.1' || address === '::1') return { ...base, status: 'ok', detail: address };
   return {

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { isNodeError, sleep, SoulBoxError } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
 
 const freezeTimeoutMs = 5_000;
 /**

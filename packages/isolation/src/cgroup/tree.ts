@@ -1,6 +1,7 @@
 import { readdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isNodeError, sleep, SoulBoxError } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
 
 const gone = new Set(['ENOENT', 'ENODEV']);
 const killTimeoutMs = 10_000;

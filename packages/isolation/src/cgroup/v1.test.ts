@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { randomId, sleep } from '@soulbox/base';
+import { randomId } from '@soulbox/base';
 import { readCgroupMounts } from './layout.ts';
 import { createV1Cgroups } from './v1.ts';
 

@@ -1,7 +1,8 @@
 import { cp, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { run, sleep, SoulBoxError } from '@soulbox/base';
+import { run, SoulBoxError } from '@soulbox/base';
 import type { SandboxSpec, SavedMemory } from '../driver.ts';
 import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';

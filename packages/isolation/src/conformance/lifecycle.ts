@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { run, sleep } from '@soulbox/base';
+import { run } from '@soulbox/base';
 import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 import { ordinaryUser } from './test-sandbox.ts';

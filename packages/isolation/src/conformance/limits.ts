@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { sleep } from '@soulbox/base';
 import type { Stage } from './stage.ts';
 import { ordinaryUser, usualLimits } from './test-sandbox.ts';
 

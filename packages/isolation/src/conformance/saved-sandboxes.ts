@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
-import { randomId, run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { randomId, run } from '@soulbox/base';
 import type { SandboxInstance, SavedMemory } from '../driver.ts';
 import { lateMemory } from './late-memory.ts';
 import type { TestBench, TestSandbox } from './test-sandbox.ts';

@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { randomId, run, Secret, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { randomId, run, Secret } from '@soulbox/base';
 import type { Driver, EnvdBundle, SandboxInstance, SandboxLimits, SandboxSpec, SavedMemory } from '../driver.ts';
 import { limitSandboxesTogether } from '../root/limit-together.ts';
 

@@ -1,6 +1,7 @@
 import { readFile, readlink, readdir, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { run, sleep } from '@soulbox/base';
+import { run } from '@soulbox/base';
 import type { Stage } from './stage.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 import { ordinaryUser } from './test-sandbox.ts';

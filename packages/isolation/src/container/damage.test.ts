@@ -2,9 +2,10 @@
 // Half-made and damaged states that only occur with this driver.
 import { readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { SoulBoxError } from '@soulbox/base';
-import { silentLogger, sleep } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base';
 import { hostTraces } from '../conformance/host-traces.ts';
 import type { SandboxSpec } from '../driver.ts';
 import { openPreparedBench } from '../conformance/prepared-bench.ts';

@@ -3,8 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
-import { CommandError, silentLogger, sleep } from '@soulbox/base';
+import { CommandError, silentLogger } from '@soulbox/base';
 import { openPreparedBench } from '../conformance/prepared-bench.ts';
 import { createGvisorDriver } from './driver.ts';
 import { areAllStopped, isKernelStopped } from './kernel-stopped.ts';

@@ -1,6 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { envdPort } from '@soulbox/contract';
 import type { DriverFinding, EnvdBundle } from '../driver.ts';
 import { presenceFinding } from '../host/findings.ts';

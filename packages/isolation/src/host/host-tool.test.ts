@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '@soulbox/base';
 import { afterAll, expect, test, vi } from 'vitest';
 import { openCgroups } from '../cgroup/open-cgroups.ts';
 import { listPids } from '../cgroup/tree.ts';

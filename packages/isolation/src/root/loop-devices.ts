@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const releaseTimeoutMs = 2_000;
 

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { run, sleep } from '@soulbox/base';
+import { run } from '@soulbox/base';
 import { localIpv4, localIpv6, readLocalAddresses } from './local-addresses.ts';
 import { createOutsidePolicy } from './outside-policy.ts';
 

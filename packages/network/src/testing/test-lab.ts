@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '@soulbox/base';
 import type { AgentCommand } from './test-agent.ts';
 
 /** A network namespace of a test with an agent in it. The namespace ends with that process. */

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findProcess, isRunning, removeTree, sleep, SoulBoxError } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findProcess, isRunning, removeTree, SoulBoxError } from '@soulbox/base';
 import type { ProcessIdentity } from '@soulbox/base';
 
 const ownerFile = 'owner.json';

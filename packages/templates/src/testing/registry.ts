@@ -4,7 +4,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '@soulbox/base';
 import { unpackDebianPackage } from './debian-package.ts';
 
 export interface Registry extends AsyncDisposable {

@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { defineCommand } from 'citty';
-import { sleep } from '@soulbox/base';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiFunctionLog } from '../../api/wire.ts';

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { defineCommand } from 'citty';
-import { isRunning, sleep, SoulBoxError } from '@soulbox/base';
+import { isRunning, SoulBoxError } from '@soulbox/base';
 import { removeDeadInstances } from '@soulbox/box/host-instances';
 import { findServer } from '@soulbox/box/server-file';
 import { findUnmanaged } from '@soulbox/box/unmanaged';

@@ -1,5 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { sleep } from '@soulbox/base';
 import { sideBySide } from './side-by-side.ts';
 
 test('the number of lanes limits the items in progress, and results are in the order of the items', async () => {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { randomId, removeTree, run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { randomId, removeTree, run } from '@soulbox/base';
 import { bcrypt, makeBusyboxRootfs, makeImage, pushImage, startRegistry } from '@soulbox/templates/testing';
 import type { Registry } from '@soulbox/templates/testing';
 import { testDirectory } from '@soulbox/testing';

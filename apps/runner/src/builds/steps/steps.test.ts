@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '@soulbox/base';
 import { makeTar } from '@soulbox/templates/testing';
 import type { TarEntry } from '@soulbox/templates/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

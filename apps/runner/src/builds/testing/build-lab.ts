@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { randomId, removeTree, run, silentLogger, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { randomId, removeTree, run, silentLogger } from '@soulbox/base';
 import { openDiskBlobs } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import { listHostTraces, startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';

@@ -1,4 +1,4 @@
-import { randomId, SoulBoxError } from '@soulbox/base';
+import { measureOperation, randomId, SoulBoxError } from '@soulbox/base';
 import type { Checkpoint } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import { freeSlot } from '../../processes/sandbox-host.ts';
@@ -29,15 +29,15 @@ export async function withRunning<T>(
   chain: ShortChain,
   use: UseSource<T>,
 ): Promise<T> {
-  const startedAt = performance.now();
   const checkpoint = await takeApart(context, sandbox, chain);
   const { sandboxId, layers, driver, work } = sandbox.record;
   const layerId = work?.layerId ?? '';
   using _hold = context.references.hold({ checkpoints: [checkpoint.checkpointId], layers });
-  const goesOn = continueSource(context, sandbox, checkpoint).then(
-    () => context.host.logger.info({ sandboxId, durationMs: since(startedAt) }, 'sandbox saved while it runs'),
-    (err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but it is paused now'),
-  );
+  // Beside the copies, so it is not one of their phases.
+  const goesOn = measureOperation('continue-source', async (finish) => {
+    await continueSource(context, sandbox, checkpoint);
+    context.host.logger.info({ sandboxId, ...finish() }, 'sandbox saved while it runs');
+  }).catch((err: unknown) => context.host.logger.error({ sandboxId, err }, 'sandbox saved, but it is paused now'));
   // After the source continues: the source is more urgent than its digests.
   const sealed = goesOn.then(async () => await sealTop(context, layers, layerId));
   const atHand = {
@@ -61,10 +61,6 @@ async function useTop<T>(layers: readonly string[], layerId: string, use: () => 
     'checkpoint_failed',
     'The disk of the sandbox could not be copied. The sandbox continues to run.',
   );
-}
-
-function since(startedAt: number): number {
-  return Math.round(performance.now() - startedAt);
 }
 
 /** The layer is there only if the disk could be turned into one. */

@@ -34,7 +34,6 @@ export async function saveBeside(
   sandbox: RunningSandbox,
   chain: ShortChain,
 ): Promise<SourceAtHand & AsyncDisposable> {
-  const startedAt = performance.now();
   const { host, table, references } = context;
   const { sandboxId } = sandbox.record;
   using _room = await holdRoom(context, sandbox, true, copiedDiskMaxBytes);
@@ -63,8 +62,7 @@ export async function saveBeside(
   } finally {
     await thawSandbox(context, sandbox);
   }
-  const durationMs = Math.round(performance.now() - startedAt);
-  host.logger.info({ sandboxId, durationMs }, 'sandbox saved while it runs');
+  host.logger.info({ sandboxId }, 'sandbox saved while it runs');
   const kept = parts.move();
   return {
     source: sourceFrom(sandbox, { stateId: checkpointId, hasMemory: true }, layers),

@@ -1,4 +1,4 @@
-import { randomId } from '@soulbox/base';
+import { measureOperation, phase, randomId } from '@soulbox/base';
 import { costOf } from '../../disk-budget/shares.ts';
 import type { OperationContext } from '../operation-context.ts';
 import { checkLayers } from '../../processes/check-memory.ts';
@@ -48,11 +48,11 @@ export async function shortenChain(
 }
 
 async function merge({ host }: OperationContext, layers: readonly string[], layerId: string): Promise<void> {
-  const startedAt = performance.now();
-  await checkLayers(host, layers);
-  const bytes = costOf(await sizeOfLayers(host.checkpoints, layers)) + tablesBytes;
-  using _room = host.disks.admit(bytes, 'Merging layers');
-  await host.checkpoints.flatten(layers, layerId);
-  const durationMs = Math.round(performance.now() - startedAt);
-  host.logger.info({ layerId, count: layers.length, durationMs }, 'layers merged');
+  await measureOperation('merge-layers', async (finish) => {
+    await phase('check', async () => await checkLayers(host, layers));
+    const bytes = costOf(await sizeOfLayers(host.checkpoints, layers)) + tablesBytes;
+    using _room = host.disks.admit(bytes, 'Merging layers');
+    await phase('merge', async () => await host.checkpoints.flatten(layers, layerId));
+    host.logger.info({ layerId, count: layers.length, ...finish() }, 'layers merged');
+  });
 }

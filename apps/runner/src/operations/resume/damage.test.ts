@@ -2,7 +2,8 @@
 import { hash } from 'node:crypto';
 import { mkdir, mkdtemp, open, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, silentLogger, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { removeTree, silentLogger } from '@soulbox/base';
 import { openTemplateStore } from '@soulbox/templates';
 import { startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { RunnerProcess } from '@soulbox/testing';

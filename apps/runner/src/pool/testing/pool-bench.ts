@@ -1,4 +1,5 @@
-import { silentLogger, sleep, systemClock } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { silentLogger, systemClock } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import type { LiveSandbox } from '../../registry/table.ts';

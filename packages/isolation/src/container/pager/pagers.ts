@@ -1,4 +1,5 @@
-import { isRunning, sleep, SoulBoxError } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isRunning, SoulBoxError } from '@soulbox/base';
 import { killPids } from '../../cgroup/tree.ts';
 import type { PagerJob } from './job.ts';
 import type { PagerRecord } from './record.ts';

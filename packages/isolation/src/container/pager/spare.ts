@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { findProcess, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findProcess } from '@soulbox/base';
 import type { PagerJob } from './job.ts';
 
 const guardScript = fileURLToPath(new URL('guard.sh', import.meta.url));

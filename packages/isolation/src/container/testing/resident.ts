@@ -5,7 +5,8 @@ import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, writeFile } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run, sleep } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '@soulbox/base';
 import type { BlockDigests } from '../../driver.ts';
 import { openCgroups } from '../../cgroup/open-cgroups.ts';
 import type { PagerJob } from '../pager/job.ts';
