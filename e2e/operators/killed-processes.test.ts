@@ -152,7 +152,7 @@ test('without the runner the API lists its records and returns 503 otherwise; wi
  * Calls a method over a socket as another user of the host, with a frame of its own (spec/rpc.md). Returns `answered`,
  * the code of the error, or the error of the connection.
  */
-async function callAs(uid: number, socket: string, method: string): Promise<string> {
+async function callAs(user: { uid: number; gid: number }, socket: string, method: string): Promise<string> {
   const script = `
     const say = (text) => { console.log(text); process.exit(); };
     const [path, method] = process.argv.slice(1);
@@ -168,24 +168,26 @@ async function callAs(uid: number, socket: string, method: string): Promise<stri
       if (frame[4] === callee.answer) say('answered');
       if (frame[4] === callee.error) say(JSON.parse(frame.subarray(9)).error.code);
     });`;
-  const child = spawn(process.execPath, ['-e', script, socket, method], { uid, gid: uid, cwd: '/' });
+  const child = spawn(process.execPath, ['-e', script, socket, method], { ...user, cwd: '/' });
   const [said] = await Promise.all([text(child.stdout), once(child, 'exit')]);
   return said.trim();
 }
 
 test('the runner answers only the users of gateway and control, and each one only its own calls', async () => {
-  const gateway = userOf(instance, 'gateway');
-  const forGateway = `/run/soulbox-${instance}/gateway/runner.sock`;
-  const forControl = `/run/soulbox-${instance}/control/runner.sock`;
+  const [gateway, control] = [userOf(instance, 'gateway'), userOf(instance, 'control')];
+  const socket = `/run/soulbox-${instance}/gateway/runner.sock`;
   const list = '/soulbox.runner.v1.RunnerService/ListSandboxes';
   const position = '/soulbox.runner.v1.RoutingService/GetRoutesPosition';
-  expect(await callAs(gateway, forGateway, position)).toBe('answered');
-  expect(await callAs(gateway, forGateway, list)).toBe('unimplemented');
-  expect(await callAs(gateway, forControl, list)).toBe('EACCES');
-  expect(await callAs(12345, forGateway, position)).toBe('EACCES');
-  expect(await callAs(12345, forControl, list)).toBe('EACCES');
-  // Root can pass the folder. The kernel tells the runner which user is calling.
-  expect(await callAs(0, forGateway, position)).toMatch(/^(?:closed|EPIPE|ECONNRESET)$/);
+  expect(await callAs({ uid: gateway, gid: gateway }, socket, position)).toBe('answered');
+  expect(await callAs({ uid: gateway, gid: gateway }, socket, list)).toBe('unimplemented');
+  expect(await callAs({ uid: control, gid: gateway }, socket, list)).toBe('answered');
+  expect(await callAs({ uid: 12345, gid: 12345 }, socket, position)).toBe('EACCES');
+  // Root and the group can pass the folder. The kernel tells the runner which user is calling.
+  for (const user of [
+    { uid: 0, gid: 0 },
+    { uid: 12345, gid: gateway },
+  ])
+    expect(await callAs(user, socket, position)).toMatch(/^(?:closed|EPIPE|ECONNRESET)$/);
 });
 
 test('the control plane runs as its own user without privileges and sees only its part of the data folder', async () => {

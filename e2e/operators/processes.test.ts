@@ -1,8 +1,9 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { once } from 'node:events';
 import { get } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree } from '@soulbox/base';
 import { userOf } from '@soulbox/process';
@@ -106,6 +107,37 @@ test('a killed gateway is back within a second, and programs in sandboxes contin
 
 /** Factor for a machine that others use at the same time. */
 const slowness = 3;
+
+test.each([
+  ['control', async () => await Sandbox.list(connection()).nextItems()],
+  ['runner', async () => await (await Sandbox.create(connection())).kill()],
+] as const)(
+  'a killed %s is back within a second',
+  async (name, use) => {
+    const pid = pidOf(name);
+    const startedAt = performance.now();
+    process.kill(pid, 'SIGKILL');
+    await until(`the end of ${pid}`, () => findServerPart(server.pid, name) !== pid);
+    await until(
+      `use of the ${name}`,
+      async () =>
+        await use().then(
+          () => true,
+          () => false,
+        ),
+    );
+    expect(performance.now() - startedAt).toBeLessThan(1000 * slowness);
+  },
+  60_000,
+);
+
+test.each(['gateway', 'control'] as const)('the %s has no descriptor of the root process that started it', (name) => {
+  const directory = `/proc/${pidOf(name)}/fd`;
+  const targets = readdirSync(directory).map((fd) => readlinkSync(join(directory, fd)));
+  expect(targets.length).toBeGreaterThan(5);
+  // A ring of io_uring bypasses the system call filter.
+  expect(targets.filter((target) => target.includes('io_uring'))).toEqual([]);
+});
 
 test('clients that connect while there is no gateway wait for the next one', async () => {
   const pid = pidOf('gateway');

@@ -30,23 +30,17 @@ export async function makeGatewayFolder(
 }
 
 /**
- * Paths of the sockets that the control plane calls, and of its part of the data folder. They do not depend on the
- * access rights of the folders above the data folder.
+ * Recreates the folder in which the control plane sees its part of the data folder, and returns that place. It does not
+ * depend on the access rights of the folders above the data folder. Only root and the control plane may enter it.
  */
-export interface ControlFolder {
-  readonly runner: string;
-  readonly data: string;
-}
-
-/** Recreates the folder. Only root and its group may enter it. */
-export async function makeControlFolder(instance: number, control: number): Promise<ControlFolder> {
+export async function makeControlFolder(instance: number, control: number): Promise<string> {
   const path = join(runFolder(instance), 'control');
   // Other users may enter it but not list it, because it also has files of the server.
   await chmod(runFolder(instance), 0o711);
   await makeFolder(path, { owner: 0, group: control, mode: 0o710 });
   const data = join(path, 'data');
   await mkdir(data, { mode: 0o700 });
-  return { runner: join(path, 'runner.sock'), data };
+  return data;
 }
 
 async function makeFolder(

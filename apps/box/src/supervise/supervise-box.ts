@@ -63,7 +63,7 @@ export async function superviseBox(options: {
   const gatewayId = userOf(instance, 'gateway');
   const controlId = userOf(instance, 'control');
   const folder = await makeGatewayFolder(instance, { gateway: gatewayId, control: controlId });
-  const controlFolder = await makeControlFolder(instance, controlId);
+  const controlData = await makeControlFolder(instance, controlId);
 
   const file = createServerFileWriter(config);
   const launch = units ? started.use(await openUnitLauncher(logger)).launch : createChildLauncher(logger);
@@ -79,9 +79,10 @@ export async function superviseBox(options: {
     settings: (): RunnerProcessSettings & { logLevel: string } => ({
       logLevel: config.logLevel,
       ...runnerSettings(config),
+      socket: folder.sockets.runner,
       callers: {
-        gateway: { id: gatewayId, socket: folder.sockets.runner, channel: firstDescriptor },
-        control: { id: controlId, socket: controlFolder.runner, channel: firstDescriptor + 1 },
+        gateway: { id: gatewayId, channel: firstDescriptor },
+        control: { id: controlId, channel: firstDescriptor + 1 },
       },
     }),
     onProcess: async (pid) => await file.noteProcess('runner', pid),
@@ -104,10 +105,10 @@ export async function superviseBox(options: {
     },
     settings: (): ControlProcessSettings & { logLevel: string } => ({
       logLevel: config.logLevel,
-      ...controlSettings(config, { directory: controlFolder.data, apiSocket: folder.sockets.api, edgeWorker }),
+      ...controlSettings(config, { directory: controlData, apiSocket: folder.sockets.api, edgeWorker }),
       cell: { id: controlId, groups: [gatewayId], opensConnections: true },
-      dataMount: { from: controlDirectoryIn(config.dataDirectory), to: controlFolder.data },
-      runner: { socket: controlFolder.runner, channel: firstDescriptor },
+      dataMount: { from: controlDirectoryIn(config.dataDirectory), to: controlData },
+      runner: { socket: folder.sockets.runner, channel: firstDescriptor },
       gateway: { id: gatewayId, socket: folder.sockets.control },
     }),
     onProcess: async (pid) => await file.noteProcess('control', pid),

@@ -6,16 +6,16 @@ import type { Door } from '@soulbox/rpc';
 import { startRunnerHost } from './runner-host.ts';
 import type { RunnerSettings } from './runner-host.ts';
 
-/** A program that may call the runner. Each has a socket and a door of its own. */
+/** A program that may call the runner. Each has a door of its own. */
 interface Caller {
-  /** Its user id. Any other user is refused. */
+  /** Its user id, which the kernel reports. Any other user is refused. */
   readonly id: number;
-  readonly socket: string;
   /** Our end of the channel over which connections into sandboxes are passed to it. */
   readonly channel: number;
 }
 
 export interface RunnerProcessSettings extends RunnerSettings {
+  readonly socket: string;
   readonly callers: { readonly control: Caller; readonly gateway: Caller };
 }
 
@@ -36,18 +36,17 @@ async function run(settings: RunnerProcessSettings, logger: RootLogger): Promise
   });
   const ownLogger = logger.child({ part: 'runner' });
   const feed = started.use(createRouteFeed(runner.router, ownLogger));
-  const { control, gateway } = settings.callers;
-  const serve = async ({ id, socket, channel }: Caller, name: string, more: Door['routes']): Promise<void> => {
+  const { socket: path, callers } = settings;
+  const doorOf = (name: keyof typeof callers, more: Door['routes']): Door => {
+    const { id, channel } = callers[name];
     const routes: Door['routes'] = (router) => {
       addRoutingRoutes(router, { feed, channel, logger: ownLogger });
       more(router);
     };
-    // Only the caller's folder leads to its socket, and the kernel reports the user id of the peer.
-    const door = { name, admits: ({ uid }: { uid: number }) => uid === id, routes };
-    started.use(await serveSocket({ path: socket, doors: [door], mode: 0o666, logger: ownLogger }));
+    return { name, admits: ({ uid }) => uid === id, routes };
   };
-  await serve(gateway, 'gateway', () => undefined);
-  await serve(control, 'control', (router) => runner.addRoutes(router));
+  const doors = [doorOf('gateway', () => undefined), doorOf('control', (router) => runner.addRoutes(router))];
+  started.use(await serveSocket({ path, doors, mode: 0o666, logger: ownLogger }));
   end.isTakenBack = false;
   const owned = started.move();
   return {
