@@ -4,7 +4,7 @@ import { copyFile, link, lstat, mkdir, open, readdir, rename, rm, stat } from 'n
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { SoulBoxError, errorFromNode, isNodeError, randomId } from '@soulbox/base';
-import type { BlobInfo, BlobStore, BlobStream, ByteRange } from '../blobs.ts';
+import type { BlobInfo, BlobStore } from '../blobs.ts';
 import { keyFromName, nameFromKey } from './file-name.ts';
 
 /** No key begins with a dot. */
@@ -18,99 +18,96 @@ export async function openDiskBlobs({ directory }: { readonly directory: string 
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const unfinished = (await readdir(directory)).filter((name) => name.startsWith(temporaryPrefix));
   await Promise.all(unfinished.map((name) => rm(join(directory, name))));
-  return new DiskBlobs(directory);
+  return createDiskBlobs(directory);
 }
 
-class DiskBlobs implements BlobStore {
-  readonly #directory: string;
+function createDiskBlobs(directory: string): BlobStore {
+  const pathOf = (key: string): string => pathIn(directory, key);
 
-  constructor(directory: string) {
-    this.#directory = directory;
-  }
-
-  async put(key: string, content: AsyncIterable<Uint8Array>): Promise<BlobInfo> {
-    const path = this.#pathOf(key);
-    const temporary = join(this.#directory, temporaryPrefix + randomId(16));
+  const put: BlobStore['put'] = async (key, content) => {
+    const path = pathOf(key);
+    const temporary = join(directory, temporaryPrefix + randomId(16));
     try {
       const sizeBytes = await writeDurably(temporary, content);
-      await this.#publish(temporary, path);
+      await publish(directory, temporary, path);
       return { key, sizeBytes };
     } catch (error) {
       await rm(temporary, { force: true });
       throw isNodeError(error) ? errorFromNode(error, `Blob ${key} could not be written.`) : error;
     }
-  }
+  };
 
-  async putFile(key: string, path: string): Promise<BlobInfo> {
-    const target = this.#pathOf(key);
-    const file = await openFile(path);
-    try {
-      if (!(await isOnFileSystemOf(this.#directory, file))) {
-        const copied = await this.put(key, file.createReadStream({ start: 0, autoClose: false }));
-        await rm(path);
-        return copied;
-      }
-      await file.sync();
-      await this.#publish(path, target);
-      return { key, sizeBytes: (await file.stat()).size };
-    } finally {
-      await file.close();
-    }
-  }
-
-  async read(key: string, range?: ByteRange): Promise<BlobStream | undefined> {
-    const file = await openIfThere(this.#pathOf(key));
-    if (file === undefined) return undefined;
-    if (range === undefined) return file.createReadStream();
-    // Node's streams cannot end before their first byte.
-    if (range.length > 0) return file.createReadStream({ start: range.offset, end: range.offset + range.length - 1 });
-    await file.close();
-    return Readable.from([]);
-  }
-
-  async stat(key: string): Promise<BlobInfo | undefined> {
-    try {
-      return { key, sizeBytes: (await lstat(this.#pathOf(key))).size };
-    } catch (error) {
-      if (isNodeError(error) && error.code === 'ENOENT') return undefined;
-      throw error;
-    }
-  }
-
-  async list(prefix: string): Promise<readonly BlobInfo[]> {
-    const names = (await readdir(this.#directory)).filter((name) => !name.startsWith(temporaryPrefix));
+  const list: BlobStore['list'] = async (prefix) => {
+    const names = (await readdir(directory)).filter((name) => !name.startsWith(temporaryPrefix));
     const keys = names.map(keyFromName).filter((key) => key.startsWith(prefix));
-    const found = await Promise.all(keys.sort().map((key) => this.stat(key)));
+    const found = await Promise.all(keys.sort().map((key) => describeBlob(directory, key)));
     return found.filter((info) => info !== undefined);
-  }
+  };
 
-  async copyInto(directory: string, prefix: string): Promise<readonly string[]> {
-    const target = new DiskBlobs(directory);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const copied: string[] = [];
-    for (const { key } of await this.list(prefix)) {
-      if (await linkOrCopy(this.#pathOf(key), target.#pathOf(key))) copied.push(key);
-    }
-    return copied;
-  }
+  return {
+    put,
+    async putFile(key, path) {
+      const target = pathOf(key);
+      const file = await openFile(path);
+      try {
+        if (!(await isOnFileSystemOf(directory, file))) {
+          const copied = await put(key, file.createReadStream({ start: 0, autoClose: false }));
+          await rm(path);
+          return copied;
+        }
+        await file.sync();
+        await publish(directory, path, target);
+        return { key, sizeBytes: (await file.stat()).size };
+      } finally {
+        await file.close();
+      }
+    },
+    async read(key, range) {
+      const file = await openIfThere(pathOf(key));
+      if (file === undefined) return undefined;
+      if (range === undefined) return file.createReadStream();
+      // Node's streams cannot end before their first byte.
+      if (range.length > 0) return file.createReadStream({ start: range.offset, end: range.offset + range.length - 1 });
+      await file.close();
+      return Readable.from([]);
+    },
+    stat: (key) => describeBlob(directory, key),
+    list,
+    async copyInto(target, prefix) {
+      await mkdir(target, { recursive: true, mode: 0o700 });
+      const copied: string[] = [];
+      for (const { key } of await list(prefix)) {
+        if (await linkOrCopy(pathOf(key), pathIn(target, key))) copied.push(key);
+      }
+      return copied;
+    },
+    async delete(key) {
+      await rm(pathOf(key), { force: true });
+    },
+    async [Symbol.asyncDispose]() {
+      // Nothing stays open between calls.
+    },
+  };
+}
 
-  async delete(key: string): Promise<void> {
-    await rm(this.#pathOf(key), { force: true });
-  }
+function pathIn(directory: string, key: string): string {
+  return join(directory, nameFromKey(key));
+}
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing stays open between calls.
+/** Undefined if there is no such blob. */
+async function describeBlob(directory: string, key: string): Promise<BlobInfo | undefined> {
+  try {
+    return { key, sizeBytes: (await lstat(pathIn(directory, key))).size };
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+    throw error;
   }
+}
 
-  #pathOf(key: string): string {
-    return join(this.#directory, nameFromKey(key));
-  }
-
-  async #publish(path: string, target: string): Promise<void> {
-    await rename(path, target);
-    const directory = await open(this.#directory, 'r');
-    await directory.sync().finally(() => directory.close());
-  }
+async function publish(directory: string, path: string, target: string): Promise<void> {
+  await rename(path, target);
+  const folder = await open(directory, 'r');
+  await folder.sync().finally(() => folder.close());
 }
 
 async function writeDurably(path: string, content: AsyncIterable<Uint8Array>): Promise<number> {
