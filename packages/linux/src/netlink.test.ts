@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { NetlinkError, NetlinkSocket, netlinkAttribute, netlinkFlags, netlinkProtocol } from './netlink.ts';
+import { NetlinkError, createNetlinkSocket, netlinkAttribute, netlinkFlags, netlinkProtocol } from './netlink.ts';
 import type { NetlinkRequest } from './netlink.ts';
 
 // linux/rtnetlink.h, linux/if_link.h
@@ -24,7 +24,7 @@ const interfaces = (): number =>
 
 describe('a netlink socket', () => {
   test('returns the answers of several requests in order', async () => {
-    using socket = new NetlinkSocket(netlinkProtocol.route);
+    using socket = createNetlinkSocket(netlinkProtocol.route);
     const answers = await socket.ask([named(RTM_GETLINK, 'lo'), named(RTM_GETLINK, 'lo')]);
     expect(answers.map(({ type, body }) => [type, indexOf(body)])).toEqual([
       [16, 1],
@@ -33,7 +33,7 @@ describe('a netlink socket', () => {
   });
 
   test('throws the error number of a request that the kernel refuses, and names the request', async () => {
-    using socket = new NetlinkSocket(netlinkProtocol.route);
+    using socket = createNetlinkSocket(netlinkProtocol.route);
     const asked = socket.ask([named(RTM_GETLINK, 'lo'), named(RTM_GETLINK, 'none-such')]);
     await expect(asked).rejects.toThrow(NetlinkError);
     await expect(asked).rejects.toMatchObject({
@@ -45,12 +45,12 @@ describe('a netlink socket', () => {
   });
 
   test('throws for a refused request on this thread, too', () => {
-    using socket = new NetlinkSocket(netlinkProtocol.route);
+    using socket = createNetlinkSocket(netlinkProtocol.route);
     expect(() => socket.askNow(named(RTM_DELLINK, 'none-such', netlinkFlags.acknowledge))).toThrow(NetlinkError);
   });
 
   test('lists all entries of a dump', () => {
-    using socket = new NetlinkSocket(netlinkProtocol.route);
+    using socket = createNetlinkSocket(netlinkProtocol.route);
     const request = { type: RTM_GETLINK, flags: netlinkFlags.request | netlinkFlags.dump, body: AF_UNSPEC_HEADER };
     const entries = socket.dump({ ...request, what: 'list links' });
     expect(entries.map(indexOf)).toContain(1);
@@ -58,7 +58,7 @@ describe('a netlink socket', () => {
   });
 
   test('throws if a dump is refused', () => {
-    using socket = new NetlinkSocket(netlinkProtocol.route);
+    using socket = createNetlinkSocket(netlinkProtocol.route);
     const request = { type: 0x7ff0, flags: netlinkFlags.request | netlinkFlags.dump, body: AF_UNSPEC_HEADER };
     expect(() => socket.dump({ ...request, what: 'list nothing' })).toThrow('the kernel refused "list nothing"');
   });

@@ -49,73 +49,71 @@ export class NetlinkError extends Error {
   }
 }
 
-/** A socket for requests about the network namespace in which it was created (netlink(7)). */
-export class NetlinkSocket implements Disposable {
-  readonly #fd: number;
-
-  constructor(protocol: number) {
-    this.#fd = createSocket(addressFamily.netlink, socketType.raw, protocol);
-  }
-
+export interface NetlinkSocket extends Disposable {
   /**
    * Sends all requests at once and returns the answers in order. Each request must be answered by exactly one message.
    * The kernel works on a thread of the pool, because it may have to wait for another change and this thread must not
    * wait. Throws `NetlinkError` for the first request that was refused; the kernel has still executed the later ones.
    */
-  async ask(requests: readonly NetlinkRequest[]): Promise<NetlinkMessage[]> {
-    const data = Buffer.concat(requests.map(encode));
-    const sentBytes = await sendFromPool(this.#fd, data, data.length, 0);
-    if (sentBytes !== data.length) throw new Error(`the kernel did not take "${requests[0]?.what ?? ''}"`);
-    const answers: NetlinkMessage[] = [];
-    while (answers.length < requests.length) answers.push(...this.#receive());
-    requests.forEach(({ what }, index) => throwRefusal(what, answers[index]));
-    return answers;
-  }
-
+  ask(requests: readonly NetlinkRequest[]): Promise<NetlinkMessage[]>;
   /**
    * Like `ask`, but for one request and on this thread. Use it for requests that the kernel executes at once, when the
    * thread must not do anything else meanwhile.
    */
-  askNow(request: NetlinkRequest): void {
-    this.#send(request);
-    for (const answer of this.#receive()) throwRefusal(request.what, answer);
-  }
-
+  askNow(request: NetlinkRequest): void;
   /**
    * Sends a request with the flag `dump` on this thread, and returns all entries of the answer. With `entriesMax`,
    * returns soon after so many entries; then the socket takes no further request.
    */
-  dump(request: NetlinkRequest, entriesMax = Infinity): Buffer[] {
-    this.#send(request);
-    const entries: Buffer[] = [];
-    while (entries.length < entriesMax) {
-      for (const answer of this.#receive()) {
-        throwRefusal(request.what, answer);
-        if (answer.type === NLMSG_DONE) return entries;
-        entries.push(answer.body);
+  dump(request: NetlinkRequest, entriesMax?: number): Buffer[];
+}
+
+/** A socket for requests about the network namespace in which it was created (netlink(7)). */
+export function createNetlinkSocket(protocol: number): NetlinkSocket {
+  const fd = createSocket(addressFamily.netlink, socketType.raw, protocol);
+  return {
+    async ask(requests) {
+      const data = Buffer.concat(requests.map(encode));
+      const sentBytes = await sendFromPool(fd, data, data.length, 0);
+      if (sentBytes !== data.length) throw new Error(`the kernel did not take "${requests[0]?.what ?? ''}"`);
+      const answers: NetlinkMessage[] = [];
+      while (answers.length < requests.length) answers.push(...receive(fd));
+      requests.forEach(({ what }, index) => throwRefusal(what, answers[index]));
+      return answers;
+    },
+    askNow(request) {
+      sendNow(fd, request);
+      for (const answer of receive(fd)) throwRefusal(request.what, answer);
+    },
+    dump(request, entriesMax = Infinity) {
+      sendNow(fd, request);
+      const entries: Buffer[] = [];
+      while (entries.length < entriesMax) {
+        for (const answer of receive(fd)) {
+          throwRefusal(request.what, answer);
+          if (answer.type === NLMSG_DONE) return entries;
+          entries.push(answer.body);
+        }
       }
-    }
-    return entries;
-  }
+      return entries;
+    },
+    [Symbol.dispose]: () => closeSync(fd),
+  };
+}
 
-  [Symbol.dispose](): void {
-    closeSync(this.#fd);
-  }
+function sendNow(fd: number, request: NetlinkRequest): void {
+  const data = encode(request, 0);
+  const sentBytes = check('send to netlink', send(fd, data, data.length, 0));
+  if (sentBytes !== data.length) throw new Error(`the kernel did not take "${request.what}"`);
+}
 
-  #send(request: NetlinkRequest): void {
-    const data = encode(request, 0);
-    const sentBytes = check('send to netlink', send(this.#fd, data, data.length, 0));
-    if (sentBytes !== data.length) throw new Error(`the kernel did not take "${request.what}"`);
-  }
-
-  /** Never waits: the kernel has answered before `send` returns, and continues a dump with each `recv`. */
-  #receive(): NetlinkMessage[] {
-    const answer = Buffer.allocUnsafe(answerBytes);
-    const size = check('recv from netlink', recv(this.#fd, answer, answer.length, messageFlags.doNotWait));
-    const messages = decode(answer.subarray(0, size));
-    if (messages.length === 0) throw new Error('the kernel did not respond to a netlink request');
-    return messages;
-  }
+/** Never waits: the kernel has answered before `send` returns, and continues a dump with each `recv`. */
+function receive(fd: number): NetlinkMessage[] {
+  const answer = Buffer.allocUnsafe(answerBytes);
+  const size = check('recv from netlink', recv(fd, answer, answer.length, messageFlags.doNotWait));
+  const messages = decode(answer.subarray(0, size));
+  if (messages.length === 0) throw new Error('the kernel did not respond to a netlink request');
+  return messages;
 }
 
 function encode({ type, flags, body }: NetlinkRequest, sequence: number): Buffer {

@@ -2,7 +2,8 @@ import { closeSync, fstatSync, openSync, readlinkSync, writeFileSync } from 'nod
 import { SoulBoxError, isNodeError } from '@soulbox/base';
 import { check } from '@soulbox/linux/libc';
 import { enterNetworkNamespace, enterNewNetworkNamespace } from '@soulbox/linux/namespaces';
-import { NetlinkSocket } from '@soulbox/linux/netlink';
+import { createNetlinkSocket } from '@soulbox/linux/netlink';
+import type { NetlinkSocket } from '@soulbox/linux/netlink';
 import { addressFamily, bind, createSocket, socketType } from '@soulbox/linux/sockets';
 import { numberFromAddress } from './cidr.ts';
 
@@ -111,7 +112,7 @@ export function createSocketIn(namespaceFd: number, family: number): number {
 
 /** Opens a netlink socket for requests about the namespace. */
 export function openNetlinkIn(namespaceFd: number, protocol: number): NetlinkSocket {
-  return within(namespaceFd, () => new NetlinkSocket(protocol));
+  return within(namespaceFd, () => createNetlinkSocket(protocol));
 }
 
 /** Writes kernel parameters of the namespace. `settings` maps a path below /proc/sys/net to its value. */

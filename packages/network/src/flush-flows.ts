@@ -1,4 +1,9 @@
-import { NetlinkSocket, netlinkAttribute as attribute, netlinkFlags, netlinkProtocol } from '@soulbox/linux/netlink';
+import {
+  createNetlinkSocket,
+  netlinkAttribute as attribute,
+  netlinkFlags,
+  netlinkProtocol,
+} from '@soulbox/linux/netlink';
 import { addressFamily } from '@soulbox/linux/sockets';
 import type { NetlinkRequest } from '@soulbox/linux/netlink';
 import { numberFromAddress } from './cidr.ts';
@@ -20,7 +25,7 @@ const CTA_FILTER_F_IP_SRC = 1;
  * thread.
  */
 export async function flushFlows(address: string): Promise<void> {
-  using socket = new NetlinkSocket(netlinkProtocol.netfilter);
+  using socket = createNetlinkSocket(netlinkProtocol.netfilter);
   await socket.ask([flushRequest(address)]);
 }
 

@@ -1,7 +1,7 @@
 import { closeSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NetlinkError, NetlinkSocket, netlinkProtocol } from '@soulbox/linux/netlink';
+import { NetlinkError, createNetlinkSocket, netlinkProtocol } from '@soulbox/linux/netlink';
 import type { AddressPlan } from './address-plan.ts';
 import { inner } from './address-plan.ts';
 import { openNamespaceFd, openNetlinkIn, writeSetting, writeSettingsIn } from './enter-namespace.ts';
@@ -60,7 +60,7 @@ export async function createLink(plan: AddressPlan, slot: number, path: string, 
  */
 export async function plugLink(plan: AddressPlan, slot: number): Promise<void> {
   const name = plan.interfaceOf(slot);
-  using socket = new NetlinkSocket(netlinkProtocol.route);
+  using socket = createNetlinkSocket(netlinkProtocol.route);
   const [found] = await socket.ask([findLink(name)]);
   const index = indexFrom(found);
   await socket.ask([
@@ -72,7 +72,7 @@ export async function plugLink(plan: AddressPlan, slot: number): Promise<void> {
 }
 
 async function makeEnds(name: string, namespaceFd: number, mtu: number): Promise<void> {
-  using socket = new NetlinkSocket(netlinkProtocol.route);
+  using socket = createNetlinkSocket(netlinkProtocol.route);
   const [own, peer] = [
     { name, mac: inner.gatewayMac },
     { name: inner.interfaceName, mac: inner.mac },
@@ -105,7 +105,7 @@ async function waitUntilUp(name: string): Promise<void> {
 
 /** Removes a pair by its host end. If it does not exist (its namespace ended), that is not an error. */
 export async function deleteLink(name: string): Promise<void> {
-  using socket = new NetlinkSocket(netlinkProtocol.route);
+  using socket = createNetlinkSocket(netlinkProtocol.route);
   try {
     await socket.ask([removeLink(name)]);
   } catch (error) {
