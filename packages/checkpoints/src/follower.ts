@@ -14,62 +14,62 @@ interface Beginning {
   readonly digests: string[];
 }
 
-/** Digests append-only parts of a draft while they grow. */
-export class Follower {
-  readonly #directory: string;
-  readonly #isMeant: (partName: string) => boolean;
-  readonly #digester: Digester;
-  readonly #beginnings = new Map<string, Beginning>();
-  readonly #stopped = new AbortController();
-  readonly #done: Promise<void>;
-
-  constructor(directory: string, isMeant: (partName: string) => boolean, digester: Digester) {
-    this.#directory = directory;
-    this.#isMeant = isMeant;
-    this.#digester = digester;
-    this.#done = this.#follow();
-  }
-
+export interface Follower {
   /** Stops after the current read. */
-  async stop(): Promise<void> {
-    this.#stopped.abort();
-    await this.#done;
-  }
-
+  stop(): Promise<void>;
   /**
    * The known digests of a part, after `stop`. Empty unless it is the same file and at least as long as what was read.
    */
-  digestsOf(part: PartFile): readonly string[] {
-    const known = this.#beginnings.get(part.name);
-    const isSame = known?.inode === part.inode && known.digests.length * blockBytes <= part.sizeBytes;
-    return isSame ? known.digests : [];
-  }
+  digestsOf(part: PartFile): readonly string[];
+}
 
-  async #follow(): Promise<void> {
+/** Digests append-only parts of a draft while they grow. */
+export function createFollower(
+  directory: string,
+  isMeant: (partName: string) => boolean,
+  digester: Digester,
+): Follower {
+  const beginnings = new Map<string, Beginning>();
+  const stopped = new AbortController();
+
+  const read = async (part: PartFile): Promise<boolean> => {
+    const known = beginnings.get(part.name) ?? { inode: part.inode, digests: [] };
+    beginnings.set(part.name, known);
+    const first = known.digests.length;
+    // Only complete blocks, because the last one still grows.
+    const end = Math.min(Math.floor(part.sizeBytes / blockBytes), first + maxBlocksAtOnce);
+    if (end <= first || stopped.signal.aborted) return false;
+    known.digests.push(...(await digester.digest(part.path, first, end, part.sizeBytes, true)));
+    return true;
+  };
+
+  /** True when there was something to read. */
+  const look = async (): Promise<boolean> => {
+    const parts = (await listPartFiles(directory)).filter((part) => isMeant(part.name));
+    const found = await Promise.all(parts.map((part) => read(part)));
+    return found.includes(true);
+  };
+
+  const follow = async (): Promise<void> => {
     try {
-      while (!this.#stopped.signal.aborted) {
-        if (!(await this.#look())) await delay(pollMs, undefined, { signal: this.#stopped.signal });
+      while (!stopped.signal.aborted) {
+        if (!(await look())) await delay(pollMs, undefined, { signal: stopped.signal });
       }
     } catch {
       // It was stopped, or a part was removed. `seal` reads unknown parts itself, and reports errors.
     }
-  }
+  };
 
-  /** True when there was something to read. */
-  async #look(): Promise<boolean> {
-    const parts = (await listPartFiles(this.#directory)).filter((part) => this.#isMeant(part.name));
-    const found = await Promise.all(parts.map((part) => this.#read(part)));
-    return found.includes(true);
-  }
-
-  async #read(part: PartFile): Promise<boolean> {
-    const known = this.#beginnings.get(part.name) ?? { inode: part.inode, digests: [] };
-    this.#beginnings.set(part.name, known);
-    const first = known.digests.length;
-    // Only complete blocks, because the last one still grows.
-    const end = Math.min(Math.floor(part.sizeBytes / blockBytes), first + maxBlocksAtOnce);
-    if (end <= first || this.#stopped.signal.aborted) return false;
-    known.digests.push(...(await this.#digester.digest(part.path, first, end, part.sizeBytes, true)));
-    return true;
-  }
+  const done = follow();
+  return {
+    async stop() {
+      stopped.abort();
+      await done;
+    },
+    digestsOf(part) {
+      const known = beginnings.get(part.name);
+      const isSame = known?.inode === part.inode && known.digests.length * blockBytes <= part.sizeBytes;
+      return isSame ? known.digests : [];
+    },
+  };
 }

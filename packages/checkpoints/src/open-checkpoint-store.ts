@@ -1,25 +1,28 @@
-import { mkdir, open, readdir, rename, stat } from 'node:fs/promises';
+import { mkdir, open, readdir } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from '@soulbox/base';
-import { SoulBoxError, errorFromNode, isNodeError, removeTree } from '@soulbox/base';
+import { SoulBoxError, removeTree } from '@soulbox/base';
 import { tryLock } from '@soulbox/linux/flock';
 import type { BlobStore } from '@soulbox/storage';
-import { Archive } from './archive/archive.ts';
+import { createArchive } from './archive/archive.ts';
+import type { Archive } from './archive/archive.ts';
+import { createPacking } from './archive/packing.ts';
 import { collect } from './collect.ts';
-import type { DamagedCheckpoints, DamageNote } from './damaged-checkpoints.ts';
+import type { DamagedCheckpoints } from './damaged-checkpoints.ts';
 import { openDamagedCheckpoints } from './damaged-checkpoints.ts';
-import { Digester } from './digests/digester.ts';
+import { createDigester } from './digests/digester.ts';
+import type { Digester } from './digests/digester.ts';
 import { digestDisk, verifyDisk } from './disk-digests.ts';
-import { Draft } from './draft.ts';
-import { Layers } from './layers.ts';
+import { createDrafts } from './drafts.ts';
+import { createLayers } from './layers.ts';
 import { linkLayer, linkCheckpoint } from './link-into.ts';
 import type { StorePaths } from './names.ts';
-import { draftSuffix, isId, removedSuffix, storePaths } from './names.ts';
-import { openCheckpoint } from './open-checkpoint.ts';
-import type { Collection, Needed, Checkpoint, CheckpointDraft, CheckpointStore } from './checkpoint-store.ts';
+import { draftSuffix, removedSuffix, storePaths } from './names.ts';
+import { createSealedCheckpoints } from './sealed-checkpoints.ts';
+import type { SealedCheckpoints } from './sealed-checkpoints.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
 import { digestInBackground } from './background-digests.ts';
-import type { DiskDigests, StampedDisk } from './manifest.ts';
 
 const defaultMaxReadBytes = 256 * 1024 * 1024;
 
@@ -42,9 +45,12 @@ export async function openCheckpointStore({
   const lock = await lockFolder(paths.checkpoints);
   try {
     await sweep(paths, logger);
-    const store = new DiskCheckpointStore(paths, logger, lock, blobs, openDamagedCheckpoints(directory));
-    await store.sweepArchive();
-    return store;
+    const digester = createDigester();
+    const sealed = createSealedCheckpoints(paths, digester);
+    const archive = blobs === undefined ? undefined : createArchive(blobs, digester);
+    const damaged = openDamagedCheckpoints(directory);
+    await archive?.sweep(new Map((await sealed.list()).map((id) => [id, paths.checkpoint(id)])));
+    return createDiskCheckpointStore({ paths, logger, lock, digester, sealed, archive, damaged });
   } catch (error) {
     await lock.close();
     throw error;
@@ -69,207 +75,73 @@ async function sweep(paths: StorePaths, logger: Logger): Promise<void> {
   }
 }
 
-class DiskCheckpointStore implements CheckpointStore {
-  readonly #paths: StorePaths;
-  readonly #logger: Logger;
-  readonly #lock: FileHandle;
-  readonly #damaged: DamagedCheckpoints;
-  readonly #digester = new Digester();
-  readonly #layers: Layers;
-  readonly #archive: Archive | undefined;
-  /** Open drafts, and the layers that each may name. */
-  readonly #drafts = new Map<string, readonly string[]>();
-  readonly #packing = new Map<string, { readonly abort: AbortController; readonly ended: Promise<unknown> }>();
-  readonly #unpacking = new Map<string, Promise<Checkpoint>>();
-
-  constructor(
-    paths: StorePaths,
-    logger: Logger,
-    lock: FileHandle,
-    blobs: BlobStore | undefined,
-    damaged: DamagedCheckpoints,
-  ) {
-    this.#damaged = damaged;
-    this.#paths = paths;
-    this.#logger = logger;
-    this.#lock = lock;
-    this.#layers = new Layers(paths, this.#digester);
-    this.#archive = blobs === undefined ? undefined : new Archive(blobs, this.#digester);
-  }
-
-  async sweepArchive(): Promise<void> {
-    await this.#archive?.sweep(new Map((await this.list()).map((id) => [id, this.#paths.checkpoint(id)])));
-  }
-
-  async begin(checkpointId: string, layers: readonly string[] = []): Promise<CheckpointDraft> {
-    const target = this.#paths.checkpoint(checkpointId);
-    if (this.#drafts.has(checkpointId) || (await exists(target)))
-      throw new SoulBoxError('name_taken', `Checkpoint "${checkpointId}" already exists or is being written.`);
-    const directory = target + draftSuffix;
-    this.#drafts.set(checkpointId, layers);
-    this.#digester.start();
-    try {
-      await mkdir(directory, { mode: 0o700 });
-    } catch (error) {
-      this.#drafts.delete(checkpointId);
-      throw errorFromNode(error, `No folder could be made for checkpoint "${checkpointId}" on the disk of the host.`);
-    }
-    const onEnd = (): boolean => this.#drafts.delete(checkpointId);
-    return new Draft({ checkpointId, layers, directory, target }, this.#digester, onEnd);
-  }
-
-  async open(checkpointId: string): Promise<Checkpoint> {
-    const checkpoint = await this.find(checkpointId);
-    if (checkpoint === undefined)
-      throw new SoulBoxError('snapshot_not_found', `Checkpoint "${checkpointId}" was not found.`);
-    return checkpoint;
-  }
-
-  async find(checkpointId: string): Promise<Checkpoint | undefined> {
-    const directory = this.#paths.checkpoint(checkpointId);
-    return (await exists(directory)) ? await openCheckpoint(checkpointId, directory, this.#digester) : undefined;
-  }
-
-  async list(): Promise<readonly string[]> {
-    return (await readdir(this.#paths.checkpoints)).filter(isId).sort();
-  }
-
-  async compress(checkpointId: string, signal?: AbortSignal): Promise<Checkpoint | undefined> {
-    const archive = this.#requireArchive();
-    if (this.#packing.has(checkpointId)) return undefined;
-    const abort = new AbortController();
-    const end = AbortSignal.any([abort.signal, ...(signal === undefined ? [] : [signal])]);
-    const ended = this.open(checkpointId).then((checkpoint) => archive.compress(checkpoint, end));
-    this.#packing.set(checkpointId, { abort, ended });
-    try {
-      return await ended;
-    } catch (error) {
-      if (end.aborted) return undefined;
-      throw error;
-    } finally {
-      this.#packing.delete(checkpointId);
-    }
-  }
-
-  async unpack(checkpointId: string, admit?: (bytes: number) => Disposable): Promise<Checkpoint> {
-    const unpacked = this.#unpacking.get(checkpointId) ?? this.#unpack(checkpointId, admit);
-    this.#unpacking.set(checkpointId, unpacked);
-    try {
-      return await unpacked;
-    } finally {
-      this.#unpacking.delete(checkpointId);
-    }
-  }
-
-  async #unpack(checkpointId: string, admit?: (bytes: number) => Disposable): Promise<Checkpoint> {
-    await this.#interruptPacking(checkpointId);
-    const checkpoint = await this.open(checkpointId);
-    if (!checkpoint.isPacked) return checkpoint;
-    const { parts, packed } = checkpoint.manifest;
-    using _room = admit?.(Object.keys(packed).reduce((sum, name) => sum + (parts[name]?.sizeBytes ?? 0), 0));
-    return await this.#requireArchive().unpack(checkpoint);
-  }
-
-  /** Stops a compression, so that the caller need not wait for its end. */
-  async #interruptPacking(checkpointId: string): Promise<void> {
-    const packing = this.#packing.get(checkpointId);
-    packing?.abort.abort();
-    await Promise.allSettled([packing?.ended]);
-  }
-
-  async linkInto(directory: string, checkpoints: readonly string[], layers: readonly string[]): Promise<void> {
-    const target = storePaths(directory);
-    for (const checkpointId of checkpoints) {
-      await this.#interruptPacking(checkpointId);
-      await linkCheckpoint(checkpointId, this.#paths, directory, this.#archive);
-    }
-    for (const layerId of layers) await linkLayer(layerId, this.#paths, target);
-  }
-
-  async remove(checkpointId: string): Promise<void> {
-    await this.#interruptPacking(checkpointId);
-    const directory = this.#paths.checkpoint(checkpointId);
-    const removed = directory + removedSuffix;
-    try {
-      await rename(directory, removed);
-    } catch (error) {
-      if (isNodeError(error) && error.code === 'ENOENT') return;
-      throw error;
-    }
-    await removeTree(removed);
-    await this.#archive?.remove(checkpointId);
-  }
-
-  async setAside(checkpointId: string, note: DamageNote): Promise<void> {
-    await this.#damaged.take(checkpointId, this.#paths.checkpoint(checkpointId), note);
-  }
-
-  async dropDamaged(beforeMs: number): Promise<readonly string[]> {
-    return await this.#damaged.removeOlder(beforeMs);
-  }
-
-  layerPath(layerId: string): string {
-    return this.#paths.layer(layerId);
-  }
-
-  async sealLayer(layerId: string): Promise<void> {
-    await this.#layers.seal(layerId);
-  }
-
-  async isSealedLayer(layerId: string): Promise<boolean> {
-    return await this.#layers.isSealed(layerId);
-  }
-
-  async verifyLayer(layerId: string): Promise<void> {
-    await this.#layers.verify(layerId);
-  }
-
-  async flatten(layerIds: readonly string[], layerId: string): Promise<void> {
-    await this.#layers.flatten(layerIds, layerId);
-  }
-
-  async digestDisk(path: string, maxReadBytes = defaultMaxReadBytes): Promise<DiskDigests> {
-    return await digestDisk(path, maxReadBytes, this.#digester);
-  }
-
-  async digestInBackground(path: string, disk: StampedDisk, isWanted: () => boolean): Promise<void> {
-    // The thread is not kept: it uses 10 MB, and sandboxes with large disks are paused rarely.
-    await using digester = new Digester('background');
-    await digestInBackground(path, disk, isWanted, digester);
-  }
-
-  async verifyDisk(path: string, expected: DiskDigests): Promise<void> {
-    await verifyDisk(path, expected, this.#digester);
-  }
-
-  async collect(findNeeded: () => Needed | Promise<Needed>): Promise<Collection> {
-    const shelves = {
-      store: this,
-      layers: this.#layers,
-      logger: this.#logger,
-      layersOfDrafts: () => [...this.#drafts.values()].flat(),
-      checkpointPath: (checkpointId: string) => this.#paths.checkpoint(checkpointId),
-    };
-    return await collect(shelves, findNeeded);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#digester[Symbol.asyncDispose]();
-    await this.#lock.close();
-  }
-
-  #requireArchive(): Archive {
-    if (this.#archive !== undefined) return this.#archive;
-    throw new SoulBoxError('capability_missing', 'This server does not archive checkpoints.');
-  }
+interface StoreParts {
+  readonly paths: StorePaths;
+  readonly logger: Logger;
+  readonly lock: FileHandle;
+  readonly digester: Digester;
+  readonly sealed: SealedCheckpoints;
+  readonly archive: Archive | undefined;
+  readonly damaged: DamagedCheckpoints;
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (isNodeError(error) && error.code === 'ENOENT') return false;
-    throw error;
-  }
+function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
+  const { paths, logger, lock, digester, sealed, archive, damaged } = parts;
+  const layers = createLayers(paths, digester);
+  const drafts = createDrafts(paths, digester, sealed);
+  const packing = createPacking((checkpointId) => sealed.open(checkpointId), archive);
+
+  const list = (): Promise<readonly string[]> => sealed.list();
+  const remove = async (checkpointId: string): Promise<void> => {
+    await packing.interrupt(checkpointId);
+    if (await sealed.remove(checkpointId)) await archive?.remove(checkpointId);
+  };
+
+  return {
+    begin: (checkpointId, layerIds) => drafts.begin(checkpointId, layerIds),
+    open: (checkpointId) => sealed.open(checkpointId),
+    find: (checkpointId) => sealed.find(checkpointId),
+    list,
+    compress: (checkpointId, signal) => packing.compress(checkpointId, signal),
+    unpack: (checkpointId, admit) => packing.unpack(checkpointId, admit),
+    async linkInto(directory, checkpoints, layerIds) {
+      const target = storePaths(directory);
+      for (const checkpointId of checkpoints) {
+        await packing.interrupt(checkpointId);
+        await linkCheckpoint(checkpointId, paths, directory, archive);
+      }
+      for (const layerId of layerIds) await linkLayer(layerId, paths, target);
+    },
+    remove,
+    async setAside(checkpointId, note) {
+      await damaged.take(checkpointId, paths.checkpoint(checkpointId), note);
+    },
+    dropDamaged: (beforeMs) => damaged.removeOlder(beforeMs),
+    layerPath: (layerId) => paths.layer(layerId),
+    sealLayer: (layerId) => layers.seal(layerId),
+    isSealedLayer: (layerId) => layers.isSealed(layerId),
+    verifyLayer: (layerId) => layers.verify(layerId),
+    flatten: (layerIds, layerId) => layers.flatten(layerIds, layerId),
+    digestDisk: (path, maxReadBytes = defaultMaxReadBytes) => digestDisk(path, maxReadBytes, digester),
+    async digestInBackground(path, disk, isWanted) {
+      // The thread is not kept: it uses 10 MB, and sandboxes with large disks are paused rarely.
+      await using background = createDigester('background');
+      await digestInBackground(path, disk, isWanted, background);
+    },
+    verifyDisk: (path, expected) => verifyDisk(path, expected, digester),
+    async collect(findNeeded) {
+      const shelves = {
+        store: { list, remove },
+        layers,
+        logger,
+        layersOfDrafts: () => drafts.layers(),
+        checkpointPath: (checkpointId: string) => paths.checkpoint(checkpointId),
+      };
+      return await collect(shelves, findNeeded);
+    },
+    async [Symbol.asyncDispose]() {
+      await digester[Symbol.asyncDispose]();
+      await lock.close();
+    },
+  };
 }

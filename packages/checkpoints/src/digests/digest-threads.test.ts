@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { DigestThreads } from './digest-threads.ts';
+import { createDigestThreads } from './digest-threads.ts';
 
 // A thread takes some 35 ms to start. One that was terminated while it loaded koffi ended the whole process.
 test('threads can be ended at any moment of their start', async () => {
   for (let afterMs = 0; afterMs < 60; afterMs += 1) {
-    await using threads = new DigestThreads('promptly');
+    await using threads = createDigestThreads('promptly');
     threads.start();
     await sleep(afterMs);
   }
 });
 
 test('a job that has begun ends before its thread', async () => {
-  const threads = new DigestThreads('background');
+  const threads = createDigestThreads('background');
   const digests = threads.run({
     kind: 'digest',
     path: import.meta.filename,

@@ -1,57 +1,60 @@
 import { blockBytes, blockCountOf } from './digest-job.ts';
 import type { Pace } from './digest-threads.ts';
-import { DigestThreads } from './digest-threads.ts';
+import { createDigestThreads } from './digest-threads.ts';
 import { forEachAtOnce } from './for-each-at-once.ts';
 
 /** About 10 ms of work: many callers share the threads fairly, and the cost of a message is negligible. */
 const blocksPerJob = 16;
-/** Computes digests of files in background threads. Dispose it when no call is in progress. */
-export class Digester implements AsyncDisposable {
-  readonly #threads: DigestThreads;
+
+export interface Digester extends AsyncDisposable {
   readonly threadCount: number;
-
-  constructor(pace: Pace = 'promptly') {
-    this.#threads = new DigestThreads(pace);
-    this.threadCount = this.#threads.count;
-  }
-
   /** Starts the threads for work that follows soon. */
-  start(): void {
-    this.#threads.start();
-  }
-
+  start(): void;
   /** Digests of the blocks `first` to `end - 1` of a file that has, or will have, `sizeBytes`. */
-  async digest(path: string, first: number, end: number, sizeBytes: number, writeBack = false): Promise<string[]> {
+  digest(path: string, first: number, end: number, sizeBytes: number, writeBack?: boolean): Promise<string[]>;
+  /** Numbers of the blocks of a sparse file that hold data. */
+  findData(path: string): Promise<number[]>;
+  /** Digests of all blocks of a sparse file. Blocks that are not in `data` are holes and get the empty string. */
+  digestSparse(path: string, sizeBytes: number, data: readonly number[]): Promise<string[]>;
+}
+
+/** Computes digests of files in background threads. Dispose it when no call is in progress. */
+export function createDigester(pace: Pace = 'promptly'): Digester {
+  const threads = createDigestThreads(pace);
+  const threadCount = threads.count;
+
+  const digest: Digester['digest'] = async (path, first, end, sizeBytes, writeBack = false) => {
     const starts = Array.from({ length: Math.ceil((end - first) / blocksPerJob) }, (_, i) => first + i * blocksPerJob);
     const digests: string[] = new Array<string>(end - first);
-    await forEachAtOnce(this.threadCount, starts, async (start) => {
+    await forEachAtOnce(threadCount, starts, async (start) => {
       const offset = start * blockBytes;
       const length = Math.min(Math.min(start + blocksPerJob, end) * blockBytes, sizeBytes) - offset;
-      const found = await this.#threads.run({ kind: 'digest', path, offset, length, blockBytes, writeBack });
+      const found = await threads.run({ kind: 'digest', path, offset, length, blockBytes, writeBack });
       found.forEach((value, index) => (digests[start - first + index] = String(value)));
     });
     return digests;
-  }
+  };
 
-  /** Numbers of the blocks of a sparse file that hold data. */
-  async findData(path: string): Promise<number[]> {
-    return (await this.#threads.run({ kind: 'find-data', path, blockBytes })).map(Number);
-  }
-
-  /** Digests of all blocks of a sparse file. Blocks that are not in `data` are holes and get the empty string. */
-  async digestSparse(path: string, sizeBytes: number, data: readonly number[]): Promise<string[]> {
-    const digests = new Array<string>(blockCountOf(sizeBytes)).fill('');
-    const runs = runsOf(data);
-    await forEachAtOnce(this.threadCount, runs, async ([first, end]) => {
-      const found = await this.digest(path, first, end, sizeBytes);
-      found.forEach((value, index) => (digests[first + index] = value));
-    });
-    return digests;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#threads[Symbol.asyncDispose]();
-  }
+  return {
+    threadCount,
+    start: () => threads.start(),
+    digest,
+    async findData(path) {
+      return (await threads.run({ kind: 'find-data', path, blockBytes })).map(Number);
+    },
+    async digestSparse(path, sizeBytes, data) {
+      const digests = new Array<string>(blockCountOf(sizeBytes)).fill('');
+      const runs = runsOf(data);
+      await forEachAtOnce(threadCount, runs, async ([first, end]) => {
+        const found = await digest(path, first, end, sizeBytes);
+        found.forEach((value, index) => (digests[first + index] = value));
+      });
+      return digests;
+    },
+    async [Symbol.asyncDispose]() {
+      await threads[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** The ranges `[first, end)` of consecutive numbers in a sorted list. */
