@@ -51,8 +51,17 @@ export default defineConfig(
         { object: 'process', property: 'exit', message: 'Only main.ts ends the process.' },
       ],
       'no-restricted-imports': ['error', { paths: [noShellStrings] }],
+      'no-restricted-syntax': [
+        'error',
+        {
+          // A subclass, of Error or of a library's class, cannot be anything else.
+          selector: 'ClassDeclaration[superClass=null]',
+          message: 'Things with a life are made by functions that return an object (CONTRIBUTING.md).',
+        },
+      ],
     },
   },
+  { files: ['**/*.test.ts', '**/testing/**'], rules: { 'no-restricted-syntax': 'off' } },
   {
     files: [
       '**/config.ts',
