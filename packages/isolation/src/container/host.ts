@@ -10,7 +10,8 @@ import type { Criu } from './criu.ts';
 import { programCommand } from './criu.ts';
 import { hiddenFolders } from './mounts.ts';
 import type { HostFacts } from './oci-config.ts';
-import { Pagers } from './pager/pagers.ts';
+import type { Pagers } from './pager/pagers.ts';
+import { createPagers } from './pager/pagers.ts';
 import type { SeccompProfile } from '../oci/seccomp-profile.ts';
 import { createSeccompProfile } from '../oci/seccomp-profile.ts';
 
@@ -50,7 +51,7 @@ function openPagers(instance: number, cgroups: Cgroups): Pagers {
   mkdirSync(cacheDirectory, { recursive: true, mode: 0o700 });
   // Beside the parent of the sandboxes' groups, not below it: there it would be taken for a sandbox.
   const groupDirectories = cgroups.directoriesOf(`${cgroupParent(instance)}-pagers`);
-  return new Pagers({ groupDirectories, cacheDirectory, spares: 1 });
+  return createPagers({ groupDirectories, cacheDirectory, spares: 1 });
 }
 
 function readHostFacts(): HostFacts {

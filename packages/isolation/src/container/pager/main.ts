@@ -9,7 +9,7 @@ import type { ProcessIdentity } from '@soulbox/base';
 import { ignoreSignal, startSharer, waitpid } from '@soulbox/linux/processes';
 import { acceptCriu, listenForCriu } from './criu-connection.ts';
 import type { PagerJob } from './job.ts';
-import { PageService } from './page-service.ts';
+import { createPageService } from './page-service.ts';
 import { waitReadable } from './poll-set.ts';
 import { writePagerRecord } from './record.ts';
 import { DamagedError } from './verified-pages.ts';
@@ -43,7 +43,7 @@ function work(job: PagerJob): number {
   writeSync(1, 'ready\n');
   if (waitReadable([listener], connectTimeoutMs).length === 0) return 0;
   const { imageDirectory, digests } = job;
-  const service = new PageService({ imageDirectory, digests, connection: acceptCriu(listener), watch });
+  const service = createPageService({ imageDirectory, digests, connection: acceptCriu(listener), watch });
   try {
     service.run();
     writePagerRecord('.', { state: 'complete' });

@@ -1,7 +1,8 @@
 /** @module-tag violation */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Blocks, MissingMemory } from './missing-memory.ts';
+import { createBlocks, createMissingMemory } from './missing-memory.ts';
+import type { Blocks, MissingMemory } from './missing-memory.ts';
 
 const page = 4096;
 const pagesPerBlock = 4;
@@ -18,7 +19,7 @@ function contentOf(memory: MissingMemory): Map<number, number> {
 }
 
 function memoryOf(blocks: Blocks, runs: readonly (readonly [start: number, end: number])[]): MissingMemory {
-  const memory = new MissingMemory(blocks);
+  const memory = createMissingMemory(blocks);
   let offset = 0;
   for (const [start, end] of runs) {
     memory.add('pages-1.img', [{ start: start * page, end: end * page, offset, lazy: true }]);
@@ -27,7 +28,7 @@ function memoryOf(blocks: Blocks, runs: readonly (readonly [start: number, end: 
   return memory;
 }
 
-const newBlocks = (): Blocks => new Blocks(pagesPerBlock * page);
+const newBlocks = (): Blocks => createBlocks(pagesPerBlock * page);
 
 test('a run is split where a new block of its file begins', () => {
   const memory = memoryOf(newBlocks(), [[10, 20]]);
@@ -69,8 +70,8 @@ test('all processes that wait for a block share it; another place or file has an
   expect(blocks.get('pages-1.img', 2)).not.toBe(block);
   expect(blocks.get('pages-2.img', 1)).not.toBe(block);
   // When two processes wait for one block with the same content, it is read once for both.
-  const one = new MissingMemory(blocks);
-  const other = new MissingMemory(blocks);
+  const one = createMissingMemory(blocks);
+  const other = createMissingMemory(blocks);
   for (const memory of [one, other]) memory.add('pages-3.img', [{ start: page, end: 2 * page, offset: 0, lazy: true }]);
   expect(one.find(page)?.block).toBe(other.find(page)?.block);
 });

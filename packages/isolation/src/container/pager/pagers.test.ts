@@ -7,8 +7,8 @@ import { isRunning } from '@soulbox/base';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openCgroups } from '../../cgroup/open-cgroups.ts';
 import { verifyEagerBlocks } from './eager-blocks.ts';
-import type { Pager } from './pagers.ts';
-import { endPager, Pagers, pagerState } from './pagers.ts';
+import type { Pager, Pagers } from './pagers.ts';
+import { createPagers, endPager, pagerState } from './pagers.ts';
 import { findPagerRecord } from './record.ts';
 import { lacksForResidents, Resident } from '../testing/resident.ts';
 
@@ -21,7 +21,7 @@ let pagers: Pagers;
 
 beforeAll(async () => {
   cacheDirectory = await mkdtemp(join(tmpdir(), 'soulbox-pager-cache-'));
-  pagers = new Pagers({ groupDirectories: openCgroups().directoriesOf(pagersGroup), cacheDirectory, spares: 1 });
+  pagers = createPagers({ groupDirectories: openCgroups().directoriesOf(pagersGroup), cacheDirectory, spares: 1 });
 });
 afterAll(async () => {
   await pagers[Symbol.asyncDispose]();
@@ -281,7 +281,7 @@ describe('a pager without CRIU', () => {
     const cgroups = openCgroups();
     const group = `${pagersGroup}-spares`;
     const pids = (): string => readFileSync(join(cgroups.directoriesOf(group)[0] ?? '', 'cgroup.procs'), 'latin1');
-    const own = new Pagers({ groupDirectories: cgroups.directoriesOf(group), cacheDirectory, spares: 2 });
+    const own = createPagers({ groupDirectories: cgroups.directoriesOf(group), cacheDirectory, spares: 2 });
     own.fill();
     // Two guards, two workers, two sharers.
     await vi.waitUntil(() => existsSync(cgroups.directoriesOf(group)[0] ?? '') && pids().split('\n').length === 7);

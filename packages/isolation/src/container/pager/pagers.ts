@@ -4,8 +4,8 @@ import { killPids } from '../../cgroup/tree.ts';
 import type { PagerJob } from './job.ts';
 import type { PagerRecord } from './record.ts';
 import { findPagerRecord, removePagerRecord } from './record.ts';
-import type { SpareOptions } from './spare.ts';
-import { Spare } from './spare.ts';
+import type { Spare, SpareOptions } from './spare.ts';
+import { createSpare } from './spare.ts';
 
 const endTimeoutMs = 10_000;
 const watchMs = 10;
@@ -19,53 +19,55 @@ export interface Pager {
   readonly ended: Promise<PagerState>;
 }
 
-/** Starts pagers, some in advance: Node takes longer to start than a resume may. */
-export class Pagers implements AsyncDisposable {
-  readonly #options: SpareOptions & { readonly spares: number };
-  readonly #spares = new Set<Spare>();
-  #isClosed = false;
-
-  /** `spares`: how many to keep ready; each has about 20 MB of private memory. */
-  constructor(options: SpareOptions & { readonly spares: number }) {
-    this.#options = options;
-  }
-
+export interface Pagers extends AsyncDisposable {
   /** Starts the missing spares. Call it once there is something to resume, and after a resume has returned. */
-  fill(): void {
-    while (!this.#isClosed && this.#spares.size < this.#options.spares) {
-      const spare = new Spare(this.#options);
-      this.#spares.add(spare);
-      void spare.ended.then(() => this.#spares.delete(spare));
-    }
-  }
-
+  fill(): void;
   /**
    * Provides a pager for a restore; resolves when `criu restore --lazy-pages -D imageDirectory -W workDirectory` may
    * begin. Throws `sandbox_resume_failed`; then no process is left.
    */
-  async open(job: PagerJob): Promise<Pager> {
-    const [spare = new Spare(this.#options)] = this.#spares;
-    this.#spares.delete(spare);
-    removePagerRecord(job.workDirectory);
-    try {
-      await spare.begin(job);
-    } catch (error) {
-      spare.kill();
-      await endPager(job.workDirectory);
-      throw new SoulBoxError('sandbox_resume_failed', 'The memory of the sandbox could not be restored.', {
-        cause: error,
-      });
-    }
-    return { ended: endedState(spare, job.workDirectory) };
-  }
-
+  open(job: PagerJob): Promise<Pager>;
   /** Ends the spares. Working pagers continue. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosed = true;
-    const spares = [...this.#spares];
-    for (const spare of spares) spare.abandon();
-    await Promise.all(spares.map((spare) => spare.ended));
-  }
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Starts pagers, some in advance: Node takes longer to start than a resume may. `spares`: how many to keep ready; each
+ * has about 20 MB of private memory.
+ */
+export function createPagers(options: SpareOptions & { readonly spares: number }): Pagers {
+  const spares = new Set<Spare>();
+  let isClosed = false;
+  return {
+    fill() {
+      while (!isClosed && spares.size < options.spares) {
+        const spare = createSpare(options);
+        spares.add(spare);
+        void spare.ended.then(() => spares.delete(spare));
+      }
+    },
+    async open(job) {
+      const [spare = createSpare(options)] = spares;
+      spares.delete(spare);
+      removePagerRecord(job.workDirectory);
+      try {
+        await spare.begin(job);
+      } catch (error) {
+        spare.kill();
+        await endPager(job.workDirectory);
+        throw new SoulBoxError('sandbox_resume_failed', 'The memory of the sandbox could not be restored.', {
+          cause: error,
+        });
+      }
+      return { ended: endedState(spare, job.workDirectory) };
+    },
+    async [Symbol.asyncDispose]() {
+      isClosed = true;
+      const rest = [...spares];
+      for (const spare of rest) spare.abandon();
+      await Promise.all(rest.map((spare) => spare.ended));
+    },
+  };
 }
 
 /** If the guard was killed, the worker outlives it for a moment. */

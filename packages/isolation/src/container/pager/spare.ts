@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
@@ -24,65 +23,65 @@ export interface SpareOptions {
   readonly cacheDirectory: string;
 }
 
-/** The processes of a pager that has no job yet. They end with the server, unless they get one. */
-export class Spare {
+export interface Spare {
   /** Resolves when the guard has ended; never rejects. */
   readonly ended: Promise<void>;
-  readonly #guard: ChildProcess;
-  readonly #job: Writable;
-  readonly #orders: Writable;
-  readonly #answers: Readable;
-
-  constructor({ groupDirectories, cacheDirectory }: SpareOptions) {
-    const args = [...groupDirectories, '--', process.execPath, workerProgram];
-    // A session of its own: the end of the server's session must not end a pager.
-    const guard = spawn(guardScript, args, {
-      cwd: '/',
-      detached: true,
-      env: { PATH: searchPath, LC_ALL: 'C', NODE_COMPILE_CACHE: cacheDirectory },
-      stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
-    });
-    this.#guard = guard;
-    this.#job = guard.stdin as Writable;
-    this.#answers = guard.stdout as Readable;
-    this.#orders = guard.stdio[3] as Writable;
-    for (const stream of [this.#job, this.#answers, this.#orders]) {
-      // A write to a dead process is noticed by its exit.
-      stream.on('error', () => undefined);
-      // A server without other work can exit, and the spare ends with it.
-      if (stream instanceof Socket) stream.unref();
-    }
-    this.ended = new Promise((resolve) => {
-      guard.once('exit', () => resolve());
-      guard.once('error', () => resolve());
-    });
-    guard.unref();
-  }
-
   /** Gives it a job; resolves when CRIU may connect. Throws if it ends before that, or after 10 s. */
-  async begin(job: PagerJob): Promise<void> {
-    this.#orders.end([job.workDirectory, ...job.killDirectories, ''].join('\n'));
-    this.#job.end(JSON.stringify(job));
-    const late = sleep(readyTimeoutMs).then(() => 'did not respond within 10 s');
-    const early = this.ended.then(() => 'ended before it was ready');
-    const ready = once(this.#answers, 'data').then(() => undefined);
-    const fault = await Promise.race([ready, early, late]);
-    this.#answers.destroy();
-    if (fault !== undefined) throw new Error(`The pager ${fault}.`);
-  }
-
+  begin(job: PagerJob): Promise<void>;
   /** Lets it end, because there is no job for it. */
-  abandon(): void {
-    this.#guard.ref();
-    this.#orders.end();
-    this.#job.end();
-    this.#answers.destroy();
-  }
-
+  abandon(): void;
   /** Ends all its processes, which are one process group. Only while no memory depends on it. */
-  kill(): void {
-    this.abandon();
-    if (this.#guard.pid !== undefined && findProcess(this.#guard.pid) !== undefined)
-      process.kill(-this.#guard.pid, 'SIGKILL');
+  kill(): void;
+}
+
+/** The processes of a pager that has no job yet. They end with the server, unless they get one. */
+export function createSpare({ groupDirectories, cacheDirectory }: SpareOptions): Spare {
+  const args = [...groupDirectories, '--', process.execPath, workerProgram];
+  // A session of its own: the end of the server's session must not end a pager.
+  const guard = spawn(guardScript, args, {
+    cwd: '/',
+    detached: true,
+    env: { PATH: searchPath, LC_ALL: 'C', NODE_COMPILE_CACHE: cacheDirectory },
+    stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
+  });
+  const jobInput = guard.stdin as Writable;
+  const answers = guard.stdout as Readable;
+  const orders = guard.stdio[3] as Writable;
+  for (const stream of [jobInput, answers, orders]) {
+    // A write to a dead process is noticed by its exit.
+    stream.on('error', () => undefined);
+    // A server without other work can exit, and the spare ends with it.
+    if (stream instanceof Socket) stream.unref();
   }
+  const ended = new Promise<void>((resolve) => {
+    guard.once('exit', () => resolve());
+    guard.once('error', () => resolve());
+  });
+  guard.unref();
+
+  const abandon = (): void => {
+    guard.ref();
+    orders.end();
+    jobInput.end();
+    answers.destroy();
+  };
+
+  return {
+    ended,
+    async begin(job) {
+      orders.end([job.workDirectory, ...job.killDirectories, ''].join('\n'));
+      jobInput.end(JSON.stringify(job));
+      const late = sleep(readyTimeoutMs).then(() => 'did not respond within 10 s');
+      const early = ended.then(() => 'ended before it was ready');
+      const ready = once(answers, 'data').then(() => undefined);
+      const fault = await Promise.race([ready, early, late]);
+      answers.destroy();
+      if (fault !== undefined) throw new Error(`The pager ${fault}.`);
+    },
+    abandon,
+    kill() {
+      abandon();
+      if (guard.pid !== undefined && findProcess(guard.pid) !== undefined) process.kill(-guard.pid, 'SIGKILL');
+    },
+  };
 }

@@ -1,39 +1,39 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Blocks, MissingMemory } from './missing-memory.ts';
-import { Task } from './task.ts';
-import { UserFault } from './user-fault.ts';
-import type { Filling, UserFaultEvent } from './user-fault.ts';
+import { createBlocks, createMissingMemory } from './missing-memory.ts';
+import type { Blocks } from './missing-memory.ts';
+import { createTask, startTask } from './task.ts';
+import type { Task } from './task.ts';
+import type { Filling, UserFault, UserFaultEvent } from './user-fault.ts';
 
 const page = 4096;
 
-/** Plays the kernel's side: answers each call with the next of `answers`, and with success if there is none. */
-class PlayedFault extends UserFault {
-  events: UserFaultEvent[] = [];
-  answers: Filling[] = [];
+interface PlayedFault extends UserFault {
+  events: UserFaultEvent[];
+  answers: Filling[];
   /** The requested operations in order. */
-  readonly calls: [name: string, ...numbers: number[]][] = [];
+  readonly calls: [name: string, ...numbers: number[]][];
+}
 
-  override takeEvents(): UserFaultEvent[] {
-    return this.events.splice(0);
-  }
-
-  override copy(start: number, source: bigint, length: number): Filling {
-    this.calls.push(['copy', start / page, Number(source), length / page]);
-    return this.answers.shift() ?? { done: length };
-  }
-
-  override zero(start: number): Filling {
-    this.calls.push(['zero', start / page]);
-    return this.answers.shift() ?? { done: page };
-  }
-
-  override wake(start: number): void {
-    this.calls.push(['wake', start / page]);
-  }
-
-  override close(): void {
-    this.calls.push(['close']);
-  }
+/** Plays the kernel's side: answers each call with the next of `answers`, and with success if there is none. */
+function createPlayedFault(fd: number): PlayedFault {
+  const played: PlayedFault = {
+    fd,
+    events: [],
+    answers: [],
+    calls: [],
+    takeEvents: () => played.events.splice(0),
+    copy(start, source, length) {
+      played.calls.push(['copy', start / page, Number(source), length / page]);
+      return played.answers.shift() ?? { done: length };
+    },
+    zero(start) {
+      played.calls.push(['zero', start / page]);
+      return played.answers.shift() ?? { done: page };
+    },
+    wake: (start) => void played.calls.push(['wake', start / page]),
+    close: () => void played.calls.push(['close']),
+  };
+  return played;
 }
 
 let blocks: Blocks;
@@ -42,9 +42,9 @@ let task: Task;
 
 /** A task that misses the pages 0 to 7. */
 beforeEach(() => {
-  blocks = new Blocks(8 * page);
-  fault = new PlayedFault(9);
-  task = new Task(fault, new MissingMemory(blocks));
+  blocks = createBlocks(8 * page);
+  fault = createPlayedFault(9);
+  task = createTask(fault, createMissingMemory(blocks));
   task.memory.add('pages-1.img', [{ start: 0, end: 8 * page, offset: 0, lazy: true }]);
 });
 
@@ -79,7 +79,7 @@ describe('an event of a process', () => {
   });
 
   test('a child misses the same memory as its parent at the fork', () => {
-    const child = new PlayedFault(9);
+    const child = createPlayedFault(9);
     fault.events = [
       { kind: 'remove', start: 0, end: 4 * page },
       { kind: 'fork', child },
@@ -227,7 +227,7 @@ test('a closed task waits for no block, and its descriptor is closed', () => {
 });
 
 test('a task begins without missing memory, and with the given descriptor', () => {
-  const started = Task.start(7, blocks);
+  const started = startTask(7, blocks);
   expect(started.fault.fd).toBe(7);
   expect(started.memory.isComplete).toBe(true);
 });

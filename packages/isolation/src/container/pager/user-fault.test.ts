@@ -10,8 +10,8 @@ import type * as Libc from '@soulbox/linux/libc';
 import { addressOf } from '@soulbox/linux/libc';
 import koffi from 'koffi';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { UserFault } from './user-fault.ts';
-import type { UserFaultEvent } from './user-fault.ts';
+import { createUserFault } from './user-fault.ts';
+import type { UserFault, UserFaultEvent } from './user-fault.ts';
 
 const page = 4096;
 
@@ -65,7 +65,7 @@ describe('the events of a process', () => {
       return message;
     });
     await writeFile(join(directory, 'messages'), Buffer.concat(bytes));
-    const fault = new UserFault(openSync(join(directory, 'messages'), 'r'));
+    const fault = createUserFault(openSync(join(directory, 'messages'), 'r'));
     try {
       return fault.takeEvents();
     } finally {
@@ -111,7 +111,7 @@ describe('the events of a process', () => {
   test('cannot be read through a closed descriptor', () => {
     const fd = openSync('/dev/null', 'r');
     closeSync(fd);
-    expect(() => new UserFault(fd).takeEvents()).toThrow('read of a userfaultfd: errno 9');
+    expect(() => createUserFault(fd).takeEvents()).toThrow('read of a userfaultfd: errno 9');
   });
 });
 
@@ -155,7 +155,7 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
   let start: number;
 
   beforeAll(() => {
-    fault = new UserFault(openUserFault());
+    fault = createUserFault(openUserFault());
     const api = Buffer.alloc(24);
     api.writeBigUInt64LE(0xaan, 0);
     expect(ioctl(fault.fd, 0xc018aa3f, api)).toBe(0);
@@ -259,7 +259,7 @@ describe.skipIf(lack !== undefined)(`memory that the kernel keeps for a descript
 
 // Cases that this test cannot cause: they need another process, a signal at the exact moment, or a full control group.
 describe('the kernel refuses to fill pages', () => {
-  const fault = new UserFault(-1);
+  const fault = createUserFault(-1);
   const [interrupted, noProcess, again, noMemory, exists] = [4, 3, 11, 12, 17];
 
   test.each([
@@ -296,11 +296,11 @@ describe('the kernel refuses to fill pages', () => {
 
 test.each([4, 11])('a read that the kernel refuses for now (errno %i) returns no events', (errno) => {
   played.refusal = { errno, noted: 0 };
-  expect(new UserFault(-1).takeEvents()).toEqual([]);
+  expect(createUserFault(-1).takeEvents()).toEqual([]);
 });
 
 test('a closed descriptor is unusable', () => {
   const fd = openSync('/dev/null', 'r');
-  new UserFault(fd).close();
+  createUserFault(fd).close();
   expect(() => fstatSync(fd)).toThrow('EBADF');
 });

@@ -34,55 +34,56 @@ export type Filling = { readonly done: number } | 'again' | 'exists' | 'unmapped
 const messages = Buffer.alloc(messageBytes * messagesAtOnce);
 const argument = Buffer.alloc(40);
 
-/** The kernel's side of one process's missing memory. Closing it would give the process zeros for all missing pages. */
-export class UserFault {
+export interface UserFault {
   readonly fd: number;
-
-  constructor(fd: number) {
-    this.fd = fd;
-  }
-
   /** Reads the reported events of the process; none if there are none. Never blocks. */
-  takeEvents(): UserFaultEvent[] {
-    const bytes = read(this.fd, messages, messages.length);
-    if (bytes < 0 && (lastErrno() === EAGAIN || lastErrno() === EINTR)) return [];
-    check('read of a userfaultfd', bytes);
-    const events: UserFaultEvent[] = [];
-    for (let at = 0; at < bytes; at += messageBytes) events.push(parseEvent(messages.subarray(at, at + messageBytes)));
-    return events;
-  }
-
+  takeEvents(): UserFaultEvent[];
   /** Copies memory at `source` into missing pages and wakes the threads that wait for them. */
-  copy(start: number, source: bigint, length: number): Filling {
-    argument.writeBigUInt64LE(BigInt(start), 0);
-    argument.writeBigUInt64LE(source, 8);
-    argument.writeBigUInt64LE(BigInt(length), 16);
-    argument.writeBigUInt64LE(0n, 24);
-    argument.writeBigInt64LE(0n, 32);
-    if (ioctl(this.fd, copyRequest, argument) === 0) return { done: length };
-    return fillingFrom(Number(argument.readBigInt64LE(32)), lastErrno());
-  }
-
+  copy(start: number, source: bigint, length: number): Filling;
   /** Fills one missing page with zeros and wakes the threads that wait for it. */
-  zero(start: number): Filling {
-    argument.writeBigUInt64LE(BigInt(start), 0);
-    argument.writeBigUInt64LE(BigInt(pageBytes), 8);
-    argument.writeBigUInt64LE(0n, 16);
-    argument.writeBigInt64LE(0n, 24);
-    if (ioctl(this.fd, zeroRequest, argument) === 0) return { done: pageBytes };
-    return fillingFrom(Number(argument.readBigInt64LE(24)), lastErrno());
-  }
-
+  zero(start: number): Filling;
   /** Wakes the threads that wait for a page, so that they try again. */
-  wake(start: number): void {
-    argument.writeBigUInt64LE(BigInt(start), 0);
-    argument.writeBigUInt64LE(BigInt(pageBytes), 8);
-    ioctl(this.fd, wakeRequest, argument);
-  }
+  wake(start: number): void;
+  close(): void;
+}
 
-  close(): void {
-    closeSync(this.fd);
-  }
+/** The kernel's side of one process's missing memory. Closing it would give the process zeros for all missing pages. */
+export function createUserFault(fd: number): UserFault {
+  return {
+    fd,
+    takeEvents() {
+      const bytes = read(fd, messages, messages.length);
+      if (bytes < 0 && (lastErrno() === EAGAIN || lastErrno() === EINTR)) return [];
+      check('read of a userfaultfd', bytes);
+      const events: UserFaultEvent[] = [];
+      for (let at = 0; at < bytes; at += messageBytes)
+        events.push(parseEvent(messages.subarray(at, at + messageBytes)));
+      return events;
+    },
+    copy(start, source, length) {
+      argument.writeBigUInt64LE(BigInt(start), 0);
+      argument.writeBigUInt64LE(source, 8);
+      argument.writeBigUInt64LE(BigInt(length), 16);
+      argument.writeBigUInt64LE(0n, 24);
+      argument.writeBigInt64LE(0n, 32);
+      if (ioctl(fd, copyRequest, argument) === 0) return { done: length };
+      return fillingFrom(Number(argument.readBigInt64LE(32)), lastErrno());
+    },
+    zero(start) {
+      argument.writeBigUInt64LE(BigInt(start), 0);
+      argument.writeBigUInt64LE(BigInt(pageBytes), 8);
+      argument.writeBigUInt64LE(0n, 16);
+      argument.writeBigInt64LE(0n, 24);
+      if (ioctl(fd, zeroRequest, argument) === 0) return { done: pageBytes };
+      return fillingFrom(Number(argument.readBigInt64LE(24)), lastErrno());
+    },
+    wake(start) {
+      argument.writeBigUInt64LE(BigInt(start), 0);
+      argument.writeBigUInt64LE(BigInt(pageBytes), 8);
+      ioctl(fd, wakeRequest, argument);
+    },
+    close: () => closeSync(fd),
+  };
 }
 
 function parseEvent(message: Buffer): UserFaultEvent {
@@ -91,7 +92,7 @@ function parseEvent(message: Buffer): UserFaultEvent {
     case 0x12:
       return { kind: 'fault', address: Math.floor(word(16) / pageBytes) * pageBytes };
     case 0x13:
-      return { kind: 'fork', child: new UserFault(message.readUInt32LE(8)) };
+      return { kind: 'fork', child: createUserFault(message.readUInt32LE(8)) };
     case 0x14:
       return { kind: 'move', from: word(8), to: word(16), length: word(24) };
     case 0x15:

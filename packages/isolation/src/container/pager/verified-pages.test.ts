@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Block } from './missing-memory.ts';
-import { DamagedError, VerifiedPages } from './verified-pages.ts';
+import { createVerifiedPages, DamagedError } from './verified-pages.ts';
+import type { VerifiedPages } from './verified-pages.ts';
 
 const blockBytes = 4096;
 /** Two and a half blocks, each with its own letter. */
@@ -18,7 +19,7 @@ let pages: VerifiedPages;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'soulbox-pages-'));
   await writeFile(join(directory, 'pages-1.img'), content);
-  pages = new VerifiedPages(directory, { blockBytes, parts: { 'pages-1.img': digests, 'pages-2.img': digests } });
+  pages = createVerifiedPages(directory, { blockBytes, parts: { 'pages-1.img': digests, 'pages-2.img': digests } });
 });
 afterEach(async () => {
   pages.close();
