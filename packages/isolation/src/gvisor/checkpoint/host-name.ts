@@ -1,4 +1,4 @@
-import { kinds, ObjectReader } from './object-reader.ts';
+import { createObjectReader, kinds } from './object-reader.ts';
 import type { Group, Span } from './saved-objects.ts';
 import { fieldOf, objectAt, readGroups, readStruct, structsOf } from './saved-objects.ts';
 import { unknownForm } from './state-file.ts';
@@ -26,7 +26,7 @@ function findHostName(objects: Buffer): Span {
 }
 
 function hostNameOf(group: Group, namespace: number): Span {
-  const reader = new ObjectReader(group.bytes, fieldOf(readStruct(group, namespace), 'hostName'));
+  const reader = createObjectReader(group.bytes, fieldOf(readStruct(group, namespace), 'hostName'));
   reader.expect(kinds.string);
   const start = reader.at;
   reader.readString();

@@ -1,4 +1,5 @@
-import { kinds, ObjectReader } from './object-reader.ts';
+import { createObjectReader, kinds, readUint } from './object-reader.ts';
+import type { ObjectReader } from './object-reader.ts';
 import { unknownForm } from './state-file.ts';
 
 /** Objects that were saved together; ids of objects and types are valid only within the group. */
@@ -25,9 +26,9 @@ export interface Span {
 }
 
 export function readGroups(bytes: Buffer): readonly Group[] {
-  const reader = new ObjectReader(bytes);
+  const reader = createObjectReader(bytes);
   const groups: Group[] = [];
-  while (!reader.atEnd) groups.push(readGroup(bytes, reader));
+  while (reader.at < bytes.length) groups.push(readGroup(bytes, reader));
   return groups;
 }
 
@@ -55,13 +56,13 @@ export function structsOf(group: Group, typeName: string): Map<number, Fields> {
   if (typeId === 0) return found;
   for (const [id, at] of group.objects) {
     if (group.bytes[at] !== kinds.struct) continue;
-    if (new ObjectReader(group.bytes, at + 1).readUint() === typeId) found.set(id, readStruct(group, at));
+    if (readUint({ bytes: group.bytes, at: at + 1 }) === typeId) found.set(id, readStruct(group, at));
   }
   return found;
 }
 
 export function readStruct(group: Group, at: number): Fields {
-  const reader = new ObjectReader(group.bytes, at);
+  const reader = createObjectReader(group.bytes, at);
   reader.expect(kinds.struct);
   const { fields: names = [] } = group.types[reader.readUint() - 1] ?? {};
   reader.expect(kinds.multipleObjects);
@@ -84,19 +85,19 @@ export function fieldOf(fields: Fields, name: string): number {
 export function idsInMap(group: Group, at: number): number[] {
   // A map that was never created.
   if (group.bytes[at] === kinds.nil) return [];
-  const reader = new ObjectReader(group.bytes, objectAt(group, at));
+  const reader = createObjectReader(group.bytes, objectAt(group, at));
   reader.expect(kinds.map);
   const ids: number[] = [];
   reader.eachEntry((valueKind) => {
     if (valueKind !== kinds.ref) throw unknownForm(`kind ${valueKind} in place of a reference`);
-    ids.push(new ObjectReader(group.bytes, reader.at).readUint());
+    ids.push(readUint({ bytes: group.bytes, at: reader.at }));
   });
   return ids;
 }
 
 /** Position of the object that a reference points to. */
 export function objectAt(group: Group, at: number): number {
-  const reader = new ObjectReader(group.bytes, at);
+  const reader = createObjectReader(group.bytes, at);
   reader.expect(kinds.ref);
   const id = reader.readUint();
   const found = group.objects.get(id);
@@ -110,7 +111,7 @@ export function objectAt(group: Group, at: number): number {
  */
 export function numberIn(group: Group, at: number, kind: number): Span | undefined {
   if (group.bytes[at] === kinds.nil) return undefined;
-  const reader = new ObjectReader(group.bytes, at);
+  const reader = createObjectReader(group.bytes, at);
   reader.expect(kind);
   const start = reader.at;
   reader.readUint();
