@@ -1,5 +1,6 @@
 import type { Config } from './config.ts';
-import { ContextTable } from './contexts/context-table.ts';
+import type { ContextTable } from './contexts/context-table.ts';
+import { createContextTable } from './contexts/context-table.ts';
 import { createKernelStarter } from './kernels/languages.ts';
 
 /** All state of the server. */
@@ -9,5 +10,5 @@ export interface Context {
 }
 
 export function createContext(config: Config): Context {
-  return { config, contexts: new ContextTable(createKernelStarter(config), config.home) };
+  return { config, contexts: createContextTable(createKernelStarter(config), config.home) };
 }

@@ -31,109 +31,43 @@ export interface Execution {
 /** The reason why running code is stopped from outside, in the words of E2B's server. */
 type Stopped = 'ContextRestarting' | 'ExecutionAborted';
 
+export interface CodeContext extends AsyncDisposable {
+  readonly id: string;
+  /** The default for code that names no language. */
+  readonly choice: LanguageChoice;
+  readonly cwd: string;
+  /** Rejects when the kernel does not start. */
+  ready(): Promise<void>;
+  /** Runs code when its turn comes and resolves when it has ended. From then on, every failure is an output. */
+  execute(execution: Execution): Promise<void>;
+  /** Ends the kernel and the code that runs in it. Starts a new kernel with empty memory. */
+  restart(): Promise<void>;
+}
+
 /**
  * A kernel with a name. Code in it sees the state that earlier code left. Executions run one at a time; the others wait
  * in order.
  */
-export class CodeContext implements AsyncDisposable {
-  readonly id = randomUUID();
-  /** The default for code that names no language. */
-  readonly choice: LanguageChoice;
-  readonly cwd: string;
-  readonly #startKernel: StartKernel;
-  #kernel: Promise<Kernel>;
-  /** Undefined until the sandbox's variables have been set in this kernel. */
-  #globals: Values | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
-  #stopped: Stopped | undefined;
-  #isRunning = false;
-  /** The kernel has ended. The next execution starts another. */
-  #isDead = false;
-  #isDisposed = false;
+export function createCodeContext(choice: LanguageChoice, cwd: string, startKernel: StartKernel): CodeContext {
+  const id = randomUUID();
+  const kernels = createKernels(() => startKernel(choice.language, { cwd, variables: {} }));
+  let lastTurn: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
+  let stopped: Stopped | undefined;
 
-  constructor(choice: LanguageChoice, cwd: string, startKernel: StartKernel) {
-    this.choice = choice;
-    this.cwd = cwd;
-    this.#startKernel = startKernel;
-    this.#kernel = this.#start();
-  }
-
-  /** Rejects when the kernel does not start. */
-  async ready(): Promise<void> {
-    await this.#kernel;
-  }
-
-  /** Runs code when its turn comes and resolves when it has ended. From then on, every failure is an output. */
-  async execute(execution: Execution): Promise<void> {
-    if (this.#waiting >= maxWaiting) throw new Refusal(429, `Context ${this.id} has ${maxWaiting} executions waiting`);
-    this.#waiting++;
-    const turn = this.#turn.then(async () => {
-      this.#waiting--;
-      if (!execution.signal.aborted) await this.#run(execution);
-    });
-    this.#turn = turn.catch(() => undefined);
-    await turn;
-  }
-
-  /** Ends the kernel and the code that runs in it. Starts a new kernel with empty memory. */
-  async restart(): Promise<void> {
-    this.#stopped = 'ContextRestarting';
-    this.#renew(this.#kernel);
-    await this.#kernel;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isDisposed = true;
-    this.#stopped = 'ExecutionAborted';
-    await dispose(this.#kernel);
-  }
-
-  /** Starts the next kernel when `old` has ended. Callers that need a kernel meanwhile wait for it. */
-  #start(old?: Promise<Kernel>): Promise<Kernel> {
-    const startedAt = Date.now();
-    const kernel = dispose(old).then(
-      async () => await this.#startKernel(this.choice.language, { cwd: this.cwd, variables: {} }),
-    );
-    const ended = kernel.then(async (started) => await started.ended);
-    ended.then(
-      () => this.#kernelEnded(kernel, Date.now() - startedAt),
-      () => undefined,
-    );
-    return kernel;
-  }
-
-  /**
-   * A kernel that ends between two executions is replaced silently, as Jupyter does. It is replaced immediately unless
-   * kernels end repeatedly.
-   */
-  #kernelEnded(kernel: Promise<Kernel>, livedMs: number): void {
-    if (this.#isRunning || this.#isDisposed || this.#kernel !== kernel) return;
-    if (livedMs >= eagerAfterMs) this.#renew(kernel);
-    else this.#isDead = true;
-  }
-
-  /** Does nothing when another caller has already replaced it. */
-  #renew(old: Promise<Kernel>): void {
-    if (this.#kernel !== old || this.#isDisposed) return;
-    this.#globals = undefined;
-    this.#isDead = false;
-    this.#kernel = this.#start(old);
-  }
-
-  async #run(execution: Execution): Promise<void> {
+  const run = async (execution: Execution): Promise<void> => {
     const { emit } = execution;
-    if (this.#isDisposed) return void emit(errorOf('ExecutionAborted', `Context ${this.id} was removed`));
-    this.#stopped = undefined;
-    if (this.#isDead) this.#renew(this.#kernel);
-    const kernel = this.#kernel;
-    this.#isRunning = true;
+    if (kernels.isDisposed) return void emit(errorOf('ExecutionAborted', `Context ${id} was removed`));
+    stopped = undefined;
+    if (kernels.isDead) kernels.renew(kernels.current);
+    const kernel = kernels.current;
+    kernels.isRunning = true;
     try {
-      await this.#runInKernel(await kernel, execution);
+      await runInKernel(kernels, await kernel, execution);
     } catch (error) {
-      const stopped = this.#stopped as Stopped | undefined;
-      if (stopped === 'ContextRestarting') void emit(errorOf(stopped, `Context ${this.id} is restarting`));
-      else if (stopped === 'ExecutionAborted') void emit(errorOf(stopped, `Context ${this.id} was removed`));
+      const reason = stopped as Stopped | undefined;
+      if (reason === 'ContextRestarting') void emit(errorOf(reason, `Context ${id} is restarting`));
+      else if (reason === 'ExecutionAborted') void emit(errorOf(reason, `Context ${id} was removed`));
       else {
         const how = error instanceof Error ? error.message : 'it failed';
         void emit(
@@ -142,34 +76,122 @@ export class CodeContext implements AsyncDisposable {
             `The kernel has ended (${how}). Its context restarts without its variables.`,
           ),
         );
-        this.#renew(kernel);
+        kernels.renew(kernel);
       }
     } finally {
-      this.#isRunning = false;
+      kernels.isRunning = false;
     }
-  }
+  };
 
-  async #runInKernel(
-    kernel: Kernel,
-    { code, dialect, variables, readGlobals, emit, signal }: Execution,
-  ): Promise<void> {
-    if (this.#globals === undefined) {
-      const globals = await readGlobals();
-      await kernel.setVariables(globals);
-      this.#globals = globals;
-    }
-    const globals = this.#globals;
-    const hasVariables = Object.keys(variables).length > 0;
-    if (hasVariables) await kernel.setVariables(variables);
-    const stopWatching = interruptWhenAborted(kernel, signal);
-    try {
-      // The client may have disconnected while variables were set. That interrupt had no code to stop.
-      if (!signal.aborted) await kernel.execute(code, emit, dialect);
-    } finally {
-      stopWatching();
-    }
-    if (hasVariables) await kernel.setVariables(resetOf(variables, globals));
+  return {
+    id,
+    choice,
+    cwd,
+    async ready() {
+      await kernels.current;
+    },
+    async execute(execution) {
+      if (waiting >= maxWaiting) throw new Refusal(429, `Context ${id} has ${maxWaiting} executions waiting`);
+      waiting++;
+      const turn = lastTurn.then(async () => {
+        waiting--;
+        if (!execution.signal.aborted) await run(execution);
+      });
+      lastTurn = turn.catch(() => undefined);
+      await turn;
+    },
+    async restart() {
+      stopped = 'ContextRestarting';
+      kernels.renew(kernels.current);
+      await kernels.current;
+    },
+    async [Symbol.asyncDispose]() {
+      kernels.isDisposed = true;
+      stopped = 'ExecutionAborted';
+      await dispose(kernels.current);
+    },
+  };
+}
+
+interface Kernels {
+  readonly current: Promise<Kernel>;
+  /** Undefined until the sandbox's variables have been set in this kernel. */
+  globals: Values | undefined;
+  isRunning: boolean;
+  /** The kernel has ended. The next execution starts another. */
+  readonly isDead: boolean;
+  isDisposed: boolean;
+  /** Does nothing when another caller has already replaced it. */
+  renew(old: Promise<Kernel>): void;
+}
+
+/** The kernels of a context, one after the other. */
+function createKernels(startKernel: () => Promise<Kernel>): Kernels {
+  let isDead = false;
+
+  /** Starts the next kernel when `old` has ended. Callers that need a kernel meanwhile wait for it. */
+  const start = (old?: Promise<Kernel>): Promise<Kernel> => {
+    const startedAt = Date.now();
+    const kernel = dispose(old).then(async () => await startKernel());
+    const ended = kernel.then(async (started) => await started.ended);
+    ended.then(
+      () => kernelEnded(kernel, Date.now() - startedAt),
+      () => undefined,
+    );
+    return kernel;
+  };
+  /**
+   * A kernel that ends between two executions is replaced silently, as Jupyter does. It is replaced immediately unless
+   * kernels end repeatedly.
+   */
+  const kernelEnded = (kernel: Promise<Kernel>, livedMs: number): void => {
+    if (kernels.isRunning || kernels.isDisposed || current !== kernel) return;
+    if (livedMs >= eagerAfterMs) kernels.renew(kernel);
+    else isDead = true;
+  };
+
+  let current = start();
+  const kernels: Kernels = {
+    get current() {
+      return current;
+    },
+    get isDead() {
+      return isDead;
+    },
+    globals: undefined,
+    isRunning: false,
+    isDisposed: false,
+    renew(old) {
+      if (current !== old || kernels.isDisposed) return;
+      kernels.globals = undefined;
+      isDead = false;
+      current = start(old);
+    },
+  };
+  return kernels;
+}
+
+async function runInKernel(
+  kernels: Kernels,
+  kernel: Kernel,
+  { code, dialect, variables, readGlobals, emit, signal }: Execution,
+): Promise<void> {
+  if (kernels.globals === undefined) {
+    const globals = await readGlobals();
+    await kernel.setVariables(globals);
+    kernels.globals = globals;
   }
+  const globals = kernels.globals;
+  const hasVariables = Object.keys(variables).length > 0;
+  if (hasVariables) await kernel.setVariables(variables);
+  const stopWatching = interruptWhenAborted(kernel, signal);
+  try {
+    // The client may have disconnected while variables were set. That interrupt had no code to stop.
+    if (!signal.aborted) await kernel.execute(code, emit, dialect);
+  } finally {
+    stopWatching();
+  }
+  if (hasVariables) await kernel.setVariables(resetOf(variables, globals));
 }
 
 async function dispose(kernel: Promise<Kernel> | undefined): Promise<void> {

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import type { Emit, Kernel, KernelOptions } from '../kernel.ts';
 import { spawnGroup } from '../process/group.ts';
-import { MarkedOutputs, createMark } from '../process/marked-outputs.ts';
+import { createMark, createMarkedOutputs } from '../process/marked-outputs.ts';
 import { rejectWhenEnded } from '../process/reject-when-ended.ts';
 import { quote, setUp, statements } from './shell-text.ts';
 
@@ -27,7 +27,7 @@ export async function startBashKernel({ program, env }: BashProgram, options: Ke
     throw new Error('The shell has no pipes.');
   stdin.on('error', () => undefined);
   statuses.on('error', () => undefined);
-  const outputs = new MarkedOutputs(stdout, stderr);
+  const outputs = createMarkedOutputs(stdout, stderr);
   let listen: ((status: number) => void) | undefined;
   let count = 0;
   let isRunning = false;

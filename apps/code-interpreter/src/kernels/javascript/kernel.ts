@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { Readable, Writable } from 'node:stream';
 import type { Kernel, KernelOptions } from '../kernel.ts';
 import { spawnGroup } from '../process/group.ts';
-import { MarkedOutputs, createMark } from '../process/marked-outputs.ts';
+import { createMark, createMarkedOutputs } from '../process/marked-outputs.ts';
 import { rejectWhenEnded } from '../process/reject-when-ended.ts';
 import type { Heard, Request } from './protocol.ts';
 import { parseReply } from './protocol.ts';
@@ -34,7 +34,7 @@ export async function startJavascriptKernel(
   if (!(requests instanceof Writable) || !(interrupts instanceof Writable)) throw new Error('The kernel has no pipes.');
   for (const pipe of [requests, interrupts]) pipe.on('error', () => undefined);
   replies.on('error', () => undefined);
-  const outputs = new MarkedOutputs(stdout, stderr);
+  const outputs = createMarkedOutputs(stdout, stderr);
   let listen: ((reply: Heard) => void) | undefined;
   let count = 0;
   createInterface({ input: replies }).on('line', (line) => {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Emit, Output } from '../kernel.ts';
 import { KernelEnded } from '../kernel.ts';
-import type { Channel } from './execution-progress.ts';
-import { ExecutionProgress } from './execution-progress.ts';
+import type { Channel, ExecutionProgress } from './execution-progress.ts';
+import { createExecutionProgress } from './execution-progress.ts';
 import type { JupyterMessage } from './message.ts';
 import { decodeMessage, encodeRequest } from './message.ts';
 import { connectWhenThere, waitUntilHeard } from './wait-for-kernel.ts';
@@ -86,7 +86,7 @@ export async function connectJupyter(prefix: string, program: Program): Promise<
       const id = randomUUID();
       try {
         await new Promise<void>((resolve, reject) => {
-          const state = { progress: new ExecutionProgress(), timer: undefined };
+          const state = { progress: createExecutionProgress(), timer: undefined };
           running = { id, emit: silent ? () => undefined : emit, ...state, finish: resolve, fail: reject };
           const content = { code, silent, store_history: !silent, user_expressions: {}, allow_stdin: false };
           shell.send(encodeRequest(id, 'execute_request', { ...content, stop_on_error: false }));

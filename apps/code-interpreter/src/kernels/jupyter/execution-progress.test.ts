@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ExecutionProgress } from './execution-progress.ts';
+import { createExecutionProgress } from './execution-progress.ts';
 import type { JupyterMessage } from './message.ts';
 
 function message(type: string, content: JupyterMessage['content']): JupyterMessage {
@@ -9,13 +9,13 @@ const reply = message('execute_reply', { status: 'ok' });
 const idle = message('status', { execution_state: 'idle' });
 
 test('an execution ends when the kernel has replied and is idle, in either order', () => {
-  const one = new ExecutionProgress();
+  const one = createExecutionProgress();
   one.take('shell', reply);
   expect(one.waitMs).toBe(2000);
   one.take('iopub', idle);
   expect(one.waitMs).toBe(0);
 
-  const other = new ExecutionProgress();
+  const other = createExecutionProgress();
   other.take('iopub', idle);
   expect(other.waitMs).toBeUndefined();
   other.take('shell', reply);
@@ -23,13 +23,13 @@ test('an execution ends when the kernel has replied and is idle, in either order
 });
 
 test('a reply counts only on the shell channel', () => {
-  const progress = new ExecutionProgress();
+  const progress = createExecutionProgress();
   progress.take('iopub', reply);
   expect(progress.waitMs).toBeUndefined();
 });
 
 test('an error is shown once, although the kernel reports it on both channels', () => {
-  const progress = new ExecutionProgress();
+  const progress = createExecutionProgress();
   const content = { status: 'error', ename: 'ValueError', evalue: 'no', traceback: [] };
   expect(progress.take('iopub', message('error', content))).toMatchObject({ type: 'error', name: 'ValueError' });
   expect(progress.take('shell', message('execute_reply', content))).toBeUndefined();

@@ -10,29 +10,34 @@ export type Channel = 'shell' | 'iopub';
  */
 const idleGraceMs = 2000;
 
-/** Decides which messages of one execution are shown and when the execution has ended. */
-export class ExecutionProgress {
-  #hasFailed = false;
-  #hasReplied = false;
-  #isIdle = false;
-
+export interface ExecutionProgress {
   /**
    * Takes the next message and returns the output to show. An error is shown once, although the kernel reports it
    * twice.
    */
-  take(channel: Channel, message: JupyterMessage): Output | undefined {
-    if (channel === 'shell' && message.type === 'execute_reply') this.#hasReplied = true;
-    if (message.type === 'status' && message.content['execution_state'] === 'idle') this.#isIdle = true;
-    const output = outputFromMessage(message);
-    if (output?.type !== 'error') return output;
-    const isRepeated = this.#hasFailed;
-    this.#hasFailed = true;
-    return isRepeated ? undefined : output;
-  }
-
+  take(channel: Channel, message: JupyterMessage): Output | undefined;
   /** How long to wait for another message before the execution counts as ended; undefined while the kernel works. */
-  get waitMs(): number | undefined {
-    if (!this.#hasReplied) return undefined;
-    return this.#isIdle ? 0 : idleGraceMs;
-  }
+  readonly waitMs: number | undefined;
+}
+
+/** Decides which messages of one execution are shown and when the execution has ended. */
+export function createExecutionProgress(): ExecutionProgress {
+  let hasFailed = false;
+  let hasReplied = false;
+  let isIdle = false;
+  return {
+    take(channel, message) {
+      if (channel === 'shell' && message.type === 'execute_reply') hasReplied = true;
+      if (message.type === 'status' && message.content['execution_state'] === 'idle') isIdle = true;
+      const output = outputFromMessage(message);
+      if (output?.type !== 'error') return output;
+      const isRepeated = hasFailed;
+      hasFailed = true;
+      return isRepeated ? undefined : output;
+    },
+    get waitMs() {
+      if (!hasReplied) return undefined;
+      return isIdle ? 0 : idleGraceMs;
+    },
+  };
 }

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { MarkedStream } from './marked-stream.ts';
+import { createMarkedStream } from './marked-stream.ts';
 
 const mark = '\u001emark\u001e';
 
@@ -10,7 +10,7 @@ test('text is passed on as it arrives, without the mark, wherever the chunks are
   for (let at = 0; at <= bytes.length; at++) {
     const pipe = new PassThrough();
     let text = '';
-    const read = new MarkedStream(pipe).readUntil(mark, (piece) => {
+    const read = createMarkedStream(pipe).readUntil(mark, (piece) => {
       text += piece;
       return undefined;
     });
@@ -25,7 +25,7 @@ test('text is passed on as it arrives, without the mark, wherever the chunks are
 test('text that only starts like the mark is passed on', async () => {
   const pipe = new PassThrough();
   let text = '';
-  const read = new MarkedStream(pipe).readUntil(mark, (piece) => {
+  const read = createMarkedStream(pipe).readUntil(mark, (piece) => {
     text += piece;
     return undefined;
   });
@@ -41,7 +41,7 @@ test('a slow reader pauses the pipe', async () => {
   const pipe = new PassThrough({ highWaterMark: 10 });
   let caughtUp: (() => void) | undefined;
   let pieces = 0;
-  const read = new MarkedStream(pipe).readUntil(mark, async () => {
+  const read = createMarkedStream(pipe).readUntil(mark, async () => {
     pieces++;
     await new Promise<void>((resolve) => (caughtUp = resolve));
   });
