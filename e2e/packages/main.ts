@@ -20,7 +20,7 @@ import { tryUnits } from './units.ts';
 // restart of each unit. The npm package in a folder. `--packages DIR` uses existing packages, and `--debian FILE` a kept
 // bare Debian.
 const { values } = parseArgs({
-  options: { packages: { type: 'string' }, debian: { type: 'string' }, instance: { type: 'string', default: '14' } },
+  options: { packages: { type: 'string' }, debian: { type: 'string' }, instance: { type: 'string', default: '0' } },
 });
 const [oldVersion, newVersion] = ['0.1.0', '0.1.1'];
 const instance = Number(values.instance);
@@ -119,6 +119,7 @@ async function tryDebianPackages(older: string, newer: string): Promise<void> {
   await root.run(['apt-get', 'purge', '--yes', 'soulbox']);
   const left = (await root.run(['find', '/', '-xdev', '-iname', '*soulbox*', '-not', '-path', '/root/*'])).trim();
   assert.equal(left, '', 'files are left');
+  assert.doesNotMatch(await root.run(['getent', 'passwd']), /soulbox/, 'users are left');
   assert.deepEqual(await listHostTraces(instance), []);
 }
 

@@ -32,6 +32,8 @@ export async function tryUnits(root: FreshRoot, checkSandbox: () => Promise<void
     const pid = await show(unit, 'MainPID');
     const command = await root.run(['cat', `/proc/${pid}/cmdline`]);
     assert.ok(command.includes(`apps/${part}/`), `${unit} runs ${command}`);
+    const user = (await root.run(['stat', '--format=%U', `/proc/${pid}`])).trim();
+    assert.equal(user, part === 'runner' ? 'root' : unit);
     assert.ok((await root.run(['journalctl', '--no-pager', `--unit=${unit}`])).includes(`${unit}[${pid}]: {"level"`));
 
     const killedAt = performance.now();

@@ -65,6 +65,7 @@ const systemFiles: readonly (readonly [source: string, target: string, mode: num
   ['deploy/debian/soulbox', 'usr/bin/soulbox', 0o755],
   ...units.map((name) => [`deploy/systemd/${name}`, `usr/lib/systemd/system/${name}`, 0o644] as const),
   ['deploy/debian/default', 'etc/default/soulbox', 0o644],
+  ['deploy/debian/sysusers.conf', 'usr/lib/sysusers.d/soulbox.conf', 0o644],
   ['deploy/debian/copyright', 'usr/share/doc/soulbox/copyright', 0o644],
   ['deploy/debian/postinst', 'DEBIAN/postinst', 0o755],
   ['deploy/debian/prerm', 'DEBIAN/prerm', 0o755],
