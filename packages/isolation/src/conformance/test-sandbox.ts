@@ -127,7 +127,8 @@ export async function openTestBench(options: BenchOptions): Promise<TestBench> {
       const ends = specs.map((spec) => options.driver.destroy(spec.sandboxId, spec.directory));
       const failed = (await Promise.allSettled(ends)).find((end) => end.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
-      await rm(folder, { recursive: true, force: true });
+      // A test may have killed a program in the middle of a start, whose last step still writes for a moment.
+      await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },
   };
 }
