@@ -277,7 +277,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['builds', 'first-output', 'measurement', 'phases'],
     ['engines', 'statistics'],
     ['large-template', 'results'],
-    ['measurements', 'table'],
+    ['measurements', 'pairs', 'table'],
     ['main'],
   ],
   e2e: [

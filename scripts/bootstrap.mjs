@@ -15,6 +15,7 @@ const scripts = {
   test: ['scripts/test.ts'],
   templates: ['scripts/templates.ts'],
   bench: ['scripts/run-prepared.ts', '--templates', 'bench/main.ts'],
+  'bench:pairs': ['scripts/run-prepared.ts', '--templates', 'bench/pairs/main.ts'],
   chaos: ['scripts/run-prepared.ts', 'e2e/chaos/main.ts'],
   crash: ['scripts/run-prepared.ts', 'e2e/crash/main.ts'],
   moments: ['scripts/run-prepared.ts', 'e2e/moments/main.ts'],

@@ -1,0 +1,91 @@
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { removeTree } from '@soulbox/base';
+import type { ServerProcess } from '@soulbox/testing';
+import { describeHost, readHostFacts } from '../host.ts';
+import { percentile } from '../statistics.ts';
+import { openContestant } from './contestant.ts';
+import type { Contestant, Samples } from './contestant.ts';
+
+// `npm run bench:pairs -- CLONE [CLONE]`: compares two versions. Starts a server from each clone, in which `npm ci` has
+// run, and calls them in turns: the speed of a machine changes between runs by more than versions differ. With one
+// clone the other one is this one.
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '12' },
+    instances: { type: 'string', default: '7,9' },
+  },
+});
+const here = join(import.meta.dirname, '../..');
+const clones = positionals.length === 1 ? [...positionals, here] : positionals;
+if (clones.length !== 2) {
+  console.error('usage: npm run bench:pairs -- CLONE [CLONE] [--rounds 12] [--instances 7,9]');
+  process.exit(2);
+}
+const rounds = Number(values.rounds);
+const instances = values.instances.split(',').map(Number);
+
+const servers: ServerProcess[] = [];
+try {
+  const contestants: Contestant[] = [];
+  for (const [index, clone] of clones.entries()) {
+    const server = await startFrom(resolve(clone), instances[index] ?? 7 + 2 * index);
+    servers.push(server);
+    contestants.push(await openContestant(server));
+  }
+  console.log(describeHost(await readHostFacts()));
+  printTable(clones, await callInTurns(contestants));
+} finally {
+  for (const server of servers) {
+    await server.stop();
+    await removeTree(server.dataDirectory);
+  }
+}
+
+/** The clone starts its own server with its own code. */
+async function startFrom(clone: string, instance: number): Promise<ServerProcess> {
+  const testing = (await import(join(clone, 'packages/testing/src/index.ts'))) as typeof import('@soulbox/testing');
+  return await testing.startServer({ instance, poolSize: 2 });
+}
+
+/** The samples of each contestant. The first round of each is discarded. */
+async function callInTurns(contestants: readonly Contestant[]): Promise<Samples[]> {
+  const samples = contestants.map((): Samples => ({}));
+  for (let round = -1; round < rounds; round++) {
+    const order = [...contestants.entries()];
+    // So that neither of them always has the machine as the other one left it.
+    if (round % 2 !== 0) order.reverse();
+    for (const [index, contestant] of order) {
+      const found = await contestant.round(round);
+      if (round < 0) continue;
+      for (const [what, ms] of Object.entries(found)) ((samples[index] ??= {})[what] ??= []).push(ms);
+    }
+    console.error(`round ${round + 1} of ${rounds}`);
+  }
+  return samples;
+}
+
+/** p25, p50 and p90 of each, and the p50 of the ratios of the pairs. */
+function printTable(names: readonly string[], [first = {}, second = {}]: readonly Samples[]): void {
+  console.log(`A: ${names[0] ?? ''}\nB: ${names[1] ?? ''}`);
+  const rows = Object.entries(first).map(([what, a]) => {
+    const b = second[what] ?? [];
+    const ratios = a.map((ms, index) => (b[index] ?? Number.NaN) / ms);
+    return [what, describe(a), describe(b), percentile(ratios, 0.5).toFixed(2), String(a.length)];
+  });
+  const table = [['ms: p25, p50, p90', 'A', 'B', 'B / A', 'n'], ...rows];
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
+  for (const row of table)
+    console.log(
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    );
+}
+
+function describe(samples: readonly number[]): string {
+  return [0.25, 0.5, 0.9].map((share) => percentile(samples, share).toFixed(1)).join(', ');
+}
