@@ -34,24 +34,30 @@ async function bootRoot(directory: string): Promise<FreshRoot> {
   const group = `soulbox-root-${process.pid}`;
   const holder = spawn('bash', [script, directory, group], { stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = once(holder, 'exit');
+  await using failed = new AsyncDisposableStack();
+  failed.defer(async () => {
+    holder.kill('SIGKILL');
+    await exited;
+    await removeGroups(group);
+  });
   const pid = await until('the root has its first process', async () => {
     const child = (await readFile(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8').catch(() => '')).trim();
     const name = await readFile(`/proc/${child}/comm`, 'utf8').catch(() => '');
     return name === 'systemd\n' ? child : undefined;
   });
+  failed.defer(() => void process.kill(Number(pid), 'SIGKILL'));
   const enter = ['--target', pid, '--mount', '--pid', '--uts', '--ipc', '--'];
   const runInside: FreshRoot['run'] = async (argv, environment = {}) =>
     await run('nsenter', [...enter, ...argv], { env: { ...variables, ...environment }, timeoutMs: 900_000 });
   await until('systemd has booted', async () => await isBooted(runInside), 60_000);
   // The kernel lets a sandbox mount its own /proc only while nothing covers a part of this one.
   await runInside(['umount', '--lazy', '/proc/cgroups', '/proc/sys']);
+  const booted = failed.move();
   return {
     directory,
     run: runInside,
     async [Symbol.asyncDispose]() {
-      process.kill(Number(pid), 'SIGKILL');
-      await exited;
-      await removeGroups(group);
+      await booted.disposeAsync();
       await removeTree(directory);
     },
   };

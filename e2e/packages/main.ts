@@ -87,15 +87,6 @@ async function tryDebianPackages(older: string, newer: string): Promise<void> {
   const { pid } = await sandbox.commands.run('while sleep 0.1; do echo >> /tmp/ticks; done', { background: true });
   const countTicks = async (): Promise<number> => (await sandbox.files.read('/tmp/ticks')).length;
 
-  say('checks its units');
-  await tryUnits(root, async () => {
-    const processes = await sandbox.commands.list();
-    assert.ok(
-      processes.some((each) => each.pid === pid),
-      'the program of the sandbox goes on',
-    );
-  });
-
   say(`upgrades to ${basename(newer)} while a sandbox runs`);
   const beforeUpgrade = await countTicks();
   await installDebian(root, newer);
@@ -115,7 +106,22 @@ async function tryDebianPackages(older: string, newer: string): Promise<void> {
     assert.ok((await countTicks()) >= before, 'it goes on after a pause');
   } else say(`skipped: a pause, because ${criu} is missing here`);
 
-  say('purges it while the sandbox runs');
+  say('kills, stops and restarts its units');
+  await tryUnits(root, async () => {
+    const running = await sandbox.commands.list();
+    assert.ok(
+      running.some((each) => each.pid === pid),
+      'the program of the sandbox goes on',
+    );
+  });
+
+  say('removes it, which ends the sandbox, and installs it again');
+  await root.run(['apt-get', 'remove', '--yes', 'soulbox']);
+  await root.run(['apt-get', 'install', '--yes', '--no-install-recommends', `/root/${basename(newer)}`]);
+  await awaitServer(root);
+  await Sandbox.create(clientOptions(await root.run(['soulbox', 'env'])));
+
+  say('purges it while a sandbox runs');
   await root.run(['apt-get', 'purge', '--yes', 'soulbox']);
   const left = (await root.run(['find', '/', '-xdev', '-iname', '*soulbox*', '-not', '-path', '/root/*'])).trim();
   assert.equal(left, '', 'files are left');

@@ -63,7 +63,23 @@ export async function tryUnits(root: FreshRoot, checkSandbox: () => Promise<void
 
   await root.run(['sh', '-c', `kill -9 ${await show('soulbox', 'MainPID')}`]);
   await until('systemd restarts the server', isServing, 30_000);
+  // A signal that systemd has not sent counts as a crash, also if the process ends in order.
+  const pid = await show('soulbox-gateway', 'MainPID');
+  await root.run(['sh', '-c', `kill -TERM ${pid}`]);
+  await until('the gateway is replaced', async () => (await show('soulbox-gateway', 'MainPID')) !== pid);
+  await until('the server answers', isServing);
+
+  const countCrashes = async (): Promise<number> =>
+    (await root.run(['journalctl', '--no-pager', '--unit=soulbox'])).split('ended unexpectedly').length;
+  const crashes = await countCrashes();
   await root.run(['systemctl', 'restart', 'soulbox']);
   await until('the server answers', isServing);
   await checkSandbox();
+  await root.run(['systemctl', 'stop', 'soulbox']);
+  for (const part of parts)
+    await until(`soulbox-${part} has stopped`, async () => (await show(`soulbox-${part}`, 'MainPID')) === '0');
+  await root.run(['systemctl', 'start', 'soulbox']);
+  await until('the server answers', isServing);
+  await checkSandbox();
+  assert.equal(await countCrashes(), crashes, 'a stop in order is no crash');
 }

@@ -52,6 +52,8 @@ export async function claimDataDirectory(
   await writeServerFile(dataDirectory, { ...facts, state: 'starting', client: {}, children: [] });
 }
 
+/** A process that still runs then hangs: it has not noticed that its supervisor is gone, and is killed. */
+const childrenPatienceMs = 5000;
 /** More than the time the kernel needs to end a process that waits for a disk. */
 const childrenEndMs = 15_000;
 
@@ -63,8 +65,10 @@ async function waitForChildren(dataDirectory: string): Promise<void> {
   const text = await readServerFile(fileIn(dataDirectory));
   const children = serverSchema.safeParse(text === undefined ? undefined : parseJson(text)).data?.children ?? [];
   const giveUpAt = Date.now() + childrenEndMs;
+  const killAt = Date.now() + childrenPatienceMs;
   for (const child of children) {
     while (isRunning(child)) {
+      if (Date.now() > killAt) killNow(child.pid);
       if (Date.now() > giveUpAt) {
         throw new SoulBoxError(
           'illegal_transition',
@@ -73,6 +77,14 @@ async function waitForChildren(dataDirectory: string): Promise<void> {
       }
       await sleep(10);
     }
+  }
+}
+
+function killNow(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended in this moment.
   }
 }
 

@@ -72,18 +72,19 @@ const setModeFilter = 1;
 const forAllThreads = 1;
 const seccompNumbers = { x64: 317, arm64: 277 } as const;
 
-const execve = libcFunction<[path: string, argv: readonly (string | null)[], environment: readonly (string | null)[]]>(
-  'int execve(const char *path, const char **argv, const char **environment)',
+const execvpe = libcFunction<[file: string, argv: readonly (string | null)[], environment: readonly (string | null)[]]>(
+  'int execvpe(const char *file, const char **argv, const char **environment)',
 );
 
 /**
  * Replaces the program of this process at once, without Node's own work at an exit: its descriptors may already belong
- * to the new program. `argv[0]` is the path of a file. Returns only by throwing `SystemCallError`.
+ * to the new program. `argv[0]` is a path, or a name to which the PATH of this process leads. Returns only by throwing
+ * `SystemCallError`.
  */
 export function replaceProgram(argv: readonly string[], environment: Readonly<Record<string, string>>): never {
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-  execve(argv[0] ?? '', [...argv, null], [...variables, null]);
-  throw new SystemCallError('execve', lastErrno());
+  execvpe(argv[0] ?? '', [...argv, null], [...variables, null]);
+  throw new SystemCallError('execvpe', lastErrno());
 }
 
 /** Makes the kernel kill this process when its parent ends in any way. A change of user cancels it. */

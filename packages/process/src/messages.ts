@@ -1,5 +1,11 @@
 import { z } from 'zod';
 
+/**
+ * The exit code of a unit that the supervisor has stopped, or that has found no supervisor. systemd restarts a unit after
+ * any other end (deploy/systemd).
+ */
+export const stoppedUnitCode = 64;
+
 /** The descriptor, in the part, of the socket between supervisor and part: the first one after the standard streams. */
 export const channelFd = 3;
 

@@ -5,7 +5,7 @@ import type { LogLevel, OwnFigures, RootLogger } from '@soulbox/base';
 import { dieWithParent } from '@soulbox/linux/processes';
 import { lowerHelperThreads } from './helper-threads.ts';
 import { openMessageChannel } from './message-channel.ts';
-import { channelFd, orderSchema } from './messages.ts';
+import { channelFd, orderSchema, stoppedUnitCode } from './messages.ts';
 import type { Order, Report } from './messages.ts';
 
 export interface RunningPart {
@@ -43,8 +43,13 @@ export async function runPart(program: PartProgram): Promise<number> {
   report({ kind: 'loaded' });
   const first = await orders.next();
   if (first?.kind !== 'start') return first === undefined ? 1 : 0;
-  // Somebody stops this unit alone, with systemctl.
-  if (first.unit !== undefined) process.on('SIGTERM', () => orders.add({ kind: 'stop', keepSandboxes: true }));
+  const asked = { isByManager: false };
+  if (first.unit !== undefined)
+    process.on('SIGTERM', () => {
+      // Somebody stops this unit alone.
+      asked.isByManager = true;
+      orders.add({ kind: 'stop', keepSandboxes: true });
+    });
   const logger = createLogger({ level: (first.settings['logLevel'] ?? 'info') as LogLevel });
   let running: RunningPart;
   try {
@@ -73,9 +78,9 @@ export async function runPart(program: PartProgram): Promise<number> {
     if (order.kind === 'stop') {
       tellManager('STOPPING=1');
       await running.stop(order);
-      return 0;
+      return first.unit === undefined || asked.isByManager ? 0 : stoppedUnitCode;
     }
-    if (order.kind === 'tell') await obey(running, order, report);
+    if (order.kind === 'tell') await Promise.race([obey(running, order, report), orders.lost]);
   }
 }
 
@@ -95,7 +100,12 @@ async function obey(
 /** Sends the words of sd_notify(3) to systemd, if the part is a unit. */
 function managerOf({ unit }: Order & { kind: 'start' }): (words: string) => void {
   return (words) => {
-    if (unit !== undefined && isSocket(unit.notifyDescriptor)) writeSync(unit.notifyDescriptor, words);
+    if (unit === undefined) return;
+    try {
+      writeSync(unit.notifyDescriptor, words);
+    } catch {
+      // systemd has its own time limit. A message that it does not take is no reason to stop.
+    }
   };
 }
 

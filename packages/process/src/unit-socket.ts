@@ -12,7 +12,7 @@ export const unitMessageMax = { bytes: 64 * 1024, descriptors: 16 } as const;
  * the descriptors from `channelFd` on. One more follows them if the unit reports its readiness to systemd.
  */
 export interface UnitLaunch {
-  /** The first one is the path of a file. */
+  /** The first one is a path, or a name to which the unit's PATH leads. */
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }

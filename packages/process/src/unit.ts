@@ -1,18 +1,18 @@
-import { existsSync } from 'node:fs';
 import { keepOnExec, renumber } from '@soulbox/linux/descriptors';
 import { check, lastErrno, SystemCallError } from '@soulbox/linux/libc';
 import { replaceProgram } from '@soulbox/linux/processes';
 import { addressFamily, connect, createSocket, socketType } from '@soulbox/linux/sockets';
 import { receiveMessage, unixAddress } from '@soulbox/linux/unix-messages';
-import { channelFd } from './messages.ts';
+import { channelFd, stoppedUnitCode } from './messages.ts';
 import { unitMessageMax, unitSocketPath } from './unit-socket.ts';
 import type { UnitLaunch } from './unit-socket.ts';
 
 // The program of soulbox-runner.service, soulbox-control.service and soulbox-gateway.service. The supervisor recognizes
 // the unit by its control group, sends it a program with open descriptors, and this process becomes that program.
 
+/** A restarted unit is faster than a restarted supervisor. */
 const waitMs = 50;
-const waits = 200;
+const waits = 1200;
 
 const supervisor = connectTo(unitSocketPath);
 const { launch, descriptors } = receiveLaunch(supervisor);
@@ -24,20 +24,14 @@ renumber([...descriptors, ...(notifyPath === undefined ? [] : [connectToManager(
 replaceProgram(launch.argv, launch.environment);
 
 function connectTo(path: string): number {
-  // A restarted unit may be faster than the restarted supervisor.
-  for (let left = waits; left > 0 && !existsSync(path); left -= 1) pause();
   const socket = createSocket(addressFamily.unix, socketType.stream);
   const address = unixAddress(path);
-  if (connect(socket, address, address.length) === 0) return socket;
-  process.stderr.write(
-    `${path} does not answer (errno ${lastErrno()}). "systemctl start soulbox" starts the server.\n`,
-  );
-  // eslint-disable-next-line no-restricted-properties -- it is the main program of a process
-  return process.exit(1);
-}
-
-function pause(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, waitMs);
+  for (let left = waits; left > 0; left -= 1) {
+    if (connect(socket, address, address.length) === 0) return socket;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, waitMs);
+  }
+  process.stderr.write(`${path} does not answer. "systemctl start soulbox" starts the server.\n`);
+  return end();
 }
 
 /** Waits until the supervisor wants this part. The descriptors arrive with the first bytes. */
@@ -48,13 +42,17 @@ function receiveLaunch(socket: number): { readonly launch: UnitLaunch; readonly 
   while (!text.endsWith('\n')) {
     const received = receiveMessage(socket, limits, 0);
     if (received === undefined) throw new SystemCallError('recvmsg', lastErrno());
-    // The supervisor has ended. It starts the unit again when it is back.
-    // eslint-disable-next-line no-restricted-properties -- it is the main program of a process
-    if (received.bytes.length === 0) process.exit(0);
+    if (received.bytes.length === 0) return end();
     descriptors.push(...received.descriptors);
     text += received.bytes.toString('utf8');
   }
   return { launch: JSON.parse(text) as UnitLaunch, descriptors };
+}
+
+/** There is no supervisor. The next one starts the unit. */
+function end(): never {
+  // eslint-disable-next-line no-restricted-properties -- it is the main program of a process
+  process.exit(stoppedUnitCode);
 }
 
 function connectToManager(path: string): number {

@@ -6,7 +6,7 @@ const idsPerInstance = 2 ** 28;
 
 /**
  * The user and group id of a part. It is from the range that the instance has for its sandboxes, in which no sandbox
- * has slot 0. No account of the host and no other server uses it.
+ * has slot 0. No other server uses it. The Debian package gives those of instance 0 names (deploy/debian/sysusers.conf).
  */
 export function userOf(instance: number, part: UnprivilegedPart): number {
   return (instance + 1) * idsPerInstance + numbers[part];

@@ -103,6 +103,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
     let next: PartProcess | undefined;
     try {
       next = await load(options);
+      if (isStopping) throw new Error(`The ${plan.name} is being stopped.`);
       current = next;
       await options.onProcess(next.pid);
       await next.start(options.settings());

@@ -53,7 +53,7 @@ export type LaunchPart = (plan: PartPlan) => Promise<LaunchedPart>;
 export function argvOf({ namespaces = [], program }: PartPlan, descriptors: number): [file: string, ...rest: string[]] {
   const node = [process.execPath, ...nodeFlags] as const;
   return namespaces.length > 0
-    ? ['/usr/bin/unshare', ...namespaces, '--', ...node, launcher, String(descriptors), program]
+    ? ['unshare', ...namespaces, '--', ...node, launcher, String(descriptors), program]
     : [...node, program];
 }
 

@@ -12,7 +12,7 @@ export interface GatewayFolder {
   readonly innerSockets: { readonly runner: string; readonly control: string; readonly api: string };
 }
 
-/** Recreates the folder. Only root, the gateway's group and, for its own sockets, the control plane may enter it. */
+/** Recreates the folder. Only root and the gateway's group may enter it. The control plane belongs to that group: it serves the gateway here, and calls the runner. */
 export async function makeGatewayFolder(
   instance: number,
   { gateway, control }: { readonly gateway: number; readonly control: number },

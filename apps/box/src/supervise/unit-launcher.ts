@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { chmod, readFile, rm } from 'node:fs/promises';
+import { chmod, rm } from 'node:fs/promises';
 import { createServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorFromUnknown, findProcess, isRunning, run, SoulBoxError } from '@soulbox/base';
@@ -10,17 +10,23 @@ import { sendMessage } from '@soulbox/linux/unix-messages';
 import { unitSocketPath } from '@soulbox/process/unit-socket';
 import type { UnitLaunch } from '@soulbox/process/unit-socket';
 import { readPeer } from '@soulbox/rpc';
+import { createArrivals, readUnit, unitOf } from './arrivals.ts';
+import type { Arrival, Arrivals } from './arrivals.ts';
 import { argvOf, environmentOf, firstDescriptor } from './launch.ts';
 import type { LaunchedPart, LaunchPart, PartExit, PartPlan } from './launch.ts';
 
 /** For systemd to start a unit, and for its program to connect. */
 const firstComeMs = 60_000;
+/** How often systemd is asked about a unit that does not come back. */
+const lookMs = 5000;
+const systemctlMs = 10_000;
 const pollMs = 50;
 
 export interface UnitLauncher extends AsyncDisposable {
   /**
-   * Gives the part to its unit, `soulbox-NAME.service`, and asks systemd for the unit the first time. systemd restarts
-   * a unit that fails; later calls wait for it without limit, because an operator may have stopped it.
+   * Gives the part to its unit, `soulbox-NAME.service`. The first call asks systemd for the unit. systemd restarts a
+   * unit that ends, and later calls wait for it. They have no limit while an operator has stopped the unit, and throw
+   * when systemd has given it up.
    */
   readonly launch: LaunchPart;
 }
@@ -28,9 +34,11 @@ export interface UnitLauncher extends AsyncDisposable {
 /**
  * Lets systemd start the parts of the server, each as a unit of its own with its own restrictions, control group and
  * journal. A unit connects to a socket that only root can reach, and gets the descriptors that its part needs. The
- * kernel says which unit it is. Throws `host_not_ready`.
+ * kernel says which unit it is. Throws `host_not_ready`, also outside soulbox.service.
  */
 export async function openUnitLauncher(logger: Logger, path = unitSocketPath): Promise<UnitLauncher> {
+  if ((await readUnit(process.pid)) !== 'soulbox')
+    throw new SoulBoxError('host_not_ready', '--units works in soulbox.service only, a unit of the Debian package.');
   const arrivals = createArrivals();
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -49,20 +57,14 @@ export async function openUnitLauncher(logger: Logger, path = unitSocketPath): P
     });
     await chmod(path, 0o600);
   } catch (error) {
-    const { message } = errorFromUnknown(error);
-    throw new SoulBoxError(
-      'host_not_ready',
-      `${path} cannot be opened, which systemd prepares for --units: ${message}`,
-    );
+    throw new SoulBoxError('host_not_ready', `${path} cannot be opened: ${errorFromUnknown(error).message}`);
   }
   const known = new Set<string>();
   return {
     async launch(plan) {
       const isFirst = !known.has(plan.name);
       known.add(plan.name);
-      if (isFirst) await askSystemd(plan.name);
-      const arrival = await arrivals.take(plan.name, isFirst ? firstComeMs : undefined);
-      return handOut(plan, arrival);
+      return handOut(plan, await (isFirst ? takeFirst(arrivals, plan.name) : takeNext(arrivals, plan.name)));
     },
     async [Symbol.asyncDispose]() {
       arrivals.close();
@@ -71,86 +73,46 @@ export async function openUnitLauncher(logger: Logger, path = unitSocketPath): P
   };
 }
 
-async function askSystemd(name: string): Promise<void> {
-  await run('systemctl', ['start', '--no-block', unitOf(name)], { timeoutMs: firstComeMs }).catch((error: unknown) => {
-    throw new SoulBoxError(
-      'host_not_ready',
-      `systemd does not start ${unitOf(name)}: ${errorFromUnknown(error).message}`,
-    );
-  });
+async function takeFirst(arrivals: Arrivals, name: string): Promise<Arrival> {
+  await askSystemd(name);
+  const arrival = await arrivals.take(name, firstComeMs);
+  if (arrival !== undefined) return arrival;
+  throw failure(name, `has not started within ${firstComeMs / 1000} s`);
 }
 
-const unitOf = (name: string): string => `soulbox-${name}.service`;
+async function takeNext(arrivals: Arrivals, name: string): Promise<Arrival> {
+  for (;;) {
+    const arrival = await arrivals.take(name, lookMs);
+    if (arrival !== undefined) return arrival;
+    const query = ['show', '--property=ActiveState', '--value', unitOf(name)];
+    const state = await run('systemctl', query, { timeoutMs: systemctlMs }).catch(() => '');
+    if (state.trim() !== 'failed') continue;
+    await askSystemd(name);
+    throw failure(name, 'has failed');
+  }
+}
 
-/** A unit that waits for its part. */
-interface Arrival {
-  readonly name: string;
-  readonly identity: ProcessIdentity;
-  readonly socket: Socket;
+function failure(name: string, what: string): SoulBoxError {
+  return new SoulBoxError('host_not_ready', `${unitOf(name)} ${what}. "systemctl status ${unitOf(name)}" says why.`);
+}
+
+async function askSystemd(name: string): Promise<void> {
+  // systemd refuses to start a unit that has failed too often, unless this is forgotten.
+  await run('systemctl', ['reset-failed', unitOf(name)], { timeoutMs: systemctlMs }).catch(() => undefined);
+  try {
+    await run('systemctl', ['start', '--no-block', unitOf(name)], { timeoutMs: systemctlMs });
+  } catch (error) {
+    throw failure(name, `cannot be started (${errorFromUnknown(error).message})`);
+  }
 }
 
 async function identify(socket: Socket): Promise<Arrival | undefined> {
   const peer = readPeer(socket);
   const identity = peer?.uid === 0 ? findProcess(peer.pid) : undefined;
   if (identity === undefined) return undefined;
-  const groups = await readFile(`/proc/${identity.pid}/cgroup`, 'utf8').catch(() => '');
-  const name = /\/soulbox-([a-z]+)\.service$/m.exec(groups)?.[1];
+  const name = /^soulbox-([a-z]+)$/.exec((await readUnit(identity.pid)) ?? '')?.[1];
   // Read after the process was found: it is still the same one, so the group is its own.
   return name === undefined || !isRunning(identity) ? undefined : { name, identity, socket };
-}
-
-interface Arrivals {
-  add(arrival: Arrival): void;
-  /** Rejects after `timeoutMs`. */
-  take(name: string, timeoutMs: number | undefined): Promise<Arrival>;
-  /** Sends all waiting units away. */
-  close(): void;
-}
-
-/** At most one unit waits for each part: a newer one replaces one that has ended meanwhile. */
-function createArrivals(): Arrivals {
-  const waiting = new Map<string, Arrival>();
-  const wanted = new Map<string, (arrival: Arrival) => void>();
-  return {
-    add(arrival) {
-      const { name } = arrival;
-      const want = wanted.get(name);
-      wanted.delete(name);
-      if (want !== undefined) {
-        want(arrival);
-        return;
-      }
-      waiting.get(name)?.socket.destroy();
-      waiting.set(name, arrival);
-    },
-    async take(name, timeoutMs) {
-      const present = waiting.get(name);
-      waiting.delete(name);
-      if (present !== undefined && isRunning(present.identity)) return present;
-      const { promise, resolve, reject } = Promise.withResolvers<Arrival>();
-      wanted.set(name, resolve);
-      const giveUp = (): void => {
-        wanted.delete(name);
-        const how = `"systemctl status ${unitOf(name)}" says why`;
-        reject(
-          new SoulBoxError(
-            'host_not_ready',
-            `${unitOf(name)} has not started within ${(timeoutMs ?? 0) / 1000} s. ${how}.`,
-          ),
-        );
-      };
-      const timer = timeoutMs === undefined ? undefined : setTimeout(giveUp, timeoutMs);
-      try {
-        return await promise;
-      } finally {
-        clearTimeout(timer);
-      }
-    },
-    close() {
-      for (const { socket } of waiting.values()) socket.destroy();
-      waiting.clear();
-    },
-  };
 }
 
 /** Sends the part to the unit, whose process becomes it. */
@@ -178,7 +140,11 @@ function handOut(plan: PartPlan, { identity, socket }: Arrival): LaunchedPart {
     exited: waitForEnd(identity, channel),
     unit: { notifyDescriptor: firstDescriptor + plan.descriptors.length },
     kill() {
-      if (isRunning(identity)) process.kill(identity.pid, 'SIGKILL');
+      try {
+        if (isRunning(identity)) process.kill(identity.pid, 'SIGKILL');
+      } catch {
+        // It ended in this moment.
+      }
     },
   };
 }
