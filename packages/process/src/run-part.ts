@@ -43,6 +43,8 @@ export async function runPart(program: PartProgram): Promise<number> {
   report({ kind: 'loaded' });
   const first = await orders.next();
   if (first?.kind !== 'start') return first === undefined ? 1 : 0;
+  // The next supervisor starts the unit. systemd would do it before, and wait for it before it starts the supervisor.
+  const lostCode = first.unit === undefined ? 1 : stoppedUnitCode;
   const asked = { isByManager: false };
   if (first.unit !== undefined)
     process.on('SIGTERM', () => {
@@ -55,7 +57,7 @@ export async function runPart(program: PartProgram): Promise<number> {
   try {
     const started = program.start(first.settings, logger);
     const outcome = await Promise.race([started, orders.lost]);
-    if (outcome === undefined) return 1;
+    if (outcome === undefined) return lostCode;
     running = outcome;
     figures = running.figures;
   } catch (thrown) {
@@ -74,7 +76,7 @@ export async function runPart(program: PartProgram): Promise<number> {
   report({ kind: 'ready', facts: running.facts });
   for (;;) {
     const order = await orders.next();
-    if (order === undefined) return 1;
+    if (order === undefined) return lostCode;
     if (order.kind === 'stop') {
       tellManager('STOPPING=1');
       await running.stop(order);

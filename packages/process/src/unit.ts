@@ -10,10 +10,6 @@ import type { UnitLaunch } from './unit-socket.ts';
 // The program of soulbox-runner.service, soulbox-control.service and soulbox-gateway.service. The supervisor recognizes
 // the unit by its control group, sends it a program with open descriptors, and this process becomes that program.
 
-/** A restarted unit is faster than a restarted supervisor. */
-const waitMs = 50;
-const waits = 1200;
-
 const supervisor = connectTo(unitSocketPath);
 const { launch, descriptors } = receiveLaunch(supervisor);
 // eslint-disable-next-line no-restricted-properties -- systemd's variable, which the part does not get
@@ -26,10 +22,7 @@ replaceProgram(launch.argv, launch.environment);
 function connectTo(path: string): number {
   const socket = createSocket(addressFamily.unix, socketType.stream);
   const address = unixAddress(path);
-  for (let left = waits; left > 0; left -= 1) {
-    if (connect(socket, address, address.length) === 0) return socket;
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, waitMs);
-  }
+  if (connect(socket, address, address.length) === 0) return socket;
   process.stderr.write(`${path} does not answer. "systemctl start soulbox" starts the server.\n`);
   return end();
 }

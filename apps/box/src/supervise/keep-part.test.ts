@@ -39,7 +39,7 @@ function load(
 const stop = { keepSandboxes: false, timeoutMs: 5000 };
 
 test('a part that ends by itself is restarted with newly requested settings', async () => {
-  const loading = load((start) => (start === 1 ? { crashAfterMs: 10 } : {}));
+  const loading = load((start) => (start === 1 ? { crashAfterMs: 300 } : {}));
   const part = await loading.start();
   expect(part.facts['pid']).toBe(loading.pids[0]);
   await expect.poll(() => loading.pids.length, { timeout: 10_000 }).toBe(2);
