@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { cp, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomId, silentLogger } from '@soulbox/base';
@@ -145,16 +146,16 @@ test('a sandbox continues when the server dies meanwhile, and the next server ca
   const server = spawn(process.execPath, [startProgram, JSON.stringify(saved.spec), saved.memory.directory, 'late'], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const ended = new Promise((resolve) => server.once('close', resolve));
-  await vi.waitUntil(() => pagerState(workOf(saved.spec)) === 'loading', { timeout: 10_000, interval: 2 });
-  const next = newDriver();
-  const { sandboxId, directory } = saved.spec;
-  const instance = await vi.waitUntil(async () => await next.adopt(sandboxId, directory), {
-    timeout: 10_000,
-    interval: 2,
-  });
+  const ended = new Promise((resolve) => server.once('exit', resolve));
+  // Before that, the next server would not adopt the sandbox: its record says that a step is not complete.
+  for await (const line of createInterface({ input: server.stdout })) if (line === 'done') break;
   server.kill('SIGKILL');
   await ended;
+  expect(pagerState(workOf(saved.spec))).toBe('loading');
+  const next = newDriver();
+  const { sandboxId, directory } = saved.spec;
+  const instance = await next.adopt(sandboxId, directory);
+  if (instance === undefined) throw new Error('The sandbox has ended with its server.');
   const memory = await stopAndSave({ ...bench, driver: next }, instance);
   await next.suspend(sandboxId, directory);
   await using sandbox = await bench.restore(memory, saved.spec);

@@ -1,6 +1,6 @@
 // Starts one sandbox, or restores it from a folder, and ends: for tests that kill a server meanwhile. Arguments: a
 // SandboxSpec in JSON, the folder of a saved memory, and `late` if that memory must be loaded when it is touched (the
-// last two are optional). With `late` it waits to be killed.
+// last two are optional). Prints `starting`, then `done`.
 import { Secret, silentLogger } from '@soulbox/base';
 import { lateMemory } from '../../conformance/late-memory.ts';
 import { savedMemory } from '../../conformance/saved-sandboxes.ts';
@@ -16,3 +16,4 @@ const driver = createContainerDriver({ logger: silentLogger, instance: testInsta
 process.stdout.write('starting\n');
 if (memory === undefined) await driver.start(spec);
 else await driver.restore(spec, when === 'late' ? await lateMemory(memory) : savedMemory(memory));
+process.stdout.write('done\n');
