@@ -16,14 +16,17 @@ export interface ClientEnvironments {
 export function clientEnvironments(
   config: BoxConfig,
   { port, tlsPort }: { readonly port: number; readonly tlsPort: number },
-  { apiKey, trust }: { readonly apiKey: Secret; readonly trust: Trust | undefined },
+  { apiKey, trust }: { readonly apiKey: Secret; readonly trust: Pick<Trust, 'file'> | undefined },
 ): ClientEnvironments {
   const url = `http://${localUrlHostOf(config.gateway.host)}:${port}`;
   const plain = { E2B_API_URL: url, E2B_SANDBOX_URL: url };
   const tls =
     tlsPort === 0
       ? undefined
-      : { E2B_DOMAIN: `${config.gateway.domain}:${tlsPort}`, ...(trust === undefined ? {} : trustVariables(trust)) };
+      : {
+          E2B_DOMAIN: `${config.gateway.domain}:${tlsPort}`,
+          ...(trust === undefined ? {} : trustVariables(trust.file)),
+        };
   const key = { E2B_API_KEY: apiKey.reveal() };
   return {
     clientEnvironment: { ...plain, ...key },
@@ -33,9 +36,10 @@ export function clientEnvironments(
 }
 
 /**
- * Node.js adds authorities to its own. Python's httpx and requests each read a variable that names a file to use
- * instead of their own.
+ * Python's httpx and requests each read a variable that names a file to use instead of their own authorities. Node.js
+ * adds those of the file to its own, but the variable may have named the system's file before, for instance so that
+ * npm reaches a registry of the company.
  */
-function trustVariables({ caFile, bundleFile }: Trust): Record<string, string> {
-  return { NODE_EXTRA_CA_CERTS: caFile, SSL_CERT_FILE: bundleFile, REQUESTS_CA_BUNDLE: bundleFile };
+function trustVariables(file: string): Record<string, string> {
+  return { NODE_EXTRA_CA_CERTS: file, SSL_CERT_FILE: file, REQUESTS_CA_BUNDLE: file };
 }

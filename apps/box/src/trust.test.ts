@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { trustFiles, writeTrust } from './trust.ts';
+import { writeTrust } from './trust.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -16,18 +16,15 @@ afterEach(async () => {
 
 const system = (): string => join(directory, 'system.crt');
 const publish = async (bundles = [join(directory, 'missing'), system()]): Promise<string> => {
-  const folder = join(directory, 'trust');
-  await writeTrust(folder, join(directory, 'own.pem'), bundles);
-  return await readFile(trustFiles(folder).bundleFile, 'utf8');
+  return await readFile(await writeTrust(join(directory, 'trust'), join(directory, 'own.pem'), bundles), 'utf8');
 };
 
-test('the bundle has the authorities of the system and ours, the other file only ours', async () => {
+test('the file has the authorities of the system and ours', async () => {
   await writeFile(system(), 'THEIRS');
   expect(await publish()).toBe('THEIRS\nOURS\n');
-  expect(await readFile(trustFiles(join(directory, 'trust')).caFile, 'utf8')).toBe('OURS\n');
 });
 
-test('the bundle is updated when either changes', async () => {
+test('the file is updated when either changes', async () => {
   await writeFile(system(), 'THEIRS\n');
   await publish();
   await writeFile(system(), 'OTHERS\n');
@@ -36,19 +33,18 @@ test('the bundle is updated when either changes', async () => {
   expect(await publish()).toBe('OTHERS\nNEW\n');
 });
 
-test('without authorities of the system the bundle has only ours', async () => {
+test('without authorities of the system the file has only ours', async () => {
   expect(await publish([])).toBe('OURS\n');
 });
 
-test('every user of the host can read the files, whatever the umask of the server', async () => {
+test('every user of the host can read the file, whatever the umask of the server', async () => {
   const umask = process.umask(0o077);
   try {
-    await publish();
+    const folder = join(directory, 'trust');
+    const file = await writeTrust(folder, join(directory, 'own.pem'), []);
+    const modes = await Promise.all([folder, file].map(async (path) => await stat(path)));
+    expect(modes.map(({ mode }) => mode & 0o777)).toEqual([0o755, 0o644]);
   } finally {
     process.umask(umask);
   }
-  const folder = join(directory, 'trust');
-  const { caFile, bundleFile } = trustFiles(folder);
-  const modes = await Promise.all([folder, caFile, bundleFile].map(async (path) => await stat(path)));
-  expect(modes.map(({ mode }) => mode & 0o777)).toEqual([0o755, 0o644, 0o644]);
 });

@@ -14,38 +14,33 @@ const systemBundles = [
 /** System updates change the system's authorities. */
 const refreshMs = 3_600_000;
 
-/** Files for clients. Unlike the data folder, every user of the host can read them. */
-export interface Trust {
-  /** Only our authority, for programs that add it to their own, such as Node.js. */
-  readonly caFile: string;
-  /** The system's authorities and ours, for programs that replace their own with it, such as Python. */
-  readonly bundleFile: string;
+/** Keeps `file` up to date until it is disposed of. */
+export interface Trust extends Disposable {
+  readonly file: string;
 }
 
-export function trustFiles(folder: string): Trust {
-  return { caFile: join(folder, 'ca.pem'), bundleFile: join(folder, 'ca-bundle.pem') };
-}
-
-/** Writes those files of `trustFiles` that have changed into `folder`. */
+/**
+ * Writes the system's authorities and ours into a file in `folder`, unless it has them, and returns its path. Unlike
+ * the data folder, every user of the host can read it.
+ */
 export async function writeTrust(
   folder: string,
   ownCaFile: string,
   bundles: readonly string[] = systemBundles,
-): Promise<void> {
+): Promise<string> {
   await mkdir(folder, { recursive: true });
   await chmod(folder, 0o755);
-  const own = await readFile(ownCaFile, 'utf8');
-  const { caFile, bundleFile } = trustFiles(folder);
-  await write(caFile, own);
-  await write(bundleFile, `${await readFirst(bundles)}${own}`);
+  const file = join(folder, 'ca-bundle.pem');
+  await write(file, `${await readFirst(bundles)}${await readFile(ownCaFile, 'utf8')}`);
+  return file;
 }
 
-/** Keeps the files up to date for the clients of a server, in its folder in /run. `ownCaFile` is in the data folder. */
-export async function keepTrust(instance: number, ownCaFile: string, logger: Logger): Promise<Trust & Disposable> {
+/** For the clients of a server, in its folder in /run. `ownCaFile` is in the data folder. */
+export async function keepTrust(instance: number, ownCaFile: string, logger: Logger): Promise<Trust> {
   // Other users may enter the folder but not list it, because it also has files of the server.
   await chmod(runFolder(instance), 0o711);
   const folder = join(runFolder(instance), 'trust');
-  await writeTrust(folder, ownCaFile);
+  const file = await writeTrust(folder, ownCaFile);
   const refresh = (): void => {
     writeTrust(folder, ownCaFile).catch((err: unknown) => {
       logger.error({ err }, 'certificate bundle for clients could not be written');
@@ -53,7 +48,7 @@ export async function keepTrust(instance: number, ownCaFile: string, logger: Log
   };
   const timer = setInterval(refresh, refreshMs);
   timer.unref();
-  return { ...trustFiles(folder), [Symbol.dispose]: () => clearInterval(timer) };
+  return { file, [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 async function write(file: string, text: string): Promise<void> {
