@@ -112,10 +112,11 @@ async function ask({ port, host }: Target, agent?: Agent): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const options = { host: '127.0.0.1', port, headers: { host }, agent: agent ?? false };
     const outgoing = request(options, (response) => {
-      response.resume();
+      let body = '';
+      response.setEncoding('utf8').on('data', (part: string) => (body += part));
       response.on('end', () => {
         if (response.statusCode === 200) resolve();
-        else reject(new Error(`status ${String(response.statusCode)}`));
+        else reject(new Error(`status ${String(response.statusCode)}: ${body}`));
       });
     });
     outgoing.on('error', reject);

@@ -182,6 +182,37 @@ describe.skipIf(!isMade)('a Worker', () => {
     expect((await call(name, '/count')).body).toBe('1');
   });
 
+  test('that leaves much garbage gets new engines without an error, and an open response continues', async () => {
+    const source = `
+      const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+      const engine = Math.random();
+      export default { async fetch(request, env, context) {
+        if (new URL(request.url).pathname === '/engine') return new Response(String(engine));
+        if (new URL(request.url).pathname !== '/slow') return new Response(new Uint8Array(100_000));
+        const { readable, writable } = new TransformStream();
+        const writer = writable.getWriter();
+        context.waitUntil((async () => {
+          for (let n = 0; n < 20; n++) { await writer.write(new TextEncoder().encode('.')); await wait(100); }
+          await writer.close();
+        })());
+        return new Response(readable);
+      } };`;
+    await deploy('e2e-garbage', source, { limits: { memoryMb: 16 } });
+    const engineOf = async (): Promise<string> => (await call('e2e-garbage', '/engine')).body;
+    const first = await engineOf();
+    const slow = call('e2e-garbage', '/slow');
+    const batch = async (): Promise<number[]> =>
+      (await Promise.all(Array.from({ length: 32 }, async () => await call('e2e-garbage')))).map(
+        ({ status }) => status,
+      );
+    await until('a new engine', async () => {
+      expect(new Set(await batch())).toEqual(new Set([200]));
+      return (await engineOf()) !== first;
+    });
+    expect((await slow).body).toBe('.'.repeat(20));
+    await removeFunction('e2e-garbage');
+  });
+
   test('is paused when idle, and a request resumes it with its memory', async (context) => {
     skipWithout('checkpoint', context);
     await deploy('e2e-sleeper', worker, { limits: { idleSeconds: 1 } });

@@ -15,8 +15,11 @@ export interface EngineLifecycle {
   /** Undefined until the host has sent the settings. */
   readonly settings: FunctionSettings | undefined;
   serve(settings: FunctionSettings): Promise<FunctionServed>;
-  /** Returns a serving engine and starts one when there is none. Throws `EngineFault`. */
-  ready(): Promise<Engine>;
+  /**
+   * Returns a serving engine, and starts one when there is none. It is kept until the request has ended, which disposing
+   * tells. Throws `EngineFault`.
+   */
+  use(): Promise<EngineUse>;
   /** A request counts as open until this is disposed. The engine is watched while requests are open. */
   enter(): Disposable;
   /**
@@ -26,6 +29,10 @@ export interface EngineLifecycle {
   suspect(): Promise<void>;
   /** Why the last engine was killed or ended, for the requests that it left unanswered. */
   lastFault(): string;
+}
+
+export interface EngineUse extends Disposable {
+  readonly engine: Engine;
 }
 
 type State =
@@ -39,9 +46,13 @@ export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifec
   let settings: FunctionSettings | undefined;
   let state: State = { kind: 'idle' };
   let fault = 'The function ended unexpectedly.';
+  let replacing: Engine | undefined;
+  let retired: Engine | undefined;
   const watch = watchEngine({
     engine: () => (state.kind === 'running' ? state.engine : undefined),
+    retired: () => retired,
     settings: () => settings,
+    replace: (engine, isUrgent) => void replace(engine, isUrgent),
     kill: (engine, why) => {
       fault = why;
       log.add({ source: 'system', level: 'error', message: why });
@@ -49,18 +60,56 @@ export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifec
     },
   });
 
+  const startWatched = async (wanted: FunctionSettings): Promise<Engine> => {
+    const engine = await startEngine(wanted, log, kv);
+    await watch.begin(engine);
+    return engine;
+  };
+
+  const serveWith = (engine: Engine): void => {
+    state = { kind: 'running', engine };
+    void engine.exited.then(() => {
+      if (state.kind !== 'running' || state.engine !== engine) return;
+      state = { kind: 'idle' };
+      if (watch.killed(engine)) return;
+      fault = 'The function ended unexpectedly: it ran out of memory, or its engine failed.';
+      log.add({ source: 'system', level: 'error', message: fault });
+    });
+  };
+
+  /**
+   * New requests go to a new engine; those that are open stay where they are. There is at most one predecessor, which
+   * ends early only when it is urgent.
+   */
+  const replace = async (engine: Engine, isUrgent: boolean): Promise<void> => {
+    if (replacing !== undefined || settings === undefined) return;
+    if (retired?.gone === false && !isUrgent) return;
+    replacing = engine;
+    const wanted = settings;
+    try {
+      const next = await startWatched(wanted);
+      // Meanwhile the function may have been deployed again, or the engine may have ended.
+      if (state.kind !== 'running' || state.engine !== engine || settings !== wanted) {
+        next.kill();
+        return;
+      }
+      retired?.kill();
+      retired = engine;
+      serveWith(next);
+      engine.retire();
+      const message = `The function had used ${wanted.memoryMb} MB of memory. New requests get a new engine.`;
+      log.add({ source: 'system', level: 'info', message });
+    } catch {
+      // The engine serves on. It is tried again at the next look.
+    } finally {
+      replacing = undefined;
+    }
+  };
+
   const start = async (wanted: FunctionSettings): Promise<Engine> => {
     try {
-      const engine = await startEngine(wanted, log, kv);
-      await watch.begin(engine);
-      state = { kind: 'running', engine };
-      void engine.exited.then(() => {
-        if (state.kind !== 'running' || state.engine !== engine) return;
-        state = { kind: 'idle' };
-        if (watch.killed(engine)) return;
-        fault = 'The function ended unexpectedly: it ran out of memory, or its engine failed.';
-        log.add({ source: 'system', level: 'error', message: fault });
-      });
+      const engine = await startWatched(wanted);
+      serveWith(engine);
       return engine;
     } catch (thrown) {
       const broken =
@@ -89,6 +138,7 @@ export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifec
     },
     async serve(wanted) {
       if (state.kind === 'running') state.engine.kill();
+      retired?.kill();
       settings = wanted;
       state = { kind: 'idle' };
       try {
@@ -98,7 +148,13 @@ export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifec
         return { state: 'broken', message: thrown instanceof Error ? thrown.message : String(thrown) };
       }
     },
-    ready,
+    async use() {
+      // Nothing may come between the choice of the engine and `enter`: a retired engine without requests ends.
+      const isServing = state.kind === 'running' && !state.engine.gone;
+      const engine = isServing && state.kind === 'running' ? state.engine : await ready();
+      const entry = engine.enter();
+      return { engine, [Symbol.dispose]: () => entry[Symbol.dispose]() };
+    },
     enter: () => watch.enter(),
     suspect: () => watch.suspect(),
     lastFault: () => fault,

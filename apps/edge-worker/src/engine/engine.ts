@@ -36,6 +36,10 @@ export interface Engine {
   readonly exited: Promise<void>;
   /** True after `kill`, or after it ended by itself. */
   readonly gone: boolean;
+  /** Counts a request as open until the result is disposed. */
+  enter(): Disposable;
+  /** Ends the engine as soon as no request is open. The caller passes it no new ones. */
+  retire(): void;
   kill(): void;
 }
 

@@ -12,6 +12,7 @@ import type { KvBindings } from '../link/kv-bindings.ts';
 import { prepareEdge } from './edge.ts';
 import { EngineFault } from './engine.ts';
 import type { Engine, EnginePaths, EngineProgram } from './engine.ts';
+import { createOpenRequests } from './open-requests.ts';
 import { findAccount } from './account.ts';
 import { prepareWorkerd } from './workerd.ts';
 
@@ -83,6 +84,10 @@ function spawnEngine(
   readLines(child.stderr, (line) => {
     if (line.startsWith('{')) take(line);
   });
+  const kill = (): void => {
+    gone = true;
+    child.kill('SIGKILL');
+  };
   return {
     pid: child.pid ?? 0,
     requests: paths.requests,
@@ -91,10 +96,8 @@ function spawnEngine(
     get gone() {
       return gone;
     },
-    kill: () => {
-      gone = true;
-      child.kill('SIGKILL');
-    },
+    ...createOpenRequests(kill),
+    kill,
   };
 }
 

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FunctionSettings } from '@soulbox/contract/functions';
 import { afterEach, expect, test } from 'vitest';
 import type { Engine } from './engine.ts';
+import { createOpenRequests } from './open-requests.ts';
 import { watchEngine } from './watch-engine.ts';
 
 // The engine is a real process, whose memory is read from the kernel.
@@ -23,6 +24,7 @@ async function startProcess(code: string, ping: Engine['ping']): Promise<Engine>
     get gone() {
       return gone;
     },
+    ...createOpenRequests(() => engine.kill()),
     kill: () => {
       gone = true;
       child.kill('SIGKILL');
@@ -32,23 +34,65 @@ async function startProcess(code: string, ping: Engine['ping']): Promise<Engine>
   return engine;
 }
 
-function watch(engine: Engine): { readonly killed: string[]; readonly watch: ReturnType<typeof watchEngine> } {
+interface Watching {
+  readonly killed: string[];
+  readonly replaced: Engine[];
+  readonly watch: ReturnType<typeof watchEngine>;
+}
+
+/** `engine` serves; with `as` it has been retired instead. */
+function watch(engine: Engine, as: 'serving' | 'retired' = 'serving'): Watching {
   const killed: string[] = [];
+  const replaced: Engine[] = [];
   const kill = (_engine: Engine, why: string): void => {
     killed.push(why);
     engine.kill();
   };
-  return { killed, watch: watchEngine({ engine: () => engine, settings: () => settings, kill }) };
+  const other: Engine = { ...engine, pid: process.pid, ping: answers };
+  const [serving, retired] = as === 'serving' ? [engine, undefined] : [other, engine];
+  const replace = (which: Engine): void => void replaced.push(which);
+  const watched = { engine: () => serving, retired: () => retired, settings: () => settings, replace, kill };
+  return { killed, replaced, watch: watchEngine(watched) };
 }
 
 const answers = (): Promise<void> => Promise.resolve();
 const isStuck = (): Promise<void> => new Promise(() => undefined);
-/** Waits for input, so that the test can read its memory first. */
-const eats =
-  'let all = []; process.stdin.once("data", () => { for (let n = 0; n < 200; n++) all.push(Buffer.alloc(1e6, 1)); });';
+/** Takes memory after a moment, so that the test can read its memory first. */
+const eats = (megabytes: number): string =>
+  `let all = []; setTimeout(() => { for (let n = 0; n < ${megabytes}; n++) all.push(Buffer.alloc(1e6, 1)); }, 500);`;
 
-test('code that uses more memory than its limit is stopped while a request is open', async () => {
-  const engine = await startProcess(`${eats} setTimeout(() => process.stdin.emit("data"), 500);`, answers);
+test('an engine above its limit is replaced, and not stopped, because it may hold garbage only', async () => {
+  const engine = await startProcess(`${eats(150)} setInterval(() => undefined, 1000);`, answers);
+  const watched = watch(engine);
+  await watched.watch.begin(engine);
+  using _open = watched.watch.enter();
+  await expect.poll(() => watched.replaced.length, { timeout: 10_000 }).toBeGreaterThan(1);
+  expect(new Set(watched.replaced)).toEqual(new Set([engine]));
+  expect(watched.killed).toEqual([]);
+});
+
+test('a retired engine is stopped above the same bound, and not replaced', async () => {
+  const engine = await startProcess(eats(300), answers);
+  const watched = watch(engine, 'retired');
+  await watched.watch.begin(engine);
+  using _open = watched.watch.enter();
+  await expect.poll(() => watched.killed, { timeout: 10_000 }).toHaveLength(1);
+  expect(watched.replaced).toEqual([]);
+});
+
+test('a retired engine ends with its last open request', async () => {
+  const engine = await startProcess('setInterval(() => undefined, 1000);', answers);
+  const [first, second] = [engine.enter(), engine.enter()];
+  engine.retire();
+  first[Symbol.dispose]();
+  first[Symbol.dispose]();
+  expect(engine.gone).toBe(false);
+  second[Symbol.dispose]();
+  await engine.exited;
+});
+
+test('code that uses far more memory than its limit is stopped while a request is open', async () => {
+  const engine = await startProcess(eats(300), answers);
   const watched = watch(engine);
   await watched.watch.begin(engine);
   using _open = watched.watch.enter();

@@ -6,6 +6,11 @@ import type { Engine } from './engine.ts';
  * Short enough for code that allocates 1 GB/s. Only used while requests are open, because an idle sandbox must sleep.
  */
 const lookEveryMs = 100;
+/**
+ * V8 collects garbage late, and the kernel cannot tell it from memory in use. So an engine above its limit is replaced,
+ * and killed only when it grows by this much more: the requests that are open then would not fit into a new one either.
+ */
+const allowanceMb = 128;
 /** A free event loop answers a ping at once. */
 const stuckMs = 1000;
 /** Even a free event loop needs a moment to answer. */
@@ -14,7 +19,11 @@ const graceMs = 50;
 interface Watched {
   /** The engine that serves at the moment. */
   engine(): Engine | undefined;
+  /** Its predecessor, which may still have open requests. */
+  retired(): Engine | undefined;
   settings(): FunctionSettings | undefined;
+  /** The engine has used more memory than its limit. Called again as long as it serves; urgent before it is killed. */
+  replace(engine: Engine, isUrgent: boolean): void;
   kill(engine: Engine, why: string): void;
 }
 
@@ -45,8 +54,11 @@ export function watchEngine(watched: Watched): Watch {
 
   const lookAtMemory = async (engine: Engine, limitMb: number): Promise<void> => {
     const used = await residentMb(engine.pid);
-    if (used - (baselines.get(engine) ?? used) > limitMb)
+    const grownMb = used - (baselines.get(engine) ?? used);
+    if (grownMb > limitMb + allowanceMb)
       kill(engine, `The function used more than ${limitMb} MB of memory. It was stopped.`);
+    else if (grownMb > limitMb && engine === watched.engine())
+      watched.replace(engine, grownMb > limitMb + allowanceMb / 2);
   };
   const lookAtLoop = (engine: Engine, limitMs: number): void => {
     if (pinged?.engine === engine) {
@@ -66,6 +78,8 @@ export function watchEngine(watched: Watched): Watch {
     if (engine === undefined || settings === undefined || engine.gone) return;
     lookAtLoop(engine, Math.max(stuckMs, settings.requestTimeoutMs));
     void lookAtMemory(engine, settings.memoryMb);
+    const retired = watched.retired();
+    if (retired?.gone === false) void lookAtMemory(retired, settings.memoryMb);
   };
 
   return {

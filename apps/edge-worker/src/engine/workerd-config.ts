@@ -32,6 +32,16 @@ export function quoted(text: string): string {
   return `${result}"`;
 }
 
+/**
+ * Without the last two, V8 first collects when an isolate has some 100 MB of garbage: a Worker that only answers "hello"
+ * grows by 300 to 400 MB at 10,000 requests per second, and by 95 MB with them (workerd 1.20261120).
+ */
+const v8Flags = (memoryMb: number): string[] => [
+  `--max-old-space-size=${memoryMb}`,
+  '--initial-old-space-size=8',
+  '--max-semi-space-size=4',
+];
+
 /** Configuration of a workerd that serves one function (workerd.capnp of its npm package). */
 export function workerdConfig(settings: FunctionSettings, paths: EnginePaths, sourceFile: string): string {
   const kv = [...paths.kv].map(([binding, path], index) => ({ binding, path, service: `kv${index}` }));
@@ -60,7 +70,7 @@ const config :Workerd.Config = (
     (name = "ping", address = ${quoted(`unix:${paths.ping}`)}, http = (), service = "ping")
   ],
   structuredLogging = true,
-  v8Flags = [${quoted(`--max-old-space-size=${settings.memoryMb}`)}]
+  v8Flags = [${v8Flags(settings.memoryMb).map(quoted).join(', ')}]
 );
 const main :Workerd.Worker = (
   modules = [(name = "function.js", esModule = embed ${quoted(basename(sourceFile))})],

@@ -10,7 +10,9 @@ import { text } from 'node:stream/consumers';
 import type { FunctionSettings } from '@soulbox/contract/functions';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EngineFault } from '../engine/engine.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { EngineLifecycle } from '../engine/engine-lifecycle.ts';
+import { createOpenRequests } from '../engine/open-requests.ts';
 import { createFunctionLog } from '../log/function-log.ts';
 import type { FunctionLog } from '../log/function-log.ts';
 import { createFront } from './front.ts';
@@ -27,6 +29,7 @@ let serve: RequestListener;
 let front: Server;
 let url: string;
 let open: number;
+let uses: number;
 let suspected: number;
 let fault: EngineFault | undefined;
 
@@ -34,7 +37,7 @@ beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-front-'));
   cleanup.defer(() => rm(folder, { recursive: true }));
-  [open, suspected, fault] = [0, 0, undefined];
+  [open, uses, suspected, fault] = [0, 0, 0, undefined];
   const requests = join(folder, 'requests.sock');
   engine = createServer((request, response) => serve(request, response));
   await listen(engine, requests);
@@ -42,10 +45,15 @@ beforeEach(async () => {
   const lifecycle: EngineLifecycle = {
     settings,
     serve: () => Promise.reject(new Error('not called')),
-    ready: () => {
+    use: () => {
       if (fault !== undefined) return Promise.reject(fault);
       const gone = new Promise<void>(() => undefined);
-      return Promise.resolve({ pid: 0, requests, ping: () => gone, exited: gone, gone: false, kill: () => undefined });
+      const used: Engine = {
+        ...{ pid: 0, requests, ping: () => gone, exited: gone, gone: false, kill: () => undefined },
+        ...createOpenRequests(() => undefined),
+      };
+      uses += 1;
+      return Promise.resolve({ engine: used, [Symbol.dispose]: () => void (uses -= 1) });
     },
     enter: () => {
       open += 1;
@@ -87,11 +95,11 @@ test('a request reaches the engine unchanged, with the client address that the g
 
 test('the log line leaves out the query, and a request is open only while it lasts', async () => {
   serve = (_request, response) => {
-    expect(open).toBe(1);
+    expect([open, uses]).toEqual([1, 1]);
     response.end();
   };
   await (await fetch(`${url}/path?key=secret`)).text();
-  await expect.poll(() => open).toBe(0);
+  await expect.poll(() => [open, uses]).toEqual([0, 0]);
   expect(log.after(0)).toMatchObject([{ source: 'request', level: 'info' }]);
   expect(log.after(0)[0]?.message).toMatch(/^GET \/path 200 \d+ms$/);
 });
@@ -158,7 +166,7 @@ test('the connection of an upgrade is passed on in both directions and closes on
   const received = await text(socket);
   expect(received).toMatch(/^HTTP\/1\.1 101 /);
   expect(received.endsWith('echo hello')).toBe(true);
-  await expect.poll(() => open).toBe(0);
+  await expect.poll(() => [open, uses]).toEqual([0, 0]);
 });
 
 test.each([

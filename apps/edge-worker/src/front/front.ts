@@ -51,9 +51,13 @@ async function passOn(request: IncomingMessage, response: ServerResponse, option
   }, timeoutMs);
   response.once('close', () => clearTimeout(timer));
   try {
-    const engine = await lifecycle.ready();
-    if (response.destroyed || response.writableEnded) return;
-    outgoing = send(engine, request, response, {
+    const use = await lifecycle.use();
+    response.once('close', () => use[Symbol.dispose]());
+    if (response.destroyed || response.writableEnded) {
+      use[Symbol.dispose]();
+      return;
+    }
+    outgoing = send(use.engine, request, response, {
       ...options,
       limitBytes,
       onAnswer: () => clearTimeout(timer),

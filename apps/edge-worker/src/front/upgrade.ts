@@ -22,8 +22,8 @@ export async function passUpgrade(
   const line = countRequest(request, log);
   socket.on('error', () => undefined);
   try {
-    const engine = await lifecycle.ready();
-    const upstream = connect(engine.requests);
+    using use = await lifecycle.use();
+    const upstream = connect(use.engine.requests);
     upstream.setNoDelay(true);
     upstream.write(requestHead(request));
     if (head.length > 0) upstream.write(head);
