@@ -72,10 +72,13 @@ export async function openLab(options: LabOptions): Promise<Lab> {
       await Sandbox.create(templateId, { ...connectionTo(server), timeoutMs: 600_000 }),
     call: async (server, method, path, body) => (await callApi(server, method, path, body)).status,
     settle: async (server, sandboxCount = 0) => {
-      const wanted = sandboxCount + (server === warm ? poolSize : 0);
+      const spares = server === warm ? poolSize : 0;
       const giveUpAt = Date.now() + settleTimeoutMs;
-      while (!(await isSettled(server, wanted))) {
-        if (Date.now() > giveUpAt) throw new Error(`instance ${server.instance} did not settle at ${wanted} sandboxes`);
+      while (!(await isSettled(server, sandboxCount, spares))) {
+        if (Date.now() > giveUpAt)
+          throw new Error(
+            `instance ${server.instance} did not settle at ${sandboxCount} sandboxes and ${spares} spares`,
+          );
         await sleep(10);
       }
     },
@@ -120,10 +123,15 @@ export function connectionTo(server: ServerProcess): { apiKey: string; apiUrl: s
   return { apiKey, apiUrl, sandboxUrl };
 }
 
-/** Whether there are exactly that many sandboxes, each either warm or running. */
-async function isSettled(server: ServerProcess, wanted: number): Promise<boolean> {
-  const states = await readStates(server);
-  return states.size === wanted && [...states.values()].every((state) => state === 'warm' || state === 'running');
+/**
+ * Whether that many sandboxes run, that many spares are warm, and nothing changes. An earlier measurement may have left
+ * spares of other templates.
+ */
+async function isSettled(server: ServerProcess, sandboxCount: number, spares: number): Promise<boolean> {
+  const states = [...(await readStates(server)).values()];
+  const running = states.filter((state) => state === 'running').length;
+  const warm = states.filter((state) => state === 'warm').length;
+  return running === sandboxCount && warm >= spares && running + warm === states.length;
 }
 
 /** The runner's records on disk: the state of each sandbox by its id. */
