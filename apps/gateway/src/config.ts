@@ -7,6 +7,11 @@ const hostName = z
   .toLowerCase()
   .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be a host name without scheme and port');
 
+const hostNames: z.ZodType<readonly string[]> = z
+  .string()
+  .transform((text) => text.split(',').map((entry) => entry.trim()))
+  .pipe(z.array(z.union([z.literal('*'), hostName], 'must be host names, or *')).max(100));
+
 const networks: z.ZodType<readonly string[]> = z
   .string()
   .transform((text) => text.split(',').map((entry) => entry.trim()))
@@ -22,6 +27,12 @@ export const gatewayConfigSchema = {
     hostName,
     'soulbox.localhost',
     'The API is at api.<domain>, a sandbox at <port>-<id>.<domain>.',
+  ),
+  allowedHosts: key(
+    'SOULBOX_ALLOWED_HOSTS',
+    hostNames,
+    [],
+    'Further host names, separated by commas, that programs of this host may use for the server. Others are refused, so that no web page can reach it through a DNS name of its own; `*` allows all.',
   ),
   tlsDirectory: key(
     'SOULBOX_TLS_DIR',

@@ -15,6 +15,7 @@ import { findFramingFault } from './forward/headers.ts';
 import { createUnread } from './forward/unread.ts';
 import type { Upstream } from './forward/upstream.ts';
 import { createSignatureSearch } from './routing/signature-search.ts';
+import { createLocalGuard } from './routing/local-page.ts';
 import { parseTarget } from './routing/target.ts';
 import type { Target } from './routing/target.ts';
 import type { SandboxTable } from './sandboxes/sandbox-table.ts';
@@ -35,6 +36,7 @@ const mib = 1024 * 1024;
 export function createRoutes(context: RouteContext): (exchange: Exchange) => void {
   const { config, logger } = context;
   const send = createDestinations(context);
+  const findLocalFault = createLocalGuard(config.domain, config.allowedHosts);
 
   const route = (exchange: Exchange): void => {
     const target = parseTarget(exchange, config.domain);
@@ -42,7 +44,11 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     const fault = findFramingFault(exchange);
     if (fault !== undefined) sendBadRequest(exchange, fault);
     else if (target.kind === 'refused') sendBadRequest(exchange, target.message);
-    else send(exchange, target);
+    else {
+      const localFault = findLocalFault(exchange);
+      if (localFault === undefined) send(exchange, target);
+      else sendEdgeError(exchange, localFault);
+    }
   };
 
   return (exchange) => {

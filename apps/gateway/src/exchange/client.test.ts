@@ -36,3 +36,15 @@ test('TLS ends at the load balancer if it is trusted and says so', () => {
   expect(read({ remoteAddress: '10.0.0.1', secure: false }, ['X-Forwarded-Proto', 'https, http']).secure).toBe(false);
   expect(createClientReader([])({ remoteAddress: '10.0.0.1', secure: false }, headers).secure).toBe(false);
 });
+
+test.each([
+  ['127.0.0.1', [], true],
+  ['127.1.2.3', [], true],
+  ['::1', [], true],
+  ['::ffff:127.0.0.1', [], true],
+  ['192.0.2.1', [], false],
+  ['::ffff:192.0.2.1', [], false],
+  ['127.0.0.1', ['127.0.0.0/8'], false],
+])('a request from %s with trusted proxies %j is of this host: %s', (remoteAddress, trusted, expected) => {
+  expect(createClientReader(trusted)({ remoteAddress, secure: false }, []).local).toBe(expected);
+});

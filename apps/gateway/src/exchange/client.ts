@@ -6,9 +6,11 @@ import type { RawHeaders } from './exchange.ts';
 export interface Client {
   readonly remoteAddress: string;
   readonly secure: boolean;
+  /** Whether a program of this host has sent it directly: not a trusted proxy. */
+  readonly local: boolean;
 }
 
-export type ClientReader = (connection: Client, headers: RawHeaders) => Client;
+export type ClientReader = (connection: Pick<Client, 'remoteAddress' | 'secure'>, headers: RawHeaders) => Client;
 
 /** Real chains of proxies are not longer. */
 const hopsMax = 16;
@@ -32,7 +34,7 @@ export function createClientReader(trusted: readonly string[]): ClientReader {
   };
   return (connection, headers) => {
     const first = plainAddress(connection.remoteAddress);
-    if (trusted.length === 0 || !isTrusted(first)) return connection;
+    if (trusted.length === 0 || !isTrusted(first)) return { ...connection, local: isLoopback(first) };
     const hops = headerValues(headers, 'x-forwarded-for')
       .flatMap((value) => value.split(','))
       .slice(-hopsMax);
@@ -45,9 +47,12 @@ export function createClientReader(trusted: readonly string[]): ClientReader {
       if (!isTrusted(address)) break;
     }
     const protocols = headerValues(headers, 'x-forwarded-proto').flatMap((value) => value.split(','));
-    return { remoteAddress, secure: connection.secure || protocols.at(-1)?.trim().toLowerCase() === 'https' };
+    const secure = connection.secure || protocols.at(-1)?.trim().toLowerCase() === 'https';
+    return { remoteAddress, secure, local: false };
   };
 }
+
+const isLoopback = (address: string): boolean => address === '::1' || /^127(?:\.\d{1,3}){3}$/.test(address);
 
 /** Converts an IPv4 address from the form of a dual-stack socket to its plain form. */
 function plainAddress(address: string): string {

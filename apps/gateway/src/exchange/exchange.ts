@@ -18,6 +18,8 @@ export interface Exchange {
   readonly protocol: 'http/1.0' | 'http/1.1' | 'http/2';
   readonly secure: boolean;
   readonly remoteAddress: string;
+  /** Whether a program of this host has sent the request directly. */
+  readonly local: boolean;
   readonly body: Readable;
   /** False if the head says that no body follows. */
   readonly hasBody: boolean;

@@ -73,7 +73,12 @@ export async function startTestWorld(
   const config = loadConfig(
     gatewayConfigSchema,
     {},
-    { port: 0, tlsPort: 0, tlsDirectory: join(directory, 'tls'), shutdownGraceMs: 0, ...options.config },
+    {
+      ...{ port: 0, tlsPort: 0, tlsDirectory: join(directory, 'tls'), shutdownGraceMs: 0 },
+      // Tests name the server as they like; `local-page.test.ts` is about these names.
+      allowedHosts: ['*'],
+      ...options.config,
+    },
   );
   const starting = startGateway({
     config,
