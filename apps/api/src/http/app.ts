@@ -15,6 +15,7 @@ import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
 import { schemaCompilers } from './schema-compilers.ts';
 import { needsRoom } from './needs-room.ts';
+import { protectiveHeaders } from './protective-headers.ts';
 import { answerBrokenRequest } from './raw-error.ts';
 import { withWholeName } from './whole-names.ts';
 import { createRequestRates } from './request-rates.ts';
@@ -53,6 +54,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     clientErrorHandler: answerBrokenRequest,
     // Hooks do not run for paths that the router refuses.
     frameworkErrors: (error, request, reply) => {
+      void reply.headers(protectiveHeaders);
       answerError(error, request, reply, context);
       logRequest(request, reply, context);
     },
@@ -72,8 +74,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   });
   app.addHook('onRequest', async (request, reply) => {
     startRequest(request, reply);
-    // Names, logs and metadata in responses come from tenants: a browser must not treat them as a page.
-    void reply.header('x-content-type-options', 'nosniff');
+    void reply.headers(protectiveHeaders);
     if (request.routeOptions.config.body !== 'upload') limitBodyTime(request, reply, requestTimeoutMs);
     if (context.stopping.aborted) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
     // A probe must see that the server is alive, even when its address has used up its rate.

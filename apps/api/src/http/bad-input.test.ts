@@ -41,6 +41,15 @@ function expectErrorForm(answer: { status: number; json: unknown; headers: Heade
   expect((message as string).length).toBeLessThanOrEqual(501);
   expect(answer.headers.get('x-request-id')).toMatch(/^[A-Za-z0-9_-]{8,64}$/);
   expect(answer.headers.get('content-type')).toContain('application/json');
+  expectProtected(answer.headers);
+}
+
+/** Every response of the API has them, whatever a browser makes of it. */
+function expectProtected(headers: Headers): void {
+  const names = ['x-content-type-options', 'x-frame-options', 'cross-origin-resource-policy', 'cache-control'];
+  expect(names.map((name) => headers.get(name))).toEqual(['nosniff', 'DENY', 'same-origin', 'no-store']);
+  expect(headers.get('content-security-policy')).toContain("default-src 'none'");
+  expect(headers.get('access-control-allow-origin')).toBeNull();
 }
 
 /** fetch and URL normalize paths; this sends exactly these bytes. */

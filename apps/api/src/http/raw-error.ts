@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { SoulBoxError } from '@soulbox/base';
 import { headers, httpBodyFromError } from '@soulbox/contract';
+import { protectiveHeaders } from './protective-headers.ts';
 import { requestIdFrom } from './request-log.ts';
 
 /** Node's codes for input that is not a complete request (nodejs.org/api/http.html, event `clientError`). */
@@ -26,6 +27,7 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
     `content-length: ${Buffer.byteLength(text)}`,
     `${headers.requestId}: ${requestIdFrom(undefined)}`,
     'connection: close',
+    ...Object.entries(protectiveHeaders).map(([name, value]) => `${name}: ${value}`),
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${text}`, () => socket.destroy());
 }
