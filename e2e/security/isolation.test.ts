@@ -97,6 +97,25 @@ test('the user cannot stop or trace envd or read its token', async () => {
   expect(await sandbox().isRunning()).toBe(true);
 });
 
+test('a user cannot listen on the ports of envd, at no address', async () => {
+  const program = `
+import socket, sys
+for address in ('0.0.0.0', '10.11.0.2', '127.0.0.1', '::', '::1', '::ffff:10.11.0.2'):
+  for port in (49983, 49984):
+    taken = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET)
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT): taken.setsockopt(socket.SOL_SOCKET, option, 1)
+    try: taken.bind((address, port)); taken.listen()
+    except OSError: continue
+    print(address, port, 'taken')
+`;
+  await sandbox().files.write('/tmp/listen.py', program);
+  const { stdout } = await sandbox().commands.run('python3 /tmp/listen.py');
+  // The second port is only used, and then taken, where the sandbox has a kernel of its own.
+  const isOurs = (line: string): boolean => server.capabilities.ownKernel || line.includes('49983');
+  expect(stdout.split('\n').filter((line) => line !== '' && isOurs(line))).toEqual([]);
+  expect((await sandbox().commands.run('echo served')).stdout).toBe('served\n');
+});
+
 test('changes of one sandbox to system files are not visible in another', async () => {
   const other = await createSandbox();
   await sandbox().commands.run('echo poisoned | sudo tee -a /etc/profile /usr/bin/python3-fake >/dev/null');

@@ -25,7 +25,7 @@ export async function serveSandbox(config: EnvdConfig): Promise<void> {
     void offerProgram(context.log);
     await listenForPorts(config.forwardPort, context.hostGate);
   }
-  await listen(config.port, createRequestHandler(context));
+  await listen(config.port, createRequestHandler(context), { holdsPort: config.ownKernel });
 }
 
 /**

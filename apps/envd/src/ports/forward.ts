@@ -2,6 +2,7 @@ import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { forwardAnswers } from '@soulbox/contract';
 import type { HostGate } from '../host-gate.ts';
+import { holdPort } from '../server/hold-port.ts';
 
 /** The first line contains a port and a token of 32 characters. */
 const maxLineBytes = 256;
@@ -14,10 +15,11 @@ const loopbacks = ['127.0.0.1', '::1'] as const;
  * and a break as a break.
  */
 export async function listenForPorts(port: number, hostGate: HostGate): Promise<Server> {
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const onSocket = (socket: Socket): void => {
     socket.on('error', () => socket.destroy());
     void accept(socket, hostGate).catch(() => socket.destroy());
-  });
+  };
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, onSocket);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '0.0.0.0', () => {
@@ -26,6 +28,7 @@ export async function listenForPorts(port: number, hostGate: HostGate): Promise<
       resolve();
     });
   });
+  await holdPort(port, onSocket, { allowHalfOpen: true });
   return server;
 }
 

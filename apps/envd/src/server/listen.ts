@@ -5,6 +5,7 @@ import type { ServerHttp2Session } from 'node:http2';
 import { createServer as createNetServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { applyBackPressure } from './back-pressure.ts';
+import { holdPort } from './hold-port.ts';
 import type { IdleTimer } from './idle-timer.ts';
 import { createIdleTimer } from './idle-timer.ts';
 
@@ -23,11 +24,16 @@ const http2Preface = 'PRI';
 
 /**
  * Serves HTTP/1.1 and cleartext HTTP/2 on one port of all addresses, distinguished by the first bytes of a connection.
+ * `holdsPort`: no user can listen at one of these addresses instead, see hold-port.ts.
  */
-export async function listen(port: number, handler: RequestHandler): Promise<Server> {
+export async function listen(
+  port: number,
+  handler: RequestHandler,
+  { holdsPort = false }: { holdsPort?: boolean } = {},
+): Promise<Server> {
   const acceptHttp1 = createHttp1Acceptor(handler);
   const acceptHttp2 = createHttp2Acceptor(handler);
-  const server = createNetServer({ noDelay: true }, (socket) => {
+  const accept = (socket: Socket): void => {
     socket.on('error', () => socket.destroy());
     const timer = createIdleTimer(socket);
     socket.once('readable', () => {
@@ -40,10 +46,12 @@ export async function listen(port: number, handler: RequestHandler): Promise<Ser
       const isHttp2 = first.subarray(0, http2Preface.length).toString('latin1') === http2Preface;
       (isHttp2 ? acceptHttp2 : acceptHttp1)(socket, timer);
     });
-  });
+  };
+  const server = createNetServer({ noDelay: true }, accept);
   // `::` also accepts IPv4 if the kernel has IPv6.
   await listenAt(server, port, '::').catch(async () => await listenAt(server, port, '0.0.0.0'));
   server.on('error', () => undefined);
+  if (holdsPort) await holdPort(port, accept);
   return server;
 }
 
