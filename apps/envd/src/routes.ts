@@ -86,9 +86,10 @@ function handleEnvs(context: Context, _request: IncomingMessage, response: Serve
   sendJson(response, 200, context.settings.envVars);
 }
 
+/** A path is not resolved as a reference, where `//x/init` would be `/init` of the host x. */
 function parseUrl(text: string): URL {
   try {
-    return new URL(text, 'http://envd');
+    return text.startsWith('/') ? new URL(`http://envd${text}`) : new URL(text);
   } catch {
     throw new SoulBoxError('bad_request', 'The request URL is not valid.');
   }

@@ -133,6 +133,9 @@ describe('the other endpoints', () => {
     '/process.Process/Nope',
     '/%00',
     '//x',
+    '//x/health',
+    '//x/soulbox/logs',
+    '/\\x/health',
     `/${'x'.repeat(10_000)}`,
   ])('%.30s is not found', async (path) => {
     expect((await get(path)).status).toBeOneOf([404, 405]);

@@ -208,6 +208,13 @@ describe('a path of envd that is reserved for the host', () => {
     '/init',
     '/init/',
     '//init',
+    '//evil/init',
+    '///evil//init',
+    '/\\evil/init',
+    '//evil@x:80/init',
+    '/%2fevil/init',
+    '//evil/x/../init',
+    '//evil/soulbox/logs',
     '/./init',
     '/x/../init',
     '/%69nit',
@@ -246,13 +253,17 @@ describe('a path of envd that is reserved for the host', () => {
     expect(json(refused.body)).toEqual({ message: 'Route not found', path: path.split('?')[0], code: 404 });
   });
 
-  test.each(['/files?path=/init', '/initial', '/process.Process/Start', '/health', '/filesystem.Filesystem/Stat'])(
-    'is not %s',
-    async (path) => {
-      const answer = await ask(`${world.url}${path}`, { headers: { host: world.urlOf(49983).host } });
-      expect(answer.status).toBe(200);
-    },
-  );
+  test.each([
+    '/files?path=/init',
+    '/evil/init',
+    '/initial',
+    '/process.Process/Start',
+    '/health',
+    '/filesystem.Filesystem/Stat',
+  ])('is not %s', async (path) => {
+    const answer = await ask(`${world.url}${path}`, { headers: { host: world.urlOf(49983).host } });
+    expect(answer.status).toBe(200);
+  });
 
   test("is allowed on a user's own port", async () => {
     const answer = await ask(`${world.url}/init`, { headers: { host: world.urlOf(8080).host } });
