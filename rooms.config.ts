@@ -5,9 +5,10 @@
 export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/api/src': [
     // Below the context: what one server has, each made of less than all.
-    ['actor', 'limits', 'names', 'private-target', 'upload-signer'],
+    ['actor', 'limits', 'names', 'private-target'],
     ['config', 'runner'],
     ['builder', 'keys', 'meters'],
+    ['signing'],
     ['context'],
     ['auth'],
     ['http'],
@@ -16,7 +17,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     // Resources: a file for each operation.
     ['teams'],
     ['api-keys', 'build-files', 'functions', 'health', 'host', 'later-routes', 'runs', 'sandboxes', 'snapshots'],
-    ['events', 'kv', 'pages', 'prometheus', 'templates'],
+    ['events', 'kv', 'pages', 'prometheus', 'signed-urls', 'templates'],
     ['builds', 'webhooks'],
     // What goes on without a request.
     ['purge', 'reconcile'],

@@ -119,6 +119,24 @@ export const apiConfigSchema = {
     [],
     'Private or local host names, addresses and CIDR networks, separated by commas, that webhooks may reach. Empty: webhooks reach public addresses only.',
   ),
+  signedUrlMaxSeconds: key(
+    'SOULBOX_SIGNED_URL_MAX_SECONDS',
+    wholeNumber(1, 365 * 24 * 3600),
+    7 * 24 * 3600,
+    'Seconds for which a signed URL can be valid at most.',
+  ),
+  signedUrlSkewSeconds: key(
+    'SOULBOX_SIGNED_URL_SKEW_SECONDS',
+    wholeNumber(0, 300),
+    5,
+    'Seconds after its end for which a signed URL is still accepted, for clocks that differ.',
+  ),
+  teamNonceLimit: key(
+    'SOULBOX_TEAM_NONCE_LIMIT',
+    wholeNumber(1, 10_000_000),
+    100_000,
+    'Used one-time URLs of a team that have not expired. The use of one more returns 429.',
+  ),
   keyRequestRate: key(
     'SOULBOX_API_KEY_RATE',
     wholeNumber(0, 10_000_000),

@@ -7,8 +7,8 @@ import { createKeyUse } from './keys/key-use.ts';
 import type { KeyUse } from './keys/key-use.ts';
 import { createWrongKeyBudget } from './keys/wrong-key-budget.ts';
 import type { WrongKeyBudget } from './keys/wrong-key-budget.ts';
-import { createUploadSigner } from './upload-signer.ts';
-import type { UploadSigner } from './upload-signer.ts';
+import { createSigning } from './signing/signing.ts';
+import type { Signing } from './signing/signing.ts';
 import { createBuilder } from './builder/builder.ts';
 import type { Builder } from './builder/builder.ts';
 import type { ApiConfig } from './config.ts';
@@ -52,7 +52,8 @@ export interface ApiContext {
   /** The token that gives access to the server's own figures. */
   readonly metricsToken: Secret;
   readonly builder: Builder;
-  readonly uploadSigner: UploadSigner;
+  /** Signs and checks URLs. */
+  readonly signing: Signing;
   readonly keyUse: KeyUse;
   readonly wrongKeys: WrongKeyBudget;
   readonly durations: RequestDurations;
@@ -84,20 +85,22 @@ export interface ApiParts {
   readonly stageBackup: StageBackup | undefined;
   readonly outside: OutsidePolicy;
   readonly metricsToken: Secret;
+  readonly signingRoot: Secret;
   readonly logger: Logger;
   readonly clock: Clock;
 }
 
-export function createContext(given: ApiParts, stopping: AbortSignal): ApiContext {
+export function createContext({ signingRoot, ...given }: ApiParts, stopping: AbortSignal): ApiContext {
   const parts = { ...given, logger: nameActors(given.logger) };
+  const wrongKeys = createWrongKeyBudget(parts.clock);
   return {
     ...parts,
     stopping,
     templates: createTemplateCatalogue(parts.runner, parts.clock),
     builder: createBuilder(parts, stopping),
-    uploadSigner: createUploadSigner(),
+    signing: createSigning({ ...parts, wrongKeys, root: signingRoot }),
     keyUse: createKeyUse(parts.records, parts.clock, parts.logger),
-    wrongKeys: createWrongKeyBudget(parts.clock),
+    wrongKeys,
     durations: createRequestDurations(),
     failures: createRequestFailures(),
     measureProcess: measureProcess(stopping, given.droppedLogLines),

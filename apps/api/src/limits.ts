@@ -36,7 +36,7 @@ export const waitingBuildsMax = 100;
  * hour at most.
  */
 export const waitingBuildMs = 24 * 3600 * 1000;
-export const uploadLinkMs = 3600 * 1000;
+export const uploadLinkSeconds = 3600;
 /** An upload is aborted when no byte arrives for the first time, or when it takes longer than the second in total. */
 export const uploadIdleMs = 30_000;
 export const uploadMs = 3600 * 1000;

@@ -7,6 +7,9 @@ const everyMs = 10 * 60 * 1000;
 /** Rows per statement: the database must not be locked for long. */
 const batch = 500;
 
+/** How long the list of a team shows signing keys that have ended. */
+const signingKeyHours = 24;
+
 const neverStarted = { message: 'The build was abandoned because it was never started.', step: '' };
 
 /** Deletes records that are older than the configured times, at intervals until the server stops. */
@@ -20,6 +23,8 @@ export async function purgeUntilStop(context: ApiContext): Promise<void> {
       await purgeBeyond(context);
       await purgeOlder(context, config.buildRetentionHours, (...args) => records.builds.purge(...args));
       await purgeOlder(context, config.buildFileRetentionHours, (...args) => purgeFiles(context, ...args));
+      await purgeOlder(context, 0, (...args) => records.usedNonces.purge(...args));
+      await purgeOlder(context, signingKeyHours, (...args) => records.signingKeys.purge(...args));
       await records.builds.giveUp(context.clock.now() - waitingBuildMs, neverStarted, context.clock.now());
     } catch (thrown) {
       if (!isStopped()) context.logger.warn({ err: thrown }, 'old records could not be purged');

@@ -14,6 +14,7 @@ import { addPages } from './pages/routes.ts';
 import { addPrometheusRoute } from './prometheus/routes.ts';
 import { addRunRoute } from './runs/run.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
+import { addSignedUrlRoutes } from './signed-urls/routes.ts';
 import { addSnapshotRoutes } from './snapshots/routes.ts';
 import { addTeamRoutes } from './teams/routes.ts';
 import { addTemplateRoutes } from './templates/routes.ts';
@@ -32,6 +33,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addEventRoutes(app, context);
   addWebhookRoutes(app, context);
   addApiKeyRoutes(app, context);
+  addSignedUrlRoutes(app, context);
   addTeamRoutes(app, context);
   addFunctionRoutes(app, context);
   addKvRoutes(app, context);

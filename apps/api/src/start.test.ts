@@ -37,7 +37,8 @@ const start = (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }
   const reserve = openDiskReserve(join(folder, 'reserve'));
   const outside = createOutsidePolicy();
   const metricsToken = new Secret('metrics');
-  const parts = { config, records, runner: runner.client, files, reserve, outside, metricsToken };
+  const signingRoot = new Secret('signing');
+  const parts = { config, records, runner: runner.client, files, reserve, outside, metricsToken, signingRoot };
   return startApi({ ...parts, listen, logger: silentLogger });
 };
 

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { isNodeError, sleepUnlessAborted, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
+import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { stoppedReason } from './builder/follow.ts';
@@ -15,6 +16,7 @@ import { purgeUntilStop } from './purge.ts';
 import { addRoutes } from './routes.ts';
 import type { Runner } from './runner/client.ts';
 import { followRunnerEvents } from './reconcile/follow-events.ts';
+import { createSignedUrlChecker } from './signed-urls/check.ts';
 import { deliverUntilStop } from './webhooks/deliver-until-stop.ts';
 
 /** The address on which the API listens: a unix socket behind the gateway, or TCP. Port 0 selects a free port. */
@@ -42,6 +44,8 @@ export interface ApiOptions {
   readonly stageBackup?: StageBackup | undefined;
   /** The operator's token. It gives access to the server's own figures at `/metrics` and to backups. */
   readonly metricsToken: Secret;
+  /** The secret from which the keys of signed URLs are derived. */
+  readonly signingRoot: Secret;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -51,6 +55,8 @@ export interface ApiOptions {
 export interface Api extends AsyncDisposable {
   /** Base URL on TCP, or the path of the unix socket. */
   readonly address: string;
+  /** Decides about signed requests that do not go to the API itself. */
+  readonly signedUrls: SignedUrlChecker;
 }
 
 /** How long the start waits for the comparison of records and runner. The API also starts without a runner. */
@@ -63,7 +69,8 @@ const drainMs = 5000;
  * listens. Throws `host_not_ready` when the address is in use.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, functions, stageBackup, files, reserve, outside, metricsToken } = options;
+  const { config, records, runner, functions, stageBackup, files, reserve, outside, metricsToken, signingRoot } =
+    options;
   const { logger, clock = systemClock, droppedLogLines = () => 0, supervised = alone } = options;
   const stop = new AbortController();
   const context = createContext(
@@ -79,6 +86,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       supervised,
       outside,
       metricsToken,
+      signingRoot,
       logger,
       clock,
     },
@@ -102,7 +110,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await Promise.race([follower.synced, sleepUnlessAborted(firstSyncMs, stop.signal)]);
     const address = await listen(app, options.listen);
     logger.info({ address }, 'api is listening');
-    return { address, [Symbol.asyncDispose]: dispose };
+    return { address, signedUrls: createSignedUrlChecker(context), [Symbol.asyncDispose]: dispose };
   } catch (thrown) {
     await dispose();
     throw thrown;

@@ -3,6 +3,7 @@ import { flushCompileCache } from 'node:module';
 import { loadAll } from '@soulbox/api';
 import type { RootLogger, SupervisedProcesses } from '@soulbox/base';
 import { addFunctionRoutes } from '@soulbox/contract/function-routing';
+import { addSignedUrlCheck } from '@soulbox/contract/signed-url-service';
 import { bindMount } from '@soulbox/linux/mounts';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
@@ -59,7 +60,10 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   const door = {
     name: 'gateway',
     admits: ({ uid }: { uid: number }) => uid === gateway.id,
-    routes: (routes: Parameters<typeof addFunctionRoutes>[0]) => addFunctionRoutes(routes, control.functions, own),
+    routes: (routes: Parameters<typeof addFunctionRoutes>[0]) => {
+      addFunctionRoutes(routes, control.functions, own);
+      addSignedUrlCheck(routes, control.signedUrls, own);
+    },
   };
   started.use(await serveSocket({ path: gateway.socket, doors: [door], mode: 0o666, logger: own }));
   const owned = started.move();

@@ -18,8 +18,18 @@ export async function readDefaultApiKey(dataDirectory: string): Promise<Secret |
  * knows the token until a later start.
  */
 export async function ensureMetricsToken(dataDirectory: string, wanted: string): Promise<Secret> {
-  if (wanted !== '') return new Secret(wanted);
-  const file = join(dataDirectory, 'secrets', 'metrics-token');
+  return wanted === '' ? await ensureSecretFile(join(dataDirectory, 'secrets', 'metrics-token')) : new Secret(wanted);
+}
+
+/**
+ * The secret from which the keys of signed URLs are derived, in DATA/secrets/signing-secret (0600), created at the first
+ * start. Without the file, all signed URLs are invalid. If there is no room for it, they end with this process.
+ */
+export async function ensureSigningRoot(dataDirectory: string): Promise<Secret> {
+  return await ensureSecretFile(join(dataDirectory, 'secrets', 'signing-secret'));
+}
+
+async function ensureSecretFile(file: string): Promise<Secret> {
   const existing = await readSecretFile(file);
   if (existing !== undefined) return existing;
   const token = new Secret(randomBytes(32).toString('base64url'));

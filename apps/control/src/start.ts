@@ -6,6 +6,7 @@ import type { ApiConfig } from '@soulbox/api';
 import type { RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
+import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { RunnerService } from '@soulbox/contract/runner';
 import { openVault, startFunctions } from '@soulbox/functions';
 import type { FunctionsConfig } from '@soulbox/functions';
@@ -18,7 +19,7 @@ import {
   openSqliteRecords,
 } from '@soulbox/storage';
 import { createStage } from './backup/stage.ts';
-import { ensureDefaultApiKey, ensureMetricsToken } from './credentials.ts';
+import { ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
 import { controlFolders } from './folders.ts';
 import { keepReserve } from './keep-reserve.ts';
 
@@ -53,6 +54,8 @@ export interface ControlOptions {
 export interface Control extends AsyncDisposable {
   /** Finds the sandbox of a function by name, for the gateway. */
   readonly functions: FunctionRouter;
+  /** Decides about signed URLs, for the gateway. */
+  readonly signedUrls: SignedUrlChecker;
   /** For use on this machine. */
   readonly apiKey: Secret;
 }
@@ -88,7 +91,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   );
   const copyRecords = async (file: string): Promise<void> => await backupSqliteRecords(folders.records, file);
   const stage = { copyRecords, directory: settings.stageDirectory, uploads: files, functionBlobs };
-  started.use(
+  const api = started.use(
     await startApi({
       config: settings.api,
       records,
@@ -101,6 +104,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       supervised,
       outside: createOutsidePolicy(settings.deniedRanges),
       metricsToken: await ensureMetricsToken(directory, settings.metricsToken),
+      signingRoot: await ensureSigningRoot(directory),
       listen: { socketPath: settings.apiSocket },
       logger: logger.child({ part: 'api' }),
     }),
@@ -109,6 +113,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   const parts = started.move();
   return {
     functions: functions.router,
+    signedUrls: api.signedUrls,
     apiKey,
     [Symbol.asyncDispose]: async () => await parts.disposeAsync(),
   };

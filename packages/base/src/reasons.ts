@@ -60,7 +60,7 @@ export const reasons = {
   },
   unsupported_media_type: {
     code: 'invalid_argument',
-    help: 'The route does not accept this Content-Type. Send `application/json`.',
+    help: 'The route or the signed URL does not accept this Content-Type. The message names the accepted one.',
   },
   request_timeout: {
     code: 'deadline_exceeded',
@@ -71,6 +71,10 @@ export const reasons = {
   illegal_transition: {
     code: 'failed_precondition',
     help: 'The current state does not allow this step. The message names the state.',
+  },
+  signed_url_used: {
+    code: 'already_exists',
+    help: 'The signed URL may be used once, and was used already. Sign another one.',
   },
   link_loop: { code: 'failed_precondition', help: 'The path has a loop of symbolic links.' },
   disk_full: {

@@ -15,6 +15,7 @@ export { buildLogLevels } from './records/builds.ts';
 export type { BuildLog, BuildLogQuery, BuildReason, BuildRecord } from './records/builds.ts';
 export type { Delivery, WebhookChanges, WebhookRecord } from './records/webhooks.ts';
 export type { FunctionLimits, FunctionRecord, FunctionVersionRecord } from './records/functions.ts';
+export type { SigningKeyRecord } from './records/signing-keys.ts';
 export type { KvEntry, KvLimits, KvNamespaceRecord } from './records/kv.ts';
 export type { Records } from './records/records.ts';
 export { recordsFileName } from './records/records-file.ts';

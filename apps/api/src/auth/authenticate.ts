@@ -1,10 +1,11 @@
 import { constantTimeEqual, SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
 import { hashApiKey } from '@soulbox/storage';
-import type { TeamRecord } from '@soulbox/storage';
 import type { FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
 import { noteKey } from '../actor.ts';
+import type { Caller } from './caller.ts';
+import { findSigner } from './authenticate-signed.ts';
 import { readKeyCookie } from './key-cookie.ts';
 
 /**
@@ -17,17 +18,12 @@ import { readKeyCookie } from './key-cookie.ts';
  * - `operator`: only that token.
  * - `cookie`: the key in the cookie of a browser page. Without a valid key the route has no caller and asks for a
  *   key.
+ * - `key-or-signature`: the key, or a signed URL in its place (docs/signed-urls.md).
+ * - `signature`: only a signed URL.
  * - `none`: the route is open.
  */
-export type AuthRule = 'key' | 'key-or-bearer' | 'key-or-operator' | 'operator' | 'cookie' | 'none';
-
-/** The caller: the team that the key belongs to. */
-export interface Caller {
-  readonly team: TeamRecord;
-  readonly keyId: string;
-  /** The isolation that the key sets for requests that specify none. Empty: none. */
-  readonly isolation: string;
-}
+export type AuthRule =
+  'key' | 'key-or-bearer' | 'key-or-operator' | 'operator' | 'cookie' | 'key-or-signature' | 'signature' | 'none';
 
 /** Longer keys are refused before they are hashed. Our keys have 44 characters. */
 const keyLengthMax = 256;
@@ -41,6 +37,8 @@ declare module 'fastify' {
     caller: Caller | null | undefined;
     /** True for the operator, who acts for no team. Only on routes whose rule allows it. */
     isOperator: boolean;
+    /** True if a signed URL identified the caller. */
+    isSigned: boolean;
   }
 }
 
@@ -54,7 +52,17 @@ export function callerOf(request: FastifyRequest): Caller {
 /** Sets `request.caller`, or throws `unauthorized`. Runs before the body is read. */
 export async function authenticate(request: FastifyRequest, context: ApiContext): Promise<void> {
   const rule = request.routeOptions.config.auth ?? 'key';
-  if (request.is404 || rule === 'none') return;
+  if (request.is404) return;
+  const accepts = rule === 'key-or-signature' || rule === 'signature';
+  const signer = await findSigner(request, context, { accepts });
+  if (signer !== undefined) {
+    request.isSigned = true;
+    accept(request, signer);
+    return;
+  }
+  if (rule === 'none') return;
+  if (rule === 'signature')
+    throw new SoulBoxError('unauthorized', 'Unauthorized, the URL is not signed. Request a new link.');
   if (rule === 'cookie') {
     const key = readKeyCookie(request);
     if (key !== undefined) accept(request, await tryKey(key, context));
@@ -89,7 +97,7 @@ export async function tryKey(presented: string, context: ApiContext): Promise<Ca
 export function presentedKey(request: FastifyRequest, rule: AuthRule): string | undefined {
   const key = request.headers[headers.apiKey];
   if (typeof key === 'string' && key !== '') return key;
-  if (rule === 'key' || rule === 'none') return undefined;
+  if (rule === 'key' || rule === 'key-or-signature' || rule === 'none') return undefined;
   return /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
 }
 

@@ -1,12 +1,12 @@
-import type { FastifyRequest } from 'fastify';
-import { SoulBoxError } from '@soulbox/base';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { baseUrlOf } from '../http/base-url.ts';
 import { errors } from '../http/schemas.ts';
-import { uploadLinkMs } from '../limits.ts';
+import { uploadLinkSeconds } from '../limits.ts';
 import { getOwnTemplate } from '../lookup/template.ts';
+import { parseUrl } from '../signing/parse-url.ts';
 import { findFile } from './find.ts';
 import { fileHashSchema } from './hash-schema.ts';
 
@@ -35,24 +35,21 @@ export function addFileLinkRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const { team } = callerOf(request);
+      const { team, keyId: apiKeyId } = callerOf(request);
       const { hash } = request.params;
       const { id: templateId } = await getOwnTemplate(context, team, request.params.templateID);
-      const expiresAt = context.clock.now() + uploadLinkMs;
-      const signature = context.uploadSigner.sign({ teamId: team.id, templateId, hash, expiresAt });
-      const query = new URLSearchParams({ expires: String(expiresAt), signature });
-      const url = `${baseUrlOf(context, request)}/templates/${templateId}/files/${hash}?${query.toString()}`;
+      const { base, host, path, own } = parseUrl(`/templates/${templateId}/files/${hash}`, baseUrlOf(context, request));
+      const { target } = await context.signing.sign(
+        { teamId: team.id, apiKeyId },
+        {
+          ...{ method: 'PUT', host, path, own },
+          expiresInSeconds: Math.min(uploadLinkSeconds, context.config.signedUrlMaxSeconds),
+          once: false,
+          limits: {},
+        },
+      );
+      const url = base + target;
       return reply.code(201).send({ present: await findFile(context, team, hash), url });
     },
   );
-}
-
-const hostForm = /^[a-z0-9._-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;
-
-/** The address at which the caller reached the gateway, unless the operator has configured another one. */
-function baseUrlOf({ config }: ApiContext, request: FastifyRequest): string {
-  if (config.apiUrl !== '') return config.apiUrl;
-  const { host = '', 'x-forwarded-proto': scheme } = request.headers;
-  if (!hostForm.test(host)) throw new SoulBoxError('bad_request', 'The Host header does not name a host.');
-  return `${scheme === 'https' ? 'https' : 'http'}://${host}`;
 }

@@ -2,17 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import { randomId, SoulBoxError } from '@soulbox/base';
 import { holdHostRoom } from '@soulbox/contract';
 import type { TeamRecord } from '@soulbox/storage';
-import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { uploadIdleMs } from '../limits.ts';
+import { getOwnTemplate } from '../lookup/template.ts';
 import { fileKeyOf } from './find.ts';
 import { fileParams } from './link.ts';
-
-const query = z.object({
-  expires: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
-  signature: z.string().max(128),
-});
 
 /**
  * Receives an archive and stores it unchanged; it is unpacked only inside a sandbox. The signature in the URL replaces
@@ -25,12 +21,13 @@ export function addFileUploadRoute(app: ApiApp, context: ApiContext): void {
     scope.put(
       '/templates/:templateID/files/:hash',
       {
-        config: { auth: 'none', body: 'upload', room: 'own' },
-        schema: { hide: true, params: fileParams, querystring: query },
+        config: { auth: 'signature', body: 'upload', room: 'own' },
+        schema: { hide: true, params: fileParams },
       },
       async (request, reply) => {
         const { templateID, hash } = request.params;
-        const team = await getUploader(context, { templateId: templateID, hash, ...request.query });
+        const { team } = callerOf(request);
+        await getOwnTemplate(context, team, templateID);
         context.reserve.check();
         const sizeBytes = lengthOf(context, request.headers['content-length']);
         await takeFile(context, team, { hash, sizeBytes, body: request.raw });
@@ -39,21 +36,6 @@ export function addFileUploadRoute(app: ApiApp, context: ApiContext): void {
     );
     done();
   });
-}
-
-/** Throws `unauthorized`. */
-async function getUploader(
-  context: ApiContext,
-  link: { templateId: string; hash: string; expires: number; signature: string },
-): Promise<TeamRecord> {
-  const { templateId, hash, expires: expiresAt, signature } = link;
-  const template = await context.records.templates.findById(templateId);
-  const team = template && (await context.records.teams.find(template.teamId));
-  const grant = { teamId: team?.id ?? '', templateId, hash, expiresAt };
-  if (!context.uploadSigner.isValid(grant, signature) || team === undefined)
-    throw new SoulBoxError('unauthorized', 'Unauthorized, the upload link is not valid. Request a new one.');
-  if (expiresAt > context.clock.now()) return team;
-  throw new SoulBoxError('unauthorized', 'Unauthorized, the upload link has expired. Request a new one.');
 }
 
 /** Throws `bad_request` for an upload without a length, and `body_too_large`. */

@@ -10,6 +10,7 @@ export function addBuildLogsRoute(app: ApiApp, context: ApiContext): void {
   app.get(
     '/templates/:templateID/builds/:buildID/logs',
     {
+      config: { auth: 'key-or-signature' },
       schema: {
         tags: ['templates'],
         summary: 'Log of a build',

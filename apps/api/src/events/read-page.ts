@@ -1,7 +1,7 @@
 import { headers } from '@soulbox/contract';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import type { Caller } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import { errors } from '../http/schemas.ts';
 import { pageCharsMax } from '../limits.ts';

@@ -9,6 +9,7 @@ export function addReadFunctionLogRoute(app: ApiApp, context: ApiContext): void 
   app.get(
     '/functions/:name/logs',
     {
+      config: { auth: 'key-or-signature' },
       schema: {
         tags: ['functions'],
         summary:

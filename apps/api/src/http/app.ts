@@ -13,6 +13,7 @@ import { collectAllowedMethods } from './allowed-methods.ts';
 import { limitBodyTime } from './body-time.ts';
 import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
+import { collectSignableRoutes } from './signable-routes.ts';
 import { schemaCompilers } from './schema-compilers.ts';
 import { needsRoom } from './needs-room.ts';
 import { protectiveHeaders } from './protective-headers.ts';
@@ -64,8 +65,10 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   app.setSerializerCompiler(serializerCompiler);
   app.decorateRequest('caller', null);
   app.decorateRequest('isOperator', false);
+  app.decorateRequest('isSigned', false);
   readJsonOnly(app);
   const allowed = collectAllowedMethods(app);
+  collectSignableRoutes(app);
   await collectOpenApi(app);
   const rates = await createRequestRates(app, context.config);
 
@@ -80,7 +83,8 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     // A probe must see that the server is alive, even when its address has used up its rate.
     if (request.routeOptions.url !== '/health') await rates.checkAddress(request, reply);
     await authenticate(request, context);
-    if (request.caller !== null) await rates.checkKey(request, reply);
+    // Strangers with a signed URL must not use up the rate of its key.
+    if (request.caller !== null && !request.isSigned) await rates.checkKey(request, reply);
     if (needsRoom(request)) context.reserve.check();
   });
   app.addHook('onSend', (_request, reply, payload, done) => {

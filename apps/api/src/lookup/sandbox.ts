@@ -3,7 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { parseSandboxId } from '@soulbox/contract';
 import { functionMetadataKey } from '@soulbox/contract/functions';
 import type { SandboxRecord } from '@soulbox/storage';
-import type { Caller } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import { timeToWire } from '../http/schemas.ts';
 import { quoteForError } from '../http/quote-for-error.ts';

@@ -4,7 +4,7 @@ import { headers } from '@soulbox/contract';
 import type { SandboxListQuery } from '@soulbox/storage';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import type { Caller } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { quoteForError } from '../http/quote-for-error.ts';

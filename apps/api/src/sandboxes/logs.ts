@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import type { Caller } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams, timeSchema, timeToWire, unixMs } from '../http/schemas.ts';
@@ -47,6 +47,7 @@ export function addLogRoutes(app: ApiApp, context: ApiContext): void {
   app.get(
     '/sandboxes/:sandboxID/logs',
     {
+      config: { auth: 'key-or-signature' },
       schema: {
         tags: ['sandboxes'],
         summary: 'Log of a sandbox, oldest first (the CLI)',
@@ -66,6 +67,7 @@ export function addLogRoutes(app: ApiApp, context: ApiContext): void {
   app.get(
     '/v2/sandboxes/:sandboxID/logs',
     {
+      config: { auth: 'key-or-signature' },
       schema: {
         tags: ['sandboxes'],
         summary: 'Log of a sandbox',

@@ -4,7 +4,7 @@ import type { Reason } from '@soulbox/base';
 import { errorForCaller, httpBodyFromError } from '@soulbox/contract';
 import type { ForkSandboxResponse_Outcome } from '@soulbox/contract/runner';
 import { z } from 'zod';
-import type { Caller } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import { errors } from '../http/schemas.ts';
 import { forksMax, runnerStateMs } from '../limits.ts';

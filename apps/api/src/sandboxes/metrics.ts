@@ -19,6 +19,7 @@ export function addMetricsRoute(app: ApiApp, context: ApiContext): void {
   app.get(
     '/sandboxes/:sandboxID/metrics',
     {
+      config: { auth: 'key-or-signature' },
       schema: {
         tags: ['sandboxes'],
         summary: 'Metrics of a sandbox, oldest first',

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import type { Caller } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';

@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Sandbox } from '@soulbox/contract/runner';
-import type { Caller } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { aliveAfter } from '../lookup/sandbox.ts';

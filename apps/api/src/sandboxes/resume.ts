@@ -1,6 +1,6 @@
 import type { Sandbox } from '@soulbox/contract/runner';
 import type { SandboxRecord } from '@soulbox/storage';
-import type { Caller } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';

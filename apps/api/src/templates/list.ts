@@ -1,7 +1,7 @@
 import { headers } from '@soulbox/contract';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import type { Caller } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';

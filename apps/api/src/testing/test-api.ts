@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
+import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
@@ -41,6 +42,7 @@ export interface TestApi extends AsyncDisposable {
   /** Uploads for builds. */
   readonly files: BlobStore;
   readonly runner: ScriptedRunner;
+  readonly signedUrls: SignedUrlChecker;
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** Everything that was logged so far. */
   readLog(): Promise<string>;
@@ -91,6 +93,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       reserve: openDiskReserve(join(folder, 'reserve')),
       outside: createOutsidePolicy(),
       metricsToken: new Secret(metricsToken),
+      signingRoot: new Secret('a-secret-for-signed-urls'),
       stageBackup: options.stageBackup,
       supervised: () => supervised,
       listen: { host: '127.0.0.1', port: 0 },
@@ -123,6 +126,9 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   return {
     get url() {
       return api.address;
+    },
+    get signedUrls() {
+      return api.signedUrls;
     },
     ...{ key, otherKey, teamId: team.id, otherTeamId: other.id, records, files, runner, ask },
     readLog: () => readFile(logFile, 'utf8'),

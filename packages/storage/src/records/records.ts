@@ -5,9 +5,11 @@ import type { EventRecords } from './events.ts';
 import type { FunctionRecords } from './functions.ts';
 import type { KvRecords } from './kv.ts';
 import type { SandboxRecords } from './sandboxes.ts';
+import type { SigningKeyRecords } from './signing-keys.ts';
 import type { SnapshotRecords } from './snapshots.ts';
 import type { TeamRecords } from './teams.ts';
 import type { TemplateRecords } from './templates.ts';
+import type { UsedNonceRecords } from './used-nonces.ts';
 import type { DeliveryRecords, WebhookRecords } from './webhooks.ts';
 
 /**
@@ -28,4 +30,6 @@ export interface Records extends AsyncDisposable {
   readonly deliveries: DeliveryRecords;
   readonly functions: FunctionRecords;
   readonly kv: KvRecords;
+  readonly signingKeys: SigningKeyRecords;
+  readonly usedNonces: UsedNonceRecords;
 }

@@ -673,6 +673,38 @@ export interface components {
             /** @enum {string} */
             durability?: "on-return" | "in-background";
         };
+        NewSignedURL: {
+            url: string;
+            /**
+             * @default GET
+             * @enum {string}
+             */
+            method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+            /** @default 3600 */
+            expiresInSeconds: number;
+            /** @default false */
+            once: boolean;
+            /** @default false */
+            prefix: boolean;
+            maxBytes?: number;
+            contentType?: string;
+            addresses?: string[];
+        };
+        SignedURL: {
+            url: string;
+            /** Format: date-time */
+            expiresAt: string;
+            keyID: string;
+        };
+        SigningKey: {
+            id: string;
+            /** Format: date-time */
+            createdAt: string;
+            endsAt: string | null;
+        };
+        SigningKeyRotation: {
+            overlapSeconds: number;
+        };
         SnapshotInfo: {
             snapshotID: string;
             names: string[];

@@ -21,6 +21,8 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   deliveries: ['finish', 'postpone'],
   functions: ['setSandbox', 'remove', 'pruneVersions'],
   kv: ['removeNamespace', 'remove', 'removeExpired'],
+  signingKeys: ['end', 'purge'],
+  usedNonces: ['purge'],
 };
 
 /** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */

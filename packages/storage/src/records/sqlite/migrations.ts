@@ -304,6 +304,33 @@ export const migrations: readonly string[] = [
    END;`,
   // The isolation of sandboxes that do not specify one, by key.
   `ALTER TABLE api_keys ADD COLUMN isolation TEXT NOT NULL DEFAULT '';`,
+
+  // Signed URLs: the names of keys, and the nonces of URLs that were used and have not expired.
+  `CREATE TABLE signing_keys (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     created_at INTEGER NOT NULL,
+     ends_at INTEGER
+   ) STRICT;
+   CREATE INDEX signing_keys_team ON signing_keys (team_id);
+   CREATE TABLE used_nonces (
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     nonce TEXT NOT NULL,
+     kept_until INTEGER NOT NULL,
+     PRIMARY KEY (team_id, nonce)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX used_nonces_kept_until ON used_nonces (kept_until);
+   CREATE INDEX used_nonces_of_team ON used_nonces (team_id, kept_until);
+   CREATE TABLE nonce_counts (
+     team_id TEXT PRIMARY KEY REFERENCES teams (id) ON DELETE CASCADE,
+     nonces INTEGER NOT NULL
+   ) STRICT;
+   CREATE TRIGGER nonces_counted AFTER INSERT ON used_nonces BEGIN
+     INSERT INTO nonce_counts VALUES (NEW.team_id, 1) ON CONFLICT (team_id) DO UPDATE SET nonces = nonces + 1;
+   END;
+   CREATE TRIGGER nonces_discounted AFTER DELETE ON used_nonces BEGIN
+     UPDATE nonce_counts SET nonces = nonces - 1 WHERE team_id = OLD.team_id;
+   END;`,
 ];
 
 /** Throws `config_invalid`. */

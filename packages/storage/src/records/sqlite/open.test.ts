@@ -11,6 +11,7 @@ import { describeFunctions } from '../../conformance/functions.ts';
 import { describeHistory } from '../../conformance/history.ts';
 import { describeKv } from '../../conformance/kv.ts';
 import { describeRecords } from '../../conformance/records.ts';
+import { describeSigning } from '../../conformance/signing.ts';
 import { describeSnapshots } from '../../conformance/snapshots.ts';
 import { listQuery } from '../../conformance/facts.ts';
 import { checkSqliteSchema } from './check-schema.ts';
@@ -27,6 +28,7 @@ describeHistory('SQLite', openIn);
 describeBuilds('SQLite', openIn);
 describeFunctions('SQLite', openIn);
 describeKv('SQLite', openIn);
+describeSigning('SQLite', openIn);
 
 describe('opening a records file', () => {
   let folder: string;

@@ -16,9 +16,11 @@ import { sqliteKv } from './kv.ts';
 import { guardRecords } from './guard.ts';
 import { migrate } from './migrations.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
+import { sqliteSigningKeys } from './signing-keys.ts';
 import { sqliteSnapshots } from './snapshots.ts';
 import { sqliteTeams } from './teams.ts';
 import { sqliteTemplates } from './templates.ts';
+import { sqliteUsedNonces } from './used-nonces.ts';
 import { sqliteWebhooks } from './webhooks.ts';
 
 /** How long another process (the CLI creating a key) may hold the write lock before we give up. Milliseconds. */
@@ -46,6 +48,8 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     deliveries: sqliteDeliveries(db, log),
     functions: sqliteFunctions(db),
     kv: sqliteKv(db),
+    signingKeys: sqliteSigningKeys(db),
+    usedNonces: sqliteUsedNonces(db),
     [Symbol.asyncDispose]: () => {
       if (db.isOpen) db.close();
       return Promise.resolve();

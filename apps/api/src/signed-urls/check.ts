@@ -1,0 +1,39 @@
+import { SoulBoxError } from '@soulbox/base';
+import { findLimitFault, findPortPath, parseSignedRequest } from '@soulbox/contract/signed-url';
+import type { Grant } from '@soulbox/contract/signed-url';
+import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
+import { apiAuthority } from '../auth/authenticate-signed.ts';
+import type { ApiContext } from '../context.ts';
+import { checkOwner } from './check-owner.ts';
+import { checkPort } from './file-requests.ts';
+
+/**
+ * The check of signed requests for sandboxes and functions, which the gateway asks for. The signature comes first, so
+ * that a stranger learns nothing else, and the use of a one-time URL last, so that a refused request does not use it.
+ */
+export function createSignedUrlChecker(context: ApiContext): SignedUrlChecker {
+  const { signing } = context;
+  return {
+    async check({ method, authority, target, isSharedHost, isPreflight, destination, facts }) {
+      const host = isSharedHost ? apiAuthority(context, authority) : authority;
+      const parsed = parseSignedRequest({ method, authority: host, target });
+      if (parsed.kind !== 'signed')
+        throw new SoulBoxError('bad_request', parsed.kind === 'refused' ? parsed.message : 'The URL is not signed.');
+      const { request } = parsed;
+      const signer = await signing.verify(request);
+      const fault = findLimitFault(isPreflight ? withoutBody(request.grant) : request.grant, facts);
+      if (fault !== undefined) throw fault;
+      if (destination.kind === 'sandbox') {
+        const path = isSharedHost ? findPortPath(request.path)?.path : request.path;
+        const names = request.own.map(([name]) => name);
+        checkPort(destination.port, { method: request.method, path: path ?? '', names });
+      }
+      await checkOwner(context, signer.teamId, destination);
+      await context.keyUse.note(signer.apiKey);
+      if (!isPreflight) await signing.use(request, signer);
+    },
+  };
+}
+
+/** A preflight has no body; the limits of the body apply to the request that follows. */
+const withoutBody = (grant: Grant): Grant => ({ ...grant, maxBytes: undefined, contentType: undefined });

@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto';
+import { randomId, SoulBoxError } from '@soulbox/base';
+import type { Clock, Secret } from '@soulbox/base';
+import { isSignedWith, signedTarget } from '@soulbox/contract/signed-url';
+import type { Grant, SignedParts, SignedRequest } from '@soulbox/contract/signed-url';
+import type { ApiKeyRecord, Records, SigningKeyRecord } from '@soulbox/storage';
+import type { ApiConfig } from '../config.ts';
+import type { WrongKeyBudget } from '../keys/wrong-key-budget.ts';
+import { teamKey } from './team-keys.ts';
+
+const nonceBytes = 16;
+/**
+ * How much longer a nonce is kept than its URL is accepted, so that a clock that is set back does not make a used URL
+ * valid again. Milliseconds.
+ */
+const nonceMarginMs = 10 * 60_000;
+
+/** What the holder of a key asks for. */
+export interface Wanted extends Omit<SignedParts, 'grant'> {
+  readonly expiresInSeconds: number;
+  readonly limits: Pick<Grant, 'maxBytes' | 'contentType' | 'prefix' | 'filePrefix' | 'addresses'>;
+  readonly once: boolean;
+}
+
+export interface Signed {
+  /** Path and query. */
+  readonly target: string;
+  readonly keyId: string;
+  /** Unix milliseconds. */
+  readonly expiresAt: number;
+}
+
+/** The API key that a valid signature was made through. */
+export interface Signer {
+  readonly teamId: string;
+  readonly apiKey: ApiKeyRecord;
+}
+
+/** Signs URLs for a team and checks them. */
+export interface Signing {
+  /** Throws `bad_request` for a lifetime that is too long, and `limit_exceeded` if the team has no room for a nonce. */
+  sign(by: { readonly teamId: string; readonly apiKeyId: string }, wanted: Wanted): Promise<Signed>;
+  /** Checks signature, key and end of a request. Throws `unauthorized`, and `limit_exceeded` after too many faults. */
+  verify(request: SignedRequest): Promise<Signer>;
+  /**
+   * Records the use of a one-time URL; for any other URL it does nothing. Call it last: afterwards the URL is used.
+   * Throws `signed_url_used`, and `limit_exceeded` if the team has too many used URLs that have not expired.
+   */
+  use(request: SignedRequest, signer: Signer): Promise<void>;
+}
+
+export function createSigning(parts: {
+  readonly config: ApiConfig;
+  readonly records: Records;
+  readonly clock: Clock;
+  readonly wrongKeys: WrongKeyBudget;
+  /** The secret of the server, from which the keys of all teams are derived. */
+  readonly root: Secret;
+}): Signing {
+  const { config, records, clock, wrongKeys, root } = parts;
+  const { signedUrlMaxSeconds, signedUrlSkewSeconds, teamNonceLimit } = config;
+
+  const isWrong = (): SoulBoxError =>
+    wrongKeys.spend()
+      ? new SoulBoxError('unauthorized', 'Unauthorized, the signature of the URL is not valid.')
+      : new SoulBoxError('limit_exceeded', 'Too many wrong signatures. Retry later.');
+
+  const storeIsFull = (): SoulBoxError =>
+    new SoulBoxError(
+      'limit_exceeded',
+      `The team has ${teamNonceLimit} used one-time URLs that have not expired. Retry when some have.`,
+    );
+
+  return {
+    async sign({ teamId, apiKeyId }, { expiresInSeconds, limits, once, ...request }) {
+      if (expiresInSeconds > signedUrlMaxSeconds)
+        throw new SoulBoxError('bad_request', `A signed URL may be valid for at most ${signedUrlMaxSeconds} s.`);
+      if (once && (await records.usedNonces.count(teamId)) >= teamNonceLimit) throw storeIsFull();
+      const now = clock.now();
+      const wantedKey = { id: `s${randomId(12)}`, teamId, createdAt: now };
+      const key = await records.signingKeys.ensureActive(wantedKey);
+      const expiresAt = Math.floor(now / 1000) + expiresInSeconds;
+      const nonce = randomBytes(nonceBytes).toString('base64url');
+      const grant = { ...limits, keyId: key.id, apiKeyId, expiresAt, nonce, once };
+      return {
+        target: signedTarget({ ...request, grant }, teamKey(root, key)),
+        keyId: key.id,
+        expiresAt: expiresAt * 1000,
+      };
+    },
+
+    async verify(request) {
+      const { grant } = request;
+      const key = await records.signingKeys.find(grant.keyId);
+      if (key === undefined || !isSignedWith(request, teamKey(root, key))) throw isWrong();
+      const now = clock.now();
+      if (now >= (grant.expiresAt + signedUrlSkewSeconds) * 1000)
+        throw new SoulBoxError('unauthorized', 'Unauthorized, the signed URL has expired.');
+      if (hasEnded(key, now))
+        throw new SoulBoxError('unauthorized', 'Unauthorized, the key of the signed URL was replaced.');
+      const apiKey = await records.apiKeys.find(key.teamId, grant.apiKeyId);
+      if (apiKey === undefined)
+        throw new SoulBoxError('unauthorized', 'Unauthorized, the API key behind the signed URL was revoked.');
+      return { teamId: key.teamId, apiKey };
+    },
+
+    async use({ grant }, { teamId }) {
+      if (!grant.once) return;
+      const keptUntil = (grant.expiresAt + signedUrlSkewSeconds) * 1000 + nonceMarginMs;
+      const nonce = { teamId, nonce: grant.nonce, keptUntil };
+      const result = await records.usedNonces.use(nonce, clock.now(), teamNonceLimit);
+      if (result === 'full') throw storeIsFull();
+      if (result === 'replayed') throw new SoulBoxError('signed_url_used', 'The signed URL was already used.');
+    },
+  };
+}
+
+function hasEnded({ endsAt }: SigningKeyRecord, now: number): boolean {
+  return endsAt !== undefined && now >= endsAt;
+}

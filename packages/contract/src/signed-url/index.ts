@@ -1,0 +1,14 @@
+export type { Grant } from './parameters.ts';
+export { parameterNames } from './parameters.ts';
+export { canonicalHost } from './canonical-host.ts';
+export { canonicalPath } from './canonical-path.ts';
+export { areAddressRanges, isMediaType, isPathPrefix } from './parse-grant.ts';
+export { isFilePrefix } from './file-prefix.ts';
+export { parseQuery } from './query.ts';
+export { canonicalForm, parseSignedRequest, signedTargetMax } from './signed-request.ts';
+export type { SignedParts, SignedRequest } from './signed-request.ts';
+export { isSignedWith, signatureOf, signedTarget } from './signature.ts';
+export { bodyTooLarge, findLimitFault } from './limits.ts';
+export type { RequestFacts } from './limits.ts';
+export { findPortPath } from './port-path.ts';
+export type { PortPath } from './port-path.ts';
