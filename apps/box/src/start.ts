@@ -59,6 +59,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
       config: config.gateway,
       router,
       functions: control.functions,
+      signedUrls: control.signedUrls,
       api: { socketPath: apiSocket },
       logger: logger.child({ part: 'gateway' }),
     }),

@@ -2,6 +2,7 @@ import { SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
+import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { GatewayConfig } from './config.ts';
 import { createApiUpstream } from './forward/api.ts';
 import type { ApiAddress } from './forward/api.ts';
@@ -13,6 +14,7 @@ export function createContext(options: {
   config: GatewayConfig;
   router: SandboxRouter;
   functions?: FunctionRouter | undefined;
+  signedUrls?: SignedUrlChecker | undefined;
   api: ApiAddress;
   logger: Logger;
   clock?: Clock;
@@ -22,6 +24,7 @@ export function createContext(options: {
     config,
     router,
     functions: options.functions ?? noFunctions,
+    signedUrls: options.signedUrls ?? noSignedUrls,
     clock,
     logger,
     sandboxes: createSandboxTable({ config, router }),
@@ -31,4 +34,8 @@ export function createContext(options: {
 
 const noFunctions: FunctionRouter = {
   open: (name) => Promise.reject(new SoulBoxError('function_not_found', `Function "${name}" was not found.`)),
+};
+
+const noSignedUrls: SignedUrlChecker = {
+  check: () => Promise.reject(new SoulBoxError('not_implemented', 'This server does not accept signed URLs.')),
 };

@@ -1,6 +1,7 @@
 import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createFunctionRouter } from '@soulbox/contract/function-routing';
+import { createSignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
 import { measureOwn } from '@soulbox/base';
@@ -53,12 +54,14 @@ async function run(
     }),
   );
   await Promise.race([router.fed, sleep(firstTableMs)]);
+  const control = createSocketTransport(sockets.control);
   let useNext = (_next: Certificate): void => undefined;
   const gateway = started.use(
     await startGateway({
       config,
       router,
-      functions: createFunctionRouter(createSocketTransport(sockets.control)),
+      functions: createFunctionRouter(control),
+      signedUrls: createSignedUrlChecker(control),
       api: { socketPath: sockets.api },
       given: {
         ports: { plain: descriptors.plain, tls: descriptors.tls },

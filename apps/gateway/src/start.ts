@@ -3,6 +3,7 @@ import { boundInterimAnswers, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
+import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { GatewayConfig } from './config.ts';
 import { createContext } from './context.ts';
 import type { ApiAddress } from './forward/api.ts';
@@ -19,6 +20,8 @@ export interface GatewayOptions {
   readonly router: SandboxRouter;
   /** Absent if there are no functions. */
   readonly functions?: FunctionRouter | undefined;
+  /** Absent if signed URLs are not accepted. */
+  readonly signedUrls?: SignedUrlChecker | undefined;
   readonly api: ApiAddress;
   /**
    * Resources for a gateway that is not allowed to open them itself. Absent: it opens ports and certificates according

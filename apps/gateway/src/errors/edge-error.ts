@@ -66,6 +66,18 @@ export const tooManySignatures: EdgeError = {
     'Too many requests with signed URLs that do not name a sandbox. Retry in a moment, or name the sandbox in the host or a header.',
 };
 
+export const tooManyChecks: EdgeError = {
+  code: 429,
+  message: 'Too many requests with signed URLs, or with wrong signatures, came from this address. Retry in a moment.',
+};
+
+/** The answer for a signed URL that was refused, or could not be checked. */
+export function signedUrlRefused(thrown: unknown): EdgeError {
+  const error = errorFromUnknown(thrown);
+  if (error.reason === 'internal') return internalFault;
+  return { code: httpStatusFromError(error), message: error.message };
+}
+
 export const unknownToken: EdgeError = {
   code: 502,
   message: 'The sandbox that this access token belongs to was not found.',

@@ -1,7 +1,7 @@
-import { addressGroup } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import { isFileSignature } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter, SignedFileRequest } from '@soulbox/contract';
+import { createAddressBudgets, createBudget } from './budget.ts';
 
 /** Linux's longest path, and more than a user name may have. Longer values cannot name a file. */
 const pathBytesMax = 4096;
@@ -15,8 +15,6 @@ const expirationCharsMax = 20;
  */
 const tokensPerSecond = 30_000;
 const addressTokensPerSecond = 15_000;
-/** Addresses that are remembered. An address without a search for a second has its full budget again. */
-const addressesMax = 10_000;
 
 /**
  * Finds the sandbox of a signed URL that names none. A signature is a hash over the sandbox's token, so it cannot be
@@ -29,18 +27,7 @@ export interface SignatureSearch {
 
 export function createSignatureSearch(router: SandboxRouter, clock: Clock): SignatureSearch {
   const all = createBudget(tokensPerSecond, clock);
-  const addresses = new Map<string, Budget>();
-
-  const budgetOf = (address: string): Budget => {
-    const name = addressGroup(address);
-    const budget = addresses.get(name) ?? createBudget(addressTokensPerSecond, clock);
-    // The least recent address comes first.
-    addresses.delete(name);
-    addresses.set(name, budget);
-    const [oldest] = addresses.keys();
-    if (addresses.size > addressesMax && oldest !== undefined) addresses.delete(oldest);
-    return budget;
-  };
+  const budgetOf = createAddressBudgets(addressTokensPerSecond, clock);
 
   return {
     find({ file, signature }, address) {
@@ -61,26 +48,4 @@ function isTooLong({ path, username, expiration = '' }: SignedFileRequest): bool
     username.length > usernameCharsMax ||
     expiration.length > expirationCharsMax
   );
-}
-
-interface Budget {
-  isSpent(): boolean;
-  /** May exceed the budget, because a search is done completely or not at all. */
-  spend(tokens: number): void;
-}
-
-function createBudget(perSecond: number, clock: Clock): Budget {
-  let left = perSecond;
-  let filledAt = clock.now();
-  return {
-    isSpent() {
-      const now = clock.now();
-      left = Math.min(perSecond, left + (Math.max(0, now - filledAt) / 1000) * perSecond);
-      filledAt = now;
-      return left <= 0;
-    },
-    spend(tokens) {
-      left -= tokens;
-    },
-  };
 }

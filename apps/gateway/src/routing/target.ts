@@ -81,7 +81,7 @@ function hasDuplicates(request: Request): boolean {
 }
 
 /** The target as `/path?query`. An absolute one must name the same host as the Host header. */
-function originForm(request: Request, authority: string): string | undefined {
+export function originForm(request: Pick<Exchange, 'method' | 'target'>, authority: string): string | undefined {
   const { target } = request;
   if (target.startsWith('/')) return target;
   if (target === '*') return request.method === 'OPTIONS' ? target : undefined;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { loadConfig, silentLogger } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
+import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { gatewayConfigSchema } from '../config.ts';
 import type { GatewayConfig } from '../config.ts';
 import { startGateway } from '../start.ts';
@@ -37,6 +38,7 @@ export async function startTestWorld(
     config?: Partial<GatewayConfig>;
     api?: RequestListener;
     functions?: FunctionRouter;
+    signedUrls?: SignedUrlChecker;
     apiAddress?: { host: string; port: number } | { socketPath: string };
     logger?: Logger;
     clock?: Clock;
@@ -84,6 +86,7 @@ export async function startTestWorld(
     config,
     router,
     functions: options.functions,
+    signedUrls: options.signedUrls,
     api: options.apiAddress ?? { socketPath },
     logger: options.logger ?? silentLogger,
     ...(options.clock === undefined ? {} : { clock: options.clock }),
