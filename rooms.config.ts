@@ -124,6 +124,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'run',
       'sandbox',
       'server',
+      'sign',
       'team',
       'template',
       'webhook',

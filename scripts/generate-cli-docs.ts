@@ -14,7 +14,7 @@ The Debian and the npm package contain the command \`soulbox\`. In a clone of th
 \`soulbox COMMAND --help\` explains each command.
 
 - Commands that print data accept \`--json\`. All accept \`--data-dir\` (default \`/var/lib/soulbox\`).
-- Commands for sandboxes (except \`recover\`), snapshots, programs, functions, events, webhooks and templates of the team use
+- Commands for sandboxes (except \`recover\`), snapshots, programs, functions, events, webhooks, signed URLs and templates of the team use
   \`E2B_API_URL\` and \`E2B_API_KEY\`, or the local server.
 - Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the server is not running (\`status\`), 124 time limit (\`run\`), 128 plus the
   number of a signal (\`run\`), 130 Ctrl-C. \`run\` otherwise exits with the code of the program.

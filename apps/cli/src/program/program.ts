@@ -85,13 +85,15 @@ export const program = defineCommand({
       },
     }),
     key: defineCommand({
-      meta: { name: 'key', description: 'API keys: create, list, revoke' },
+      meta: { name: 'key', description: 'API keys: create, list, revoke; keys of signed URLs: rotate-signing' },
       subCommands: {
         create: async () => (await import('../commands/key/create.ts')).createKey,
         list: async () => (await import('../commands/key/list.ts')).listKeys,
         revoke: async () => (await import('../commands/key/revoke.ts')).revokeKey,
+        'rotate-signing': async () => (await import('../commands/key/rotate-signing.ts')).rotateSigning,
       },
     }),
+    sign: async () => (await import('../commands/sign/sign.ts')).sign,
     template: defineCommand({
       meta: {
         name: 'template',
