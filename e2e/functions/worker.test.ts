@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { call, deploy, removeFunction, show } from '../harness/functions.ts';
 import { ask, askApi } from '../harness/http.ts';
+import type { Answer, Ask } from '../harness/http.ts';
 import { skipWithout } from '../harness/needs.ts';
 import { server } from '../harness/server.ts';
 import { hasTemplate } from '../harness/template.ts';
@@ -245,6 +246,27 @@ describe.skipIf(!isMade)('a Worker', () => {
       expect(answer.status).toBe(403);
     }
     expect((await call(name, '/inside')).body).toBe('refused');
+  });
+
+  test('can be called by a signed URL with limits, and never sees the signature', async () => {
+    const sign = async (body: object): Promise<URL> => {
+      const { status, json } = await askApi('POST', '/signed-urls', body);
+      expect(status).toBe(201);
+      return new URL((json as { url: string }).url);
+    };
+    const read = async ({ host, pathname, search }: URL, more: Partial<Ask> = {}): Promise<Answer> =>
+      await ask({ ...more, path: pathname + search, headers: { host, ...more.headers } });
+    const host = `fn-${name}.soulbox.localhost:${String(server.port)}`;
+    const byHost = await sign({ url: `http://${host}/seen?a=1` });
+    expect(JSON.parse((await read(byHost)).body)).toMatchObject({ url: `http://${host}/seen?a=1` });
+    byHost.searchParams.set('a', '2');
+    expect((await read(byHost)).status).toBe(401);
+    const once = await sign({ url: `/functions-http/${name}/count`, once: true });
+    expect([(await read(once)).status, (await read(once)).status]).toEqual([200, 409]);
+    const post = await sign({ url: `http://${host}/echo`, method: 'POST', maxBytes: 5 });
+    expect((await read(post, { method: 'POST', body: 'small' })).body).toBe('small');
+    const headers = { 'transfer-encoding': 'chunked' };
+    expect((await read(post, { method: 'POST', body: 'larger', headers })).status).toBe(413);
   });
 
   test('can be invoked through the control plane', async () => {

@@ -32,6 +32,30 @@ async function killAndRestart(): Promise<void> {
   await server.restart();
 }
 
+test('signed URLs and the use of one-time URLs survive a kill of the server', async () => {
+  const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000 });
+  await sandbox.files.write('/home/user/signed.txt', 'signed');
+  const sign = async (once: boolean): Promise<string> => {
+    const answer = await fetch(`${connection().apiUrl}/signed-urls`, {
+      method: 'POST',
+      headers: { 'x-api-key': connection().apiKey, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        url: `/sandboxes-http/49983-${sandbox.sandboxId}/files?path=/home/user/signed.txt`,
+        once,
+      }),
+    });
+    return ((await answer.json()) as { url: string }).url;
+  };
+  const [many, used, unused] = [await sign(false), await sign(true), await sign(true)];
+  expect((await fetch(used)).status).toBe(200);
+  await killAndRestart();
+  expect(await (await fetch(many)).text()).toBe('signed');
+  expect([(await fetch(used)).status, (await fetch(unused)).status, (await fetch(unused)).status]).toEqual([
+    409, 200, 409,
+  ]);
+  await sandbox.kill();
+});
+
 test('a sandbox survives a kill of the server during a command', async () => {
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000, metadata: { kept: 'yes' } });
   const before = await sandbox.getInfo();
