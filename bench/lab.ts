@@ -104,7 +104,8 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   };
 }
 
-async function callApi(server: ServerProcess, method: string, path: string, body?: object): Promise<Response> {
+/** Calls the API with the key of the server. Throws for a status of 500 and above. */
+export async function callApi(server: ServerProcess, method: string, path: string, body?: object): Promise<Response> {
   const { apiKey, apiUrl } = connectionTo(server);
   const response = await fetch(`${apiUrl}${path}`, {
     method,

@@ -15,6 +15,7 @@ import { pool } from './measurements/pool.ts';
 import { runCode } from './measurements/run-code.ts';
 import { runPrograms } from './measurements/run-programs.ts';
 import { runTrue } from './measurements/run-true.ts';
+import { signedUrls } from './measurements/signed-urls.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { templates } from './measurements/templates.ts';
 import { transfer } from './measurements/transfer.ts';
@@ -38,6 +39,7 @@ const measurements: readonly Measurement[] = [
   build,
   image,
   functions,
+  signedUrls,
   burst,
   idleCpu,
 ];
