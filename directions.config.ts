@@ -16,6 +16,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/runtimes': [],
   'packages/templates': ['packages/base', 'packages/contract'],
   'packages/storage': ['packages/base', 'packages/contract'],
+  'packages/keyring': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/checkpoints': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/isolation': ['packages/base', 'packages/contract', 'packages/linux'],
   'packages/host': ['packages/base', 'packages/contract', 'packages/isolation', 'packages/storage'],
@@ -34,8 +35,13 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
 
   // Apps meet on the wire.
   'apps/gateway': ['packages/base', 'packages/contract', 'packages/process', 'packages/routing', 'packages/rpc'],
-  'apps/functions': ['packages/base', 'packages/contract', 'packages/envd-client', 'packages/storage'],
-  'apps/api': ['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
+  'apps/functions': [
+    ...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/keyring', 'packages/storage'],
+  ],
+  'apps/api': [
+    ...['packages/base', 'packages/contract', 'packages/keyring', 'packages/network', 'packages/runtimes'],
+    'packages/storage',
+  ],
   'apps/runner': [
     ...['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
     ...['packages/checkpoints', 'packages/envd-client', 'packages/isolation', 'packages/routing', 'packages/templates'],

@@ -38,7 +38,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['bundle', 'main', 'testing'],
   ],
   'apps/functions/src': [
-    ['config', 'links', 'log', 'vault'],
+    ['config', 'links', 'log'],
     ['context'],
     ['definitions', 'kv'],
     ['link'],
@@ -141,7 +141,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index'],
   ],
   'apps/control/src': [
-    ['backup', 'credentials', 'folders', 'keep-reserve'],
+    ['backup', 'credentials', 'folders', 'keep-reserve', 'sealing'],
     ['start'],
     ['control-program'],
     ['index', 'main'],
@@ -179,7 +179,15 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['detect'],
     ['index'],
   ],
-  'packages/storage/src': [['blobs', 'reserve'], ['records'], ['conformance', 'index']],
+  'packages/keyring/src': [
+    ['config', 'gcm', 'place', 'master-key'],
+    ['data-key-cache', 'file', 'pkcs11', 'rotation-lock', 'sealed-text', 'sources'],
+    ['data-keys', 'open-sources'],
+    ['ensure-master-key', 'rotate'],
+    ['keyring'],
+    ['index', 'testing'],
+  ],
+  'packages/storage/src': [['blobs', 'reserve'], ['records'], ['conformance', 'index', 'testing']],
   'packages/templates/src': [
     ['rootfs', 'run-with-lines', 'store'],
     ['debian', 'import'],

@@ -4,6 +4,7 @@ import { apiConfigSchema } from '../apps/api/src/config.ts';
 import { boxConfigSchema } from '../apps/box/src/config.ts';
 import { functionsConfigSchema } from '../apps/functions/src/config.ts';
 import { gatewayConfigSchema } from '../apps/gateway/src/config.ts';
+import { keyringConfigSchema } from '../packages/keyring/src/config.ts';
 import { runnerConfigSchema } from '../apps/runner/src/config.ts';
 import type { ConfigSchema } from '@soulbox/base';
 
@@ -15,6 +16,7 @@ const rooms: readonly (readonly [title: string, schema: ConfigSchema])[] = [
   ['Server', boxConfigSchema],
   ['Gateway', gatewayConfigSchema],
   ['API', apiConfigSchema],
+  ['Master key', keyringConfigSchema],
   ['Runner', runnerConfigSchema],
   ['Functions', functionsConfigSchema],
 ];

@@ -34,13 +34,14 @@ export async function prepareForTests(): Promise<number> {
 
 /**
  * By a file whose presence shows that it is installed: a browser for a desktop, the program that kills servers at a
- * system call, the HTTP library of Python's clients, a real kernel.
+ * system call, the HTTP library of Python's clients, a real kernel, a PKCS #11 module.
  */
 const testPrograms = [
   { proof: '/usr/bin/chromium', names: ['chromium'] },
   { proof: '/usr/bin/strace', names: ['strace'] },
   { proof: '/usr/lib/python3/dist-packages/httpx', names: ['python3-httpx'] },
   { proof: '/usr/lib/python3/dist-packages/ipykernel', names: ['python3-ipykernel', 'python3-matplotlib'] },
+  { proof: '/usr/lib/softhsm/libsofthsm2.so', names: ['softhsm2'] },
 ] as const;
 
 /** A few tests need them. If they cannot be installed, those tests say so and are skipped, or fail in CI. */

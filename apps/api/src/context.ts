@@ -1,6 +1,7 @@
 import { measureProcess } from '@soulbox/base';
 import type { Clock, Logger, ProcessFigures, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
+import type { Keyring } from '@soulbox/keyring';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { createKeyUse } from './keys/key-use.ts';
@@ -34,6 +35,8 @@ export type StageBackup = (
 export interface ApiContext {
   readonly config: ApiConfig;
   readonly records: Records;
+  /** Encrypts secrets of the records. */
+  readonly keyring: Keyring;
   readonly runner: Runner;
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
@@ -74,6 +77,7 @@ export interface ApiContext {
 export interface ApiParts {
   readonly config: ApiConfig;
   readonly records: Records;
+  readonly keyring: Keyring;
   readonly runner: Runner;
   readonly files: BlobStore;
   readonly reserve: DiskReserve;

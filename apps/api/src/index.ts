@@ -3,4 +3,5 @@ export type { Api, ApiOptions, ListenOn } from './start.ts';
 export { apiConfigSchema } from './config.ts';
 export type { ApiConfig } from './config.ts';
 export type { StageBackup } from './context.ts';
+export { placeOfWebhookSecret } from './webhooks/schemas.ts';
 export { loadAll } from './load-all.ts';

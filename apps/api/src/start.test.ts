@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, Secret, silentLogger } from '@soulbox/base';
+import type { Keyring } from '@soulbox/keyring';
+import { openTestKeyring } from '@soulbox/keyring/testing';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
@@ -18,12 +20,14 @@ import type { ScriptedRunner } from './testing/scripted-runner.ts';
 let folder: string;
 let socketPath: string;
 let records: Records;
+let keyring: Keyring;
 let files: BlobStore;
 let runner: ScriptedRunner;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-start-'));
   socketPath = join(folder, 'api.sock');
   records = openSqliteRecords(join(folder, 'records.sqlite'));
+  keyring = await openTestKeyring(records);
   files = await openDiskBlobs({ directory: join(folder, 'uploads') });
   runner = createScriptedRunner();
 });
@@ -38,7 +42,7 @@ const start = (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }
   const outside = createOutsidePolicy();
   const metricsToken = new Secret('metrics');
   const signingRoot = new Secret('signing');
-  const parts = { config, records, runner: runner.client, files, reserve, outside, metricsToken, signingRoot };
+  const parts = { config, records, keyring, runner: runner.client, files, reserve, outside, metricsToken, signingRoot };
   return startApi({ ...parts, listen, logger: silentLogger });
 };
 

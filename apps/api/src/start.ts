@@ -4,6 +4,7 @@ import { isNodeError, sleepUnlessAborted, SoulBoxError, systemClock } from '@sou
 import type { Clock, Logger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
+import type { Keyring } from '@soulbox/keyring';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { stoppedReason } from './builder/follow.ts';
@@ -26,6 +27,8 @@ export interface ApiOptions {
   readonly config: ApiConfig;
   /** Owned by the caller, who closes it after the API. */
   readonly records: Records;
+  /** Encrypts secrets of the records. Owned by the caller, who closes it after the API. */
+  readonly keyring: Keyring;
   /** A client of the runner. In a single-process server its transport is `createRouterTransport`. */
   readonly runner: Runner;
   /** The store of archives for builds. Owned by the caller, and also read by the runner. */
@@ -69,14 +72,26 @@ const drainMs = 5000;
  * listens. Throws `host_not_ready` when the address is in use.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-  const { config, records, runner, functions, stageBackup, files, reserve, outside, metricsToken, signingRoot } =
-    options;
+  const {
+    config,
+    records,
+    keyring,
+    runner,
+    functions,
+    stageBackup,
+    files,
+    reserve,
+    outside,
+    metricsToken,
+    signingRoot,
+  } = options;
   const { logger, clock = systemClock, droppedLogLines = () => 0, supervised = alone } = options;
   const stop = new AbortController();
   const context = createContext(
     {
       config,
       records,
+      keyring,
       runner,
       functions,
       stageBackup,

@@ -4,7 +4,7 @@ import { sweepStage } from '@soulbox/runner/stage-folder';
 import { userOf } from '@soulbox/process';
 import { openDiskReserve } from '@soulbox/storage';
 import { refuseHalfRestored } from './backup/half-restored.ts';
-import { settleDataFolder } from './data-folder.ts';
+import { giveMasterKeyFile, settleDataFolder } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 import { claimInstance } from './instance-lock.ts';
 import { claimDataDirectory, removeServerFile } from './server-file.ts';
@@ -13,7 +13,7 @@ import { claimDataDirectory, removeServerFile } from './server-file.ts';
  * Makes this process the only server of its data folder and of its instance number, until it is disposed. Throws
  * `illegal_transition`.
  */
-export async function claimServer({ dataDirectory, gateway, runner }: BoxConfig): Promise<AsyncDisposable> {
+export async function claimServer({ dataDirectory, gateway, runner, keyring }: BoxConfig): Promise<AsyncDisposable> {
   await using claimed = new AsyncDisposableStack();
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   await refuseHalfRestored(dataDirectory);
@@ -25,6 +25,8 @@ export async function claimServer({ dataDirectory, gateway, runner }: BoxConfig)
   claimed.defer(async () => await removeServerFile(dataDirectory));
   claimed.use(await claimInstance(runner.instance, dataDirectory));
   await sweepStage(dataDirectory);
-  await settleDataFolder(dataDirectory, userOf(runner.instance, 'control'));
+  const user = userOf(runner.instance, 'control');
+  await settleDataFolder(dataDirectory, user);
+  await giveMasterKeyFile(keyring.masterKeyFile, user);
   return claimed.move();
 }

@@ -4,6 +4,8 @@ import { apiConfigSchema } from '@soulbox/api/config';
 import type { ApiConfig } from '@soulbox/api/config';
 import { findUnknownKeys, key, readConfig, refuseFaults, wholeNumber } from '@soulbox/base';
 import type { ConfigOf, ConfigSchema } from '@soulbox/base';
+import { findKeyringFaults, keyringConfigSchema } from '@soulbox/keyring/config';
+import type { KeyringConfig } from '@soulbox/keyring/config';
 import { functionsConfigSchema } from '@soulbox/functions/config';
 import type { FunctionsConfig } from '@soulbox/functions/config';
 import { gatewayConfigSchema } from '@soulbox/gateway/config';
@@ -68,6 +70,7 @@ export const boxConfigSchema = {
 export interface BoxConfig extends ConfigOf<typeof boxConfigSchema> {
   readonly api: ApiConfig;
   readonly functions: FunctionsConfig;
+  readonly keyring: KeyringConfig;
   readonly gateway: GatewayConfig;
   readonly runner: RunnerConfig;
 }
@@ -93,7 +96,14 @@ export function loadBoxConfig(
   overrides: BoxOverrides = {},
 ): BoxConfig {
   const faults = findUnknownKeys(
-    [boxConfigSchema, apiConfigSchema, functionsConfigSchema, gatewayConfigSchema, runnerConfigSchema],
+    [
+      boxConfigSchema,
+      keyringConfigSchema,
+      apiConfigSchema,
+      functionsConfigSchema,
+      gatewayConfigSchema,
+      runnerConfigSchema,
+    ],
     environment,
   ).map((name) => `${name}: unknown setting. docs/config.md lists all settings`);
   const { host, port, tlsPort, instance, poolSize, isolation, dataDirectory, templatesDirectory } = overrides;
@@ -104,6 +114,7 @@ export function loadBoxConfig(
     environment[gatewayConfigSchema.tlsDirectory.env] === undefined ? join(box.dataDirectory, 'tls') : undefined;
   const api = read(apiConfigSchema);
   const functions = read(functionsConfigSchema);
+  const keyring = read(keyringConfigSchema);
   const gateway = read(gatewayConfigSchema, defined({ host, port, tlsPort, tlsDirectory }));
   const runner = readConfig(
     runnerConfigSchema,
@@ -114,9 +125,10 @@ export function loadBoxConfig(
     faults.push('SOULBOX_TLS_CERT, SOULBOX_TLS_KEY: only useful together');
   const nameServerFaults = runner.nameServers.map(findNameServerFault).filter((fault) => fault !== undefined);
   faults.push(...nameServerFaults.map((fault) => `SOULBOX_NAME_SERVERS: ${fault}`));
+  faults.push(...findKeyringFaults(keyring));
   refuseFaults(faults);
   const templates = box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory;
-  return { ...box, templatesDirectory: templates, api, functions, gateway, runner };
+  return { ...box, templatesDirectory: templates, api, functions, keyring, gateway, runner };
 }
 
 /** The proxy that other programs of the host use, if it is of a kind that we support. */

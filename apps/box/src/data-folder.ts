@@ -6,6 +6,9 @@ import { recordsFileName } from '@soulbox/storage/records-file';
 /** The folder with the control plane's part of a data folder. It belongs to the control plane's user. */
 export const controlDirectoryIn = (dataDirectory: string): string => join(dataDirectory, 'control');
 
+/** The master key in the control plane's folder, unless the operator has chosen another file. */
+export const masterKeyFileIn = (controlDirectory: string): string => join(controlDirectory, 'secrets', 'master-key');
+
 /**
  * Entries of the data folder that belong to the control plane. Links replace them at the places they had when the
  * server was one process: commands of the host, and servers of an older version, find them by their old names.
@@ -29,6 +32,11 @@ export async function settleDataFolder(dataDirectory: string, user: number): Pro
   }
   await giveTo(own, user);
   await chmod(own, 0o700);
+}
+
+/** Makes `user` the owner of the operator's file of master keys, which that user reads. Links are not followed. */
+export async function giveMasterKeyFile(path: string, user: number): Promise<void> {
+  if (path !== '' && (await find(path))?.isFile() === true) await giveTo(path, user);
 }
 
 async function move(from: string, to: string): Promise<void> {

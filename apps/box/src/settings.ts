@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { ControlSettings } from '@soulbox/control';
 import type { RunnerSettings } from '@soulbox/runner/process';
-import { controlDirectoryIn } from './data-folder.ts';
+import { controlDirectoryIn, masterKeyFileIn } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 
 /** The settings for the runner of this server. */
@@ -31,6 +31,11 @@ export function controlSettings(
     stageDirectory: join(parts.directory, 'backup-stage'),
     deniedRanges,
     metricsToken,
+    masterKeys: {
+      config: config.keyring,
+      defaultFile: masterKeyFileIn(parts.directory),
+      defaultFileShown: masterKeyFileIn(controlDirectoryIn(config.dataDirectory)),
+    },
     ...parts,
   };
 }

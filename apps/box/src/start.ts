@@ -5,6 +5,7 @@ import { startGateway } from '@soulbox/gateway';
 import type { RootLogger } from '@soulbox/base';
 import { startControl } from '@soulbox/control';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
+import { openMasterKeySources } from '@soulbox/keyring';
 import { startRunnerHost } from '@soulbox/runner/process';
 import { claimServer } from './claim.ts';
 import type { BoxConfig } from './config.ts';
@@ -53,7 +54,8 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     apiSocket,
     edgeWorker: await bundleEdgeWorker(),
   });
-  const control = started.use(await startControl({ settings, runner: transport, router, logger }));
+  const masterKeys = await openMasterKeySources(settings.masterKeys);
+  const control = started.use(await startControl({ settings, masterKeys, runner: transport, router, logger }));
   const gateway: Gateway = started.use(
     await startGateway({
       config: config.gateway,

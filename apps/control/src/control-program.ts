@@ -4,6 +4,7 @@ import { loadAll } from '@soulbox/api';
 import type { RootLogger, SupervisedProcesses } from '@soulbox/base';
 import { addFunctionRoutes } from '@soulbox/contract/function-routing';
 import { addSignedUrlCheck } from '@soulbox/contract/signed-url-service';
+import { openMasterKeySources } from '@soulbox/keyring';
 import { bindMount } from '@soulbox/linux/mounts';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
@@ -43,6 +44,7 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   const { gateway, apiSocket, dataMount } = settings;
   await loadAll();
   bindMount(dataMount.from, dataMount.to);
+  const masterKeys = await openMasterKeySources(settings.masterKeys);
   // The cache cannot be written after the next step.
   flushCompileCache();
   dropPrivileges(settings.cell);
@@ -54,7 +56,9 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   const router = started.use(
     connectRouting({ transport: runner, receiver, metadataKey: functionMetadataKey, logger: own }),
   );
-  const control = started.use(await startControl({ settings, runner, router, logger, supervised: () => supervised }));
+  const control = started.use(
+    await startControl({ settings, masterKeys, runner, router, logger, supervised: () => supervised }),
+  );
   // The group is the gateway's, inherited from the folder.
   await chmod(apiSocket, 0o660);
   const door = {

@@ -8,8 +8,10 @@ import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { RunnerService } from '@soulbox/contract/runner';
-import { openVault, startFunctions } from '@soulbox/functions';
+import { startFunctions } from '@soulbox/functions';
 import type { FunctionsConfig } from '@soulbox/functions';
+import { openKeyring } from '@soulbox/keyring';
+import type { MasterKeySources, SourceOptions } from '@soulbox/keyring';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import {
   backupSqliteRecords,
@@ -22,6 +24,7 @@ import { createStage } from './backup/stage.ts';
 import { ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
 import { controlFolders } from './folders.ts';
 import { keepReserve } from './keep-reserve.ts';
+import { sealOldValues } from './sealing/seal-old-values.ts';
 
 /** Settings that the starting process passes to the control plane. */
 export interface ControlSettings {
@@ -32,6 +35,7 @@ export interface ControlSettings {
   /** The folder for its part of a backup. */
   readonly stageDirectory: string;
   readonly deniedRanges: readonly string[];
+  readonly masterKeys: SourceOptions;
   /** Empty: it creates one. */
   readonly metricsToken: string;
   /** The program that is uploaded into each sandbox of a function. */
@@ -42,6 +46,8 @@ export interface ControlSettings {
 
 export interface ControlOptions {
   readonly settings: ControlSettings;
+  /** The sources that `settings.masterKeys` describes, opened while this process had its privileges. */
+  readonly masterKeys: MasterKeySources;
   /** Connects to the runner, which may be away. */
   readonly runner: Transport;
   /** Connects to sandboxes, for functions. */
@@ -65,12 +71,19 @@ export interface Control extends AsyncDisposable {
  * that need one.
  */
 export async function startControl(options: ControlOptions): Promise<Control> {
-  const { settings, runner, router, logger, supervised } = options;
+  const { settings, masterKeys, runner, router, logger, supervised } = options;
   const { directory } = settings;
   const folders = controlFolders(directory);
   await using started = new AsyncDisposableStack();
   const reserve = openDiskReserve(folders.reserve);
   const records = started.use(openSqliteRecords(folders.records, { reserve }));
+  const keyring = started.use(await openKeyring({ records: records.keyring, sources: masterKeys }));
+  await sealOldValues({
+    records,
+    keyring,
+    oldKeyFile: join(folders.secrets, 'functions-key'),
+    logger: logger.child({ part: 'control' }),
+  });
   const apiKey = await ensureDefaultApiKey(directory, records);
   const files = started.use(holdableBlobs(await openDiskBlobs({ directory: folders.uploads })));
   const functionBlobs = started.use(holdableBlobs(await openDiskBlobs({ directory: folders.functions })));
@@ -85,7 +98,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       runner: client,
       router,
       supervisor: settings.edgeWorker,
-      vault: await openVault(join(folders.secrets, 'functions-key')),
+      keyring,
       logger: logger.child({ part: 'functions' }),
     }),
   );
@@ -95,6 +108,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     await startApi({
       config: settings.api,
       records,
+      keyring,
       runner: client,
       functions: functions.service,
       files,

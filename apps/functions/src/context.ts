@@ -2,11 +2,11 @@ import type { Client } from '@connectrpc/connect';
 import type { Clock, Locks, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { RunnerService } from '@soulbox/contract/runner';
+import type { Keyring } from '@soulbox/keyring';
 import type { BlobStore, Records } from '@soulbox/storage';
 import type { FunctionsConfig } from './config.ts';
 import type { LogBook } from './log/log-book.ts';
 import type { Links } from './links.ts';
-import type { Vault } from './vault.ts';
 
 /** The dependencies of this room, constructed in `start.ts`. */
 export interface FunctionsContext {
@@ -22,7 +22,8 @@ export interface FunctionsContext {
   readonly router: SandboxRouter;
   /** The program that is uploaded into each sandbox. */
   readonly supervisor: string;
-  readonly vault: Vault;
+  /** Encrypts variables and secrets of the functions. */
+  readonly keyring: Keyring;
   readonly logBook: LogBook;
   readonly links: Links;
   /** Bytes of the values that are being uploaded, by team. */

@@ -2,5 +2,4 @@ export { startFunctions } from './start.ts';
 export type { Functions, FunctionsOptions } from './start.ts';
 export { functionsConfigSchema } from './config.ts';
 export type { FunctionsConfig } from './config.ts';
-export { openVault } from './vault.ts';
-export type { Vault } from './vault.ts';
+export { sealValues } from './definitions/sealed-values.ts';

@@ -12,7 +12,7 @@ import type { ServingSandboxes } from './sandboxes/serving.ts';
 export function createFunctionService(context: FunctionsContext, serving: ServingSandboxes): FunctionService {
   const { records, blobs, logBook } = context;
   const changes = createChanges(context, serving);
-  const toInfo = async (record: Promise<FunctionRecord>): Promise<FunctionInfo> => infoOf(context, await record);
+  const toInfo = async (record: Promise<FunctionRecord>): Promise<FunctionInfo> => await infoOf(context, await record);
   return {
     create: (...request) => toInfo(changes.create(...request)),
     deploy: (...request) => toInfo(changes.deploy(...request)),
@@ -20,7 +20,8 @@ export function createFunctionService(context: FunctionsContext, serving: Servin
     setSecrets: (...request) => toInfo(changes.setSecrets(...request)),
     removeSecret: (...request) => toInfo(changes.removeSecret(...request)),
     remove: (...request) => changes.remove(...request),
-    list: async (teamId) => (await records.functions.list(teamId)).map((record) => infoOf(context, record)),
+    list: async (teamId) =>
+      await Promise.all((await records.functions.list(teamId)).map(async (record) => await infoOf(context, record))),
     get: (teamId, name) => toInfo(getOwn(context, teamId, name)),
     async listVersions(teamId, name) {
       const { id, activeVersion } = await getOwn(context, teamId, name);

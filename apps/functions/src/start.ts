@@ -6,6 +6,7 @@ import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter, FunctionService } from '@soulbox/contract/function-service';
 import { functionMetadataKey } from '@soulbox/contract/functions';
 import type { RunnerService, Sandbox } from '@soulbox/contract/runner';
+import type { Keyring } from '@soulbox/keyring';
 import type { BlobStore, Records } from '@soulbox/storage';
 import type { FunctionsConfig } from './config.ts';
 import type { FunctionsContext } from './context.ts';
@@ -15,7 +16,6 @@ import { createLogBook } from './log/log-book.ts';
 import { createServingSandboxes } from './sandboxes/serving.ts';
 import { killSandbox } from './sandboxes/start-sandbox.ts';
 import { createFunctionService } from './service.ts';
-import type { Vault } from './vault.ts';
 
 export interface FunctionsOptions {
   readonly config: FunctionsConfig;
@@ -27,7 +27,7 @@ export interface FunctionsOptions {
   readonly runner: Client<typeof RunnerService>;
   readonly router: SandboxRouter;
   readonly supervisor: string;
-  readonly vault: Vault;
+  readonly keyring: Keyring;
   readonly logger: Logger;
   readonly clock?: Clock;
 }

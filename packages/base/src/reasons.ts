@@ -189,6 +189,14 @@ export const reasons = {
     code: 'internal',
     help: 'The process cannot accept this: its input is closed, or it has no terminal.',
   },
+  master_key_missing: {
+    code: 'failed_precondition',
+    help: 'The master key that encrypts the stored secrets is lost, or is another key. The message names it and the place where it was. Put it back; the server creates no other key beside existing secrets (docs/secrets.md).',
+  },
+  key_store_unavailable: {
+    code: 'unavailable',
+    help: 'The module that keeps the master key failed or does not respond. The message has its result. Retry when it works again.',
+  },
   config_invalid: {
     code: 'invalid_argument',
     help: 'A configuration value is unknown, malformed or contradicts another one. The message lists all faults.',

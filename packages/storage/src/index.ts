@@ -16,7 +16,9 @@ export type { BuildLog, BuildLogQuery, BuildReason, BuildRecord } from './record
 export type { Delivery, WebhookChanges, WebhookRecord } from './records/webhooks.ts';
 export type { FunctionLimits, FunctionRecord, FunctionVersionRecord } from './records/functions.ts';
 export type { SigningKeyRecord } from './records/signing-keys.ts';
+export type { DataKeyRecord, KeyringRecords, MasterKeyRecord, Rewrapped } from './records/keyring.ts';
 export type { KvEntry, KvLimits, KvNamespaceRecord } from './records/kv.ts';
+export type { OldFunctionValues, OldWebhookSecret, SealingRecords } from './records/sealing.ts';
 export type { Records } from './records/records.ts';
 export { recordsFileName } from './records/records-file.ts';
 export { openDiskReserve } from './reserve/disk-reserve.ts';

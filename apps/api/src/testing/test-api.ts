@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
+import { openTestKeyring } from '@soulbox/keyring/testing';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
@@ -82,12 +83,14 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const key = (await createApiKey(records, team, 'first')).key.reveal();
   const otherKey = (await createApiKey(records, other, 'second')).key.reveal();
   const runner = createScriptedRunner();
+  const keyring = await openTestKeyring(records);
   const files = await openDiskBlobs({ directory: join(folder, 'uploads') });
   const logFile = join(folder, 'api.log');
   const start = () =>
     startApi({
       config: loadConfig(apiConfigSchema, {}, options.config),
       records,
+      keyring,
       runner: runner.client,
       files,
       reserve: openDiskReserve(join(folder, 'reserve')),

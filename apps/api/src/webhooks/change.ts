@@ -1,11 +1,17 @@
 import { Secret } from '@soulbox/base';
 import type { WebhookChanges } from '@soulbox/storage';
-import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
-import { webhookNotFound, changesSchema, webhookParams, webhookSchema, webhookToWire } from './schemas.ts';
+import {
+  changesSchema,
+  placeOfWebhookSecret,
+  webhookNotFound,
+  webhookParams,
+  webhookSchema,
+  webhookToWire,
+} from './schemas.ts';
 import { createTargetPolicy } from './target.ts';
 
 export function addChangeWebhookRoute(app: ApiApp, context: ApiContext): void {
@@ -24,17 +30,21 @@ export function addChangeWebhookRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request) => {
-      const changes = changesFromBody(request.body);
-      if (changes.url !== undefined) policy.checkHost(new URL(changes.url).hostname);
-      const webhook = await webhooks.update(callerOf(request).team.id, request.params.webhookID, changes);
-      if (webhook === undefined) throw webhookNotFound(request.params.webhookID);
+      const { webhookID: id } = request.params;
+      const { id: teamId } = callerOf(request).team;
+      const { signatureSecret, ...body } = request.body;
+      if (body.url !== undefined) policy.checkHost(new URL(body.url).hostname);
+      const secret = signatureSecret === undefined ? undefined : new Secret(signatureSecret);
+      const sealedSecret =
+        secret === undefined ? undefined : await context.keyring.seal(secret, placeOfWebhookSecret({ id, teamId }));
+      const webhook = await webhooks.update(teamId, id, onlyGiven({ ...body, sealedSecret }));
+      if (webhook === undefined) throw webhookNotFound(id);
       return webhookToWire(webhook);
     },
   );
 }
 
 /** Absent members stay absent: an undefined member would be written. */
-function changesFromBody({ signatureSecret, ...body }: z.infer<typeof changesSchema>): WebhookChanges {
-  const changes = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)) as WebhookChanges;
-  return signatureSecret === undefined ? changes : { ...changes, signatureSecret: new Secret(signatureSecret) };
+function onlyGiven(changes: { [K in keyof WebhookChanges]: WebhookChanges[K] | undefined }): WebhookChanges {
+  return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
 }

@@ -5,7 +5,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { webhooksMax } from '../limits.ts';
-import { newWebhookSchema, webhookSchema, webhookToWire } from './schemas.ts';
+import { newWebhookSchema, placeOfWebhookSecret, webhookSchema, webhookToWire } from './schemas.ts';
 import { createTargetPolicy } from './target.ts';
 
 export function addCreateWebhookRoute(app: ApiApp, context: ApiContext): void {
@@ -27,7 +27,9 @@ export function addCreateWebhookRoute(app: ApiApp, context: ApiContext): void {
       policy.checkHost(new URL(settings.url).hostname);
       const { team } = callerOf(request);
       const own = { id: randomUUID(), teamId: team.id, createdAt: context.clock.now() };
-      const webhook = { ...own, ...settings, signatureSecret: new Secret(signatureSecret) };
+      const secret = new Secret(signatureSecret);
+      const sealedSecret = await context.keyring.seal(secret, placeOfWebhookSecret(own));
+      const webhook = { ...own, ...settings, sealedSecret };
       if (!(await webhooks.create(webhook, webhooksMax)))
         throw new SoulBoxError(
           'limit_exceeded',

@@ -73,7 +73,7 @@ async function deliver(context: ApiContext, policy: TargetPolicy, delivery: Deli
   const { deliveries } = context.records;
   try {
     try {
-      await sendDelivery(delivery, policy, context.stopping);
+      await sendDelivery(delivery, { policy, keyring: context.keyring, stopping: context.stopping });
       await deliveries.finish(delivery.id);
       context.logger.debug(facts, 'webhook delivered');
     } catch (thrown) {

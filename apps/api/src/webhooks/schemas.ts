@@ -1,4 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
+import type { Place } from '@soulbox/keyring';
 import type { WebhookRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import { eventTypeSchema } from '../events/to-wire.ts';
@@ -56,6 +57,14 @@ export const webhookSchema = z
     createdAt: timeSchema,
   })
   .meta({ id: 'Webhook' });
+
+/** Where the secret that signs the deliveries of a webhook is stored. */
+export const placeOfWebhookSecret = ({ id, teamId }: Pick<WebhookRecord, 'id' | 'teamId'>): Place => ({
+  table: 'webhooks',
+  row: id,
+  field: 'signature_secret',
+  team: teamId,
+});
 
 export function webhookToWire(webhook: WebhookRecord): z.infer<typeof webhookSchema> {
   const { id, teamId, createdAt } = webhook;

@@ -3,9 +3,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Secret } from '@soulbox/base';
+import type { Keyring } from '@soulbox/keyring';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import type { Delivery } from '@soulbox/storage';
 import { sendDelivery } from './send.ts';
+import type { SendOptions } from './send.ts';
 import { createTargetPolicy } from './target.ts';
 
 let cleanup: AsyncDisposableStack;
@@ -29,13 +31,23 @@ beforeEach(async () => {
 afterEach(() => cleanup.disposeAsync());
 
 const stopping = new AbortController().signal;
+const keyring: Keyring = {
+  seal: () => Promise.reject(new Error('nothing is sealed here')),
+  open: () => Promise.resolve(new Secret('a secret of some length')),
+  [Symbol.dispose]: () => undefined,
+};
+const options = (allowed: readonly string[]): SendOptions => ({
+  policy: createTargetPolicy(allowed, createOutsidePolicy()),
+  keyring,
+  stopping,
+});
 
 function deliveryTo(url: string): Delivery {
   return {
     ...{ id: 'd1', failures: 0 },
     webhook: {
       ...{ id: 'w1', teamId: 't1', name: 'mine', url, enabled: true, events: ['sandbox.lifecycle.killed'] },
-      ...{ signatureSecret: new Secret('a secret of some length'), createdAt: 0 },
+      ...{ sealedSecret: 'sealed', createdAt: 0 },
     },
     event: {
       ...{ sequence: 1, id: 'e1', type: 'sandbox.lifecycle.killed', at: 0, cause: 'request', metadata: {} },
@@ -49,29 +61,20 @@ function deliveryTo(url: string): Delivery {
 it.each(['127.0.0.1', '[::ffff:127.0.0.1]', '2130706433', 'localhost'])(
   'a delivery to %s, which the policy no longer allows, is not sent',
   async (host) => {
-    const sent = sendDelivery(
-      deliveryTo(`http://${host}:${port}/hook`),
-      createTargetPolicy([], createOutsidePolicy()),
-      stopping,
-    );
+    const sent = sendDelivery(deliveryTo(`http://${host}:${port}/hook`), options([]));
     await expect(sent).rejects.toThrow(/private, local or reserved/);
     expect(received).toBe(0);
   },
 );
 
 it('a delivery to an allowed target arrives', async () => {
-  await sendDelivery(
-    deliveryTo(`http://127.0.0.1:${port}/hook`),
-    createTargetPolicy(['127.0.0.1'], createOutsidePolicy()),
-    stopping,
-  );
+  await sendDelivery(deliveryTo(`http://127.0.0.1:${port}/hook`), options(['127.0.0.1']));
   expect(received).toBe(1);
 });
 
 it.each([300, 302, 307, 404, 500])('a response of %i is a failure and is not followed', async (answer) => {
   status = answer;
-  const policy = createTargetPolicy(['127.0.0.1'], createOutsidePolicy());
-  await expect(sendDelivery(deliveryTo(`http://127.0.0.1:${port}/hook`), policy, stopping)).rejects.toThrow(
+  await expect(sendDelivery(deliveryTo(`http://127.0.0.1:${port}/hook`), options(['127.0.0.1']))).rejects.toThrow(
     `The receiver returned status ${answer}.`,
   );
   expect(received).toBe(1);

@@ -4,8 +4,10 @@ import { request as httpsRequest } from 'node:https';
 import type { RequestOptions } from 'node:https';
 import { boundInterimAnswers } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
+import type { Keyring } from '@soulbox/keyring';
 import type { Delivery } from '@soulbox/storage';
 import { eventToWire } from '../events/to-wire.ts';
+import { placeOfWebhookSecret } from './schemas.ts';
 import type { TargetPolicy } from './target.ts';
 
 /** From the DNS lookup to the status line. Milliseconds. */
@@ -16,11 +18,18 @@ export function signatureOf(body: string, secret: Secret): string {
   return createHash('sha256').update(secret.reveal()).update(body).digest('base64url');
 }
 
+export interface SendOptions {
+  readonly policy: TargetPolicy;
+  /** Opens the secret of the webhook. */
+  readonly keyring: Keyring;
+  readonly stopping: AbortSignal;
+}
+
 /**
  * Posts one delivery. Resolves when the receiver accepted it (any 2xx); rejects with a reason that may be logged. A
  * redirect is a failure like any other status. Only the status of the response is read.
  */
-export async function sendDelivery(delivery: Delivery, policy: TargetPolicy, stopping: AbortSignal): Promise<void> {
+export async function sendDelivery(delivery: Delivery, { policy, keyring, stopping }: SendOptions): Promise<void> {
   const { webhook, id, event } = delivery;
   const body = JSON.stringify(eventToWire(event));
   const url = new URL(webhook.url);
@@ -35,7 +44,7 @@ export async function sendDelivery(delivery: Delivery, policy: TargetPolicy, sto
       'e2b-webhook-id': webhook.id,
       'e2b-delivery-id': id,
       'e2b-signature-version': 'v1',
-      'e2b-signature': signatureOf(body, webhook.signatureSecret),
+      'e2b-signature': signatureOf(body, await keyring.open(webhook.sealedSecret, placeOfWebhookSecret(webhook))),
     },
     lookup: policy.lookup,
     signal: AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)]),

@@ -91,6 +91,8 @@ export const program = defineCommand({
         list: async () => (await import('../commands/key/list.ts')).listKeys,
         revoke: async () => (await import('../commands/key/revoke.ts')).revokeKey,
         'rotate-signing': async () => (await import('../commands/key/rotate-signing.ts')).rotateSigning,
+        'create-master': async () => (await import('../commands/key/create-master.ts')).createMasterKey,
+        'rotate-master': async () => (await import('../commands/key/rotate-master.ts')).rotateMaster,
       },
     }),
     sign: async () => (await import('../commands/sign/sign.ts')).sign,

@@ -1,10 +1,10 @@
 import { SoulBoxError } from '@soulbox/base';
-import type { Secret } from '@soulbox/base';
 import type { DeployRequest, FunctionLimitsRequest } from '@soulbox/contract/function-service';
 import type { FunctionSettings } from '@soulbox/contract/functions';
 import type { FunctionLimits, FunctionRecord } from '@soulbox/storage';
 import type { FunctionsConfig } from '../config.ts';
 import type { FunctionsContext } from '../context.ts';
+import { openEnvironment, openSecrets, sealValues } from './sealed-values.ts';
 
 /** The date for Workers that specify none: the behavior of workerd at the server's release. */
 export const defaultCompatibilityDate = '2026-11-01';
@@ -19,30 +19,31 @@ export function defaultLimits(config: FunctionsConfig): FunctionLimits {
 }
 
 /** The record with the request applied. Throws `limit_exceeded` for limits above the server's. */
-export function withRequest(
-  { config, vault }: FunctionsContext,
+export async function withRequest(
+  { config, keyring }: FunctionsContext,
   record: FunctionRecord,
   request: Omit<DeployRequest, 'source'>,
-): FunctionRecord {
-  const secrets = Object.entries(request.secrets ?? {});
+): Promise<FunctionRecord> {
+  const environment = request.environment ?? (await openEnvironment(keyring, record));
+  const sealed = await sealValues(keyring, record, { environment, secrets: request.secrets ?? {} });
   const requested: FunctionRecord = {
     ...record,
-    environment: request.environment ?? record.environment,
-    sealedSecrets: {
-      ...record.sealedSecrets,
-      ...Object.fromEntries(secrets.map(([name, secret]) => [name, vault.seal(secret, placeOf(record, name))])),
-    },
+    sealedEnvironment: sealed.sealedEnvironment,
+    sealedSecrets: { ...record.sealedSecrets, ...sealed.sealedSecrets },
     kvBindings: request.kvBindings ?? record.kvBindings,
     limits: withLimits(config, record.limits, request.limits ?? {}),
     compatibilityDate: request.compatibilityDate ?? record.compatibilityDate,
     compatibilityFlags: request.compatibilityFlags ?? record.compatibilityFlags,
   };
-  refuseContradictions(requested);
+  refuseContradictions(requested, environment);
   return requested;
 }
 
 /** Throws `bad_request`. */
-function refuseContradictions({ kind, kvBindings, environment, sealedSecrets }: FunctionRecord): void {
+function refuseContradictions(
+  { kind, kvBindings, sealedSecrets }: FunctionRecord,
+  environment: Readonly<Record<string, string>>,
+): void {
   const bindings = Object.keys(kvBindings);
   if (kind === 'edge' && bindings.length > 0)
     throw new SoulBoxError('bad_request', 'Key-value bindings are available to functions of kind "workers" only.');
@@ -67,21 +68,20 @@ function withLimits(config: FunctionsConfig, limits: FunctionLimits, request: Fu
   return result;
 }
 
-const placeOf = (record: Pick<FunctionRecord, 'id'>, name: string): string => `function:${record.id}:${name}`;
-
 /**
  * The settings for its supervisor. Secrets take precedence over variables of the same name. Secrets are decrypted here.
  */
-export function settingsOf({ vault }: FunctionsContext, record: FunctionRecord, source: string): FunctionSettings {
-  const secrets = Object.entries(record.sealedSecrets).map(([name, sealed]): [string, Secret] => [
-    name,
-    vault.open(sealed, placeOf(record, name)),
-  ]);
+export async function settingsOf(
+  { keyring }: FunctionsContext,
+  record: FunctionRecord,
+  source: string,
+): Promise<FunctionSettings> {
+  const secrets = await openSecrets(keyring, record);
   return {
     kind: record.kind,
     source,
     variables: {
-      ...record.environment,
+      ...(await openEnvironment(keyring, record)),
       ...Object.fromEntries(secrets.map(([name, secret]) => [name, secret.reveal()])),
     },
     kvBindings: Object.keys(record.kvBindings),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createLocks, loadConfig, Secret, silentLogger, systemClock } from '@soulbox/base';
+import { openTestKeyring } from '@soulbox/keyring/testing';
 import { ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
 import { functionsConfigSchema } from '../config.ts';
 import type { FunctionsContext } from '../context.ts';
@@ -11,12 +12,11 @@ import { createLogBook } from '../log/log-book.ts';
 import type { ServingSandboxes } from '../sandboxes/serving.ts';
 import { startStandInSandboxes } from '../testing/stand-in-sandboxes.ts';
 import type { StandInSandboxes } from '../testing/stand-in-sandboxes.ts';
-import { createVault } from '../vault.ts';
 import { putBundle, readBundle } from '../definitions/bundles.ts';
 import { createChanges } from './changes.ts';
 import type { Changes } from './changes.ts';
 
-// Records, blobs, vault and the calls to the supervisor are real; a local server replaces the supervisor.
+// Records, blobs, keyring and the calls to the supervisor are real; a local server replaces the supervisor.
 let cleanup: AsyncDisposableStack;
 let sandboxes: StandInSandboxes;
 let context: FunctionsContext;
@@ -47,7 +47,7 @@ beforeEach(async () => {
       arriving: new Map(),
       stopping: stop.signal,
     },
-    ...{ vault: createVault(Buffer.alloc(32, 7)), logBook: createLogBook(), locks: createLocks() },
+    ...{ keyring: await openTestKeyring(records), logBook: createLogBook(), locks: createLocks() },
     ...{ clock: systemClock, logger: silentLogger, links: undefined as never },
   };
   const serving = {

@@ -20,11 +20,11 @@ export async function createFunction(
   const id = randomId(20);
   const now = clock.now();
   const blank: FunctionRecord = {
-    ...{ id, teamId, name, kind, environment: {}, sealedSecrets: {}, kvBindings: {} },
+    ...{ id, teamId, name, kind, sealedEnvironment: '', sealedSecrets: {}, kvBindings: {} },
     ...{ limits: defaultLimits(context.config), compatibilityDate: defaultCompatibilityDate, compatibilityFlags: [] },
     ...{ activeVersion: 1, sandboxId: undefined, createdAt: now, updatedAt: now },
   };
-  const wanted = withRequest(context, blank, request);
+  const wanted = await withRequest(context, blank, request);
   await refuseTooMany(context, teamId);
   return await startWith(context, wanted, request.source, async (record) => {
     await withBundles(context, async () => {

@@ -17,7 +17,7 @@ export async function deployFunction(
   const old = await getOwn(context, teamId, name);
   const [newest] = await records.functions.listVersions(old.id);
   const number = (newest?.number ?? 0) + 1;
-  const wanted = { ...withRequest(context, old, request), activeVersion: number };
+  const wanted = { ...(await withRequest(context, old, request)), activeVersion: number };
   const record = await startWith(context, wanted, request.source, async (served) => {
     await withBundles(context, async () => {
       const bundle = await putBundle(blobs, request.source);

@@ -25,7 +25,7 @@ export async function startWith(
   source: string,
   write: (record: FunctionRecord) => Promise<void>,
 ): Promise<FunctionRecord> {
-  const sandboxId = await startFunctionSandbox(context, wanted, settingsOf(context, wanted, source));
+  const sandboxId = await startFunctionSandbox(context, wanted, await settingsOf(context, wanted, source));
   const record = { ...wanted, sandboxId, updatedAt: context.clock.now() };
   try {
     await write(record);

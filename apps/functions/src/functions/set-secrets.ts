@@ -12,5 +12,6 @@ export async function setSecrets(
   secrets: Readonly<Record<string, Secret>>,
 ): Promise<FunctionRecord> {
   const old = await getOwn(context, teamId, name);
-  return await replaceSandbox(context, old, withRequest(context, old, { secrets }), await readVersion(context, old));
+  const wanted = await withRequest(context, old, { secrets });
+  return await replaceSandbox(context, old, wanted, await readVersion(context, old));
 }

@@ -131,7 +131,7 @@ async function startActive(context: FunctionsContext, record: FunctionRecord): P
   if (active === undefined)
     throw new SoulBoxError('version_not_found', `The function has no active version. Deploy one.`);
   const source = await readBundle(context.blobs, active.digest);
-  const sandboxId = await startFunctionSandbox(context, record, settingsOf(context, record, source));
+  const sandboxId = await startFunctionSandbox(context, record, await settingsOf(context, record, source));
   await context.records.functions.setSandbox(record.id, sandboxId);
   return sandboxId;
 }

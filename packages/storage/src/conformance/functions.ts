@@ -25,7 +25,7 @@ export function describeFunctions(name: string, open: OpenRecords): void {
         teamId: team,
         name: `name-${id}`,
         kind: 'workers',
-        environment: { A: 'ä"\n' },
+        sealedEnvironment: 'ä"\n',
         sealedSecrets: { S: 'x' },
       },
       ...{ kvBindings: { KV: 'store' }, compatibilityDate: '2026-01-01', compatibilityFlags: ['nodejs_compat'] },
@@ -62,7 +62,7 @@ export function describeFunctions(name: string, open: OpenRecords): void {
 
     it('are saved with a new version in one step, or not at all', async () => {
       await create('a');
-      const changed = record('a', { activeVersion: 2, sandboxId: 'ix', environment: {} });
+      const changed = record('a', { activeVersion: 2, sandboxId: 'ix', sealedEnvironment: 'none' });
       expect(await records.functions.save(changed, version('a', 2))).toBe(true);
       expect(await records.functions.find('name-a')).toEqual(changed);
       await expect(records.functions.save(record('a'), version('a', 2))).rejects.toThrow();

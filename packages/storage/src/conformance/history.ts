@@ -1,7 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { inspect } from 'node:util';
-import { Secret } from '@soulbox/base';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EventQuery } from '../records/events.ts';
 import { lifecycleEventTypes } from '../records/lifecycle-event.ts';
@@ -177,17 +175,14 @@ export function describeHistory(name: string, open: OpenRecords): void {
 
     const webhook = (id: string, more: Partial<WebhookRecord> = {}): WebhookRecord => ({
       ...{ id, teamId: team, name: id, url: 'https://hooks.test/', enabled: true, events: lifecycleEventTypes },
-      ...{ signatureSecret: new Secret('hush hush'), createdAt: 1, ...more },
+      ...{ sealedSecret: 'hush hush', createdAt: 1, ...more },
     });
 
     describe('webhooks', () => {
-      it('are read as they were written, and their secret is never printed', async () => {
+      it('are read as they were written', async () => {
         const written = webhook('w1', { events: ['sandbox.lifecycle.killed'], enabled: false });
         expect(await records.webhooks.create(written, 10)).toBe(true);
-        const read = await records.webhooks.find(team, 'w1');
-        expect({ ...read, signatureSecret: '' }).toEqual({ ...written, signatureSecret: '' });
-        expect(read?.signatureSecret.reveal()).toBe('hush hush');
-        expect(JSON.stringify(read) + inspect(read)).not.toContain('hush');
+        expect(await records.webhooks.find(team, 'w1')).toEqual(written);
       });
 
       it('belong to one team, and are limited per team', async () => {
@@ -204,7 +199,7 @@ export function describeHistory(name: string, open: OpenRecords): void {
         await records.webhooks.create(webhook('w1'), 1);
         const changed = await records.webhooks.update(team, 'w1', { url: 'https://new.test/' });
         expect(changed).toMatchObject({ url: 'https://new.test/', name: 'w1', enabled: true });
-        expect((await records.webhooks.find(team, 'w1'))?.signatureSecret.reveal()).toBe('hush hush');
+        expect((await records.webhooks.find(team, 'w1'))?.sealedSecret).toBe('hush hush');
       });
     });
 

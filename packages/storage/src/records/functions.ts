@@ -15,7 +15,8 @@ export interface FunctionRecord {
   /** Unique on the server: it is part of a host name. */
   readonly name: string;
   readonly kind: 'workers' | 'edge';
-  readonly environment: Readonly<Record<string, string>>;
+  /** Its variables, encrypted by the writer. */
+  readonly sealedEnvironment: string;
   /** By name, encrypted by the writer. */
   readonly sealedSecrets: Readonly<Record<string, string>>;
   /** Names of the team's key-value namespaces, by the name that the code uses. */

@@ -3,9 +3,11 @@ import type { BuildFileRecords } from './build-files.ts';
 import type { BuildRecords } from './builds.ts';
 import type { EventRecords } from './events.ts';
 import type { FunctionRecords } from './functions.ts';
+import type { KeyringRecords } from './keyring.ts';
 import type { KvRecords } from './kv.ts';
 import type { SandboxRecords } from './sandboxes.ts';
 import type { SigningKeyRecords } from './signing-keys.ts';
+import type { SealingRecords } from './sealing.ts';
 import type { SnapshotRecords } from './snapshots.ts';
 import type { TeamRecords } from './teams.ts';
 import type { TemplateRecords } from './templates.ts';
@@ -32,4 +34,6 @@ export interface Records extends AsyncDisposable {
   readonly kv: KvRecords;
   readonly signingKeys: SigningKeyRecords;
   readonly usedNonces: UsedNonceRecords;
+  readonly keyring: KeyringRecords;
+  readonly sealing: SealingRecords;
 }

@@ -1,4 +1,3 @@
-import type { Secret } from '@soulbox/base';
 import type { LifecycleEvent } from './events.ts';
 import type { LifecycleEventType } from './lifecycle-event.ts';
 
@@ -11,12 +10,12 @@ export interface WebhookRecord {
   readonly url: string;
   readonly enabled: boolean;
   readonly events: readonly LifecycleEventType[];
-  /** Signs the deliveries. Stored in plain text: a hash could not sign. */
-  readonly signatureSecret: Secret;
+  /** Signs the deliveries. Encrypted by the writer. */
+  readonly sealedSecret: string;
   readonly createdAt: number;
 }
 
-export type WebhookChanges = Partial<Pick<WebhookRecord, 'name' | 'url' | 'enabled' | 'events' | 'signatureSecret'>>;
+export type WebhookChanges = Partial<Pick<WebhookRecord, 'name' | 'url' | 'enabled' | 'events' | 'sealedSecret'>>;
 
 export interface WebhookRecords {
   /** False if the team has `limit` webhooks. Count and write are one step. */

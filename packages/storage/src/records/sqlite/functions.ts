@@ -11,7 +11,7 @@ function functionFromRow(row: Record<string, SQLOutputValue>): FunctionRecord {
     teamId: String(row['team_id']),
     name: String(row['name']),
     kind: row['kind'] as FunctionRecord['kind'],
-    environment: json('environment') as FunctionRecord['environment'],
+    sealedEnvironment: String(row['sealed_environment']),
     sealedSecrets: json('sealed_secrets') as FunctionRecord['sealedSecrets'],
     kvBindings: json('kv_bindings') as FunctionRecord['kvBindings'],
     limits: json('limits') as FunctionRecord['limits'],
@@ -24,13 +24,13 @@ function functionFromRow(row: Record<string, SQLOutputValue>): FunctionRecord {
   };
 }
 
-/** In the order of the columns. */
+/** In the order of the columns. `environment` had the variables themselves in older versions. */
 function rowFromFunction(record: FunctionRecord): SQLInputValue[] {
   return [
-    ...[record.id, record.teamId, record.name, record.kind, JSON.stringify(record.environment)],
+    ...[record.id, record.teamId, record.name, record.kind, '{}'],
     ...[JSON.stringify(record.sealedSecrets), JSON.stringify(record.kvBindings), JSON.stringify(record.limits)],
     ...[record.compatibilityDate, JSON.stringify(record.compatibilityFlags), record.activeVersion],
-    ...[record.sandboxId ?? null, record.createdAt, record.updatedAt],
+    ...[record.sandboxId ?? null, record.createdAt, record.updatedAt, record.sealedEnvironment],
   ];
 }
 
@@ -46,14 +46,14 @@ function versionFromRow(row: Record<string, SQLOutputValue>): FunctionVersionRec
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteFunctions(db: DatabaseSync): FunctionRecords {
-  const insert = db.prepare(`INSERT INTO functions VALUES (${Array.from({ length: 14 }, () => '?').join(', ')})`);
+  const insert = db.prepare(`INSERT INTO functions VALUES (${Array.from({ length: 15 }, () => '?').join(', ')})`);
   const count = db.prepare('SELECT count(*) AS number FROM functions WHERE team_id = ?');
   const byName = db.prepare('SELECT * FROM functions WHERE name = ?');
   const ofTeam = db.prepare('SELECT * FROM functions WHERE team_id = ? ORDER BY name');
   const replace = db.prepare(
     `UPDATE functions SET team_id = ?2, name = ?3, kind = ?4, environment = ?5, sealed_secrets = ?6, kv_bindings = ?7,
        limits = ?8, compatibility_date = ?9, compatibility_flags = ?10, active_version = ?11, sandbox_id = ?12,
-       created_at = ?13, updated_at = ?14
+       created_at = ?13, updated_at = ?14, sealed_environment = ?15
      WHERE id = ?1`,
   );
   const setSandbox = db.prepare('UPDATE functions SET sandbox_id = ? WHERE id = ?');

@@ -23,6 +23,8 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   kv: ['removeNamespace', 'remove', 'removeExpired'],
   signingKeys: ['end', 'purge'],
   usedNonces: ['purge'],
+  keyring: [],
+  sealing: [],
 };
 
 /** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */

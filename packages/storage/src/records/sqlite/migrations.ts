@@ -331,6 +331,31 @@ export const migrations: readonly string[] = [
    CREATE TRIGGER nonces_discounted AFTER DELETE ON used_nonces BEGIN
      UPDATE nonce_counts SET nonces = nonces - 1 WHERE team_id = OLD.team_id;
    END;`,
+
+  // Keys of packages/keyring. Values from before are encrypted by the control plane, which has the keys; until it has
+  // done that and has removed the old values from the file, `pending_sealing` has a row.
+  `CREATE TABLE master_keys (
+     id TEXT PRIMARY KEY,
+     state TEXT NOT NULL CHECK (state IN ('current', 'retiring', 'retired')),
+     created_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE UNIQUE INDEX master_keys_current ON master_keys (state) WHERE state = 'current';
+
+   CREATE TABLE data_keys (
+     id TEXT PRIMARY KEY,
+     master_key_id TEXT NOT NULL REFERENCES master_keys (id),
+     wrapped TEXT NOT NULL,
+     claimed INTEGER NOT NULL,
+     created_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX data_keys_master ON data_keys (master_key_id);
+   CREATE INDEX data_keys_newest ON data_keys (created_at DESC, id);
+
+   ALTER TABLE webhooks ADD COLUMN sealed_secret TEXT NOT NULL DEFAULT '';
+   ALTER TABLE functions ADD COLUMN sealed_environment TEXT NOT NULL DEFAULT '';
+
+   CREATE TABLE pending_sealing (task TEXT PRIMARY KEY) STRICT;
+   INSERT INTO pending_sealing VALUES ('values');`,
 ];
 
 /** Throws `config_invalid`. */

@@ -12,11 +12,13 @@ import { errorFromSqlite } from './errors.ts';
 import { createEventLog } from './event-log.ts';
 import { sqliteEvents } from './events.ts';
 import { sqliteFunctions } from './functions.ts';
+import { sqliteKeyring } from './keyring.ts';
 import { sqliteKv } from './kv.ts';
 import { guardRecords } from './guard.ts';
 import { migrate } from './migrations.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteSigningKeys } from './signing-keys.ts';
+import { sqliteSealing } from './sealing.ts';
 import { sqliteSnapshots } from './snapshots.ts';
 import { sqliteTeams } from './teams.ts';
 import { sqliteTemplates } from './templates.ts';
@@ -50,6 +52,8 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     kv: sqliteKv(db),
     signingKeys: sqliteSigningKeys(db),
     usedNonces: sqliteUsedNonces(db),
+    keyring: sqliteKeyring(db),
+    sealing: sqliteSealing(db),
     [Symbol.asyncDispose]: () => {
       if (db.isOpen) db.close();
       return Promise.resolve();
@@ -63,7 +67,8 @@ function openDatabase(path: string): DatabaseSync {
   try {
     makePrivate(path);
     db = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: busyTimeoutMs });
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
+    // What is deleted or replaced is overwritten, so that it does not stay readable in the file.
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;');
     migrate(db);
     return db;
   } catch (error) {

@@ -1,5 +1,4 @@
 import type { SQLInputValue, SQLOutputValue } from 'node:sqlite';
-import { Secret } from '@soulbox/base';
 import type { LifecycleEventType } from '../lifecycle-event.ts';
 import type { WebhookRecord } from '../webhooks.ts';
 
@@ -12,15 +11,15 @@ export function webhookFromRow(row: Record<string, SQLOutputValue>): WebhookReco
     url: String(row['url']),
     enabled: row['enabled'] === 1,
     events: JSON.parse(String(row['events'])) as LifecycleEventType[],
-    signatureSecret: new Secret(String(row['signature_secret'])),
+    sealedSecret: String(row['sealed_secret']),
     createdAt: Number(row['created_at']),
   };
 }
 
-/** In the order of the columns. */
+/** In the order of the columns. `signature_secret` had the secret itself in older versions. */
 export function rowFromWebhook(webhook: WebhookRecord): SQLInputValue[] {
   return [
     ...[webhook.id, webhook.teamId, webhook.name, webhook.url, webhook.enabled ? 1 : 0],
-    ...[JSON.stringify(webhook.events), webhook.signatureSecret.reveal(), webhook.createdAt],
+    ...[JSON.stringify(webhook.events), '', webhook.createdAt, webhook.sealedSecret],
   ];
 }

@@ -6,11 +6,12 @@ import { rowFromWebhook, webhookFromRow } from './webhook-row.ts';
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteWebhooks(db: DatabaseSync): WebhookRecords {
   const insert = db.prepare(
-    `INSERT INTO webhooks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
-     WHERE (SELECT count(*) FROM webhooks WHERE team_id = ?2) < ?9`,
+    `INSERT INTO webhooks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+     WHERE (SELECT count(*) FROM webhooks WHERE team_id = ?2) < ?10`,
   );
   const replace = db.prepare(
-    `UPDATE webhooks SET name = ?3, url = ?4, enabled = ?5, events = ?6, signature_secret = ?7, created_at = ?8
+    `UPDATE webhooks SET name = ?3, url = ?4, enabled = ?5, events = ?6, signature_secret = ?7, created_at = ?8,
+       sealed_secret = ?9
      WHERE id = ?1 AND team_id = ?2`,
   );
   const byId = db.prepare('SELECT * FROM webhooks WHERE team_id = ? AND id = ?');

@@ -1,0 +1,135 @@
+import { SoulBoxError, systemClock } from '@soulbox/base';
+import type { Clock } from '@soulbox/base';
+import type { DataKeyRecord, KeyringRecords, Rewrapped } from '@soulbox/storage';
+import { contextOf, unwrapWith } from './data-keys.ts';
+import type { MasterKey, MasterKeySource } from './master-key.ts';
+import { findMasterKey, sourceOf } from './sources.ts';
+
+/** Data keys that are re-wrapped in one transaction. */
+const batchSize = 200;
+
+export interface RotateOptions {
+  readonly records: KeyringRecords;
+  /** The new master key is created in the first one. */
+  readonly sources: readonly [MasterKeySource, ...MasterKeySource[]];
+  /** Keep old master keys in their sources, for backups from before. */
+  readonly keepOld: boolean;
+  readonly onProgress?: (rewrapped: number, total: number) => void;
+  readonly clock?: Clock;
+}
+
+export interface Rotation {
+  /** The master key that wraps all data keys now. */
+  readonly to: string;
+  /** Whether this call finished an interrupted rotation. */
+  readonly isContinued: boolean;
+  readonly rewrapped: number;
+  /**
+   * False if another process kept the old wrappings in the files of the records. They are then overwritten with time.
+   */
+  readonly isErased: boolean;
+  /** Master keys that nothing is wrapped with any more. */
+  readonly retired: readonly { readonly id: string; readonly isRemoved: boolean }[];
+}
+
+/**
+ * Replaces the master key: creates a new one, makes it current, wraps every data key with it, and then removes the old
+ * one. Servers may use the records meanwhile: both keys are valid until no data key needs the old one, and new data keys
+ * are accepted under the current master key only. After a crash at any point, another call continues. One process
+ * rotates at a time; the caller takes care of that.
+ */
+export async function rotateMasterKey(options: RotateOptions): Promise<Rotation> {
+  const { records, sources, onProgress = () => undefined, clock = systemClock, keepOld } = options;
+  const before = await records.listMasterKeys();
+  const isContinued = before.some(({ state }) => state === 'retiring');
+  using current = isContinued ? await currentKey(records, sources) : await switchKey(records, sources, clock.now());
+  using masters = createMasters(sources);
+  const total = await records.countNotCurrent();
+  let rewrapped = 0;
+  for (;;) {
+    rewrapped += await rewrapAll(records, masters, current, (count) => onProgress(rewrapped + count, total));
+    const old = (await records.listMasterKeys()).filter(({ state }) => state === 'retiring').map(({ id }) => id);
+    if ((await records.countNotCurrent()) > 0) continue;
+    // The replaced wrappings must not remain in the files, because the old key could open them.
+    const isErased = await records.eraseReplaced();
+    const retired = await Promise.all(
+      old.map(async (id) => ({ id, isRemoved: !keepOld && ((await sourceOf(sources, id)?.remove(id)) ?? false) })),
+    );
+    if (await records.retireMasterKeys()) return { to: current.id, isContinued, rewrapped, isErased, retired };
+  }
+}
+
+async function currentKey(records: KeyringRecords, sources: readonly MasterKeySource[]): Promise<MasterKey> {
+  const current = (await records.listMasterKeys()).find(({ state }) => state === 'current');
+  if (current === undefined)
+    throw new SoulBoxError('config_invalid', 'The records have no master key yet. Start the server once.');
+  return await findMasterKey(sources, current.id);
+}
+
+/** The old key must be usable, otherwise nothing is begun. */
+async function switchKey(records: KeyringRecords, sources: RotateOptions['sources'], now: number): Promise<MasterKey> {
+  using old = await currentKey(records, sources);
+  const known = (await records.listMasterKeys()).map(({ id }) => id);
+  // A crash before the switch leaves a key that nothing uses.
+  const key = (await sources[0].findUnused(known)) ?? (await sources[0].create());
+  await checkKey(key);
+  if (await records.switchMasterKey(key.id, old.id, now)) return key;
+  key[Symbol.dispose]();
+  throw new SoulBoxError('illegal_transition', 'Another process has rotated the master key at the same time.');
+}
+
+/** A key that could not unwrap what it wrapped would lose every secret. */
+async function checkKey(key: MasterKey): Promise<void> {
+  const probe = Buffer.alloc(32, 0xa5);
+  const unwrapped = await key.unwrap(await key.wrap(probe, 'soulbox probe'), 'soulbox probe');
+  if (!unwrapped.equals(probe)) throw new SoulBoxError('config_invalid', `The master key ${key.id} does not work.`);
+}
+
+async function rewrapAll(
+  records: KeyringRecords,
+  masters: Masters,
+  current: MasterKey,
+  onBatch: (count: number) => void,
+): Promise<number> {
+  let count = 0;
+  for (;;) {
+    const batch = await records.listNotCurrent(batchSize);
+    if (batch.length === 0) return count;
+    const changes: Rewrapped[] = [];
+    for (const record of batch) changes.push(await rewrapOne(await masters.get(record.masterKeyId), record, current));
+    const changed = await records.rewrap(current.id, changes);
+    if (changed === 0)
+      throw new SoulBoxError('illegal_transition', 'Another process has rotated the master key at the same time.');
+    count += changed;
+    onBatch(count);
+  }
+}
+
+async function rewrapOne(old: MasterKey, record: DataKeyRecord, current: MasterKey): Promise<Rewrapped> {
+  const key = await unwrapWith(old, record);
+  try {
+    const wrapped = (await current.wrap(key, contextOf(record.id))).toString('base64url');
+    return { id: record.id, before: record.wrapped, wrapped };
+  } finally {
+    key.fill(0);
+  }
+}
+
+/** The old master keys, each read once. */
+interface Masters extends Disposable {
+  get(id: string): Promise<MasterKey>;
+}
+
+function createMasters(sources: readonly MasterKeySource[]): Masters {
+  const found = new Map<string, MasterKey>();
+  return {
+    async get(id) {
+      const master = found.get(id) ?? (await findMasterKey(sources, id));
+      found.set(id, master);
+      return master;
+    },
+    [Symbol.dispose]() {
+      for (const master of found.values()) master[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,12 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { SoulBoxError } from '@soulbox/base';
+import { tryLock } from '@soulbox/linux/flock';
+
+/** Only one process rotates the master key of a data folder. Throws `illegal_transition`. The end of the process ends the lock. */
+export async function lockRotation(dataDirectory: string): Promise<AsyncDisposable> {
+  const folder = await open(dataDirectory, constants.O_RDONLY | constants.O_DIRECTORY);
+  if (tryLock(folder.fd)) return { [Symbol.asyncDispose]: async () => await folder.close() };
+  await folder.close();
+  throw new SoulBoxError('illegal_transition', 'The master key of this server is being rotated by another command.');
+}

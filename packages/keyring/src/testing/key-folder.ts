@@ -1,0 +1,32 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
+import { openSqliteRecords } from '@soulbox/storage';
+import type { Records } from '@soulbox/storage';
+import { fileMasterKeys } from '../file/file-master-keys.ts';
+import type { MasterKeySource } from '../master-key.ts';
+
+/** Real records and a real file of master keys in a folder of their own. */
+export interface KeyFolder extends AsyncDisposable {
+  readonly path: string;
+  readonly recordsFile: string;
+  readonly masterKeyFile: string;
+  readonly records: Records;
+  readonly source: MasterKeySource;
+}
+
+export async function makeKeyFolder(): Promise<KeyFolder> {
+  const path = await mkdtemp(join(tmpdir(), 'soulbox-keyring-'));
+  const recordsFile = join(path, 'records.sqlite');
+  const masterKeyFile = join(path, 'secrets', 'master-key');
+  const records = openSqliteRecords(recordsFile);
+  return {
+    ...{ path, recordsFile, masterKeyFile, records },
+    source: fileMasterKeys(masterKeyFile),
+    async [Symbol.asyncDispose]() {
+      await records[Symbol.asyncDispose]();
+      await removeTree(path);
+    },
+  };
+}
