@@ -16,7 +16,18 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['load-all', 'lookup', 'paging'],
     // Resources: a file for each operation.
     ['teams'],
-    ['api-keys', 'build-files', 'functions', 'health', 'host', 'later-routes', 'runs', 'sandboxes', 'snapshots'],
+    [
+      'api-keys',
+      'build-files',
+      'functions',
+      'health',
+      'host',
+      'later-routes',
+      'runs',
+      'sandboxes',
+      'secrets',
+      'snapshots',
+    ],
     ['events', 'kv', 'pages', 'prometheus', 'signed-urls', 'templates'],
     ['builds', 'webhooks'],
     // What goes on without a request.
@@ -123,6 +134,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'key',
       'run',
       'sandbox',
+      'secret',
       'server',
       'sign',
       'team',

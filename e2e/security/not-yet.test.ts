@@ -1,4 +1,4 @@
-import { Secret, Volume } from 'e2b';
+import { Volume } from 'e2b';
 import { expect, test } from 'vitest';
 import { askApi } from '../harness/http.ts';
 import { sharedSandbox } from '../harness/sandbox.ts';
@@ -10,7 +10,6 @@ test('the client gets a clear error for features that are not available yet', as
   const notYet = /^501: .*not available/;
   await expect(sandbox().updateNetwork({ allowInternetAccess: false })).rejects.toThrow(notYet);
   await expect(Volume.create('data')).rejects.toThrow(notYet);
-  await expect(Secret.create('name', 'value')).rejects.toThrow(notYet);
 });
 
 test.each([
@@ -22,8 +21,6 @@ test.each([
   ['POST', '/volumes'],
   ['GET', '/volumes/x'],
   ['DELETE', '/volumes/x'],
-  ['GET', '/secrets'],
-  ['POST', '/secrets'],
 ])('%s %s with a key answers 501 in the error format', async (method, path) => {
   const url = path.replace('ID', sandbox().sandboxId);
   const body = method === 'GET' || method === 'DELETE' ? undefined : {};

@@ -13,11 +13,6 @@ const laterRoutes: readonly (readonly [name: string, tag: string, method: HTTPMe
   ['Creating volumes', 'volumes', 'POST', '/volumes'],
   ['Reading volumes', 'volumes', 'GET', '/volumes/:volumeID'],
   ['Deleting volumes', 'volumes', 'DELETE', '/volumes/:volumeID'],
-  ['Listing secrets', 'secrets', 'GET', '/secrets'],
-  ['Creating secrets', 'secrets', 'POST', '/secrets'],
-  ['Reading secrets', 'secrets', 'GET', '/secrets/:secretID'],
-  ['Changing secrets', 'secrets', 'POST', '/secrets/:secretID'],
-  ['Deleting secrets', 'secrets', 'DELETE', '/secrets/:secretID'],
   ['Peak metrics of a team', 'teams', 'GET', '/teams/:teamID/metrics/max'],
 ];
 

@@ -55,6 +55,9 @@ export const forksMax = 100;
 export const pageCharsMax = 1024 * 1024;
 /** Webhooks per team. */
 export const webhooksMax = 20;
+/** Secrets of a team, and versions of a secret that are kept. */
+export const secretsMax = 1000;
+export const secretVersionsKept = 10;
 
 /**
  * Time limits of calls to the runner, in milliseconds. A cold create boots a sandbox. A pause, resume, snapshot or fork

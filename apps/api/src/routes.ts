@@ -15,6 +15,7 @@ import { addPrometheusRoute } from './prometheus/routes.ts';
 import { addRunRoute } from './runs/run.ts';
 import { addSandboxRoutes } from './sandboxes/routes.ts';
 import { addSignedUrlRoutes } from './signed-urls/routes.ts';
+import { addSecretRoutes } from './secrets/routes.ts';
 import { addSnapshotRoutes } from './snapshots/routes.ts';
 import { addTeamRoutes } from './teams/routes.ts';
 import { addTemplateRoutes } from './templates/routes.ts';
@@ -32,6 +33,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addBuildRoutes(app, context);
   addEventRoutes(app, context);
   addWebhookRoutes(app, context);
+  addSecretRoutes(app, context);
   addApiKeyRoutes(app, context);
   addSignedUrlRoutes(app, context);
   addTeamRoutes(app, context);

@@ -138,7 +138,7 @@ export const reasons = {
     code: 'not_found',
     help: 'The function does not have this version, or has no version before the active one.',
   },
-  secret_not_found: { code: 'not_found', help: 'The function has no secret with this name.' },
+  secret_not_found: { code: 'not_found', help: 'The team or the function has no secret with this id or name.' },
   namespace_not_found: { code: 'not_found', help: 'The team has no key-value namespace with this name.' },
   function_broken: {
     code: 'invalid_argument',

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
+import type { Keyring } from '@soulbox/keyring';
 import { openTestKeyring } from '@soulbox/keyring/testing';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
@@ -40,6 +41,7 @@ export interface TestApi extends AsyncDisposable {
   readonly teamId: string;
   readonly otherTeamId: string;
   readonly records: Records;
+  readonly keyring: Keyring;
   /** Uploads for builds. */
   readonly files: BlobStore;
   readonly runner: ScriptedRunner;
@@ -133,7 +135,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     get signedUrls() {
       return api.signedUrls;
     },
-    ...{ key, otherKey, teamId: team.id, otherTeamId: other.id, records, files, runner, ask },
+    ...{ key, otherKey, teamId: team.id, otherTeamId: other.id, records, keyring, files, runner, ask },
     readLog: () => readFile(logFile, 'utf8'),
     restart: async () => {
       await api[Symbol.asyncDispose]();

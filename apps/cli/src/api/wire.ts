@@ -12,6 +12,7 @@ export type ApiCopy = Schemas['SandboxForkResult'];
 export type ApiEvent = Schemas['SandboxEvent'];
 export type ApiSignedUrl = Schemas['SignedURL'];
 export type ApiSigningKey = Schemas['SigningKey'];
+export type ApiSecret = Schemas['Secret'];
 export type ApiWebhook = Schemas['Webhook'];
 export type ApiTemplate = Schemas['Template'];
 export type ApiTemplateWithBuilds = Schemas['TemplateWithBuilds'];

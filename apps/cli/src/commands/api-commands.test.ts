@@ -29,6 +29,10 @@ const template = {
   ...{ templateID: 't1', names: ['default/mine'], aliases: ['mine'], public: true, buildStatus: 'ready', cpuCount: 2 },
   ...{ memoryMB: 512, buildCount: 3, spawnCount: 7, tags: ['default', 'v1'] },
 };
+const secret = {
+  ...{ secretID: 'sec_1', name: 'token', currentVersion: 2, metadata: {} },
+  ...{ createdAt: '2026-01-01T00:00:00.000Z', updatedAt: '2026-01-01T00:00:00.000Z' },
+};
 const webhook = { id: 'w1', name: 'ci', url: 'https://x', enabled: true, events: ['sandbox.lifecycle.paused'] };
 
 test.each(['E2B_API_URL', 'E2B_DOMAIN'])('%s without a key is an error, and no other server is asked', async (name) => {
@@ -164,6 +168,8 @@ test.each([
     { names: ['default/mine'] },
     /^default\/mine: for the team only\.\n$/,
   ],
+  ['secret list', 'GET /secrets', undefined, 200, [secret], /sec_1 +token +2 +2026/],
+  ['secret delete Token', 'DELETE /secrets/Token', undefined, 204, undefined, /^Deleted Token\.\n$/],
   ['webhook list', 'GET /events/webhooks', undefined, 200, [webhook], /w1 +ci +on +https:\/\/x +paused/],
   ['webhook delete w1', 'DELETE /events/webhooks/w1', undefined, 204, undefined, /^Deleted w1\.\n$/],
 ])('%s', async (line, asked, body, status, answer, shown) => {
@@ -274,6 +280,30 @@ test('a webhook gets its own secret, shown once, or one from a file, not shown',
     );
     expect(given.stdout).toBe('w1\n');
     expect(api.seen[1]?.body).toMatchObject({ signatureSecret: 'hunter2' });
+  } finally {
+    await removeTree(directory);
+  }
+});
+
+test('the value of a secret comes from a file or from standard input, without its last line break', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'cli-secret-'));
+  try {
+    const file = join(directory, 'value');
+    await writeFile(file, 'two\nlines\n');
+    await using api = await startScriptedApi([
+      { status: 201, body: secret },
+      { status: 200, body: secret },
+    ]);
+    const made = await runCli(['secret', 'create', 'token', '--value-file', file], api.environment);
+    expect(made.stdout).toBe('sec_1\n');
+    expect(api.seen[0]).toMatchObject({ line: 'POST /secrets', body: { name: 'token', value: 'two\nlines' } });
+    const changed = await runCli(['secret', 'update', 'a b', '--value-file', file], api.environment);
+    expect(changed.stdout).toBe('token has version 2.\n');
+    expect(api.seen[1]).toMatchObject({ line: 'POST /secrets/a%20b', body: { value: 'two\nlines' } });
+    expect(made.stdout + made.stderr + changed.stdout + changed.stderr).not.toContain('lines');
+    const missing = await runCli(['secret', 'create', 'token', '--value-file', `${file}.none`], api.environment);
+    expect(missing.code).not.toBe(0);
+    expect(api.seen).toHaveLength(2);
   } finally {
     await removeTree(directory);
   }

@@ -76,6 +76,15 @@ export const program = defineCommand({
         delete: async () => (await import('../commands/webhook/delete.ts')).deleteWebhook,
       },
     }),
+    secret: defineCommand({
+      meta: { name: 'secret', description: 'Secrets of the team: create, list, update, delete' },
+      subCommands: {
+        create: async () => (await import('../commands/secret/create.ts')).createSecret,
+        list: async () => (await import('../commands/secret/list.ts')).listSecrets,
+        update: async () => (await import('../commands/secret/update.ts')).updateSecret,
+        delete: async () => (await import('../commands/secret/delete.ts')).deleteSecret,
+      },
+    }),
     team: defineCommand({
       meta: { name: 'team', description: 'Teams, each with its own keys and sandboxes: create, list, delete' },
       subCommands: {
@@ -85,7 +94,11 @@ export const program = defineCommand({
       },
     }),
     key: defineCommand({
-      meta: { name: 'key', description: 'API keys: create, list, revoke; keys of signed URLs: rotate-signing' },
+      meta: {
+        name: 'key',
+        description:
+          'Keys: create, list, revoke; of signed URLs: rotate-signing; the master key: create-master, rotate-master',
+      },
       subCommands: {
         create: async () => (await import('../commands/key/create.ts')).createKey,
         list: async () => (await import('../commands/key/list.ts')).listKeys,

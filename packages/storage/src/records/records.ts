@@ -8,6 +8,7 @@ import type { KvRecords } from './kv.ts';
 import type { SandboxRecords } from './sandboxes.ts';
 import type { SigningKeyRecords } from './signing-keys.ts';
 import type { SealingRecords } from './sealing.ts';
+import type { SecretRecords } from './secrets.ts';
 import type { SnapshotRecords } from './snapshots.ts';
 import type { TeamRecords } from './teams.ts';
 import type { TemplateRecords } from './templates.ts';
@@ -36,4 +37,5 @@ export interface Records extends AsyncDisposable {
   readonly usedNonces: UsedNonceRecords;
   readonly keyring: KeyringRecords;
   readonly sealing: SealingRecords;
+  readonly secrets: SecretRecords;
 }

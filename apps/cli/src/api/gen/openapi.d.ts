@@ -705,6 +705,32 @@ export interface components {
         SigningKeyRotation: {
             overlapSeconds: number;
         };
+        NewSecret: {
+            name: unknown;
+            value: string;
+            /** @default {} */
+            metadata: {
+                [key: string]: string;
+            };
+        };
+        SecretUpdate: {
+            value: string;
+            metadata?: {
+                [key: string]: string;
+            };
+        };
+        Secret: {
+            secretID: string;
+            name: string;
+            currentVersion: number;
+            metadata: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+        };
         SnapshotInfo: {
             snapshotID: string;
             names: string[];

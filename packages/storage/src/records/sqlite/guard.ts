@@ -25,6 +25,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   usedNonces: ['purge'],
   keyring: [],
   sealing: [],
+  secrets: ['remove'],
 };
 
 /** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */

@@ -356,6 +356,27 @@ export const migrations: readonly string[] = [
 
    CREATE TABLE pending_sealing (task TEXT PRIMARY KEY) STRICT;
    INSERT INTO pending_sealing VALUES ('values');`,
+
+  // Secrets of teams, whose values are encrypted.
+  `CREATE TABLE secrets (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     name TEXT NOT NULL,
+     current_version INTEGER NOT NULL,
+     metadata TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL,
+     UNIQUE (team_id, name)
+   ) STRICT;
+   CREATE INDEX secrets_team ON secrets (team_id, created_at, id);
+
+   CREATE TABLE secret_versions (
+     secret_id TEXT NOT NULL REFERENCES secrets (id) ON DELETE CASCADE,
+     number INTEGER NOT NULL,
+     sealed_value TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     PRIMARY KEY (secret_id, number)
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /** Throws `config_invalid`. */

@@ -12,6 +12,7 @@ import { describeHistory } from '../../conformance/history.ts';
 import { describeKv } from '../../conformance/kv.ts';
 import { describeRecords } from '../../conformance/records.ts';
 import { describeSigning } from '../../conformance/signing.ts';
+import { describeSecrets } from '../../conformance/secrets.ts';
 import { describeSnapshots } from '../../conformance/snapshots.ts';
 import { listQuery } from '../../conformance/facts.ts';
 import { checkSqliteSchema } from './check-schema.ts';
@@ -29,6 +30,7 @@ describeBuilds('SQLite', openIn);
 describeFunctions('SQLite', openIn);
 describeKv('SQLite', openIn);
 describeSigning('SQLite', openIn);
+describeSecrets('SQLite', openIn);
 
 describe('opening a records file', () => {
   let folder: string;

@@ -19,6 +19,7 @@ import { migrate } from './migrations.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteSigningKeys } from './signing-keys.ts';
 import { sqliteSealing } from './sealing.ts';
+import { sqliteSecrets } from './secrets.ts';
 import { sqliteSnapshots } from './snapshots.ts';
 import { sqliteTeams } from './teams.ts';
 import { sqliteTemplates } from './templates.ts';
@@ -54,6 +55,7 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     usedNonces: sqliteUsedNonces(db),
     keyring: sqliteKeyring(db),
     sealing: sqliteSealing(db),
+    secrets: sqliteSecrets(db),
     [Symbol.asyncDispose]: () => {
       if (db.isOpen) db.close();
       return Promise.resolve();

@@ -1,0 +1,41 @@
+import { randomId, Secret, SoulBoxError } from '@soulbox/base';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { secretsMax } from '../limits.ts';
+import { newSecretSchema, placeOfVersion, secretSchema, secretToWire } from './schemas.ts';
+
+export function addCreateSecretRoute(app: ApiApp, context: ApiContext): void {
+  const { records, keyring, clock, logger } = context;
+
+  app.post(
+    '/secrets',
+    {
+      schema: {
+        tags: ['secrets'],
+        summary: 'Create a secret with its first version',
+        body: newSecretSchema,
+        response: { 201: secretSchema, ...errors(400, 409, 413, 415) },
+      },
+    },
+    async (request, reply) => {
+      const { team } = callerOf(request);
+      const { name, value, metadata } = request.body;
+      const now = clock.now();
+      const times = { createdAt: now, updatedAt: now };
+      const secret = { id: randomId(20), teamId: team.id, name, currentVersion: 1, metadata, ...times };
+      const sealed = await keyring.seal(new Secret(value), placeOfVersion(secret, 1));
+      const created = await records.secrets.create(secret, sealed, secretsMax);
+      if (created === 'name_taken')
+        throw new SoulBoxError('name_taken', `The team already has a secret "${name}". Add a version to it.`);
+      if (created === 'limit_reached')
+        throw new SoulBoxError(
+          'limit_exceeded',
+          `The team has reached the maximum number of secrets (${secretsMax}). Delete one.`,
+        );
+      logger.info({ team: team.id, secretId: secret.id }, 'secret created');
+      return reply.code(201).send(secretToWire(secret));
+    },
+  );
+}
