@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -6,6 +6,7 @@ import { silentLogger } from '@soulbox/base';
 import type { Collection } from '@soulbox/checkpoints';
 import { keepAllWhileUnreadable } from './keep-all-checkpoints.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
+import { tenantOfCopy } from '../operations/copies/tenant-of-copy.ts';
 import { openSnapshotStore } from './snapshot-store.ts';
 import type { SnapshotRecord } from './snapshot-store.ts';
 
@@ -62,6 +63,32 @@ test('a snapshot is read as it was written, and only its owner can read the file
   expect(snapshots.get('s1')).toMatchObject({ stateId: 'state1', layers: ['l1'] });
   expect((await stat(join(directory, 's1.json'))).mode & 0o777).toBe(0o600);
   expect(await snapshots.hasSetAside()).toBe(false);
+});
+
+test('a snapshot does not contain the tokens of its source, and copies of it get tokens of their own', async () => {
+  const tenant = { ...snapshot.tenant, envdAccessToken: 'canary-envd', trafficAccessToken: 'canary-traffic' };
+  const store = await openSnapshotStore(directory, silentLogger);
+  await store.write({ ...snapshot, tenant });
+  expect(await readFile(join(directory, 's1.json'), 'utf8')).not.toContain('canary');
+  const copy = tenantOfCopy(store.get('s1').tenant, 'ib', {}, 0);
+  expect([copy.envdAccessToken, copy.trafficAccessToken]).toEqual([
+    expect.stringMatching(/^[0-9a-f]{64}$/),
+    expect.stringMatching(/^[0-9a-f]{64}$/),
+  ]);
+  await store.write({ ...snapshot, tenant: { ...tenant, trafficAccessToken: '' } });
+  expect(tenantOfCopy(store.get('s1').tenant, 'ib', {}, 0).trafficAccessToken).toBe('');
+});
+
+test('tokens that an older version stored in a snapshot are removed by the next start', async () => {
+  await openSnapshotStore(directory, silentLogger);
+  const tenant = { ...snapshot.tenant, envdAccessToken: 'canary-envd' };
+  await writeFile(join(directory, 's1.json'), JSON.stringify({ ...snapshot, tenant }), { mode: 0o600 });
+  const store = await openSnapshotStore(directory, silentLogger);
+  expect(await readFile(join(directory, 's1.json'), 'utf8')).not.toContain('canary');
+  expect(store.get('s1').tenant.envdAccessToken).not.toBe('');
+  const { ino } = await stat(join(directory, 's1.json'));
+  await openSnapshotStore(directory, silentLogger);
+  expect((await stat(join(directory, 's1.json'))).ino).toBe(ino);
 });
 
 test('a snapshot of a newer version is refused, and nothing is moved', async () => {

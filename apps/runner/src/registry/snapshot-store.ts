@@ -21,7 +21,7 @@ export const copySourceSchema = z.object({
   cpuCount: z.number(),
   memoryMb: z.number(),
   diskMb: z.number(),
-  /** The tenant of the source. Its tokens are never given to a copy. */
+  /** The tenant of the source. Its tokens are never given to a copy, and a snapshot does not contain them. */
   tenant: tenantSchema,
 });
 
@@ -59,19 +59,47 @@ export interface SnapshotStore {
   remove(snapshotId: string): Promise<boolean>;
 }
 
+/** Stands for a token, so that copies get one. */
+const tokenStandIn = 'not kept';
+
+/** A snapshot outlives its source, and is in backups. It must not contain what opens the source. */
+function withoutTokens(snapshot: SnapshotRecord): SnapshotRecord {
+  const { envdAccessToken, trafficAccessToken } = snapshot.tenant;
+  const tokens = {
+    envdAccessToken: envdAccessToken === '' ? '' : tokenStandIn,
+    trafficAccessToken: trafficAccessToken === '' ? '' : tokenStandIn,
+  };
+  return { ...snapshot, tenant: { ...snapshot.tenant, ...tokens } };
+}
+
 /**
- * Reads all snapshots. An unreadable one is set aside and logged. Throws `config_invalid` for one of a newer version.
+ * Reads all snapshots. Removes tokens that an older version stored. An unreadable snapshot is set aside and logged. Throws `config_invalid` for one of a newer version.
  */
 export async function openSnapshotStore(directory: string, logger: Logger): Promise<SnapshotStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fileOf = (snapshotId: string): string => join(directory, `${snapshotId}.json`);
   const snapshots = new Map<string, SnapshotRecord>();
+  const write = async (given: SnapshotRecord): Promise<void> => {
+    const snapshot = withoutTokens(given);
+    await writeFileAtomic(fileOf(snapshot.snapshotId), `${JSON.stringify(snapshot)}\n`, { durable: true });
+    await syncDirectory(directory);
+    snapshots.set(snapshot.snapshotId, snapshot);
+  };
+  const removeTokens = async (snapshot: SnapshotRecord): Promise<void> => {
+    const { envdAccessToken, trafficAccessToken } = snapshot.tenant;
+    const tokens = [envdAccessToken, trafficAccessToken];
+    if (tokens.some((token) => token !== '' && token !== tokenStandIn)) await write(snapshot);
+  };
   for (const name of await readdir(directory)) {
     if (name.endsWith('.tmp')) await rm(join(directory, name), { force: true });
     if (!name.endsWith('.json')) continue;
     const snapshot = await readRecordFile(join(directory, name), snapshotSchema);
-    if (snapshot !== undefined) snapshots.set(snapshot.snapshotId, snapshot);
-    else
+    if (snapshot !== undefined) {
+      snapshots.set(snapshot.snapshotId, snapshot);
+      await removeTokens(snapshot).catch((err: unknown) => {
+        logger.warn({ err, file: name }, 'tokens could not be removed from a snapshot; the next start tries again');
+      });
+    } else
       logger.error(
         { file: name, folder: await setAside(directory, [name]) },
         'snapshot is unreadable; it is set aside',
@@ -94,11 +122,7 @@ export async function openSnapshotStore(directory: string, logger: Logger): Prom
         throw new SoulBoxError('name_taken', `Snapshot "${snapshotId}" already exists.`);
       }
     },
-    async write(snapshot) {
-      await writeFileAtomic(fileOf(snapshot.snapshotId), `${JSON.stringify(snapshot)}\n`, { durable: true });
-      await syncDirectory(directory);
-      snapshots.set(snapshot.snapshotId, snapshot);
-    },
+    write,
     async remove(snapshotId) {
       if (!snapshots.delete(snapshotId)) return false;
       await rm(fileOf(snapshotId), { force: true });
