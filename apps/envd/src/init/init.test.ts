@@ -38,9 +38,9 @@ describe('POST /init', () => {
     expect((await runShell(process, 'echo $A; id -un; pwd')).stdout).toBe('\nuser\n/home/user\n');
   });
 
-  test('publishes E2B_ variables as files', async () => {
+  test('publishes what identifies the sandbox as files, and no other variable, such as a key of the tenant', async () => {
     const { process } = createClients(envd().baseUrl);
-    await envd().init({ envVars: { E2B_SANDBOX: 'true', 'E2B_../../tmp/x': 'no', OTHER: 'no' } });
+    await envd().init({ envVars: { E2B_SANDBOX: 'true', E2B_API_KEY: 'no', 'E2B_../../tmp/x': 'no', OTHER: 'no' } });
     expect((await runShell(process, 'cd /run/e2b; ls -A; cat .E2B_SANDBOX')).stdout).toBe('.E2B_SANDBOX\ntrue');
   });
 

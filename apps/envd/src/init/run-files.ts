@@ -5,15 +5,24 @@ import { openRegular } from '../sys/open-regular.ts';
 
 const directory = '/run/e2b';
 
+/**
+ * The variables that are published. The files can be read by all users and are on the disk, so no other variable may be
+ * among them, whatever its name: a tenant's `E2B_API_KEY` is a secret.
+ */
+const publicNames = ['E2B_SANDBOX', 'E2B_SANDBOX_ID', 'E2B_TEMPLATE_ID', 'E2B_TEAM_ID'] as const;
+
 /** The file that publishes a variable. */
-export const runFileOf = (name: string): string => `${directory}/.${name}`;
+export const runFileOf = (name: (typeof publicNames)[number]): string => `${directory}/.${name}`;
 
 /**
- * Publishes the `E2B_*` variables as files, for programs that were started before them (E2B:
+ * Publishes what identifies the sandbox as files, for programs that were started before them (E2B:
  * `/run/e2b/.E2B_SANDBOX_ID`).
  */
 export async function writeRunFiles(envVars: Readonly<Record<string, string>>, log: LifeLog): Promise<void> {
-  const published = Object.entries(envVars).filter(([name]) => /^E2B_[A-Z0-9_]+$/.test(name));
+  const published = publicNames.flatMap((name) => {
+    const text = envVars[name];
+    return text === undefined ? [] : [[name, text] as const];
+  });
   if (published.length === 0) return;
   try {
     await mkdir(directory, { recursive: true, mode: 0o755 });

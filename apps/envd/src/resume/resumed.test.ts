@@ -194,8 +194,8 @@ describe('hooks', () => {
   });
 
   test('run after the new generation and the new settings are in place', async () => {
-    await hook('10-look', 'cat /run/soulbox/generation /run/e2b/.E2B_X >/tmp/told');
-    await envd().resumed({ ...copy, generation: 'g7', envVars: { E2B_X: 'x' } });
+    await hook('10-look', 'cat /run/soulbox/generation /run/e2b/.E2B_TEAM_ID >/tmp/told');
+    await envd().resumed({ ...copy, generation: 'g7', envVars: { E2B_TEAM_ID: 'x' } });
     expect(await sh('cat /tmp/told')).toBe('g7\nx');
   });
 
