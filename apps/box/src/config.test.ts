@@ -31,3 +31,12 @@ test('valid settings of every part are accepted', () => {
   expect([config.networkCidr, config.gateway.port, config.runner.poolSize]).toEqual(['10.250.0.0/16', 8080, 3]);
   expect(config.templatesDirectory).toBe('/var/lib/soulbox/templates');
 });
+
+test.each([
+  [{ SOULBOX_MASTER_KEY: 'pkcs11' }, /pkcs11 needs SOULBOX_PKCS11_MODULE/],
+  [{ SOULBOX_PKCS11_MODULE: '/x.so' }, /SOULBOX_PKCS11_PIN_FILE: only useful together/],
+  [{ SOULBOX_MASTER_KEY_FILE: 'relative' }, /SOULBOX_MASTER_KEY_FILE.*must be an absolute path/],
+  [{ SOULBOX_MASTER_KEY: 'vault' }, /SOULBOX_MASTER_KEY/],
+])('settings of the master key that contradict each other stop the start: %j', (environment, fault) => {
+  expect(() => loadBoxConfig(environment)).toThrow(fault);
+});

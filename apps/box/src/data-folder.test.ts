@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { ensureDefaultTeam, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { settleDataFolder } from './data-folder.ts';
+import { giveMasterKeyFile, settleDataFolder } from './data-folder.ts';
 
 const user = 777_777;
 let data: string;
@@ -102,4 +102,18 @@ test('an entry that exists twice stops the start', async () => {
   await mkdir(join(data, 'uploads'));
   await mkdir(join(data, 'control', 'uploads'), { recursive: true });
   await expect(settleDataFolder(data, user)).rejects.toMatchObject({ reason: 'config_invalid' });
+});
+
+test("the operator's file of master keys is given to the user, but no link, no folder and no file with another name", async () => {
+  const owner = async (name: string): Promise<number> => (await lstat(join(data, name))).uid;
+  await writeFile(join(data, 'key'), 'x', { mode: 0o600 });
+  await giveMasterKeyFile(join(data, 'key'), user);
+  expect(await owner('key')).toBe(user);
+  await writeFile(join(data, 'other'), 'x');
+  await symlink('other', join(data, 'link'));
+  await link(join(data, 'other'), join(data, 'second-name'));
+  await mkdir(join(data, 'folder'));
+  for (const name of ['link', 'second-name', 'folder', 'missing']) await giveMasterKeyFile(join(data, name), user);
+  await giveMasterKeyFile('', user);
+  expect(await Promise.all(['link', 'other', 'folder'].map(owner))).toEqual([0, 0, 0]);
 });

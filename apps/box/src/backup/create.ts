@@ -1,6 +1,7 @@
 import { readdir, rename, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
+import { lockRotation } from '@soulbox/keyring';
 import { claimStage, readCpuType, stageIn } from '@soulbox/runner';
 import type { Report } from '@soulbox/runner';
 import { controlDirectoryIn } from '../data-folder.ts';
@@ -31,11 +32,13 @@ const reserveShare = 0.02;
 /**
  * Makes a backup in `target`: one file for each part, and finally the manifest, which marks the backup as complete.
  * After a failure nothing remains. Throws `disk_full`, `bad_path` for a target that is not empty, and
- * `illegal_transition` while another backup is being made.
+ * `illegal_transition` while another backup is being made or the master key is being rotated.
  */
 export async function createBackup(options: CreateBackup): Promise<Backup> {
   const { dataDirectory, target, fillStage, onStep, signal } = options;
   await using _stage = await claimStage(dataDirectory);
+  // Otherwise the records could need a master key that is removed before the keys are copied.
+  await using _rotation = await lockRotation(dataDirectory);
   await openTarget(target);
   try {
     const leftOut: Backup['leftOut'] = [];

@@ -1,4 +1,4 @@
-import { mkdtemp, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -68,4 +68,26 @@ test('revoking gives the reason why it did nothing', async () => {
   expect(missing.code).toBe(1);
   expect(missing.stderr).toContain('key_not_found');
   expect(await list()).toHaveLength(2);
+});
+
+test('a file with a master key is created once, for its owner only, and its key is not printed', async () => {
+  const file = join(directory, 'keys', 'master-key');
+  const { code, stdout } = await runCli(['key', 'create-master', file]);
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^file:[0-9a-f]{16}\n$/)]);
+  const content = await readFile(file, 'utf8');
+  expect(content).toContain(stdout.trim());
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  const again = await runCli(['key', 'create-master', file]);
+  expect(again).toMatchObject({ code: 1, stdout: '' });
+  expect(again.stderr).toContain('file_exists');
+  expect(await readFile(file, 'utf8')).toBe(content);
+});
+
+test('a rotation says why it cannot begin, and creates nothing', async () => {
+  const before = await key('rotate-master');
+  expect(before.code).toBe(1);
+  expect(before.stderr).toContain('Start the server once');
+  await expect(stat(join(directory, 'data', 'control'))).rejects.toThrow('ENOENT');
+  const wrong = await runCli(['key', 'rotate-master'], { SOULBOX_MASTER_KEY: 'pkcs11' });
+  expect(wrong.stderr).toContain('pkcs11 needs SOULBOX_PKCS11_MODULE');
 });
