@@ -26,6 +26,10 @@ export const mutatedRooms: readonly MutatedRoom[] = [
   ...beside('packages/isolation/src/container/pager', 'verified-pages', 'task', 'user-fault', 'poll-set', 'record'),
   ...beside('packages/isolation/src/container/checkpoint', 'large-mappings', 'user-namespace-image'),
   ...beside('packages/contract/src', 'file-signature'),
+  ...together('packages/contract/src/signed-url', 'canonical', 'canonical-host', 'canonical-path', 'query'),
+  ...together('packages/contract/src/signed-url', 'signed-request', 'parse-grant', 'file-prefix', 'signature'),
+  ...beside('packages/contract/src/signed-url', 'signed-request', 'limits'),
+  ...together('packages/contract/src/signed-url', 'limits', 'address-ranges'),
   ...beside('packages/checkpoints/src', 'collect'),
   ...beside('packages/runtimes/src', 'detect', 'version', 'clues', 'script-clues', 'package-json', 'project-file'),
 ];

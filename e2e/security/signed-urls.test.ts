@@ -45,15 +45,16 @@ describe('a signed URL of a file', () => {
   test('opens no other file and nothing else of envd', async () => {
     const url = await sign({ url: filePath({ path: '/home/user/a b.txt' }) });
     expect((await fetch(url)).status).toBe(200);
-    for (const changed of [
-      url.replace('a+b', 'a').replace('a%20b', 'a'),
+    const changes = [
+      url.replace('a%20b', 'a%20c'),
       `${url}&username=root`,
       url.replace('/files?', '/files/compose?'),
       url.replace('/files?', '/metrics?'),
       url.replace('49983-', '8080-'),
-      url.replace('http://localhost', 'http://127.0.0.1').replace('http://127.0.0.1:', 'http://LOCALHOST:'),
-    ])
-      if (changed !== url) expect([changed, (await fetch(changed)).status]).toEqual([changed, 401]);
+      url.replace('/files?', '/%66iles?').replace('a%20b', '%61%20c'),
+    ];
+    expect(changes).not.toContain(url);
+    for (const changed of changes) expect([changed, (await fetch(changed)).status]).toEqual([changed, 401]);
     expect((await fetch(url, { method: 'POST', headers: bytes, body: 'x' })).status).toBe(401);
   });
 

@@ -6,6 +6,9 @@ import { canonicalQuery, hasSignatureParameter, parseQuery, writeQuery } from '.
 describe('a host in canonical form', () => {
   test.each([
     ['Example.COM', 'example.com'],
+    ['a', 'a'],
+    ['a:65535', 'a:65535'],
+    ['a:8080', 'a:8080'],
     ['example.com.', 'example.com'],
     ['example.com:80', 'example.com'],
     ['example.com:443', 'example.com'],
@@ -37,6 +40,8 @@ describe('a path in canonical form', () => {
     ["/@vite/a:b,c;d=e+f!$&'()*", "/@vite/a:b,c;d=e+f!$&'()*"],
     ['/[a]|{b}', '/%5Ba%5D%7C%7Bb%7D'],
     ['/100%25', '/100%25'],
+    ['/a%254', '/a%254'],
+    ['/a%25z1', '/a%25z1'],
     ['/...', '/...'],
   ])('of %s is %s', (text, path) => {
     expect(canonicalPath(text)).toEqual({ path });
@@ -50,6 +55,19 @@ describe('a path in canonical form', () => {
     expect(canonicalPath(text)).toHaveProperty('fault');
   });
 
+  test.each([
+    ['a', /not a path/],
+    ['//', /empty segment/],
+    ['/%4', /percent sign/],
+    ['/%ff', /UTF-8/],
+    ['/..', /dot segment/],
+    ['/a%2fb', /slash/],
+    ['/%00', /control character/],
+    ['/%2541', /encoded twice/],
+  ])('that does not exist for %s has a reason', (text, reason) => {
+    expect(canonicalPath(text)).toEqual({ fault: expect.stringMatching(reason) as string });
+  });
+
   test('distinguishes a reserved character from its encoding', () => {
     expect(canonicalPath('/%40')).not.toEqual(canonicalPath('/@'));
   });
@@ -61,6 +79,7 @@ describe('a query in canonical form', () => {
     ['b=2&a=1', 'a=1&b=2'],
     ['a=2&a=1', 'a=2&a=1'],
     ['b=1&a=2&b=0', 'a=2&b=1&b=0'],
+    ['c=9&b=2&a=3&b=1&a=4&c=8', 'a=3&a=4&b=2&b=1&c=9&c=8'],
     ['a', 'a='],
     ['a=', 'a='],
     ['a=b=c', 'a=b%3Dc'],

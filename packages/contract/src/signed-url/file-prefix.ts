@@ -5,7 +5,8 @@ export function isFilePrefix(text: string): boolean {
 
 /** Whether the path of a file is below the folder. Links inside the sandbox are followed as for every path. */
 export function isBelow(path: string, prefix: string): boolean {
-  return path.startsWith(prefix) && path.length > prefix.length && isPlain(path);
+  // The folder itself ends with a slash, so it is not plain.
+  return path.startsWith(prefix) && isPlain(path);
 }
 
 /** No empty segments, no dot segments, no control characters. The root is the empty text. */

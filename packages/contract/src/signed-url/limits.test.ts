@@ -14,6 +14,8 @@ describe('the address of a client', () => {
     ['::ffff:c000:201', '192.0.2.0/24'],
     ['0:0:0:0:0:ffff:192.0.2.1', '192.0.2.0/24'],
     ['2001:db8::1', '2001:db8::/32'],
+    ['2001:db8::1', '2001:db8::1/128'],
+    ['2001:db8::1', '2001:db8::/112'],
     ['2001:DB8:0::1', '2001:db8::1'],
     ['fe80::1%eth0', 'fe80::/10'],
   ])('%s is in %s', (address, range) => {
@@ -30,6 +32,9 @@ describe('the address of a client', () => {
     ['2001:db8::1', '0.0.0.0/0'],
     ['64:ff9b::192.0.2.1', '192.0.2.0/24'],
     ['2001:db9::1', '2001:db8::/32'],
+    ['2001:db8::2', '2001:db8::1'],
+    ['1::ffff:c000:201', '192.0.2.0/24'],
+    ['::ffff:0:c000:201', '192.0.2.0/24'],
     ['', '0.0.0.0/0'],
     ['unknown', '::/0'],
     ['192.0.2.1, 10.0.0.1', '0.0.0.0/0'],
@@ -39,7 +44,16 @@ describe('the address of a client', () => {
 
   test.each([
     ...['', '192.0.2.0/33', '192.0.2.0/-1', '192.0.2.0/024', '192.0.2/24', '192.0.2.0/', '192.0.2.01', '0x7f.0.0.1'],
-    ...['::/129', '::ffff:192.0.2.0/120', '::ffff:c000:200/120', 'fe80::1%eth0', 'localhost', '192.0.2.0/24/24'],
+    ...[
+      '::/129',
+      '::ffff:192.0.2.0/120',
+      '::ffff:c000:200/120',
+      'fe80::1%eth0',
+      'localhost',
+      '192.0.2.0/24/24',
+      'x/192.0.2.0/24',
+      '2001:db8::/1281',
+    ],
   ])('cannot be compared with %j', (range) => {
     expect(isAddressRange(range)).toBe(false);
   });
@@ -64,6 +78,9 @@ test.each([
   ['image/png', ['image/png'], undefined],
   ['image/png', ['Image/PNG; charset=x'], undefined],
   ['image/*', ['image/svg+xml'], undefined],
+  ['image/*', ['image/x'], undefined],
+  ['image/png', [' image/png ; q=1'], undefined],
+  ['image/png', ['image/pngx'], 'unsupported_media_type'],
   ['image/png', ['image/gif'], 'unsupported_media_type'],
   ['image/*', ['image/'], 'unsupported_media_type'],
   ['image/*', ['imagex/png'], 'unsupported_media_type'],
@@ -89,7 +106,25 @@ test.each([
   [{ isUpgrade: true }, 'forbidden'],
   [{ contentEncodings: ['gzip'] }, 'unsupported_media_type'],
   [{ contentEncodings: ['identity', 'br'] }, 'unsupported_media_type'],
-  [{ contentEncodings: ['identity'] }, undefined],
+  [{ contentEncodings: [' Identity '] }, undefined],
 ])('with a limit of 10 bytes the request %j is %s', (given, reason) => {
   expect(faultOf({ maxBytes: 10 }, given)).toBe(reason);
+});
+
+test('a client outside the address ranges is refused', () => {
+  const addresses = ['198.51.100.0/24', '192.0.2.0/24'];
+  expect([faultOf({ addresses }, {}), faultOf({ addresses }, { address: '203.0.113.1' })]).toEqual([
+    undefined,
+    'forbidden',
+  ]);
+});
+
+test('every fault says what would be accepted', () => {
+  const message = (more: Partial<Grant>, given: Partial<RequestFacts> = {}): string | undefined =>
+    findLimitFault({ ...grant, ...more }, { ...facts, ...given })?.message;
+  expect(message({ addresses: ['::1'] })).toMatch(/address/);
+  expect(message({ contentType: 'image/*' })).toMatch(/image\/\*/);
+  expect(message({ maxBytes: 7 }, { announcedBytes: 8 })).toMatch(/7 bytes/);
+  expect(message({ maxBytes: 7 }, { isUpgrade: true })).toMatch(/upgrade/);
+  expect(message({ maxBytes: 7 }, { contentEncodings: ['br'] })).toMatch(/uncompressed/);
 });

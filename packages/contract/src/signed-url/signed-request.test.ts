@@ -146,35 +146,97 @@ describe('a signed URL', () => {
   });
 
   test.each([
-    ['an unknown parameter of ours', (url: string) => `${url}&soulbox-new=1`],
-    ['a parameter of ours in upper case', (url: string) => `${url}&Soulbox-Once=1`],
-    ['a doubled parameter of ours', (url: string) => `${url}&soulbox-once=1`],
-    ['a doubled signature', (url: string) => `${url}&${/soulbox-signature=.*/.exec(url)?.[0] ?? ''}`],
-    ['a missing key', (url: string) => url.replace(/soulbox-key=[^&]*&/, '')],
-    ['a missing end', (url: string) => url.replace(/soulbox-expires=[^&]*&/, '')],
-    ['a missing nonce', (url: string) => url.replace(/soulbox-nonce=[^&]*&/, '')],
-    ['a missing signature', (url: string) => url.replace(/&soulbox-signature=.*$/, '')],
-    ['an end with a sign', (url: string) => url.replace('1800000000', '%2B1800000000')],
-    ['an end with a zero before it', (url: string) => url.replace('1800000000', '01800000000')],
-    ['an end in another form', (url: string) => url.replace('1800000000', '1.8e9')],
-    ['a short nonce', (url: string) => url.replace('AAECAwQ', 'AAE')],
-    ['another value of once', (url: string) => url.replace('once=1', 'once=0')],
-    ['an empty value of once', (url: string) => url.replace('once=1', 'once')],
-    ['a size of zero', (url: string) => url.replace('max-bytes=1000', 'max-bytes=0')],
-    ['a negative size', (url: string) => url.replace('max-bytes=1000', 'max-bytes=-1')],
-    ['a dot segment', (url: string) => url.replace('/dir/', '/dir/../dir/')],
-    ['an encoded dot segment', (url: string) => url.replace('/dir/', '/dir/%2e%2E/dir/')],
-    ['an encoded slash', (url: string) => url.replace('/dir/', '/dir%2F')],
-    ['a double encoding', (url: string) => url.replace('/dir/', '/%2564ir/')],
-    ['a doubled slash', (url: string) => url.replace('/dir/', '/dir//')],
-    ['an empty parameter', (url: string) => url.replace('&', '&&')],
-    ['a fragment', (url: string) => `${url}#x`],
-    ['a bad encoding', (url: string) => url.replace('a=1', 'a=%')],
-    ['more characters than allowed', (url: string) => url.replace('a=1', `a=${'x'.repeat(signedTargetMax)}`)],
-  ])('is refused with %s', (_what, change) => {
+    ['an unknown parameter of ours', (url: string) => `${url}&soulbox-new=1`, /unknown parameter "soulbox-new"/],
+    ['a parameter of ours in upper case', (url: string) => `${url}&Soulbox-Once=1`, /unknown parameter "Soulbox-Once"/],
+    ['a doubled parameter of ours', (url: string) => `${url}&soulbox-once=1`, /soulbox-once more than once/],
+    [
+      'a doubled signature',
+      (url: string) => `${url}&${/soulbox-signature=.*/.exec(url)?.[0] ?? ''}`,
+      /soulbox-signature more than once/,
+    ],
+    ['a missing key', (url: string) => url.replace(/soulbox-key=[^&]*&/, ''), /no soulbox-key/],
+    ['a missing end', (url: string) => url.replace(/soulbox-expires=[^&]*&/, ''), /no soulbox-expires/],
+    ['a missing nonce', (url: string) => url.replace(/soulbox-nonce=[^&]*&/, ''), /no soulbox-nonce/],
+    ['a missing signature', (url: string) => url.replace(/&soulbox-signature=.*$/, ''), /no soulbox-signature/],
+    ['an end with a sign', (url: string) => url.replace('1800000000', '%2B1800000000'), /invalid soulbox-expires/],
+    [
+      'an end with a zero before it',
+      (url: string) => url.replace('1800000000', '01800000000'),
+      /invalid soulbox-expires/,
+    ],
+    ['an end in another form', (url: string) => url.replace('1800000000', '1.8e9'), /invalid soulbox-expires/],
+    ['a short nonce', (url: string) => url.replace('AAECAwQ', 'AAE'), /invalid soulbox-nonce/],
+    ['another value of once', (url: string) => url.replace('once=1', 'once=0'), /invalid soulbox-once/],
+    ['an empty value of once', (url: string) => url.replace('once=1', 'once'), /invalid soulbox-once/],
+    ['a size of zero', (url: string) => url.replace('max-bytes=1000', 'max-bytes=0'), /invalid soulbox-max-bytes/],
+    ['a negative size', (url: string) => url.replace('max-bytes=1000', 'max-bytes=-1'), /invalid soulbox-max-bytes/],
+    ['a dot segment', (url: string) => url.replace('/dir/', '/dir/../dir/'), /dot segment/],
+    ['an encoded dot segment', (url: string) => url.replace('/dir/', '/dir/%2e%2E/dir/'), /dot segment/],
+    ['an encoded slash', (url: string) => url.replace('/dir/', '/dir%2F'), /slash/],
+    ['a double encoding', (url: string) => url.replace('/dir/', '/%2564ir/'), /encoded twice/],
+    ['a doubled slash', (url: string) => url.replace('/dir/', '/dir//'), /empty segment/],
+    ['an empty parameter', (url: string) => url.replace('&', '&&'), /query/],
+    ['a fragment', (url: string) => `${url}#x`, /fragment/],
+    ['a bad encoding', (url: string) => url.replace('a=1', 'a=%'), /query/],
+    ['more characters than allowed', (url: string) => url.replace('a=1', `a=${'x'.repeat(signedTargetMax)}`), /8192/],
+    ['a longer key', (url: string) => url.replace('sabcdefghijkl', 'sabcdefghijklm'), /invalid soulbox-key/],
+    [
+      'a key with more before it',
+      (url: string) => url.replace('sabcdefghijkl', 'xsabcdefghijkl'),
+      /invalid soulbox-key/,
+    ],
+    ['an API key with more', (url: string) => url.replace('174000', '174000f'), /invalid soulbox-by/],
+    ['an API key with more before it', (url: string) => url.replace('123e4567', '0123e4567'), /invalid soulbox-by/],
+    ['a longer nonce', (url: string) => url.replace('AAECAwQ', 'AAAECAwQ'), /invalid soulbox-nonce/],
+    [
+      'a size with a fraction',
+      (url: string) => url.replace('max-bytes=1000', 'max-bytes=1000.5'),
+      /invalid soulbox-max-bytes/,
+    ],
+    ['a type of everything', (url: string) => url.replace('image%2F', '%2A%2F'), /invalid soulbox-type/],
+    ['one bad address range', (url: string) => url.replace('192.0.2.0%2F24', '192.0.2.0%2F33'), /invalid soulbox-from/],
+    ['no address range', (url: string) => url.replace(/soulbox-from=[^&]*/, 'soulbox-from='), /invalid soulbox-from/],
+    [
+      '11 address ranges',
+      (url: string) => url.replace(/soulbox-from=[^&]*/, `soulbox-from=${'::1,'.repeat(10)}::1`),
+      /invalid soulbox-from/,
+    ],
+    ['two prefixes', (url: string) => `${url}&soulbox-prefix=%2F&soulbox-file-prefix=%2F`, /both/],
+    ['a fragment in the path', (url: string) => url.replace('/dir', '/d#ir'), /fragment/],
+  ])('is refused with %s', (_what, change, why) => {
     const changed = change(everything);
     expect(changed).not.toBe(everything);
-    expect(parse(changed).kind).toBe('refused');
+    expect(parse(changed)).toEqual({ kind: 'refused', message: expect.stringMatching(why) as string });
+  });
+
+  test('is refused at what is no host', () => {
+    const message = expect.stringMatching(/^The signed URL has no valid host\.$/) as string;
+    expect(parse(everything, { authority: 'a,b' })).toEqual({ kind: 'refused', message });
+  });
+
+  test('may have as many characters as allowed, and 10 address ranges', () => {
+    const long = (length: number): string =>
+      sign({ addresses: Array<string>(10).fill('::1') }, { own: [['a', 'x'.repeat(length)]] });
+    const fits = long(signedTargetMax - long(0).length);
+    expect([fits.length, isValid(fits)]).toEqual([signedTargetMax, true]);
+    expect(parse(`${fits}A`)).toMatchObject({ kind: 'refused' });
+  });
+
+  test('without a query of its own is passed on without one', () => {
+    expect(getSigned(sign({}, { own: [] })).target).toBe('/dir/file');
+  });
+
+  test('of a file is signed for its path, unless it has a prefix', () => {
+    const url = sign({}, { path: '/files', own: [['path', '/a']] });
+    expect([isValid(url), isValid(url.replace('path=%2Fa', 'path=%2Fb'))]).toEqual([true, false]);
+  });
+
+  test('has the documented canonical form', () => {
+    const parameters =
+      'soulbox-by=123e4567-e89b-12d3-a456-426614174000&soulbox-expires=1800000000&soulbox-key=sabcdefghijkl&soulbox-nonce=AAECAwQFBgcICQoLDA0ODw';
+    expect(canonicalForm(getSigned(sign()))).toBe(
+      `soulbox-signed-url-v1\nGET\nbox.example:3000\n/dir/file\na=1&b=x%20y&${parameters}`,
+    );
   });
 });
 
@@ -242,6 +304,21 @@ describe('a URL that is signed for a folder of a sandbox', () => {
     ],
   ])('is refused for %j', (path) => {
     expect(parse(upload(path)).kind).toBe('refused');
+  });
+
+  test.each(['home/', '/a', '', '/a/../', '/a//', '/./', 'x/', '/a\n/'])(
+    'is refused with the folder %j',
+    (filePrefix) => {
+      const url = sign({ filePrefix }, { path: '/files', own: [['path', `${filePrefix}x`]] });
+      expect(parse(url)).toEqual({
+        kind: 'refused',
+        message: expect.stringMatching(/invalid soulbox-file-prefix/) as string,
+      });
+    },
+  );
+
+  test('may be signed for the root', () => {
+    expect(isValid(sign({ filePrefix: '/' }, { path: '/files', own: [['path', '/x']] }))).toBe(true);
   });
 
   test('is refused with two paths or none, and not valid with another user', () => {
