@@ -20,6 +20,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/checkpoints': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/isolation': ['packages/base', 'packages/contract', 'packages/linux'],
   'packages/host': ['packages/base', 'packages/contract', 'packages/isolation', 'packages/storage'],
+  'packages/audit': ['packages/base'],
   'packages/testing': ['packages/*', 'apps/*'],
 
   // Runs beside hostile code: it gets no more of ours than it needs.

@@ -34,11 +34,12 @@ export async function prepareForTests(): Promise<number> {
 
 /**
  * By a file whose presence shows that it is installed: a browser for a desktop, the program that kills servers at a
- * system call, the HTTP library of Python's clients, a real kernel, a PKCS #11 module.
+ * system call, a witness of audit logs, the HTTP library of Python's clients, a real kernel, a PKCS #11 module.
  */
 const testPrograms = [
   { proof: '/usr/bin/chromium', names: ['chromium'] },
   { proof: '/usr/bin/strace', names: ['strace'] },
+  { proof: '/usr/bin/sigsum-witness', names: ['sigsum-go'] },
   { proof: '/usr/lib/python3/dist-packages/httpx', names: ['python3-httpx'] },
   { proof: '/usr/lib/python3/dist-packages/ipykernel', names: ['python3-ipykernel', 'python3-matplotlib'] },
   { proof: '/usr/lib/softhsm/libsofthsm2.so', names: ['softhsm2'] },

@@ -1,0 +1,102 @@
+import type { AuditDraft, AuditFacts } from './record.ts';
+import { sanitiseText, secretName } from './sanitise-text.ts';
+
+/** Stands where a value was not stored. */
+export const removed = '[removed]';
+
+const word = /^[a-z][a-z0-9_-]{0,39}$/;
+/** Ids of SoulBox, E2B and UUIDs; names of templates and functions, with a tag. */
+const id = /^[A-Za-z0-9_][A-Za-z0-9_:./-]{0,127}$/;
+const hexDigest = /^[0-9a-f]{64}$/;
+
+/** The only facts that are stored, each with its form. Everything else about an action is not. */
+const factForms: Readonly<Record<string, RegExp | 'number' | 'boolean'>> = {
+  /** Ranges and counts of pruning and erasing. */
+  from: 'number',
+  to: 'number',
+  count: 'number',
+  rootBefore: hexDigest,
+  minimum: 'number',
+  /** Of an erased subject. */
+  erasedKeyId: /^[0-9a-f]{24}$/,
+  basis: word,
+  /** Of a legal hold. */
+  holdId: id,
+  until: 'number',
+  /** Of a log that continues another one. */
+  previousOrigin: id,
+  previousSize: 'number',
+  /** Of requests. */
+  reason: word,
+  bytes: 'number',
+  digest: hexDigest,
+};
+
+/**
+ * The stored form of a draft. Fields that the type does not have are dropped. A value without the form of its field
+ * becomes `[removed]`; then rules for secrets and personal data run over what remains, in case an id or a name has the
+ * form of one.
+ */
+export function sanitise(draft: AuditDraft): AuditDraft {
+  const { actor, target, request, source, result } = draft;
+  return dropUndefined({
+    id: keep(draft.id, id),
+    time: wholeNumber(draft.time),
+    stage: draft.stage,
+    class: draft.class,
+    action: keep(draft.action, /^[a-z][a-z0-9_-]{0,39}(?:\.[a-z][a-z0-9_-]{0,39}){1,3}$/),
+    actor: { kind: actor.kind, id: checked(actor.id, id) },
+    scope: keep(draft.scope, word),
+    target: {
+      kind: keep(target.kind, word),
+      id: target.id === '' ? '' : checked(target.id, id),
+      team: checked(target.team, id),
+    },
+    request: request && {
+      id: checked(request.id, id),
+      method: keep(request.method, /^[A-Z]{3,10}$/),
+      route: keep(request.route, /^[A-Za-z0-9/:._*-]{1,200}$/),
+    },
+    source:
+      source &&
+      dropUndefined({
+        network: source.network === undefined ? undefined : keep(source.network, /^[0-9a-f.:]{2,45}\/(?:24|48)$/),
+        agent: source.agent === undefined ? undefined : checked(source.agent, /^[A-Za-z][A-Za-z0-9_.-]{0,39}$/),
+      }),
+    result: result && { status: result.status, code: wholeNumber(result.code) },
+    rule: keep(draft.rule, word),
+    jurisdiction: keep(draft.jurisdiction, word),
+    retainUntil: wholeNumber(draft.retainUntil),
+    facts: draft.facts && sanitiseFacts(draft.facts),
+    piiKeyId: draft.piiKeyId === undefined ? undefined : keep(draft.piiKeyId, /^[0-9a-f]{24}$/),
+    sealed: draft.sealed === undefined ? undefined : keep(draft.sealed, /^[A-Za-z0-9_-]{38,1024}$/),
+  });
+}
+
+function keep(value: string, form: RegExp): string {
+  return form.test(value) ? value : removed;
+}
+
+/** For what a caller chose or typed: the form may also be that of a token or a number of a person. */
+function checked(value: string, form: RegExp): string {
+  return form.test(value) && sanitiseText(value).found.length === 0 ? value : removed;
+}
+
+function wholeNumber(value: number): number {
+  return Number.isSafeInteger(value) ? value : 0;
+}
+
+function sanitiseFacts(facts: AuditFacts): AuditFacts {
+  const entries = Object.entries(facts).flatMap(([name, value]) => {
+    const form = Object.hasOwn(factForms, name) ? factForms[name] : undefined;
+    if (form === undefined || secretName.test(name)) return [];
+    if (form instanceof RegExp) return [[name, typeof value === 'string' ? checked(value, form) : removed] as const];
+    return [[name, typeof value === form && Number.isSafeInteger(Number(value)) ? value : removed] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Canonical JSON leaves such members out anyway; without them the types need no `undefined`. */
+function dropUndefined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T;
+}

@@ -1,0 +1,101 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { createSubjectKey, openFields, openSubjectKey, pseudonym, sealFields } from './seal.ts';
+import type { KeyWrap } from './seal.ts';
+import { splitSource } from './source.ts';
+
+const damaged = expect.objectContaining({ reason: 'state_damaged' }) as Error;
+
+/** A wrap in the memory of the test. */
+function wrapOf(keyId: string): KeyWrap {
+  const master = randomBytes(32);
+  return {
+    keyId,
+    wrap(dataKey, place) {
+      const nonce = randomBytes(12);
+      const cipher = createCipheriv('aes-256-gcm', master, nonce).setAAD(Buffer.from(place));
+      return Promise.resolve(Buffer.concat([nonce, cipher.update(dataKey), cipher.final(), cipher.getAuthTag()]));
+    },
+    async unwrap(wrapped, place) {
+      const decipher = createDecipheriv('aes-256-gcm', master, wrapped.subarray(0, 12), { authTagLength: 16 });
+      decipher.setAAD(Buffer.from(place)).setAuthTag(wrapped.subarray(-16));
+      return await Promise.resolve(Buffer.concat([decipher.update(wrapped.subarray(12, -16)), decipher.final()]));
+    },
+  };
+}
+
+describe('personal fields', () => {
+  const fields = { ip: '203.0.113.7', userAgent: 'e2b-js-sdk/2.51.0' };
+
+  test('are opened with the stored key of their subject', async () => {
+    const wrap = wrapOf('w1');
+    const { key, stored } = await createSubjectKey(wrap);
+    const sealed = sealFields(fields, key, 'record-1');
+    expect(openFields(sealed, await openSubjectKey(wrap, stored), 'record-1')).toEqual(fields);
+    expect(stored).toMatchObject({ id: key.id, wrapKeyId: 'w1' });
+    expect(Buffer.from(sealed, 'base64url').toString('latin1')).not.toContain('203.0');
+    expect(stored.wrapped.includes(key.key)).toBe(false);
+  });
+
+  test('are different each time, even if they are the same', async () => {
+    const { key } = await createSubjectKey(wrapOf('w1'));
+    expect(new Set(Array.from({ length: 100 }, () => sealFields(fields, key, 'r'))).size).toBe(100);
+  });
+
+  test('cannot be moved to another record, changed, cut, or opened with the key of another subject', async () => {
+    const [one, other] = [await createSubjectKey(wrapOf('a')), await createSubjectKey(wrapOf('a'))];
+    const sealed = sealFields(fields, one.key, 'record-1');
+    expect(() => openFields(sealed, one.key, 'record-2')).toThrow(damaged);
+    expect(() => openFields(sealed, other.key, 'record-1')).toThrow(damaged);
+    const bytes = Buffer.from(sealed, 'base64url');
+    for (let index = 0; index < bytes.length; index += 1) {
+      const changed = Buffer.from(bytes);
+      changed[index] = (changed[index] ?? 0) ^ 1;
+      expect(() => openFields(changed.toString('base64url'), one.key, 'record-1')).toThrow(damaged);
+      expect(() => openFields(bytes.subarray(0, index).toString('base64url'), one.key, 'record-1')).toThrow(damaged);
+    }
+  });
+
+  test('of a wrapped key that was given to another subject are not opened', async () => {
+    const wrap = wrapOf('w1');
+    const [{ stored }, other] = [await createSubjectKey(wrap), await createSubjectKey(wrap)];
+    await expect(openSubjectKey(wrap, { ...stored, id: other.stored.id })).rejects.toThrow();
+    await expect(openSubjectKey(wrapOf('w2'), stored)).rejects.toThrow();
+  });
+
+  test('have pseudonyms that are equal only within one subject', async () => {
+    const [one, other] = [(await createSubjectKey(wrapOf('a'))).key, (await createSubjectKey(wrapOf('a'))).key];
+    expect(pseudonym('203.0.113.7', one)).toBe(pseudonym('203.0.113.7', one));
+    expect(pseudonym('203.0.113.7', one)).not.toBe(pseudonym('203.0.113.7', other));
+    expect(pseudonym('203.0.113.7', one)).not.toBe(pseudonym('203.0.113.8', one));
+  });
+});
+
+describe('the source of a request', () => {
+  test.each([
+    ['203.0.113.77', '203.0.113.0/24'],
+    ['::ffff:203.0.113.77', '203.0.113.0/24'],
+    ['2001:db8:abcd:12::1', '2001:db8:abcd::/48'],
+    ['2001:0db8:0000:0012::1', '2001:db8:0::/48'],
+    ['2001:db8::1', '2001:db8:0::/48'],
+    ['::1', '0:0:0::/48'],
+    ['fe80::1%eth0', 'fe80:0:0::/48'],
+    ['64:ff9b::203.0.113.7', '64:ff9b:0::/48'],
+  ])('%s is in clear only as %s', (address, network) => {
+    expect(splitSource(address, '').clear).toEqual({ network, agent: undefined });
+  });
+
+  test.each(['', 'unknown', '203.0.113', 'evil\nline', '999.1.1.1'])('%j is no address and not stored', (address) => {
+    expect(splitSource(address, '')).toEqual({
+      clear: { network: undefined, agent: undefined },
+      personal: { ip: undefined, userAgent: undefined },
+    });
+  });
+
+  test('has the name of the client in clear, and its whole user agent in the personal part', () => {
+    const { clear, personal } = splitSource('', 'e2b-python-sdk/2.1 (jane@example.com)');
+    expect([clear.agent, personal.userAgent]).toEqual(['e2b-python-sdk', 'e2b-python-sdk/2.1 (jane@example.com)']);
+    expect(splitSource('', 'jane@example.com').clear.agent).toBeUndefined();
+    expect(splitSource('', 'x'.repeat(10_000)).personal.userAgent).toHaveLength(200);
+  });
+});
