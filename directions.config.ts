@@ -40,7 +40,14 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
     ...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/keyring', 'packages/storage'],
   ],
   'apps/api': [
-    ...['packages/base', 'packages/contract', 'packages/keyring', 'packages/network', 'packages/runtimes'],
+    ...[
+      'packages/audit',
+      'packages/base',
+      'packages/contract',
+      'packages/keyring',
+      'packages/network',
+      'packages/runtimes',
+    ],
     'packages/storage',
   ],
   'apps/runner': [

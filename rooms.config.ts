@@ -7,7 +7,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     // Below the context: what one server has, each made of less than all.
     ['actor', 'limits', 'names', 'private-target'],
     ['config', 'runner'],
-    ['builder', 'keys', 'meters'],
+    ['builder', 'keys', 'meters', 'trail'],
     ['signing'],
     ['context'],
     ['auth'],
@@ -28,7 +28,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'secrets',
       'snapshots',
     ],
-    ['events', 'kv', 'pages', 'prometheus', 'signed-urls', 'templates'],
+    ['audit', 'events', 'kv', 'pages', 'prometheus', 'signed-urls', 'templates'],
     ['builds', 'webhooks'],
     // What goes on without a request.
     ['purge', 'reconcile'],
@@ -126,6 +126,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/cli/src/commands': [
     ['delete-command'],
     [
+      'audit',
       'backup',
       'damaged',
       'events',
@@ -193,11 +194,21 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/audit/src': [
     // `verify-log` is also a program of its own, which imports nothing.
-    ['note', 'record', 'record-id', 'seal', 'span', 'tree', 'verify-log'],
-    ['checked-numbers', 'export', 'network-addresses', 'retention', 'source', 'tiles', 'verify-proof'],
-    ['checkpoint', 'frontier', 'log-files', 'sanitise-text'],
+    ['note', 'random-pool', 'record', 'span', 'tombstones', 'tree', 'verify-log'],
+    ['record-id', 'seal'],
+    [
+      'checked-numbers',
+      'export',
+      'local-key-wrap',
+      'network-addresses',
+      'retention',
+      'source',
+      'tiles',
+      'verify-proof',
+    ],
+    ['checkpoint', 'frontier', 'key-files', 'log-files', 'sanitise-text'],
     ['log', 'sanitise'],
-    ['prune', 'sequence', 'witness'],
+    ['operator-draft', 'prune', 'sequence', 'verifier-source', 'witness'],
     ['index', 'testing'],
   ],
   'packages/keyring/src': [

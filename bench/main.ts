@@ -3,6 +3,7 @@ import { defaultIsolation, isIsolation, isolations } from '@soulbox/contract';
 import { describeHost, readHostFacts } from './host.ts';
 import { openLab } from './lab.ts';
 import type { Measurement, Result } from './measurement.ts';
+import { audit } from './measurements/audit.ts';
 import { build } from './measurements/build.ts';
 import { burst } from './measurements/burst.ts';
 import { create } from './measurements/create.ts';
@@ -40,6 +41,7 @@ const measurements: readonly Measurement[] = [
   image,
   functions,
   signedUrls,
+  audit,
   burst,
   idleCpu,
 ];

@@ -1,6 +1,6 @@
 import type { Lab } from './lab.ts';
 
-export type Unit = 'ms' | 'MiB' | 'MiB/s' | 'requests/s' | '1/s' | '% of a core';
+export type Unit = 'ms' | 'MiB' | 'MiB/s' | 'requests/s' | '1/s' | 'records/s' | '% of a core';
 
 /** A target for one end of the samples. */
 export interface Aim {

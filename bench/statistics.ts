@@ -24,7 +24,7 @@ export function summarize(figure: Figure): Summary {
 }
 
 function isRate(unit: Unit): boolean {
-  return unit === 'MiB/s' || unit === 'requests/s' || unit === '1/s';
+  return unit === 'MiB/s' || unit === 'requests/s' || unit === '1/s' || unit === 'records/s';
 }
 
 /** `met`, or by how much the target was missed; empty without a target. */

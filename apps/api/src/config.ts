@@ -1,5 +1,6 @@
 import { flag, key, wholeNumber } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
+import { jurisdictions } from '@soulbox/audit';
 import { z } from 'zod';
 import { isPrivateTarget } from './private-target.ts';
 
@@ -154,6 +155,24 @@ export const apiConfigSchema = {
     wholeNumber(1, 3600),
     30,
     'Seconds within which a complete request to the API must arrive.',
+  ),
+  auditLogMb: key(
+    'SOULBOX_AUDIT_LOG_MB',
+    wholeNumber(1, 1024 * 1024),
+    1024,
+    'MiB of the audit records of a team that were not pruned. Beyond that, actions that it could not record return 503; kills, pauses and reading still work.',
+  ),
+  auditJurisdiction: key(
+    'SOULBOX_AUDIT_JURISDICTION',
+    z.enum(jurisdictions),
+    'none',
+    'Decides how long audit records are kept at least (docs/audit.md).',
+  ),
+  auditRetentionDays: key(
+    'SOULBOX_AUDIT_RETENTION_DAYS',
+    wholeNumber(0, 36_500),
+    0,
+    'Days for which audit records are kept at least. It can only lengthen the time of the jurisdiction.',
   ),
   openApi: key('SOULBOX_OPENAPI', flag, true, 'Whether `GET /openapi.json` is served. It is public and needs no key.'),
 } as const;

@@ -1,3 +1,4 @@
+import type { KeyWrap } from '@soulbox/audit';
 import { measureProcess } from '@soulbox/base';
 import type { Clock, Logger, ProcessFigures, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
@@ -17,6 +18,10 @@ import { createRequestFailures } from './meters/request-failures.ts';
 import type { RequestFailures } from './meters/request-failures.ts';
 import { createRequestDurations } from './meters/request-durations.ts';
 import type { RequestDurations } from './meters/request-durations.ts';
+import { createTeamLogs } from './trail/team-logs.ts';
+import type { TeamLogs } from './trail/team-logs.ts';
+import { createTrail } from './trail/trail.ts';
+import type { Trail } from './trail/trail.ts';
 import { nameActors } from './actor.ts';
 import type { Runner } from './runner/client.ts';
 import { createTemplateCatalogue } from './runner/template-catalogue.ts';
@@ -30,6 +35,16 @@ export type StageBackup = (
   report: (staged: { readonly what: 'sandbox' | 'snapshot'; readonly id: string; readonly leftOut?: string }) => void,
   left: AbortSignal,
 ) => Promise<void>;
+
+/** What the audit logs need. */
+export interface AuditParts {
+  /** A folder for each team's log. */
+  readonly directory: string;
+  /** Signs checkpoints: Ed25519, in PEM. */
+  readonly signingKey: Secret;
+  /** Wraps the keys of personal fields. */
+  readonly keyWrap: KeyWrap;
+}
 
 /** The dependencies of all routes. Created once per server. */
 export interface ApiContext {
@@ -57,6 +72,8 @@ export interface ApiContext {
   readonly builder: Builder;
   /** Signs and checks URLs. */
   readonly signing: Signing;
+  readonly teamLogs: TeamLogs;
+  readonly trail: Trail;
   readonly keyUse: KeyUse;
   readonly wrongKeys: WrongKeyBudget;
   readonly durations: RequestDurations;
@@ -90,6 +107,7 @@ export interface ApiParts {
   readonly outside: OutsidePolicy;
   readonly metricsToken: Secret;
   readonly signingRoot: Secret;
+  readonly audit: AuditParts;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -100,6 +118,15 @@ export function createContext({ signingRoot, ...given }: ApiParts, stopping: Abo
   return {
     ...parts,
     stopping,
+    teamLogs: createTeamLogs({ ...parts.audit, records: parts.records }),
+    trail: createTrail({
+      records: parts.records,
+      keyWrap: parts.audit.keyWrap,
+      policy: { jurisdiction: parts.config.auditJurisdiction, minDays: parts.config.auditRetentionDays },
+      maxBytes: parts.config.auditLogMb * 1024 * 1024,
+      clock: parts.clock,
+      logger: parts.logger,
+    }),
     templates: createTemplateCatalogue(parts.runner, parts.clock),
     builder: createBuilder(parts, stopping),
     signing: createSigning({ ...parts, wrongKeys, root: signingRoot }),

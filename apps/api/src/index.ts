@@ -2,6 +2,6 @@ export { startApi } from './start.ts';
 export type { Api, ApiOptions, ListenOn } from './start.ts';
 export { apiConfigSchema } from './config.ts';
 export type { ApiConfig } from './config.ts';
-export type { StageBackup } from './context.ts';
+export type { AuditParts, StageBackup } from './context.ts';
 export { placeOfWebhookSecret } from './webhooks/schemas.ts';
 export { loadAll } from './load-all.ts';

@@ -1,4 +1,5 @@
 import { addApiKeyRoutes } from './api-keys/routes.ts';
+import { addAuditRoutes } from './audit/routes.ts';
 import { addBuildFileRoutes } from './build-files/routes.ts';
 import { addBuildRoutes } from './builds/routes.ts';
 import type { ApiContext } from './context.ts';
@@ -39,6 +40,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addTeamRoutes(app, context);
   addFunctionRoutes(app, context);
   addKvRoutes(app, context);
+  addAuditRoutes(app, context);
   addPrometheusRoute(app, context);
   addStageBackupRoute(app, context);
   addLaterRoutes(app);

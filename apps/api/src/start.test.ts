@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, Secret, silentLogger } from '@soulbox/base';
+import { openAuditKeys } from '@soulbox/audit';
 import type { Keyring } from '@soulbox/keyring';
 import { openTestKeyring } from '@soulbox/keyring/testing';
 import { createOutsidePolicy } from '@soulbox/network/outside';
@@ -36,14 +37,26 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const start = (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }): Promise<Api> => {
+const start = async (listen: Parameters<typeof startApi>[0]['listen'] = { socketPath }): Promise<Api> => {
   const config = loadConfig(apiConfigSchema, {});
   const reserve = openDiskReserve(join(folder, 'reserve'));
   const outside = createOutsidePolicy();
   const metricsToken = new Secret('metrics');
   const signingRoot = new Secret('signing');
-  const parts = { config, records, keyring, runner: runner.client, files, reserve, outside, metricsToken, signingRoot };
-  return startApi({ ...parts, listen, logger: silentLogger });
+  const audit = { ...(await openAuditKeys(folder)), directory: join(folder, 'audit') };
+  const parts = {
+    config,
+    audit,
+    records,
+    keyring,
+    runner: runner.client,
+    files,
+    reserve,
+    outside,
+    metricsToken,
+    signingRoot,
+  };
+  return await startApi({ ...parts, listen, logger: silentLogger });
 };
 
 async function ask(method: string, path: string, headers: Record<string, string> = {}, body = ''): Promise<number> {

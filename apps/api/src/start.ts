@@ -10,7 +10,7 @@ import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { stoppedReason } from './builder/follow.ts';
 import type { ApiConfig } from './config.ts';
 import { createContext } from './context.ts';
-import type { ApiContext, StageBackup } from './context.ts';
+import type { ApiContext, AuditParts, StageBackup } from './context.ts';
 import { createApp } from './http/app.ts';
 import type { ApiApp } from './http/app.ts';
 import { purgeUntilStop } from './purge.ts';
@@ -18,6 +18,7 @@ import { addRoutes } from './routes.ts';
 import type { Runner } from './runner/client.ts';
 import { followRunnerEvents } from './reconcile/follow-events.ts';
 import { createSignedUrlChecker } from './signed-urls/check.ts';
+import { sequenceUntilStop } from './trail/sequence-until-stop.ts';
 import { deliverUntilStop } from './webhooks/deliver-until-stop.ts';
 
 /** The address on which the API listens: a unix socket behind the gateway, or TCP. Port 0 selects a free port. */
@@ -49,6 +50,7 @@ export interface ApiOptions {
   readonly metricsToken: Secret;
   /** The secret from which the keys of signed URLs are derived. */
   readonly signingRoot: Secret;
+  readonly audit: AuditParts;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -84,6 +86,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     outside,
     metricsToken,
     signingRoot,
+    audit,
   } = options;
   const { logger, clock = systemClock, droppedLogLines = () => 0, supervised = alone } = options;
   const stop = new AbortController();
@@ -102,6 +105,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       outside,
       metricsToken,
       signingRoot,
+      audit,
       logger,
       clock,
     },
@@ -113,6 +117,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const follower = followRunnerEvents(context);
   const purge = purgeUntilStop(context);
   const deliveries = deliverUntilStop(context);
+  // Its own signal: it goes on until the last request has left its record.
+  const lastRecord = new AbortController();
+  const sequence = sequenceUntilStop({ ...context, logs: context.teamLogs }, lastRecord.signal);
   const dispose = async (): Promise<void> => {
     stop.abort();
     await closeApp(app);
@@ -120,6 +127,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await follower[Symbol.asyncDispose]();
     await purge;
     await deliveries;
+    lastRecord.abort();
+    await sequence;
   };
   try {
     await Promise.race([follower.synced, sleepUnlessAborted(firstSyncMs, stop.signal)]);

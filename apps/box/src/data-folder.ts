@@ -13,7 +13,7 @@ export const masterKeyFileIn = (controlDirectory: string): string => join(contro
  * Entries of the data folder that belong to the control plane. Links replace them at the places they had when the
  * server was one process: commands of the host, and servers of an older version, find them by their old names.
  */
-const controlEntries = [recordsFileName, 'uploads', 'functions', 'secrets', 'reserve'] as const;
+const controlEntries = [recordsFileName, 'uploads', 'functions', 'secrets', 'reserve', 'audit'] as const;
 /** Files beside the records. SQLite finds them by the real name of the records. */
 const besideRecords = [`${recordsFileName}-wal`, `${recordsFileName}-shm`] as const;
 

@@ -8,6 +8,8 @@ export interface ControlFolders {
   readonly functions: string;
   readonly secrets: string;
   readonly reserve: string;
+  /** Audit logs, a folder for each team. */
+  readonly audit: string;
 }
 
 export function controlFolders(directory: string): ControlFolders {
@@ -17,5 +19,6 @@ export function controlFolders(directory: string): ControlFolders {
     functions: join(directory, 'functions'),
     secrets: join(directory, 'secrets'),
     reserve: join(directory, 'reserve'),
+    audit: join(directory, 'audit'),
   };
 }

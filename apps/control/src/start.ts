@@ -3,6 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
+import { openAuditKeys, readTombstones, tombstonesName } from '@soulbox/audit';
 import type { RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
@@ -20,6 +21,7 @@ import {
   openDiskReserve,
   openSqliteRecords,
 } from '@soulbox/storage';
+import type { Records } from '@soulbox/storage';
 import { createStage } from './backup/stage.ts';
 import { ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
 import { controlFolders } from './folders.ts';
@@ -84,6 +86,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     oldKeyFile: join(folders.secrets, 'functions-key'),
     logger: logger.child({ part: 'control' }),
   });
+  await eraseAgain(records, folders.audit);
   const apiKey = await ensureDefaultApiKey(directory, records);
   const files = started.use(holdableBlobs(await openDiskBlobs({ directory: folders.uploads })));
   const functionBlobs = started.use(holdableBlobs(await openDiskBlobs({ directory: folders.functions })));
@@ -119,6 +122,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       outside: createOutsidePolicy(settings.deniedRanges),
       metricsToken: await ensureMetricsToken(directory, settings.metricsToken),
       signingRoot: await ensureSigningRoot(directory),
+      audit: { ...(await openAuditKeys(folders.secrets)), directory: folders.audit },
       listen: { socketPath: settings.apiSocket },
       logger: logger.child({ part: 'api' }),
     }),
@@ -131,4 +135,10 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     apiKey,
     [Symbol.asyncDispose]: async () => await parts.disposeAsync(),
   };
+}
+
+/** Destroys keys of personal data that an older database has brought back. The log has recorded the first time. */
+async function eraseAgain({ audit }: Records, directory: string): Promise<void> {
+  for (const { teamId, keyId } of await readTombstones(join(directory, tombstonesName)))
+    await audit.eraseSubjectKey(teamId, keyId, undefined);
 }

@@ -10,6 +10,14 @@ export type {
   AuditStage,
   AuditTarget,
 } from './record.ts';
+export { createLocalKeyWrap } from './local-key-wrap.ts';
+export { openAuditKeys } from './key-files.ts';
+export type { AuditKeys } from './key-files.ts';
+export { addTombstone, readTombstones, tombstonesName } from './tombstones.ts';
+export type { Tombstone } from './tombstones.ts';
+export { operatorDraft } from './operator-draft.ts';
+export type { OperatorDeed } from './operator-draft.ts';
+export { readVerifier } from './verifier-source.ts';
 export { createRecordId } from './record-id.ts';
 export { jurisdictions, retainUntil } from './retention.ts';
 export type { Jurisdiction, RetentionPolicy } from './retention.ts';

@@ -18,8 +18,10 @@ export interface Log {
   readonly verifierKey: string;
   /** The published checkpoint. */
   readonly checkpoint: SignedCheckpoint;
-  /** Entries below this index were pruned. */
-  readonly minimum: number;
+  /** Entries below this index were pruned, maybe by another process. */
+  readMinimum(): Promise<number>;
+  /** A tile or bundle of the published log as it is stored. Undefined if the log has none of this name. */
+  findTile(name: TileName): Promise<Buffer | undefined>;
   /**
    * Appends entries and publishes their checkpoint. On the disk when it returns. Calls must not overlap. Throws
    * `state_damaged`, and signs nothing, if the checkpoint on the disk is not the one that this log has published last.
@@ -57,7 +59,6 @@ export async function openLog({ files, privateKey, newOrigin }: LogOptions): Pro
   if (present === undefined) await files.writeCheckpoint(signNote(signer, 0, []).note);
   let checkpoint = await readSigned(files, signer);
   let frontier = await readFrontier(files, checkpoint);
-  let minimum = await files.readMinimum();
 
   const read = async (name: TileName): Promise<Buffer> => await files.readTile(name);
   const hashes = async (ranges: readonly Range[]): Promise<Hash[]> =>
@@ -78,8 +79,13 @@ export async function openLog({ files, privateKey, newOrigin }: LogOptions): Pro
     get checkpoint() {
       return checkpoint;
     },
-    get minimum() {
-      return minimum;
+    readMinimum: async () => await files.readMinimum(),
+    async findTile(name) {
+      const { level, index, width } = name;
+      const isEntries = level === 'entries';
+      const there = hashesAt(isEntries ? 0 : level, checkpoint.size) - index * tileWidth;
+      const isPruned = isEntries && index * tileWidth < (await files.readMinimum());
+      return width > there || isPruned ? undefined : await files.readTile(name);
     },
     async append(entries) {
       if (entries.length === 0) return checkpoint;
@@ -100,6 +106,7 @@ export async function openLog({ files, privateKey, newOrigin }: LogOptions): Pro
     },
     async readEntries(from, to) {
       const end = Math.min(to, checkpoint.size);
+      const minimum = await files.readMinimum();
       const found: Buffer[] = [];
       for (let at = Math.max(from, minimum); at < end;) {
         const index = Math.floor(at / tileWidth);
@@ -114,11 +121,10 @@ export async function openLog({ files, privateKey, newOrigin }: LogOptions): Pro
     proveInclusion: async (index) => await hashes(inclusionRanges(index, checkpoint.size)),
     proveConsistency: async (oldSize) => await hashes(consistencyRanges(oldSize, checkpoint.size)),
     async prune(index) {
-      const first = Math.floor(minimum / tileWidth);
+      const first = Math.floor((await files.readMinimum()) / tileWidth);
       const to = Math.floor(Math.min(index, checkpoint.size) / tileWidth);
       if (to <= first) return;
       await files.writeMinimum(to * tileWidth);
-      minimum = to * tileWidth;
       for (let bundle = first; bundle < to; bundle += 1)
         await files.remove({ level: 'entries', index: bundle, width: tileWidth });
     },

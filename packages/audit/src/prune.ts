@@ -14,7 +14,7 @@ export interface LegalHold {
  * because each was stored with the retention of its jurisdiction and class.
  */
 export async function prunableTo(log: Log, now: number, holds: readonly LegalHold[]): Promise<number> {
-  let to = log.minimum;
+  let to = await log.readMinimum();
   if (holds.some(({ until }) => until > now)) return to;
   while (to + tileWidth <= log.checkpoint.size) {
     const entries = await log.readEntries(to, to + tileWidth);

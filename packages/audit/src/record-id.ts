@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
+import { takeRandom } from './random-pool.ts';
 
 /** A UUID of version 7 (RFC 9562): sorts by time. `now` is in milliseconds since the Unix epoch. */
 export function createRecordId(now: number): string {
-  const bytes = randomBytes(16);
+  const bytes = takeRandom(16);
   bytes.writeUIntBE(now, 0, 6);
   bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f);
   bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);

@@ -1,5 +1,7 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
+import { takeRandom } from './random-pool.ts';
 
 const algorithm = 'aes-256-gcm';
 const nonceBytes = 12;
@@ -26,7 +28,7 @@ export interface StoredSubjectKey {
 
 export interface SubjectKey {
   readonly id: string;
-  readonly key: Buffer;
+  readonly key: KeyObject;
 }
 
 /** Personal fields of a record. */
@@ -43,18 +45,18 @@ const placeOf = (id: string): string => `audit subject ${id}`;
 export async function createSubjectKey(wrap: KeyWrap): Promise<{ key: SubjectKey; stored: StoredSubjectKey }> {
   const [id, key] = [randomBytes(12).toString('hex'), randomBytes(keyBytes)];
   const wrapped = await wrap.wrap(key, placeOf(id));
-  return { key: { id, key }, stored: { id, wrapped, wrapKeyId: wrap.keyId } };
+  return { key: { id, key: createSecretKey(key) }, stored: { id, wrapped, wrapKeyId: wrap.keyId } };
 }
 
 export async function openSubjectKey(wrap: KeyWrap, { id, wrapped, wrapKeyId }: StoredSubjectKey): Promise<SubjectKey> {
   const key = await wrap.unwrap(wrapped, placeOf(id), wrapKeyId);
   if (key.length !== keyBytes) throw new SoulBoxError('state_damaged', 'A data key of the audit log is damaged.');
-  return { id, key };
+  return { id, key: createSecretKey(key) };
 }
 
 /** Encrypts the personal fields of the record with this id. base64url of nonce, ciphertext and tag. */
 export function sealFields(fields: PersonalFields, { key }: SubjectKey, recordId: string): string {
-  const nonce = randomBytes(nonceBytes);
+  const nonce = takeRandom(nonceBytes);
   const cipher = createCipheriv(algorithm, key, nonce).setAAD(Buffer.from(recordId));
   const text = Buffer.concat([cipher.update(JSON.stringify(fields), 'utf8'), cipher.final()]);
   return Buffer.concat([nonce, text, cipher.getAuthTag()]).toString('base64url');

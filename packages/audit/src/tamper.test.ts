@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
-import { stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -9,6 +8,7 @@ import { checkpointText } from './checkpoint.ts';
 import { leafOf } from './record.ts';
 import { decodeBundle, encodeBundle } from './tiles.ts';
 import { hashLeaf, rootOf } from './tree.ts';
+import { readVerifier } from './verifier-source.ts';
 import { verifyLog } from './verify-log.ts';
 import type { VerifyReport } from './verify-log.ts';
 import { draftOf, leavesOf, makeKey, makeLog, positionOf } from './testing/test-log.ts';
@@ -205,7 +205,7 @@ test('the verifier has at most 300 lines, and runs alone without our packages', 
   expect([...source.matchAll(/from '([^']+)'/g)].map(([, name]) => name?.startsWith('node:'))).not.toContain(false);
   await using made = await makeLog(size);
   const program = join(made.folder, 'verify.mjs');
-  await writeFile(program, stripTypeScriptTypes(source));
+  await writeFile(program, await readVerifier());
   const runIt = promisify(execFile);
   const { stdout } = await runIt(process.execPath, [program, '--key', made.log.verifierKey]);
   expect(JSON.parse(stdout)).toMatchObject({ records: size, faults: [], isKeyGiven: true });

@@ -81,6 +81,14 @@ export const reasons = {
     code: 'resource_exhausted',
     help: 'The disk of the sandbox is full, or the host does not have enough free space. The message says which. In the sandbox, delete files or use a template with a larger disk. On the host, end or delete sandboxes and snapshots, or free space (docs/full-disk.md).',
   },
+  audit_log_full: {
+    code: 'unavailable',
+    help: 'The audit log of the team has reached its limit, so nothing may happen that it could not record. Kills, pauses and reading still work. The operator exports and prunes the log, or raises `SOULBOX_AUDIT_LOG_MB` (docs/audit.md).',
+  },
+  audit_unavailable: {
+    code: 'unavailable',
+    help: 'The audit log cannot record the action, because the disk of the server is full or faulty. Kills and pauses still work. Retry when the operator has freed space.',
+  },
   too_many_sandboxes: {
     code: 'resource_exhausted',
     help: 'The team or the host has reached its limit of sandboxes. Kill some, or retry later.',

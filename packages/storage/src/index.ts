@@ -3,6 +3,15 @@ export { backupSqliteRecords } from './records/sqlite/backup.ts';
 export { checkSqliteSchema } from './records/sqlite/check-schema.ts';
 export { createApiKey, ensureDefaultTeam, hashApiKey } from './records/first-start.ts';
 export type { ApiKeyMask, ApiKeyRecord, ApiKeyRecords } from './records/api-keys.ts';
+export type {
+  AuditHead,
+  AuditHold,
+  AuditNote,
+  AuditPlace,
+  AuditRecords,
+  AuditRow,
+  AuditSubjectKey,
+} from './records/audit.ts';
 export type { TeamHoldings, TeamRecord, TeamRecords, TeamRecordsUsage } from './records/teams.ts';
 export type { LifecycleRecord, ReportedSandbox, NetworkRecord, SandboxRecord } from './records/sandbox-record.ts';
 export type { Creation, SandboxListQuery, SandboxPage, SandboxPosition, SandboxRecords } from './records/sandboxes.ts';

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { keySchema, keyToWire, nameSchema } from './schemas.ts';
 
@@ -34,7 +35,10 @@ export function addCreateKeyRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const { team } = callerOf(request);
-      const { key, record } = await createApiKey(context.records, team, request.body.name, request.body.isolation);
+      const { name, isolation } = request.body;
+      const { key, record } = await createApiKey(context.records, team, name, isolation, ({ id }) =>
+        auditNote(request, id),
+      );
       context.logger.info({ team: team.id, keyId: record.id }, 'API key created');
       return reply.code(201).send({ ...keyToWire(record), key: key.reveal() });
     },

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
 import { errors, noContent } from '../http/schemas.ts';
 import { keyNotFound, keyParams, nameSchema } from './schemas.ts';
 
@@ -22,7 +23,8 @@ export function addRenameKeyRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const { team } = callerOf(request);
       const { apiKeyID } = request.params;
-      if (!(await context.records.apiKeys.rename(team.id, apiKeyID, request.body.name))) throw keyNotFound(apiKeyID);
+      const isRenamed = await context.records.apiKeys.rename(team.id, apiKeyID, request.body.name, auditNote(request));
+      if (!isRenamed) throw keyNotFound(apiKeyID);
       return reply.code(200).send(null);
     },
   );

@@ -15,6 +15,7 @@ import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
 import { collectSignableRoutes } from './signable-routes.ts';
 import { schemaCompilers } from './schema-compilers.ts';
+import { recordRequests } from './audit-requests.ts';
 import { needsRoom } from './needs-room.ts';
 import { protectiveHeaders } from './protective-headers.ts';
 import { answerBrokenRequest } from './raw-error.ts';
@@ -87,6 +88,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     if (request.caller !== null && !request.isSigned) await rates.checkKey(request, reply);
     if (needsRoom(request)) context.reserve.check();
   });
+  recordRequests(app, context);
   app.addHook('onSend', (_request, reply, payload, done) => {
     // An open keep-alive connection would delay the stop until the client closes it.
     if (context.stopping.aborted) void reply.header('connection', 'close');

@@ -1,8 +1,9 @@
+import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { getOwnTemplate, templateParams } from '../lookup/template.ts';
 import { fullNameOf } from './names.ts';
@@ -12,9 +13,15 @@ const changeSchema = z
   .meta({ id: 'TemplateUpdateRequest' });
 
 export function addChangeTemplateRoutes(app: ApiApp, context: ApiContext): void {
-  const change = async ({ team }: Caller, templateId: string, isPublic: boolean): Promise<string[]> => {
+  const change = async (request: FastifyRequest, templateId: string, isPublic: boolean): Promise<string[]> => {
+    const { team } = callerOf(request);
     const template = await getOwnTemplate(context, team, templateId);
-    await context.records.templates.setPublic(template.id, isPublic, context.clock.now());
+    await context.records.templates.setPublic(
+      template.id,
+      isPublic,
+      context.clock.now(),
+      auditNote(request, template.id),
+    );
     context.logger.info({ team: team.id, templateId: template.id, isPublic }, 'template changed');
     return [fullNameOf(team, template.name)];
   };
@@ -34,7 +41,7 @@ export function addChangeTemplateRoutes(app: ApiApp, context: ApiContext): void 
       },
     },
     async (request) => ({
-      names: await change(callerOf(request), request.params.templateID, request.body.public),
+      names: await change(request, request.params.templateID, request.body.public),
     }),
   );
 
@@ -48,7 +55,7 @@ export function addChangeTemplateRoutes(app: ApiApp, context: ApiContext): void 
       },
     },
     async (request) => {
-      await change(callerOf(request), request.params.templateID, request.body.public);
+      await change(request, request.params.templateID, request.body.public);
       return {};
     },
   );

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openAuditKeys } from '@soulbox/audit';
 import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
@@ -36,6 +37,8 @@ interface AskOptions {
 /** A real API on a free port, with a real records file and a scripted runner. */
 export interface TestApi extends AsyncDisposable {
   readonly url: string;
+  /** Everything that the API stores. */
+  readonly folder: string;
   readonly key: string;
   readonly otherKey: string;
   readonly teamId: string;
@@ -88,6 +91,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const keyring = await openTestKeyring(records);
   const files = await openDiskBlobs({ directory: join(folder, 'uploads') });
   const logFile = join(folder, 'api.log');
+  const audit = { ...(await openAuditKeys(join(folder, 'secrets'))), directory: join(folder, 'audit') };
   const start = () =>
     startApi({
       config: loadConfig(apiConfigSchema, {}, options.config),
@@ -99,6 +103,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       outside: createOutsidePolicy(),
       metricsToken: new Secret(metricsToken),
       signingRoot: new Secret('a-secret-for-signed-urls'),
+      audit,
       stageBackup: options.stageBackup,
       supervised: () => supervised,
       listen: { host: '127.0.0.1', port: 0 },
@@ -135,7 +140,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     get signedUrls() {
       return api.signedUrls;
     },
-    ...{ key, otherKey, teamId: team.id, otherTeamId: other.id, records, keyring, files, runner, ask },
+    ...{ folder, key, otherKey, teamId: team.id, otherTeamId: other.id, records, keyring, files, runner, ask },
     readLog: () => readFile(logFile, 'utf8'),
     restart: async () => {
       await api[Symbol.asyncDispose]();

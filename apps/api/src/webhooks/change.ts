@@ -3,6 +3,7 @@ import type { WebhookChanges } from '@soulbox/storage';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import {
   changesSchema,
@@ -37,7 +38,7 @@ export function addChangeWebhookRoute(app: ApiApp, context: ApiContext): void {
       const secret = signatureSecret === undefined ? undefined : new Secret(signatureSecret);
       const sealedSecret =
         secret === undefined ? undefined : await context.keyring.seal(secret, placeOfWebhookSecret({ id, teamId }));
-      const webhook = await webhooks.update(teamId, id, onlyGiven({ ...body, sealedSecret }));
+      const webhook = await webhooks.update(teamId, id, onlyGiven({ ...body, sealedSecret }), auditNote(request));
       if (webhook === undefined) throw webhookNotFound(id);
       return webhookToWire(webhook);
     },

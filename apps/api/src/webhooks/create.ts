@@ -3,6 +3,7 @@ import { Secret, SoulBoxError } from '@soulbox/base';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { webhooksMax } from '../limits.ts';
 import { newWebhookSchema, placeOfWebhookSecret, webhookSchema, webhookToWire } from './schemas.ts';
@@ -30,7 +31,7 @@ export function addCreateWebhookRoute(app: ApiApp, context: ApiContext): void {
       const secret = new Secret(signatureSecret);
       const sealedSecret = await context.keyring.seal(secret, placeOfWebhookSecret(own));
       const webhook = { ...own, ...settings, sealedSecret };
-      if (!(await webhooks.create(webhook, webhooksMax)))
+      if (!(await webhooks.create(webhook, webhooksMax, auditNote(request, webhook.id))))
         throw new SoulBoxError(
           'limit_exceeded',
           `The team has reached the maximum number of webhooks (${webhooksMax}). Delete one.`,

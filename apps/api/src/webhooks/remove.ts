@@ -1,6 +1,7 @@
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
 import { errors, noContent } from '../http/schemas.ts';
 import { webhookNotFound, webhookParams } from './schemas.ts';
 
@@ -19,7 +20,8 @@ export function addRemoveWebhookRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const { webhookID } = request.params;
-      if (!(await webhooks.remove(callerOf(request).team.id, webhookID))) throw webhookNotFound(webhookID);
+      if (!(await webhooks.remove(callerOf(request).team.id, webhookID, auditNote(request))))
+        throw webhookNotFound(webhookID);
       return reply.code(204).send(null);
     },
   );

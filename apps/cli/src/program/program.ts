@@ -31,6 +31,17 @@ export const program = defineCommand({
         recover: async () => (await import('../commands/sandbox/recover.ts')).recoverSandboxes,
       },
     }),
+    audit: defineCommand({
+      meta: { name: 'audit', description: 'The audit log: list, verify, export; of the host: prune, erase, hold' },
+      subCommands: {
+        list: async () => (await import('../commands/audit/list.ts')).listAudit,
+        verify: async () => (await import('../commands/audit/verify.ts')).verifyAudit,
+        export: async () => (await import('../commands/audit/export.ts')).exportAudit,
+        prune: async () => (await import('../commands/audit/prune.ts')).pruneAudit,
+        erase: async () => (await import('../commands/audit/erase.ts')).eraseAudit,
+        hold: async () => (await import('../commands/audit/hold.ts')).holdAudit,
+      },
+    }),
     snapshot: defineCommand({
       meta: { name: 'snapshot', description: 'Snapshots of sandboxes: list, fork, delete' },
       subCommands: {

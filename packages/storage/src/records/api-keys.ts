@@ -1,3 +1,5 @@
+import type { AuditNote } from './audit.ts';
+
 /** The parts of a key that may be shown after its creation (E2B's `IdentifierMaskingDetails`). */
 export interface ApiKeyMask {
   /** `e2b_`. */
@@ -24,17 +26,18 @@ export interface ApiKeyRecord {
   readonly lastUsedAt: number | undefined;
 }
 
+/** With a note, a change and its record in the audit log are committed together; without the change, neither is. */
 export interface ApiKeyRecords {
   /** Throws `name_taken` if the id or the hash exists. */
-  create(key: ApiKeyRecord): Promise<void>;
+  create(key: ApiKeyRecord, note?: AuditNote): Promise<void>;
   findByHash(hash: string): Promise<ApiKeyRecord | undefined>;
   find(teamId: string, id: string): Promise<ApiKeyRecord | undefined>;
   /** Oldest first. */
   list(teamId: string): Promise<ApiKeyRecord[]>;
   /** False if the team has no such key. */
-  rename(teamId: string, id: string, name: string): Promise<boolean>;
+  rename(teamId: string, id: string, name: string, note?: AuditNote): Promise<boolean>;
   /** False if the team has no such key. */
-  remove(teamId: string, id: string): Promise<boolean>;
+  remove(teamId: string, id: string, note?: AuditNote): Promise<boolean>;
   /** Records a use; a time before the recorded one changes nothing. */
   touch(id: string, usedAt: number): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { Secret } from '@soulbox/base';
+import type { AuditNote } from './audit.ts';
 import type { ApiKeyRecord } from './api-keys.ts';
 import type { Records } from './records.ts';
 import type { TeamRecord } from './teams.ts';
@@ -24,13 +25,15 @@ export function hashApiKey(key: string): string {
 
 /**
  * Creates a key of a team. Only `key` in the result contains the value: just the hash and a mask are stored.
- * `isolation`: see ApiKeyRecord.
+ * `isolation`: see ApiKeyRecord. `noteOf`: the record for the
+ * audit log.
  */
 export async function createApiKey(
   records: Records,
   team: Pick<TeamRecord, 'id'>,
   name: string,
   isolation = '',
+  noteOf?: (record: ApiKeyRecord) => AuditNote,
 ): Promise<{ key: Secret; record: ApiKeyRecord }> {
   const value = randomBytes(keyBytes).toString('hex');
   const key = keyPrefix + value;
@@ -49,6 +52,6 @@ export async function createApiKey(
     isolation,
     lastUsedAt: undefined,
   };
-  await records.apiKeys.create(record);
+  await records.apiKeys.create(record, noteOf?.(record));
   return { key: new Secret(key), record };
 }

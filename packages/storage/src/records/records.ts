@@ -1,4 +1,5 @@
 import type { ApiKeyRecords } from './api-keys.ts';
+import type { AuditRecords } from './audit.ts';
 import type { BuildFileRecords } from './build-files.ts';
 import type { BuildRecords } from './builds.ts';
 import type { EventRecords } from './events.ts';
@@ -38,4 +39,5 @@ export interface Records extends AsyncDisposable {
   readonly keyring: KeyringRecords;
   readonly sealing: SealingRecords;
   readonly secrets: SecretRecords;
+  readonly audit: AuditRecords;
 }

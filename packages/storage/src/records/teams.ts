@@ -1,3 +1,5 @@
+import type { AuditNote } from './audit.ts';
+
 /** A tenant: the owner of keys and sandboxes. E2B's newer texts call it a project. */
 export interface TeamRecord {
   /** A UUID. */
@@ -28,7 +30,7 @@ export interface TeamHoldings {
 
 export interface TeamRecords {
   /** Throws `name_taken` if the id exists, or if there already is a default team and this is a second one. */
-  create(team: TeamRecord): Promise<void>;
+  create(team: TeamRecord, note?: AuditNote): Promise<void>;
   find(id: string): Promise<TeamRecord | undefined>;
   findDefault(): Promise<TeamRecord | undefined>;
   /** Oldest first. */
@@ -40,5 +42,5 @@ export interface TeamRecords {
    * Deletes it with its keys, webhooks, key-value data, history and rows of uploads. Returns false and does nothing if
    * it still has sandboxes or other holdings, if it is the default team, which stays, or if there is no such team.
    */
-  remove(id: string): Promise<boolean>;
+  remove(id: string, note?: AuditNote): Promise<boolean>;
 }

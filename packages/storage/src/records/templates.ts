@@ -1,3 +1,5 @@
+import type { AuditNote } from './audit.ts';
+
 /** A template that a team builds under a name: sandboxes are created from the build that one of its tags points at. */
 export interface TemplateRecord {
   /** 20 characters of `[a-z0-9]`. */
@@ -39,7 +41,7 @@ export interface TemplateRecords {
   findPublic(name: string): Promise<TemplateRecord | undefined>;
   /** The team's templates, newest first. */
   list(teamId: string): Promise<TemplateRecord[]>;
-  setPublic(id: string, isPublic: boolean, now: number): Promise<void>;
+  setPublic(id: string, isPublic: boolean, now: number, note?: AuditNote): Promise<void>;
   /** Records that a sandbox was created from it. */
   noteSpawn(id: string, now: number): Promise<void>;
   /**

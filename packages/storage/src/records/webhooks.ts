@@ -1,3 +1,4 @@
+import type { AuditNote } from './audit.ts';
 import type { LifecycleEvent } from './events.ts';
 import type { LifecycleEventType } from './lifecycle-event.ts';
 
@@ -17,9 +18,10 @@ export interface WebhookRecord {
 
 export type WebhookChanges = Partial<Pick<WebhookRecord, 'name' | 'url' | 'enabled' | 'events' | 'sealedSecret'>>;
 
+/** With a note, a change and its record in the audit log are committed together; without the change, neither is. */
 export interface WebhookRecords {
   /** False if the team has `limit` webhooks. Count and write are one step. */
-  create(webhook: WebhookRecord, limit: number): Promise<boolean>;
+  create(webhook: WebhookRecord, limit: number, note?: AuditNote): Promise<boolean>;
   find(teamId: string, id: string): Promise<WebhookRecord | undefined>;
   /** Oldest first. */
   list(teamId: string): Promise<WebhookRecord[]>;
@@ -27,9 +29,9 @@ export interface WebhookRecords {
    * Returns the webhook after the change; undefined if the team has no such webhook. Disabling drops its pending
    * deliveries.
    */
-  update(teamId: string, id: string, changes: WebhookChanges): Promise<WebhookRecord | undefined>;
+  update(teamId: string, id: string, changes: WebhookChanges, note?: AuditNote): Promise<WebhookRecord | undefined>;
   /** Also drops its pending deliveries. False if the team has no such webhook. */
-  remove(teamId: string, id: string): Promise<boolean>;
+  remove(teamId: string, id: string, note?: AuditNote): Promise<boolean>;
 }
 
 /** One event for one webhook. The row is deleted when it was accepted or given up. */

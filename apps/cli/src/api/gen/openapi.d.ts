@@ -49,6 +49,35 @@ export interface components {
         UpdateTeamAPIKey: {
             name: string;
         };
+        AuditRecord: {
+            seq: number;
+            id: string;
+            time: number;
+            /** @enum {string} */
+            stage: "admitted" | "outcome" | "event";
+            action: string;
+            actor: {
+                kind: string;
+                id: string;
+            };
+            target: {
+                kind: string;
+                id: string;
+                team: string;
+            };
+            result?: {
+                status: string;
+                code: number;
+            };
+        } & {
+            [key: string]: unknown;
+        };
+        AuditLog: {
+            origin: string;
+            verifierKey: string;
+            size: number;
+            minimum: number;
+        };
         TemplateBuildFileUpload: {
             present: boolean;
             url: string;

@@ -6,6 +6,7 @@ import { dataDirArg, jsonArg, parseChoiceFlag, teamArg } from '../../command-lin
 import { UsageError } from '../../command-line/usage-error.ts';
 import { getTeam } from '../../records/get-team.ts';
 import { openRecords } from '../../records/open-records.ts';
+import { operatorNote } from '../../records/operator-note.ts';
 
 // Names are shown in lists, so they have no control characters.
 const nameForm = /^[^\p{Cc}]{1,100}$/u;
@@ -30,7 +31,9 @@ export const createKey = defineCommand({
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: true });
     await using _ = records;
     const team = await getTeam(records, args.team);
-    const { key, record } = await createApiKey(records, team, args.name, isolation);
+    const { key, record } = await createApiKey(records, team, args.name, isolation, ({ id }) =>
+      operatorNote({ action: 'key.create', teamId: team.id, target: { kind: 'key', id } }),
+    );
     if (args.json === true) console.log(JSON.stringify({ id: record.id, name: record.name, key: key.reveal() }));
     else console.log(key.reveal());
   },

@@ -4,6 +4,7 @@ import { resolveFolders } from '../../config.ts';
 import { dataDirArg, jsonArg, teamArg } from '../../command-line/shared-args.ts';
 import { getTeam } from '../../records/get-team.ts';
 import { openRecords } from '../../records/open-records.ts';
+import { operatorNote } from '../../records/operator-note.ts';
 
 export const revokeKey = defineCommand({
   meta: { name: 'revoke', description: 'Invalidate an API key immediately' },
@@ -31,7 +32,8 @@ export const revokeKey = defineCommand({
         `${matches.length} keys are named ${JSON.stringify(args.key)}. Use the id.`,
       );
     }
-    await records.apiKeys.remove(team.id, match.id);
+    const target = { kind: 'key', id: match.id };
+    await records.apiKeys.remove(team.id, match.id, operatorNote({ action: 'key.revoke', teamId: team.id, target }));
     if (args.json === true) console.log(JSON.stringify({ id: match.id, name: match.name, revoked: true }));
     else console.log(`Revoked ${match.name} (${match.id}).`);
   },

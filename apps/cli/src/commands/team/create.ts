@@ -5,6 +5,7 @@ import { resolveFolders } from '../../config.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
 import { openRecords } from '../../records/open-records.ts';
+import { operatorNote } from '../../records/operator-note.ts';
 
 /** The name is also the namespace of the team's templates, in lower case. */
 const nameForm = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -23,7 +24,8 @@ export const createTeam = defineCommand({
     if ((await records.teams.list()).some(({ id, name }) => name === args.name || id === args.name))
       throw new SoulBoxError('name_taken', `A team named "${args.name}" already exists.`);
     const team = { id: randomUUID(), name: args.name, isDefault: false, createdAt: Date.now() };
-    await records.teams.create(team);
+    const deed = { action: 'team.create', teamId: team.id, target: { kind: 'team', id: team.id } };
+    await records.teams.create(team, operatorNote(deed));
     console.log(args.json === true ? JSON.stringify({ id: team.id, name: team.name }) : team.id);
   },
 });

@@ -6,6 +6,7 @@ import type { TeamHoldings } from '@soulbox/storage';
 import { resolveFolders } from '../../config.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { openRecords } from '../../records/open-records.ts';
+import { operatorNote } from '../../records/operator-note.ts';
 import { emptyTeam } from './empty-team.ts';
 import { getTeam } from '../../records/get-team.ts';
 
@@ -29,7 +30,8 @@ export const deleteTeam = defineCommand({
       throw new SoulBoxError('forbidden', 'The default team cannot be deleted: the server creates it at each start.');
     if (args.force === true && isHolding(await records.teams.readHoldings(team.id)))
       await emptyTeam(dataDirectory, records, team);
-    if (!(await records.teams.remove(team.id))) {
+    const deed = { action: 'team.delete', teamId: team.id, target: { kind: 'team', id: team.id } };
+    if (!(await records.teams.remove(team.id, operatorNote(deed)))) {
       const held = describe(await records.teams.readHoldings(team.id));
       throw new SoulBoxError('team_in_use', `Team "${team.name}" has ${held}. Delete them, or use --force.`);
     }

@@ -1,6 +1,8 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { SoulBoxError } from '@soulbox/base';
 import type { ApiKeyRecord, ApiKeyRecords } from '../api-keys.ts';
+import type { AuditWriter } from './audit-writer.ts';
+import { changeWithNote } from './audit-writer.ts';
 import { isDuplicate } from './constraint.ts';
 
 function keyFromRow(row: Record<string, SQLOutputValue>): ApiKeyRecord {
@@ -22,7 +24,7 @@ function keyFromRow(row: Record<string, SQLOutputValue>): ApiKeyRecord {
 }
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqliteApiKeys(db: DatabaseSync): ApiKeyRecords {
+export function sqliteApiKeys(db: DatabaseSync, audit: AuditWriter): ApiKeyRecords {
   const insert = db.prepare(
     `INSERT INTO api_keys
        (id, team_id, name, hash, prefix, value_length, masked_prefix, masked_suffix, created_at, last_used_at, isolation)
@@ -36,13 +38,15 @@ export function sqliteApiKeys(db: DatabaseSync): ApiKeyRecords {
   const touch = db.prepare('UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE id = ?');
 
   return {
-    create: async (key) => {
+    create: async (key, note) => {
       const { mask } = key;
       try {
-        insert.run(
-          ...[key.id, key.teamId, key.name, key.hash],
-          ...[mask.prefix, mask.valueLength, mask.maskedValuePrefix, mask.maskedValueSuffix],
-          ...[key.createdAt, key.lastUsedAt ?? null, key.isolation],
+        changeWithNote(db, audit, note, () =>
+          insert.run(
+            ...[key.id, key.teamId, key.name, key.hash],
+            ...[mask.prefix, mask.valueLength, mask.maskedValuePrefix, mask.maskedValueSuffix],
+            ...[key.createdAt, key.lastUsedAt ?? null, key.isolation],
+          ),
         );
       } catch (thrown) {
         if (!isDuplicate(thrown)) throw thrown;
@@ -58,8 +62,8 @@ export function sqliteApiKeys(db: DatabaseSync): ApiKeyRecords {
       return row === undefined ? undefined : keyFromRow(row);
     },
     list: async (teamId) => ofTeam.all(teamId).map(keyFromRow),
-    rename: async (teamId, id, name) => rename.run(name, teamId, id).changes === 1,
-    remove: async (teamId, id) => remove.run(teamId, id).changes === 1,
+    rename: async (teamId, id, name, note) => changeWithNote(db, audit, note, () => rename.run(name, teamId, id)),
+    remove: async (teamId, id, note) => changeWithNote(db, audit, note, () => remove.run(teamId, id)),
     touch: async (id, usedAt) => void touch.run(usedAt, id),
   };
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -22,6 +22,20 @@ test('committed data is copied, even while the records are open, readable only f
   await records.teams.create({ id: 'later', name: 'later', isDefault: false, createdAt: 1 });
   await using copy = openSqliteRecords(target);
   expect(await copy.teams.list()).toEqual([team]);
+});
+
+test('audit records that wait and keys of subjects are not copied, and leave no bytes in the copy', async () => {
+  const [path, target] = [join(folder, 'records.sqlite'), join(folder, 'copy.sqlite')];
+  await using records = openSqliteRecords(path);
+  const { id } = await ensureDefaultTeam(records);
+  await records.audit.append({ teamId: id, compose: () => 'a-waiting-record' }, Infinity);
+  await records.audit.addSubjectKey(id, 'k', { id: 'x', wrapped: Buffer.from('a-wrapped-key'), wrapKeyId: 'w' });
+  await backupSqliteRecords(path, target);
+  const bytes = await readFile(target);
+  expect([bytes.includes('a-waiting-record'), bytes.includes('a-wrapped-key')]).toEqual([false, false]);
+  await using copy = openSqliteRecords(target);
+  expect(await copy.audit.findHead(id)).toMatchObject({ next: 1 });
+  expect(await records.audit.listWaiting(id, 0, 10)).toHaveLength(1);
 });
 
 test('a full disk is reported as full', async () => {

@@ -6,6 +6,19 @@ import { errorFromSqlite } from './errors.ts';
 /** All in one step: a copy in several steps starts again with each write to the records. */
 const pagesAtOnce = 2 ** 31 - 1;
 
+/**
+ * A backup has no audit logs: a server that is restored from it must not sign a second history of a log that goes on
+ * elsewhere, and must not bring back keys that are destroyed later. It keeps which logs there were.
+ */
+function forgetAuditLogs(path: string): void {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec('PRAGMA secure_delete = ON; DELETE FROM audit_waiting; DELETE FROM audit_subjects;');
+  } finally {
+    db.close();
+  }
+}
+
 /** Copies the records of one moment to a file (0600), even if others write to them meanwhile. Throws `disk_full`. */
 export async function backupSqliteRecords(path: string, target: string): Promise<void> {
   try {
@@ -15,6 +28,7 @@ export async function backupSqliteRecords(path: string, target: string): Promise
     } finally {
       db.close();
     }
+    forgetAuditLogs(target);
     await chmod(target, 0o600);
   } catch (error) {
     throw errorFromUnknown(errorFromSqlite(error, target));

@@ -26,6 +26,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   keyring: [],
   sealing: [],
   secrets: ['remove'],
+  audit: ['appendUrgent', 'settle', 'align', 'release', 'eraseSubjectKey', 'removeHold'],
 };
 
 /** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */

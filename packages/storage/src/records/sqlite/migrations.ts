@@ -377,6 +377,38 @@ export const migrations: readonly string[] = [
      created_at INTEGER NOT NULL,
      PRIMARY KEY (secret_id, number)
    ) STRICT, WITHOUT ROWID;`,
+  // Audit logs. Without references to teams: a log outlives its team.
+  `CREATE TABLE audit_heads (
+     team_id TEXT PRIMARY KEY,
+     origin TEXT NOT NULL,
+     writer TEXT NOT NULL,
+     next_writer_seq INTEGER NOT NULL,
+     next_seq INTEGER NOT NULL,
+     bytes INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE audit_waiting (
+     team_id TEXT NOT NULL,
+     seq INTEGER NOT NULL,
+     writer TEXT NOT NULL,
+     writer_seq INTEGER NOT NULL,
+     text TEXT NOT NULL,
+     PRIMARY KEY (team_id, seq)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE audit_subjects (
+     team_id TEXT NOT NULL,
+     subject TEXT NOT NULL,
+     key_id TEXT NOT NULL,
+     wrapped BLOB NOT NULL,
+     wrap_key_id TEXT NOT NULL,
+     PRIMARY KEY (team_id, subject)
+   ) STRICT;
+   CREATE UNIQUE INDEX audit_subjects_key ON audit_subjects (team_id, key_id);
+   CREATE TABLE audit_holds (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL,
+     reason TEXT NOT NULL,
+     until INTEGER NOT NULL
+   ) STRICT;`,
 ];
 
 /** Throws `config_invalid`. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describeAudit } from '../../conformance/audit.ts';
 import { describeBuilds } from '../../conformance/builds.ts';
 import { createApiKey, ensureDefaultTeam } from '../first-start.ts';
 import { describeFunctions } from '../../conformance/functions.ts';
@@ -31,6 +32,7 @@ describeFunctions('SQLite', openIn);
 describeKv('SQLite', openIn);
 describeSigning('SQLite', openIn);
 describeSecrets('SQLite', openIn);
+describeAudit('SQLite', openIn);
 
 describe('opening a records file', () => {
   let folder: string;

@@ -5,6 +5,9 @@ import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { DiskReserve } from '../../reserve/disk-reserve.ts';
 import type { Records } from '../records.ts';
 import { sqliteApiKeys } from './api-keys.ts';
+import { createAuditQueue } from './audit-queue.ts';
+import { createAuditWriter } from './audit-writer.ts';
+import { sqliteAudit } from './audit.ts';
 import { sqliteBuildFiles } from './build-files.ts';
 import { sqliteBuilds } from './builds.ts';
 import { sqliteDeliveries } from './deliveries.ts';
@@ -38,16 +41,18 @@ const busyTimeoutMs = 5000;
 export function openSqliteRecords(path: string, { reserve }: { readonly reserve?: DiskReserve } = {}): Records {
   const db = reserve === undefined ? openDatabase(path) : reserve.spendSync(() => openDatabase(path));
   const log = createEventLog(db);
+  const writer = createAuditWriter(db);
+  const queue = createAuditQueue(() => openDurable(path));
   const records: Records = {
-    teams: sqliteTeams(db),
-    apiKeys: sqliteApiKeys(db),
+    teams: sqliteTeams(db, writer),
+    apiKeys: sqliteApiKeys(db, writer),
     sandboxes: sqliteSandboxes(db, log),
     snapshots: sqliteSnapshots(db, log),
-    templates: sqliteTemplates(db),
+    templates: sqliteTemplates(db, writer),
     builds: sqliteBuilds(db),
     buildFiles: sqliteBuildFiles(db),
     events: sqliteEvents(db, log),
-    webhooks: sqliteWebhooks(db),
+    webhooks: sqliteWebhooks(db, writer),
     deliveries: sqliteDeliveries(db, log),
     functions: sqliteFunctions(db),
     kv: sqliteKv(db),
@@ -56,7 +61,9 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     keyring: sqliteKeyring(db),
     sealing: sqliteSealing(db),
     secrets: sqliteSecrets(db),
+    audit: sqliteAudit(db, writer, queue),
     [Symbol.asyncDispose]: () => {
+      queue[Symbol.dispose]();
       if (db.isOpen) db.close();
       return Promise.resolve();
     },
@@ -82,6 +89,13 @@ function openDatabase(path: string): DatabaseSync {
       });
     throw errorFromUnknown(thrown);
   }
+}
+
+/** A second connection, whose commits are on the disk when they return: records of the audit log, before an action. */
+function openDurable(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: busyTimeoutMs });
+  db.exec('PRAGMA synchronous = FULL;');
+  return db;
 }
 
 /**

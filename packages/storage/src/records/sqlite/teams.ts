@@ -1,6 +1,8 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { SoulBoxError } from '@soulbox/base';
 import type { TeamHoldings, TeamRecord, TeamRecords, TeamRecordsUsage } from '../teams.ts';
+import { changeWithNote } from './audit-writer.ts';
+import type { AuditWriter } from './audit-writer.ts';
 import { isDuplicate } from './constraint.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -47,7 +49,7 @@ function teamFromRow(row: Record<string, SQLOutputValue>): TeamRecord {
 }
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqliteTeams(db: DatabaseSync): TeamRecords {
+export function sqliteTeams(db: DatabaseSync, audit: AuditWriter): TeamRecords {
   const insert = db.prepare('INSERT INTO teams (id, name, is_default, created_at) VALUES (?, ?, ?, ?)');
   const byId = db.prepare('SELECT * FROM teams WHERE id = ?');
   const byDefault = db.prepare('SELECT * FROM teams WHERE is_default = 1');
@@ -58,9 +60,9 @@ export function sqliteTeams(db: DatabaseSync): TeamRecords {
   const all = db.prepare('SELECT * FROM teams ORDER BY created_at, id');
 
   return {
-    create: async (team) => {
+    create: async (team, note) => {
       try {
-        insert.run(team.id, team.name, team.isDefault ? 1 : 0, team.createdAt);
+        changeWithNote(db, audit, note, () => insert.run(team.id, team.name, team.isDefault ? 1 : 0, team.createdAt));
       } catch (thrown) {
         if (!isDuplicate(thrown)) throw thrown;
         throw new SoulBoxError('name_taken', `Team "${team.id}" or a default team already exists.`);
@@ -77,12 +79,13 @@ export function sqliteTeams(db: DatabaseSync): TeamRecords {
     list: async () => all.all().map(teamFromRow),
     readUsage: async (id) => usageFromRow(usage.get({ team: id })),
     readHoldings: async (id) => holdingsFromRow(holdings.get({ team: id })),
-    remove: async (id) =>
+    remove: async (id, note) =>
       inTransaction(db, () => {
         const held = holdingsFromRow(holdings.get({ team: id }));
         if (Object.values(held).some((count) => count > 0)) return false;
         const { changes } = remove.run(id);
         if (changes === 1) forgetCount.run(id);
+        if (changes === 1 && note !== undefined) audit.write(note);
         return changes === 1;
       }),
   };

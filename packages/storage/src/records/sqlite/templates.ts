@@ -1,6 +1,8 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { TemplateRecord, TemplateRecords } from '../templates.ts';
 import { runsSql } from './sandbox-filter.ts';
+import { changeWithNote } from './audit-writer.ts';
+import type { AuditWriter } from './audit-writer.ts';
 import { tagTable } from './template-tags.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -28,7 +30,7 @@ const inUseSql = `
   UNION ALL SELECT 1 FROM creations WHERE template_id = ?1`;
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqliteTemplates(db: DatabaseSync): TemplateRecords {
+export function sqliteTemplates(db: DatabaseSync, audit: AuditWriter): TemplateRecords {
   const tags = tagTable(db);
   const ensure = db.prepare(ensureSql);
   const byId = db.prepare('SELECT * FROM templates WHERE id = ?');
@@ -56,7 +58,8 @@ export function sqliteTemplates(db: DatabaseSync): TemplateRecords {
     findByName: async (teamId, name) => found(byName.get(teamId, name)),
     findPublic: async (name) => found(publicOne.get(name)),
     list: async (teamId) => ofTeam.all(teamId).map(templateFromRow),
-    setPublic: async (id, isPublic, now) => void setPublic.run(isPublic ? 1 : 0, now, id),
+    setPublic: async (id, isPublic, now, note) =>
+      void changeWithNote(db, audit, note, () => setPublic.run(isPublic ? 1 : 0, now, id)),
     noteSpawn: async (id, now) => void spawned.run(now, id),
     remove: async (id, aliveAfter) =>
       inTransaction(db, () => {

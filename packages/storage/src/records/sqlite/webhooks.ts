@@ -1,10 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite';
+import type { AuditNote } from '../audit.ts';
 import type { WebhookChanges, WebhookRecord, WebhookRecords } from '../webhooks.ts';
+import { changeWithNote } from './audit-writer.ts';
+import type { AuditWriter } from './audit-writer.ts';
 import { inTransaction } from './transaction.ts';
 import { rowFromWebhook, webhookFromRow } from './webhook-row.ts';
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqliteWebhooks(db: DatabaseSync): WebhookRecords {
+export function sqliteWebhooks(db: DatabaseSync, audit: AuditWriter): WebhookRecords {
   const insert = db.prepare(
     `INSERT INTO webhooks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
      WHERE (SELECT count(*) FROM webhooks WHERE team_id = ?2) < ?10`,
@@ -19,23 +22,30 @@ export function sqliteWebhooks(db: DatabaseSync): WebhookRecords {
   const remove = db.prepare('DELETE FROM webhooks WHERE team_id = ? AND id = ?');
   const dropQueue = db.prepare('DELETE FROM deliveries WHERE webhook_id = ?');
 
-  const update = (teamId: string, id: string, changes: WebhookChanges): WebhookRecord | undefined => {
+  const update = (
+    teamId: string,
+    id: string,
+    changes: WebhookChanges,
+    note: AuditNote | undefined,
+  ): WebhookRecord | undefined => {
     const row = byId.get(teamId, id);
     if (row === undefined) return undefined;
     const after = { ...webhookFromRow(row), ...changes };
     replace.run(...rowFromWebhook(after));
     if (!after.enabled) dropQueue.run(id);
+    if (note !== undefined) audit.write(note);
     return after;
   };
 
   return {
-    create: async (webhook, limit) => insert.run(...rowFromWebhook(webhook), limit).changes === 1,
+    create: async (webhook, limit, note) =>
+      changeWithNote(db, audit, note, () => insert.run(...rowFromWebhook(webhook), limit)),
     find: async (teamId, id) => {
       const row = byId.get(teamId, id);
       return row === undefined ? undefined : webhookFromRow(row);
     },
     list: async (teamId) => ofTeam.all(teamId).map(webhookFromRow),
-    update: async (teamId, id, changes) => inTransaction(db, () => update(teamId, id, changes)),
-    remove: async (teamId, id) => remove.run(teamId, id).changes === 1,
+    update: async (teamId, id, changes, note) => inTransaction(db, () => update(teamId, id, changes, note)),
+    remove: async (teamId, id, note) => changeWithNote(db, audit, note, () => remove.run(teamId, id)),
   };
 }

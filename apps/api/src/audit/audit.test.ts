@@ -1,0 +1,253 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { tileNames, tilePath } from '@soulbox/audit';
+import type { AuditRecord } from '@soulbox/audit';
+import { SoulBoxError } from '@soulbox/base';
+import { verifyLog } from '@soulbox/audit/verify-log';
+import { startTestApi, until } from '../testing/test-api.ts';
+import type { Answer, TestApi } from '../testing/test-api.ts';
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await startTestApi();
+});
+afterEach(async () => {
+  await api[Symbol.asyncDispose]();
+});
+
+const read = async (key = api.key): Promise<AuditRecord[]> =>
+  (await api.ask('GET', '/audit/records', { key })).json as AuditRecord[];
+const withAction = async (action: string): Promise<AuditRecord[]> =>
+  (await read()).filter((record) => record.action === action);
+/** Waits for as many records of an action. */
+async function recordsOf(action: string, count: number): Promise<AuditRecord[]> {
+  await until(async () => (await withAction(action)).length >= count);
+  return await withAction(action);
+}
+const create = async (): Promise<string> => {
+  const { status, json } = await api.ask('POST', '/sandboxes', {
+    body: { templateID: 'base', envVars: { DB_PASSWORD: 'hunter2-secret' }, metadata: { owner: 'jane@example.com' } },
+    headers: { 'x-forwarded-for': '203.0.113.77', 'user-agent': 'e2b-js-sdk/2.51.0 (jane)' },
+  });
+  expect(status).toBe(201);
+  return (json as { sandboxID: string }).sandboxID;
+};
+interface LogInfo {
+  readonly verifierKey: string;
+  readonly size: number;
+}
+const info = async (key = api.key): Promise<LogInfo> => (await api.ask('GET', '/audit', { key })).json as LogInfo;
+
+describe('an action with outside effect', () => {
+  test('is recorded before and after it, with who, what, and the result', async () => {
+    const sandboxId = await create();
+    const [admitted, outcome] = await recordsOf('sandbox.create', 2);
+    expect(admitted).toMatchObject({
+      ...{ seq: 0, writerSeq: 0, stage: 'admitted', class: 'operation', scope: 'team', rule: 'key' },
+      actor: { kind: 'key' },
+      target: { kind: 'sandbox', id: '', team: api.teamId },
+      request: { method: 'POST', route: '/sandboxes' },
+      source: { network: '203.0.113.0/24', agent: 'e2b-js-sdk' },
+    });
+    expect(outcome).toMatchObject({
+      ...{ stage: 'outcome', result: { status: 'success', code: 201 }, request: { id: admitted?.request?.id } },
+      target: { id: sandboxId },
+    });
+    expect((outcome?.retainUntil ?? 0) - (outcome?.time ?? 0)).toBe(365 * 24 * 3600 * 1000);
+  });
+
+  test('that fails is recorded with its failure', async () => {
+    expect((await api.ask('DELETE', '/sandboxes/i0000000000000000000')).status).toBe(404);
+    const [, outcome] = await recordsOf('sandbox.kill', 2);
+    expect(outcome).toMatchObject({ stage: 'outcome', result: { status: 'failure', code: 404 } });
+  });
+
+  test('that is not valid or has no valid key leaves no record', async () => {
+    expect((await api.ask('POST', '/sandboxes', { body: { templateID: 5 } })).status).toBe(400);
+    expect((await api.ask('POST', '/sandboxes', { key: 'e2b_wrong', body: { templateID: 'base' } })).status).toBe(401);
+    expect(await read()).toEqual([]);
+  });
+});
+
+test('neither secrets, values of variables, metadata, addresses nor user agents can be read in the log', async () => {
+  await create();
+  await recordsOf('sandbox.create', 2);
+  const { json: made } = await api.ask('POST', '/api-keys', { body: { name: 'Jane Doe' } });
+  const text = JSON.stringify(await read());
+  for (const secret of ['hunter2', 'jane', 'Jane', '203.0.113.77', '2.51.0', api.key, (made as { key: string }).key])
+    expect(text).not.toContain(secret);
+  expect(text).toContain('"sealed"');
+});
+
+describe('a change of the records', () => {
+  test('and its record are committed together: one record, which names what was made', async () => {
+    const { json } = await api.ask('POST', '/api-keys', { body: { name: 'one' } });
+    const { id } = json as { id: string };
+    // Committed with the change: no waiting.
+    expect(await withAction('key.create')).toMatchObject([
+      { stage: 'event', class: 'security', target: { kind: 'key', id } },
+    ]);
+    expect((await api.ask('DELETE', `/api-keys/${id}`)).status).toBe(204);
+    expect(await withAction('key.revoke')).toMatchObject([{ target: { id }, result: { status: 'success' } }]);
+  });
+
+  test('that does not happen is recorded as a failure', async () => {
+    expect((await api.ask('DELETE', '/api-keys/nobody')).status).toBe(404);
+    expect(await recordsOf('key.revoke', 1)).toMatchObject([{ result: { status: 'failure', code: 404 } }]);
+  });
+});
+
+describe('the published log', () => {
+  async function exported(): Promise<string> {
+    const { size, verifierKey } = await info();
+    const folder = join(dirname(await logFolder()), '..', 'export');
+    const files = ['checkpoint', ...[...tileNames(size)].map(tilePath)];
+    for (const path of files) {
+      const answer = await fetch(`${api.url}/audit/log/${path}`, { headers: { 'x-api-key': api.key } });
+      expect(answer.status).toBe(200);
+      await mkdir(dirname(join(folder, path)), { recursive: true });
+      await writeFile(join(folder, path), Buffer.from(await answer.arrayBuffer()));
+    }
+    await writeFile(join(folder, 'log.json'), JSON.stringify({ verifierKey, from: 0 }));
+    return folder;
+  }
+  const logFolder = (): Promise<string> => Promise.resolve(join(api.folder, 'audit', api.teamId));
+
+  test('has all records soon, and is verified offline', async () => {
+    await create();
+    await recordsOf('sandbox.create', 2);
+    await until(async () => (await info()).size >= 2);
+    const report = verifyLog({ directory: await exported(), key: (await info()).verifierKey });
+    expect(report).toMatchObject({ faults: [], incomplete: 0 });
+    expect(report.records).toBeGreaterThanOrEqual(2);
+  });
+
+  test('continues after a restart, without a gap', async () => {
+    await create();
+    const first = await recordsOf('sandbox.create', 2);
+    await api.restart();
+    await create();
+    const all = await recordsOf('sandbox.create', 4);
+    expect(all.slice(0, 2)).toEqual(first);
+    const everything = await read();
+    expect(everything.map(({ seq }) => seq)).toEqual(everything.map((_, index) => index));
+    expect(new Set(everything.map(({ writer }) => writer)).size).toBe(1);
+  });
+
+  test('of one team cannot be read by another, nor files outside of it', async () => {
+    await create();
+    await recordsOf('sandbox.create', 2);
+    expect((await read(api.otherKey)).map(({ action }) => action)).not.toContain('sandbox.create');
+    expect((await info(api.otherKey)).verifierKey).not.toBe((await info()).verifierKey);
+    for (const path of [
+      'tile/0/../../../secrets',
+      'erased.jsonl',
+      'minimum-index',
+      'tile/0/999',
+      'tile/0/000',
+      '..%2f..%2frecords.sqlite',
+      '',
+    ])
+      expect((await api.ask('GET', `/audit/log/${path}`)).status, path).toBe(404);
+    expect((await api.ask('GET', '/audit/log/checkpoint', { key: null })).status).toBe(401);
+    expect((await readdir(join(api.folder, 'audit'))).length).toBe(2);
+  });
+
+  test('is itself read with a record of that', async () => {
+    await read();
+    expect((await recordsOf('audit.read', 1))[0]).toMatchObject({ class: 'reading', actor: { kind: 'key' } });
+  });
+
+  test('is not continued when its checkpoint was changed; actions go on, and their records wait', async () => {
+    await create();
+    await recordsOf('sandbox.create', 2);
+    await until(async () => (await info()).size >= 2);
+    const file = join(await logFolder(), 'checkpoint');
+    const note = await readFile(file, 'utf8');
+    await writeFile(file, note.replace(/^\d+$/m, '1'));
+    await create();
+    await until(async () => (await api.readLog()).includes('the audit log of a team cannot be written'));
+    const waiting = await api.records.audit.listWaiting(api.teamId, 0, 100);
+    expect(waiting.some(({ text }) => text.includes('"sandbox.create"'))).toBe(true);
+    expect(await readFile(file, 'utf8')).toMatch(/^1$/m);
+  });
+});
+
+describe('a full log', () => {
+  async function fill(teamId: string): Promise<void> {
+    // 1 MiB is the smallest limit.
+    for (let count = 0; count < 16; count += 1) {
+      const compose = (): string => JSON.stringify({ filler: 'x'.repeat(65_000) });
+      await api.records.audit.append({ teamId, compose }, Infinity);
+    }
+    await api.records.audit.append({ teamId, compose: () => `"${'x'.repeat(9000)}"` }, Infinity);
+  }
+
+  test('refuses actions with 503, but not kills, pauses, health and reading', async () => {
+    await api[Symbol.asyncDispose]();
+    api = await startTestApi({ config: { auditLogMb: 1 } });
+    const [one, two] = [await create(), await create()];
+    await recordsOf('sandbox.create', 4);
+    await fill(api.teamId);
+    const refused: Answer[] = [
+      await api.ask('POST', '/sandboxes', { body: { templateID: 'base' } }),
+      await api.ask('POST', '/api-keys', { body: { name: 'x' } }),
+      await api.ask('POST', `/sandboxes/${one}/timeout`, { body: { timeout: 60 } }),
+    ];
+    for (const { status, json } of refused) {
+      expect(status).toBe(503);
+      expect((json as { message: string }).message).toMatch(/audit log of the team is full/);
+    }
+    expect((await api.ask('POST', `/sandboxes/${two}/pause`)).status).toBe(204);
+    expect((await api.ask('DELETE', `/sandboxes/${one}`)).status).toBe(204);
+    expect((await api.ask('GET', '/v2/sandboxes')).status).toBe(200);
+    expect((await api.ask('GET', '/health', { key: null })).status).toBe(204);
+    expect((await api.ask('POST', '/sandboxes', { key: api.otherKey, body: { templateID: 'base' } })).status).toBe(201);
+    const head = await api.records.audit.findHead(api.teamId);
+    // Two creates; the fillers; admitted and outcome of kill and pause; the failed change of keys.
+    await until(async () => ((await api.records.audit.findHead(api.teamId))?.next ?? 0) >= 4 + 17 + 4);
+    expect(head?.bytes).toBeGreaterThan(1024 * 1024);
+  });
+});
+
+test('a full disk refuses with 503 what cannot be recorded, but not kills, pauses and deletes', async () => {
+  const [one, two] = [await create(), await create()];
+  await recordsOf('sandbox.create', 4);
+  const full = (): Promise<never> => Promise.reject(new SoulBoxError('disk_full', 'no room'));
+  api.records.audit.append = full;
+  const refused = await api.ask('POST', '/sandboxes', { body: { templateID: 'base' } });
+  expect(refused.status).toBe(503);
+  expect((refused.json as { message: string }).message).toContain(
+    'The disk of the server is full, and nothing was changed',
+  );
+  // With the reserve.
+  expect((await api.ask('DELETE', '/snapshots/nobody')).status).toBe(404);
+  // Even without it.
+  api.records.audit.appendUrgent = full;
+  expect((await api.ask('DELETE', '/snapshots/nobody')).status).toBe(503);
+  expect((await api.ask('POST', `/sandboxes/${two}/pause`)).status).toBe(204);
+  expect((await api.ask('DELETE', `/sandboxes/${one}`)).status).toBe(204);
+  expect(await api.readLog()).toContain('an action without its audit record');
+});
+
+test('a database that was set back does not rewrite the log: the log goes on and says so', async () => {
+  await create();
+  await recordsOf('sandbox.create', 2);
+  await until(async () => (await info()).size >= 2);
+  await api.restart();
+  const { size } = await info();
+  const before = (await api.ask('GET', '/audit/log/checkpoint')).text;
+  // As if yesterday's file had been put back: the numbers start at 0 again.
+  const head = await api.records.audit.findHead(api.teamId);
+  await api.records.audit.align(api.teamId, {
+    ...{ origin: head?.origin ?? '', size: 0, keep: [], writer: 'yesterday', move: (text: string) => text },
+  });
+  await api.restart();
+  await until(async () => (await withAction('audit.rolled-back')).length === 1);
+  const [told] = await withAction('audit.rolled-back');
+  expect(told).toMatchObject({ actor: { kind: 'server' }, facts: { previousSize: 0 } });
+  expect(told?.seq).toBeGreaterThanOrEqual(size);
+  await until(async () => (await info()).size > size);
+  expect(before.split('\n')[1]).toBe(String(size));
+});

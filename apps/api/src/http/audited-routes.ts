@@ -1,0 +1,166 @@
+import type { AuditClass } from '@soulbox/audit';
+
+/**
+ * How a route is recorded.
+ *
+ * - `effect`: it acts outside of the records. Recorded before (`admitted`) and after (`outcome`).
+ * - `always`: the same, but it is never refused because it cannot be recorded.
+ * - `record`: it changes only the records. Its handler commits the change together with `auditNote(request)`.
+ * - `read`: reading that is itself recorded, afterwards.
+ * - `none`: reading that is not recorded, and what has no team.
+ */
+export type AuditedRoute =
+  | {
+      readonly how: 'effect' | 'always' | 'record' | 'read';
+      readonly action: string;
+      readonly class: AuditClass;
+      /** Kind of the target. */
+      readonly target: string;
+      /** The path parameter with the id of the target. */
+      readonly param?: string;
+      /** The member of the response's body with the id of what was made. */
+      readonly made?: string;
+    }
+  | { readonly how: 'none' };
+
+const none = { how: 'none' } as const;
+const sandbox = { class: 'operation', target: 'sandbox', param: 'sandboxID' } as const;
+const template = { class: 'operation', target: 'template', param: 'templateID' } as const;
+const functions = { class: 'operation', target: 'function', param: 'name' } as const;
+const key = { class: 'security', target: 'key', param: 'apiKeyID' } as const;
+const secret = { class: 'security', target: 'secret', param: 'secretID' } as const;
+const signingKey = { class: 'security', target: 'signing-key', param: 'signingKeyID' } as const;
+const webhook = { class: 'operation', target: 'webhook', param: 'webhookID' } as const;
+
+const create = { how: 'effect', action: 'sandbox.create', ...sandbox, made: 'sandboxID' } as const;
+const connect = { how: 'effect', action: 'sandbox.connect', ...sandbox } as const;
+const publish = { how: 'record', action: 'template.publish', ...template } as const;
+
+/** Reading, and what acts for no team. */
+const unrecorded = [
+  'GET /health',
+  'GET /openapi.json',
+  'GET /',
+  'GET /docs/:name',
+  'GET /dashboard/inspect/sandbox/:sandboxID',
+  'POST /dashboard/inspect/sandbox/:sandboxID',
+  'POST /dashboard/sign-out',
+  'POST /host/backup-stage',
+  'GET /sandboxes',
+  'GET /v2/sandboxes',
+  'GET /sandboxes/:sandboxID',
+  'GET /sandboxes/:sandboxID/metrics',
+  'GET /sandboxes/metrics',
+  'GET /sandboxes/:sandboxID/logs',
+  'GET /v2/sandboxes/:sandboxID/logs',
+  'GET /snapshots',
+  'GET /templates',
+  'GET /v2/templates',
+  'GET /templates/:templateID',
+  'GET /templates/aliases/:alias',
+  'GET /templates/:templateID/tags',
+  'GET /templates/:templateID/files/:hash',
+  'GET /templates/:templateID/builds/:buildID/status',
+  'GET /templates/:templateID/builds/:buildID/logs',
+  'GET /events/sandboxes',
+  'GET /events/sandboxes/:sandboxID',
+  'GET /events/webhooks',
+  'GET /events/webhooks/:webhookID',
+  'GET /api-keys',
+  'GET /teams',
+  'GET /teams/:teamID/usage',
+  'GET /teams/:teamID/metrics',
+  'GET /functions',
+  'GET /functions/:name',
+  'GET /functions/:name/versions',
+  'GET /functions/:name/logs',
+  'GET /kv',
+  'GET /metrics',
+  // Not available yet.
+  'PUT /sandboxes/:sandboxID/network',
+  'POST /templates',
+  'POST /templates/:templateID',
+  'POST /templates/:templateID/builds/:buildID',
+  'GET /volumes',
+  'POST /volumes',
+  'GET /volumes/:volumeID',
+  'DELETE /volumes/:volumeID',
+  'GET /teams/:teamID/metrics/max',
+];
+
+/** Every route of the API, by method and path. A test fails for a route without an entry, and for an entry without a route. */
+export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
+  ...Object.fromEntries(unrecorded.map((route) => [route, none])),
+  'POST /sandboxes': create,
+  'POST /v2/sandboxes': create,
+  'DELETE /sandboxes/:sandboxID': { how: 'always', action: 'sandbox.kill', ...sandbox },
+  'POST /sandboxes/:sandboxID/pause': { how: 'always', action: 'sandbox.pause', ...sandbox },
+  'POST /sandboxes/:sandboxID/resume': { how: 'effect', action: 'sandbox.resume', ...sandbox },
+  'POST /sandboxes/:sandboxID/connect': connect,
+  'POST /v2/sandboxes/:sandboxID/connect': connect,
+  'POST /sandboxes/:sandboxID/fork': { how: 'effect', action: 'sandbox.fork', ...sandbox },
+  'POST /sandboxes/:sandboxID/run': { how: 'effect', action: 'sandbox.run', ...sandbox },
+  'POST /sandboxes/:sandboxID/timeout': { how: 'effect', action: 'sandbox.timeout', ...sandbox },
+  'POST /sandboxes/:sandboxID/refreshes': { how: 'effect', action: 'sandbox.refresh', ...sandbox },
+  'POST /sandboxes/:sandboxID/snapshots': { how: 'effect', action: 'sandbox.snapshot', ...sandbox, made: 'snapshotID' },
+  'POST /snapshots/:snapshotID/fork': {
+    ...{ how: 'effect', action: 'snapshot.fork', class: 'operation', target: 'snapshot', param: 'snapshotID' },
+  },
+  'DELETE /snapshots/:snapshotID': {
+    ...{ how: 'effect', action: 'snapshot.delete', class: 'operation', target: 'snapshot', param: 'snapshotID' },
+  },
+  'POST /v3/templates': { how: 'effect', action: 'template.build', ...template, made: 'templateID' },
+  'POST /v2/templates': { how: 'effect', action: 'template.build', ...template, made: 'templateID' },
+  'POST /v2/templates/:templateID/builds/:buildID': {
+    how: 'effect',
+    action: 'build.start',
+    class: 'operation',
+    target: 'build',
+    param: 'buildID',
+  },
+  'PUT /templates/:templateID/files/:hash': {
+    ...{ how: 'effect', action: 'build-file.upload', class: 'operation', target: 'build-file', param: 'hash' },
+  },
+  'PATCH /v2/templates/:templateID': publish,
+  'PATCH /templates/:templateID': publish,
+  'POST /templates/tags': {
+    how: 'effect',
+    action: 'template.tag',
+    class: 'operation',
+    target: 'template',
+    made: 'buildID',
+  },
+  'DELETE /templates/tags': { how: 'effect', action: 'template.untag', class: 'operation', target: 'template' },
+  'DELETE /templates/:templateID': { how: 'effect', action: 'template.delete', ...template },
+  'POST /api-keys': { how: 'record', action: 'key.create', ...key, made: 'id' },
+  'PATCH /api-keys/:apiKeyID': { how: 'record', action: 'key.rename', ...key },
+  'DELETE /api-keys/:apiKeyID': { how: 'record', action: 'key.revoke', ...key },
+  'POST /events/webhooks': { how: 'record', action: 'webhook.create', ...webhook, made: 'id' },
+  'PATCH /events/webhooks/:webhookID': { how: 'record', action: 'webhook.update', ...webhook },
+  'DELETE /events/webhooks/:webhookID': { how: 'record', action: 'webhook.delete', ...webhook },
+  'POST /functions': { how: 'effect', action: 'function.create', ...functions, made: 'name' },
+  'POST /functions/:name/versions': { how: 'effect', action: 'function.deploy', ...functions },
+  'POST /functions/:name/rollback': { how: 'effect', action: 'function.rollback', ...functions },
+  'PUT /functions/:name/secrets': { how: 'effect', action: 'function.set-secrets', ...functions, class: 'security' },
+  'DELETE /functions/:name/secrets/:secret': {
+    how: 'effect',
+    action: 'function.remove-secret',
+    ...functions,
+    class: 'security',
+  },
+  'POST /functions/:name/invoke': { how: 'effect', action: 'function.invoke', ...functions },
+  'DELETE /functions/:name': { how: 'effect', action: 'function.delete', ...functions },
+  'GET /secrets': { how: 'read', action: 'secret.list', ...secret },
+  'GET /secrets/:secretID': { how: 'read', action: 'secret.read', ...secret },
+  'POST /secrets': { how: 'effect', action: 'secret.create', ...secret, made: 'secretID' },
+  'POST /secrets/:secretID': { how: 'effect', action: 'secret.update', ...secret },
+  'DELETE /secrets/:secretID': { how: 'effect', action: 'secret.delete', ...secret },
+  'POST /signed-urls': { how: 'effect', action: 'signed-url.create', class: 'security', target: 'signed-url' },
+  'GET /signing-keys': none,
+  'POST /signing-keys': { how: 'effect', action: 'signing-key.create', ...signingKey, made: 'id' },
+  'DELETE /signing-keys/:signingKeyID': { how: 'effect', action: 'signing-key.revoke', ...signingKey },
+  'GET /audit': { how: 'read', action: 'audit.read', class: 'reading', target: 'log' },
+  'GET /audit/records': { how: 'read', action: 'audit.read', class: 'reading', target: 'log' },
+  'GET /audit/log/*': { how: 'none' },
+  'DELETE /kv/:name': { how: 'effect', action: 'kv.delete', class: 'operation', target: 'kv', param: 'name' },
+};

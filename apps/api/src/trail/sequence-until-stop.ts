@@ -1,0 +1,74 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sleepUnlessAborted } from '@soulbox/base';
+import type { Clock, Logger } from '@soulbox/base';
+import type { Records } from '@soulbox/storage';
+import type { TeamLog, TeamLogs } from './team-logs.ts';
+import type { Deed, Trail } from './trail.ts';
+
+/** At most one checkpoint of a log in this time. Milliseconds. */
+const everyMs = 1000;
+/** A log without other records gets one in this time, so that silence can be told from missing records. */
+const silentMs = 60 * 60 * 1000;
+/** A log that cannot be written is not tried again for this time. */
+const brokenMs = 30_000;
+/** How long the last step may take when the server stops. The records are committed; the next start continues. */
+const lastStepMs = 5000;
+
+export interface SequenceOptions {
+  readonly records: Records;
+  readonly logs: TeamLogs;
+  readonly trail: Trail;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Moves committed records into the logs of their teams and publishes checkpoints, until the server stops. */
+export async function sequenceUntilStop(options: SequenceOptions, stopping: AbortSignal): Promise<void> {
+  const state = new Map<string, { publishedAt: number; brokenUntil: number }>();
+  while (!stopping.aborted) {
+    await pass(options, state);
+    await sleepUnlessAborted(everyMs, stopping).catch(() => undefined);
+  }
+  await Promise.race([pass(options, state), sleep(lastStepMs, undefined, { ref: false })]);
+}
+
+type States = Map<string, { publishedAt: number; brokenUntil: number }>;
+
+async function pass({ records, logs, trail, clock, logger }: SequenceOptions, states: States): Promise<void> {
+  for (const { teamId, next } of await records.audit.listHeads()) {
+    const now = clock.now();
+    const state = states.get(teamId) ?? { publishedAt: now, brokenUntil: 0 };
+    states.set(teamId, state);
+    if (state.brokenUntil > now) continue;
+    try {
+      const team = await openAndTell(logs, trail, teamId);
+      const isSilent = team.log.checkpoint.size >= next && now - state.publishedAt >= silentMs;
+      if (isSilent) await trail.tell(ownDeed(teamId, 'audit.heartbeat'), 'event');
+      while ((await team.sequencer.step()) > 0) state.publishedAt = now;
+    } catch (err) {
+      state.brokenUntil = now + brokenMs;
+      logger.error({ err, team: teamId }, 'the audit log of a team cannot be written');
+    }
+  }
+}
+
+const told = new WeakSet<TeamLog>();
+
+/** A log that did not match the records says so in its own next record. */
+async function openAndTell(logs: TeamLogs, trail: Trail, teamId: string): Promise<TeamLog> {
+  const team = await logs.open(teamId);
+  if (team.found === undefined || told.has(team)) return team;
+  told.add(team);
+  const { what, before } = team.found;
+  const facts = { previousOrigin: before.origin, previousSize: before.next };
+  await trail.tell({ ...ownDeed(teamId, `audit.${what}`), facts }, 'event');
+  return team;
+}
+
+function ownDeed(teamId: string, action: string): Deed {
+  return {
+    ...{ teamId, action, class: 'security', scope: 'server', rule: 'server' },
+    actor: { kind: 'server', id: 'control' },
+    target: { kind: 'log', id: '' },
+  };
+}
