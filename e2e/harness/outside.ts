@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { isIPv6 as isIpv6 } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { run } from '@soulbox/base';
@@ -9,6 +10,8 @@ const namespace = 'soulbox-e2e-outside';
 const link = { host: 'sbe2eout0', inside: 'sbe2eout1' };
 const hostAddress = '198.18.0.1';
 const insideAddress = '198.18.0.2';
+const hostAddress6 = 'fd00:5b::1';
+const insideAddress6 = 'fd00:5b::2';
 
 /** A network namespace that stands for the internet outside this host. */
 export interface Outside extends AsyncDisposable {
@@ -20,8 +23,8 @@ export interface Outside extends AsyncDisposable {
 }
 
 /**
- * Creates a namespace with the addresses and host routes to them. HTTP on port 80 answers there, and UDP on port 53 of
- * the first address. So a test can distinguish "denied" from "nothing is there": without the sandbox's rules every
+ * Creates a namespace with the addresses, IPv4 or IPv6, and host routes to them. HTTP on port 80 answers there, and UDP
+ * on port 53 of the first address. So a test can distinguish "denied" from "nothing is there": without the sandbox's rules every
  * address would answer.
  */
 export async function openOutside(addresses: readonly string[]): Promise<Outside> {
@@ -37,9 +40,15 @@ export async function openOutside(addresses: readonly string[]): Promise<Outside
     await ip(...inside, 'link', 'set', link.inside, 'up');
     await ip(...inside, 'link', 'set', 'lo', 'up');
     await ip(...inside, 'route', 'add', 'default', 'via', hostAddress);
+    if (addresses.some(isIpv6)) {
+      await ip('addr', 'add', `${hostAddress6}/64`, 'dev', link.host, 'nodad');
+      await ip(...inside, 'addr', 'add', `${insideAddress6}/64`, 'dev', link.inside, 'nodad');
+      await ip(...inside, 'route', 'add', 'default', 'via', hostAddress6);
+    }
     for (const address of addresses) {
-      await ip(...inside, 'addr', 'add', `${address}/32`, 'dev', 'lo');
-      await ip('route', 'add', `${address}/32`, 'via', insideAddress);
+      const whole = `${address}/${isIpv6(address) ? 128 : 32}`;
+      await ip(...inside, 'addr', 'add', whole, 'dev', 'lo');
+      await ip('route', 'add', whole, 'via', isIpv6(address) ? insideAddress6 : insideAddress);
     }
     const program = join(import.meta.dirname, '../fixtures/outside.mjs');
     const server = spawn('ip', ['netns', 'exec', namespace, nodeProgram, program, addresses[0] ?? ''], {
