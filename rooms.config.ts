@@ -325,7 +325,15 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   e2e: [
     ['edge-apis', 'global-setup', 'harness'],
     // `chaos` has what other long runs share: random choices, leftovers on the host.
-    ['chaos', 'clients', 'fill', 'packages', 'run', 'upgrade', 'workloads'],
+    ['chaos', 'clients', 'fill', 'packages', 'redteam', 'run', 'upgrade', 'workloads'],
     ['crash', 'moments', 'soak'],
+  ],
+  'e2e/redteam': [
+    ['addresses', 'host-state', 'host-witness', 'neighbor', 'walls'],
+    ['world'],
+    ['attempt'],
+    ['inside', 'render-table', 'run-inside', 'scenes'],
+    ['all-attempts', 'run-redteam'],
+    ['main'],
   ],
 };

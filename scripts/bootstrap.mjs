@@ -21,6 +21,7 @@ const scripts = {
   moments: ['scripts/run-prepared.ts', 'e2e/moments/main.ts'],
   soak: ['scripts/run-prepared.ts', 'e2e/soak/main.ts'],
   fill: ['scripts/run-prepared.ts', 'e2e/fill/main.ts'],
+  'test:redteam': ['scripts/run-prepared.ts', 'e2e/redteam/main.ts'],
   upgrade: ['scripts/run-prepared.ts', 'e2e/upgrade/main.ts'],
   package: ['scripts/package.ts'],
   'test:packages': ['scripts/run-prepared.ts', 'e2e/packages/main.ts'],

@@ -10,7 +10,10 @@ const files = globSync(['apps/*/{src,build}/**/*.test.ts', 'packages/*/src/**/*.
 
 /** By its name, or because it draws random cases: even a single failure in it is real. */
 function looksForViolations(file: string, text: string): boolean {
-  return /crash|chaos|moments|damage|soak|\/fill\/|full-disk|property/.test(file) || text.includes("from 'fast-check'");
+  return (
+    /crash|chaos|moments|damage|soak|redteam|\/fill\/|full-disk|property/.test(file) ||
+    text.includes("from 'fast-check'")
+  );
 }
 
 test.each(files.filter((file) => looksForViolations(file, readFileSync(join(repository, file), 'utf8'))))(

@@ -29,7 +29,7 @@ export const sandboxPrograms = [
 const envdCompiler = 'apps/envd/src/bundle/compile.ts';
 const compiledEnvd = 'apps/envd/compiled';
 
-const texts = ['LICENSE', 'README.md', 'CHANGELOG.md', 'CONTRIBUTING.md'];
+const texts = ['LICENSE', 'README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
 
 export interface StagedProgram {
   /** npm packages that it imports. */

@@ -1,0 +1,44 @@
+import type { Attempt } from './attempt.ts';
+import { hostFiles } from './inside/host-files.ts';
+import { kernelCalls } from './inside/kernel-calls.ts';
+import { network } from './inside/network.ts';
+import { privileges } from './inside/privileges.ts';
+import { processes } from './inside/processes.ts';
+import { alarm } from './scenes/alarm.ts';
+import { builds } from './scenes/builds.ts';
+import { envdAttempts } from './scenes/envd.ts';
+import { floods } from './scenes/floods.ts';
+import { http2 } from './scenes/http2.ts';
+import { namedAddresses } from './scenes/named-addresses.ts';
+import { requests } from './scenes/requests.ts';
+import { setuid } from './scenes/setuid.ts';
+import { slowClients } from './scenes/slow-clients.ts';
+import { smuggling } from './scenes/smuggling.ts';
+import { startUp } from './scenes/start-up.ts';
+import { tenants } from './scenes/tenants.ts';
+
+/** Every attempt of the suite. */
+export const allAttempts: readonly Attempt[] = [
+  ...kernelCalls,
+  ...privileges,
+  ...hostFiles,
+  ...processes,
+  ...network,
+  ...alarm,
+  ...smuggling,
+  ...http2,
+  ...requests,
+  ...tenants,
+  ...namedAddresses,
+  ...slowClients,
+  ...builds,
+  ...setuid,
+  ...envdAttempts,
+  ...startUp,
+  ...floods,
+];
+
+/** The attempts of the short form: all programs inside, and the scenes that take a moment. */
+export const quickAttempts: readonly Attempt[] = allAttempts.filter(
+  (attempt) => attempt.kind === 'inside' || attempt.pace === 'quick',
+);

@@ -1,0 +1,48 @@
+import { parseArgs } from 'node:util';
+import { rm } from 'node:fs/promises';
+import { silentLogger } from '@soulbox/base';
+import { createDrivers } from '@soulbox/box/drivers';
+import { startServer } from '@soulbox/testing';
+import { getIsolation, placeOptions, progressOf, untilToldToEnd } from '../harness/long-run.ts';
+import { allAttempts, quickAttempts } from './all-attempts.ts';
+import { renderTable } from './render-table.ts';
+import { runRedteam } from './run-redteam.ts';
+import { openWorld } from './world.ts';
+
+const { values } = parseArgs({
+  options: {
+    ...placeOptions,
+    instance: { type: 'string', default: '10' },
+    only: { type: 'string', default: '' },
+    quick: { type: 'boolean', default: false },
+  },
+});
+const isolation = getIsolation(values.isolation);
+const instance = Number(values.instance);
+const attempts = (values.quick ? quickAttempts : allAttempts).filter(({ name, wall }) =>
+  `${wall} ${name}`.includes(values.only),
+);
+if (attempts.length === 0) throw new Error(`No attempt and no wall has "${values.only}" in its name.`);
+const signal = untilToldToEnd();
+const driver = (await createDrivers(instance, silentLogger)).get(isolation);
+if (driver === undefined) throw new Error(`There is no driver ${isolation}.`);
+const server = await startServer({ instance, environment: { SOULBOX_ISOLATION: isolation } });
+let failed = true;
+try {
+  // For the official client.
+  Object.assign(process.env, server.clientEnvironment);
+  await using world = await openWorld({
+    ...{ pid: server.pid, port: server.port, instance, dataDirectory: server.dataDirectory, isolation },
+    ownKernel: driver.capabilities.ownKernel,
+    apiKey: server.clientEnvironment['E2B_API_KEY'] ?? '',
+    apiUrl: server.clientEnvironment['E2B_API_URL'] ?? '',
+  });
+  const results = await runRedteam(world, attempts, { onProgress: progressOf('redteam'), signal });
+  console.log(renderTable(results));
+  failed = results.some(({ verdict }) => verdict !== 'held');
+} finally {
+  await server.stop();
+  if (failed) console.error(`The data and the log of the server are in ${server.dataDirectory}.`);
+  else await rm(server.dataDirectory, { recursive: true });
+}
+process.exit(failed ? 1 : 0);

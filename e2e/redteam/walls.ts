@@ -1,0 +1,23 @@
+/**
+ * The walls by which attempts are sorted: each is the beginning of a row of a table in docs/security.md, or of a heading
+ * there. walls.test.ts compares the two.
+ */
+export const walls = {
+  privilegesOutside: 'no privileges outside',
+  privilegesInside: 'few privileges inside',
+  kernelSurface: 'a small kernel surface',
+  hostView: 'no view of the host',
+  devices: 'no device of the host in its hands',
+  processes: 'no processes of others',
+  shares: 'fair shares',
+  addresses: 'no access to private addresses',
+  envd: 'envd stays in control',
+  hostPaths: 'the host follows no path from a sandbox',
+  plantedLinks: 'root does not follow planted links',
+  edge: 'the edge of the gateway',
+  floods: 'nobody floods the server',
+  teams: 'teams are apart',
+  namedAddresses: 'addresses that tenants name',
+} as const;
+
+export type Wall = keyof typeof walls;
