@@ -119,7 +119,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const deliveries = deliverUntilStop(context);
   // Its own signal: it goes on until the last request has left its record.
   const lastRecord = new AbortController();
-  const sequence = sequenceUntilStop({ ...context, logs: context.teamLogs }, lastRecord.signal);
+  const sequence = sequenceUntilStop(
+    { ...context, logs: context.teamLogs, maxBytes: config.auditLogMb * 1024 * 1024 },
+    lastRecord.signal,
+  );
   const dispose = async (): Promise<void> => {
     stop.abort();
     await closeApp(app);

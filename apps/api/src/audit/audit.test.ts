@@ -208,6 +208,11 @@ describe('a full log', () => {
     // Two creates; the fillers; admitted and outcome of kill and pause; the failed change of keys.
     await until(async () => ((await api.records.audit.findHead(api.teamId))?.next ?? 0) >= 4 + 17 + 4);
     expect(head?.bytes).toBeGreaterThan(1024 * 1024);
+    // The operator is told, once.
+    const countWarnings = async (): Promise<number> =>
+      (await api.readLog()).split('"msg":"the audit log of a team is almost full"').length - 1;
+    await until(async () => (await countWarnings()) > 0);
+    expect(await countWarnings()).toBe(1);
   });
 });
 

@@ -11,6 +11,8 @@ const everyMs = 1000;
 const silentMs = 60 * 60 * 1000;
 /** A log that cannot be written is not tried again for this time. */
 const brokenMs = 30_000;
+/** A log with less room than this share is reported, at most once in `silentMs`: a full one refuses actions. */
+const warnShare = 0.2;
 /** How long the last step may take when the server stops. The records are committed; the next start continues. */
 const lastStepMs = 5000;
 
@@ -18,13 +20,15 @@ export interface SequenceOptions {
   readonly records: Records;
   readonly logs: TeamLogs;
   readonly trail: Trail;
+  /** Limit of the records of a team. */
+  readonly maxBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** Moves committed records into the logs of their teams and publishes checkpoints, until the server stops. */
 export async function sequenceUntilStop(options: SequenceOptions, stopping: AbortSignal): Promise<void> {
-  const state = new Map<string, { publishedAt: number; brokenUntil: number }>();
+  const state: States = new Map();
   while (!stopping.aborted) {
     await pass(options, state);
     await sleepUnlessAborted(everyMs, stopping).catch(() => undefined);
@@ -32,13 +36,22 @@ export async function sequenceUntilStop(options: SequenceOptions, stopping: Abor
   await Promise.race([pass(options, state), sleep(lastStepMs, undefined, { ref: false })]);
 }
 
-type States = Map<string, { publishedAt: number; brokenUntil: number }>;
+interface State {
+  publishedAt: number;
+  brokenUntil: number;
+  warnedAt: number;
+}
+type States = Map<string, State>;
 
-async function pass({ records, logs, trail, clock, logger }: SequenceOptions, states: States): Promise<void> {
-  for (const { teamId, next } of await records.audit.listHeads()) {
+async function pass({ records, logs, trail, maxBytes, clock, logger }: SequenceOptions, states: States): Promise<void> {
+  for (const { teamId, next, bytes } of await records.audit.listHeads()) {
     const now = clock.now();
-    const state = states.get(teamId) ?? { publishedAt: now, brokenUntil: 0 };
+    const state = states.get(teamId) ?? { publishedAt: now, brokenUntil: 0, warnedAt: -silentMs };
     states.set(teamId, state);
+    if (bytes > maxBytes * (1 - warnShare) && now - state.warnedAt >= silentMs) {
+      state.warnedAt = now;
+      logger.warn({ team: teamId, bytes, maxBytes }, 'the audit log of a team is almost full');
+    }
     if (state.brokenUntil > now) continue;
     try {
       const team = await openAndTell(logs, trail, teamId);
