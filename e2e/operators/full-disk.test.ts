@@ -137,10 +137,10 @@ async function isAlive(id: string): Promise<boolean> {
   return answer.status === 204;
 }
 
-/** Routes to programs inside a sandbox, and routes that answer 501: volumes and secrets cannot be created yet. */
+/** Routes to programs inside a sandbox, and one that answers 501: volumes cannot be created yet. */
 const needNoRoom = [
   ...['POST /functions/{name}/invoke', 'POST /sandboxes/{sandboxID}/run'],
-  ...['DELETE /volumes/{volumeID}', 'DELETE /secrets/{secretID}'],
+  'DELETE /volumes/{volumeID}',
 ];
 
 /** Fails if a route is missing here, so that new routes are tested, too. */
@@ -184,6 +184,8 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
       signatureSecret: 'x'.repeat(32),
     })
   ).json as { id: string };
+  const signingKey = (await ask('POST', '/signing-keys', { overlapSeconds: 60 })).json as { id: string };
+  const secret = (await ask('POST', '/secrets', { name: 'kept', value: 'x' })).json as { secretID: string };
   const template = (await ask('POST', '/v3/templates', { name: 'asked-for' })).json as {
     templateID: string;
     buildID: string;
@@ -231,6 +233,8 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     ['POST', `/v2/templates/${template.templateID}/builds/${template.buildID}`, { fromTemplate: 'base', steps: [] }],
     ['PATCH', `/v2/templates/${template.templateID}`, { public: true }],
     ['POST', '/templates/tags', { target: 'asked-for:x', tags: ['y'] }],
+    ['POST', '/signed-urls', { url: `/sandboxes/${running}/logs` }],
+    ['POST', '/signing-keys', { overlapSeconds: 60 }],
     ['POST', '/api-keys', { name: 'new' }],
     ['PATCH', `/api-keys/${key.id}`, { name: 'renamed' }],
     ['POST', '/events/webhooks', { name: 'n', url, enabled: true, events: [], signatureSecret: 'x'.repeat(32) }],
@@ -268,6 +272,8 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     `/snapshots/${encodeURIComponent(snapshot.snapshotID)}`,
     `/api-keys/${key.id}`,
     `/events/webhooks/${webhook.id}`,
+    `/signing-keys/${signingKey.id}`,
+    `/secrets/${secret.secretID}`,
     `/templates/${template.templateID}`,
     '/functions/kept',
     '/kv/kept-values',

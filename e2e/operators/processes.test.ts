@@ -143,7 +143,7 @@ test('clients that connect while there is no gateway wait for the next one', asy
   const pid = pidOf('gateway');
   process.kill(pid, 'SIGKILL');
   const socket = connect({ host: '127.0.0.1', port: server.port });
-  socket.write('GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  socket.write('GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
   const [data] = (await once(socket, 'data')) as [Buffer];
   expect(data.toString()).toMatch(/^HTTP\/1.1 2/);
   socket.destroy();

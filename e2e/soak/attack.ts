@@ -15,9 +15,9 @@ const { port, sandboxId, apiKey, connections, seed } = JSON.parse(process.argv[2
 };
 
 const key = `X-API-Key: ${apiKey}\r\n`;
-const toApi = (path: string, more = ''): string => `GET ${path} HTTP/1.1\r\nHost: api\r\n${more}\r\n`;
+const toApi = (path: string, more = ''): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
 const toPort = (name: keyof typeof hostilePorts, more = ''): string =>
-  `GET / HTTP/1.1\r\nHost: api\r\nE2b-Sandbox-Id: ${sandboxId}\r\nE2b-Sandbox-Port: ${hostilePorts[name]}\r\n${more}\r\n`;
+  `GET / HTTP/1.1\r\nHost: localhost\r\nE2b-Sandbox-Id: ${sandboxId}\r\nE2b-Sandbox-Port: ${hostilePorts[name]}\r\n${more}\r\n`;
 
 /** Sends, and reads nothing of the response. */
 const unread = (request: string) => (socket: Socket) => void socket.pause().write(request);
@@ -50,7 +50,7 @@ const behaviors: readonly ((socket: Socket, random: Random) => void)[] = [
   unread(toPort('silent')),
   // An endless body to the API, and to a port that does not read.
   (socket) => {
-    socket.write('POST /sandboxes HTTP/1.1\r\nHost: api\r\nContent-Length: 1000000000\r\n\r\n');
+    socket.write('POST /sandboxes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n');
     const timer = setInterval(() => socket.write(Buffer.alloc(16 * 1024)), 200);
     socket.once('close', () => clearInterval(timer)).resume();
   },
