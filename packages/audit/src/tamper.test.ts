@@ -211,6 +211,14 @@ test('the verifier has at most 300 lines, and runs alone without our packages', 
   expect(JSON.parse(stdout)).toMatchObject({ records: size, faults: [], isKeyGiven: true });
   await rewriteEntries(made, (entries) => entries.slice(0, -1));
   await expect(runIt(process.execPath, [program, made.folder])).rejects.toMatchObject({ code: 1 });
+  for (const wrong of [['--help'], ['--earlier', join(made.folder, 'none')], ['--key']]) {
+    const refusal = await runIt(process.execPath, [program, ...wrong]).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/\nusage: node verify\.mjs .*\n$/) as string,
+    });
+    expect((refusal as { stderr: string }).stderr).not.toContain('    at ');
+  }
 });
 
 test('the roots of writer and verifier are those of the same tree', async () => {

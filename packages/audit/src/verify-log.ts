@@ -273,15 +273,9 @@ function nameDifference(found: readonly Buffer[], seq: number, size: number, tre
 
 function main(): void {
   const string = { type: 'string' } as const;
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      key: string,
-      earlier: { ...string, multiple: true },
-      witness: { ...string, multiple: true },
-      quorum: string,
-    },
-  });
+  const list = { ...string, multiple: true } as const;
+  const options = { key: string, earlier: list, witness: list, quorum: string };
+  const { values, positionals } = parseArgs({ allowPositionals: true, options });
   const report = verifyLog({
     directory: positionals[0] ?? import.meta.dirname,
     key: values.key,
@@ -293,4 +287,12 @@ function main(): void {
   process.exitCode = report.faults.length === 0 ? 0 : 1;
 }
 
-if (basename(process.argv[1] ?? '') === 'verify.mjs') main();
+if (basename(process.argv[1] ?? '') === 'verify.mjs') {
+  try {
+    main();
+  } catch (thrown) {
+    const usage = 'usage: node verify.mjs [FOLDER] [--key KEY] [--earlier FILE]... [--witness KEY]... [--quorum N]';
+    console.error(`${thrown instanceof Error ? thrown.message : String(thrown)}\n${usage}`);
+    process.exitCode = 2;
+  }
+}
