@@ -30,6 +30,8 @@ export const runCode: Measurement = {
       await fresh.kill();
     }
     yield { what: `${what}, first in a new sandbox`, unit: 'ms', samples: first, aims: [{ at: 'p50', atMost: 250 }] };
+    // The pool replaces the spares that the loop above has used.
+    await lab.quiet(lab.warm);
     for (const language of languages) {
       lab.progress(`${what}, ${language}, ${lab.rounds} times`);
       const samples: number[] = [];
