@@ -285,30 +285,6 @@ test('a webhook gets its own secret, shown once, or one from a file, not shown',
   }
 });
 
-test('the value of a secret comes from a file or from standard input, without its last line break', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'cli-secret-'));
-  try {
-    const file = join(directory, 'value');
-    await writeFile(file, 'two\nlines\n');
-    await using api = await startScriptedApi([
-      { status: 201, body: secret },
-      { status: 200, body: secret },
-    ]);
-    const made = await runCli(['secret', 'create', 'token', '--value-file', file], api.environment);
-    expect(made.stdout).toBe('sec_1\n');
-    expect(api.seen[0]).toMatchObject({ line: 'POST /secrets', body: { name: 'token', value: 'two\nlines' } });
-    const changed = await runCli(['secret', 'update', 'a b', '--value-file', file], api.environment);
-    expect(changed.stdout).toBe('token has version 2.\n');
-    expect(api.seen[1]).toMatchObject({ line: 'POST /secrets/a%20b', body: { value: 'two\nlines' } });
-    expect(made.stdout + made.stderr + changed.stdout + changed.stderr).not.toContain('lines');
-    const missing = await runCli(['secret', 'create', 'token', '--value-file', `${file}.none`], api.environment);
-    expect(missing.code).not.toBe(0);
-    expect(api.seen).toHaveLength(2);
-  } finally {
-    await removeTree(directory);
-  }
-});
-
 test.each([
   [
     { status: 404, body: { code: 404, message: 'Sandbox "x" was not found.' } },
@@ -344,64 +320,4 @@ test('--data-dir takes precedence over the variables', async () => {
   expect(code).toBe(1);
   expect(stderr).toContain('No server is running for /nowhere/at/all');
   expect(api.seen).toEqual([]);
-});
-
-const signedUrl = { url: 'https://box/x?soulbox-key=s1', expiresAt: 'then', keyID: 's1' };
-
-test.each([
-  ['/sandboxes/i1/logs', { url: '/sandboxes/i1/logs' }],
-  ['/home/user/a@b --sandbox i1', { url: 'API/sandboxes-http/49983-i1/files?path=%2Fhome%2Fuser%2Fa%40b' }],
-  [
-    '/in/ --sandbox i1 --user root --method post --prefix --max-bytes 10 --type image/* --from 192.0.2.0/24,::1',
-    {
-      url: 'API/sandboxes-http/49983-i1/files?path=%2Fin%2F&username=root',
-      method: 'POST',
-      prefix: true,
-      maxBytes: 10,
-      contentType: 'image/*',
-      addresses: ['192.0.2.0/24', '::1'],
-    },
-  ],
-  [
-    '/a?b=1 --sandbox i1 --port 8000 --once --expires 60',
-    { url: 'API/sandboxes-http/8000-i1/a?b=1', once: true, expiresInSeconds: 60 },
-  ],
-])('sign %s', async (line, body) => {
-  await using api = await startScriptedApi([{ status: 201, body: signedUrl }]);
-  const result = await runCli(['sign', ...line.split(' ')], api.environment);
-  expect(result).toMatchObject({ code: 0, stdout: `${signedUrl.url}\n` });
-  const url = body.url.replace('API', (api.environment['E2B_API_URL'] ?? '').replace(/\/$/, ''));
-  expect(api.seen).toMatchObject([{ line: 'POST /signed-urls', key: 'e2b_test', body: { ...body, url } }]);
-});
-
-test('sign uses host names where the clients do', async () => {
-  await using api = await startScriptedApi([{ status: 201, body: signedUrl }]);
-  const environment = { ...api.environment, E2B_SANDBOX_URL: 'https://8000-i1.box.example/' };
-  await runCli(['sign', '/a', '--sandbox', 'i1', '--port', '8000'], environment);
-  expect(api.seen[0]?.body).toMatchObject({ url: 'https://8000-i1.box.example/a' });
-});
-
-test.each([
-  ['/a --port 80', /need --sandbox/],
-  ['/a --user root', /need --sandbox/],
-  ['/a --sandbox i1 --port 80 --user root', /only for files/],
-  ['a --sandbox i1 --port 80', /must begin with a slash/],
-  ['/a --expires soon', /--expires must be a whole number/],
-  ['/a --max-bytes 0', /--max-bytes must be a whole number/],
-])('sign %s is refused before a call', async (line, reason) => {
-  await using api = await startScriptedApi([]);
-  const { code, stderr } = await runCli(['sign', ...line.split(' ')], api.environment);
-  expect([code, api.seen]).toEqual([2, []]);
-  expect(stderr).toMatch(reason);
-});
-
-test('the key of signed URLs is rotated with an overlap', async () => {
-  const key = { id: 's2', createdAt: 'now', endsAt: null };
-  await using api = await startScriptedApi([
-    { status: 201, body: key },
-    { status: 201, body: key },
-  ]);
-  expect((await runCli(['key', 'rotate-signing', '--overlap', '0'], api.environment)).stdout).toBe('s2\n');
-  expect((await runCli(['key', 'rotate-signing', '--json'], api.environment)).stdout).toContain('"id":"s2"');
-  expect(api.seen.map(({ body }) => body)).toEqual([{ overlapSeconds: 0 }, { overlapSeconds: 86_400 }]);
 });

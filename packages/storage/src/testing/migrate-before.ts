@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { migrate, migrations } from '../records/sqlite/migrations.ts';
+import { migrate } from '../records/sqlite/migrate.ts';
+import { migrations } from '../records/sqlite/migrations.ts';
 
 /** Brings a records file to the schema of the version before the migration that contains `sql`. */
 export function migrateBefore(db: DatabaseSync, sql: string): void {

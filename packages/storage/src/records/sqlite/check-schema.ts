@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { migrations, refuseNewer } from './migrations.ts';
+import { refuseNewer } from './migrate.ts';
+import { migrations } from './migrations.ts';
 
 /**
  * Checks whether this version can open a records file, and changes nothing. Throws `config_invalid` for a file of a

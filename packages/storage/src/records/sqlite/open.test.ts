@@ -17,7 +17,8 @@ import { describeSecrets } from '../../conformance/secrets.ts';
 import { describeSnapshots } from '../../conformance/snapshots.ts';
 import { listQuery } from '../../conformance/facts.ts';
 import { checkSqliteSchema } from './check-schema.ts';
-import { migrate, migrations } from './migrations.ts';
+import { migrate } from './migrate.ts';
+import { migrations } from './migrations.ts';
 import { openSqliteRecords } from './open.ts';
 
 /** Migrations before the one that stores the metadata of events only once. */

@@ -18,7 +18,7 @@ import { sqliteFunctions } from './functions.ts';
 import { sqliteKeyring } from './keyring.ts';
 import { sqliteKv } from './kv.ts';
 import { guardRecords } from './guard.ts';
-import { migrate } from './migrations.ts';
+import { migrate } from './migrate.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteSigningKeys } from './signing-keys.ts';
 import { sqliteSealing } from './sealing.ts';

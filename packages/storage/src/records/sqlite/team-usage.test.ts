@@ -5,7 +5,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ensureDefaultTeam } from '../first-start.ts';
 import { facts } from '../../conformance/facts.ts';
-import { migrate, migrations } from './migrations.ts';
+import { migrate } from './migrate.ts';
+import { migrations } from './migrations.ts';
 import { openSqliteRecords } from './open.ts';
 
 let folder: string;
