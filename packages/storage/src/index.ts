@@ -12,6 +12,7 @@ export type {
   AuditRow,
   AuditSubjectKey,
 } from './records/audit.ts';
+export { auditLogFull } from './records/audit.ts';
 export type { TeamHoldings, TeamRecord, TeamRecords, TeamRecordsUsage } from './records/teams.ts';
 export type { LifecycleRecord, ReportedSandbox, NetworkRecord, SandboxRecord } from './records/sandbox-record.ts';
 export type { Creation, SandboxListQuery, SandboxPage, SandboxPosition, SandboxRecords } from './records/sandboxes.ts';

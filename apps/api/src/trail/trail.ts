@@ -3,6 +3,7 @@ import type { AuditActor, AuditClass, AuditDraft, AuditFacts, AuditResult, Audit
 import type { KeyWrap, RetentionPolicy } from '@soulbox/audit';
 import { isDiskFull, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
+import { auditLogFull } from '@soulbox/storage';
 import type { AuditNote, Records } from '@soulbox/storage';
 import { createSubjectKeys } from './subject-keys.ts';
 
@@ -119,10 +120,7 @@ export function createTrail({ records, keyWrap, policy, maxBytes, clock, logger 
       }),
     async checkRoom(teamId) {
       if (((await audit.findHead(teamId))?.bytes ?? 0) < maxBytes) return;
-      throw new SoulBoxError(
-        'audit_log_full',
-        'The audit log of the team is full, and nothing was changed. Kills, pauses and reading still work.',
-      );
+      throw auditLogFull();
     },
   };
 }

@@ -3,7 +3,7 @@ import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { parseHost } from './host.ts';
 
-/** Why a request from a program of this host is refused. `name` is shortened. */
+/** Why a request from a program of this host is refused. */
 export interface LocalFault {
   readonly code: 403 | 421;
   readonly message: string;
@@ -39,5 +39,5 @@ export function createLocalGuard(
   };
 }
 
-const hint = 'Operators can allow its host name in SOULBOX_ALLOWED_HOSTS.';
+const hint = 'Operators can allow more host names in SOULBOX_ALLOWED_HOSTS.';
 const quoted = (text: string): string => JSON.stringify(text.slice(0, nameMax));

@@ -1,3 +1,5 @@
+import { SoulBoxError } from '@soulbox/base';
+
 /** The numbers that a record of the audit log gets when it is committed. */
 export interface AuditPlace {
   /** Its index in the log of its team. */
@@ -100,4 +102,12 @@ export interface AuditRecords {
   listHolds(teamId: string): Promise<AuditHold[]>;
   /** False if there is no such hold. */
   removeHold(teamId: string, id: string, note: AuditNote): Promise<boolean>;
+}
+
+/** The error for an action that the log of its team has no room to record. */
+export function auditLogFull(): SoulBoxError {
+  return new SoulBoxError(
+    'audit_log_full',
+    'The audit log of the team is full, and nothing was changed. Kills, pauses and reading still work. The operator can export and prune the log, or raise SOULBOX_AUDIT_LOG_MB.',
+  );
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSync, StatementResultingChanges } from 'node:sqlite';
-import { SoulBoxError } from '@soulbox/base';
+import { auditLogFull } from '../audit.ts';
 import type { AuditNote } from '../audit.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -51,11 +51,7 @@ export function createAuditWriter(db: DatabaseSync): AuditWriter {
         const { seq, writer, writerSeq } = head;
         const text = compose({ seq, writer, writerSeq });
         const bytes = head.bytes + Buffer.byteLength(text);
-        if (bytes > maxBytes)
-          throw new SoulBoxError(
-            'audit_log_full',
-            'The audit log of the team is full, and nothing was changed. Kills, pauses and reading still work. The operator can export and prune the log, or raise SOULBOX_AUDIT_LOG_MB.',
-          );
+        if (bytes > maxBytes) throw auditLogFull();
         insert.run(teamId, seq, writer, writerSeq, text);
         Object.assign(head, { seq: seq + 1, writerSeq: writerSeq + 1, bytes });
       },
