@@ -13,6 +13,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/process': ['packages/base', 'packages/linux'],
   'packages/rpc': ['packages/base', 'packages/contract', 'packages/linux'],
   'packages/routing': ['packages/base', 'packages/contract', 'packages/linux', 'packages/process', 'packages/rpc'],
+  'packages/egress-policies': ['packages/base', 'packages/contract', 'packages/rpc'],
   'packages/runtimes': [],
   'packages/templates': ['packages/base', 'packages/contract'],
   'packages/storage': ['packages/base', 'packages/contract'],

@@ -15,5 +15,7 @@ export type { Dial } from './sandbox-agent.ts';
 export { envdRoutes, hostOnlyPaths } from './envd-routes.ts';
 export { causes } from './causes.ts';
 export type { Cause } from './causes.ts';
+export { egressReasons } from './egress-reasons.ts';
+export type { EgressReason } from './egress-reasons.ts';
 export { createTokenIndex } from './token-index.ts';
 export type { TokenIndex } from './token-index.ts';

@@ -6,6 +6,11 @@ import { addressFromNumber, findCidr, textFromCidr } from './cidr.ts';
 export const firstSlot = 1;
 export const lastSlot = 4095;
 
+/** x.y.255.254: no slot has it. */
+const egressOffset = 255 * 256 + 254;
+/** Where the egress process listens on its address. */
+export const egressPorts = { tcp: 5380, dns: 5353 } as const;
+
 /** The same in every sandbox, so that addresses and neighbors survive a checkpoint, a fork and a restart. */
 export const inner = {
   interfaceName: 'eth0',
@@ -25,6 +30,8 @@ export interface AddressPlan {
   /** The prefix of every host-side interface. No other interface has it. */
   readonly interfacePrefix: string;
   readonly base: Cidr;
+  /** The host's own address in the range, on which the egress process listens for packets that are redirected to it. */
+  readonly egressAddress: string;
   addressOf(slot: number): string;
   interfaceOf(slot: number): string;
   /** The slot of an interface name, or undefined if it is not one of ours. */
@@ -47,6 +54,7 @@ export function createAddressPlan(instance: number, base = `10.${200 + instance}
     table: `soulbox_${instance}`,
     interfacePrefix,
     base: range,
+    egressAddress: addressFromNumber(range.address + egressOffset),
     addressOf: (slot) => addressFromNumber(range.address + checkSlot(slot)),
     interfaceOf: (slot) => `${interfacePrefix}${checkSlot(slot)}`,
     findSlot: (interfaceName) => {

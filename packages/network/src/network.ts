@@ -207,7 +207,7 @@ async function writeRuleset(plan: AddressPlan, ruleset: string, logger: Logger):
     await writeOnce(ruleset);
   } catch (error) {
     const remove = `add table inet ${plan.table}\ndelete table inet ${plan.table}\n`;
-    const closed = { closed: true, allowed: [], denied: [] };
+    const closed = parseEgressPolicy({ allowInternetAccess: false });
     const policies = [...readDeviceCounters(plan).keys()].map((slot) => policyText(plan, slot, closed));
     await writeOnce([remove, ruleset, ...policies].join(''));
     logger.warn(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { findCidr, overlaps, textFromCidr } from './cidr.ts';
-import { isOpen, parseEgressPolicy } from './policy.ts';
+import { isOpen, parseEgressPolicy, rangesOf } from './policy.ts';
 
 describe('ranges', () => {
   test.each([
@@ -70,7 +70,7 @@ describe('policies', () => {
     const { denied } = parseEgressPolicy({
       denyOut: ['203.0.113.9', '203.0.113.0/24', '203.0.112.0/22', '8.8.8.8', '8.8.8.8'],
     });
-    expect(denied.map(textFromCidr)).toEqual(['203.0.112.0/22', '8.8.8.8']);
+    expect(rangesOf(denied).map(textFromCidr)).toEqual(['203.0.112.0/22', '8.8.8.8']);
   });
 
   test.each(['example.com', '*.example.com', 'a.b-c.io'])(

@@ -1,9 +1,9 @@
 import type { AddressPlan } from './address-plan.ts';
-import { firstSlot, inner, lastSlot } from './address-plan.ts';
+import { egressPorts, firstSlot, inner, lastSlot } from './address-plan.ts';
 import type { Cidr } from './cidr.ts';
 import { textFromCidr } from './cidr.ts';
-import { isOpen } from './policy.ts';
-import type { ParsedPolicy } from './policy.ts';
+import { isOpen, portsOf, rangesOf } from './policy.ts';
+import type { AddressRule, ParsedPolicy } from './policy.ts';
 
 export interface RulesetOptions {
   readonly plan: AddressPlan;
@@ -13,6 +13,8 @@ export interface RulesetOptions {
   readonly resolvers: readonly string[];
   /** Maximum connections of one sandbox that the host tracks at a time. */
   readonly maxFlows: number;
+  /** The user of the egress process. It reaches only what sandboxes reach. Absent: there is no such process. */
+  readonly egressUserId?: number | undefined;
 }
 
 /**
@@ -25,18 +27,22 @@ export function rulesetText(options: RulesetOptions): string {
   const range = textFromCidr(plan.base);
   const resolvers = options.resolvers.flatMap((address) => [`${address} . tcp . 53`, `${address} . udp . 53`]);
   const fixedChains =
-    'translate_in input output forward from_sandbox permitted to_sandbox refuse masquerade_out translate_out';
+    'translate_in redirect_in input output from_egress forward from_sandbox permitted to_sandbox refuse masquerade_out translate_out';
+  const share = `ct state new add @flows { ip saddr ct count over ${options.maxFlows} } goto refuse`;
   return `
 table inet ${plan.table} {
   map addresses { type ifname : ipv4_addr; }
   map policies { type ipv4_addr : verdict; }
+  map redirects { type ipv4_addr : verdict; }
   set denied { type ipv4_addr; flags interval; auto-merge; }
   set resolvers { type ipv4_addr . inet_proto . inet_service; }
   set flows { type ipv4_addr; size 65535; flags dynamic; }
   chain translate_in { type filter hook prerouting priority raw; policy accept; }
+  chain redirect_in { type nat hook prerouting priority dstnat; policy accept; }
   chain input { type filter hook input priority filter; policy accept; }
   chain output { type filter hook output priority filter; policy accept; }
   chain forward { type filter hook forward priority filter; policy accept; }
+  chain from_egress { }
   chain from_sandbox { }
   chain permitted { }
   chain to_sandbox { }
@@ -61,8 +67,27 @@ table inet ${plan.table} {
     ip saddr != ${inner.address} drop
     ip saddr set iifname map @addresses
   }
-  chain input { iifname ${ours} goto refuse; }
-  chain output { oifname ${ours} ct state != { established, related } drop; }
+  chain redirect_in {
+    iifname != ${ours} return
+    ip saddr vmap @redirects
+  }
+  chain input {
+    iifname != ${ours} return
+    ct status & dnat == 0 goto refuse
+    ip daddr != ${plan.egressAddress} goto refuse
+    ${share}
+    accept
+  }
+  chain output {
+    oifname ${ours} ct state != { established, related } drop
+    ${options.egressUserId === undefined ? '' : `meta skuid ${options.egressUserId} oifname != ${ours} goto from_egress`}
+  }
+  chain from_egress {
+    meta nfproto != ipv4 reject
+    ip daddr . meta l4proto . th dport @resolvers accept
+    fib daddr type != unicast reject
+    ip daddr @denied reject
+  }
   chain forward {
     iifname ${ours} jump from_sandbox
     oifname ${ours} jump to_sandbox
@@ -78,7 +103,7 @@ table inet ${plan.table} {
   }
   chain permitted {
     ct original ip saddr vmap @policies
-    ct state new add @flows { ip saddr ct count over ${options.maxFlows} } goto refuse
+    ${share}
     tcp flags syn tcp option maxseg size set rt mtu
     accept
   }
@@ -112,38 +137,82 @@ function addressElements(plan: AddressPlan): string {
  */
 export function policyText(plan: AddressPlan, slot: number, policy: ParsedPolicy): string {
   if (isOpen(policy)) return clearPolicyText(plan, slot);
-  const { table, chain, element } = policyNames(plan, slot);
-  // Matches the destination that the sandbox chose, so that one chain judges both directions of a flow.
-  const destination = 'ct original ip daddr';
-  const rules: string[] = [];
-  if (policy.allowed.length > 0) rules.push(`${destination} ${anonymousSet(policy.allowed)} return`);
-  if (policy.closed) rules.push('goto refuse');
-  else rules.push(`${destination} ${anonymousSet(policy.denied)} goto refuse`);
-  return [
+  const { table, judge, redirect } = policyNames(plan, slot);
+  const chainOf = ({ chain }: Chain, rules: readonly string[]): string[] => [
     `add chain ${table} ${chain}`,
     `flush chain ${table} ${chain}`,
     ...rules.map((rule) => `add rule ${table} ${chain} ${rule}`),
-    `add element ${table} policies { ${element} }`,
+  ];
+  return [
+    ...chainOf(judge, judgeRules(policy)),
+    ...chainOf(redirect, redirectRules(plan, policy)),
+    `add element ${table} policies { ${judge.element} }`,
+    `add element ${table} redirects { ${redirect.element} }`,
     '',
   ].join('\n');
+}
+
+/** Judges the packets that are not redirected. */
+function judgeRules(policy: ParsedPolicy): string[] {
+  // Matches the destination that the sandbox chose, so that one chain judges both directions of a flow.
+  const covered = (rules: readonly AddressRule[], verdict: string): string[] =>
+    matchesOf(rules, 'ct original ip daddr', 'ct original proto-dst').map((match) => `${match} ${verdict}`);
+  const rules: string[] = [];
+  // All TCP is redirected. What is not belongs to an earlier policy, or goes to a range that is denied to everybody.
+  if (policy.isInspected) rules.push('meta l4proto tcp goto refuse');
+  if (policy.datagrams === 'none') rules.push('goto refuse');
+  if (policy.datagrams === 'not-web') rules.push('meta l4proto udp ct original proto-dst { 80, 443 } goto refuse');
+  rules.push(...covered(policy.allowed, 'return'));
+  if (policy.closed) rules.push('goto refuse');
+  else rules.push(...covered(policy.denied, 'goto refuse'));
+  return rules;
+}
+
+/** Redirects look-ups, and for an inspected policy all TCP, to the egress process. */
+function redirectRules(plan: AddressPlan, policy: ParsedPolicy): string[] {
+  const to = (port: number): string => `dnat ip to ${plan.egressAddress}:${port}`;
+  const lookups = ['udp', 'tcp'].map((protocol) => `${protocol} dport 53 ${to(egressPorts.dns)}`);
+  if (policy.isInspected) return [...lookups, `meta l4proto tcp ip daddr != @denied ${to(egressPorts.tcp)}`];
+  // Who allows a name server by its address means that one.
+  const direct = matchesOf(
+    policy.allowed.filter(({ range }) => range.prefix > 0),
+    'ip daddr',
+    'th dport',
+  );
+  return [...direct.map((match) => `${match} return`), ...lookups];
+}
+
+/** Matches of nft that together cover the rules. */
+export function matchesOf(rules: readonly AddressRule[], address: string, port: string): string[] {
+  const all = rangesOf(rules);
+  const matches = portsOf(rules).map(
+    (ports) =>
+      `meta l4proto { tcp, udp } ${port} ${ports.from}-${ports.to} ${address} ${anonymousSet(rangesOf(rules, ports))}`,
+  );
+  return all.length === 0 ? matches : [`${address} ${anonymousSet(all)}`, ...matches];
 }
 
 /** The transaction that removes the slot's policy. It can be repeated safely (`destroy` is too new for Debian 12). */
 export function clearPolicyText(plan: AddressPlan, slot: number): string {
-  const { table, chain, element } = policyNames(plan, slot);
-  return [
+  const { table, judge, redirect } = policyNames(plan, slot);
+  const cleared = ({ chain, element }: Chain, map: string): string[] => [
     `add chain ${table} ${chain}`,
-    `add element ${table} policies { ${element} }`,
-    `delete element ${table} policies { ${element} }`,
+    `add element ${table} ${map} { ${element} }`,
+    `delete element ${table} ${map} { ${element} }`,
     `flush chain ${table} ${chain}`,
     `delete chain ${table} ${chain}`,
-    '',
-  ].join('\n');
+  ];
+  return [...cleared(redirect, 'redirects'), ...cleared(judge, 'policies'), ''].join('\n');
 }
 
-function policyNames(plan: AddressPlan, slot: number): { table: string; chain: string; element: string } {
-  const chain = `policy_${slot}`;
-  return { table: `inet ${plan.table}`, chain, element: `${plan.addressOf(slot)} : jump ${chain}` };
+interface Chain {
+  readonly chain: string;
+  readonly element: string;
+}
+
+function policyNames(plan: AddressPlan, slot: number): { table: string; judge: Chain; redirect: Chain } {
+  const named = (chain: string): Chain => ({ chain, element: `${plan.addressOf(slot)} : jump ${chain}` });
+  return { table: `inet ${plan.table}`, judge: named(`policy_${slot}`), redirect: named(`redirect_${slot}`) };
 }
 
 function anonymousSet(ranges: readonly Cidr[]): string {

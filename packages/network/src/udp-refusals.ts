@@ -1,9 +1,9 @@
 import { CommandError, run } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import type { AddressPlan } from './address-plan.ts';
-import { textFromCidr } from './cidr.ts';
 import type { NftWriter } from './nft-writer.ts';
 import type { ParsedPolicy } from './policy.ts';
+import { matchesOf } from './ruleset.ts';
 
 /**
  * Tells a sandbox at once that its policy forbids a UDP packet. Otherwise a name lookup waits for up to half a minute.
@@ -53,10 +53,14 @@ export async function openUdpRefusals(options: {
 /** The transaction that refuses the targets which `policy` forbids, and replaces earlier refusals. */
 export function refusalText(plan: AddressPlan, slot: number, policy: ParsedPolicy): string {
   const { table, chain } = names(plan, slot);
-  const set = (ranges: ParsedPolicy['allowed']): string => `{ ${ranges.map(textFromCidr).join(', ')} }`;
-  const rules: string[] = [];
-  if (policy.allowed.length > 0) rules.push(`ip daddr ${set(policy.allowed)} accept`);
-  rules.push(`${policy.closed ? '' : `ip daddr ${set(policy.denied)} `}ip protocol udp reject`);
+  const covered = (list: ParsedPolicy['allowed'], verdict: string): string[] =>
+    matchesOf(list, 'ip daddr', 'th dport').map((match) => `${match} ${verdict}`);
+  // The egress process answers look-ups, also those that the policy forbids.
+  const rules = ['udp dport 53 accept'];
+  if (policy.datagrams === 'not-web') rules.push('udp dport { 80, 443 } reject');
+  if (policy.datagrams !== 'none') rules.push(...covered(policy.allowed, 'accept'));
+  if (policy.closed || policy.datagrams === 'none') rules.push('ip protocol udp reject');
+  else rules.push(...covered(policy.denied, 'ip protocol udp reject'));
   return [
     clearRefusalText(plan, slot).trimEnd(),
     `add chain ${table} ${chain} { type filter hook ingress device "${plan.interfaceOf(slot)}" priority 0; policy accept; }`,

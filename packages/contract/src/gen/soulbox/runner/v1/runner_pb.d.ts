@@ -226,6 +226,40 @@ export declare type NetworkPolicy = Message<"soulbox.runner.v1.NetworkPolicy"> &
    * @generated from field: string mask_request_host = 5;
    */
   maskRequestHost: string;
+
+  /**
+   * By host name or `*.domain`: what happens to HTTP requests for the host.
+   *
+   * @generated from field: map<string, soulbox.runner.v1.HostRule> rules = 6;
+   */
+  rules: { [key: string]: HostRule };
+
+  /**
+   * Connections to the outside go through this SOCKS5 proxy. Absent: they go out directly.
+   *
+   * @generated from field: soulbox.runner.v1.EgressProxy egress_proxy = 7;
+   */
+  egressProxy?: EgressProxy | undefined;
+
+  /**
+   * @generated from field: soulbox.runner.v1.NetworkLimits limits = 8;
+   */
+  limits?: NetworkLimits | undefined;
+
+  /**
+   * Nothing is refused except forbidden addresses, but every connection is judged and recorded, so that a policy can be
+   * written from the record.
+   *
+   * @generated from field: bool learn = 9;
+   */
+  learn: boolean;
+
+  /**
+   * The workload identities that placeholders of `rules` may name, at most 5.
+   *
+   * @generated from field: map<string, soulbox.runner.v1.IdentityToken> identity_tokens = 10;
+   */
+  identityTokens: { [key: string]: IdentityToken };
 };
 
 /**
@@ -233,6 +267,148 @@ export declare type NetworkPolicy = Message<"soulbox.runner.v1.NetworkPolicy"> &
  * Use `create(NetworkPolicySchema)` to create a new message.
  */
 export declare const NetworkPolicySchema: GenMessage<NetworkPolicy>;
+
+/**
+ * @generated from message soulbox.runner.v1.HostRule
+ */
+export declare type HostRule = Message<"soulbox.runner.v1.HostRule"> & {
+  /**
+   * Set in each request, in place of a header of that name. Values may contain placeholders.
+   *
+   * @generated from field: map<string, string> headers = 1;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * If there are any, other requests are refused with 403.
+   *
+   * @generated from field: repeated soulbox.runner.v1.RequestRule requests = 2;
+   */
+  requests: RequestRule[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.HostRule.
+ * Use `create(HostRuleSchema)` to create a new message.
+ */
+export declare const HostRuleSchema: GenMessage<HostRule>;
+
+/**
+ * @generated from message soulbox.runner.v1.RequestRule
+ */
+export declare type RequestRule = Message<"soulbox.runner.v1.RequestRule"> & {
+  /**
+   * Empty: all.
+   *
+   * @generated from field: repeated string methods = 1;
+   */
+  methods: string[];
+
+  /**
+   * Paths, in which `*` stands for any characters. Empty: all.
+   *
+   * @generated from field: repeated string paths = 2;
+   */
+  paths: string[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.RequestRule.
+ * Use `create(RequestRuleSchema)` to create a new message.
+ */
+export declare const RequestRuleSchema: GenMessage<RequestRule>;
+
+/**
+ * @generated from message soulbox.runner.v1.EgressProxy
+ */
+export declare type EgressProxy = Message<"soulbox.runner.v1.EgressProxy"> & {
+  /**
+   * host:port
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * Empty: no sign-in.
+   *
+   * @generated from field: string username = 2;
+   */
+  username: string;
+
+  /**
+   * @generated from field: string password = 3;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.EgressProxy.
+ * Use `create(EgressProxySchema)` to create a new message.
+ */
+export declare const EgressProxySchema: GenMessage<EgressProxy>;
+
+/**
+ * 0 means no limit.
+ *
+ * @generated from message soulbox.runner.v1.NetworkLimits
+ */
+export declare type NetworkLimits = Message<"soulbox.runner.v1.NetworkLimits"> & {
+  /**
+   * Bytes in both directions since the sandbox started. When they are used up, connections end and new ones are refused.
+   *
+   * @generated from field: uint64 bytes = 1;
+   */
+  bytes: bigint;
+
+  /**
+   * Open connections.
+   *
+   * @generated from field: uint32 connections = 2;
+   */
+  connections: number;
+
+  /**
+   * @generated from field: uint32 connections_per_second = 3;
+   */
+  connectionsPerSecond: number;
+
+  /**
+   * Bytes per second of each direction.
+   *
+   * @generated from field: uint64 bytes_per_second = 4;
+   */
+  bytesPerSecond: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.NetworkLimits.
+ * Use `create(NetworkLimitsSchema)` to create a new message.
+ */
+export declare const NetworkLimitsSchema: GenMessage<NetworkLimits>;
+
+/**
+ * @generated from message soulbox.runner.v1.IdentityToken
+ */
+export declare type IdentityToken = Message<"soulbox.runner.v1.IdentityToken"> & {
+  /**
+   * @generated from field: string audience = 1;
+   */
+  audience: string;
+
+  /**
+   * `JWT-SVID`.
+   *
+   * @generated from field: string token_type = 2;
+   */
+  tokenType: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.IdentityToken.
+ * Use `create(IdentityTokenSchema)` to create a new message.
+ */
+export declare const IdentityTokenSchema: GenMessage<IdentityToken>;
 
 /**
  * @generated from message soulbox.runner.v1.CreateSandboxRequest
