@@ -52,9 +52,13 @@ export function createPolicyFeed(logger: Logger): PolicyFeed {
   const tell = async (change: Pick<FeedMessage, 'policies' | 'removed'>): Promise<void> => {
     position += 1n;
     if (watcher === undefined) return;
-    watcher.waiting.push({ position, ...change });
-    if (watcher.waiting.length > waitingMax) end(watcher, 'slow');
-    watcher?.wake();
+    const { waiting, wake } = watcher;
+    waiting.push({ position, ...change });
+    if (waiting.length > waitingMax) {
+      end(watcher, 'slow');
+      return;
+    }
+    wake();
     await confirmed(position);
   };
   const confirmed = async (wanted: bigint): Promise<void> => {

@@ -22,7 +22,9 @@ interface Chain {
  */
 export function checkOverlap(plan: AddressPlan, routes: readonly Route[], logger: Logger): void {
   const taken = [
-    ...hostAddresses().map((address) => ({ dst: address, dev: 'an interface of the host' })),
+    ...hostAddresses()
+      .filter((address) => address !== plan.egressAddress)
+      .map((address) => ({ dst: address, dev: 'an interface of the host' })),
     ...routes.filter((route) => plan.findSlot(route.dev ?? '') === undefined),
   ];
   for (const { dst = '', dev = '' } of taken) {

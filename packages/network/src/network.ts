@@ -9,6 +9,7 @@ import { closeOutside } from './close-outside.ts';
 import { closeUnaccepted, hasUnaccepted } from './unaccepted.ts';
 import { readDeviceCounters } from './device-counters.ts';
 import type { NetworkCounters } from './device-counters.ts';
+import { addEgressAddress, removeEgressAddress } from './egress-address.ts';
 import { allowForwarding, checkOverlap, findMtu, hostAddresses, readRoutes, warnOfForeignDrop } from './host-state.ts';
 import { flushFlows } from './flush-flows.ts';
 import { createLink, deleteLink, plugLink } from './link.ts';
@@ -34,11 +35,21 @@ export interface NetworkOptions {
    * Addresses and CIDR networks that no sandbox may reach, in addition to the built-in ones. Sandboxes have no IPv6.
    */
   readonly denied?: readonly string[];
+  /** The user of the egress process. Absent: it is root, or there is none. */
+  readonly egressUserId?: number | undefined;
+  /** What the egress process enforces. Absent: there is no such process, and what it would judge is refused. */
+  readonly policies?: PolicySink | undefined;
   /**
    * Maximum connections that one sandbox may have open through the host. Default: 4096. All sandboxes share the host's
    * table.
    */
   readonly maxFlows?: number;
+}
+
+/** Gets every policy that is not open, for the egress process. Both calls resolve when they are in effect. */
+export interface PolicySink {
+  put(address: string, policy: EgressPolicy): Promise<void>;
+  remove(address: string): Promise<void>;
 }
 
 /** The network of one instance. All methods may run for many slots at once, but only one at a time per slot. */
@@ -87,15 +98,20 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   checkOverlap(plan, routes, logger);
   const mtu = findMtu(routes);
   allowForwarding();
-  const ruleset = rulesetText({ plan, denied, resolvers, maxFlows: options.maxFlows ?? 4096 });
-  await onHost(async () => await writeRuleset(plan, ruleset, logger));
+  const { maxFlows = 4096, egressUserId, policies } = options;
+  const hasEgress = policies !== undefined;
+  const ruleset = rulesetText({ plan, denied, resolvers, maxFlows, egressUserId });
+  await onHost(async () => {
+    await addEgressAddress(plan);
+    await writeRuleset(plan, ruleset, logger);
+  });
   await warnOfForeignDrop(plan, logger);
   const writer = createNftWriter();
   // Remembers the slots with a policy. A slot without one, the usual case, then needs no nft process to clear it.
   const withPolicy = await onHost(async () => await readPolicySlots(plan));
   const slots = (): Map<number, NetworkCounters> => readDeviceCounters(plan);
   const hasInterface = (slot: number): boolean => slots().has(slot);
-  const refusals = await openUdpRefusals({ plan, writer, logger, hasInterface });
+  const refusals = await openUdpRefusals({ plan, writer, logger, hasInterface, hasEgress });
 
   const network: Network = {
     attach: async (slot, namespacePath, policy = {}) => {
@@ -133,11 +149,13 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
         return;
       }
       withPolicy.add(slot);
-      await Promise.all([writer.apply(policyText(plan, slot, parsed)), refusals.set(slot, parsed)]);
+      const applied = [writer.apply(policyText(plan, slot, parsed, hasEgress)), refusals.set(slot, parsed)];
+      await Promise.all([...applied, policies?.put(plan.addressOf(slot), policy)]);
     },
     clearPolicy: async (slot) => {
       if (!withPolicy.has(slot)) return;
-      await Promise.all([writer.apply(clearPolicyText(plan, slot)), refusals.clear(slot)]);
+      const cleared = [writer.apply(clearPolicyText(plan, slot)), refusals.clear(slot)];
+      await Promise.all([...cleared, policies?.remove(plan.addressOf(slot))]);
       withPolicy.delete(slot);
     },
     closeOutside: (namespacePath) => closeOutside(namespacePath),
@@ -157,6 +175,7 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
 export async function removeNetwork(instance: number): Promise<void> {
   const plan = createAddressPlan(instance);
   for (const slot of readDeviceCounters(plan).keys()) await deleteLink(plan.interfaceOf(slot));
+  await removeEgressAddress(plan);
   await writeOnce(`add table inet ${plan.table}\ndelete table inet ${plan.table}\n`);
   // The netdev table exists only if the kernel supports the family.
   const tables = await run('nft', ['list', 'tables']);

@@ -145,7 +145,8 @@ export function portsOf(rules: readonly AddressRule[]): PortRange[] {
  * Undefined if it is not a host name (RFC 1123: labels of letters, digits, `-` and, as in practice, `_`).
  */
 export function normalizeName(text: string): string | undefined {
-  if (text.length > 255) return undefined;
+  // `domainToASCII` reads what precedes a `/`, `?` or `#` as the host of a URL, and decodes `%`.
+  if (text.length > 255 || /[^a-z0-9._-]/i.test(text.replace(/[^\0-\x7f]/g, ''))) return undefined;
   const ascii = domainToASCII(text).toLowerCase().replace(/\.$/, '');
   const isName =
     ascii.length <= 253 &&

@@ -11,6 +11,7 @@ const text = rulesetText({
   denied: ['10.0.0.0/8', '169.254.0.0/16'].map((range) => findCidr(range) ?? { address: 0, prefix: 0 }),
   resolvers: ['10.9.9.9'],
   maxFlows: 77,
+  egressUserId: 4711,
 });
 
 /** The lines of a chain in order, from the place where it is filled. Its first mention only declares it. */
@@ -35,6 +36,7 @@ describe('hooks', () => {
     ['input', 'type filter hook input priority filter'],
     ['output', 'type filter hook output priority filter'],
     ['forward', 'type filter hook forward priority filter'],
+    ['redirect_in', 'type nat hook prerouting priority dstnat'],
     ['masquerade_out', 'type nat hook postrouting priority srcnat'],
     ['translate_out', 'type filter hook postrouting priority srcnat + 10'],
   ])('%s is a %s', (chain, hook) => {
@@ -47,7 +49,7 @@ describe('hooks', () => {
     expect([...new Set(flushed)].sort()).toEqual([...new Set(declared)].sort());
     for (const set of ['addresses', 'denied', 'resolvers'])
       expect(text).toMatch(new RegExp(`^flush (set|map) inet soulbox_3 ${set}$`, 'm'));
-    expect(text).not.toMatch(/^flush \S+ inet soulbox_3 (policies|flows)$/m);
+    expect(text).not.toMatch(/^flush \S+ inet soulbox_3 (policies|redirects|flows)$/m);
   });
 });
 
@@ -56,7 +58,13 @@ describe('protective rules', () => {
     ['translate_in', 'meta nfproto != ipv4 drop', 'IPv6 of a sandbox'],
     ['translate_in', 'ip saddr != 10.11.0.2 drop', 'forged sources'],
     ['translate_in', 'ip saddr set iifname map @addresses', 'one sandbox that takes the name of another'],
-    ['input', 'iifname "sb3x*" goto refuse', 'the host itself'],
+    ['input', 'ct status & dnat == 0 goto refuse', 'the host itself'],
+    ['input', 'ip daddr != 10.203.255.254 goto refuse', 'the host itself, if another program redirects packets to it'],
+    ['input', 'ct state new add @flows { ip saddr ct count over 77 } goto refuse', 'too many connections to be judged'],
+    ['output', 'meta skuid 4711 oifname != "sb3x*" goto from_egress', 'an egress process that was taken over'],
+    ['from_egress', 'meta nfproto != ipv4 reject', 'IPv6 of the egress process'],
+    ['from_egress', 'fib daddr type != unicast reject', 'the host itself, reached by the egress process'],
+    ['from_egress', 'ip daddr @denied reject', 'closed ranges, reached by the egress process'],
     ['output', 'oifname "sb3x*" ct state != { established, related } drop', 'connections of the host into a sandbox'],
     ['forward', 'iifname "sb3x*" jump from_sandbox', 'all that a sandbox sends'],
     ['forward', 'oifname "sb3x*" jump to_sandbox', 'all that a sandbox gets'],
@@ -100,8 +108,19 @@ describe('protective rules', () => {
       'ct direction reply drop',
       'oifname "sb3x*" goto refuse',
     ]);
-    for (const chain of ['translate_in', 'input', 'output', 'forward', 'from_sandbox', 'to_sandbox', 'refuse'])
+    for (const chain of ['translate_in', 'redirect_in', 'output', 'forward', 'from_sandbox', 'to_sandbox', 'refuse'])
       expect(rulesOf(chain).filter((rule) => /\baccept\b/.test(rule))).toEqual([]);
+  });
+
+  test('the host takes only packets of a sandbox that it has redirected to the egress process', () => {
+    expect(rulesOf('input')).toEqual([
+      'iifname != "sb3x*" return',
+      'ct status & dnat == 0 goto refuse',
+      'ip daddr != 10.203.255.254 goto refuse',
+      'ct state new add @flows { ip saddr ct count over 77 } goto refuse',
+      'accept',
+    ]);
+    expect(rulesOf('redirect_in')).toEqual(['iifname != "sb3x*" return', 'ip saddr vmap @redirects']);
   });
 
   test('the policy and the connection limit are checked before a packet is let out', () => {
@@ -131,8 +150,14 @@ describe('the policy of a slot', () => {
   const rulesFor = (policy: Parameters<typeof parseEgressPolicy>[0]): string[] =>
     policyText(plan, 5, parseEgressPolicy(policy))
       .split('\n')
-      .filter((line) => line.startsWith('add rule '))
+      .filter((line) => line.startsWith('add rule inet soulbox_3 policy_5 '))
       .map((line) => line.replace('add rule inet soulbox_3 policy_5 ', ''));
+  const redirectsFor = (policy: Parameters<typeof parseEgressPolicy>[0], hasEgress = true): string[] =>
+    policyText(plan, 5, parseEgressPolicy(policy), hasEgress)
+      .split('\n')
+      .filter((line) => line.startsWith('add rule inet soulbox_3 redirect_5 '))
+      .map((line) => line.replace('add rule inet soulbox_3 redirect_5 ', ''));
+  const lookups = ['udp dport 53 dnat ip to 10.203.255.254:5353', 'tcp dport 53 dnat ip to 10.203.255.254:5353'];
 
   test('a closed policy refuses everything', () => {
     expect(rulesFor({ allowInternetAccess: false })).toEqual(['goto refuse']);
@@ -149,13 +174,58 @@ describe('the policy of a slot', () => {
     ]);
   });
 
+  test('ports are judged with the ranges that have them', () => {
+    expect(
+      rulesFor({ allowInternetAccess: false, allowOut: ['8.8.8.8:443', '9.0.0.0/8:1-99', '8.8.8.0/24:443'] }),
+    ).toEqual([
+      'meta l4proto { tcp, udp } ct original proto-dst 443-443 ct original ip daddr { 8.8.8.0/24 } return',
+      'meta l4proto { tcp, udp } ct original proto-dst 1-99 ct original ip daddr { 9.0.0.0/8 } return',
+      'goto refuse',
+    ]);
+    expect(rulesFor({ denyOut: ['0.0.0.0/0:25'] })).toEqual([
+      'meta l4proto { tcp, udp } ct original proto-dst 25-25 ct original ip daddr { 0.0.0.0/0 } goto refuse',
+    ]);
+  });
+
+  test('the look-ups of a sandbox with a policy are redirected, except to allowed addresses', () => {
+    expect(redirectsFor({ denyOut: ['9.9.9.9'] })).toEqual(lookups);
+    expect(redirectsFor({ allowInternetAccess: false, allowOut: ['8.8.8.8'] })).toEqual([
+      'ip daddr { 8.8.8.8 } return',
+      ...lookups,
+    ]);
+    expect(redirectsFor({ allowInternetAccess: false }, false)).toEqual([]);
+  });
+
+  test('all TCP of an inspected policy is redirected, and what is not redirected is refused', () => {
+    const policy = { denyOut: ['0.0.0.0/0'], allowOut: ['example.com', '8.8.8.8'] };
+    expect(redirectsFor(policy)).toEqual([
+      ...lookups,
+      'meta l4proto tcp ip daddr != @denied dnat ip to 10.203.255.254:5380',
+    ]);
+    expect(rulesFor(policy)).toEqual([
+      'meta l4proto tcp goto refuse',
+      'meta l4proto udp ct original proto-dst { 80, 443 } goto refuse',
+      'ct original ip daddr { 8.8.8.8 } return',
+      'goto refuse',
+    ]);
+  });
+
+  test('a policy with limits lets only TCP out', () => {
+    const limits = { bytes: 1, connections: 0, connectionsPerSecond: 0, bytesPerSecond: 0 };
+    expect(rulesFor({ limits }).slice(0, 2)).toEqual(['meta l4proto tcp goto refuse', 'goto refuse']);
+  });
+
   test('one transaction empties the chain, fills it and enables it for the address of the slot', () => {
     const lines = policyText(plan, 5, parseEgressPolicy({ allowInternetAccess: false })).split('\n');
     expect(lines).toEqual([
       'add chain inet soulbox_3 policy_5',
       'flush chain inet soulbox_3 policy_5',
       'add rule inet soulbox_3 policy_5 goto refuse',
+      'add chain inet soulbox_3 redirect_5',
+      'flush chain inet soulbox_3 redirect_5',
+      ...lookups.map((rule) => `add rule inet soulbox_3 redirect_5 ${rule}`),
       'add element inet soulbox_3 policies { 10.203.0.5 : jump policy_5 }',
+      'add element inet soulbox_3 redirects { 10.203.0.5 : jump redirect_5 }',
       '',
     ]);
   });
@@ -165,6 +235,11 @@ describe('the policy of a slot', () => {
     expect(policyText(plan, 5, parseEgressPolicy({}))).toBe(cleared);
     const lines = cleared.split('\n');
     expect(lines).toEqual([
+      'add chain inet soulbox_3 redirect_5',
+      'add element inet soulbox_3 redirects { 10.203.0.5 : jump redirect_5 }',
+      'delete element inet soulbox_3 redirects { 10.203.0.5 : jump redirect_5 }',
+      'flush chain inet soulbox_3 redirect_5',
+      'delete chain inet soulbox_3 redirect_5',
       'add chain inet soulbox_3 policy_5',
       'add element inet soulbox_3 policies { 10.203.0.5 : jump policy_5 }',
       'delete element inet soulbox_3 policies { 10.203.0.5 : jump policy_5 }',

@@ -132,10 +132,11 @@ function addressElements(plan: AddressPlan): string {
 }
 
 /**
- * The transaction that sets `policy` for the slot. Flows that it forbids end with their next packet in either
+ * The transaction that sets `policy` for the slot. Without an egress process nothing is redirected, and all that such a
+ * process would have to judge is refused. Flows that it forbids end with their next packet in either
  * direction.
  */
-export function policyText(plan: AddressPlan, slot: number, policy: ParsedPolicy): string {
+export function policyText(plan: AddressPlan, slot: number, policy: ParsedPolicy, hasEgress = true): string {
   if (isOpen(policy)) return clearPolicyText(plan, slot);
   const { table, judge, redirect } = policyNames(plan, slot);
   const chainOf = ({ chain }: Chain, rules: readonly string[]): string[] => [
@@ -145,7 +146,7 @@ export function policyText(plan: AddressPlan, slot: number, policy: ParsedPolicy
   ];
   return [
     ...chainOf(judge, judgeRules(policy)),
-    ...chainOf(redirect, redirectRules(plan, policy)),
+    ...chainOf(redirect, hasEgress ? redirectRules(plan, policy) : []),
     `add element ${table} policies { ${judge.element} }`,
     `add element ${table} redirects { ${redirect.element} }`,
     '',

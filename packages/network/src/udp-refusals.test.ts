@@ -4,15 +4,17 @@ import { parseEgressPolicy } from './policy.ts';
 import type { EgressPolicy } from './policy.ts';
 import { refusalText } from './udp-refusals.ts';
 
-const rulesOf = (policy: EgressPolicy): string[] =>
-  refusalText(createAddressPlan(3), 7, parseEgressPolicy(policy))
+const rulesOf = (policy: EgressPolicy, hasEgress = true): string[] =>
+  refusalText(createAddressPlan(3), 7, parseEgressPolicy(policy), hasEgress)
     .split('\n')
     .filter((line) => line.startsWith('add rule'))
     .map((line) => line.replace('add rule netdev soulbox_3 refuse_7 ', ''));
 
 test('a closed policy refuses everything except allowed targets', () => {
-  expect(rulesOf({ allowInternetAccess: false })).toEqual(['ip protocol udp reject']);
+  expect(rulesOf({ allowInternetAccess: false }, false)).toEqual(['ip protocol udp reject']);
+  expect(rulesOf({ allowInternetAccess: false })).toEqual(['udp dport 53 accept', 'ip protocol udp reject']);
   expect(rulesOf({ allowInternetAccess: false, allowOut: ['8.8.8.8', '1.1.1.0/24'] })).toEqual([
+    'udp dport 53 accept',
     'ip daddr { 1.1.1.0/24, 8.8.8.8 } accept',
     'ip protocol udp reject',
   ]);
@@ -20,6 +22,7 @@ test('a closed policy refuses everything except allowed targets', () => {
 
 test('denied targets are refused, except allowed ones', () => {
   expect(rulesOf({ denyOut: ['9.0.0.0/8'], allowOut: ['9.9.9.9'] })).toEqual([
+    'udp dport 53 accept',
     'ip daddr { 9.9.9.9 } accept',
     'ip daddr { 9.0.0.0/8 } ip protocol udp reject',
   ]);

@@ -24,8 +24,10 @@ export async function openUdpRefusals(options: {
   writer: NftWriter;
   logger: Logger;
   hasInterface: (slot: number) => boolean;
+  /** Whether look-ups are answered by an egress process. */
+  hasEgress: boolean;
 }): Promise<UdpRefusals> {
-  const { plan, writer, logger, hasInterface } = options;
+  const { plan, writer, logger, hasInterface, hasEgress } = options;
   const slots = await readSlots(plan);
   const isSupported = await canRefuse(plan, logger);
   return {
@@ -33,7 +35,7 @@ export async function openUdpRefusals(options: {
       if (!isSupported || !hasInterface(slot)) return;
       try {
         slots.add(slot);
-        await writer.apply(refusalText(plan, slot, policy));
+        await writer.apply(refusalText(plan, slot, policy, hasEgress));
       } catch (error) {
         if (!(error instanceof CommandError)) throw error;
         slots.delete(slot);
@@ -51,12 +53,12 @@ export async function openUdpRefusals(options: {
 }
 
 /** The transaction that refuses the targets which `policy` forbids, and replaces earlier refusals. */
-export function refusalText(plan: AddressPlan, slot: number, policy: ParsedPolicy): string {
+export function refusalText(plan: AddressPlan, slot: number, policy: ParsedPolicy, hasEgress = true): string {
   const { table, chain } = names(plan, slot);
   const covered = (list: ParsedPolicy['allowed'], verdict: string): string[] =>
     matchesOf(list, 'ip daddr', 'th dport').map((match) => `${match} ${verdict}`);
   // The egress process answers look-ups, also those that the policy forbids.
-  const rules = ['udp dport 53 accept'];
+  const rules = hasEgress ? ['udp dport 53 accept'] : [];
   if (policy.datagrams === 'not-web') rules.push('udp dport { 80, 443 } reject');
   if (policy.datagrams !== 'none') rules.push(...covered(policy.allowed, 'accept'));
   if (policy.closed || policy.datagrams === 'none') rules.push('ip protocol udp reject');

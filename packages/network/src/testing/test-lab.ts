@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '@soulbox/base';
+import { createAddressPlan } from '../address-plan.ts';
 import type { AgentCommand } from './test-agent.ts';
 
 /** A network namespace of a test with an agent in it. The namespace ends with that process. */
@@ -108,7 +109,10 @@ export async function readHostNetwork(instance: number): Promise<string> {
     const [, device = ''] = /^([^ @]+)/.exec(/(?:^| dev )(\S+)/.exec(line)?.[1] ?? '') ?? [];
     return device.startsWith(`sb${instance}x`) || device.startsWith(`sl${instance}`) || /^(lo|en|eth)/.test(device);
   };
-  const lines = listings.flatMap((listing) => listing.split('\n').filter(isMeant));
+  const own = createAddressPlan(instance).egressAddress;
+  const withoutOthers = (line: string): string =>
+    line.replace(/10\.\d+\.255\.254\/32 ?/g, (address) => (address.startsWith(own) ? address : ''));
+  const lines = listings.flatMap((listing) => listing.split('\n').filter(isMeant).map(withoutOthers));
   const tables = (await run('nft', ['list', 'tables'])).split('\n').map((line) => line.split(' '));
   for (const [, family = '', table = ''] of tables) {
     if (table === '' || (table.startsWith('soulbox') && table !== `soulbox_${instance}`)) continue;
