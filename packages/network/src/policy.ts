@@ -20,16 +20,18 @@ export interface EgressPolicy {
   /** Addresses and networks, with or without ports. */
   readonly denyOut?: readonly string[];
   /** Whether requests for some hosts are changed or judged, by host. */
-  readonly rules?: Readonly<Record<string, unknown>>;
+  readonly rules?: Readonly<Record<string, unknown>> | undefined;
   /** Whether connections leave through a SOCKS5 proxy. */
   readonly egressProxy?: object | undefined;
-  readonly limits?: {
-    readonly bytes: number | bigint;
-    readonly connections: number;
-    readonly connectionsPerSecond: number;
-    readonly bytesPerSecond: number | bigint;
-  };
-  readonly learn?: boolean;
+  readonly limits?:
+    | {
+        readonly bytes: number | bigint;
+        readonly connections: number;
+        readonly connectionsPerSecond: number;
+        readonly bytesPerSecond: number | bigint;
+      }
+    | undefined;
+  readonly learn?: boolean | undefined;
 }
 
 /** Both ends are included. */

@@ -12,6 +12,7 @@ import { diskNeedOf } from './disk-need.ts';
 import { sharedCpus } from '../host/shared-cpus.ts';
 import { getDriver, bundleDirectoryOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
+import { policyOf } from '../registry/network-policy.ts';
 import type { HostRecord } from '../registry/record.ts';
 import type { CheckedMemory } from './check-memory.ts';
 import { idBaseOf } from '../registry/slots.ts';
@@ -60,9 +61,10 @@ export async function startProcesses(
 }
 
 /** Restored programs of a spare have no network. Its later tenant may not allow it. */
-async function attachTo({ network }: SandboxHost, { slot, state, tenant }: HostRecord, path: string): Promise<void> {
+async function attachTo({ network }: SandboxHost, record: HostRecord, path: string): Promise<void> {
+  const { slot, state, tenant } = record;
   if (state === 'restoring' && tenant === undefined) await network.attachUnplugged(slot, path);
-  else await network.attach(slot, path, tenant?.network ?? {});
+  else await network.attach(slot, path, policyOf(record));
 }
 
 async function createSpec(

@@ -11,12 +11,31 @@ import { isAnythingAside, readRecordFile, setAside } from './record-files.ts';
 import { lastSlot } from './slots.ts';
 import { syncDirectory } from './sync-directory.ts';
 
+const hostRuleSchema = z.object({
+  headers: z.record(z.string(), z.string()),
+  requests: z.array(z.object({ methods: z.array(z.string()), paths: z.array(z.string()) })),
+});
+
+/** 0: no limit. */
+const networkLimitsSchema = z.object({
+  bytes: z.number(),
+  connections: z.number(),
+  connectionsPerSecond: z.number(),
+  bytesPerSecond: z.number(),
+});
+
+/** The fields of NetworkPolicy in spec/runner. Those with a default came later. */
 const networkSchema = z.object({
   allowInternetAccess: z.boolean().optional(),
   allowOut: z.array(z.string()),
   denyOut: z.array(z.string()),
   allowPublicTraffic: z.boolean().optional(),
   maskRequestHost: z.string(),
+  rules: z.record(z.string(), hostRuleSchema).optional(),
+  egressProxy: z.object({ address: z.string(), username: z.string(), password: z.string() }).optional(),
+  limits: networkLimitsSchema.optional(),
+  learn: z.boolean().optional(),
+  identityTokens: z.record(z.string(), z.object({ audience: z.string(), tokenType: z.string() })).optional(),
 });
 
 const lifecycleSchema = z.object({

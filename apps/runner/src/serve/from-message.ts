@@ -1,8 +1,10 @@
 import { SoulBoxError } from '@soulbox/base';
 import type {
   CreateSandboxRequest,
+  EgressProxy,
   ForkSandboxRequest,
   Lifecycle as LifecycleMessage,
+  NetworkLimits,
   NetworkPolicy,
   TeamLimits as TeamLimitsMessage,
 } from '@soulbox/contract/runner';
@@ -58,7 +60,42 @@ export function networkFromMessage(policy: NetworkPolicy | undefined): TenantNet
     denyOut: policy?.denyOut ?? [],
     allowPublicTraffic: policy?.allowPublicTraffic,
     maskRequestHost: policy?.maskRequestHost ?? '',
+    ...(policy === undefined ? {} : egressFromMessage(policy)),
   };
+}
+
+/** What the egress process judges, without the fields of messages. Settings without an effect are left out. */
+function egressFromMessage(policy: NetworkPolicy): Partial<TenantNetwork> {
+  const { egressProxy, limits, learn } = policy;
+  const rules = mapValues(policy.rules, ({ headers, requests }) => ({
+    headers,
+    requests: requests.map(({ methods, paths }) => ({ methods, paths })),
+  }));
+  const identityTokens = mapValues(policy.identityTokens, ({ audience, tokenType }) => ({ audience, tokenType }));
+  return {
+    ...(rules === undefined ? {} : { rules }),
+    ...(egressProxy === undefined ? {} : { egressProxy: proxyFromMessage(egressProxy) }),
+    ...(limits === undefined ? {} : { limits: networkLimitsFromMessage(limits) }),
+    ...(learn ? { learn } : {}),
+    ...(identityTokens === undefined ? {} : { identityTokens }),
+  };
+}
+
+const proxyFromMessage = ({ address, username, password }: EgressProxy): TenantNetwork['egressProxy'] => ({
+  ...{ address, username, password },
+});
+
+const networkLimitsFromMessage = (limits: NetworkLimits): TenantNetwork['limits'] => ({
+  bytes: Number(limits.bytes),
+  connections: limits.connections,
+  connectionsPerSecond: limits.connectionsPerSecond,
+  bytesPerSecond: Number(limits.bytesPerSecond),
+});
+
+/** Undefined if there are none. */
+function mapValues<From, To>(map: Record<string, From>, convert: (value: From) => To): Record<string, To> | undefined {
+  const entries = Object.entries(map).map(([key, value]) => [key, convert(value)] as const);
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
 }
 
 /** Absent: the sandbox is killed at its deadline. The timeout is that of the same request. */

@@ -6,11 +6,12 @@ import { createFromSnapshot, createSandbox } from '../operations/create.ts';
 import { pauseSandbox } from '../operations/pause/pause.ts';
 import { resumeSandbox } from '../operations/resume/resume.ts';
 import { setDeadline } from '../operations/set-deadline.ts';
+import { setNetworkPolicy } from '../operations/set-network-policy.ts';
 import { isolationOf } from '../processes/sandbox-host.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 import type { Answers } from './answer.ts';
 import { checkTeam, checkTemplate, isKillable, takesMemory } from './check-request.ts';
-import { createFromMessage, forkFromMessage, parseDurability } from './from-message.ts';
+import { createFromMessage, forkFromMessage, networkFromMessage, parseDurability } from './from-message.ts';
 import { createObservationRoutes } from './observation-routes.ts';
 import type { ServeContext } from './serve-context.ts';
 import { outcomeToMessage, sandboxToMessage } from './to-message.ts';
@@ -66,6 +67,10 @@ export function createSandboxRoutes(
           request.onlyExtend,
         ),
       ),
+    })),
+
+    setNetworkPolicy: answer(async ({ sandboxId, policy }) => ({
+      sandbox: sandboxToMessage(await setNetworkPolicy(context, sandboxId, networkFromMessage(policy))),
     })),
 
     getSandbox: answer(async (request) =>

@@ -12,6 +12,7 @@ import {
 import type { ForkSandboxResponse_OutcomeSchema, NetworkPolicy, Sandbox, Snapshot } from '@soulbox/contract/runner';
 import type { ForkOutcome } from '../operations/copies/fork.ts';
 import type { SnapshotRecord } from '../registry/snapshot-store.ts';
+import { policyToMessage } from '../registry/network-policy.ts';
 import type { TenantNetwork } from '../registry/record.ts';
 import { looksPaused } from '../registry/table.ts';
 import type { TenantSandbox } from '../registry/table.ts';
@@ -60,13 +61,11 @@ export function snapshotToMessage(snapshot: SnapshotRecord): Snapshot {
   });
 }
 
+/** The password of the proxy stays here: nobody reads it back. */
 function networkToMessage(network: TenantNetwork): NetworkPolicy {
-  const { allowInternetAccess, allowPublicTraffic, ...rest } = network;
-  return create(NetworkPolicySchema, {
-    ...rest,
-    ...(allowInternetAccess === undefined ? {} : { allowInternetAccess }),
-    ...(allowPublicTraffic === undefined ? {} : { allowPublicTraffic }),
-  });
+  const { egressProxy } = network;
+  const shown = egressProxy === undefined ? network : { ...network, egressProxy: { ...egressProxy, password: '' } };
+  return create(NetworkPolicySchema, policyToMessage(shown));
 }
 
 /** One outcome of a fork. */

@@ -3,6 +3,7 @@ import { keepStopped } from './brake.ts';
 import { keepDamaged } from '../operations/end.ts';
 import { getDriver, removeSandbox, bundleNameOf } from '../processes/sandbox-host.ts';
 import type { SandboxHost } from '../processes/sandbox-host.ts';
+import { policyOf } from '../registry/network-policy.ts';
 import { isTenantState } from '../registry/lifecycle.ts';
 import { liveFrom } from '../processes/start-processes.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
@@ -97,10 +98,10 @@ async function adopt({ host }: OperationContext, record: HostRecord): Promise<Li
 /** False when the sandbox is lost. */
 async function takeOver(context: OperationContext, sandbox: TenantSandbox): Promise<boolean> {
   const { table, host } = context;
-  const { sandboxId, state, slot, tenant } = sandbox.record;
+  const { sandboxId, state, slot } = sandbox.record;
   table.add(sandbox);
-  // This changes something only if the packet filter was made again. Then the sandbox had no network until now.
-  if (sandbox.live !== undefined) await host.network.setPolicy(slot, tenant.network);
+  // The egress process learns all policies anew. The packet filter has them, unless it was made again.
+  if (sandbox.live !== undefined) await host.network.setPolicy(slot, policyOf(sandbox.record));
   const isKept = await tryRecoverStep(context, sandbox);
   if (isRunning(sandbox) && sandbox.record.waitsForRoom) await keepStopped(sandbox);
   if (isKept) host.logger.info({ sandboxId, from: state, to: sandbox.record.state }, 'sandbox adopted');

@@ -411,6 +411,43 @@ export declare type IdentityToken = Message<"soulbox.runner.v1.IdentityToken"> &
 export declare const IdentityTokenSchema: GenMessage<IdentityToken>;
 
 /**
+ * @generated from message soulbox.runner.v1.SetNetworkPolicyRequest
+ */
+export declare type SetNetworkPolicyRequest = Message<"soulbox.runner.v1.SetNetworkPolicyRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: soulbox.runner.v1.NetworkPolicy policy = 2;
+   */
+  policy?: NetworkPolicy | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.SetNetworkPolicyRequest.
+ * Use `create(SetNetworkPolicyRequestSchema)` to create a new message.
+ */
+export declare const SetNetworkPolicyRequestSchema: GenMessage<SetNetworkPolicyRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.SetNetworkPolicyResponse
+ */
+export declare type SetNetworkPolicyResponse = Message<"soulbox.runner.v1.SetNetworkPolicyResponse"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.SetNetworkPolicyResponse.
+ * Use `create(SetNetworkPolicyResponseSchema)` to create a new message.
+ */
+export declare const SetNetworkPolicyResponseSchema: GenMessage<SetNetworkPolicyResponse>;
+
+/**
  * @generated from message soulbox.runner.v1.CreateSandboxRequest
  */
 export declare type CreateSandboxRequest = Message<"soulbox.runner.v1.CreateSandboxRequest"> & {
@@ -2969,6 +3006,18 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof SetDeadlineRequestSchema;
     output: typeof SetDeadlineResponseSchema;
+  },
+  /**
+   * Replaces the network policy of a running sandbox, except `allow_public_traffic` and `mask_request_host`, which stay
+   * as they were. Returns when the new policy is in effect. Connections that it forbids have ended. Fails with
+   * `illegal_transition` for a paused sandbox.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.SetNetworkPolicy
+   */
+  setNetworkPolicy: {
+    methodKind: "unary";
+    input: typeof SetNetworkPolicyRequestSchema;
+    output: typeof SetNetworkPolicyResponseSchema;
   },
   /**
    * @generated from rpc soulbox.runner.v1.RunnerService.GetSandbox

@@ -1,0 +1,30 @@
+import { parseEgressPolicy } from '@soulbox/network/policy';
+import { policyOf } from '../registry/network-policy.ts';
+import type { TenantNetwork } from '../registry/record.ts';
+import type { RunningSandbox } from '../registry/table.ts';
+import { tellUpdated } from './operation-context.ts';
+import type { OperationContext } from './operation-context.ts';
+
+/**
+ * Replaces the part of the network settings that concerns connections to the outside, after any step in progress. When
+ * it resolves, the new policy is in effect and recorded. Throws `illegal_transition` for a paused sandbox, and the errors
+ * of `parseEgressPolicy` with nothing changed.
+ */
+export async function setNetworkPolicy(
+  context: OperationContext,
+  sandboxId: string,
+  wanted: TenantNetwork,
+): Promise<RunningSandbox> {
+  const { table, host } = context;
+  parseEgressPolicy(wanted);
+  return await table.alone(sandboxId, async () => {
+    const sandbox = table.getRunning(sandboxId);
+    const { tenant, slot } = sandbox.record;
+    const { allowPublicTraffic, maskRequestHost } = tenant.network;
+    // The record first: after a crash the next server sets the policy that it finds there.
+    await table.update(sandbox, { tenant: { ...tenant, network: { ...wanted, allowPublicTraffic, maskRequestHost } } });
+    await host.network.setPolicy(slot, policyOf(sandbox.record));
+    tellUpdated(context, sandbox);
+    return sandbox;
+  });
+}

@@ -1,0 +1,41 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { NetworkPolicySchema } from '@soulbox/contract/runner';
+import type { EgressPolicy } from '@soulbox/network';
+import type { HostRecord, TenantNetwork } from './record.ts';
+
+/** The policy of a sandbox, with those to whom the egress process attributes its connections. */
+export interface SandboxPolicy extends EgressPolicy {
+  readonly sandboxId: string;
+  readonly teamId: string;
+  readonly network: TenantNetwork;
+}
+
+/** A spare, which has no tenant, has an open network that no program uses. */
+export function policyOf({ sandboxId, tenant }: HostRecord): SandboxPolicy | Readonly<Record<string, never>> {
+  if (tenant === undefined) return {};
+  const { network, teamId } = tenant;
+  return { ...network, sandboxId, teamId, network };
+}
+
+/** Whether the policy has an owner. */
+export function isSandboxPolicy(policy: EgressPolicy): policy is SandboxPolicy {
+  return 'sandboxId' in policy;
+}
+
+/** The form of spec/runner, complete. */
+export function policyToMessage(network: TenantNetwork): MessageInitShape<typeof NetworkPolicySchema> {
+  const { allowInternetAccess, allowPublicTraffic, rules, egressProxy, limits, learn, identityTokens, ...rest } =
+    network;
+  return {
+    ...rest,
+    ...(allowInternetAccess === undefined ? {} : { allowInternetAccess }),
+    ...(allowPublicTraffic === undefined ? {} : { allowPublicTraffic }),
+    ...(rules === undefined ? {} : { rules }),
+    ...(egressProxy === undefined ? {} : { egressProxy }),
+    ...(limits === undefined
+      ? {}
+      : { limits: { ...limits, bytes: BigInt(limits.bytes), bytesPerSecond: BigInt(limits.bytesPerSecond) } }),
+    learn: learn ?? false,
+    ...(identityTokens === undefined ? {} : { identityTokens }),
+  };
+}
