@@ -37,6 +37,10 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
 
   // Apps meet on the wire.
   'apps/gateway': ['packages/base', 'packages/contract', 'packages/process', 'packages/routing', 'packages/rpc'],
+  'apps/egress': [
+    ...['packages/base', 'packages/contract', 'packages/egress-policies', 'packages/linux', 'packages/network'],
+    ...['packages/process', 'packages/rpc'],
+  ],
   'apps/functions': [
     ...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/keyring', 'packages/storage'],
   ],

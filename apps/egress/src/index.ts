@@ -1,0 +1,1 @@
+export type { PolicedSandbox } from './policies/policed-sandbox.ts';

@@ -1,0 +1,60 @@
+import { createRouterTransport } from '@connectrpc/connect';
+import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { expect, test } from 'vitest';
+import { addEgressRecords, createEgressRecords } from './egress-record-service.ts';
+import type { EgressRecord, EgressRecords, PlaceholderRequest } from './egress-record-service.ts';
+
+const unused = (): Promise<never> => Promise.reject(new Error('not called'));
+const across = (records: Partial<EgressRecords>): EgressRecords =>
+  createEgressRecords(
+    createRouterTransport((router) =>
+      addEgressRecords(router, { record: unused, resolve: unused, ...records }, silentLogger),
+    ),
+  );
+
+const record: EgressRecord = {
+  ...{ sandboxId: 'i1', teamId: 't1', startedAtMs: 1_700_000_000_123, durationMs: 42, protocol: 'tls' },
+  ...{ name: 'example.com', address: '203.0.113.7', port: 443, rule: '*.example.com', isAllowed: false },
+  ...{ reason: 'byte_limit', bytesSent: 5_000_000_000, bytesReceived: 1, method: 'GET', path: '/x' },
+};
+
+test('records arrive as they were sent, with the count of the lost ones', async () => {
+  const got: unknown[] = [];
+  const records = across({
+    record: (list, dropped) => {
+      got.push(list, dropped);
+      return Promise.resolve();
+    },
+  });
+  const plain: EgressRecord = { ...record, isAllowed: true, reason: '', method: '', path: '' };
+  await records.record([record, plain], 3);
+  expect(got).toEqual([[record, plain], 3]);
+});
+
+test('placeholders arrive as they were sent, and their values come back', async () => {
+  const got: PlaceholderRequest[] = [];
+  const records = across({
+    resolve: (request) => {
+      got.push(request);
+      return Promise.resolve({ 'e2b.secrets.KEY': 'value' });
+    },
+  });
+  const request: PlaceholderRequest = {
+    ...{ sandboxId: 'i1', teamId: 't1', placeholders: ['e2b.secrets.KEY'], host: 'example.com' },
+    identityTokens: { ci: { audience: 'aud', tokenType: 'JWT-SVID' } },
+  };
+  await expect(records.resolve(request)).resolves.toEqual({ 'e2b.secrets.KEY': 'value' });
+  expect(got).toMatchObject([request]);
+});
+
+test('an error arrives with its reason', async () => {
+  const records = across({ record: () => Promise.reject(new SoulBoxError('disk_full', 'full')) });
+  await expect(records.record([record], 0)).rejects.toMatchObject({ reason: 'disk_full', message: 'full' });
+});
+
+test('an unexpected error does not show its message', async () => {
+  const records = across({ resolve: () => Promise.reject(new Error('secret value')) });
+  const resolving = records.resolve({ sandboxId: '', teamId: '', placeholders: [], host: '', identityTokens: {} });
+  await expect(resolving).rejects.toMatchObject({ reason: 'internal' });
+  await expect(resolving).rejects.not.toThrow(/secret/);
+});
