@@ -28,7 +28,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'secrets',
       'snapshots',
     ],
-    ['audit', 'events', 'kv', 'pages', 'prometheus', 'signed-urls', 'templates'],
+    ['audit', 'connections', 'events', 'kv', 'pages', 'prometheus', 'signed-urls', 'templates'],
     ['builds', 'webhooks'],
     // What goes on without a request.
     ['purge', 'reconcile'],

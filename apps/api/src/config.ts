@@ -78,6 +78,18 @@ export const apiConfigSchema = {
     1_000_000,
     'Lifecycle events that are kept for a team. Beyond that, the oldest are removed early.',
   ),
+  teamConnectionLimit: key(
+    'SOULBOX_TEAM_CONNECTION_LIMIT',
+    wholeNumber(1000, 1_000_000_000),
+    100_000,
+    'Connections of sandboxes with a network policy that are kept for a team. Beyond that, the oldest are removed early.',
+  ),
+  connectionRetentionHours: key(
+    'SOULBOX_CONNECTION_RETENTION_HOURS',
+    wholeNumber(1, 24 * 365),
+    24 * 7,
+    'Hours for which connections of sandboxes with a network policy can be read.',
+  ),
   buildFileRetentionHours: key(
     'SOULBOX_BUILD_FILE_RETENTION_HOURS',
     wholeNumber(1, 24 * 365),

@@ -5,7 +5,6 @@ import { errors } from './http/schemas.ts';
 
 /** Documented routes of the E2B API that this version does not offer: name, tag, method and path. */
 const laterRoutes: readonly (readonly [name: string, tag: string, method: HTTPMethods, path: string])[] = [
-  ['Changing the network of a running sandbox', 'sandboxes', 'PUT', '/sandboxes/:sandboxID/network'],
   ['Building templates with docker push', 'templates', 'POST', '/templates'],
   ['Building templates with docker push', 'templates', 'POST', '/templates/:templateID'],
   ['Building templates with docker push', 'templates', 'POST', '/templates/:templateID/builds/:buildID'],

@@ -18,7 +18,7 @@ export const metadataLimits = { entries: 64, keyBytes: 256, valueBytes: 4096 } a
 /** Linux allows at most 128 KiB for one variable, including the name and `=` (MAX_ARG_STRLEN). */
 export const envLimits = { entries: 512, keyBytes: 256, valueBytes: 128 * 1024 - 512 } as const;
 /** Rules for one direction of a sandbox's network. */
-export const networkRulesMax = 256;
+export const networkRulesMax = 1000;
 
 /** Seconds of an idle timeout: one year, the same as the longest life. */
 export const idleTimeoutMax = 365 * 24 * 3600;

@@ -20,6 +20,7 @@ export async function purgeUntilStop(context: ApiContext): Promise<void> {
     try {
       await purgeOlder(context, config.endedRetentionHours, (...args) => records.sandboxes.purgeEnded(...args));
       await purgeOlder(context, config.eventRetentionHours, (...args) => records.events.purge(...args));
+      await purgeOlder(context, config.connectionRetentionHours, (...args) => records.connections.purge(...args));
       await purgeBeyond(context);
       await purgeOlder(context, config.buildRetentionHours, (...args) => records.builds.purge(...args));
       await purgeOlder(context, config.buildFileRetentionHours, (...args) => purgeFiles(context, ...args));

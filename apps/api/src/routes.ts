@@ -3,6 +3,7 @@ import { addAuditRoutes } from './audit/routes.ts';
 import { addBuildFileRoutes } from './build-files/routes.ts';
 import { addBuildRoutes } from './builds/routes.ts';
 import type { ApiContext } from './context.ts';
+import { addConnectionRoutes } from './connections/routes.ts';
 import { addEventRoutes } from './events/routes.ts';
 import { addFunctionRoutes } from './functions/routes.ts';
 import { addStageBackupRoute } from './host/stage-backup.ts';
@@ -33,6 +34,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addBuildFileRoutes(app, context);
   addBuildRoutes(app, context);
   addEventRoutes(app, context);
+  addConnectionRoutes(app, context);
   addWebhookRoutes(app, context);
   addSecretRoutes(app, context);
   addApiKeyRoutes(app, context);

@@ -3,12 +3,14 @@ import type { AddressInfo } from 'node:net';
 import { isNodeError, sleepUnlessAborted, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
+import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { Keyring } from '@soulbox/keyring';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { stoppedReason } from './builder/follow.ts';
 import type { ApiConfig } from './config.ts';
+import { createConnectionLog } from './connections/connection-log.ts';
 import { createContext } from './context.ts';
 import type { ApiContext, AuditParts, StageBackup } from './context.ts';
 import { createApp } from './http/app.ts';
@@ -62,6 +64,8 @@ export interface Api extends AsyncDisposable {
   readonly address: string;
   /** Decides about signed requests that do not go to the API itself. */
   readonly signedUrls: SignedUrlChecker;
+  /** Adds what the egress process reports to the logs of the teams. */
+  readonly recordConnections: EgressRecords['record'];
 }
 
 /** How long the start waits for the comparison of records and runner. The API also starts without a runner. */
@@ -137,7 +141,12 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await Promise.race([follower.synced, sleepUnlessAborted(firstSyncMs, stop.signal)]);
     const address = await listen(app, options.listen);
     logger.info({ address }, 'api is listening');
-    return { address, signedUrls: createSignedUrlChecker(context), [Symbol.asyncDispose]: dispose };
+    return {
+      address,
+      signedUrls: createSignedUrlChecker(context),
+      recordConnections: createConnectionLog(context),
+      [Symbol.asyncDispose]: dispose,
+    };
   } catch (thrown) {
     await dispose();
     throw thrown;

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import type { ControlSettings } from '@soulbox/control';
+import type { EgressSettings } from '@soulbox/egress';
+import { createAddressPlan, egressPorts } from '@soulbox/network';
 import type { RunnerSettings } from '@soulbox/runner/process';
 import { controlDirectoryIn, masterKeyFileIn } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
@@ -15,6 +17,16 @@ export function runnerSettings(config: BoxConfig): RunnerSettings {
     uploadsDirectory: join(control, 'uploads'),
     reserveDirectory: join(control, 'reserve'),
     networkCidr,
+    deniedRanges,
+  };
+}
+
+/** The settings for the egress process of this server. */
+export function egressSettings({ runner, networkCidr, deniedRanges }: BoxConfig): EgressSettings {
+  const { egressAddress } = createAddressPlan(runner.instance, networkCidr === '' ? undefined : networkCidr);
+  return {
+    listen: { address: egressAddress, tcpPort: egressPorts.tcp, dnsPort: egressPorts.dns },
+    nameServers: runner.nameServers,
     deniedRanges,
   };
 }

@@ -2,6 +2,7 @@ import { chmod } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import { loadAll } from '@soulbox/api';
 import type { RootLogger, SupervisedProcesses } from '@soulbox/base';
+import { addEgressRecords } from '@soulbox/contract/egress-record-service';
 import { addFunctionRoutes } from '@soulbox/contract/function-routing';
 import { addSignedUrlCheck } from '@soulbox/contract/signed-url-service';
 import { openMasterKeySources } from '@soulbox/keyring';
@@ -26,6 +27,8 @@ export interface ControlProcessSettings extends ControlSettings {
     /** The socket on which it calls functions. */
     readonly socket: string;
   };
+  /** The user of the egress process, and the socket on which it reports connections and asks for placeholders. */
+  readonly egress: { readonly id: number; readonly socket: string };
   readonly cell: Cell;
   /**
    * Its part of the data folder, and the path at which it sees that part: no other user may enter the folders above the
@@ -70,6 +73,12 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
     },
   };
   started.use(await serveSocket({ path: gateway.socket, doors: [door], mode: 0o666, logger: own }));
+  const egressDoor = {
+    name: 'egress',
+    admits: ({ uid }: { uid: number }) => uid === settings.egress.id,
+    routes: (routes: Parameters<typeof addEgressRecords>[0]) => addEgressRecords(routes, control.egress, own),
+  };
+  started.use(await serveSocket({ path: settings.egress.socket, doors: [egressDoor], mode: 0o666, logger: own }));
   const owned = started.move();
   return {
     facts: {},

@@ -4,7 +4,9 @@ import type { Transport } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
 import { openAuditKeys, readTombstones, tombstonesName } from '@soulbox/audit';
+import { SoulBoxError } from '@soulbox/base';
 import type { RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
+import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
@@ -64,6 +66,8 @@ export interface Control extends AsyncDisposable {
   readonly functions: FunctionRouter;
   /** Decides about signed URLs, for the gateway. */
   readonly signedUrls: SignedUrlChecker;
+  /** What the egress process asks for. */
+  readonly egress: EgressRecords;
   /** For use on this machine. */
   readonly apiKey: Secret;
 }
@@ -132,6 +136,10 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   return {
     functions: functions.router,
     signedUrls: api.signedUrls,
+    egress: {
+      record: api.recordConnections,
+      resolve: () => Promise.reject(new SoulBoxError('not_implemented', 'Placeholders are not resolved yet.')),
+    },
     apiKey,
     [Symbol.asyncDispose]: async () => await parts.disposeAsync(),
   };

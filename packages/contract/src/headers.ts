@@ -8,6 +8,7 @@ export const headers = {
   nextToken: 'x-next-token',
   /** The start of the next page of events: the `after` or `offset` for the next request. */
   nextAfter: 'x-next-after',
+  nextBefore: 'x-next-before',
   nextOffset: 'x-next-offset',
   totalRunning: 'x-total-running',
   keepalivePingInterval: 'keepalive-ping-interval',

@@ -19,6 +19,7 @@ import { sandboxSchema } from './schemas.ts';
 import { getSource } from '../lookup/source.ts';
 import type { Source } from '../lookup/source.ts';
 import { sandboxToWire } from './to-wire.ts';
+import { policyToRunner } from './network-policy.ts';
 import { refuseUnavailable } from './unavailable.ts';
 import { requestedIsolation } from '../http/requested-isolation.ts';
 
@@ -110,9 +111,7 @@ function requestToRunner({ config }: ApiContext, caller: Caller, source: Source,
     metadata: body.metadata ?? {},
     envVars: body.envVars ?? {},
     network: {
-      ...(body.allow_internet_access === undefined ? {} : { allowInternetAccess: body.allow_internet_access }),
-      allowOut: network?.allowOut ?? [],
-      denyOut: network?.denyOut ?? [],
+      ...policyToRunner({ ...network, allow_internet_access: body.allow_internet_access }, body.iam),
       ...(network?.allowPublicTraffic === undefined ? {} : { allowPublicTraffic: network.allowPublicTraffic }),
       maskRequestHost: network?.maskRequestHost ?? '',
     },

@@ -1,43 +1,66 @@
-import { isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { networkRulesMax } from '../limits.ts';
 
-/** An IPv4 address or an IPv4 block `a.b.c.d/0..32`. */
-export function isIpv4Block(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/');
-  if (!isIPv4(address) || rest.length > 0) return false;
-  return bits === undefined || (/^\d{1,2}$/.test(bits) && Number(bits) <= 32);
-}
+const target = z.string().max(300);
+const hostRule = z
+  .object({
+    transform: z
+      .object({ headers: z.record(z.string(), z.string()).optional() })
+      .optional()
+      .describe('Headers that replace those of the request. Values may contain `${e2b.secrets.NAME}`.'),
+    requests: z
+      .array(z.object({ methods: z.array(z.string()).default([]), paths: z.array(z.string()).default([]) }))
+      .optional()
+      .describe('Other requests are refused. In paths `*` stands for any characters. Absent: all. SoulBox extension.'),
+  })
+  .meta({ id: 'SandboxNetworkRule' });
 
-const domainForm = /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?\.?$/i;
+const limits = z
+  .object({
+    bytes: z.int().min(1).optional().describe('Bytes in both directions together.'),
+    connections: z.int().min(1).max(4096).optional().describe('Open connections.'),
+    connectionsPerSecond: z.int().min(1).max(100_000).optional(),
+    bytesPerSecond: z.int().min(1024).optional().describe('Of each direction.'),
+  })
+  .meta({ id: 'SandboxNetworkLimits' });
 
-/** A host name, or one with the prefix `*.`. */
-function isDomain(text: string): boolean {
-  return text.length <= 255 && domainForm.test(text);
-}
-
-const destination = z
-  .string()
-  .max(255)
-  .refine(
-    (text) => !isIPv6(text.split('/')[0] ?? ''),
-    'must not be an IPv6 address: sandboxes have an IPv4 address only',
-  )
-  .refine((text) => isIpv4Block(text) || isDomain(text), 'must be an IPv4 address, a CIDR block or a domain');
-
-const denied = z.string().refine(isIpv4Block, 'must be an IPv4 address or a CIDR block');
+/** What concerns connections to the outside. */
+const egress = {
+  allowOut: z
+    .array(target)
+    .max(networkRulesMax)
+    .optional()
+    .describe(
+      'Allowed targets: IPv4 addresses, CIDR blocks, host names or `*.domain`, each with `:PORT` or `:FROM-TO` if needed. ' +
+        'They take precedence over denyOut. A host name needs `0.0.0.0/0` in denyOut.',
+    ),
+  denyOut: z.array(target).max(networkRulesMax).optional().describe('IPv4 addresses and CIDR blocks, also with ports.'),
+  rules: z
+    .record(z.string().max(300), z.array(hostRule).max(1, 'must have one rule for each host'))
+    .optional()
+    .describe('By host name or `*.domain`: what happens to HTTP requests.'),
+  egressProxy: z
+    .object({
+      address: z
+        .string()
+        .max(300)
+        .regex(/^[^\s/@]+:\d{1,5}$/, 'must be host:port'),
+      username: z.string().max(255).optional(),
+      password: z.string().max(255).optional(),
+    })
+    .nullish()
+    .describe('SOCKS5 proxy for all connections. The password is never returned.'),
+  limits: limits.optional().describe('Limits of the connections. SoulBox extension.'),
+  learn: z
+    .boolean()
+    .optional()
+    .describe('Refuse nothing but forbidden addresses, and record everything. SoulBox extension. Default: false.'),
+};
 
 /** E2B's SandboxNetworkConfig. Unsupported settings are accepted here and refused later by name, with 501. */
 export const networkSchema = z
   .object({
-    allowOut: z
-      .array(destination)
-      .max(networkRulesMax)
-      .optional()
-      .describe('Allowed addresses and CIDR blocks. They take precedence over denyOut.'),
-    denyOut: z.array(denied).max(networkRulesMax).optional(),
-    rules: z.record(z.string(), z.unknown()).optional().describe('Not available in this version.'),
-    egressProxy: z.record(z.string(), z.unknown()).nullish().describe('Not available in this version.'),
+    ...egress,
     allowPublicTraffic: z.boolean().optional().describe('Absent: true.'),
     maskRequestHost: z
       .string()
@@ -49,12 +72,25 @@ export const networkSchema = z
   })
   .meta({ id: 'SandboxNetworkConfig' });
 
-/** The network part of the details of a sandbox. */
-export const networkDetailSchema = z
+/** E2B's SandboxNetworkUpdateConfig. It replaces everything; what is left out is cleared. */
+export const networkUpdateSchema = z
   .object({
-    allowOut: z.array(z.string()).optional(),
-    denyOut: z.array(z.string()).optional(),
-    allowPublicTraffic: z.boolean().optional(),
-    maskRequestHost: z.string().optional(),
+    ...egress,
+    allow_internet_access: z.boolean().optional().describe('False closes everything except allowOut.'),
   })
-  .meta({ id: 'SandboxNetworkDetail' });
+  .meta({ id: 'SandboxNetworkUpdateConfig' });
+
+/** Workload identities, which placeholders of the rules may name. */
+export const iamSchema = z
+  .object({
+    tokens: z
+      .record(z.string().max(128), z.object({ audience: z.string(), tokenType: z.string().default('JWT-SVID') }))
+      .optional(),
+  })
+  .meta({ id: 'SandboxIam' });
+
+/** The network part of the details of a sandbox. */
+export const networkDetailSchema = networkSchema.omit({ httpsPorts: true }).meta({ id: 'SandboxNetworkDetail' });
+
+export type NetworkUpdate = z.infer<typeof networkUpdateSchema>;
+export type Iam = z.infer<typeof iamSchema>;

@@ -2,7 +2,7 @@ import { isolationMetadataKey, isolations } from '@soulbox/contract';
 import { ownMetadataPrefix } from '@soulbox/contract/functions';
 import { z } from 'zod';
 import { envLimits, idleTimeoutMax, metadataLimits } from '../limits.ts';
-import { networkSchema } from './network-schema.ts';
+import { iamSchema, networkSchema } from './network-schema.ts';
 import { stringMap } from '../http/string-map.ts';
 
 const timeout = z.int().min(1, 'must be at least 1 second').describe('Seconds to live from now.');
@@ -38,7 +38,12 @@ const common = {
       'Isolation of the sandbox. Can also be set by the header `X-Soulbox-Isolation` or the metadata `soulbox.isolation`. ' +
         'Default: that of the key, of the template, or of the server. SoulBox extension.',
     ),
-  allow_internet_access: z.boolean().optional().describe('False blocks all outgoing traffic, including DNS.'),
+  allow_internet_access: z
+    .boolean()
+    .optional()
+    .describe(
+      'False refuses everything except network.allowOut. Look-ups of other names are answered at once: no such name.',
+    ),
   network: networkSchema.optional(),
   metadata: stringMap(metadataLimits, 'Shown in lists. Lists can be filtered by it.')
     .refine(
@@ -53,10 +58,7 @@ const common = {
     .record(z.string(), z.unknown())
     .nullish()
     .describe('MCP servers, which the client starts. Requires a template with an MCP gateway.'),
-  iam: z
-    .object({ tokens: z.record(z.string(), z.unknown()).optional() })
-    .optional()
-    .describe('Not available in this version.'),
+  iam: iamSchema.optional().describe('Workload identities, which placeholders of network.rules may name.'),
   volumeMounts: z
     .array(z.object({ name: z.string(), path: z.string() }))
     .optional()

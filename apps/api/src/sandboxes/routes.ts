@@ -12,6 +12,7 @@ import { addMetricsRoute } from './metrics.ts';
 import { addNewestMetricsRoute } from './newest-metrics.ts';
 import { addPauseRoute } from './pause.ts';
 import { addRefreshRoute } from './refresh.ts';
+import { addSetNetworkRoute } from './set-network.ts';
 import { addSetTimeoutRoute } from './set-timeout.ts';
 
 /** Routes for the lifecycle and observation of sandboxes. */
@@ -25,6 +26,7 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
   addForkRoute(app, context);
   addForkSnapshotRoute(app, context);
   addSetTimeoutRoute(app, context);
+  addSetNetworkRoute(app, context);
   addRefreshRoute(app, context);
   addMetricsRoute(app, context);
   addNewestMetricsRoute(app, context);

@@ -1,10 +1,10 @@
 import type { Metric, Sandbox } from '@soulbox/contract/runner';
-import type { NetworkRecord, ReportedSandbox } from '@soulbox/storage';
+import type { ReportedSandbox } from '@soulbox/storage';
 import type { z } from 'zod';
 import type { ApiConfig } from '../config.ts';
 import { timeToWire } from '../http/schemas.ts';
 import { factsFromRunner, msFromTimestamp } from '../runner/sandbox-facts.ts';
-import type { networkDetailSchema } from './network-schema.ts';
+import { policyFromRunner } from './network-policy.ts';
 import type { listedSandboxSchema, metricSchema, sandboxDetailSchema, sandboxSchema } from './schemas.ts';
 
 /** E2B's name for the host machine. Old clients require the field, but none uses it. */
@@ -59,17 +59,8 @@ export function detailToWire(sandbox: Sandbox, config: ApiConfig): z.infer<typeo
     ...unlessEmpty('envdAccessToken', sandbox.envdAccessToken),
     allowInternetAccess: facts.network.allowInternetAccess ?? null,
     domain: domainOf(config),
-    network: networkToWire(facts.network),
+    ...(sandbox.network === undefined ? {} : { network: policyFromRunner(sandbox.network) }),
     lifecycle: { autoResume: facts.lifecycle.autoResume, onTimeout: facts.lifecycle.onTimeout },
-  };
-}
-
-function networkToWire(network: NetworkRecord): z.infer<typeof networkDetailSchema> {
-  return {
-    ...(network.allowOut.length === 0 ? {} : { allowOut: [...network.allowOut] }),
-    ...(network.denyOut.length === 0 ? {} : { denyOut: [...network.denyOut] }),
-    allowPublicTraffic: network.allowPublicTraffic ?? true,
-    ...(network.maskRequestHost === undefined ? {} : { maskRequestHost: network.maskRequestHost }),
   };
 }
 

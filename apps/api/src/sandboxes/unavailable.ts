@@ -1,6 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { NewSandbox } from './new-sandbox-schema.ts';
-import { isIpv4Block } from './network-schema.ts';
 
 const isFilled = (value: object | null | undefined): boolean =>
   value !== null && value !== undefined && Object.keys(value).length > 0;
@@ -9,12 +8,8 @@ const isFilled = (value: object | null | undefined): boolean =>
 type CreateSettings = Omit<NewSandbox, 'secure' | 'isolation'>;
 
 const unavailable: readonly [name: string, asked: (body: CreateSettings) => boolean][] = [
-  ['iam.tokens', (body) => isFilled(body.iam?.tokens)],
   ['volumeMounts', (body) => isFilled(body.volumeMounts)],
-  ['network.rules', (body) => isFilled(body.network?.rules)],
-  ['network.egressProxy', (body) => isFilled(body.network?.egressProxy)],
   ['network.httpsPorts', (body) => isFilled(body.network?.httpsPorts)],
-  ['network.allowOut with a domain', (body) => body.network?.allowOut?.some((to) => !isIpv4Block(to)) === true],
 ];
 
 /** Throws `not_implemented` with the name of the first such setting. */

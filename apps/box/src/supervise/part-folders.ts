@@ -43,6 +43,30 @@ export async function makeControlFolder(instance: number, control: number): Prom
   return data;
 }
 
+/** The egress process's whole file system: the sockets of the processes that it calls. */
+export interface EgressFolder {
+  readonly path: string;
+  /** Paths as seen from outside. */
+  readonly sockets: { readonly runner: string; readonly control: string };
+  /** Paths as seen from inside. */
+  readonly innerSockets: { readonly runner: string; readonly control: string };
+}
+
+/** Recreates the folder. The control plane belongs to the group of the egress process, as to the gateway's. */
+export async function makeEgressFolder(
+  instance: number,
+  { egress, control }: { readonly egress: number; readonly control: number },
+): Promise<EgressFolder> {
+  const path = join(runFolder(instance), 'egress');
+  await makeFolder(path, { owner: 0, group: egress, mode: 0o710 });
+  await makeFolder(join(path, 'control'), { owner: control, group: egress, mode: 0o2710 });
+  const socketsIn = (folder: string): EgressFolder['sockets'] => ({
+    runner: join(folder, 'runner.sock'),
+    control: join(folder, 'control', 'control.sock'),
+  });
+  return { path, sockets: socketsIn(path), innerSockets: socketsIn('/') };
+}
+
 async function makeFolder(
   path: string,
   { owner, group, mode }: { readonly owner: number; readonly group: number; readonly mode: number },

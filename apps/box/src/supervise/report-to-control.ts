@@ -6,22 +6,22 @@ const intervalMs = 10_000;
 
 /**
  * Sends the control plane, which serves `/metrics`, the facts that only the supervisor knows: its own figures, the
- * gateway's, restarts, and lost log lines.
+ * those of the gateway and of the egress process, restarts, and lost log lines.
  */
 export function reportToControl(
-  parts: Readonly<Record<'runner' | 'control' | 'gateway', KeptPart>>,
+  parts: Readonly<Record<'runner' | 'control' | 'gateway' | 'egress', KeptPart>>,
   logger: RootLogger,
 ): Disposable {
   const report = async (): Promise<void> => {
-    const { gateway, control } = parts;
+    const { gateway, egress, control } = parts;
     const own = { heapUsedBytes: process.memoryUsage().heapUsed, loopLag: undefined };
     const supervisor = await measureOther(process.pid, own, logger.droppedLines());
-    const told = gateway.figures();
-    const ofGateway = told === undefined ? undefined : await measureOther(gateway.pid(), told, 0);
+    const [ofGateway, ofEgress] = await Promise.all([figuresOf(gateway), figuresOf(egress)]);
     const message: SupervisedProcesses = {
       processes: [
         ...(supervisor === undefined ? [] : [{ process: 'supervisor', figures: supervisor }]),
         ...(ofGateway === undefined ? [] : [{ process: 'gateway', figures: ofGateway }]),
+        ...(ofEgress === undefined ? [] : [{ process: 'egress', figures: ofEgress }]),
       ],
       restarts: Object.entries(parts).map(([process, part]) => ({ process, count: part.restarts() })),
     };
@@ -31,4 +31,9 @@ export function reportToControl(
   const timer = setInterval(() => void report(), intervalMs).unref();
   void report();
   return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+async function figuresOf(part: KeptPart): ReturnType<typeof measureOther> {
+  const told = part.figures();
+  return told === undefined ? undefined : await measureOther(part.pid(), told, 0);
 }

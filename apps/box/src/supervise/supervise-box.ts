@@ -6,6 +6,7 @@ import { findProcess, SoulBoxError } from '@soulbox/base';
 import type { ProcessIdentity, RootLogger } from '@soulbox/base';
 import type { ControlProcessSettings } from '@soulbox/control';
 import type { Certificate, GatewaySettings } from '@soulbox/gateway';
+import type { EgressProcessSettings } from '@soulbox/egress';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import { bindTcp, createDescriptorPair, userOf } from '@soulbox/process';
 import type { RunnerProcessSettings } from '@soulbox/runner/process';
@@ -19,8 +20,8 @@ import type { ServerFile } from '../server-file.ts';
 import type { Box } from '../start.ts';
 import { keepTrust } from '../trust.ts';
 import { followCertificate, readCertificate } from './certificates.ts';
-import { controlSettings, runnerSettings } from '../settings.ts';
-import { makeControlFolder, makeGatewayFolder } from './part-folders.ts';
+import { controlSettings, egressSettings, runnerSettings } from '../settings.ts';
+import { makeControlFolder, makeEgressFolder, makeGatewayFolder } from './part-folders.ts';
 import { loadPart } from './keep-part.ts';
 import { reportToControl } from './report-to-control.ts';
 import { createChildLauncher } from './launch-child.ts';
@@ -28,6 +29,7 @@ import { firstDescriptor } from './launch.ts';
 import { openUnitLauncher } from './unit-launcher.ts';
 
 const gatewayMain = fileURLToPath(import.meta.resolve('@soulbox/gateway/main'));
+const egressMain = fileURLToPath(import.meta.resolve('@soulbox/egress/main'));
 const controlMain = fileURLToPath(new URL('../../../control/src/main.ts', import.meta.url));
 const runnerMain = fileURLToPath(new URL('../../../runner/src/process/main.ts', import.meta.url));
 
@@ -35,6 +37,7 @@ const runnerMain = fileURLToPath(new URL('../../../runner/src/process/main.ts', 
 const gatewayStopMs = 10_000;
 /** These parts limit their own stops. The values here are for a part that does not stop at all. */
 const controlStopMs = 20_000;
+const egressStopMs = 10_000;
 const runnerStopMs = 90_000;
 
 /**
@@ -64,6 +67,8 @@ export async function superviseBox(options: {
   const controlId = userOf(instance, 'control');
   const folder = await makeGatewayFolder(instance, { gateway: gatewayId, control: controlId });
   const controlData = await makeControlFolder(instance, controlId);
+  const egressId = userOf(instance, 'egress');
+  const egressFolder = await makeEgressFolder(instance, { egress: egressId, control: controlId });
 
   const file = createServerFileWriter(config);
   const launch = units ? started.use(await openUnitLauncher(logger)).launch : createChildLauncher(logger);
@@ -79,6 +84,8 @@ export async function superviseBox(options: {
     settings: (): RunnerProcessSettings & { logLevel: string } => ({
       logLevel: config.logLevel,
       ...runnerSettings(config),
+      egressUserId: egressId,
+      egress: { id: egressId, socket: egressFolder.sockets.runner },
       socket: folder.sockets.runner,
       callers: {
         gateway: { id: gatewayId, channel: firstDescriptor },
@@ -106,14 +113,33 @@ export async function superviseBox(options: {
     settings: (): ControlProcessSettings & { logLevel: string } => ({
       logLevel: config.logLevel,
       ...controlSettings(config, { directory: controlData, apiSocket: folder.sockets.api, edgeWorker }),
-      cell: { id: controlId, groups: [gatewayId], opensConnections: true },
+      cell: { id: controlId, groups: [gatewayId, egressId], opensConnections: true },
       dataMount: { from: controlDirectoryIn(config.dataDirectory), to: controlData },
       runner: { socket: folder.sockets.runner, channel: firstDescriptor },
       gateway: { id: gatewayId, socket: folder.sockets.control },
+      egress: { id: egressId, socket: egressFolder.sockets.control },
     }),
     onProcess: async (pid) => await file.noteProcess('control', pid),
   });
   started.defer(() => controlLoading.kill());
+  const egressLoading = loadPart({
+    ...common,
+    plan: {
+      name: 'egress',
+      program: egressMain,
+      namespaces: ['--ipc'],
+      descriptors: [],
+      environment: pathOf(environment),
+    },
+    settings: (): EgressProcessSettings & { logLevel: string } => ({
+      logLevel: config.logLevel,
+      ...egressSettings(config),
+      cell: { id: egressId, root: egressFolder.path, opensConnections: true },
+      sockets: egressFolder.innerSockets,
+    }),
+    onProcess: async (pid) => await file.noteProcess('egress', pid),
+  });
+  started.defer(() => egressLoading.kill());
   let certificate: Certificate | undefined;
   const gatewayLoading = loadPart({
     ...common,
@@ -151,7 +177,7 @@ export async function superviseBox(options: {
     await runner.tell('takeBack').catch(() => undefined);
     await runner.stop({ keepSandboxes: true, timeoutMs: runnerStopMs });
   });
-  const control = await controlLoading.start();
+  const [control, egress] = await Promise.all([controlLoading.start(), egressLoading.start()]);
   const gateway = await gatewayLoading.start();
   const bound = { port: Number(gateway.facts['port']), tlsPort: Number(gateway.facts['tlsPort'] ?? 0) };
 
@@ -168,10 +194,13 @@ export async function superviseBox(options: {
   if (apiKey === undefined) throw new SoulBoxError('internal', 'The server has not created an API key.');
   const environments = clientEnvironments(config, bound, { apiKey, trust });
   await file.write({ ...bound, state: 'ready', client: environments.client });
-  started.use(reportToControl({ runner, control, gateway }, logger));
+  started.use(reportToControl({ runner, control, gateway, egress }, logger));
   state.isReady = true;
   logger.info(
-    { ...bound, pids: { runner: runner.pid(), control: control.pid(), gateway: gateway.pid() } },
+    {
+      ...bound,
+      pids: { runner: runner.pid(), control: control.pid(), gateway: gateway.pid(), egress: egress.pid() },
+    },
     'server ready',
   );
 
@@ -184,6 +213,7 @@ export async function superviseBox(options: {
     }
     await gateway.stop({ keepSandboxes, timeoutMs: config.gateway.shutdownGraceMs + gatewayStopMs });
     await control.stop({ keepSandboxes, timeoutMs: controlStopMs });
+    await egress.stop({ keepSandboxes, timeoutMs: egressStopMs });
     await runner.stop({ keepSandboxes, timeoutMs: runnerStopMs });
     await parts.disposeAsync();
   };

@@ -20,9 +20,10 @@ export async function setNetworkPolicy(
   return await table.alone(sandboxId, async () => {
     const sandbox = table.getRunning(sandboxId);
     const { tenant, slot } = sandbox.record;
-    const { allowPublicTraffic, maskRequestHost } = tenant.network;
+    const { allowPublicTraffic, maskRequestHost, identityTokens } = tenant.network;
+    const network = { ...wanted, allowPublicTraffic, maskRequestHost, identityTokens };
     // The record first: after a crash the next server sets the policy that it finds there.
-    await table.update(sandbox, { tenant: { ...tenant, network: { ...wanted, allowPublicTraffic, maskRequestHost } } });
+    await table.update(sandbox, { tenant: { ...tenant, network } });
     await host.network.setPolicy(slot, policyOf(sandbox.record));
     tellUpdated(context, sandbox);
     return sandbox;

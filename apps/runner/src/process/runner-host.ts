@@ -8,7 +8,10 @@ import type { Network } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { openBlobReader, openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
+import { createPolicyFeed } from '@soulbox/egress-policies';
+import type { PolicyFeed } from '@soulbox/egress-policies';
 import type { RunnerConfig } from '../config.ts';
+import { isSandboxPolicy, policyForEgress } from '../registry/network-policy.ts';
 import type { Runner } from '../start.ts';
 import { startRunner } from '../start.ts';
 import { createDrivers } from './drivers.ts';
@@ -29,10 +32,14 @@ export interface RunnerSettings {
   /** Empty: the instance's own. */
   readonly networkCidr: string;
   readonly deniedRanges: readonly string[];
+  /** The user of the egress process. Absent: it runs in this process. */
+  readonly egressUserId?: number;
 }
 
 export interface RunnerHost extends AsyncDisposable {
   readonly runner: Runner;
+  /** What the egress process enforces. */
+  readonly policies: PolicyFeed;
   /** For a server start that fails elsewhere: removes what this runner made on the host. Sandboxes of tenants stay. */
   takeBack(): Promise<void>;
   /**
@@ -55,7 +62,8 @@ export async function startRunnerHost(
   await using started = new AsyncDisposableStack();
   const bundles = join(dataDirectory, 'runtime');
   const envdBundle = await buildEnvdBundle(bundles);
-  const network = await openRunnerNetwork(settings, logger);
+  const policies = started.use(createPolicyFeed(logger.child({ part: 'runner' })));
+  const network = await openRunnerNetwork(settings, policies, logger);
   const state = { isReady: false, adopted: 0 };
   started.defer(async () => {
     if (!state.isReady && state.adopted === 0) await network.close();
@@ -89,6 +97,7 @@ export async function startRunnerHost(
   const parts = started.move();
   return {
     runner,
+    policies,
     async takeBack() {
       await runner.endSpares();
       state.isReady = false;
@@ -106,13 +115,21 @@ export async function startRunnerHost(
 }
 
 async function openRunnerNetwork(
-  { config, networkCidr, deniedRanges }: RunnerSettings,
+  { config, networkCidr, deniedRanges, egressUserId }: RunnerSettings,
+  policies: PolicyFeed,
   logger: RootLogger,
 ): Promise<Network> {
   return await openNetwork({
     instance: config.instance,
     nameServers: config.nameServers,
     denied: deniedRanges,
+    egressUserId,
+    policies: {
+      put: async (address, policy) => {
+        if (isSandboxPolicy(policy)) await policies.put(policyForEgress(address, policy));
+      },
+      remove: async (address) => await policies.remove(address),
+    },
     ...(networkCidr === '' ? {} : { base: networkCidr }),
     logger,
   });

@@ -1,5 +1,6 @@
 import type { RootLogger } from '@soulbox/base';
 import type { PartProgram, RunningPart } from '@soulbox/process';
+import { addPolicyRoutes } from '@soulbox/egress-policies';
 import { addRoutingRoutes, createRouteFeed } from '@soulbox/routing';
 import { serveSocket } from '@soulbox/rpc';
 import type { Door } from '@soulbox/rpc';
@@ -17,6 +18,8 @@ interface Caller {
 export interface RunnerProcessSettings extends RunnerSettings {
   readonly socket: string;
   readonly callers: { readonly control: Caller; readonly gateway: Caller };
+  /** The user of the egress process, and the socket on which it gets its policies and nothing else. */
+  readonly egress: { readonly id: number; readonly socket: string };
 }
 
 /** The runner as a process under a supervisor. */
@@ -47,6 +50,12 @@ async function run(settings: RunnerProcessSettings, logger: RootLogger): Promise
   };
   const doors = [doorOf('gateway', () => undefined), doorOf('control', (router) => runner.addRoutes(router))];
   started.use(await serveSocket({ path, doors, mode: 0o666, logger: ownLogger }));
+  const egressDoor: Door = {
+    name: 'egress',
+    admits: ({ uid }) => uid === settings.egress.id,
+    routes: (router) => addPolicyRoutes(router, host.policies),
+  };
+  started.use(await serveSocket({ path: settings.egress.socket, doors: [egressDoor], mode: 0o666, logger: ownLogger }));
   end.isTakenBack = false;
   const owned = started.move();
   return {

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { SandboxPolicySchema } from '@soulbox/contract/egress';
 import type { NetworkPolicySchema } from '@soulbox/contract/runner';
 import type { EgressPolicy } from '@soulbox/network';
 import type { HostRecord, TenantNetwork } from './record.ts';
@@ -20,6 +21,14 @@ export function policyOf({ sandboxId, tenant }: HostRecord): SandboxPolicy | Rea
 /** Whether the policy has an owner. */
 export function isSandboxPolicy(policy: EgressPolicy): policy is SandboxPolicy {
   return 'sandboxId' in policy;
+}
+
+/** What the egress process gets for the sandbox that the host sees under this address. */
+export function policyForEgress(
+  address: string,
+  { sandboxId, teamId, network }: SandboxPolicy,
+): MessageInitShape<typeof SandboxPolicySchema> & { readonly address: string } {
+  return { address, sandboxId, teamId, policy: policyToMessage(network) };
 }
 
 /** The form of spec/runner, complete. */

@@ -2,6 +2,7 @@ import type { ApiKeyRecords } from './api-keys.ts';
 import type { AuditRecords } from './audit.ts';
 import type { BuildFileRecords } from './build-files.ts';
 import type { BuildRecords } from './builds.ts';
+import type { ConnectionRecords } from './connections.ts';
 import type { EventRecords } from './events.ts';
 import type { FunctionRecords } from './functions.ts';
 import type { KeyringRecords } from './keyring.ts';
@@ -40,4 +41,5 @@ export interface Records extends AsyncDisposable {
   readonly sealing: SealingRecords;
   readonly secrets: SecretRecords;
   readonly audit: AuditRecords;
+  readonly connections: ConnectionRecords;
 }

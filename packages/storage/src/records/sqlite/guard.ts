@@ -23,6 +23,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   kv: ['removeNamespace', 'remove', 'removeExpired'],
   signingKeys: ['end', 'purge'],
   usedNonces: ['purge'],
+  connections: ['purge'],
   keyring: [],
   sealing: [],
   secrets: ['remove'],

@@ -405,4 +405,26 @@ export const migrations: readonly string[] = [
      reason TEXT NOT NULL,
      until INTEGER NOT NULL
    ) STRICT;`,
+  // Connections of sandboxes to the outside. Without references: they outlive their sandboxes.
+  `CREATE TABLE connections (
+     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+     team_id TEXT NOT NULL,
+     sandbox_id TEXT NOT NULL,
+     started_at INTEGER NOT NULL,
+     duration_ms INTEGER NOT NULL,
+     protocol TEXT NOT NULL,
+     name TEXT NOT NULL,
+     address TEXT NOT NULL,
+     port INTEGER NOT NULL,
+     rule TEXT NOT NULL,
+     is_allowed INTEGER NOT NULL,
+     reason TEXT NOT NULL,
+     bytes_sent INTEGER NOT NULL,
+     bytes_received INTEGER NOT NULL,
+     method TEXT NOT NULL,
+     path TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX connections_sandbox ON connections (team_id, sandbox_id, sequence);
+   CREATE INDEX connections_team ON connections (team_id, sequence);
+   CREATE INDEX connections_age ON connections (started_at);`,
 ];

@@ -12,6 +12,7 @@ import { describeFunctions } from '../../conformance/functions.ts';
 import { describeHistory } from '../../conformance/history.ts';
 import { describeKv } from '../../conformance/kv.ts';
 import { describeRecords } from '../../conformance/records.ts';
+import { describeConnections } from '../../conformance/connections.ts';
 import { describeSigning } from '../../conformance/signing.ts';
 import { describeSecrets } from '../../conformance/secrets.ts';
 import { describeSnapshots } from '../../conformance/snapshots.ts';
@@ -32,6 +33,7 @@ describeBuilds('SQLite', openIn);
 describeFunctions('SQLite', openIn);
 describeKv('SQLite', openIn);
 describeSigning('SQLite', openIn);
+describeConnections('SQLite', openIn);
 describeSecrets('SQLite', openIn);
 describeAudit('SQLite', openIn);
 

@@ -10,6 +10,7 @@ import { createAuditWriter } from './audit-writer.ts';
 import { sqliteAudit } from './audit.ts';
 import { sqliteBuildFiles } from './build-files.ts';
 import { sqliteBuilds } from './builds.ts';
+import { sqliteConnections } from './connections.ts';
 import { sqliteDeliveries } from './deliveries.ts';
 import { errorFromSqlite } from './errors.ts';
 import { createEventLog } from './event-log.ts';
@@ -62,6 +63,7 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     sealing: sqliteSealing(db),
     secrets: sqliteSecrets(db),
     audit: sqliteAudit(db, writer, queue),
+    connections: sqliteConnections(db),
     [Symbol.asyncDispose]: () => {
       queue[Symbol.dispose]();
       if (db.isOpen) db.close();

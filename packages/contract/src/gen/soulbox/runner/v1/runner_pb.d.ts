@@ -3008,8 +3008,8 @@ export declare const RunnerService: GenService<{
     output: typeof SetDeadlineResponseSchema;
   },
   /**
-   * Replaces the network policy of a running sandbox, except `allow_public_traffic` and `mask_request_host`, which stay
-   * as they were. Returns when the new policy is in effect. Connections that it forbids have ended. Fails with
+   * Replaces the network policy of a running sandbox, except `allow_public_traffic`, `mask_request_host` and
+   * `identity_tokens`, which stay as they were. Returns when the new policy is in effect. Connections that it forbids have ended. Fails with
    * `illegal_transition` for a paused sandbox.
    *
    * @generated from rpc soulbox.runner.v1.RunnerService.SetNetworkPolicy

@@ -1,0 +1,40 @@
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors, noContent, sandboxParams } from '../http/schemas.ts';
+import { runnerStateMs } from '../limits.ts';
+import { getLive, goneFromRunner, withRow } from '../lookup/sandbox.ts';
+import { callRunner } from '../runner/call.ts';
+import { factsFromRunner } from '../runner/sandbox-facts.ts';
+import { networkUpdateSchema } from './network-schema.ts';
+import { policyToRunner } from './network-policy.ts';
+
+export function addSetNetworkRoute(app: ApiApp, context: ApiContext): void {
+  app.put(
+    '/sandboxes/:sandboxID/network',
+    {
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Replace the network policy of a running sandbox; 409 if it is paused',
+        description:
+          'The response follows when the policy is in effect. Connections that it forbids have ended. What the body leaves out is ' +
+          'cleared. `allowPublicTraffic`, `maskRequestHost` and `iam` stay as they were at the create.',
+        params: sandboxParams,
+        body: networkUpdateSchema,
+        response: { 204: noContent, ...errors(400, 404, 409, 413, 415, 503) },
+      },
+    },
+    async (request, reply) => {
+      const policy = policyToRunner(request.body, undefined);
+      const record = await getLive(context, callerOf(request), request.params.sandboxID);
+      const change = { sandboxId: record.id, policy };
+      const { sandbox } = await withRow(context, record, () =>
+        callRunner((options) => context.runner.setNetworkPolicy(change, options), runnerStateMs),
+      );
+      if (sandbox === undefined) throw await goneFromRunner(context, record);
+      await context.records.sandboxes.put(factsFromRunner(sandbox), context.clock.now());
+      context.logger.info({ sandboxId: record.id }, 'network policy replaced');
+      return reply.code(204).send(null);
+    },
+  );
+}
