@@ -31,7 +31,7 @@ afterAll(async () => {
   await removeTree(server.dataDirectory);
 });
 
-type Part = 'control' | 'gateway' | 'runner';
+type Part = 'control' | 'egress' | 'gateway' | 'runner';
 
 /** The pid of a process of the server, found by the file of its program. */
 async function pidOf(part: Part): Promise<number | undefined> {
@@ -214,20 +214,20 @@ test('each process of the server has its own metrics', async () => {
   const { E2B_API_URL: url = '' } = server.clientEnvironment;
   const read = async (): Promise<string> =>
     await (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })).text();
-  const all = ['control', 'runner', 'supervisor', 'gateway'];
+  const all = ['control', 'runner', 'supervisor', 'gateway', 'egress'];
   const namesOf = (page: string): (string | undefined)[] =>
     [...page.matchAll(/^process_open_fds\{process="(\w+)"\} [1-9]\d*$/gm)].map((match) => match[1]);
-  // The supervisor reports its own figures and those of the gateway every 10 s.
+  // The supervisor reports its own figures, and those of the gateway and of the egress process, every 10 s.
   await expect.poll(async () => namesOf(await read()), { timeout: 25_000, interval: 500 }).toEqual(all);
   const page = await read();
-  expect(new Set(page.match(/^process_start_time_seconds\{.*$/gm)).size).toBe(4);
+  expect(new Set(page.match(/^process_start_time_seconds\{.*$/gm)).size).toBe(5);
   expect(Number(/^process_resident_memory_bytes\{process="gateway"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(2e7);
   expect(Number(/^soulbox_process_restarts_total\{process="control"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(0);
 });
 
 test('ps shows the program of each process', async () => {
   const program = await readlink(`/proc/${server.pid}/exe`);
-  for (const part of ['control', 'gateway', 'runner'] as const) {
+  for (const part of ['control', 'egress', 'gateway', 'runner'] as const) {
     const pid = await pidOf(part);
     expect(await readlink(`/proc/${pid ?? 0}/exe`), part).toBe(program);
   }

@@ -131,7 +131,7 @@ test.each([
   60_000,
 );
 
-test.each(['gateway', 'control'] as const)('the %s has no descriptor of the root process that started it', (name) => {
+test.each(['gateway', 'control', 'egress'] as const)('the %s has no descriptor of the root process that started it', (name) => {
   const directory = `/proc/${pidOf(name)}/fd`;
   const targets = readdirSync(directory).map((fd) => readlinkSync(join(directory, fd)));
   expect(targets.length).toBeGreaterThan(5);

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { until } from '../harness/until.ts';
 import type { FreshRoot } from './fresh-root.ts';
 
-const parts = ['runner', 'control', 'gateway'] as const;
+const parts = ['runner', 'control', 'egress', 'gateway'] as const;
 
 /** systemd-analyze(1): 0 is safe, 10 is unsafe. Decision 035 says what the others need. */
-const exposureMax = { soulbox: 9.2, 'soulbox-runner': 9.2, 'soulbox-control': 3.5, 'soulbox-gateway': 3 } as const;
+const exposureMax = {
+  ...{ soulbox: 9.2, 'soulbox-runner': 9.2 },
+  ...{ 'soulbox-control': 3.5, 'soulbox-egress': 3.2, 'soulbox-gateway': 3 },
+} as const;
 
 /** Twice what the issue asks for, because the machine of the tests does other work, too. */
 const backWithinMs = 2000;

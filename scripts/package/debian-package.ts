@@ -59,7 +59,9 @@ export async function makeDebianPackage(
   return file;
 }
 
-const units = ['soulbox.service', 'soulbox-runner.service', 'soulbox-control.service', 'soulbox-gateway.service'];
+const units = ['soulbox', 'soulbox-runner', 'soulbox-control', 'soulbox-egress', 'soulbox-gateway'].map(
+  (name) => `${name}.service`,
+);
 
 const systemFiles: readonly (readonly [source: string, target: string, mode: number])[] = [
   ['deploy/debian/soulbox', 'usr/bin/soulbox', 0o755],

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** One process of a server. */
 export interface ServerPart {
   readonly pid: number;
-  /** `supervisor`, or the app of its program: `gateway`, `control`, `runner`. */
+  /** `supervisor`, or the app of its program: `gateway`, `control`, `egress`, `runner`. */
   readonly name: string;
 }
 

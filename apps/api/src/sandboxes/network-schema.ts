@@ -72,9 +72,12 @@ export const networkSchema = z
   })
   .meta({ id: 'SandboxNetworkConfig' });
 
-/** E2B's SandboxNetworkUpdateConfig. It replaces everything; what is left out is cleared. */
+/**
+ * E2B's SandboxNetworkUpdateConfig. It replaces everything; what is left out is cleared. An unknown member is refused: who
+ * restricts a sandbox must not believe that it is restricted.
+ */
 export const networkUpdateSchema = z
-  .object({
+  .strictObject({
     ...egress,
     allow_internet_access: z.boolean().optional().describe('False closes everything except allowOut.'),
   })

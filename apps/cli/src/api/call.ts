@@ -6,7 +6,7 @@ import type { ApiConnection } from './connection.ts';
 const timeoutMs = 600_000;
 
 export interface ApiCall {
-  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Starts with a slash. The caller must encode the variable parts. */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | undefined>>;

@@ -10,6 +10,8 @@ export type ApiSnapshot = Schemas['SnapshotInfo'];
 /** The result for one copy of a fork: success or failure. */
 export type ApiCopy = Schemas['SandboxForkResult'];
 export type ApiEvent = Schemas['SandboxEvent'];
+export type ApiSandboxConnection = Schemas['SandboxConnection'];
+export type ApiLearnedPolicy = Schemas['LearnedNetworkPolicy'];
 export type ApiSignedUrl = Schemas['SignedURL'];
 export type ApiSigningKey = Schemas['SigningKey'];
 export type ApiSecret = Schemas['Secret'];

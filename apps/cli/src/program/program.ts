@@ -18,7 +18,10 @@ export const program = defineCommand({
     uninstall: async () => (await import('../commands/host/uninstall.ts')).uninstall,
     run: async () => (await import('../commands/run/run.ts')).run,
     sandbox: defineCommand({
-      meta: { name: 'sandbox', description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, kill' },
+      meta: {
+        name: 'sandbox',
+        description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, network, kill',
+      },
       subCommands: {
         list: async () => (await import('../commands/sandbox/list.ts')).listSandboxes,
         info: async () => (await import('../commands/sandbox/info.ts')).showSandbox,
@@ -27,6 +30,9 @@ export const program = defineCommand({
         resume: async () => (await import('../commands/sandbox/resume.ts')).resumeSandbox,
         fork: async () => (await import('../commands/sandbox/fork.ts')).forkSandbox,
         snapshot: async () => (await import('../commands/sandbox/snapshot.ts')).snapshotSandbox,
+        network: async () => (await import('../commands/sandbox/network.ts')).sandboxNetwork,
+        connections: async () => (await import('../commands/sandbox/connections.ts')).sandboxConnections,
+        learned: async () => (await import('../commands/sandbox/learned.ts')).learnedNetwork,
         kill: async () => (await import('../commands/sandbox/kill.ts')).killSandbox,
         recover: async () => (await import('../commands/sandbox/recover.ts')).recoverSandboxes,
       },

@@ -197,22 +197,103 @@ export interface components {
                 logEntries: components["schemas"]["BuildLogEntry"][];
             };
         };
+        LearnedNetworkPolicy: {
+            allowOut: string[];
+            denyOut: string[];
+            connections: number;
+            isComplete: boolean;
+        };
+        SandboxConnection: {
+            sequence: number;
+            sandboxID: string;
+            /** Format: date-time */
+            startedAt: string;
+            durationMs: number;
+            protocol: string;
+            name?: string;
+            address?: string;
+            port: number;
+            rule?: string;
+            allowed: boolean;
+            reason?: string;
+            bytesSent: number;
+            bytesReceived: number;
+            method?: string;
+            path?: string;
+        };
+        SandboxNetworkRule: {
+            transform?: {
+                headers?: {
+                    [key: string]: string;
+                };
+            };
+            requests?: {
+                /** @default [] */
+                methods: string[];
+                /** @default [] */
+                paths: string[];
+            }[];
+        };
+        SandboxNetworkLimits: {
+            bytes?: number;
+            connections?: number;
+            connectionsPerSecond?: number;
+            bytesPerSecond?: number;
+        };
         SandboxNetworkConfig: {
             allowOut?: string[];
             denyOut?: string[];
             rules?: {
-                [key: string]: unknown;
+                [key: string]: components["schemas"]["SandboxNetworkRule"][];
             };
             egressProxy?: {
-                [key: string]: unknown;
+                address: string;
+                username?: string;
+                password?: string;
             } | null;
+            limits?: components["schemas"]["SandboxNetworkLimits"];
+            learn?: boolean;
             allowPublicTraffic?: boolean;
             maskRequestHost?: string;
             httpsPorts?: number[];
         };
+        SandboxNetworkUpdateConfig: {
+            allowOut?: string[];
+            denyOut?: string[];
+            rules?: {
+                [key: string]: components["schemas"]["SandboxNetworkRule"][];
+            };
+            egressProxy?: {
+                address: string;
+                username?: string;
+                password?: string;
+            } | null;
+            limits?: components["schemas"]["SandboxNetworkLimits"];
+            learn?: boolean;
+            allow_internet_access?: boolean;
+        };
+        SandboxIam: {
+            tokens?: {
+                [key: string]: {
+                    audience: string;
+                    /** @default JWT-SVID */
+                    tokenType: string;
+                };
+            };
+        };
         SandboxNetworkDetail: {
             allowOut?: string[];
             denyOut?: string[];
+            rules?: {
+                [key: string]: components["schemas"]["SandboxNetworkRule"][];
+            };
+            egressProxy?: {
+                address: string;
+                username?: string;
+                password?: string;
+            } | null;
+            limits?: components["schemas"]["SandboxNetworkLimits"];
+            learn?: boolean;
             allowPublicTraffic?: boolean;
             maskRequestHost?: string;
         };
@@ -627,11 +708,7 @@ export interface components {
             mcp?: {
                 [key: string]: unknown;
             } | null;
-            iam?: {
-                tokens?: {
-                    [key: string]: unknown;
-                };
-            };
+            iam?: components["schemas"]["SandboxIam"];
             volumeMounts?: {
                 name: string;
                 path: string;
@@ -663,11 +740,7 @@ export interface components {
             mcp?: {
                 [key: string]: unknown;
             } | null;
-            iam?: {
-                tokens?: {
-                    [key: string]: unknown;
-                };
-            };
+            iam?: components["schemas"]["SandboxIam"];
             volumeMounts?: {
                 name: string;
                 path: string;

@@ -3,6 +3,7 @@ import { isolations } from '@soulbox/contract';
 import { createPatiently } from '../../api/create-patiently.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiSandbox } from '../../api/wire.ts';
+import { networkArgs, readNetworkFlags } from '../../command-line/network-args.ts';
 import {
   apiDataDirArg,
   jsonArg,
@@ -32,12 +33,16 @@ export const createSandbox = defineCommand({
       description: 'Its isolation (default: that of the key, the template or the server)',
       valueHint: isolations.join('|'),
     },
+    ...networkArgs,
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
   async run({ args }) {
     const onTimeout = parseChoiceFlag('on-timeout', args['on-timeout'], ['kill', 'pause']);
+    const { allow_internet_access: allowInternetAccess, ...network } = (await readNetworkFlags(args)) ?? {};
     const body = {
+      allow_internet_access: allowInternetAccess,
+      network,
       templateID: args.template ?? 'base',
       timeout: parseNumberFlag('timeout', args.timeout, 1, 999_999_999),
       idleTimeout: parseNumberFlag('idle-timeout', args['idle-timeout'], 1, 999_999_999),
