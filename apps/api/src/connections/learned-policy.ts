@@ -5,6 +5,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
+import { findOwn, sandboxNotFound } from '../lookup/sandbox.ts';
 import { networkRulesMax } from '../limits.ts';
 
 const learnedSchema = z
@@ -27,13 +28,17 @@ export function addLearnedPolicyRoute(app: ApiApp, context: ApiContext): void {
         summary: 'The network policy that allows exactly the recorded connections of a sandbox',
         description: 'Meant for a sandbox that ran with `network.learn`. SoulBox extension.',
         params: sandboxParams,
-        response: { 200: learnedSchema, ...errors(400) },
+        response: { 200: learnedSchema, ...errors(400, 404) },
       },
     },
     async (request) => {
-      const sandboxId = parseSandboxId(request.params.sandboxID) ?? '';
-      const teamId = callerOf(request).team.id;
-      const found = await context.records.connections.destinations(teamId, sandboxId, networkRulesMax + 1);
+      const { sandboxID } = request.params;
+      const caller = callerOf(request);
+      const sandboxId = parseSandboxId(sandboxID) ?? '';
+      const found = await context.records.connections.destinations(caller.team.id, sandboxId, networkRulesMax + 1);
+      // The connections outlive the sandbox's row.
+      if (found.length === 0 && (await findOwn(context, caller, sandboxID)) === undefined)
+        throw sandboxNotFound(sandboxID);
       const targets = [...new Set(found.map(targetOf))];
       return {
         allowOut: targets.slice(0, networkRulesMax),
