@@ -71,3 +71,26 @@ export function createSocket(family: number, type: number, protocol = 0): number
 export function descriptorOf(socket: Socket): number {
   return (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }
+
+/** linux/in.h, linux/netfilter_ipv4.h */
+const ipLevel = 0;
+const originalDestination = 80;
+const getsockopt = libcFunction<[fd: number, level: number, name: number, value: Buffer, length: Buffer]>(
+  'int getsockopt(int fd, int level, int name, void *value, void *length)',
+);
+
+/**
+ * Where a TCP connection over IPv4 went before the kernel's filter redirected it to this host. Undefined if the socket
+ * has closed, or the kernel does not know it.
+ */
+export function readOriginalDestination(socket: Socket): { address: string; port: number } | undefined {
+  const fd = descriptorOf(socket);
+  if (fd < 0) return undefined;
+  // struct sockaddr_in: family, port and address; the latter two in network byte order.
+  const name = Buffer.alloc(16);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(name.length);
+  if (getsockopt(fd, ipLevel, originalDestination, name, length) !== 0) return undefined;
+  if (name.readUInt16LE(0) !== addressFamily.v4) return undefined;
+  return { address: name.subarray(4, 8).join('.'), port: name.readUInt16BE(2) };
+}

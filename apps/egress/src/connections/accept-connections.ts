@@ -1,0 +1,68 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { Socket } from 'node:net';
+import { readOriginalDestination } from '@soulbox/linux/sockets';
+import type { ConnectionContext } from './context.ts';
+import { serveConnection } from './serve-connection.ts';
+
+/** Connections that wait to be accepted. */
+const backlog = 4096;
+/** Silence after which the kernel asks a peer whether it still exists. Milliseconds. */
+const keepAliveMs = 60_000;
+
+export interface ConnectionServer extends AsyncDisposable {
+  readonly port: number;
+  readonly openConnections: () => number;
+}
+
+export type FindDestination = (socket: Socket) => { readonly address: string; readonly port: number } | undefined;
+
+/** Accepts redirected connections. Rejects with Node's error if the port is in use. Disposing resets what is open. */
+export async function acceptConnections(
+  context: ConnectionContext,
+  listen: { readonly address: string; readonly port: number },
+  findDestination: FindDestination = readOriginalDestination,
+): Promise<ConnectionServer> {
+  const { table, limits, logger, log } = context;
+  const open = new Set<Socket>();
+  const accept = (client: Socket): void => {
+    client.on('error', () => undefined);
+    const destination = findDestination(client);
+    const entry = table.find(client.remoteAddress ?? '');
+    // Nothing is known about whose it is, so nobody's log gets it.
+    if (entry === undefined || destination === undefined || open.size >= limits.connections) {
+      if (entry !== undefined) logger.warn({ open: open.size }, 'a connection of a sandbox was refused');
+      client.resetAndDestroy();
+      return;
+    }
+    const refused = entry.usage.admit();
+    if (refused !== undefined) {
+      client.resetAndDestroy();
+      const { sandboxId, teamId } = entry.current;
+      log.add({
+        ...{ sandboxId, teamId, startedAtMs: Date.now(), durationMs: 0, protocol: 'tcp', name: '', ...destination },
+        ...{ rule: '', isAllowed: false, reason: refused, bytesSent: 0, bytesReceived: 0, method: '', path: '' },
+      });
+      return;
+    }
+    open.add(client);
+    void serveConnection(context, entry, client, destination).finally(() => {
+      entry.usage.release();
+      open.delete(client);
+    });
+  };
+  const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true };
+  const server = createServer({ ...options, keepAlive: true, keepAliveInitialDelay: keepAliveMs }, accept);
+  server.listen({ host: listen.address, port: listen.port, backlog });
+  await once(server, 'listening');
+  return {
+    port: (server.address() as { port: number }).port,
+    openConnections: () => open.size,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close');
+      server.close();
+      for (const client of open) client.resetAndDestroy();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import type { Logger } from '@soulbox/base';
+import type { PolicyTaker } from '@soulbox/egress-policies';
+import { policedSandboxFromWire } from './policed-sandbox.ts';
+import type { PolicedSandbox } from './policed-sandbox.ts';
+import { createUsage } from './usage.ts';
+import type { Usage } from './usage.ts';
+
+/** A sandbox that has a policy now. Another sandbox at the same address is another entry. */
+export interface PolicyEntry {
+  /** Replaced when the policy changes. */
+  current: PolicedSandbox;
+  readonly usage: Usage;
+  /** What must be judged again when the policy changes. */
+  readonly watchers: Set<PolicyWatcher>;
+}
+
+export interface PolicyWatcher {
+  /** The policy of its sandbox has changed. Undefined: the sandbox has none any more. */
+  onPolicy(sandbox: PolicedSandbox | undefined): void;
+}
+
+export interface PolicyTable extends PolicyTaker {
+  /** Undefined: packets of this address must not be here, and are refused. */
+  find(address: string): PolicyEntry | undefined;
+}
+
+export function createPolicyTable(logger: Logger): PolicyTable {
+  const entries = new Map<string, PolicyEntry>();
+  const tell = (entry: PolicyEntry, sandbox: PolicedSandbox | undefined): void => {
+    for (const watcher of [...entry.watchers]) watcher.onPolicy(sandbox);
+  };
+  const remove = (address: string): void => {
+    const entry = entries.get(address);
+    entries.delete(address);
+    if (entry !== undefined) tell(entry, undefined);
+  };
+  const put = (wire: Parameters<typeof policedSandboxFromWire>[0]): void => {
+    let sandbox: PolicedSandbox;
+    try {
+      sandbox = policedSandboxFromWire(wire);
+    } catch (err) {
+      // Nothing is known about what it allows.
+      logger.error({ err, sandboxId: wire.sandboxId }, 'the policy cannot be read; everything is refused');
+      remove(wire.address);
+      return;
+    }
+    const known = entries.get(sandbox.address);
+    if (known?.current.sandboxId === sandbox.sandboxId) {
+      known.current = sandbox;
+      known.usage.useLimits(sandbox.limits);
+      tell(known, sandbox);
+      return;
+    }
+    remove(sandbox.address);
+    entries.set(sandbox.address, { current: sandbox, usage: createUsage(sandbox.limits), watchers: new Set() });
+  };
+  return {
+    find: (address) => entries.get(address),
+    replace(policies) {
+      const kept = new Set(policies.map(({ address }) => address));
+      for (const address of [...entries.keys()]) if (!kept.has(address)) remove(address);
+      policies.forEach(put);
+    },
+    change(policies, removed) {
+      removed.forEach(remove);
+      policies.forEach(put);
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import type { EgressReason } from '@soulbox/contract';
+import type { Limits } from './policed-sandbox.ts';
+import { createTokenBucket } from './token-bucket.ts';
+import type { TokenBucket } from './token-bucket.ts';
+
+/** Open connections of one sandbox, whatever its policy. A connection costs a few KiB and two descriptors. */
+const connectionsMax = 1024;
+/** New connections of one sandbox per second, and at once, whatever its policy. */
+const connectionsPerSecondMax = 500;
+const connectionsBurstMax = 1000;
+
+export type Direction = 'sent' | 'received';
+
+/** What a sandbox has used of its limits. It outlives changes of the policy. */
+export interface Usage {
+  /** Undefined if another connection may be opened; it then counts. Otherwise the reason to refuse it. */
+  admit(): EgressReason | undefined;
+  /** A connection has ended. */
+  release(): void;
+  /** Counts bytes. Returns how many milliseconds to wait before the next ones of this direction, Infinity: for ever. */
+  count(direction: Direction, bytes: number): number;
+  isUsedUp(): boolean;
+  useLimits(limits: Limits): void;
+}
+
+export function createUsage(first: Limits): Usage {
+  let limits = first;
+  let bytes = 0;
+  let open = 0;
+  const always = createTokenBucket(connectionsPerSecondMax, connectionsBurstMax);
+  let rate: TokenBucket | undefined;
+  let speeds: Readonly<Record<Direction, TokenBucket>> | undefined;
+  const useLimits = (next: Limits): void => {
+    const { connectionsPerSecond, bytesPerSecond } = next;
+    if (rate === undefined || connectionsPerSecond !== limits.connectionsPerSecond)
+      rate =
+        connectionsPerSecond > 0
+          ? createTokenBucket(connectionsPerSecond, Math.max(1, connectionsPerSecond))
+          : undefined;
+    if (speeds === undefined || bytesPerSecond !== limits.bytesPerSecond) {
+      // A tenth of a second at once: more would exceed a small limit visibly, less would make many small waits.
+      const bucket = (): TokenBucket => createTokenBucket(bytesPerSecond, bytesPerSecond / 10);
+      speeds = bytesPerSecond > 0 ? { sent: bucket(), received: bucket() } : undefined;
+    }
+    limits = next;
+  };
+  useLimits(first);
+  const isUsedUp = (): boolean => limits.bytes > 0 && bytes >= limits.bytes;
+  return {
+    admit() {
+      if (isUsedUp()) return 'byte_limit';
+      if (open >= connectionsMax || (limits.connections > 0 && open >= limits.connections)) return 'connection_limit';
+      if (!always.tryTake(1) || rate?.tryTake(1) === false) return 'rate_limit';
+      open += 1;
+      return undefined;
+    },
+    release: () => void (open -= 1),
+    count(direction, count) {
+      bytes += count;
+      if (isUsedUp()) return Infinity;
+      return speeds === undefined ? 0 : speeds[direction].take(count);
+    },
+    isUsedUp,
+    useLimits,
+  };
+}
