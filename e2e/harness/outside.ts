@@ -22,12 +22,21 @@ export interface Outside extends AsyncDisposable {
   forget(): Promise<void>;
 }
 
+/** The program of e2e/fixtures that answers there. It prints a line when it is ready. */
+export interface StandIn {
+  readonly program: string;
+  readonly argument: string;
+}
+
 /**
- * Creates a namespace with the addresses, IPv4 or IPv6, and host routes to them. HTTP on port 80 answers there, and UDP
+ * Creates a namespace with the addresses, IPv4 or IPv6, and host routes to them. By default HTTP on port 80 answers there, and UDP
  * on port 53 of the first address. So a test can distinguish "denied" from "nothing is there": without the sandbox's rules every
  * address would answer.
  */
-export async function openOutside(addresses: readonly string[]): Promise<Outside> {
+export async function openOutside(
+  addresses: readonly string[],
+  { program, argument }: StandIn = { program: 'outside.mjs', argument: addresses[0] ?? '' },
+): Promise<Outside> {
   await removeOutside();
   const ip = async (...args: string[]): Promise<string> => await run('ip', args);
   try {
@@ -50,8 +59,8 @@ export async function openOutside(addresses: readonly string[]): Promise<Outside
       await ip(...inside, 'addr', 'add', whole, 'dev', 'lo');
       await ip('route', 'add', whole, 'via', isIpv6(address) ? insideAddress6 : insideAddress);
     }
-    const program = join(import.meta.dirname, '../fixtures/outside.mjs');
-    const server = spawn('ip', ['netns', 'exec', namespace, nodeProgram, program, addresses[0] ?? ''], {
+    const file = join(import.meta.dirname, '../fixtures', program);
+    const server = spawn('ip', ['netns', 'exec', namespace, nodeProgram, file, argument], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const ended = once(server, 'exit');

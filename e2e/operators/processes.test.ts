@@ -131,13 +131,16 @@ test.each([
   60_000,
 );
 
-test.each(['gateway', 'control', 'egress'] as const)('the %s has no descriptor of the root process that started it', (name) => {
-  const directory = `/proc/${pidOf(name)}/fd`;
-  const targets = readdirSync(directory).map((fd) => readlinkSync(join(directory, fd)));
-  expect(targets.length).toBeGreaterThan(5);
-  // A ring of io_uring bypasses the system call filter.
-  expect(targets.filter((target) => target.includes('io_uring'))).toEqual([]);
-});
+test.each(['gateway', 'control', 'egress'] as const)(
+  'the %s has no descriptor of the root process that started it',
+  (name) => {
+    const directory = `/proc/${pidOf(name)}/fd`;
+    const targets = readdirSync(directory).map((fd) => readlinkSync(join(directory, fd)));
+    expect(targets.length).toBeGreaterThan(5);
+    // A ring of io_uring bypasses the system call filter.
+    expect(targets.filter((target) => target.includes('io_uring'))).toEqual([]);
+  },
+);
 
 test('clients that connect while there is no gateway wait for the next one', async () => {
   const pid = pidOf('gateway');

@@ -1,5 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createRouterTransport } from '@connectrpc/connect';
+import { addEgressRecords } from '@soulbox/contract/egress-record-service';
+import { startEgress } from '@soulbox/egress';
+import { addPolicyRoutes } from '@soulbox/egress-policies';
 import type { Gateway } from '@soulbox/gateway';
 import { startGateway } from '@soulbox/gateway';
 import type { RootLogger } from '@soulbox/base';
@@ -11,7 +15,7 @@ import { claimServer } from './claim.ts';
 import type { BoxConfig } from './config.ts';
 import { controlDirectoryIn } from './data-folder.ts';
 import { clientEnvironments } from './client-environments.ts';
-import { controlSettings, runnerSettings } from './settings.ts';
+import { controlSettings, egressSettings, runnerSettings } from './settings.ts';
 import { writeServerFile } from './server-file.ts';
 import { keepTrust } from './trust.ts';
 
@@ -56,6 +60,15 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   });
   const masterKeys = await openMasterKeySources(settings.masterKeys);
   const control = started.use(await startControl({ settings, masterKeys, runner: transport, router, logger }));
+  const egressLogger = logger.child({ part: 'egress' });
+  started.use(
+    await startEgress({
+      ...egressSettings(config),
+      runner: createRouterTransport((routes) => addPolicyRoutes(routes, host.policies)),
+      control: createRouterTransport((routes) => addEgressRecords(routes, control.egress, egressLogger)),
+      logger: egressLogger,
+    }),
+  );
   const gateway: Gateway = started.use(
     await startGateway({
       config: config.gateway,
