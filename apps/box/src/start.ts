@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRouterTransport } from '@connectrpc/connect';
 import { addEgressRecords } from '@soulbox/contract/egress-record-service';
-import { startEgress } from '@soulbox/egress';
+import { startHostEgress } from '@soulbox/egress';
 import { addPolicyRoutes } from '@soulbox/egress-policies';
 import type { Gateway } from '@soulbox/gateway';
 import { startGateway } from '@soulbox/gateway';
@@ -62,8 +62,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   const control = started.use(await startControl({ settings, masterKeys, runner: transport, router, logger }));
   const egressLogger = logger.child({ part: 'egress' });
   started.use(
-    await startEgress({
-      ...egressSettings(config),
+    await startHostEgress(egressSettings(config), {
       runner: createRouterTransport((routes) => addPolicyRoutes(routes, host.policies)),
       control: createRouterTransport((routes) => addEgressRecords(routes, control.egress, egressLogger)),
       logger: egressLogger,

@@ -1,1 +1,4 @@
-export type { PolicedSandbox } from './policies/policed-sandbox.ts';
+export { egressProgram, startHostEgress } from './run-egress.ts';
+export type { EgressProcessSettings, EgressSettings } from './run-egress.ts';
+export { startEgress } from './start.ts';
+export type { Egress, EgressOptions } from './start.ts';

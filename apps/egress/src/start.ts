@@ -3,7 +3,6 @@ import type { Logger } from '@soulbox/base';
 import { createEgressRecords } from '@soulbox/contract/egress-record-service';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import { watchPolicies } from '@soulbox/egress-policies';
-import { createOutsidePolicy } from '@soulbox/network/outside';
 import { acceptConnections } from './connections/accept-connections.ts';
 import type { FindDestination } from './connections/accept-connections.ts';
 import { connectionLimits } from './connections/context.ts';
@@ -28,15 +27,16 @@ export interface EgressOptions {
   readonly control: Transport;
   /** `ADDRESS` or `ADDRESS:PORT` of the operator's name servers. */
   readonly nameServers: readonly string[];
-  /** CIDR networks that no sandbox reaches, beside those that are forbidden to everybody. */
-  readonly deniedRanges: readonly string[];
+  /** Whether any sandbox may reach this address. */
+  readonly isOpen: (address: string) => boolean;
   readonly createInterceptor: (options: { resolve: EgressRecords['resolve']; logger: Logger }) => Interceptor;
   readonly dialThroughProxy: DialThroughProxy;
   readonly logger: Logger;
   readonly limits?: Partial<ConnectionLimits>;
-  /** Absent: the kernel tells where a connection went, and which addresses are open. Tests on loopback replace them. */
+  /** How long records of the log wait for more. Milliseconds, default 200. */
+  readonly gatherMs?: number;
+  /** Absent: the kernel tells where a connection went. Tests on loopback replace it. */
   readonly findDestination?: FindDestination;
-  readonly isOpen?: (address: string) => boolean;
 }
 
 export interface Egress extends AsyncDisposable {
@@ -49,12 +49,10 @@ export interface Egress extends AsyncDisposable {
 
 /** Starts everything. Rejects with Node's error if a port is in use. Disposing resets connections and sends the log. */
 export async function startEgress(options: EgressOptions): Promise<Egress> {
-  const { listen, logger, nameServers, deniedRanges, limits, dialThroughProxy } = options;
+  const { listen, logger, nameServers, isOpen, limits, dialThroughProxy } = options;
   await using started = new AsyncDisposableStack();
-  const outside = createOutsidePolicy(deniedRanges);
-  const isOpen = options.isOpen ?? ((address: string): boolean => outside.isOpen(address));
   const records = createEgressRecords(options.control);
-  const log = started.use(createConnectionLog(records, logger));
+  const log = started.use(createConnectionLog(records, logger, options.gatherMs));
   const table = createPolicyTable(logger);
   const ask = createUpstream(nameServers.map(parseNameServer));
   const lookups = started.use(createLookups({ ask, isOpen }));

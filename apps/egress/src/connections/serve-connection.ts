@@ -46,6 +46,8 @@ export async function serveConnection(
     const refusal = refusalOf(thrown, judged.signal);
     if (refusal === undefined) context.logger.error({ err: thrown, sandboxId }, 'connection failed unexpectedly');
     facts.reason = refusal?.reason ?? 'upstream_failed';
+    // The name was allowed, but none of its addresses.
+    if (facts.reason === 'forbidden_address' || facts.reason === 'denied') facts.isAllowed = false;
     client.resetAndDestroy();
   }
   if (!facts.isLogged) context.log.add(recordOf(facts, { sandboxId, teamId, startedAtMs, port: destination.port }));

@@ -9,7 +9,7 @@ import type { TokenBucket } from '../policies/token-bucket.ts';
 const waitingMax = 20_000;
 const batchMax = 500;
 /** How long records wait for more. Milliseconds. */
-const gatherMs = 200;
+const gatherDefaultMs = 200;
 /** Delays between attempts while the control plane is away. Milliseconds. */
 const retryMs = { first: 100, max: 5000 };
 /** Records of one sandbox per second on average and at once. More are dropped and counted, so that others find room. */
@@ -31,7 +31,11 @@ export interface ConnectionLog extends AsyncDisposable {
   addLookup(record: EgressRecord): void;
 }
 
-export function createConnectionLog(records: Pick<EgressRecords, 'record'>, logger: Logger): ConnectionLog {
+export function createConnectionLog(
+  records: Pick<EgressRecords, 'record'>,
+  logger: Logger,
+  gatherMs = gatherDefaultMs,
+): ConnectionLog {
   let waiting: EgressRecord[] = [];
   let dropped = 0;
   const rates = new Map<string, TokenBucket>();

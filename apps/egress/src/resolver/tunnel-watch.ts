@@ -66,17 +66,22 @@ export function registeredDomain(name: string): string {
   return labels.slice(second.length <= 3 && labels.length > 2 ? -3 : -2).join('.');
 }
 
-/** Bits per character from which a long label is data. Words have about 3, hexadecimal text 4, base32 text 5. */
+/** Bits per character from which a long part of a label is data. Words have about 3, base32 text has 4 to 5. */
 const entropyMin = 3.5;
-const codedLabelMin = 20;
+const codedPartMin = 20;
 
-/** Whether a label has the length and the evenness of encoded data. */
+/** Whether a label has the length and the evenness of encoded data. Hyphens divide words, and not data. */
 export function looksLikeData(label: string): boolean {
-  if (label.length < codedLabelMin) return false;
+  return label.split('-').some((part) => part.length >= codedPartMin && (isHexadecimal(part) || isEven(part)));
+}
+
+/** Hexadecimal text of words is not even: half of its digits are 6 and 7. */
+const isHexadecimal = (part: string): boolean => /^[0-9a-f]+$/.test(part) && /[0-9]/.test(part);
+
+function isEven(part: string): boolean {
   const counts = new Map<string, number>();
-  for (const character of label) counts.set(character, (counts.get(character) ?? 0) + 1);
+  for (const character of part) counts.set(character, (counts.get(character) ?? 0) + 1);
   let bits = 0;
-  for (const count of counts.values()) bits -= (count / label.length) * Math.log2(count / label.length);
-  // A short text cannot reach the entropy of its alphabet.
-  return bits >= Math.min(entropyMin, Math.log2(label.length) * 0.8);
+  for (const count of counts.values()) bits -= (count / part.length) * Math.log2(count / part.length);
+  return bits >= entropyMin;
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { isNodeError } from '@soulbox/base';
 
 /** A flag of /proc/net/ipv6_route (linux/ipv6_route.h): the route leads to the host itself. */
@@ -11,6 +11,29 @@ const RTF_LOCAL = 0x80000000;
  */
 export function readLocalAddresses(): string[] {
   return [...localIpv4(readFileSync('/proc/net/fib_trie', 'latin1')), ...localIpv6(readIpv6Routes())];
+}
+
+/** The host's own IPv4 addresses, for a process that will no longer see /proc. */
+export interface LocalAddresses extends Disposable {
+  /** Like `readLocalAddresses`, without IPv6. */
+  read(): string[];
+}
+
+export function openLocalAddresses(): LocalAddresses {
+  const fd = openSync('/proc/net/fib_trie', 'r');
+  let buffer = Buffer.alloc(64 * 1024);
+  return {
+    read() {
+      let length = 0;
+      for (;;) {
+        if (length === buffer.length) buffer = Buffer.concat([buffer, Buffer.alloc(buffer.length)]);
+        const count = readSync(fd, buffer, length, buffer.length - length, length);
+        if (count === 0) return localIpv4(buffer.toString('latin1', 0, length));
+        length += count;
+      }
+    },
+    [Symbol.dispose]: () => closeSync(fd),
+  };
 }
 
 /** The lines have the form `|-- 192.0.2.2`, each followed by one such as `/32 host LOCAL` for every route to it. */
