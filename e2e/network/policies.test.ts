@@ -241,11 +241,10 @@ describe('changes', () => {
     await sandbox.updateNetwork(only('allowed.test', `${other}:22`));
     expect(await get(sandbox, 'http://other.test/')).toBe('unreachable');
     expect(await get(sandbox, 'http://allowed.test/')).toMatchObject({ localAddress: allowed });
-    const held = await sandbox.commands.run(`sleep 60 | nc ${other} 22; echo ended`, {
-      background: true,
-      timeoutMs: 0,
-    });
-    await until('the greeting', () => held.stdout.includes('hello first')).catch((error: unknown) => { console.error('DBG', held.stdout, held.stderr); throw error; });
+    await sandbox.files.write('/tmp/dial.py', dialer);
+    const command = `python3 /tmp/dial.py ${other} 22 '' 60`;
+    const held = await sandbox.commands.run(command, { background: true, timeoutMs: 0 });
+    await until('the greeting', () => held.stdout.includes('hello first'));
     const startedAt = performance.now();
     await sandbox.updateNetwork(only('allowed.test'));
     const took = performance.now() - startedAt;
@@ -428,9 +427,6 @@ describe('the egress process', () => {
   test('no sandbox reaches its listener directly', async () => {
     const sandbox = await create();
     const address = `10.${200 + instance}.255.254`;
-    for (const port of [5380, 5353])
-      expect(
-        (await sandbox.commands.run(`timeout 3 nc -z ${address} ${port} && echo open || echo closed`)).stdout,
-      ).toBe('closed\n');
+    for (const port of [5380, 5353]) expect(await dial(sandbox, address, port, '', 2)).toBe('reset\n');
   });
 });
