@@ -47,12 +47,15 @@ export function relay(options: {
   };
   const reset = (): void => judged.end('upstream_failed');
   let seen: FirstBytes | undefined;
+  let isFirst = true;
   const outward = createPump({
     ...{ from: client, to: upstream, stall: stalls.open(owner, reset), count: (bytes) => count('sent', bytes) },
     filter:
       guard === undefined
         ? (bytes) => {
-            seen ??= parseFirstBytes(bytes);
+            // Only for the log, so what is not in the first segment is not worth waiting for.
+            if (isFirst) seen = parseFirstBytes(bytes);
+            isFirst = false;
             return bytes;
           }
         : (bytes) => checked(guard.fromClient(bytes)),

@@ -1,4 +1,5 @@
 // Measures what the egress process costs beside the kernel's translation alone, in one run: `node measure.ts` as root.
+import { readFileSync } from 'node:fs';
 import { directPort, openNamespaceLab, outsideAddress, sandboxAddress } from './namespace-lab.ts';
 
 const rounds = 5;
@@ -67,3 +68,12 @@ for (let round = 0; round < 50; round += 1) {
   times.push(performance.now() - started);
 }
 process.stdout.write(`change of a policy until it is confirmed: ${medianOf(times).toFixed(3)} ms\n`);
+
+const many = 10_000;
+const openPolicy = { denyOut: ['0.0.0.0/0'], allowOut: [`${outsideAddress}:9000`] };
+await feed.put({ address: sandboxAddress, sandboxId: 'many', teamId: 'team', policy: openPolicy });
+const opened = await sandbox.ask({ op: 'openMany', host, port: 9000, count: many });
+const memory = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${lab.pid()}/status`, 'utf8'))?.[1];
+process.stdout.write(
+  `of ${many} connections of one sandbox ${String(opened)} were open; ${memory ?? '?'} KiB resident\n`,
+);

@@ -95,6 +95,7 @@ async function upload({ host, port, mib }: Extract<NamespaceCommand, { op: 'uplo
   for (let sent = 0; sent < mib; sent += 1) if (!socket.write(block)) await once(socket, 'drain');
   socket.end();
   const [count] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
   if (Number(count.toString()) !== mib * 2 ** 20) throw new Error(`${count.toString()} bytes arrived`);
   return mib / ((performance.now() - started) / 1000);
 }
@@ -148,7 +149,9 @@ async function perform(command: NamespaceCommand): Promise<unknown> {
     }
     case 'lookup': {
       const reply = (await ask(command.host, 53, command.name)) as ReturnType<typeof decode> & { rcode: string };
-      return [reply.rcode, ...(reply.answers ?? []).map((record) => ('data' in record ? record.data : ''))].join(' ');
+      return [reply.rcode, ...(reply.answers ?? []).map((record) => (record.type === 'A' ? record.data : ''))].join(
+        ' ',
+      );
     }
     case 'upload':
       return await upload(command);
@@ -161,10 +164,12 @@ async function perform(command: NamespaceCommand): Promise<unknown> {
     case 'roundTrips': {
       const socket = connect({ ...command, noDelay: true });
       await once(socket, 'data');
-      return await timed(command.count, async () => {
+      const time = await timed(command.count, async () => {
         socket.write('x');
         await once(socket, 'data');
       });
+      socket.destroy();
+      return time;
     }
     case 'lookupTimes':
       return await timed(
