@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { connect } from 'node:tls';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';

@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createHostGuard } from './host-guard.ts';

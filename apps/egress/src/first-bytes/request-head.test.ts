@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { headMaxBytes, parseRequestHead } from './request-head.ts';
