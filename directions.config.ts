@@ -7,13 +7,14 @@
 export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/base': [],
   'packages/linux': [],
+  'packages/certificates': [],
   'packages/contract': ['packages/base'],
   'packages/envd-client': ['packages/base', 'packages/contract'],
   'packages/network': ['packages/base', 'packages/linux'],
   'packages/process': ['packages/base', 'packages/linux'],
   'packages/rpc': ['packages/base', 'packages/contract', 'packages/linux'],
   'packages/routing': ['packages/base', 'packages/contract', 'packages/linux', 'packages/process', 'packages/rpc'],
-  'packages/egress-policies': ['packages/base', 'packages/contract', 'packages/rpc'],
+  'packages/egress-policies': ['packages/base', 'packages/contract', 'packages/network', 'packages/rpc'],
   'packages/runtimes': [],
   'packages/templates': ['packages/base', 'packages/contract'],
   'packages/storage': ['packages/base', 'packages/contract'],
@@ -36,10 +37,13 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'apps/mcp-gateway/build': ['packages/templates', 'apps/mcp-gateway'],
 
   // Apps meet on the wire.
-  'apps/gateway': ['packages/base', 'packages/contract', 'packages/process', 'packages/routing', 'packages/rpc'],
+  'apps/gateway': [
+    ...['packages/base', 'packages/certificates', 'packages/contract', 'packages/process', 'packages/routing'],
+    'packages/rpc',
+  ],
   'apps/egress': [
-    ...['packages/base', 'packages/contract', 'packages/egress-policies', 'packages/linux', 'packages/network'],
-    ...['packages/process', 'packages/rpc'],
+    ...['packages/base', 'packages/certificates', 'packages/contract', 'packages/egress-policies', 'packages/linux'],
+    ...['packages/network', 'packages/process', 'packages/rpc'],
   ],
   'apps/functions': [
     ...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/keyring', 'packages/storage'],

@@ -211,6 +211,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['operator-draft', 'prune', 'sequence', 'verifier-source', 'witness'],
     ['index', 'testing'],
   ],
+  'packages/certificates/src': [['keys'], ['create-authority', 'issue-certificate'], ['index']],
   'packages/keyring/src': [
     ['config', 'gcm', 'place', 'master-key'],
     ['data-key-cache', 'file', 'pkcs11', 'rotation-lock', 'sealed-text', 'sources'],

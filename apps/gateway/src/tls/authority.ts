@@ -1,21 +1,18 @@
-import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as x509 from '@peculiar/x509';
 import { isNodeError, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
+import { createAuthority } from '@soulbox/certificates';
+import type { CertificateWithKey } from '@soulbox/certificates';
 
 export const dayMs = 86_400_000;
 const lifetimeMs = 3650 * dayMs;
 /** Certificates are valid from a little in the past, for clients whose clock is behind. */
 export const skewMs = 3_600_000;
 
-export const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-
 /** Our own CA. `keyPem` is in PKCS #8. */
-export interface Authority {
-  readonly certPem: string;
-  readonly keyPem: string;
+export interface Authority extends CertificateWithKey {
   readonly caFile: string;
 }
 
@@ -28,7 +25,7 @@ export async function openAuthority(directory: string, clock: Clock): Promise<Au
   const keyFile = join(directory, 'ca.key');
   const certPem = await readIfPresent(caFile);
   if (certPem === undefined) {
-    const created = await createAuthority(clock);
+    const created = await createOwnAuthority(clock);
     // The key comes first: a crash in between leaves no `ca.pem`, and the next start creates both again.
     await writeFileAtomic(keyFile, created.keyPem, { mode: 0o600, durable: true });
     await writeFileAtomic(caFile, created.certPem, { mode: 0o644, durable: true });
@@ -54,39 +51,13 @@ function isUsable(authority: Authority, clock: Clock): boolean {
   }
 }
 
-async function createAuthority(clock: Clock): Promise<{ certPem: string; keyPem: string }> {
-  const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
-    {
-      serialNumber: serialNumber(),
-      // A unique name, so that two installations do not look like one issuer.
-      name: `CN=SoulBox local CA ${randomBytes(4).toString('hex')}`,
-      notBefore: new Date(clock.now() - skewMs),
-      notAfter: new Date(clock.now() + lifetimeMs),
-      signingAlgorithm: keyAlgorithm,
-      keys,
-      extensions: [
-        new x509.BasicConstraintsExtension(true, 0, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
-      ],
-    },
-    webcrypto,
-  );
-  return { certPem: certificate.toString('pem'), keyPem: await exportKey(keys.privateKey) };
-}
-
-/** The key in PKCS #8 as PEM. */
-export async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
-  const bytes = await webcrypto.subtle.exportKey('pkcs8', key);
-  return x509.PemConverter.encode(bytes, x509.PemConverter.PrivateKeyTag);
-}
-
-/** 16 random bytes in hex. The first bit is 0, because the number must be positive. */
-export function serialNumber(): string {
-  const bytes = randomBytes(16);
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01;
-  return bytes.toString('hex');
+async function createOwnAuthority(clock: Clock): Promise<CertificateWithKey> {
+  return await createAuthority({
+    // A unique name, so that two installations do not look like one issuer.
+    commonName: `SoulBox local CA ${randomBytes(4).toString('hex')}`,
+    notBefore: new Date(clock.now() - skewMs),
+    notAfter: new Date(clock.now() + lifetimeMs),
+  });
 }
 
 export async function readIfPresent(path: string): Promise<string | undefined> {

@@ -1,11 +1,12 @@
-import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 import { writeFileAtomic } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
-import { dayMs, exportKey, keyAlgorithm, openAuthority, readIfPresent, serialNumber, skewMs } from './authority.ts';
+import { issueCertificate, openIssuer } from '@soulbox/certificates';
+import { dayMs, openAuthority, readIfPresent, skewMs } from './authority.ts';
 import type { Authority } from './authority.ts';
 import type { Certificate } from './certificate.ts';
 
@@ -62,35 +63,11 @@ function isUsable(pem: string, authority: Authority, names: x509.JsonGeneralName
 }
 
 async function issue(authority: Authority, names: x509.JsonGeneralNames, clock: Clock): Promise<string> {
-  const issuer = new x509.X509Certificate(authority.certPem);
-  const signingKey = await webcrypto.subtle.importKey(
-    'pkcs8',
-    x509.PemConverter.decodeFirst(authority.keyPem),
-    keyAlgorithm,
-    false,
-    ['sign'],
-  );
-  const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.create(
-    {
-      serialNumber: serialNumber(),
-      subject: 'CN=SoulBox gateway',
-      issuer: issuer.subject,
-      notBefore: new Date(clock.now() - skewMs),
-      notAfter: new Date(Math.min(clock.now() + lifetimeMs, issuer.notAfter.getTime())),
-      signingAlgorithm: keyAlgorithm,
-      publicKey: keys.publicKey,
-      signingKey,
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-        new x509.SubjectAlternativeNameExtension(names),
-        await x509.AuthorityKeyIdentifierExtension.create(issuer, false, webcrypto),
-        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
-      ],
-    },
-    webcrypto,
-  );
-  return `${certificate.toString('pem')}\n${await exportKey(keys.privateKey)}\n`;
+  const { certPem, keyPem } = await issueCertificate(await openIssuer(authority), {
+    commonName: 'SoulBox gateway',
+    names,
+    notBefore: new Date(clock.now() - skewMs),
+    notAfter: new Date(clock.now() + lifetimeMs),
+  });
+  return `${certPem}\n${keyPem}\n`;
 }

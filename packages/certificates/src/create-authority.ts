@@ -1,0 +1,30 @@
+import { webcrypto } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+import { exportKey, keyAlgorithm, serialNumber } from './keys.ts';
+import type { CertificateWithKey, Lifetime } from './keys.ts';
+
+/**
+ * Creates a CA with a P-256 key that signs only certificates of servers, no further CAs. `commonName` must be unique, so
+ * that two authorities do not look like one issuer.
+ */
+export async function createAuthority(
+  options: Lifetime & { readonly commonName: string },
+): Promise<CertificateWithKey> {
+  const { commonName, notBefore, notAfter } = options;
+  const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: serialNumber(),
+      name: `CN=${commonName}`,
+      ...{ notBefore, notAfter, keys },
+      signingAlgorithm: keyAlgorithm,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return { certPem: certificate.toString('pem'), keyPem: await exportKey(keys.privateKey) };
+}

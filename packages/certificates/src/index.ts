@@ -1,0 +1,4 @@
+export { createAuthority } from './create-authority.ts';
+export { issueCertificate, openIssuer } from './issue-certificate.ts';
+export type { Issuer } from './issue-certificate.ts';
+export type { CertificateWithKey, Lifetime } from './keys.ts';

@@ -1,0 +1,28 @@
+import { randomBytes, webcrypto } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+
+export const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+
+/** Both in PEM; the key is PKCS #8. */
+export interface CertificateWithKey {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+export interface Lifetime {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/** The key in PKCS #8 as PEM. */
+export async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  const bytes = await webcrypto.subtle.exportKey('pkcs8', key);
+  return x509.PemConverter.encode(bytes, x509.PemConverter.PrivateKeyTag);
+}
+
+/** 16 random bytes in hex. The first bit is 0, because the number must be positive. */
+export function serialNumber(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01;
+  return bytes.toString('hex');
+}
