@@ -292,6 +292,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'main'],
     ['testing'],
   ],
+  'apps/egress/src': [['policies'], ['judge'], ['upstream'], ['connections'], ['interception', 'proxy'], ['index']],
   'packages/linux/src': [
     ['libc'],
     ['descriptors', 'file-attributes', 'flock', 'mounts', 'namespaces', 'processes', 'sockets'],

@@ -1,0 +1,2 @@
+export { createInterceptor } from './interceptor.ts';
+export { openTrust } from './upstream-tls.ts';

@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { connect, createSecureContext, getCACertificates } from 'node:tls';
+import type { SecureContext, TLSSocket } from 'node:tls';
+import { SoulBoxError } from '@soulbox/base';
+import { EgressRefusal } from '../judge/refusal.ts';
+
+const handshakeTimeoutMs = 30_000;
+
+/**
+ * The authorities that the certificate of a destination may have: those of the host's system, or Node's own list if it
+ * has none, and those in the operator's file. Throws `config_invalid` if the file has no certificate.
+ */
+export function openTrust(extraCaFile?: string): SecureContext {
+  const system = getCACertificates('system');
+  const known = system.length > 0 ? system : getCACertificates('bundled');
+  return createSecureContext({
+    ca: extraCaFile === undefined ? known : [...known, readCaFile(extraCaFile)],
+    minVersion: 'TLSv1.2',
+  });
+}
+
+function readCaFile(path: string): string {
+  const text = readFileSync(path, 'utf8');
+  if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+  throw new SoulBoxError('config_invalid', `The file of additional authorities ${path} has no certificate.`);
+}
+
+/**
+ * Starts TLS on a connection to a host and verifies its certificate. `protocols` are offered by ALPN. Throws
+ * `EgressRefusal` with `upstream_certificate` or `upstream_failed`; then the socket is destroyed.
+ */
+export async function startTls(
+  socket: Socket,
+  options: { readonly name: string; readonly protocols: readonly string[]; readonly trust: SecureContext },
+): Promise<TLSSocket> {
+  const { name, protocols, trust } = options;
+  const secure = connect({
+    socket,
+    servername: name,
+    secureContext: trust,
+    rejectUnauthorized: true,
+    ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
+  });
+  return await new Promise((resolve, reject) => {
+    const fail = (cause: Error): void => {
+      clearTimeout(timer);
+      secure.destroy();
+      socket.destroy();
+      reject(new EgressRefusal(isOfCertificate(cause) ? 'upstream_certificate' : 'upstream_failed', { cause }));
+    };
+    const timer = setTimeout(() => fail(new Error('no TLS handshake in time')), handshakeTimeoutMs);
+    const onClose = (): void => fail(new Error('closed in the TLS handshake'));
+    secure.once('error', fail);
+    secure.once('close', onClose);
+    secure.once('secureConnect', () => {
+      clearTimeout(timer);
+      secure.off('error', fail).off('close', onClose);
+      resolve(secure);
+    });
+  });
+}
+
+/** The error codes of OpenSSL's verification and of Node's check of names (nodejs.org/api/tls.html, X509 errors). */
+function isOfCertificate(error: Error): boolean {
+  const code = 'code' in error ? String(error.code) : '';
+  return /CERT|SIGNATURE|ISSUER|CRL|CHAIN|PURPOSE|INVALID_CA|HOSTNAME_MISMATCH|ALTNAME/.test(code);
+}
