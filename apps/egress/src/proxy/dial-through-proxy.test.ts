@@ -77,8 +77,10 @@ describe.skipIf(!isThere('microsocks', spawnSync('microsocks', ['-h']).error ===
       const socket = await dial(proxyPort, port, { username: 'me', password: 'proxy-password' });
       socket.write('echo');
       let seen = '';
-      while (seen !== 'hello echo') seen += String(((await once(socket, 'data')) as [Buffer])[0]);
-      socket.destroy();
+      for await (const chunk of socket) {
+        seen += String(chunk);
+        if (seen === 'hello echo') break;
+      }
     });
 
     test.each([
