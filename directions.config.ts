@@ -53,6 +53,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
       'packages/audit',
       'packages/base',
       'packages/contract',
+      'packages/egress-policies',
       'packages/keyring',
       'packages/network',
       'packages/runtimes',

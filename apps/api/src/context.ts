@@ -9,6 +9,8 @@ import { createKeyUse } from './keys/key-use.ts';
 import type { KeyUse } from './keys/key-use.ts';
 import { createWrongKeyBudget } from './keys/wrong-key-budget.ts';
 import type { WrongKeyBudget } from './keys/wrong-key-budget.ts';
+import { createIdentityTokens } from './identity-tokens/identity-tokens.ts';
+import type { IdentityTokens } from './identity-tokens/identity-tokens.ts';
 import { createSigning } from './signing/signing.ts';
 import type { Signing } from './signing/signing.ts';
 import { createBuilder } from './builder/builder.ts';
@@ -72,6 +74,8 @@ export interface ApiContext {
   readonly builder: Builder;
   /** Signs and checks URLs. */
   readonly signing: Signing;
+  /** Issues workload identities of sandboxes. */
+  readonly identityTokens: IdentityTokens;
   readonly teamLogs: TeamLogs;
   readonly trail: Trail;
   readonly keyUse: KeyUse;
@@ -129,6 +133,7 @@ export function createContext({ signingRoot, ...given }: ApiParts, stopping: Abo
     }),
     templates: createTemplateCatalogue(parts.runner, parts.clock),
     builder: createBuilder(parts, stopping),
+    identityTokens: createIdentityTokens(parts),
     signing: createSigning({ ...parts, wrongKeys, root: signingRoot }),
     keyUse: createKeyUse(parts.records, parts.clock, parts.logger),
     wrongKeys,

@@ -26,6 +26,7 @@ export async function purgeUntilStop(context: ApiContext): Promise<void> {
       await purgeOlder(context, config.buildFileRetentionHours, (...args) => purgeFiles(context, ...args));
       await purgeOlder(context, 0, (...args) => records.usedNonces.purge(...args));
       await purgeOlder(context, signingKeyHours, (...args) => records.signingKeys.purge(...args));
+      await purgeOlder(context, 0, (...args) => records.identityKeys.purge(...args));
       await records.builds.giveUp(context.clock.now() - waitingBuildMs, neverStarted, context.clock.now());
     } catch (thrown) {
       if (!isStopped()) context.logger.warn({ err: thrown }, 'old records could not be purged');

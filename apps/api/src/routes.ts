@@ -10,6 +10,7 @@ import { addStageBackupRoute } from './host/stage-backup.ts';
 import { addHealthRoute } from './health.ts';
 import type { ApiApp } from './http/app.ts';
 import { addOpenApiRoute } from './http/openapi.ts';
+import { addIdentityRoutes } from './identity/routes.ts';
 import { addKvRoutes } from './kv/routes.ts';
 import { addLaterRoutes } from './later-routes.ts';
 import { addPages } from './pages/routes.ts';
@@ -42,6 +43,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addTeamRoutes(app, context);
   addFunctionRoutes(app, context);
   addKvRoutes(app, context);
+  addIdentityRoutes(app, context);
   addAuditRoutes(app, context);
   addPrometheusRoute(app, context);
   addStageBackupRoute(app, context);

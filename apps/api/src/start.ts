@@ -19,6 +19,7 @@ import { purgeUntilStop } from './purge.ts';
 import { addRoutes } from './routes.ts';
 import type { Runner } from './runner/client.ts';
 import { followRunnerEvents } from './reconcile/follow-events.ts';
+import { createPlaceholderResolver } from './placeholders/resolve.ts';
 import { createSignedUrlChecker } from './signed-urls/check.ts';
 import { sequenceUntilStop } from './trail/sequence-until-stop.ts';
 import { deliverUntilStop } from './webhooks/deliver-until-stop.ts';
@@ -66,6 +67,8 @@ export interface Api extends AsyncDisposable {
   readonly signedUrls: SignedUrlChecker;
   /** Adds what the egress process reports to the logs of the teams. */
   readonly recordConnections: EgressRecords['record'];
+  /** Gives the egress process the values of placeholders. */
+  readonly resolvePlaceholders: EgressRecords['resolve'];
 }
 
 /** How long the start waits for the comparison of records and runner. The API also starts without a runner. */
@@ -145,6 +148,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       address,
       signedUrls: createSignedUrlChecker(context),
       recordConnections: createConnectionLog(context),
+      resolvePlaceholders: createPlaceholderResolver(context),
       [Symbol.asyncDispose]: dispose,
     };
   } catch (thrown) {

@@ -4,7 +4,6 @@ import type { Transport } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
 import { openAuditKeys, readTombstones, tombstonesName } from '@soulbox/audit';
-import { SoulBoxError } from '@soulbox/base';
 import type { RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxRouter } from '@soulbox/contract';
@@ -136,10 +135,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   return {
     functions: functions.router,
     signedUrls: api.signedUrls,
-    egress: {
-      record: api.recordConnections,
-      resolve: () => Promise.reject(new SoulBoxError('not_implemented', 'Placeholders are not resolved yet.')),
-    },
+    egress: { record: api.recordConnections, resolve: api.resolvePlaceholders },
     apiKey,
     [Symbol.asyncDispose]: async () => await parts.disposeAsync(),
   };

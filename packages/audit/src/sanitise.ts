@@ -26,6 +26,9 @@ const factForms: Readonly<Record<string, RegExp | 'number' | 'boolean'>> = {
   /** Of a log that continues another one. */
   previousOrigin: id,
   previousSize: 'number',
+  /** Of the use of a secret. */
+  sandbox: id,
+  version: 'number',
   /** Of requests. */
   reason: word,
   bytes: 'number',

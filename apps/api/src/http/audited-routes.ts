@@ -40,6 +40,8 @@ const publish = { how: 'record', action: 'template.publish', ...template } as co
 const unrecorded = [
   'GET /health',
   'GET /openapi.json',
+  'GET /.well-known/jwks.json',
+  'GET /.well-known/openid-configuration',
   'GET /',
   'GET /docs/:name',
   'GET /dashboard/inspect/sandbox/:sandboxID',

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openAuditKeys } from '@soulbox/audit';
 import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
+import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { Keyring } from '@soulbox/keyring';
 import { openTestKeyring } from '@soulbox/keyring/testing';
@@ -49,6 +50,7 @@ export interface TestApi extends AsyncDisposable {
   readonly files: BlobStore;
   readonly runner: ScriptedRunner;
   readonly signedUrls: SignedUrlChecker;
+  readonly resolvePlaceholders: EgressRecords['resolve'];
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** Everything that was logged so far. */
   readLog(): Promise<string>;
@@ -139,6 +141,9 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     },
     get signedUrls() {
       return api.signedUrls;
+    },
+    get resolvePlaceholders() {
+      return api.resolvePlaceholders;
     },
     ...{ folder, key, otherKey, teamId: team.id, otherTeamId: other.id, records, keyring, files, runner, ask },
     readLog: () => readFile(logFile, 'utf8'),

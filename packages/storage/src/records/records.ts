@@ -5,6 +5,7 @@ import type { BuildRecords } from './builds.ts';
 import type { ConnectionRecords } from './connections.ts';
 import type { EventRecords } from './events.ts';
 import type { FunctionRecords } from './functions.ts';
+import type { IdentityKeyRecords } from './identity-keys.ts';
 import type { KeyringRecords } from './keyring.ts';
 import type { KvRecords } from './kv.ts';
 import type { SandboxRecords } from './sandboxes.ts';
@@ -42,4 +43,5 @@ export interface Records extends AsyncDisposable {
   readonly secrets: SecretRecords;
   readonly audit: AuditRecords;
   readonly connections: ConnectionRecords;
+  readonly identityKeys: IdentityKeyRecords;
 }

@@ -27,6 +27,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   keyring: [],
   sealing: [],
   secrets: ['remove'],
+  identityKeys: ['purge'],
   audit: ['appendUrgent', 'settle', 'align', 'release', 'eraseSubjectKey', 'removeHold'],
 };
 

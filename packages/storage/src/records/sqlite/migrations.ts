@@ -427,4 +427,13 @@ export const migrations: readonly string[] = [
    CREATE INDEX connections_sandbox ON connections (team_id, sandbox_id, sequence);
    CREATE INDEX connections_team ON connections (team_id, sequence);
    CREATE INDEX connections_age ON connections (started_at);`,
+  // Keys that sign workload identities.
+  `CREATE TABLE identity_keys (
+     id TEXT PRIMARY KEY,
+     created_at INTEGER NOT NULL,
+     signs_from INTEGER NOT NULL,
+     ends_at INTEGER,
+     public_jwk TEXT NOT NULL,
+     sealed_private_key TEXT NOT NULL
+   ) STRICT;`,
 ];

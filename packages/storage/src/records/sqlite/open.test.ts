@@ -13,6 +13,7 @@ import { describeHistory } from '../../conformance/history.ts';
 import { describeKv } from '../../conformance/kv.ts';
 import { describeRecords } from '../../conformance/records.ts';
 import { describeConnections } from '../../conformance/connections.ts';
+import { describeIdentityKeys } from '../../conformance/identity-keys.ts';
 import { describeSigning } from '../../conformance/signing.ts';
 import { describeSecrets } from '../../conformance/secrets.ts';
 import { describeSnapshots } from '../../conformance/snapshots.ts';
@@ -34,6 +35,7 @@ describeFunctions('SQLite', openIn);
 describeKv('SQLite', openIn);
 describeSigning('SQLite', openIn);
 describeConnections('SQLite', openIn);
+describeIdentityKeys('SQLite', openIn);
 describeSecrets('SQLite', openIn);
 describeAudit('SQLite', openIn);
 

@@ -21,6 +21,7 @@ import { sqliteKv } from './kv.ts';
 import { guardRecords } from './guard.ts';
 import { migrate } from './migrate.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
+import { sqliteIdentityKeys } from './identity-keys.ts';
 import { sqliteSigningKeys } from './signing-keys.ts';
 import { sqliteSealing } from './sealing.ts';
 import { sqliteSecrets } from './secrets.ts';
@@ -62,6 +63,7 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     keyring: sqliteKeyring(db),
     sealing: sqliteSealing(db),
     secrets: sqliteSecrets(db),
+    identityKeys: sqliteIdentityKeys(db),
     audit: sqliteAudit(db, writer, queue),
     connections: sqliteConnections(db),
     [Symbol.asyncDispose]: () => {

@@ -1,0 +1,72 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { EgressRecords, PlaceholderRequest } from '@soulbox/contract/egress-record-service';
+import { findPlaceholder } from '@soulbox/egress-policies';
+import type { Placeholder } from '@soulbox/egress-policies';
+import type { SandboxRecord } from '@soulbox/storage';
+import type { ApiContext } from '../context.ts';
+import { placeOfVersion, secretNotFound } from '../secrets/schemas.ts';
+import type { Deed } from '../trail/trail.ts';
+
+/** More than the headers of a rule can name. */
+const placeholdersMax = 200;
+
+/**
+ * The values of placeholders for the egress process. Each use is in the audit log before its value leaves; without room
+ * in the log, no value leaves. Throws `secret_not_found`, `sandbox_not_found`, `bad_request`, and what the audit log
+ * throws.
+ */
+export function createPlaceholderResolver(context: ApiContext): EgressRecords['resolve'] {
+  return async (request) => {
+    const { sandboxId, teamId, placeholders } = request;
+    if (placeholders.length > placeholdersMax)
+      throw new SoulBoxError('bad_request', 'The request names too many placeholders.');
+    const sandbox = await context.records.sandboxes.find(sandboxId);
+    if (sandbox === undefined || sandbox.teamId !== teamId || sandbox.state === 'ended')
+      throw new SoulBoxError('sandbox_not_found', `Sandbox "${sandboxId}" was not found.`);
+    const values: Record<string, string> = {};
+    for (const text of new Set(placeholders)) {
+      const placeholder = findPlaceholder(text);
+      if (placeholder === undefined)
+        throw new SoulBoxError('bad_request', `The placeholder "${text.slice(0, 100)}" names nothing.`);
+      values[text] =
+        placeholder.kind === 'secret'
+          ? await revealSecret(context, sandbox, placeholder)
+          : await issueToken(context, sandbox, placeholder, request);
+    }
+    return values;
+  };
+}
+
+async function revealSecret(context: ApiContext, sandbox: SandboxRecord, { name }: Placeholder): Promise<string> {
+  const { records, keyring, trail } = context;
+  const secret = await records.secrets.findByName(sandbox.teamId, name.toLowerCase());
+  if (secret === undefined) throw secretNotFound(name);
+  const { id, currentVersion } = secret;
+  const sealed = await records.secrets.findSealedValue(id, currentVersion);
+  if (sealed === undefined) throw secretNotFound(name);
+  await trail.admit({
+    ...useOf(sandbox),
+    action: 'secret.use',
+    target: { kind: 'secret', id },
+    facts: { sandbox: sandbox.id, version: currentVersion },
+  });
+  return (await keyring.open(sealed, placeOfVersion(secret, currentVersion))).reveal();
+}
+
+async function issueToken(
+  { identityTokens, trail }: ApiContext,
+  sandbox: SandboxRecord,
+  { name }: Placeholder,
+  { identityTokens: declared }: PlaceholderRequest,
+): Promise<string> {
+  const token = Object.hasOwn(declared, name) ? declared[name] : undefined;
+  if (token === undefined) throw new SoulBoxError('bad_request', `The sandbox declares no identity token "${name}".`);
+  await trail.admit({ ...useOf(sandbox), action: 'identity.issue', target: { kind: 'sandbox', id: sandbox.id } });
+  const { teamId, templateId, id: sandboxId } = sandbox;
+  return await identityTokens.issue({ teamId, templateId, sandboxId }, token.audience);
+}
+
+/** The sandbox asks for it, by the policy that a key of the team has given it. */
+function useOf({ teamId }: SandboxRecord): Omit<Deed, 'action' | 'target'> {
+  return { teamId, class: 'security', scope: 'sandbox', rule: 'policy', actor: { kind: 'server', id: 'egress' } };
+}
