@@ -61,7 +61,14 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
     'packages/storage',
   ],
   'apps/runner': [
-    ...['packages/base', 'packages/contract', 'packages/network', 'packages/runtimes', 'packages/storage'],
+    ...[
+      'packages/base',
+      'packages/certificates',
+      'packages/contract',
+      'packages/network',
+      'packages/runtimes',
+      'packages/storage',
+    ],
     ...['packages/checkpoints', 'packages/envd-client', 'packages/isolation', 'packages/routing', 'packages/templates'],
   ],
   // The runner with what it has on a host, and with what runs in its sandboxes.

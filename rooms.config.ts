@@ -43,7 +43,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['filesystem'],
     ['process', 'watch'],
     ['context'],
-    ['files', 'init', 'logs', 'metrics', 'ports', 'rpc', 'sudo'],
+    ['files', 'init', 'logs', 'metrics', 'ports', 'rpc', 'sudo', 'trust'],
     ['resume'],
     ['routes'],
     ['serve-sandbox'],
@@ -94,7 +94,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index'],
   ],
   'apps/runner/src/operations': [
-    ['operation-context'],
+    ['operation-context', 'trust'],
     ['layers', 'pause', 'end', 'set-deadline', 'set-network-policy'],
     ['resume', 'team-usage'],
     ['copies', 'team-limits'],
@@ -212,7 +212,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['operator-draft', 'prune', 'sequence', 'verifier-source', 'witness'],
     ['index', 'testing'],
   ],
-  'packages/certificates/src': [['keys'], ['create-authority', 'issue-certificate'], ['index']],
+  'packages/certificates/src': [['keys', 'subject-hash'], ['create-authority', 'issue-certificate'], ['index']],
   'packages/keyring/src': [
     ['config', 'gcm', 'place', 'master-key'],
     ['data-key-cache', 'file', 'pkcs11', 'rotation-lock', 'sealed-text', 'sources'],

@@ -28,6 +28,8 @@ export interface Context {
   readonly watchers: WatcherTable;
   /** Always replaced as a whole, never modified. */
   settings: Settings;
+  /** Where programs find the authority of the sandbox. Variables of the tenant override them. Replaced as a whole. */
+  trustVariables: Readonly<Record<string, string>>;
 }
 
 export function createContext(config: EnvdConfig): Context {
@@ -42,5 +44,6 @@ export function createContext(config: EnvdConfig): Context {
     watchHub: createWatchHub(log),
     watchers: createWatcherTable(),
     settings: initialSettings,
+    trustVariables: {},
   };
 }

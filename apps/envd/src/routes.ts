@@ -10,6 +10,7 @@ import { handleLogs } from './logs/handle-logs.ts';
 import { readMetrics } from './metrics/read-metrics.ts';
 import { handleRehearsal } from './resume/handle-rehearsal.ts';
 import { createResumedHandler } from './resume/handle-resumed.ts';
+import { handleTrust } from './trust/handle-trust.ts';
 import { discardBody } from './server/discard-body.ts';
 import { createRpcHandler, rpcPrefixes } from './rpc.ts';
 import { sendEmpty, sendError, sendJson, setCorsHeaders } from './server/send.ts';
@@ -27,6 +28,7 @@ const routes: Readonly<Record<string, Route>> = {
   'POST /init': { handle: handleInit, access: 'own' },
   'POST /resumed': { handle: createResumedHandler(), access: 'own' },
   'POST /rehearse-resumed': { handle: handleRehearsal, access: 'own' },
+  'POST /soulbox/trust': { handle: handleTrust, access: 'own' },
   'GET /soulbox/logs': { handle: handleLogs, access: 'own' },
   'GET /files': { handle: handleDownload, access: 'own' },
   'HEAD /files': { handle: handleDownload, access: 'own' },

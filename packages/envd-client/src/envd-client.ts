@@ -35,6 +35,18 @@ export interface EnvdResumed {
   readonly defaultWorkdir?: string;
 }
 
+/** The body of envd's `POST /soulbox/trust`. */
+export interface EnvdAuthority {
+  /** PEM. */
+  readonly certificate: string;
+  /** The name of its file in a folder of certificates, without `.0`. */
+  readonly subjectHash: string;
+  /** Certificates in PEM, for a sandbox without a list of its own. */
+  readonly roots?: string;
+}
+
+const trustSchema = z.object({ needsRoots: z.boolean() });
+
 const logsSchema = z.object({
   entries: z.array(
     z.object({
@@ -75,6 +87,11 @@ export interface EnvdClient {
    * older version does not know the call. Never throws.
    */
   rehearseResumed(resumed: EnvdResumed): Promise<boolean>;
+  /**
+   * Adds a certificate authority to the trust stores of the sandbox. True if the sandbox has no list of public
+   * authorities and `roots` gave none; then repeat it with `roots`. Throws `sandbox_unreachable`. Safe to repeat.
+   */
+  trust(authority: EnvdAuthority): Promise<boolean>;
   /** Returns log entries after `seq`, oldest first. Their number is bounded. */
   logs(after: number): Promise<EnvdLogEntry[]>;
   /** Aborts every call in progress. */
@@ -132,6 +149,16 @@ export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdCli
       } catch {
         return false;
       }
+    },
+    async trust(authority) {
+      const { status, body } = await call('POST', '/soulbox/trust', authority);
+      const answer = status === 200 ? trustSchema.safeParse(parseJson(body.toString('utf8'))).data : undefined;
+      if (answer === undefined)
+        throw new SoulBoxError(
+          'sandbox_unreachable',
+          `The envd of the sandbox did not take its certificate authority (status ${status}).`,
+        );
+      return answer.needsRoots;
     },
     async logs(after) {
       const { status, body } = await call('GET', `/soulbox/logs?after=${after}`);

@@ -33,6 +33,7 @@ export interface ProcessContext extends CallerContext {
   readonly log: LifeLog;
   readonly processes: ProcessTable;
   readonly reaper: Reaper;
+  readonly trustVariables: Readonly<Record<string, string>>;
 }
 
 type OutputName = 'stdout' | 'stderr' | 'pty';
@@ -63,7 +64,12 @@ export function startProcess(context: ProcessContext, user: User, request: Start
   for (const [name, text] of Object.entries(config.envs)) checkVariable(name, text);
   const size = request.pty === undefined ? undefined : parseTerminalSize(request.pty);
   const cwd = workingDirectory(config.cwd ?? '', context.settings.defaultWorkdir, user);
-  const env = processEnvironment(user, context.config.searchPath, context.settings.envVars, config.envs);
+  const env = processEnvironment(
+    user,
+    context.config.searchPath,
+    { ...context.trustVariables, ...context.settings.envVars },
+    config.envs,
+  );
   const spawnOptions = {
     paths: candidatePaths(config.cmd, env['PATH'] ?? ''),
     argv: [config.cmd, ...config.args],
