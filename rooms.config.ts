@@ -200,7 +200,6 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     [
       'checked-numbers',
       'export',
-      'local-key-wrap',
       'network-addresses',
       'retention',
       'source',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import {
   createSequencer,
   leafOf,
-  openAuditKeys,
+  openAuditSigningKey,
   openLog,
   openLogFiles,
   operatorDraft,
@@ -14,6 +14,7 @@ import { verifyLog } from '@soulbox/audit/verify-log';
 import { createTrail } from '@soulbox/api/trail';
 import type { Deed } from '@soulbox/api/trail';
 import { removeTree, silentLogger, systemClock } from '@soulbox/base';
+import { openTestKeyring } from '@soulbox/keyring/testing';
 import { openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
 import { testDirectory } from '@soulbox/testing';
@@ -49,13 +50,14 @@ const deed: Deed = {
 };
 
 async function measureAppend(folder: string, records: Records): Promise<Figure[]> {
-  const keys = await openAuditKeys(join(folder, 'secrets'));
+  const signingKey = await openAuditSigningKey(join(folder, 'secrets'));
+  using sealer = await openTestKeyring(records);
   const policy = { jurisdiction: 'eu', minDays: 0 } as const;
-  const options = { records, keyWrap: keys.keyWrap, policy, maxBytes: Infinity, clock: systemClock };
+  const options = { records, sealer, policy, maxBytes: Infinity, clock: systemClock };
   const trail = createTrail({ ...options, logger: silentLogger });
   const log = await openLog({
     files: openLogFiles(join(folder, 'log')),
-    privateKey: keys.signingKey.reveal(),
+    privateKey: signingKey.reveal(),
     newOrigin: 'soulbox.local/bench',
   });
   const sequencer = await createSequencer(log, {
@@ -102,7 +104,7 @@ async function measureAppend(folder: string, records: Records): Promise<Figure[]
 }
 
 async function measureVerify(folder: string): Promise<Figure[]> {
-  const { signingKey } = await openAuditKeys(join(folder, 'secrets'));
+  const signingKey = await openAuditSigningKey(join(folder, 'secrets'));
   const directory = join(folder, 'large');
   const files = openLogFiles(directory);
   const log = await openLog({ files, privateKey: signingKey.reveal(), newOrigin: 'soulbox.local/bench' });

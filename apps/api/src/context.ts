@@ -1,4 +1,3 @@
-import type { KeyWrap } from '@soulbox/audit';
 import { measureProcess } from '@soulbox/base';
 import type { Clock, Logger, ProcessFigures, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
@@ -44,8 +43,6 @@ export interface AuditParts {
   readonly directory: string;
   /** Signs checkpoints: Ed25519, in PEM. */
   readonly signingKey: Secret;
-  /** Wraps the keys of personal fields. */
-  readonly keyWrap: KeyWrap;
 }
 
 /** The dependencies of all routes. Created once per server. */
@@ -125,7 +122,7 @@ export function createContext({ signingRoot, ...given }: ApiParts, stopping: Abo
     teamLogs: createTeamLogs({ ...parts.audit, records: parts.records }),
     trail: createTrail({
       records: parts.records,
-      keyWrap: parts.audit.keyWrap,
+      sealer: parts.keyring,
       policy: { jurisdiction: parts.config.auditJurisdiction, minDays: parts.config.auditRetentionDays },
       maxBytes: parts.config.auditLogMb * 1024 * 1024,
       clock: parts.clock,

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, Secret, silentLogger } from '@soulbox/base';
-import { openAuditKeys } from '@soulbox/audit';
+import { openAuditSigningKey } from '@soulbox/audit';
 import type { Keyring } from '@soulbox/keyring';
 import { openTestKeyring } from '@soulbox/keyring/testing';
 import { createOutsidePolicy } from '@soulbox/network/outside';
@@ -43,7 +43,7 @@ const start = async (listen: Parameters<typeof startApi>[0]['listen'] = { socket
   const outside = createOutsidePolicy();
   const metricsToken = new Secret('metrics');
   const signingRoot = new Secret('signing');
-  const audit = { ...(await openAuditKeys(folder)), directory: join(folder, 'audit') };
+  const audit = { signingKey: await openAuditSigningKey(folder), directory: join(folder, 'audit') };
   const parts = {
     config,
     audit,

@@ -3,7 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
-import { openAuditKeys, readTombstones, tombstonesName } from '@soulbox/audit';
+import { openAuditSigningKey, readTombstones, tombstonesName } from '@soulbox/audit';
 import type { RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxRouter } from '@soulbox/contract';
@@ -86,7 +86,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   await sealOldValues({
     records,
     keyring,
-    oldKeyFile: join(folders.secrets, 'functions-key'),
+    secretsDirectory: folders.secrets,
     logger: logger.child({ part: 'control' }),
   });
   await eraseAgain(records, folders.audit);
@@ -125,7 +125,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       outside: createOutsidePolicy(settings.deniedRanges),
       metricsToken: await ensureMetricsToken(directory, settings.metricsToken),
       signingRoot: await ensureSigningRoot(directory),
-      audit: { ...(await openAuditKeys(folders.secrets)), directory: folders.audit },
+      audit: { signingKey: await openAuditSigningKey(folders.secrets), directory: folders.audit },
       listen: { socketPath: settings.apiSocket },
       logger: logger.child({ part: 'api' }),
     }),

@@ -10,9 +10,7 @@ export type {
   AuditStage,
   AuditTarget,
 } from './record.ts';
-export { createLocalKeyWrap } from './local-key-wrap.ts';
-export { openAuditKeys } from './key-files.ts';
-export type { AuditKeys } from './key-files.ts';
+export { openAuditSigningKey } from './key-files.ts';
 export { addTombstone, readTombstones, tombstonesName } from './tombstones.ts';
 export type { Tombstone } from './tombstones.ts';
 export { operatorDraft } from './operator-draft.ts';
@@ -23,8 +21,8 @@ export { jurisdictions, retainUntil } from './retention.ts';
 export type { Jurisdiction, RetentionPolicy } from './retention.ts';
 export { sanitise } from './sanitise.ts';
 export { sanitiseText } from './sanitise-text.ts';
-export { createSubjectKey, openFields, openSubjectKey, pseudonym, sealFields } from './seal.ts';
-export type { KeyWrap, PersonalFields, StoredSubjectKey, SubjectKey } from './seal.ts';
+export { createSubjectKey, openFields, openSubjectKey, placeOfSubjectKey, pseudonym, sealFields } from './seal.ts';
+export type { PersonalFields, StoredSubjectKey, SubjectKey, SubjectKeyPlace, SubjectKeySealer } from './seal.ts';
 export { splitSource } from './source.ts';
 export { openLog } from './log.ts';
 export type { Log, LogOptions } from './log.ts';

@@ -33,6 +33,8 @@ const factForms: Readonly<Record<string, RegExp | 'number' | 'boolean'>> = {
   reason: word,
   bytes: 'number',
   digest: hexDigest,
+  /** `unavailable`: the key of the personal fields could not be had, so the record is without them. */
+  personal: word,
 };
 
 /**

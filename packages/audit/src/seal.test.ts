@@ -1,33 +1,33 @@
-import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { createSubjectKey, openFields, openSubjectKey, pseudonym, sealFields } from './seal.ts';
-import { createLocalKeyWrap } from './local-key-wrap.ts';
+import { memorySealer } from './testing/memory-sealer.ts';
 import { splitSource } from './source.ts';
 
 const damaged = expect.objectContaining({ reason: 'state_damaged' }) as Error;
-
-const wrapOf = () => createLocalKeyWrap(randomBytes(32));
 
 describe('personal fields', () => {
   const fields = { ip: '203.0.113.7', userAgent: 'e2b-js-sdk/2.51.0' };
 
   test('are opened with the stored key of their subject', async () => {
-    const wrap = wrapOf();
-    const { key, stored } = await createSubjectKey(wrap);
+    const sealer = memorySealer();
+    const { key, stored } = await createSubjectKey(sealer, 'team');
     const sealed = sealFields(fields, key, 'record-1');
-    expect(openFields(sealed, await openSubjectKey(wrap, stored), 'record-1')).toEqual(fields);
-    expect(stored).toMatchObject({ id: key.id, wrapKeyId: wrap.keyId });
+    expect(openFields(sealed, await openSubjectKey(sealer, 'team', stored), 'record-1')).toEqual(fields);
+    expect(stored.id).toBe(key.id);
     expect(Buffer.from(sealed, 'base64url').toString('latin1')).not.toContain('203.0');
-    expect(stored.wrapped.includes(key.key.export())).toBe(false);
+    expect(stored.sealed).not.toContain(key.key.export().toString('base64'));
   });
 
   test('are different each time, even if they are the same', async () => {
-    const { key } = await createSubjectKey(wrapOf());
+    const { key } = await createSubjectKey(memorySealer(), 'team');
     expect(new Set(Array.from({ length: 100 }, () => sealFields(fields, key, 'r'))).size).toBe(100);
   });
 
   test('cannot be moved to another record, changed, cut, or opened with the key of another subject', async () => {
-    const [one, other] = [await createSubjectKey(wrapOf()), await createSubjectKey(wrapOf())];
+    const [one, other] = [
+      await createSubjectKey(memorySealer(), 'team'),
+      await createSubjectKey(memorySealer(), 'team'),
+    ];
     const sealed = sealFields(fields, one.key, 'record-1');
     expect(() => openFields(sealed, one.key, 'record-2')).toThrow(damaged);
     expect(() => openFields(sealed, other.key, 'record-1')).toThrow(damaged);
@@ -40,15 +40,19 @@ describe('personal fields', () => {
     }
   });
 
-  test('of a wrapped key that was given to another subject are not opened', async () => {
-    const wrap = wrapOf();
-    const [{ stored }, other] = [await createSubjectKey(wrap), await createSubjectKey(wrap)];
-    await expect(openSubjectKey(wrap, { ...stored, id: other.stored.id })).rejects.toThrow();
-    await expect(openSubjectKey(wrapOf(), stored)).rejects.toThrow();
+  test('of a sealed key that was given to another subject or team are not opened', async () => {
+    const sealer = memorySealer();
+    const [{ stored }, other] = [await createSubjectKey(sealer, 'team'), await createSubjectKey(sealer, 'team')];
+    await expect(openSubjectKey(sealer, 'team', { ...stored, id: other.stored.id })).rejects.toThrow();
+    await expect(openSubjectKey(sealer, 'other', stored)).rejects.toThrow();
+    await expect(openSubjectKey(memorySealer(), 'team', stored)).rejects.toThrow();
   });
 
   test('have pseudonyms that are equal only within one subject', async () => {
-    const [one, other] = [(await createSubjectKey(wrapOf())).key, (await createSubjectKey(wrapOf())).key];
+    const [one, other] = [
+      (await createSubjectKey(memorySealer(), 'team')).key,
+      (await createSubjectKey(memorySealer(), 'team')).key,
+    ];
     expect(pseudonym('203.0.113.7', one)).toBe(pseudonym('203.0.113.7', one));
     expect(pseudonym('203.0.113.7', one)).not.toBe(pseudonym('203.0.113.7', other));
     expect(pseudonym('203.0.113.7', one)).not.toBe(pseudonym('203.0.113.8', one));

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { SoulBoxError } from '@soulbox/base';
+import { Secret, SoulBoxError } from '@soulbox/base';
 import { takeRandom } from './random-pool.ts';
 
 const algorithm = 'aes-256-gcm';
@@ -8,22 +8,28 @@ const nonceBytes = 12;
 const tagBytes = 16;
 const keyBytes = 32;
 
-/** Wraps data keys under a key that is kept elsewhere. `place` binds the result to what the key is for. */
-export interface KeyWrap {
-  /** The key that wraps now. */
-  readonly keyId: string;
-  wrap(dataKey: Buffer, place: string): Promise<Buffer>;
-  /** Throws if `wrapped` was changed, was made for another place, or its key is not known. */
-  unwrap(wrapped: Buffer, place: string, keyId: string): Promise<Buffer>;
+/** Where the data key of a subject is stored; a sealed key that is moved elsewhere cannot be opened there. */
+export interface SubjectKeyPlace {
+  readonly table: 'audit_subjects';
+  /** The id of the key. */
+  readonly row: string;
+  readonly field: 'key';
+  readonly team: string;
+}
+
+/** Encrypts data keys of subjects: the keyring of the server. */
+export interface SubjectKeySealer {
+  seal(value: Secret, place: SubjectKeyPlace): Promise<string>;
+  /** Throws if `sealed` was changed or was made for another place. */
+  open(sealed: string, place: SubjectKeyPlace): Promise<Secret>;
 }
 
 /** The data key of one subject as it is stored. Without it, nobody can read the subject's sealed fields. */
 export interface StoredSubjectKey {
   /** Random, and in clear in each record: names the key without naming the subject. */
   readonly id: string;
-  readonly wrapped: Buffer;
-  /** `KeyWrap.keyId` when it was wrapped. */
-  readonly wrapKeyId: string;
+  /** The 32 bytes in base64, encrypted by a `SubjectKeySealer`. */
+  readonly sealed: string;
 }
 
 export interface SubjectKey {
@@ -39,17 +45,27 @@ export interface PersonalFields {
   readonly userAgent?: string | undefined;
 }
 
-const placeOf = (id: string): string => `audit subject ${id}`;
-
-/** A new data key, and its stored form. */
-export async function createSubjectKey(wrap: KeyWrap): Promise<{ key: SubjectKey; stored: StoredSubjectKey }> {
-  const [id, key] = [randomBytes(12).toString('hex'), randomBytes(keyBytes)];
-  const wrapped = await wrap.wrap(key, placeOf(id));
-  return { key: { id, key: createSecretKey(key) }, stored: { id, wrapped, wrapKeyId: wrap.keyId } };
+/** The place of a subject's key in the records. */
+export function placeOfSubjectKey(team: string, id: string): SubjectKeyPlace {
+  return { table: 'audit_subjects', row: id, field: 'key', team };
 }
 
-export async function openSubjectKey(wrap: KeyWrap, { id, wrapped, wrapKeyId }: StoredSubjectKey): Promise<SubjectKey> {
-  const key = await wrap.unwrap(wrapped, placeOf(id), wrapKeyId);
+/** A new data key, and its stored form. */
+export async function createSubjectKey(
+  sealer: SubjectKeySealer,
+  team: string,
+): Promise<{ key: SubjectKey; stored: StoredSubjectKey }> {
+  const [id, key] = [randomBytes(12).toString('hex'), randomBytes(keyBytes)];
+  const sealed = await sealer.seal(new Secret(key.toString('base64')), placeOfSubjectKey(team, id));
+  return { key: { id, key: createSecretKey(key) }, stored: { id, sealed } };
+}
+
+export async function openSubjectKey(
+  sealer: SubjectKeySealer,
+  team: string,
+  { id, sealed }: StoredSubjectKey,
+): Promise<SubjectKey> {
+  const key = Buffer.from((await sealer.open(sealed, placeOfSubjectKey(team, id))).reveal(), 'base64');
   if (key.length !== keyBytes) throw new SoulBoxError('state_damaged', 'A data key of the audit log is damaged.');
   return { id, key: createSecretKey(key) };
 }

@@ -30,7 +30,7 @@ export type { IdentityKeyRecord } from './records/identity-keys.ts';
 export type { SigningKeyRecord } from './records/signing-keys.ts';
 export type { DataKeyRecord, KeyringRecords, MasterKeyRecord, Rewrapped } from './records/keyring.ts';
 export type { KvEntry, KvLimits, KvNamespaceRecord } from './records/kv.ts';
-export type { OldFunctionValues, OldWebhookSecret, SealingRecords } from './records/sealing.ts';
+export type { OldFunctionValues, OldSubjectKey, OldWebhookSecret, SealingRecords } from './records/sealing.ts';
 export type { SecretPosition, SecretRecord } from './records/secrets.ts';
 export type { Records } from './records/records.ts';
 export { recordsFileName } from './records/records-file.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openAuditKeys } from '@soulbox/audit';
+import { openAuditSigningKey } from '@soulbox/audit';
 import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
@@ -93,7 +93,10 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const keyring = await openTestKeyring(records);
   const files = await openDiskBlobs({ directory: join(folder, 'uploads') });
   const logFile = join(folder, 'api.log');
-  const audit = { ...(await openAuditKeys(join(folder, 'secrets'))), directory: join(folder, 'audit') };
+  const audit = {
+    signingKey: await openAuditSigningKey(join(folder, 'secrets')),
+    directory: join(folder, 'audit'),
+  };
   const start = () =>
     startApi({
       config: loadConfig(apiConfigSchema, {}, options.config),

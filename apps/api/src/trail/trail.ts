@@ -1,6 +1,6 @@
 import { createRecordId, leafOf, retainUntil, sanitise, sealFields, splitSource } from '@soulbox/audit';
 import type { AuditActor, AuditClass, AuditDraft, AuditFacts, AuditResult, AuditStage } from '@soulbox/audit';
-import type { KeyWrap, RetentionPolicy } from '@soulbox/audit';
+import type { PersonalFields, RetentionPolicy, SubjectKeySealer } from '@soulbox/audit';
 import { isDiskFull, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { auditLogFull } from '@soulbox/storage';
@@ -34,7 +34,7 @@ export interface Trail {
   admitAlways(deed: Deed): Promise<void>;
   /**
    * A record to be committed together with a change of the records. The result takes the id of the target, if only the
-   * change determines it.
+   * change determines it. Throws `audit_unavailable`.
    */
   note(deed: Deed, result: AuditResult): Promise<(targetId?: string) => AuditNote>;
   /** Records what has happened. Never throws: it cannot be undone any more. */
@@ -45,7 +45,8 @@ export interface Trail {
 
 export interface TrailOptions {
   readonly records: Records;
-  readonly keyWrap: KeyWrap;
+  /** Encrypts the keys of personal fields. */
+  readonly sealer: SubjectKeySealer;
   readonly policy: RetentionPolicy;
   /** Bytes of the records of a team. */
   readonly maxBytes: number;
@@ -53,14 +54,22 @@ export interface TrailOptions {
   readonly logger: Logger;
 }
 
+/** What must not happen without its personal fields is refused; what has happened is recorded without them. */
+type Needs = 'personal fields' | 'nothing';
+
 /** For kills and pauses when the log is full. */
 const reservedBytes = 16 * 1024 * 1024;
 
-export function createTrail({ records, keyWrap, policy, maxBytes, clock, logger }: TrailOptions): Trail {
+export function createTrail({ records, sealer, policy, maxBytes, clock, logger }: TrailOptions): Trail {
   const { audit } = records;
-  const subjects = createSubjectKeys(audit, keyWrap, clock);
+  const subjects = createSubjectKeys(audit, sealer, clock);
 
-  const draftOf = async (deed: Deed, stage: AuditStage, result: AuditResult | undefined): Promise<AuditDraft> => {
+  const draftOf = async (
+    deed: Deed,
+    stage: AuditStage,
+    result: AuditResult | undefined,
+    needs: Needs,
+  ): Promise<AuditDraft> => {
     const { source, target, teamId, ...rest } = deed;
     const time = clock.now();
     const id = createRecordId(time);
@@ -69,15 +78,30 @@ export function createTrail({ records, keyWrap, policy, maxBytes, clock, logger 
       ...rest,
       ...{ id, time, stage, result, source: split?.clear, target: { ...target, team: teamId } },
       ...{ jurisdiction: policy.jurisdiction, retainUntil: retainUntil(time, deed.class, policy) },
-      ...(split === undefined ? {} : await sealed(deed, split.personal, id)),
+      ...(split === undefined ? {} : await sealed(deed, split.personal, { id, needs })),
     });
   };
-  const sealed = async ({ teamId, actor }: Deed, personal: Parameters<typeof sealFields>[0], id: string) => {
-    const key = await subjects.get(teamId, actor.id);
-    return { piiKeyId: key.id, sealed: sealFields(personal, key, id) };
+  const sealed = async (
+    { teamId, actor, facts }: Deed,
+    personal: PersonalFields,
+    { id, needs }: { readonly id: string; readonly needs: Needs },
+  ): Promise<Pick<AuditDraft, 'piiKeyId' | 'sealed' | 'facts'>> => {
+    try {
+      const key = await subjects.get(teamId, actor.id);
+      return { piiKeyId: key.id, sealed: sealFields(personal, key, id), facts };
+    } catch (err) {
+      if (needs === 'personal fields') throw err;
+      logger.error({ err, team: teamId }, 'an audit record is without its personal fields');
+      return { facts: { ...facts, personal: 'unavailable' } };
+    }
   };
-  const noteAt = async (deed: Deed, stage: AuditStage, result: AuditResult | undefined): Promise<AuditNote> => {
-    const draft = await draftOf(deed, stage, result);
+  const noteAt = async (
+    deed: Deed,
+    stage: AuditStage,
+    result: AuditResult | undefined,
+    needs: Needs,
+  ): Promise<AuditNote> => {
+    const draft = await draftOf(deed, stage, result, needs);
     return { teamId: deed.teamId, compose: (place) => leafOf(draft, place) };
   };
   const never = async (what: string, deed: Deed, work: () => Promise<void>): Promise<void> => {
@@ -88,9 +112,22 @@ export function createTrail({ records, keyWrap, policy, maxBytes, clock, logger 
     }
   };
 
+  /** The error for what must not happen because it cannot be recorded. */
+  const unrecorded = (cause: unknown): SoulBoxError => {
+    if (cause instanceof SoulBoxError && cause.reason === 'audit_log_full') return cause;
+    const why = isDiskFull(cause) ? 'The disk of the server is full' : 'The audit log cannot be written';
+    return new SoulBoxError(
+      'audit_unavailable',
+      `${why}, and nothing was changed. Kills, pauses and reading still work.`,
+      { cause },
+    );
+  };
+
   return {
     async note(deed, result) {
-      const draft = await draftOf(deed, 'event', result);
+      const draft = await draftOf(deed, 'event', result, 'personal fields').catch((error: unknown) => {
+        throw unrecorded(error);
+      });
       return (id = deed.target.id) => ({
         teamId: deed.teamId,
         compose: (place) => leafOf(sanitise({ ...draft, target: { ...draft.target, id } }), place),
@@ -98,25 +135,20 @@ export function createTrail({ records, keyWrap, policy, maxBytes, clock, logger 
     },
     async admit(deed, { frees } = { frees: false }) {
       try {
-        const note = await noteAt(deed, 'admitted', undefined);
+        const note = await noteAt(deed, 'admitted', undefined, 'personal fields');
         await (frees ? audit.appendUrgent(note, maxBytes) : audit.append(note, maxBytes));
-      } catch (cause) {
-        if (cause instanceof SoulBoxError && cause.reason === 'audit_log_full') throw cause;
-        const why = isDiskFull(cause) ? 'The disk of the server is full' : 'The audit log cannot be written';
-        throw new SoulBoxError(
-          'audit_unavailable',
-          `${why}, and nothing was changed. Kills, pauses and reading still work.`,
-          { cause },
-        );
+      } catch (error) {
+        throw unrecorded(error);
       }
     },
     admitAlways: async (deed) =>
       await never('an action without its audit record', deed, async () => {
-        await audit.appendUrgent(await noteAt(deed, 'admitted', undefined), maxBytes + reservedBytes);
+        const note = await noteAt(deed, 'admitted', undefined, 'nothing');
+        await audit.appendUrgent(note, maxBytes + reservedBytes);
       }),
     tell: async (deed, stage, result) =>
       await never('an audit record is missing', deed, async () => {
-        await audit.appendUrgent(await noteAt(deed, stage, result), maxBytes + 2 * reservedBytes);
+        await audit.appendUrgent(await noteAt(deed, stage, result, 'nothing'), maxBytes + 2 * reservedBytes);
       }),
     async checkRoom(teamId) {
       if (((await audit.findHead(teamId))?.bytes ?? 0) < maxBytes) return;

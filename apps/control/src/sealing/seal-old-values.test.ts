@@ -67,7 +67,7 @@ async function start(): Promise<Opened> {
     records: opened,
     keyring,
     seal: async (records = opened) =>
-      await sealOldValues({ records, keyring, oldKeyFile: oldKeyFile(), logger: silentLogger }),
+      await sealOldValues({ records, keyring, secretsDirectory: join(folder, 'secrets'), logger: silentLogger }),
     async [Symbol.asyncDispose]() {
       keyring[Symbol.dispose]();
       await opened[Symbol.asyncDispose]();

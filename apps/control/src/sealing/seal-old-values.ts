@@ -1,4 +1,6 @@
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { placeOfSubjectKey } from '@soulbox/audit';
 import { isDiskFull } from '@soulbox/base';
 import type { Logger, Secret } from '@soulbox/base';
 import { placeOfWebhookSecret } from '@soulbox/api';
@@ -7,12 +9,16 @@ import type { Keyring } from '@soulbox/keyring';
 import type { OldFunctionValues, Records } from '@soulbox/storage';
 import { openOldSecrets } from './old-secrets.ts';
 import type { OpenOldSecret } from './old-secrets.ts';
+import { openOldSubjectKeys } from './old-subject-keys.ts';
 
 export interface SealOldValues {
   readonly records: Records;
   readonly keyring: Keyring;
-  /** The key with which older versions encrypted the secrets of functions. */
-  readonly oldKeyFile: string;
+  /**
+   * Has the keys of older versions: `functions-key` encrypted the secrets of functions, `audit-wrap-key` the keys of
+   * personal fields in the audit log.
+   */
+  readonly secretsDirectory: string;
   readonly logger: Logger;
 }
 
@@ -23,9 +29,11 @@ const batchSize = 100;
  * from the disk. Does nothing once that is done. After a crash at any point, the next start continues. When the files
  * cannot be rewritten at the moment, the values are encrypted all the same, and the next start tries again.
  */
-export async function sealOldValues({ records, keyring, oldKeyFile, logger }: SealOldValues): Promise<void> {
+export async function sealOldValues({ records, keyring, secretsDirectory, logger }: SealOldValues): Promise<void> {
   const { sealing } = records;
   if (!(await sealing.isPending())) return;
+  const oldKeyFile = join(secretsDirectory, 'functions-key');
+  const oldWrapKeyFile = join(secretsDirectory, 'audit-wrap-key');
   let webhooks = 0;
   for (;;) {
     const batch = await sealing.listWebhooks(batchSize);
@@ -48,10 +56,26 @@ export async function sealOldValues({ records, keyring, oldKeyFile, logger }: Se
       { functions: lost.slice(0, 20), count: lost.length },
       'secrets of functions cannot be decrypted: set them again',
     );
+  const subjects = await sealSubjectKeys(records, keyring, oldWrapKeyFile);
   if (!(await finish(records, logger))) return;
-  await rm(oldKeyFile, { force: true });
-  if (webhooks + functions > 0)
-    logger.info({ webhooks, functions }, 'stored secrets are encrypted with the master key');
+  for (const file of [oldKeyFile, oldWrapKeyFile]) await rm(file, { force: true });
+  if (webhooks + functions + subjects > 0)
+    logger.info({ webhooks, functions, subjects }, 'stored secrets are encrypted with the master key');
+}
+
+/** Returns how many. */
+async function sealSubjectKeys({ sealing }: Records, keyring: Keyring, wrapKeyFile: string): Promise<number> {
+  let count = 0;
+  for (;;) {
+    const batch = await sealing.listSubjectKeys(batchSize);
+    if (batch.length === 0) return count;
+    const openOld = await openOldSubjectKeys(wrapKeyFile);
+    for (const old of batch) {
+      const sealed = await keyring.seal(openOld(old), placeOfSubjectKey(old.teamId, old.id));
+      await sealing.sealSubjectKey(old.teamId, old.id, sealed);
+    }
+    count += batch.length;
+  }
 }
 
 async function sealFunction(

@@ -133,8 +133,7 @@ export function describeAudit(name: string, open: OpenRecords): void {
     describe('keys of subjects', () => {
       const key = (id: string) => ({
         id,
-        wrapped: Buffer.from(`wrapped-key-of-${id}-to-be-destroyed`),
-        wrapKeyId: 'w',
+        sealed: `sealed-key-of-${id}-to-be-destroyed`,
       });
 
       it('are found by subject and by id, and the first one wins', async () => {
@@ -152,8 +151,8 @@ export function describeAudit(name: string, open: OpenRecords): void {
         expect(await records.audit.eraseSubjectKey(team, 'one', noteOf('again'))).toBe(false);
         expect(await whats()).toEqual(['erased']);
         const bytes = await Promise.all((await readdir(folder)).map((file) => readFile(join(folder, file))));
-        expect(bytes.some((file) => file.includes('wrapped-key-of-two'))).toBe(true);
-        expect(bytes.some((file) => file.includes('wrapped-key-of-one'))).toBe(false);
+        expect(bytes.some((file) => file.includes('sealed-key-of-two'))).toBe(true);
+        expect(bytes.some((file) => file.includes('sealed-key-of-one'))).toBe(false);
       });
     });
 

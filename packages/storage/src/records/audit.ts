@@ -45,12 +45,12 @@ export interface AuditAlignment {
   readonly move: (text: string, place: AuditPlace) => string;
 }
 
-/** The wrapped data key of a subject. */
+/** The data key of a subject. */
 export interface AuditSubjectKey {
   /** 24 hexadecimal digits; in clear in each record. */
   readonly id: string;
-  readonly wrapped: Buffer;
-  readonly wrapKeyId: string;
+  /** Encrypted by the writer. */
+  readonly sealed: string;
 }
 
 /** While it lasts, nothing of the team's log is pruned and no subject is erased. */

@@ -16,6 +16,15 @@ export interface OldFunctionValues {
   readonly oldSecrets: Readonly<Record<string, string>>;
 }
 
+/** The data key of a subject of the audit log as older versions stored it. */
+export interface OldSubjectKey {
+  readonly teamId: string;
+  /** 24 hexadecimal digits. */
+  readonly id: string;
+  /** Encrypted with a key of its own (`secrets/audit-wrap-key`). */
+  readonly wrapped: Buffer;
+}
+
 /**
  * Values that an older version stored readable, or encrypted in another way. Whoever has the keys encrypts them once,
  * before anything else uses the records. Each step can be repeated after a crash.
@@ -30,6 +39,8 @@ export interface SealingRecords {
     id: string,
     sealed: { readonly sealedEnvironment: string; readonly sealedSecrets: Readonly<Record<string, string>> },
   ): Promise<void>;
+  listSubjectKeys(limit: number): Promise<OldSubjectKey[]>;
+  sealSubjectKey(teamId: string, id: string, sealedKey: string): Promise<void>;
   /**
    * Removes the old values from the files, which takes time and twice the space of the records. False if rows are left,
    * or if another process reads or writes at the moment; then try again.

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   createSubjectKey,
   leafOf,
-  openAuditKeys,
+  openAuditSigningKey,
   openLog,
   openLogFiles,
   operatorDraft,
@@ -15,6 +15,7 @@ import {
 } from '@soulbox/audit';
 import type { Log } from '@soulbox/audit';
 import { removeTree } from '@soulbox/base';
+import { openTestKeyring } from '@soulbox/keyring/testing';
 import { ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
 import { runCli } from '../../testing/run-cli.ts';
 
@@ -38,7 +39,7 @@ afterEach(async () => {
 
 /** A log of records that may be pruned from `retainUntil` on. */
 async function makeLog(count: number, retainUntil: number): Promise<Log> {
-  const { signingKey } = await openAuditKeys(join(data, 'secrets'));
+  const signingKey = await openAuditSigningKey(join(data, 'secrets'));
   await mkdir(join(data, 'audit', team), { recursive: true });
   const files = openLogFiles(join(data, 'audit', team));
   const log = await openLog({ files, privateKey: signingKey.reveal(), newOrigin: `soulbox.test/${team}` });
@@ -104,9 +105,8 @@ describe('prune', () => {
 
 describe('erase', () => {
   async function addKey(subject: string): Promise<string> {
-    const { keyWrap } = await openAuditKeys(join(data, 'secrets'));
     await using records = openSqliteRecords(join(data, 'records.sqlite'));
-    const { stored } = await createSubjectKey(keyWrap);
+    const { stored } = await createSubjectKey(await openTestKeyring(records), team);
     return (await records.audit.addSubjectKey(team, subject, stored)).id;
   }
 

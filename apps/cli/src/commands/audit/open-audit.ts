@@ -1,6 +1,6 @@
 import { lchown, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openAuditKeys, openLog, openLogFiles } from '@soulbox/audit';
+import { openAuditSigningKey, openLog, openLogFiles } from '@soulbox/audit';
 import type { Log } from '@soulbox/audit';
 import { SoulBoxError } from '@soulbox/base';
 import type { Records, TeamRecord } from '@soulbox/storage';
@@ -32,7 +32,7 @@ export async function openAudit(dataDirFlag: string | undefined, team: string | 
         const files = openLogFiles(join(directory, found.id));
         if ((await files.readCheckpoint()) === undefined)
           throw new SoulBoxError('file_not_found', `The team "${found.name}" has no audit log yet.`);
-        const { signingKey } = await openAuditKeys(join(dataDirectory, 'secrets'));
+        const signingKey = await openAuditSigningKey(join(dataDirectory, 'secrets'));
         return await openLog({ files, privateKey: signingKey.reveal(), newOrigin: found.id });
       },
       async handOver(...names) {

@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { AuditHead, AuditHold, AuditRecords, AuditRow, AuditSubjectKey } from '../audit.ts';
 import type { AuditQueue } from './audit-queue.ts';
 import type { AuditWriter } from './audit-writer.ts';
+import { emptyWriteAheadLog } from './erase.ts';
 import { inTransaction } from './transaction.ts';
 
 type Row = Record<string, SQLOutputValue>;
@@ -25,8 +26,7 @@ const keyFromRow = (row: Row | undefined): AuditSubjectKey | undefined =>
     ? undefined
     : {
         id: String(row['key_id']),
-        wrapped: Buffer.from(row['wrapped'] as Uint8Array),
-        wrapKeyId: String(row['wrap_key_id']),
+        sealed: String(row['sealed_key']),
       };
 
 const holdFromRow = (row: Row): AuditHold => ({
@@ -92,29 +92,26 @@ function subjectKeys(
 ): Pick<AuditRecords, 'findSubjectKey' | 'findSubjectKeyById' | 'addSubjectKey' | 'eraseSubjectKey'> {
   const bySubject = db.prepare('SELECT * FROM audit_subjects WHERE team_id = ? AND subject = ?');
   const byId = db.prepare('SELECT * FROM audit_subjects WHERE team_id = ? AND key_id = ?');
-  const insert = db.prepare('INSERT OR IGNORE INTO audit_subjects VALUES (?, ?, ?, ?, ?)');
+  const insert = db.prepare(
+    'INSERT OR IGNORE INTO audit_subjects (team_id, subject, key_id, sealed_key) VALUES (?, ?, ?, ?)',
+  );
   const remove = db.prepare('DELETE FROM audit_subjects WHERE team_id = ? AND key_id = ?');
   return {
     findSubjectKey: async (teamId, subject) => keyFromRow(bySubject.get(teamId, subject)),
     findSubjectKeyById: async (teamId, id) => keyFromRow(byId.get(teamId, id)),
     addSubjectKey: async (teamId, subject, key) => {
-      insert.run(teamId, subject, key.id, key.wrapped, key.wrapKeyId);
+      insert.run(teamId, subject, key.id, key.sealed);
       return keyFromRow(bySubject.get(teamId, subject)) ?? key;
     },
     eraseSubjectKey: async (teamId, keyId, note) => {
-      db.exec('PRAGMA secure_delete = ON');
-      try {
-        const isErased = inTransaction(db, () => {
-          const { changes } = remove.run(teamId, keyId);
-          if (changes === 1 && note !== undefined) writer.write(note);
-          return changes === 1;
-        });
-        // The log beside the file still has earlier pages with the key: it is emptied into the file and cut.
-        if (isErased) db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-        return isErased;
-      } finally {
-        db.exec('PRAGMA secure_delete = OFF');
-      }
+      const isErased = inTransaction(db, () => {
+        const { changes } = remove.run(teamId, keyId);
+        if (changes === 1 && note !== undefined) writer.write(note);
+        return changes === 1;
+      });
+      // The log beside the file still has earlier pages with the key.
+      if (isErased) emptyWriteAheadLog(db);
+      return isErased;
     },
   };
 }

@@ -29,7 +29,7 @@ test('audit records that wait and keys of subjects are not copied, and leave no 
   await using records = openSqliteRecords(path);
   const { id } = await ensureDefaultTeam(records);
   await records.audit.append({ teamId: id, compose: () => 'a-waiting-record' }, Infinity);
-  await records.audit.addSubjectKey(id, 'k', { id: 'x', wrapped: Buffer.from('a-wrapped-key'), wrapKeyId: 'w' });
+  await records.audit.addSubjectKey(id, 'k', { id: 'x', sealed: 'a-wrapped-key' });
   await backupSqliteRecords(path, target);
   const bytes = await readFile(target);
   expect([bytes.includes('a-waiting-record'), bytes.includes('a-wrapped-key')]).toEqual([false, false]);

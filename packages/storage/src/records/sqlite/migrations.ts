@@ -436,4 +436,23 @@ export const migrations: readonly string[] = [
      public_jwk TEXT NOT NULL,
      sealed_private_key TEXT NOT NULL
    ) STRICT;`,
+
+
+  // Keys of subjects, sealed by the keyring. Those from before were wrapped with a key of their own; the control plane,
+  // which has both, seals them (`pending_sealing`).
+  `CREATE TABLE audit_subject_keys (
+     team_id TEXT NOT NULL,
+     subject TEXT NOT NULL,
+     key_id TEXT NOT NULL,
+     sealed_key TEXT NOT NULL DEFAULT '',
+     wrapped BLOB NOT NULL DEFAULT x'',
+     wrap_key_id TEXT NOT NULL DEFAULT '',
+     PRIMARY KEY (team_id, subject)
+   ) STRICT;
+   INSERT INTO audit_subject_keys (team_id, subject, key_id, wrapped, wrap_key_id)
+     SELECT team_id, subject, key_id, wrapped, wrap_key_id FROM audit_subjects;
+   DROP TABLE audit_subjects;
+   ALTER TABLE audit_subject_keys RENAME TO audit_subjects;
+   CREATE UNIQUE INDEX audit_subjects_key ON audit_subjects (team_id, key_id);
+   INSERT OR IGNORE INTO pending_sealing SELECT 'values' WHERE EXISTS (SELECT 1 FROM audit_subjects);`,
 ];

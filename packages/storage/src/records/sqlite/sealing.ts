@@ -5,7 +5,8 @@ import { rewriteFile } from './erase.ts';
 
 const leftSql = `
   SELECT (SELECT count(*) FROM webhooks WHERE sealed_secret = '')
-    + (SELECT count(*) FROM functions WHERE sealed_environment = '') AS number`;
+    + (SELECT count(*) FROM functions WHERE sealed_environment = '')
+    + (SELECT count(*) FROM audit_subjects WHERE sealed_key = '') AS number`;
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSealing(db: DatabaseSync): SealingRecords {
@@ -24,6 +25,13 @@ export function sqliteSealing(db: DatabaseSync): SealingRecords {
   const sealFunction = db.prepare(
     `UPDATE functions SET sealed_environment = ?2, sealed_secrets = ?3, environment = '{}'
      WHERE id = ?1 AND sealed_environment = ''`,
+  );
+  const subjectKeys = db.prepare(
+    "SELECT team_id, key_id, wrapped FROM audit_subjects WHERE sealed_key = '' ORDER BY team_id, key_id LIMIT ?",
+  );
+  const sealSubjectKey = db.prepare(
+    `UPDATE audit_subjects SET sealed_key = ?3, wrapped = x'', wrap_key_id = ''
+     WHERE team_id = ?1 AND key_id = ?2 AND sealed_key = ''`,
   );
 
   return {
@@ -45,6 +53,13 @@ export function sqliteSealing(db: DatabaseSync): SealingRecords {
       })),
     sealFunction: async (id, { sealedEnvironment, sealedSecrets }) =>
       void sealFunction.run(id, sealedEnvironment, JSON.stringify(sealedSecrets)),
+    listSubjectKeys: async (limit) =>
+      subjectKeys.all(limit).map((row) => ({
+        teamId: String(row['team_id']),
+        id: String(row['key_id']),
+        wrapped: Buffer.from(row['wrapped'] as Uint8Array),
+      })),
+    sealSubjectKey: async (teamId, id, sealedKey) => void sealSubjectKey.run(teamId, id, sealedKey),
     finish: async () => {
       if (Number(left.get()?.['number']) > 0 || !rewriteFile(db)) return false;
       done.run();

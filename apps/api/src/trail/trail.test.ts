@@ -1,0 +1,61 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { recordOfLeaf } from '@soulbox/audit';
+import type { AuditRecord } from '@soulbox/audit';
+import { removeTree, silentLogger, systemClock } from '@soulbox/base';
+import { openSqliteRecords } from '@soulbox/storage';
+import type { Records } from '@soulbox/storage';
+import { createTrail } from './trail.ts';
+import type { Deed, Trail } from './trail.ts';
+
+const away = (): Promise<never> => Promise.reject(new Error('The module does not answer.'));
+const deed: Deed = {
+  ...{ teamId: 't', action: 'sandbox.create', class: 'operation', scope: 'team', rule: 'key' },
+  actor: { kind: 'key', id: 'k1' },
+  target: { kind: 'sandbox', id: '' },
+  source: { address: '203.0.113.7', userAgent: 'e2b-js-sdk/2.51.0' },
+};
+let folder: string;
+let records: Records;
+/** A trail whose keyring is away. */
+let trail: Trail;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'soulbox-trail-'));
+  records = openSqliteRecords(join(folder, 'records.sqlite'));
+  trail = createTrail({
+    records,
+    sealer: { seal: away, open: away },
+    policy: { jurisdiction: 'eu', minDays: 0 },
+    maxBytes: 1e6,
+    clock: systemClock,
+    logger: silentLogger,
+  });
+});
+afterEach(async () => {
+  await records[Symbol.asyncDispose]();
+  await removeTree(folder);
+});
+
+const recorded = async (): Promise<AuditRecord[]> =>
+  (await records.audit.listWaiting('t', 0, 100)).map(({ text }) => recordOfLeaf(text));
+
+it('refuses an action whose personal fields cannot be sealed, and stores nothing of it', async () => {
+  await expect(trail.admit(deed)).rejects.toMatchObject({ reason: 'audit_unavailable' });
+  await expect(trail.note(deed, { status: 'success', code: 200 })).rejects.toMatchObject({
+    reason: 'audit_unavailable',
+  });
+  expect(await recorded()).toEqual([]);
+});
+
+it('records kills and what has happened without the personal fields, and says so', async () => {
+  await trail.admitAlways({ ...deed, action: 'sandbox.kill' });
+  await trail.tell({ ...deed, facts: { count: 2 } }, 'outcome', { status: 'success', code: 204 });
+  const [kill, outcome] = await recorded();
+  expect(kill).toMatchObject({ action: 'sandbox.kill', facts: { personal: 'unavailable' } });
+  expect(outcome).toMatchObject({ facts: { count: 2, personal: 'unavailable' }, result: { code: 204 } });
+  expect(kill).not.toHaveProperty('sealed');
+  expect(kill?.source).toEqual({ network: '203.0.113.0/24', agent: 'e2b-js-sdk' });
+});
