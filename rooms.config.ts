@@ -197,15 +197,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     // `verify-log` is also a program of its own, which imports nothing.
     ['note', 'random-pool', 'record', 'span', 'tombstones', 'tree', 'verify-log'],
     ['record-id', 'seal'],
-    [
-      'checked-numbers',
-      'export',
-      'network-addresses',
-      'retention',
-      'source',
-      'tiles',
-      'verify-proof',
-    ],
+    ['checked-numbers', 'export', 'network-addresses', 'retention', 'source', 'tiles', 'verify-proof'],
     ['checkpoint', 'frontier', 'key-files', 'log-files', 'sanitise-text'],
     ['log', 'sanitise'],
     ['operator-draft', 'prune', 'sequence', 'verifier-source', 'witness'],

@@ -12,7 +12,7 @@ import {
 import type { Log } from '@soulbox/audit';
 import { verifyLog } from '@soulbox/audit/verify-log';
 import { createTrail } from '@soulbox/api/trail';
-import type { Deed } from '@soulbox/api/trail';
+import type { Trail } from '@soulbox/api/trail';
 import { removeTree, silentLogger, systemClock } from '@soulbox/base';
 import { openTestKeyring } from '@soulbox/keyring/testing';
 import { openSqliteRecords } from '@soulbox/storage';
@@ -41,7 +41,7 @@ export const audit: Measurement = {
   },
 };
 
-const deed: Deed = {
+const deed: Parameters<Trail['admit']>[0] = {
   ...{ teamId: 'team', action: 'sandbox.create', class: 'operation', scope: 'team', rule: 'key' },
   actor: { kind: 'key', id: '6f1c3f1e-3a55-4d1c-9d59-0d7f2f0b1a11' },
   target: { kind: 'sandbox', id: 'i0000000000000000001' },

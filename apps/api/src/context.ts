@@ -116,22 +116,23 @@ export interface ApiParts {
 export function createContext({ signingRoot, ...given }: ApiParts, stopping: AbortSignal): ApiContext {
   const parts = { ...given, logger: nameActors(given.logger) };
   const wrongKeys = createWrongKeyBudget(parts.clock);
+  const trail = createTrail({
+    records: parts.records,
+    sealer: parts.keyring,
+    policy: { jurisdiction: parts.config.auditJurisdiction, minDays: parts.config.auditRetentionDays },
+    maxBytes: parts.config.auditLogMb * 1024 * 1024,
+    clock: parts.clock,
+    logger: parts.logger,
+  });
   return {
     ...parts,
     stopping,
     teamLogs: createTeamLogs({ ...parts.audit, records: parts.records }),
-    trail: createTrail({
-      records: parts.records,
-      sealer: parts.keyring,
-      policy: { jurisdiction: parts.config.auditJurisdiction, minDays: parts.config.auditRetentionDays },
-      maxBytes: parts.config.auditLogMb * 1024 * 1024,
-      clock: parts.clock,
-      logger: parts.logger,
-    }),
+    trail,
     templates: createTemplateCatalogue(parts.runner, parts.clock),
     builder: createBuilder(parts, stopping),
     identityTokens: createIdentityTokens(parts),
-    signing: createSigning({ ...parts, wrongKeys, root: signingRoot }),
+    signing: createSigning({ ...parts, wrongKeys, trail, root: signingRoot }),
     keyUse: createKeyUse(parts.records, parts.clock, parts.logger),
     wrongKeys,
     durations: createRequestDurations(),

@@ -10,9 +10,12 @@ export type AuditStage = 'admitted' | 'outcome' | 'event';
 export type AuditClass = 'security' | 'operation' | 'reading';
 
 export interface AuditActor {
-  /** `key`: an API key. `operator`: a command on the host, or the operator's token. `server`: the server itself. */
-  readonly kind: 'key' | 'operator' | 'server';
-  /** Id of the key, or a fixed word. Never a name. */
+  /**
+   * `key`: an API key. `operator`: a command on the host, or the operator's token. `sandbox`: code in a sandbox, through
+   * the server. `server`: the server itself.
+   */
+  readonly kind: 'key' | 'operator' | 'sandbox' | 'server';
+  /** Id of the key or sandbox, or a fixed word. Never a name. */
   readonly id: string;
 }
 

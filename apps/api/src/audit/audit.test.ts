@@ -256,3 +256,82 @@ test('a database that was set back does not rewrite the log: the log goes on and
   await until(async () => (await info()).size > size);
   expect(before.split('\n')[1]).toBe(String(size));
 });
+
+describe('a change of secrets and signing keys', () => {
+  test('is recorded once, with the id, in one transaction with the change', async () => {
+    const made = await api.ask('POST', '/secrets', { body: { name: 'openai-key', value: 'canary-secret-value' } });
+    const { secretID } = made.json as { secretID: string };
+    expect((await api.ask('POST', '/secrets/openai-key', { body: { value: 'canary-2' } })).status).toBe(200);
+    expect((await api.ask('GET', '/secrets/openai-key')).status).toBe(200);
+    expect((await api.ask('DELETE', '/secrets/OPENAI-key')).status).toBe(204);
+    const key = (await api.ask('POST', '/signing-keys', { body: { overlapSeconds: 0 } })).json as { id: string };
+    expect((await api.ask('DELETE', `/signing-keys/${key.id}`)).status).toBe(204);
+    await recordsOf('signing-key.revoke', 1);
+    await recordsOf('secret.read', 1);
+    const all = (await read()).filter(({ target }) => target.kind !== 'log');
+    expect(all.map(({ action, stage, target }) => [action, stage, target.id]).toSorted()).toEqual([
+      ['secret.create', 'event', secretID],
+      ['secret.delete', 'event', secretID],
+      ['secret.read', 'event', secretID],
+      ['secret.update', 'event', secretID],
+      ['signing-key.create', 'event', key.id],
+      ['signing-key.revoke', 'event', key.id],
+    ]);
+    expect(JSON.stringify(all)).not.toMatch(/canary|openai/i);
+  });
+
+  test('that fails is recorded as such, and changes nothing', async () => {
+    expect((await api.ask('DELETE', '/secrets/unknown')).status).toBe(404);
+    const [record] = await recordsOf('secret.delete', 1);
+    expect(record).toMatchObject({ stage: 'event', result: { status: 'failure', code: 404 } });
+  });
+});
+
+describe('the use of a signed URL', () => {
+  async function sign(body: object): Promise<string> {
+    const answer = await api.ask('POST', '/signed-urls', { body: { method: 'GET', ...body } });
+    expect([answer.status, answer.text]).toEqual([201, expect.any(String)]);
+    return (answer.json as { url: string }).url;
+  }
+
+  test('is recorded each time for a one-time URL, with its source, and replays are counted', async () => {
+    const id = await create();
+    const url = await sign({ url: `${api.url}/sandboxes/${id}/logs`, once: true });
+    const statuses = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(url)).status));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(1);
+    const records = await recordsOf('signed-url.use', 2);
+    const [used] = records.filter(({ result }) => result?.status === 'success');
+    expect(used).toMatchObject({
+      ...{ stage: 'event', rule: 'signature', actor: { kind: 'key' }, target: { kind: 'sandbox', id } },
+      facts: { once: true, signingKeyId: expect.stringMatching(/^s[a-z0-9]{12}$/) as string },
+      sealed: expect.any(String) as string,
+    });
+    expect(records.filter(({ result }) => result?.status === 'failure')).toMatchObject([{ facts: { count: 1 } }]);
+    // The others are counted, and recorded when the server stops.
+    await api.restart();
+    const failures = (await recordsOf('signed-url.use', 3)).filter(({ result }) => result?.status === 'failure');
+    expect(failures.map(({ facts }) => facts?.['count'])).toEqual([1, 18]);
+  });
+
+  test('is counted for other URLs', async () => {
+    const id = await create();
+    const url = await sign({ url: `${api.url}/sandboxes/${id}/logs` });
+    for (let n = 0; n < 30; n += 1) expect((await fetch(url)).status).toBe(200);
+    await api.restart();
+    const records = await recordsOf('signed-url.use', 2);
+    expect(records.map(({ facts }) => facts?.['count'])).toEqual([1, 29]);
+    expect(records[0]).toMatchObject({ target: { kind: 'sandbox', id }, result: { status: 'success' } });
+  });
+
+  test('is refused for a one-time URL when the log is full, and the URL stays valid', async () => {
+    await api[Symbol.asyncDispose]();
+    api = await startTestApi({ config: { auditLogMb: 1 } });
+    const id = await create();
+    const url = await sign({ url: `${api.url}/sandboxes/${id}/logs`, once: true });
+    const text = 'x'.repeat(1_100_000);
+    await api.records.audit.append({ teamId: api.teamId, compose: () => text }, Infinity);
+    expect((await fetch(url)).status).toBe(503);
+    await api.records.audit.release(api.teamId, 1_200_000);
+    expect((await fetch(url)).status).toBe(200);
+  });
+});

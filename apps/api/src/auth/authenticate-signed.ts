@@ -37,7 +37,11 @@ export async function findSigner(
   if (fault !== undefined) throw fault;
   const team = await records.teams.find(signer.teamId);
   if (team === undefined) throw new SoulBoxError('unauthorized', 'Unauthorized, the team was deleted.');
-  await signing.use(signed, signer);
+  const sandboxId = (request.params as Readonly<Record<string, string>>)['sandboxID'];
+  await signing.use(signed, signer, {
+    target: sandboxId === undefined ? { kind: 'route', id: '' } : { kind: 'sandbox', id: sandboxId },
+    source: { address: addressOf(request), userAgent: request.headers['user-agent'] ?? '' },
+  });
   return { team, keyId: signer.apiKey.id, isolation: signer.apiKey.isolation };
 }
 

@@ -4,7 +4,7 @@ import type { AuditNote } from '@soulbox/storage';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { addressOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
-import type { Deed } from '../trail/trail.ts';
+import type { Deed } from '../trail/deed.ts';
 import { auditedRoutes } from './audited-routes.ts';
 import type { AuditedRoute } from './audited-routes.ts';
 

@@ -18,7 +18,7 @@ export type AuditedRoute =
       readonly target: string;
       /** The path parameter with the id of the target. */
       readonly param?: string;
-      /** The member of the response's body with the id of what was made. */
+      /** The member of the response's body with the id of what was made, or found by another name. */
       readonly made?: string;
     }
   | { readonly how: 'none' };
@@ -155,14 +155,14 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   'POST /functions/:name/invoke': { how: 'effect', action: 'function.invoke', ...functions },
   'DELETE /functions/:name': { how: 'effect', action: 'function.delete', ...functions },
   'GET /secrets': { how: 'read', action: 'secret.list', ...secret },
-  'GET /secrets/:secretID': { how: 'read', action: 'secret.read', ...secret },
-  'POST /secrets': { how: 'effect', action: 'secret.create', ...secret, made: 'secretID' },
-  'POST /secrets/:secretID': { how: 'effect', action: 'secret.update', ...secret },
-  'DELETE /secrets/:secretID': { how: 'effect', action: 'secret.delete', ...secret },
+  'GET /secrets/:secretID': { how: 'read', action: 'secret.read', ...secret, made: 'secretID' },
+  'POST /secrets': { how: 'record', action: 'secret.create', ...secret, made: 'secretID' },
+  'POST /secrets/:secretID': { how: 'record', action: 'secret.update', ...secret },
+  'DELETE /secrets/:secretID': { how: 'record', action: 'secret.delete', ...secret },
   'POST /signed-urls': { how: 'effect', action: 'signed-url.create', class: 'security', target: 'signed-url' },
   'GET /signing-keys': none,
-  'POST /signing-keys': { how: 'effect', action: 'signing-key.create', ...signingKey, made: 'id' },
-  'DELETE /signing-keys/:signingKeyID': { how: 'effect', action: 'signing-key.revoke', ...signingKey },
+  'POST /signing-keys': { how: 'record', action: 'signing-key.create', ...signingKey, made: 'id' },
+  'DELETE /signing-keys/:signingKeyID': { how: 'record', action: 'signing-key.revoke', ...signingKey },
   'GET /audit': { how: 'read', action: 'audit.read', class: 'reading', target: 'log' },
   'GET /audit/records': { how: 'read', action: 'audit.read', class: 'reading', target: 'log' },
   'GET /audit/log/*': { how: 'none' },

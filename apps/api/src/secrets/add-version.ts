@@ -2,10 +2,11 @@ import { Secret, SoulBoxError } from '@soulbox/base';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { secretVersionsKept } from '../limits.ts';
 import { getSecret } from './find.ts';
-import { newVersionSchema, placeOfVersion, secretParams, secretSchema, secretToWire } from './schemas.ts';
+import { idPrefix, newVersionSchema, placeOfVersion, secretParams, secretSchema, secretToWire } from './schemas.ts';
 
 /** How often another request may add a version between our reading and our writing. */
 const attempts = 20;
@@ -34,7 +35,10 @@ export function addSecretVersionRoute(app: ApiApp, context: ApiContext): void {
         // The number is a part of the place, so that an older value cannot be put back under a newer number.
         const sealedValue = await keyring.seal(new Secret(value), placeOfVersion(secret, number));
         const version = { teamId: team.id, id: secret.id, number, sealedValue, metadata };
-        const changed = await records.secrets.addVersion({ ...version, now: clock.now(), keep: secretVersionsKept });
+        const changed = await records.secrets.addVersion(
+          { ...version, now: clock.now(), keep: secretVersionsKept },
+          auditNote(request, idPrefix + secret.id),
+        );
         if (changed === undefined) continue;
         logger.info({ team: team.id, secretId: secret.id, version: number }, 'secret changed');
         return secretToWire(changed);

@@ -2,9 +2,10 @@ import { randomId, Secret, SoulBoxError } from '@soulbox/base';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { secretsMax } from '../limits.ts';
-import { newSecretSchema, placeOfVersion, secretSchema, secretToWire } from './schemas.ts';
+import { idPrefix, newSecretSchema, placeOfVersion, secretSchema, secretToWire } from './schemas.ts';
 
 export function addCreateSecretRoute(app: ApiApp, context: ApiContext): void {
   const { records, keyring, clock, logger } = context;
@@ -26,7 +27,8 @@ export function addCreateSecretRoute(app: ApiApp, context: ApiContext): void {
       const times = { createdAt: now, updatedAt: now };
       const secret = { id: randomId(20), teamId: team.id, name, currentVersion: 1, metadata, ...times };
       const sealed = await keyring.seal(new Secret(value), placeOfVersion(secret, 1));
-      const created = await records.secrets.create(secret, sealed, secretsMax);
+      const note = auditNote(request, idPrefix + secret.id);
+      const created = await records.secrets.create(secret, sealed, secretsMax, note);
       if (created === 'name_taken')
         throw new SoulBoxError('name_taken', `The team already has a secret "${name}". Add a version to it.`);
       if (created === 'limit_reached')

@@ -30,7 +30,12 @@ export function createSignedUrlChecker(context: ApiContext): SignedUrlChecker {
       }
       await checkOwner(context, signer.teamId, destination);
       await context.keyUse.note(signer.apiKey);
-      if (!isPreflight) await signing.use(request, signer);
+      if (isPreflight) return;
+      const used =
+        destination.kind === 'sandbox'
+          ? { kind: 'sandbox', id: destination.sandboxId }
+          : { kind: 'function', id: destination.name };
+      await signing.use(request, signer, { target: used, source: { address: facts.address, userAgent: '' } });
     },
   };
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
 import { errors, noContent, timeSchema, timeToWire } from '../http/schemas.ts';
 import { signingKeysMax } from '../signing/team-keys.ts';
@@ -56,7 +57,8 @@ export function addSigningKeyRoutes(app: ApiApp, context: ApiContext): void {
       const { overlapSeconds } = request.body;
       const now = clock.now();
       const key = { id: `s${randomId(12)}`, teamId: team.id, createdAt: now };
-      if (!(await records.signingKeys.rotate(key, now + overlapSeconds * 1000, signingKeysMax)))
+      const note = auditNote(request, key.id);
+      if (!(await records.signingKeys.rotate(key, now + overlapSeconds * 1000, signingKeysMax, note)))
         throw new SoulBoxError(
           'limit_exceeded',
           `The team has ${signingKeysMax} signing keys that have not ended. End one first.`,
@@ -79,7 +81,7 @@ export function addSigningKeyRoutes(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const { team } = callerOf(request);
       const { signingKeyID } = request.params;
-      if (!(await records.signingKeys.end(team.id, signingKeyID, clock.now())))
+      if (!(await records.signingKeys.end(team.id, signingKeyID, clock.now(), auditNote(request))))
         throw new SoulBoxError('key_not_found', `Signing key ${quoteForError(signingKeyID)} was not found.`);
       logger.info({ team: team.id, signingKeyId: signingKeyID }, 'signing key ended');
       return reply.code(204).send(null);

@@ -6,6 +6,9 @@ import type { Grant, SignedParts, SignedRequest } from '@soulbox/contract/signed
 import type { ApiKeyRecord, Records, SigningKeyRecord } from '@soulbox/storage';
 import type { ApiConfig } from '../config.ts';
 import type { WrongKeyBudget } from '../keys/wrong-key-budget.ts';
+import type { Deed } from '../trail/deed.ts';
+import type { Trail } from '../trail/trail.ts';
+import type { Use } from '../trail/uses.ts';
 import { teamKey } from './team-keys.ts';
 
 const nonceBytes = 16;
@@ -36,6 +39,12 @@ export interface Signer {
   readonly apiKey: ApiKeyRecord;
 }
 
+/** What a signed URL is used for, and by whom. */
+export interface UseOf {
+  readonly target: Deed['target'];
+  readonly source: NonNullable<Deed['source']>;
+}
+
 /** Signs URLs for a team and checks them. */
 export interface Signing {
   /** Throws `bad_request` for a lifetime that is too long, and `limit_exceeded` if the team has no room for a nonce. */
@@ -43,10 +52,11 @@ export interface Signing {
   /** Checks signature, key and end of a request. Throws `unauthorized`, and `limit_exceeded` after too many faults. */
   verify(request: SignedRequest): Promise<Signer>;
   /**
-   * Records the use of a one-time URL; for any other URL it does nothing. Call it last: afterwards the URL is used.
-   * Throws `signed_url_used`, and `limit_exceeded` if the team has too many used URLs that have not expired.
+   * Records the use of a URL: of a one-time URL together with its audit record, of any other by a count. Call it last:
+   * afterwards a one-time URL is used. Throws `signed_url_used`, `limit_exceeded` if the team has too many used URLs that
+   * have not expired, and for one-time URLs `audit_log_full` and `audit_unavailable`.
    */
-  use(request: SignedRequest, signer: Signer): Promise<void>;
+  use(request: SignedRequest, signer: Signer, of: UseOf): Promise<void>;
 }
 
 export function createSigning(parts: {
@@ -54,10 +64,11 @@ export function createSigning(parts: {
   readonly records: Records;
   readonly clock: Clock;
   readonly wrongKeys: WrongKeyBudget;
+  readonly trail: Trail;
   /** The secret of the server, from which the keys of all teams are derived. */
   readonly root: Secret;
 }): Signing {
-  const { config, records, clock, wrongKeys, root } = parts;
+  const { config, records, clock, wrongKeys, trail, root } = parts;
   const { signedUrlMaxSeconds, signedUrlSkewSeconds, teamNonceLimit } = config;
 
   const isWrong = (): SoulBoxError =>
@@ -104,13 +115,25 @@ export function createSigning(parts: {
       return { teamId: key.teamId, apiKey };
     },
 
-    async use({ grant }, { teamId }) {
-      if (!grant.once) return;
+    async use({ grant }, { teamId, apiKey }, { target, source }) {
+      const success = { status: 'success', code: 0 } as const;
+      const deed: Omit<Use, 'result'> = {
+        ...{ teamId, action: 'signed-url.use', class: 'security', scope: 'url', rule: 'signature', target },
+        actor: { kind: 'key', id: apiKey.id },
+      };
+      if (!grant.once) {
+        trail.recordUse({ ...deed, result: success });
+        return;
+      }
+      await trail.checkRoom(teamId);
+      const note = await trail.note({ ...deed, source, facts: { signingKeyId: grant.keyId, once: true } }, success);
       const keptUntil = (grant.expiresAt + signedUrlSkewSeconds) * 1000 + nonceMarginMs;
       const nonce = { teamId, nonce: grant.nonce, keptUntil };
-      const result = await records.usedNonces.use(nonce, clock.now(), teamNonceLimit);
+      const result = await records.usedNonces.use(nonce, clock.now(), teamNonceLimit, note());
       if (result === 'full') throw storeIsFull();
-      if (result === 'replayed') throw new SoulBoxError('signed_url_used', 'The signed URL was already used.');
+      if (result !== 'replayed') return;
+      trail.recordUse({ ...deed, result: { status: 'failure', code: 0 } });
+      throw new SoulBoxError('signed_url_used', 'The signed URL was already used.');
     },
   };
 }

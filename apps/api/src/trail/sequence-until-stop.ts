@@ -3,7 +3,8 @@ import { sleepUnlessAborted } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { Records } from '@soulbox/storage';
 import type { TeamLog, TeamLogs } from './team-logs.ts';
-import type { Deed, Trail } from './trail.ts';
+import type { Deed } from './deed.ts';
+import type { Trail } from './trail.ts';
 
 /** At most one checkpoint of a log in this time. Milliseconds. */
 const everyMs = 1000;
@@ -30,10 +31,16 @@ export interface SequenceOptions {
 export async function sequenceUntilStop(options: SequenceOptions, stopping: AbortSignal): Promise<void> {
   const state: States = new Map();
   while (!stopping.aborted) {
+    await options.trail.flushUses();
     await pass(options, state);
     await sleepUnlessAborted(everyMs, stopping).catch(() => undefined);
   }
-  await Promise.race([pass(options, state), sleep(lastStepMs, undefined, { ref: false })]);
+  await Promise.race([finish(options, state), sleep(lastStepMs, undefined, { ref: false })]);
+}
+
+async function finish(options: SequenceOptions, states: States): Promise<void> {
+  await options.trail.flushUses(true);
+  await pass(options, states);
 }
 
 interface State {

@@ -8,7 +8,8 @@ import { removeTree, silentLogger, systemClock } from '@soulbox/base';
 import { openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
 import { createTrail } from './trail.ts';
-import type { Deed, Trail } from './trail.ts';
+import type { Deed } from './deed.ts';
+import type { Trail } from './trail.ts';
 
 const away = (): Promise<never> => Promise.reject(new Error('The module does not answer.'));
 const deed: Deed = {

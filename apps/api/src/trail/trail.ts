@@ -1,26 +1,14 @@
 import { createRecordId, leafOf, retainUntil, sanitise, sealFields, splitSource } from '@soulbox/audit';
-import type { AuditActor, AuditClass, AuditDraft, AuditFacts, AuditResult, AuditStage } from '@soulbox/audit';
+import type { AuditDraft, AuditResult, AuditStage } from '@soulbox/audit';
 import type { PersonalFields, RetentionPolicy, SubjectKeySealer } from '@soulbox/audit';
 import { isDiskFull, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { auditLogFull } from '@soulbox/storage';
 import type { AuditNote, Records } from '@soulbox/storage';
+import type { Deed } from './deed.ts';
 import { createSubjectKeys } from './subject-keys.ts';
-
-/** Something that is recorded. */
-export interface Deed {
-  readonly teamId: string;
-  readonly action: string;
-  readonly class: AuditClass;
-  readonly actor: AuditActor;
-  readonly scope: string;
-  readonly rule: string;
-  readonly target: { readonly kind: string; readonly id: string };
-  readonly request?: { readonly id: string; readonly method: string; readonly route: string };
-  /** The whole address and user agent. They are sealed; the record has a part that identifies nobody. */
-  readonly source?: { readonly address: string; readonly userAgent: string };
-  readonly facts?: AuditFacts;
-}
+import { createUses } from './uses.ts';
+import type { Use } from './uses.ts';
 
 /** Records what is done, in the log of the team. */
 export interface Trail {
@@ -39,6 +27,13 @@ export interface Trail {
   note(deed: Deed, result: AuditResult): Promise<(targetId?: string) => AuditNote>;
   /** Records what has happened. Never throws: it cannot be undone any more. */
   tell(deed: Deed, stage: AuditStage, result?: AuditResult): Promise<void>;
+  /**
+   * Records that something was used, for uses that come in great number: of a signed URL, a secret, a sandbox. The first
+   * one is recorded at once, further ones by a count for each minute (uses.ts). Never throws and never waits.
+   */
+  recordUse(use: Use, times?: number): void;
+  /** Records the counts of uses whose minute is over; `all` when the server stops. */
+  flushUses(all?: boolean): Promise<void>;
   /** Throws `audit_log_full` if there is no room for further actions. */
   checkRoom(teamId: string): Promise<void>;
 }
@@ -123,6 +118,12 @@ export function createTrail({ records, sealer, policy, maxBytes, clock, logger }
     );
   };
 
+  const tell: Trail['tell'] = async (deed, stage, result) =>
+    await never('an audit record is missing', deed, async () => {
+      await audit.appendUrgent(await noteAt(deed, stage, result, 'nothing'), maxBytes + 2 * reservedBytes);
+    });
+  const uses = createUses(tell, clock);
+
   return {
     async note(deed, result) {
       const draft = await draftOf(deed, 'event', result, 'personal fields').catch((error: unknown) => {
@@ -146,10 +147,11 @@ export function createTrail({ records, sealer, policy, maxBytes, clock, logger }
         const note = await noteAt(deed, 'admitted', undefined, 'nothing');
         await audit.appendUrgent(note, maxBytes + reservedBytes);
       }),
-    tell: async (deed, stage, result) =>
-      await never('an audit record is missing', deed, async () => {
-        await audit.appendUrgent(await noteAt(deed, stage, result, 'nothing'), maxBytes + 2 * reservedBytes);
-      }),
+    tell,
+    recordUse: (use, times) => {
+      uses.note(use, times);
+    },
+    flushUses: async (all) => await uses.flush(all),
     async checkRoom(teamId) {
       if (((await audit.findHead(teamId))?.bytes ?? 0) < maxBytes) return;
       throw auditLogFull();

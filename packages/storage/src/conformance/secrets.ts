@@ -59,6 +59,30 @@ export function describeSecrets(name: string, open: OpenRecords): void {
       expect(await records.secrets.findSealedValue('b', 1)).toBeUndefined();
     });
 
+    it('are changed together with the note of it; without a change there is none', async () => {
+      const notes: string[] = [];
+      const note = (what: string) => ({ teamId: team, compose: () => (notes.push(what), what) });
+      await records.secrets.create(secret('a'), 'x', 1, note('create'));
+      await records.secrets.create(secret('b', { name: 'name-a' }), 'x', 9, note('taken'));
+      await records.secrets.create(secret('b'), 'x', 1, note('over the limit'));
+      const version = { teamId: team, id: 'a', sealedValue: 'x', metadata: undefined, now: 1, keep: 3 };
+      await records.secrets.addVersion({ ...version, number: 2 }, note('update'));
+      await records.secrets.addVersion({ ...version, number: 2 }, note('too late'));
+      await records.secrets.remove('other', 'a', note('of another team'));
+      const failing = {
+        teamId: team,
+        compose: () => {
+          throw new Error('no record');
+        },
+      };
+      await expect(records.secrets.remove(team, 'a', failing)).rejects.toThrow('no record');
+      expect(await records.secrets.findById(team, 'a')).toMatchObject({ currentVersion: 2 });
+      await records.secrets.remove(team, 'a', note('delete'));
+      await records.secrets.remove(team, 'a', note('again'));
+      expect(notes).toEqual(['create', 'update', 'delete']);
+      expect((await records.audit.listWaiting(team, 0, 9)).map(({ text }) => text)).toEqual(notes);
+    });
+
     it('are limited per team', async () => {
       expect(await create('a', {}, 1)).toBe('created');
       expect(await create('b', {}, 1)).toBe('limit_reached');

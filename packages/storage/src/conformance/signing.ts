@@ -66,6 +66,29 @@ export function describeSigning(name: string, open: OpenRecords): void {
         expect((await signingKeys.list(team)).map(({ id }) => id)).toEqual(['s2']);
       });
 
+      it('and the use of a nonce are changed together with the note of it; without a change there is none', async () => {
+        const notes: string[] = [];
+        const note = (what: string) => ({ teamId: team, compose: () => (notes.push(what), what) });
+        await records.signingKeys.rotate(key('s1', 1), 100, 1, note('rotate'));
+        await records.signingKeys.rotate(key('s2', 2), 100, 1, note('over the limit'));
+        await records.signingKeys.end('other', 's1', 5, note('of another team'));
+        await records.signingKeys.end(team, 's1', 5, note('end'));
+        const nonce = { teamId: team, nonce: 'n', keptUntil: 9 };
+        const failing = {
+          teamId: team,
+          compose: () => {
+            throw new Error('no record');
+          },
+        };
+        await expect(records.usedNonces.use(nonce, 1, 1, failing)).rejects.toThrow('no record');
+        expect(await records.usedNonces.count(team)).toBe(0);
+        await records.usedNonces.use(nonce, 1, 1, note('use'));
+        await records.usedNonces.use(nonce, 1, 1, note('replay'));
+        await records.usedNonces.use({ ...nonce, nonce: 'm' }, 1, 1, note('full'));
+        expect(notes).toEqual(['rotate', 'end', 'use']);
+        expect((await records.audit.listWaiting(team, 0, 9)).map(({ text }) => text)).toEqual(notes);
+      });
+
       it('are deleted with their team', async () => {
         await records.signingKeys.ensureActive(key('o1', 1, 'other'));
         await records.usedNonces.use({ teamId: 'other', nonce: 'n', keptUntil: 9 }, 1, 9);

@@ -1,3 +1,5 @@
+import type { AuditNote } from './audit.ts';
+
 /** A secret of a team, without its values. */
 export interface SecretRecord {
   /** 20 characters of `[a-z0-9]`. */
@@ -45,16 +47,22 @@ export interface NewSecretVersion {
   readonly keep: number;
 }
 
+/** A change and its `note` are committed together. Without a change, there is no note. */
 export interface SecretRecords {
   /** Writes a secret and its first version in one step. */
-  create(record: SecretRecord, sealedValue: string, limit: number): Promise<'created' | 'name_taken' | 'limit_reached'>;
+  create(
+    record: SecretRecord,
+    sealedValue: string,
+    limit: number,
+    note?: AuditNote,
+  ): Promise<'created' | 'name_taken' | 'limit_reached'>;
   findById(teamId: string, id: string): Promise<SecretRecord | undefined>;
   findByName(teamId: string, name: string): Promise<SecretRecord | undefined>;
   list(query: SecretListQuery): Promise<SecretPage>;
   /** Returns the secret after the change. Undefined if there is no such secret, or if its version is another one. */
-  addVersion(version: NewSecretVersion): Promise<SecretRecord | undefined>;
+  addVersion(version: NewSecretVersion, note?: AuditNote): Promise<SecretRecord | undefined>;
   /** The encrypted value of a version that is kept. */
   findSealedValue(id: string, number: number): Promise<string | undefined>;
   /** Also removes its versions. False if the team has no such secret. */
-  remove(teamId: string, id: string): Promise<boolean>;
+  remove(teamId: string, id: string, note?: AuditNote): Promise<boolean>;
 }

@@ -1,3 +1,5 @@
+import type { AuditNote } from './audit.ts';
+
 /**
  * A key with which URLs of a team are signed. Its secret is not in the records: it is derived from the id and a secret
  * of the server.
@@ -13,6 +15,7 @@ export interface SigningKeyRecord {
 
 type NewSigningKey = Omit<SigningKeyRecord, 'endsAt'>;
 
+/** A change and its `note` are committed together. Without a change, there is no note. */
 export interface SigningKeyRecords {
   find(id: string): Promise<SigningKeyRecord | undefined>;
   /** Newest first. */
@@ -23,9 +26,9 @@ export interface SigningKeyRecords {
    * Adds `wanted` as the key that signs. The other keys end at `endsAt` unless they end earlier. False if `limit` keys
    * have not ended at the time of `wanted`.
    */
-  rotate(wanted: NewSigningKey, endsAt: number, limit: number): Promise<boolean>;
+  rotate(wanted: NewSigningKey, endsAt: number, limit: number, note?: AuditNote): Promise<boolean>;
   /** Ends the key at this time unless it ends earlier. False if the team has no such key. */
-  end(teamId: string, id: string, endsAt: number): Promise<boolean>;
+  end(teamId: string, id: string, endsAt: number, note?: AuditNote): Promise<boolean>;
   /** Removes keys that ended before, `limit` at most. Returns their number. */
   purge(before: number, limit: number): Promise<number>;
 }

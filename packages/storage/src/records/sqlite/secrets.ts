@@ -1,5 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { NewSecretVersion, SecretRecord, SecretRecords } from '../secrets.ts';
+import { changeWithNote } from './audit-writer.ts';
+import type { AuditWriter } from './audit-writer.ts';
 import { inTransaction } from './transaction.ts';
 
 function secretFromRow(row: Record<string, SQLOutputValue>): SecretRecord {
@@ -16,7 +18,7 @@ function secretFromRow(row: Record<string, SQLOutputValue>): SecretRecord {
 }
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqliteSecrets(db: DatabaseSync): SecretRecords {
+export function sqliteSecrets(db: DatabaseSync, audit: AuditWriter): SecretRecords {
   const count = db.prepare('SELECT count(*) AS number FROM secrets WHERE team_id = ?');
   const insert = db.prepare('INSERT INTO secrets VALUES (?, ?, ?, ?, ?, ?, ?)');
   const insertVersion = db.prepare('INSERT INTO secret_versions VALUES (?, ?, ?, ?)');
@@ -46,13 +48,14 @@ export function sqliteSecrets(db: DatabaseSync): SecretRecords {
   };
 
   return {
-    create: async (record, sealedValue, limit) =>
+    create: async (record, sealedValue, limit, note) =>
       inTransaction(db, () => {
         if (byName.get(record.teamId, record.name) !== undefined) return 'name_taken';
         if (Number(count.get(record.teamId)?.['number']) >= limit) return 'limit_reached';
         const { id, teamId, name, currentVersion, metadata, createdAt, updatedAt } = record;
         insert.run(id, teamId, name, currentVersion, JSON.stringify(metadata), createdAt, updatedAt);
         insertVersion.run(id, currentVersion, sealedValue, createdAt);
+        if (note !== undefined) audit.write(note);
         return 'created';
       }),
     findById: async (teamId, id) => found(byId.get(teamId, id)),
@@ -67,11 +70,16 @@ export function sqliteSecrets(db: DatabaseSync): SecretRecords {
       const hasMore = rows.length > limit && last !== undefined;
       return { secrets, next: hasMore ? { createdAt: last.createdAt, id: last.id } : undefined };
     },
-    addVersion: async (version) => inTransaction(db, () => addVersion(version)),
+    addVersion: async (version, note) =>
+      inTransaction(db, () => {
+        const changed = addVersion(version);
+        if (changed !== undefined && note !== undefined) audit.write(note);
+        return changed;
+      }),
     findSealedValue: async (id, number) => {
       const row = value.get(id, number);
       return row === undefined ? undefined : String(row['sealed_value']);
     },
-    remove: async (teamId, id) => remove.run(teamId, id).changes === 1,
+    remove: async (teamId, id, note) => changeWithNote(db, audit, note, () => remove.run(teamId, id)),
   };
 }

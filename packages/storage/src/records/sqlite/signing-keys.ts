@@ -1,5 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { SigningKeyRecord, SigningKeyRecords } from '../signing-keys.ts';
+import { changeWithNote } from './audit-writer.ts';
+import type { AuditWriter } from './audit-writer.ts';
 import { inTransaction } from './transaction.ts';
 
 function keyFromRow(row: Record<string, SQLOutputValue>): SigningKeyRecord {
@@ -12,7 +14,7 @@ function keyFromRow(row: Record<string, SQLOutputValue>): SigningKeyRecord {
 }
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqliteSigningKeys(db: DatabaseSync): SigningKeyRecords {
+export function sqliteSigningKeys(db: DatabaseSync, audit: AuditWriter): SigningKeyRecords {
   const newestFirst = 'ORDER BY created_at DESC, rowid DESC';
   const byId = db.prepare('SELECT * FROM signing_keys WHERE id = ?');
   const ofTeam = db.prepare(`SELECT * FROM signing_keys WHERE team_id = ? ${newestFirst}`);
@@ -46,14 +48,16 @@ export function sqliteSigningKeys(db: DatabaseSync): SigningKeyRecords {
         return { id, teamId, createdAt, endsAt: undefined };
       });
     },
-    rotate: async ({ id, teamId, createdAt }, endsAt, limit) =>
+    rotate: async ({ id, teamId, createdAt }, endsAt, limit, note) =>
       inTransaction(db, () => {
         if (Number(count.get(teamId, createdAt)?.['keys']) >= limit) return false;
         endAll.run({ team: teamId, at: endsAt });
         insert.run(id, teamId, createdAt);
+        if (note !== undefined) audit.write(note);
         return true;
       }),
-    end: async (teamId, id, endsAt) => endOne.run({ team: teamId, id, at: endsAt }).changes === 1,
+    end: async (teamId, id, endsAt, note) =>
+      changeWithNote(db, audit, note, () => endOne.run({ team: teamId, id, at: endsAt })),
     purge: async (before, limit) => Number(purge.run(before, limit).changes),
   };
 }

@@ -1,12 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { UsedNonceRecords } from '../used-nonces.ts';
+import type { AuditWriter } from './audit-writer.ts';
 import { inTransaction } from './transaction.ts';
 
 /** Rows that one use of a full store removes, so that it stays short. */
 const purgedPerUse = 100;
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqliteUsedNonces(db: DatabaseSync): UsedNonceRecords {
+export function sqliteUsedNonces(db: DatabaseSync, audit: AuditWriter): UsedNonceRecords {
   const find = db.prepare('SELECT 1 FROM used_nonces WHERE team_id = ? AND nonce = ?');
   const insert = db.prepare('INSERT INTO used_nonces (team_id, nonce, kept_until) VALUES (?, ?, ?)');
   const count = db.prepare('SELECT nonces FROM nonce_counts WHERE team_id = ?');
@@ -21,12 +22,13 @@ export function sqliteUsedNonces(db: DatabaseSync): UsedNonceRecords {
   const countOf = (teamId: string): number => Number(count.get(teamId)?.['nonces'] ?? 0);
 
   return {
-    use: async ({ teamId, nonce, keptUntil }, now, limit) =>
+    use: async ({ teamId, nonce, keptUntil }, now, limit, note) =>
       inTransaction(db, () => {
         if (find.get(teamId, nonce) !== undefined) return 'replayed';
         if (countOf(teamId) >= limit) purgeOwn.run(teamId, now, purgedPerUse);
         if (countOf(teamId) >= limit) return 'full';
         insert.run(teamId, nonce, keptUntil);
+        if (note !== undefined) audit.write(note);
         return 'used';
       }),
     count: async (teamId) => countOf(teamId),
