@@ -53,7 +53,7 @@ async function measureAppend(folder: string, records: Records): Promise<Figure[]
   const signingKey = await openAuditSigningKey(join(folder, 'secrets'));
   using sealer = await openTestKeyring(records);
   const policy = { jurisdiction: 'eu', minDays: 0 } as const;
-  const options = { records, sealer, policy, maxBytes: Infinity, clock: systemClock };
+  const options = { records, sealer, isOverdue: () => false, policy, maxBytes: Infinity, clock: systemClock };
   const trail = createTrail({ ...options, logger: silentLogger });
   const log = await openLog({
     files: openLogFiles(join(folder, 'log')),

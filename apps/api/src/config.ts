@@ -3,6 +3,7 @@ import type { ConfigOf } from '@soulbox/base';
 import { jurisdictions } from '@soulbox/audit';
 import { z } from 'zod';
 import { isPrivateTarget } from './private-target.ts';
+import { witnessesMax, witnessList } from './witness-list.ts';
 
 /** Host names and networks. Each entry is one of the two; the check of a target decides which. */
 const privateTargets: z.ZodType<readonly string[]> = z
@@ -185,6 +186,24 @@ export const apiConfigSchema = {
     wholeNumber(0, 36_500),
     0,
     'Days for which audit records are kept at least. It can only lengthen the time of the jurisdiction.',
+  ),
+  auditWitnesses: key(
+    'SOULBOX_AUDIT_WITNESSES',
+    witnessList,
+    [],
+    'Witnesses that cosign the audit logs, separated by commas: for each its URL, a space, and its verifier key (docs/audit.md). Empty: none.',
+  ),
+  auditWitnessQuorum: key(
+    'SOULBOX_AUDIT_WITNESS_QUORUM',
+    wholeNumber(1, witnessesMax),
+    1,
+    'How many witnesses must have signed a checkpoint for it to count as witnessed.',
+  ),
+  auditWitnessMaxMinutes: key(
+    'SOULBOX_AUDIT_WITNESS_MAX_MINUTES',
+    wholeNumber(0, 365 * 24 * 60),
+    0,
+    'Minutes for which records may be without that number of witnesses. After that, actions of the team return 503 until the witnesses have signed; kills, pauses and reading still work. 0: witnesses never refuse anything.',
   ),
   openApi: key('SOULBOX_OPENAPI', flag, true, 'Whether `GET /openapi.json` is served. It is public and needs no key.'),
 } as const;

@@ -22,6 +22,8 @@ import type { RequestDurations } from './meters/request-durations.ts';
 import { createTeamLogs } from './trail/team-logs.ts';
 import type { TeamLogs } from './trail/team-logs.ts';
 import { createTrail } from './trail/trail.ts';
+import { createWitnessing } from './trail/witnessing.ts';
+import type { Witnessing } from './trail/witnessing.ts';
 import type { Trail } from './trail/trail.ts';
 import { nameActors } from './actor.ts';
 import type { Runner } from './runner/client.ts';
@@ -75,6 +77,7 @@ export interface ApiContext {
   readonly identityTokens: IdentityTokens;
   readonly teamLogs: TeamLogs;
   readonly trail: Trail;
+  readonly witnessing: Witnessing;
   readonly keyUse: KeyUse;
   readonly wrongKeys: WrongKeyBudget;
   readonly durations: RequestDurations;
@@ -116,9 +119,17 @@ export interface ApiParts {
 export function createContext({ signingRoot, ...given }: ApiParts, stopping: AbortSignal): ApiContext {
   const parts = { ...given, logger: nameActors(given.logger) };
   const wrongKeys = createWrongKeyBudget(parts.clock);
+  const witnessing = createWitnessing({
+    witnesses: parts.config.auditWitnesses,
+    quorum: parts.config.auditWitnessQuorum,
+    maxMs: parts.config.auditWitnessMaxMinutes * 60_000,
+    clock: parts.clock,
+    logger: parts.logger,
+  });
   const trail = createTrail({
     records: parts.records,
     sealer: parts.keyring,
+    isOverdue: (teamId) => witnessing.isOverdue(teamId),
     policy: { jurisdiction: parts.config.auditJurisdiction, minDays: parts.config.auditRetentionDays },
     maxBytes: parts.config.auditLogMb * 1024 * 1024,
     clock: parts.clock,
@@ -129,6 +140,7 @@ export function createContext({ signingRoot, ...given }: ApiParts, stopping: Abo
     stopping,
     teamLogs: createTeamLogs({ ...parts.audit, records: parts.records }),
     trail,
+    witnessing,
     templates: createTemplateCatalogue(parts.runner, parts.clock),
     builder: createBuilder(parts, stopping),
     identityTokens: createIdentityTokens(parts),

@@ -34,6 +34,7 @@ export { prunableTo } from './prune.ts';
 export type { LegalHold } from './prune.ts';
 export { parseVerifierKey } from './note.ts';
 export { openCheckpoint } from './checkpoint.ts';
+export type { SignedCheckpoint } from './checkpoint.ts';
 export { decodeBundle, parseTilePath, tileNames, tilePath, tileWidth } from './tiles.ts';
 export type { TileName } from './tiles.ts';
 export { hashLeaf } from './tree.ts';

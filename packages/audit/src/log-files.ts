@@ -10,6 +10,9 @@ export interface LogFiles {
   /** Undefined if the log has no checkpoint. */
   readCheckpoint(): Promise<string | undefined>;
   writeCheckpoint(note: string): Promise<void>;
+  /** The newest checkpoint that witnesses have signed. Undefined if there is none. */
+  readWitnessed(): Promise<string | undefined>;
+  writeWitnessed(note: string): Promise<void>;
   /** Throws `state_damaged` if it does not exist. */
   readTile(name: TileName): Promise<Buffer>;
   /** On the disk when it returns, but its name only after `flush`. */
@@ -25,6 +28,7 @@ export interface LogFiles {
 }
 
 const checkpointName = 'checkpoint';
+const witnessedName = 'witnessed-checkpoint';
 const minimumName = 'minimum-index';
 
 export function openLogFiles(directory: string): LogFiles {
@@ -47,6 +51,11 @@ export function openLogFiles(directory: string): LogFiles {
     readCheckpoint: async () => await readText(join(directory, checkpointName)),
     async writeCheckpoint(note) {
       await writeDurable(checkpointName, note);
+      await flush();
+    },
+    readWitnessed: async () => await readText(join(directory, witnessedName)),
+    async writeWitnessed(note) {
+      await writeDurable(witnessedName, note);
       await flush();
     },
     async readTile(name) {

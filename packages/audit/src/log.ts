@@ -27,15 +27,20 @@ export interface Log {
    * `state_damaged`, and signs nothing, if the checkpoint on the disk is not the one that this log has published last.
    */
   append(entries: readonly Uint8Array[]): Promise<SignedCheckpoint>;
-  /** Adds verified signature lines to the published checkpoint, if it still has the same text. */
+  /**
+   * Stores verified signature lines of witnesses: with their checkpoint as the witnessed one, and with the published one
+   * if it still has the same text. Calls must not overlap, also not with `append`.
+   */
   addSignatures(checkpoint: SignedCheckpoint, lines: readonly string[]): Promise<void>;
+  /** The newest checkpoint with signatures of witnesses, as a note. Undefined if there is none. */
+  readWitnessed(): Promise<string | undefined>;
   /** Entries from one index to another, excluded; only those that are published and not pruned. */
   readEntries(from: number, to: number): Promise<Buffer[]>;
   readLeafHash(index: number): Promise<Hash>;
   /** RFC 6962, section 2.1.1, against the published checkpoint. */
   proveInclusion(index: number): Promise<Hash[]>;
-  /** RFC 6962, section 2.1.2, from an older size to the published checkpoint. */
-  proveConsistency(oldSize: number): Promise<Hash[]>;
+  /** RFC 6962, section 2.1.2, from an older size to a newer one, by default that of the published checkpoint. */
+  proveConsistency(oldSize: number, newSize?: number): Promise<Hash[]>;
   /** Removes the bundles of all entries below `index`; the hashes stay. */
   prune(index: number): Promise<void>;
 }
@@ -61,8 +66,8 @@ export async function openLog({ files, privateKey, newOrigin }: LogOptions): Pro
   let frontier = await readFrontier(files, checkpoint);
 
   const read = async (name: TileName): Promise<Buffer> => await files.readTile(name);
-  const hashes = async (ranges: readonly Range[]): Promise<Hash[]> =>
-    await Promise.all(ranges.map((range) => hashOfRange(range, checkpoint.size, read)));
+  const hashes = async (ranges: readonly Range[], size: number): Promise<Hash[]> =>
+    await Promise.all(ranges.map((range) => hashOfRange(range, size, read)));
   /** Signs only what continues the checkpoint on the disk, which is read again each time. */
   const publish = async (size: number, next: Frontier): Promise<void> => {
     const last = await readSigned(files, signer);
@@ -98,12 +103,14 @@ export async function openLog({ files, privateKey, newOrigin }: LogOptions): Pro
       return checkpoint;
     },
     async addSignatures(signed, lines) {
+      await files.writeWitnessed(signed.note + lines.filter((line) => !signed.note.includes(line)).join(''));
       if (signed.size !== checkpoint.size || !signed.root.equals(checkpoint.root)) return;
       const missing = lines.filter((line) => !checkpoint.note.includes(line));
       if (missing.length === 0) return;
       await files.writeCheckpoint(checkpoint.note + missing.join(''));
       checkpoint = await readSigned(files, signer);
     },
+    readWitnessed: async () => await files.readWitnessed(),
     async readEntries(from, to) {
       const end = Math.min(to, checkpoint.size);
       const minimum = await files.readMinimum();
@@ -118,8 +125,9 @@ export async function openLog({ files, privateKey, newOrigin }: LogOptions): Pro
       return found;
     },
     readLeafHash: async (index) => await hashOfRange([index, index + 1], checkpoint.size, read),
-    proveInclusion: async (index) => await hashes(inclusionRanges(index, checkpoint.size)),
-    proveConsistency: async (oldSize) => await hashes(consistencyRanges(oldSize, checkpoint.size)),
+    proveInclusion: async (index) => await hashes(inclusionRanges(index, checkpoint.size), checkpoint.size),
+    proveConsistency: async (oldSize, newSize = checkpoint.size) =>
+      await hashes(consistencyRanges(oldSize, newSize), newSize),
     async prune(index) {
       const first = Math.floor((await files.readMinimum()) / tileWidth);
       const to = Math.floor(Math.min(index, checkpoint.size) / tileWidth);

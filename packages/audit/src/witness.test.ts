@@ -1,91 +1,27 @@
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { createHash, createPublicKey, generateKeyPairSync } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openLogFiles } from './log-files.ts';
 import { openLog } from './log.ts';
 import type { Log } from './log.ts';
-import { createVerifier } from './note.ts';
+import { createVerifier, parseVerifierKey } from './note.ts';
 import { verifyLog } from './verify-log.ts';
 import { askWitness } from './witness.ts';
 import type { Witness } from './witness.ts';
+import { isSigsumInstalled, rawKey, startSigsumWitness } from './testing/sigsum-witness.ts';
+import type { SigsumWitness } from './testing/sigsum-witness.ts';
 import { leavesOf, makeLog } from './testing/test-log.ts';
 
-const program = '/usr/bin/sigsum-witness';
-const isInstalled = existsSync(program) || process.env['CI'] === 'true';
-
-/** The 32 bytes of an Ed25519 key. */
-function rawKey(privateKey: string): Buffer {
-  return createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).subarray(-32);
-}
-
-const field = (bytes: Buffer | string): Buffer => {
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(Buffer.byteLength(bytes));
-  return Buffer.concat([length, Buffer.from(bytes)]);
-};
-
-/** An Ed25519 key as OpenSSH writes it (PROTOCOL.key of OpenSSH). */
-function openSshKeys(): { privateKey: string; publicRaw: Buffer } {
-  const { privateKey } = generateKeyPairSync('ed25519');
-  const seed = privateKey.export({ type: 'pkcs8', format: 'der' }).subarray(-32);
-  const publicRaw = rawKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
-  const blob = Buffer.concat([field('ssh-ed25519'), field(publicRaw)]);
-  const check = Buffer.from('00000001'.repeat(2), 'hex');
-  const secret = Buffer.concat([
-    check,
-    field('ssh-ed25519'),
-    field(publicRaw),
-    field(Buffer.concat([seed, publicRaw])),
-    field('test'),
-  ]);
-  const padding = Buffer.from(Array.from({ length: (8 - (secret.length % 8)) % 8 }, (_, index) => index + 1));
-  const body = Buffer.concat([
-    Buffer.from('openssh-key-v1\0'),
-    ...[field('none'), field('none'), field(''), Buffer.from([0, 0, 0, 1])],
-    ...[field(blob), field(Buffer.concat([secret, padding]))],
-  ]);
-  const lines = body.toString('base64').replaceAll(/.{70}/g, '$&\n');
-  return {
-    privateKey: `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines}\n-----END OPENSSH PRIVATE KEY-----\n`,
-    publicRaw,
-  };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function untilListening(port: number): Promise<void> {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const socket = connect(port, '127.0.0.1');
-    const isThere = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (isThere) return;
-    await sleep(50);
-  }
-  throw new Error('The witness does not listen.');
-}
-
-describe.skipIf(!isInstalled)(
+// In CI, a missing program is a failure.
+describe.skipIf(!isSigsumInstalled && process.env['CI'] !== 'true')(
   'an unmodified witness (Debian package sigsum-go, which is not installed if this is skipped)',
   () => {
     let folder: string;
-    let process_: ChildProcess;
+    let running: SigsumWitness;
     let witness: Witness;
     let log: Log;
     let privateKey: string;
@@ -93,31 +29,13 @@ describe.skipIf(!isInstalled)(
 
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), 'soulbox-witness-'));
-      const own = openSshKeys();
-      const port = await freePort();
       privateKey = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-      const logKey = rawKey(privateKey);
-      await writeFile(join(folder, 'witness-key'), own.privateKey, { mode: 0o600 });
-      const publicBlob = Buffer.concat([field('ssh-ed25519'), field(logKey)]).toString('base64');
-      await writeFile(join(folder, 'log-key.pub'), `ssh-ed25519 ${publicBlob} log\n`);
-      process_ = spawn(
-        program,
-        [
-          ...['-k', join(folder, 'witness-key'), '--log-key', join(folder, 'log-key.pub')],
-          ...['--state-file', join(folder, 'state'), `127.0.0.1:${port}`],
-        ],
-        // Debian builds it for an older router of Go, under which its routes are not found.
-        { stdio: 'ignore', env: { GODEBUG: 'httpmuxgo121=0' } },
-      );
-      await untilListening(port);
-      // It knows a log by an origin that it makes from the hash of its key, and names itself in the same way.
-      const origin = `sigsum.org/v1/tree/${createHash('sha256').update(logKey).digest('hex')}`;
-      const name = `sigsum.org/v1/witness/${createHash('sha256').update(own.publicRaw).digest('hex')}`;
-      witness = { url: `http://127.0.0.1:${port}`, verifier: createVerifier(name, 'cosignature', own.publicRaw) };
-      log = await openLog({ files: files('log'), privateKey, newOrigin: origin });
+      running = await startSigsumWitness(privateKey);
+      witness = { url: running.url, verifier: parseVerifierKey(running.key) };
+      log = await openLog({ files: files('log'), privateKey, newOrigin: running.origin });
     });
     afterAll(async () => {
-      process_.kill('SIGKILL');
+      await running[Symbol.asyncDispose]();
       await rm(folder, { recursive: true });
     });
 
@@ -131,10 +49,8 @@ describe.skipIf(!isInstalled)(
       expect(Math.abs((answer.signature.signedAt ?? 0) - Date.now() / 1000)).toBeLessThan(60);
       await log.addSignatures(log.checkpoint, [answer.signature.line]);
       await writeFile(join(folder, 'log/log.json'), '{"from":0}');
-      const { name, keyId, publicKey } = witness.verifier;
-      const raw = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
-      const key = `${name}+${keyId.toString('hex')}+${Buffer.concat([Buffer.from([4]), raw]).toString('base64')}`;
-      const report = verifyLog({ directory: join(folder, 'log'), key: log.verifierKey, witnesses: [key], quorum: 1 });
+      const witnesses = [running.key];
+      const report = verifyLog({ directory: join(folder, 'log'), key: log.verifierKey, witnesses, quorum: 1 });
       expect(report).toMatchObject({ faults: [], records: 700 });
     });
 

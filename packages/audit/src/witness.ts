@@ -1,4 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
+import type { SignedCheckpoint } from './checkpoint.ts';
 import type { Log } from './log.ts';
 import { verifyLines } from './note.ts';
 import type { NoteVerifier, VerifiedSignature } from './note.ts';
@@ -21,16 +22,22 @@ const conflict = 409;
 const sizeType = 'text/x.tlog.size';
 
 /**
- * Asks a witness to sign the published checkpoint. `lastSize` is the size that it has signed last, 0 if unknown: the
- * witness then says the size, and is asked again. Throws `host_not_ready` if it does not answer or its signature is
- * wrong.
+ * Asks a witness to sign a checkpoint of the log, by default the published one. The log may grow meanwhile. `lastSize` is
+ * the size that the witness has signed last, 0 if unknown: it then says the size, and is asked again. Throws
+ * `host_not_ready` if it does not answer or its signature is wrong.
  */
-export async function askWitness(log: Log, witness: Witness, lastSize: number): Promise<WitnessAnswer> {
-  const first = await submit(log, witness, lastSize);
+export async function askWitness(
+  log: Log,
+  witness: Witness,
+  lastSize: number,
+  checkpoint: SignedCheckpoint = log.checkpoint,
+): Promise<WitnessAnswer> {
+  const ask = async (size: number): Promise<Submitted> => await submit({ log, checkpoint }, witness, size);
+  const first = await ask(lastSize);
   if (first.status !== conflict || first.size === undefined || first.size === lastSize)
-    return judge(log, witness, first);
-  if (first.size > log.checkpoint.size) return { kind: 'refused', status: first.status, size: first.size };
-  return judge(log, witness, await submit(log, witness, first.size));
+    return judge(checkpoint, witness, first);
+  if (first.size > checkpoint.size) return { kind: 'refused', status: first.status, size: first.size };
+  return judge(checkpoint, witness, await ask(first.size));
 }
 
 interface Submitted {
@@ -39,13 +46,17 @@ interface Submitted {
   readonly body: string;
 }
 
-async function submit(log: Log, { url }: Witness, oldSize: number): Promise<Submitted> {
-  const proof = await log.proveConsistency(Math.min(oldSize, log.checkpoint.size));
+async function submit(
+  { log, checkpoint }: { readonly log: Log; readonly checkpoint: SignedCheckpoint },
+  { url }: Witness,
+  oldSize: number,
+): Promise<Submitted> {
+  const proof = await log.proveConsistency(Math.min(oldSize, checkpoint.size), checkpoint.size);
   const lines = proof.map((hash) => `${hash.toString('base64')}\n`).join('');
   try {
     const answer = await fetch(`${url}/add-checkpoint`, {
       method: 'POST',
-      body: `old ${oldSize}\n${lines}\n${log.checkpoint.note}`,
+      body: `old ${oldSize}\n${lines}\n${checkpoint.note}`,
       redirect: 'error',
       signal: AbortSignal.timeout(timeoutMs),
     });
@@ -70,9 +81,12 @@ async function readText({ body }: Response): Promise<string> {
   return Buffer.concat(parts).toString('utf8');
 }
 
-function judge(log: Log, { url, verifier }: Witness, { status, size, body }: Submitted): WitnessAnswer {
+function judge(
+  { note }: SignedCheckpoint,
+  { url, verifier }: Witness,
+  { status, size, body }: Submitted,
+): WitnessAnswer {
   if (status !== 200) return { kind: 'refused', status, size };
-  const { note } = log.checkpoint;
   const [signature] = verifyLines(note.slice(0, note.lastIndexOf('\n\n') + 1), body, [verifier]);
   if (signature === undefined)
     throw new SoulBoxError('host_not_ready', `The witness ${url} has answered without a signature of its key.`);

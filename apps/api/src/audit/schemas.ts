@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { timeSchema } from '../http/schemas.ts';
 
 const text = z.string();
 
@@ -21,5 +22,14 @@ export const auditLogSchema = z
     verifierKey: text.describe('The key that signs its checkpoints, as a verifier key of C2SP signed-note.'),
     size: z.int().describe('Records in the published log.'),
     minimum: z.int().describe('Records below this index were pruned.'),
+    witnessedSize: z.int().describe('Records of the newest checkpoint that enough witnesses have signed; 0 for none.'),
+    witnesses: z.array(
+      z.object({
+        name: text,
+        size: z.int().describe('Records of the checkpoint that it has signed last, since the server started.'),
+        signedAt: timeSchema.nullable(),
+        problem: z.enum(['unreachable', 'refused']).nullable().describe('Why it has not signed the last time.'),
+      }),
+    ),
   })
   .meta({ id: 'AuditLog' });

@@ -15,6 +15,7 @@ import type { MeasuredSandbox } from './sandbox-families.ts';
 import { phaseFamilies } from './phase-families.ts';
 import { poolFamilies } from './pool-families.ts';
 import { processFamilies } from './process-families.ts';
+import { witnessFamilies } from './witness-families.ts';
 import { formatMetrics, gauge, prometheusContentType } from '../meters/text-format.ts';
 import type { MetricFamily } from '../meters/text-format.ts';
 
@@ -83,6 +84,7 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
     ...(await processFamilies(context)),
     context.failures.family(),
     ...diskFamilies(context),
+    ...witnessFamilies(context),
     ...(await hostDiskFamilies(context)),
     context.durations.family(),
   ];

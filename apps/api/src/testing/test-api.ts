@@ -14,7 +14,7 @@ import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSq
 import type { BlobStore, Records } from '@soulbox/storage';
 import { apiConfigSchema } from '../config.ts';
 import type { ApiConfig } from '../config.ts';
-import type { StageBackup } from '../context.ts';
+import type { AuditParts, StageBackup } from '../context.ts';
 import { startApi } from '../start.ts';
 import { createScriptedRunner } from './scripted-runner.ts';
 import type { ScriptedRunner } from './scripted-runner.ts';
@@ -79,6 +79,10 @@ export interface TestApiOptions {
   readonly config?: Partial<ApiConfig>;
   readonly clock?: Clock;
   readonly stageBackup?: StageBackup;
+  /** Of audit logs. Default: a new one. */
+  readonly signingKey?: Secret;
+  /** Runs before the start. */
+  readonly prepare?: (made: { readonly audit: AuditParts; readonly teamId: string }) => Promise<void>;
 }
 
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
@@ -94,7 +98,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const files = await openDiskBlobs({ directory: join(folder, 'uploads') });
   const logFile = join(folder, 'api.log');
   const audit = {
-    signingKey: await openAuditSigningKey(join(folder, 'secrets')),
+    signingKey: options.signingKey ?? (await openAuditSigningKey(join(folder, 'secrets'))),
     directory: join(folder, 'audit'),
   };
   const start = () =>
@@ -115,6 +119,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       logger: createLogger({ level: 'debug', file: logFile }),
       ...(options.clock === undefined ? {} : { clock: options.clock }),
     });
+  await options.prepare?.({ audit, teamId: team.id });
   let api = await start();
 
   const ask: TestApi['ask'] = async (method, path, { body, key: given, headers } = {}) => {

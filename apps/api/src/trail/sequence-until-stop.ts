@@ -4,6 +4,7 @@ import type { Clock, Logger } from '@soulbox/base';
 import type { Records } from '@soulbox/storage';
 import type { TeamLog, TeamLogs } from './team-logs.ts';
 import type { Deed } from './deed.ts';
+import type { Witnessing } from './witnessing.ts';
 import type { Trail } from './trail.ts';
 
 /** At most one checkpoint of a log in this time. Milliseconds. */
@@ -21,6 +22,7 @@ export interface SequenceOptions {
   readonly records: Records;
   readonly logs: TeamLogs;
   readonly trail: Trail;
+  readonly witnessing: Witnessing;
   /** Limit of the records of a team. */
   readonly maxBytes: number;
   readonly clock: Clock;
@@ -50,7 +52,8 @@ interface State {
 }
 type States = Map<string, State>;
 
-async function pass({ records, logs, trail, maxBytes, clock, logger }: SequenceOptions, states: States): Promise<void> {
+async function pass(options: SequenceOptions, states: States): Promise<void> {
+  const { records, logs, trail, witnessing, maxBytes, clock, logger } = options;
   for (const { teamId, next, bytes } of await records.audit.listHeads()) {
     const now = clock.now();
     const state = states.get(teamId) ?? { publishedAt: now, brokenUntil: 0, warnedAt: -silentMs };
@@ -65,6 +68,7 @@ async function pass({ records, logs, trail, maxBytes, clock, logger }: SequenceO
       const isSilent = team.log.checkpoint.size >= next && now - state.publishedAt >= silentMs;
       if (isSilent) await trail.tell(ownDeed(teamId, 'audit.heartbeat'), 'event');
       while ((await team.sequencer.step()) > 0) state.publishedAt = now;
+      await witnessing.follow(teamId, team.log);
     } catch (err) {
       state.brokenUntil = now + brokenMs;
       logger.error({ err, team: teamId }, 'the audit log of a team cannot be written');

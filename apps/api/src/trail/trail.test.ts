@@ -29,6 +29,7 @@ beforeEach(async () => {
   trail = createTrail({
     records,
     sealer: { seal: away, open: away },
+    isOverdue: () => false,
     policy: { jurisdiction: 'eu', minDays: 0 },
     maxBytes: 1e6,
     clock: systemClock,

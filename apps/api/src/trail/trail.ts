@@ -34,7 +34,7 @@ export interface Trail {
   recordUse(use: Use, times?: number): void;
   /** Records the counts of uses whose minute is over; `all` when the server stops. */
   flushUses(all?: boolean): Promise<void>;
-  /** Throws `audit_log_full` if there is no room for further actions. */
+  /** Throws `audit_log_full` if there is no room for further actions, `audit_unavailable` if witnesses are missing. */
   checkRoom(teamId: string): Promise<void>;
 }
 
@@ -42,6 +42,8 @@ export interface TrailOptions {
   readonly records: Records;
   /** Encrypts the keys of personal fields. */
   readonly sealer: SubjectKeySealer;
+  /** Whether the log of a team has waited too long for its witnesses; then actions are refused. */
+  readonly isOverdue: (teamId: string) => boolean;
   readonly policy: RetentionPolicy;
   /** Bytes of the records of a team. */
   readonly maxBytes: number;
@@ -55,7 +57,7 @@ type Needs = 'personal fields' | 'nothing';
 /** For kills and pauses when the log is full. */
 const reservedBytes = 16 * 1024 * 1024;
 
-export function createTrail({ records, sealer, policy, maxBytes, clock, logger }: TrailOptions): Trail {
+export function createTrail({ records, sealer, isOverdue, policy, maxBytes, clock, logger }: TrailOptions): Trail {
   const { audit } = records;
   const subjects = createSubjectKeys(audit, sealer, clock);
 
@@ -118,6 +120,13 @@ export function createTrail({ records, sealer, policy, maxBytes, clock, logger }
     );
   };
 
+  const refuseOverdue = (teamId: string): void => {
+    if (!isOverdue(teamId)) return;
+    throw new SoulBoxError(
+      'audit_unavailable',
+      'The witnesses of the audit log have not signed it for too long, and nothing was changed. Kills, pauses and reading still work.',
+    );
+  };
   const tell: Trail['tell'] = async (deed, stage, result) =>
     await never('an audit record is missing', deed, async () => {
       await audit.appendUrgent(await noteAt(deed, stage, result, 'nothing'), maxBytes + 2 * reservedBytes);
@@ -135,6 +144,7 @@ export function createTrail({ records, sealer, policy, maxBytes, clock, logger }
       });
     },
     async admit(deed, { frees } = { frees: false }) {
+      refuseOverdue(deed.teamId);
       try {
         const note = await noteAt(deed, 'admitted', undefined, 'personal fields');
         await (frees ? audit.appendUrgent(note, maxBytes) : audit.append(note, maxBytes));
@@ -153,6 +163,7 @@ export function createTrail({ records, sealer, policy, maxBytes, clock, logger }
     },
     flushUses: async (all) => await uses.flush(all),
     async checkRoom(teamId) {
+      refuseOverdue(teamId);
       if (((await audit.findHead(teamId))?.bytes ?? 0) < maxBytes) return;
       throw auditLogFull();
     },

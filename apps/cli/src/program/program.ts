@@ -38,8 +38,12 @@ export const program = defineCommand({
       },
     }),
     audit: defineCommand({
-      meta: { name: 'audit', description: 'The audit log: list, verify, export; of the host: prune, erase, hold' },
+      meta: {
+        name: 'audit',
+        description: 'The audit log: status, list, verify, export; of the host: prune, erase, hold',
+      },
       subCommands: {
+        status: async () => (await import('../commands/audit/status.ts')).auditStatus,
         list: async () => (await import('../commands/audit/list.ts')).listAudit,
         verify: async () => (await import('../commands/audit/verify.ts')).verifyAudit,
         export: async () => (await import('../commands/audit/export.ts')).exportAudit,

@@ -77,6 +77,13 @@ export interface components {
             verifierKey: string;
             size: number;
             minimum: number;
+            witnessedSize: number;
+            witnesses: {
+                name: string;
+                size: number;
+                signedAt: string | null;
+                problem: ("unreachable" | "refused") | null;
+            }[];
         };
         TemplateBuildFileUpload: {
             present: boolean;

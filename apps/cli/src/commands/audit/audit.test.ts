@@ -161,9 +161,9 @@ describe('export and verify', () => {
       void (async () => {
         if (path === '/audit') {
           const { origin, verifierKey, checkpoint } = log;
-          response.end(
-            JSON.stringify({ origin, verifierKey, size: checkpoint.size, minimum: await log.readMinimum() }),
-          );
+          const witness = { name: 'w.example', size: 300, signedAt: '2026-01-01T00:00:00Z', problem: 'unreachable' };
+          const info = { origin, verifierKey, size: checkpoint.size, minimum: await log.readMinimum() };
+          response.end(JSON.stringify({ ...info, witnessedSize: 300, witnesses: [witness] }));
           return;
         }
         response.end(await readFile(join(data, 'audit', team, path.replace('/audit/log/', ''))));
@@ -177,6 +177,22 @@ describe('export and verify', () => {
       [Symbol.dispose]: () => void server.close(),
     };
   }
+
+  test('take the newest checkpoint that witnesses have signed when asked to, and status shows them', async () => {
+    const log = await makeLog(300, 1000);
+    const line = `\u2014 w.example ${Buffer.alloc(76).toString('base64')}\n`;
+    await log.addSignatures(log.checkpoint, [line]);
+    await log.append(Array.from({ length: 50 }, (_, n) => Buffer.from(`{"seq":${300 + n}}`)));
+    using served = await serve(log);
+    expect((await served.call('verify', '--witnessed')).stdout).toContain('300 of 300 records verified');
+    const folder = join(directory, 'export');
+    expect((await served.call('export', folder, '--witnessed')).code).toBe(0);
+    expect(await readFile(join(folder, 'checkpoint'), 'utf8')).toContain(line);
+    const { stdout } = await served.call('status');
+    expect(stdout).toContain('350 published');
+    expect(stdout).toContain('w.example: 300 records at 2026-01-01T00:00:00Z, unreachable');
+    expect(JSON.parse((await served.call('status', '--json')).stdout)).toMatchObject({ witnessedSize: 300 });
+  });
 
   test('write a folder that is verified by the command and by its own program', async () => {
     using served = await serve(await makeLog(300, 1000));

@@ -21,15 +21,20 @@ export interface Download {
   /** The first record; the bundle that contains it is the first that is downloaded. */
   readonly from: number;
   readonly format: ExportFormat | undefined;
+  /** The newest checkpoint that witnesses have signed instead of the newest one. */
+  readonly isWitnessed: boolean;
 }
 
 /**
  * Downloads the log of the team into a folder: its checkpoint, all hashes, the records from `from` on, the program that
  * verifies them, and the records in a format of other programs. Returns the number of records.
  */
-export async function downloadLog(api: ApiConnection, { directory, from, format }: Download): Promise<number> {
+export async function downloadLog(
+  api: ApiConnection,
+  { directory, from, format, isWitnessed }: Download,
+): Promise<number> {
   const { body: log } = await callApi<ApiAuditLog>(api, { path: '/audit' });
-  const note = (await readFileOfLog(api, 'checkpoint')).toString('utf8');
+  const note = (await readFileOfLog(api, isWitnessed ? 'witnessed-checkpoint' : 'checkpoint')).toString('utf8');
   const { size, origin } = openCheckpoint(note, log.verifierKey);
   const first = Math.max(log.minimum, Math.floor(Math.min(from, size) / tileWidth) * tileWidth);
   await mkdir(directory, { recursive: true, mode: 0o700 });

@@ -6,6 +6,7 @@ import { findApi } from '../../api/connection.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
 import { downloadLog } from './download-log.ts';
+import { witnessedArg } from './witnessed-arg.ts';
 
 export const exportAudit = defineCommand({
   meta: {
@@ -20,6 +21,7 @@ export const exportAudit = defineCommand({
       description: 'Also write the records for other programs',
       valueHint: exportFormats.join('|'),
     },
+    witnessed: witnessedArg,
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
@@ -28,7 +30,9 @@ export const exportAudit = defineCommand({
     const format = parseChoiceFlag('format', args.format, exportFormats);
     const from = parseNumberFlag('from', args.from, 0, 999_999_999) ?? 0;
     if (existsSync(directory) && readdirSync(directory).length > 0) throw new UsageError(`${directory} is not empty.`);
-    const records = await downloadLog(await findApi(args['data-dir']), { directory, from, format });
+    const records = await downloadLog(await findApi(args['data-dir']), {
+      ...{ directory, from, format, isWitnessed: args.witnessed === true },
+    });
     if (args.json === true) console.log(JSON.stringify({ directory, records }));
     else console.log(`Exported ${records} records to ${directory}. Verify them with: node ${directory}/verify.mjs`);
   },

@@ -8,6 +8,7 @@ import { findApi } from '../../api/connection.ts';
 import { repeatedFlag } from '../../command-line/repeated-flags.ts';
 import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../command-line/shared-args.ts';
 import { downloadLog } from './download-log.ts';
+import { witnessedArg } from './witnessed-arg.ts';
 
 export const verifyAudit = defineCommand({
   meta: {
@@ -20,6 +21,7 @@ export const verifyAudit = defineCommand({
     earlier: { type: 'string', description: 'A file with an earlier checkpoint; can be repeated', valueHint: 'FILE' },
     witness: { type: 'string', description: 'A verifier key of a witness; can be repeated', valueHint: 'KEY' },
     quorum: { type: 'string', description: 'How many of the witnesses must have signed (default 0)', valueHint: 'N' },
+    witnessed: witnessedArg,
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
@@ -28,7 +30,9 @@ export const verifyAudit = defineCommand({
     const directory = temporary === undefined ? resolve(args.folder ?? '') : join(temporary, 'log');
     try {
       if (temporary !== undefined)
-        await downloadLog(await findApi(args['data-dir']), { directory, from: 0, format: undefined });
+        await downloadLog(await findApi(args['data-dir']), {
+          ...{ directory, from: 0, format: undefined, isWitnessed: args.witnessed === true },
+        });
       const files = repeatedFlag(rawArgs, 'earlier');
       const report = verifyLog({
         ...{ directory, key: args.key, witnesses: repeatedFlag(rawArgs, 'witness') },
