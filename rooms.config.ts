@@ -231,6 +231,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/host/src': [
     ['finding', 'install-packages', 'installation', 'launcher', 'probe', 'protection', 'sysctls', 'versions'],
+    ['known-bad'],
     ['programs', 'system'],
     ['criu'],
     ['changes', 'check-tiers', 'checks', 'install-missing'],

@@ -6,6 +6,7 @@ import { judgeTier } from '../check-tiers.ts';
 import { judgeCriu } from './criu.ts';
 import { judgeDiskBudget } from './disk-budget.ts';
 import { judgeFileSystem, judgeUnwrittenBound } from './disk-guarantees.ts';
+import { judgeNode } from './node-version.ts';
 import { judgeFirewalls } from './other-firewalls.ts';
 import { checkProgram } from './programs.ts';
 import { checkUnreadableRecords } from './unreadable-records.ts';
@@ -19,6 +20,23 @@ const program = {
 
 test('an installed program is ok', async () => {
   expect(await checkProgram(program)).toMatchObject({ id: 'program-mount', status: 'ok' });
+});
+
+test.each([
+  ['v22.22.2', 'fail', /24 is required/],
+  ['v24.0.0', 'fail', /24\.14\.1 is required: CVE-2025-59465/],
+  ['v24.14.0', 'fail', /CVE-2026-21710/],
+  ['v24.14.1', 'ok', /^v24\.14\.1$/],
+  ['v24.21.0', 'ok', /./],
+  ['v25.8.1', 'fail', /25\.8\.2 is required/],
+  ['v25.8.2', 'ok', /./],
+  ['v26.0.0', 'ok', /./],
+  ['nonsense', 'fail', /24 is required/],
+])('Node.js %s is judged %s', (version, status, detail) => {
+  const finding = judgeNode(version);
+  expect(finding.status).toBe(status);
+  expect(finding.detail).toMatch(detail);
+  expect(finding.fix === undefined).toBe(status === 'ok');
 });
 
 test('a missing program fails if it is required and warns otherwise, and the fix names its package', async () => {
