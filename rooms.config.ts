@@ -195,7 +195,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/audit/src': [
     // `verify-log` is also a program of its own, which imports nothing.
-    ['note', 'random-pool', 'record', 'span', 'tombstones', 'tree', 'verify-log'],
+    ['canonical', 'note', 'random-pool', 'span', 'tombstones', 'tree', 'verify-log'],
+    ['record'],
     ['record-id', 'seal'],
     ['checked-numbers', 'export', 'network-addresses', 'retention', 'source', 'tiles', 'verify-proof'],
     ['checkpoint', 'frontier', 'key-files', 'log-files', 'sanitise-text'],

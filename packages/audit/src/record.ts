@@ -1,4 +1,4 @@
-import canonicalize from 'canonicalize';
+import { canonicalText } from './canonical.ts';
 
 /**
  * When a record is written: `admitted` before an action with outside effect, `outcome` after it (with the same request
@@ -104,8 +104,8 @@ export const recordBytesMax = 8192;
  */
 export function leafOf(draft: AuditDraft, { seq, writer, writerSeq }: AuditPosition): string {
   const record: AuditRecord = { ...draft, seq, writer, writerSeq, v: 1 };
-  const text = canonicalize(record);
-  if (text === undefined || Buffer.byteLength(text) > recordBytesMax)
+  const text = canonicalText(record);
+  if (Buffer.byteLength(text) > recordBytesMax)
     throw new RangeError(`An audit record must have at most ${recordBytesMax} bytes.`);
   return text;
 }

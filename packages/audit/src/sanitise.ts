@@ -95,7 +95,19 @@ const plainId = /^(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 /** For what a caller chose or typed: the form may also be that of a token or a number of a person. */
 function checked(value: string, form: RegExp): string {
   if (plainId.test(value)) return value;
-  return form.test(value) && sanitiseText(value).found.length === 0 ? value : removed;
+  return form.test(value) && isClean(value) ? value : removed;
+}
+
+/** Words in which the rules have found nothing: most are names of clients, which are few. */
+const clean = new Set<string>();
+const cleanMax = 1000;
+
+function isClean(value: string): boolean {
+  if (clean.has(value)) return true;
+  if (sanitiseText(value).found.length > 0) return false;
+  if (clean.size >= cleanMax) clean.clear();
+  clean.add(value);
+  return true;
 }
 
 function wholeNumber(value: number): number {
