@@ -44,9 +44,20 @@ test('what the official client does is recorded, exported, and verified offline;
   const { E2B_API_KEY: apiKey = '', E2B_API_URL: apiUrl = '', E2B_SANDBOX_URL: sandboxUrl } = server.clientEnvironment;
   const connection = { apiKey, apiUrl, ...(sandboxUrl === undefined ? {} : { sandboxUrl }) };
   const sandbox = await Sandbox.create('base', { ...connection, envs: { TOKEN: 'a-secret-value' } });
+  await sandbox.commands.run('true');
+  await sandbox.files.list('/');
+  const used = async (): Promise<ListedRecord[]> =>
+    (await list()).filter(({ action, target }) => action.startsWith('envd.') && target.id === sandbox.sandboxId);
+  await until('the records of its use', async () => (await used()).length === 2);
+  expect((await used()).map(({ action, actor }) => `${action} ${actor.id}`).toSorted()).toEqual([
+    'envd.files token',
+    'envd.process token',
+  ]);
   await sandbox.kill();
   const of = (records: readonly ListedRecord[]): string[] =>
-    records.filter(({ target }) => target.id === sandbox.sandboxId).map(({ action, stage }) => `${action} ${stage}`);
+    records
+      .filter(({ action, target }) => !action.startsWith('envd.') && target.id === sandbox.sandboxId)
+      .map(({ action, stage }) => `${action} ${stage}`);
   const wanted = ['sandbox.create outcome', 'sandbox.kill admitted', 'sandbox.kill outcome'];
   await until('the records of the sandbox', async () => of(await list()).length === wanted.length);
   expect(of(await list())).toEqual(wanted);

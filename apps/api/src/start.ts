@@ -4,6 +4,7 @@ import { isNodeError, sleepUnlessAborted, SoulBoxError, systemClock } from '@sou
 import type { Clock, Logger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
+import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { Keyring } from '@soulbox/keyring';
 import type { OutsidePolicy } from '@soulbox/network/outside';
@@ -20,6 +21,7 @@ import { addRoutes } from './routes.ts';
 import type { Runner } from './runner/client.ts';
 import { followRunnerEvents } from './reconcile/follow-events.ts';
 import { createPlaceholderResolver } from './placeholders/resolve.ts';
+import { createUseRecorder } from './sandboxes/record-uses.ts';
 import { createSignedUrlChecker } from './signed-urls/check.ts';
 import { sequenceUntilStop } from './trail/sequence-until-stop.ts';
 import { deliverUntilStop } from './webhooks/deliver-until-stop.ts';
@@ -69,6 +71,8 @@ export interface Api extends AsyncDisposable {
   readonly recordConnections: EgressRecords['record'];
   /** Gives the egress process the values of placeholders. */
   readonly resolvePlaceholders: EgressRecords['resolve'];
+  /** Records how often sandboxes are used. */
+  readonly sandboxUses: SandboxUseReporter;
 }
 
 /** How long the start waits for the comparison of records and runner. The API also starts without a runner. */
@@ -145,10 +149,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     const address = await listen(app, options.listen);
     logger.info({ address }, 'api is listening');
     return {
-      address,
-      signedUrls: createSignedUrlChecker(context),
       recordConnections: createConnectionLog(context),
       resolvePlaceholders: createPlaceholderResolver(context),
+      ...{ address, signedUrls: createSignedUrlChecker(context), sandboxUses: createUseRecorder(context) },
       [Symbol.asyncDispose]: dispose,
     };
   } catch (thrown) {

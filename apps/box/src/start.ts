@@ -74,6 +74,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
       router,
       functions: control.functions,
       signedUrls: control.signedUrls,
+      sandboxUses: control.sandboxUses,
       api: { socketPath: apiSocket },
       logger: logger.child({ part: 'gateway' }),
     }),

@@ -4,6 +4,7 @@ import { loadAll } from '@soulbox/api';
 import type { RootLogger, SupervisedProcesses } from '@soulbox/base';
 import { addEgressRecords } from '@soulbox/contract/egress-record-service';
 import { addFunctionRoutes } from '@soulbox/contract/function-routing';
+import { addSandboxUseReports } from '@soulbox/contract/sandbox-use-service';
 import { addSignedUrlCheck } from '@soulbox/contract/signed-url-service';
 import { openMasterKeySources } from '@soulbox/keyring';
 import { bindMount } from '@soulbox/linux/mounts';
@@ -70,6 +71,7 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
     routes: (routes: Parameters<typeof addFunctionRoutes>[0]) => {
       addFunctionRoutes(routes, control.functions, own);
       addSignedUrlCheck(routes, control.signedUrls, own);
+      addSandboxUseReports(routes, control.sandboxUses, own);
     },
   };
   started.use(await serveSocket({ path: gateway.socket, doors: [door], mode: 0o666, logger: own }));

@@ -8,6 +8,7 @@ import type { RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
+import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { RunnerService } from '@soulbox/contract/runner';
 import { startFunctions } from '@soulbox/functions';
@@ -67,6 +68,8 @@ export interface Control extends AsyncDisposable {
   readonly signedUrls: SignedUrlChecker;
   /** What the egress process asks for. */
   readonly egress: EgressRecords;
+  /** Takes the counts of the gateway. */
+  readonly sandboxUses: SandboxUseReporter;
   /** For use on this machine. */
   readonly apiKey: Secret;
 }
@@ -136,6 +139,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     functions: functions.router,
     signedUrls: api.signedUrls,
     egress: { record: api.recordConnections, resolve: api.resolvePlaceholders },
+    sandboxUses: api.sandboxUses,
     apiKey,
     [Symbol.asyncDispose]: async () => await parts.disposeAsync(),
   };

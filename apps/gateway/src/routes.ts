@@ -15,6 +15,7 @@ import { internalFault } from './errors/edge-error.ts';
 import { sendBadRequest, sendEdgeError } from './errors/send-edge-error.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import { forwardToApi } from './forward/api.ts';
+import type { EnvdUses } from './forward/envd-uses.ts';
 import { findFramingFault } from './forward/headers.ts';
 import { createUnread } from './forward/unread.ts';
 import type { Upstream } from './forward/upstream.ts';
@@ -30,6 +31,7 @@ export interface RouteContext {
   readonly router: SandboxRouter;
   readonly functions: FunctionRouter;
   readonly signedUrls: SignedUrlChecker;
+  readonly envdUses: EnvdUses;
   readonly sandboxes: SandboxTable;
   readonly api: Upstream;
   readonly clock: Clock;
@@ -73,10 +75,10 @@ type AcceptedTarget = Exclude<Target, { kind: 'refused' }>;
 type Send = (exchange: Exchange, target: AcceptedTarget, signature: ReadTarget['signature']) => void;
 
 function createDestinations(context: RouteContext): Send {
-  const { config, router, functions, signedUrls, sandboxes, api, clock, logger } = context;
+  const { config, router, functions, signedUrls, envdUses, sandboxes, api, clock, logger } = context;
   const { idleTimeoutMs, wakeTimeoutMs } = config;
   const unread = createUnread({ totalBytes: config.unreadMb * mib, ownerBytes: config.unreadPerOwnerMb * mib });
-  const tenant = { router, sandboxes, unread, idleTimeoutMs, wakeTimeoutMs, clock, logger };
+  const tenant = { router, sandboxes, unread, envdUses, idleTimeoutMs, wakeTimeoutMs, clock, logger };
   const apiCommon = { upstream: api, openRequests: new Map(), maxRequests: config.maxApiRequests };
   const toApi = (exchange: Exchange, path: string): void =>
     forwardToApi(exchange, { ...apiCommon, unread, path, idleTimeoutMs, logger });

@@ -1,6 +1,7 @@
 import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createFunctionRouter } from '@soulbox/contract/function-routing';
+import { createSandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import { createSignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
@@ -62,6 +63,7 @@ async function run(
       router,
       functions: createFunctionRouter(control),
       signedUrls: createSignedUrlChecker(control),
+      sandboxUses: createSandboxUseReporter(control),
       api: { socketPath: sockets.api },
       given: {
         ports: { plain: descriptors.plain, tls: descriptors.tls },

@@ -3,6 +3,7 @@ import { boundInterimAnswers, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
+import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { GatewayConfig } from './config.ts';
 import { createContext } from './context.ts';
@@ -22,6 +23,8 @@ export interface GatewayOptions {
   readonly functions?: FunctionRouter | undefined;
   /** Absent if signed URLs are not accepted. */
   readonly signedUrls?: SignedUrlChecker | undefined;
+  /** Absent if nobody records uses of sandboxes. */
+  readonly sandboxUses?: SandboxUseReporter | undefined;
   readonly api: ApiAddress;
   /**
    * Resources for a gateway that is not allowed to open them itself. Absent: it opens ports and certificates according
@@ -62,6 +65,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const context = createContext(options);
   const servers = createHttpServers(config, createRoutes(context));
   await using cleanup = new AsyncDisposableStack();
+  cleanup.use(context.envdUses);
   cleanup.defer(() => {
     context.sandboxes[Symbol.dispose]();
     context.api.pooled.destroy();

@@ -26,15 +26,12 @@ const factForms: Readonly<Record<string, RegExp | 'number' | 'boolean'>> = {
   /** Of a log that continues another one. */
   previousOrigin: id,
   previousSize: 'number',
-<<<<<<< HEAD
   /** Of the use of a secret. */
   sandbox: id,
   version: 'number',
-=======
   /** Of a signed URL. */
   signingKeyId: id,
   once: 'boolean',
->>>>>>> 53d33b0c (Record changes of secrets with the change, and uses of signed URLs)
   /** Of requests. */
   reason: word,
   bytes: 'number',

@@ -165,9 +165,12 @@ describe('the published log', () => {
     await until(async () => (await info()).size >= 2);
     const file = join(await logFolder(), 'checkpoint');
     const note = await readFile(file, 'utf8');
-    await writeFile(file, note.replace(/^\d+$/m, '1'));
     await create();
-    await until(async () => (await api.readLog()).includes('the audit log of a team cannot be written'));
+    await until(async () => {
+      // A checkpoint that is being published at this moment replaces it.
+      await writeFile(file, note.replace(/^\d+$/m, '1'));
+      return (await api.readLog()).includes('the audit log of a team cannot be written');
+    });
     const waiting = await api.records.audit.listWaiting(api.teamId, 0, 100);
     expect(waiting.some(({ text }) => text.includes('"sandbox.create"'))).toBe(true);
     expect(await readFile(file, 'utf8')).toMatch(/^1$/m);
@@ -333,5 +336,20 @@ describe('the use of a signed URL', () => {
     expect((await fetch(url)).status).toBe(503);
     await api.records.audit.release(api.teamId, 1_200_000);
     expect((await fetch(url)).status).toBe(200);
+  });
+});
+
+describe('the direct use of a sandbox', () => {
+  test('is counted for its team, by what was used and shown; unknown sandboxes are ignored', async () => {
+    const id = await create();
+    const use = { sandboxId: id, part: 'process', credential: 'token', count: 40 } as const;
+    await api.sandboxUses.report([use, { ...use, sandboxId: 'i0000000000000000009' }]);
+    await api.sandboxUses.report([use, { ...use, part: 'files', credential: 'none', count: 2 }]);
+    await api.restart();
+    const records = await recordsOf('envd.process', 2);
+    expect(records.map(({ facts }) => facts?.['count'])).toEqual([40, 40]);
+    expect(records[0]).toMatchObject({ actor: { kind: 'token', id: 'token' }, target: { kind: 'sandbox', id } });
+    expect(await withAction('envd.files')).toMatchObject([{ rule: 'none', facts: { count: 2 } }]);
+    expect(await read(api.otherKey)).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import type { Placeholder } from '@soulbox/egress-policies';
 import type { SandboxRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { placeOfVersion, secretNotFound } from '../secrets/schemas.ts';
-import type { Deed } from '../trail/trail.ts';
+import type { Deed } from '../trail/deed.ts';
 
 /** More than the headers of a rule can name. */
 const placeholdersMax = 200;

@@ -6,6 +6,7 @@ import { openAuditSigningKey } from '@soulbox/audit';
 import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
+import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { Keyring } from '@soulbox/keyring';
 import { openTestKeyring } from '@soulbox/keyring/testing';
@@ -51,6 +52,7 @@ export interface TestApi extends AsyncDisposable {
   readonly runner: ScriptedRunner;
   readonly signedUrls: SignedUrlChecker;
   readonly resolvePlaceholders: EgressRecords['resolve'];
+  readonly sandboxUses: SandboxUseReporter;
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** Everything that was logged so far. */
   readLog(): Promise<string>;
@@ -152,6 +154,9 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     },
     get resolvePlaceholders() {
       return api.resolvePlaceholders;
+    },
+    get sandboxUses() {
+      return api.sandboxUses;
     },
     ...{ folder, key, otherKey, teamId: team.id, otherTeamId: other.id, records, keyring, files, runner, ask },
     readLog: () => readFile(logFile, 'utf8'),

@@ -23,6 +23,7 @@ import { isHostOnlyPath } from '../routing/host-only-path.ts';
 import { mayWake } from '../routing/may-wake.ts';
 import type { SandboxConnections, SandboxTable } from '../sandboxes/sandbox-table.ts';
 import { wakeSandbox } from '../sandboxes/wake.ts';
+import type { EnvdUses } from './envd-uses.ts';
 import { forwardGrpc, isGrpc } from './grpc.ts';
 import { forwardedHeaders } from './headers.ts';
 import { forwardHttp1, isRepeatable } from './http1.ts';
@@ -36,6 +37,7 @@ export interface SandboxForward {
   readonly router: SandboxRouter;
   readonly sandboxes: SandboxTable;
   readonly unread: Unread;
+  readonly envdUses: EnvdUses;
   readonly idleTimeoutMs: number;
   readonly wakeTimeoutMs: number;
   readonly clock: Clock;
@@ -95,6 +97,7 @@ function repeat(exchange: Exchange, forward: SandboxForward, route: SandboxRoute
 
 function passOn(exchange: Exchange, forward: SandboxForward, connections: SandboxConnections): void {
   const { route, port } = forward;
+  if (port === envdPort) forward.envdUses.note(exchange, route.sandboxId, forward.path);
   const common = {
     path: forward.path,
     headers: sandboxHeaders(exchange, route, port),

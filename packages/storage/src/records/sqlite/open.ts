@@ -62,12 +62,8 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     usedNonces: sqliteUsedNonces(db, writer),
     keyring: sqliteKeyring(db),
     sealing: sqliteSealing(db),
-<<<<<<< HEAD
-    secrets: sqliteSecrets(db),
     identityKeys: sqliteIdentityKeys(db),
-=======
     secrets: sqliteSecrets(db, writer),
->>>>>>> 53d33b0c (Record changes of secrets with the change, and uses of signed URLs)
     audit: sqliteAudit(db, writer, queue),
     connections: sqliteConnections(db),
     [Symbol.asyncDispose]: () => {
