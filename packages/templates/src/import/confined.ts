@@ -1,22 +1,33 @@
 import { CommandError, SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
 import { runWithLines } from '../run-with-lines.ts';
+import { hasFileWall, wallFlags } from './file-wall.ts';
 
 // The capabilities to unpack owners, modes, devices and file capabilities; none of them affects processes, mounts or
 // networks.
 const keptCapabilities = ['chown', 'dac_override', 'fowner', 'fsetid', 'mknod', 'setfcap', 'sys_chroot'];
 
 /**
- * Runs a program that parses an untrusted archive: without a network, without most of root's capabilities and without a
- * way to regain them. Throws `limit_exceeded` if the scratch disk is full, otherwise `bad_request` with the program's
+ * Runs a program that parses an untrusted archive: without a network, without most of root's capabilities, without a way
+ * to regain them, and without any file except its own, the scratch disk and `reads`, where the host has Landlock. Throws `limit_exceeded` if the scratch disk is full, otherwise `bad_request` with the program's
  * own message.
  */
 export async function runConfined(
   command: string,
   args: readonly string[],
-  options: { what: string; scratch: string; timeoutMs: number; signal?: AbortSignal },
+  options: {
+    what: string;
+    scratch: string;
+    reads?: readonly string[];
+    timeoutMs: number;
+    signal?: AbortSignal;
+    logger: Logger;
+  },
 ): Promise<void> {
+  const { scratch, reads = [] } = options;
+  const files = (await hasFileWall(options.logger)) ? wallFlags({ reads, writes: [scratch] }) : [];
   const bounding = `-all,${keptCapabilities.map((name) => `+${name}`).join(',')}`;
-  const wall = ['--net', '--ipc', '--', 'setpriv', `--bounding-set=${bounding}`, '--no-new-privs', '--'];
+  const wall = ['--net', '--ipc', '--', 'setpriv', `--bounding-set=${bounding}`, ...files, '--no-new-privs', '--'];
   // The person who imports the image need not know where on the host it was unpacked.
   const explain = (words: string): string => lastWords(words).replaceAll(options.scratch, '');
   const work = async (): Promise<void> => {

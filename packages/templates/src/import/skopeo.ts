@@ -2,9 +2,10 @@ import { access, open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
-import type { Secret } from '@soulbox/base';
+import type { Logger, Secret } from '@soulbox/base';
 import { runWithLines } from '../run-with-lines.ts';
 import { lastWords } from './confined.ts';
+import { hasFileWall, wallFlags } from './file-wall.ts';
 import { explainRegistry } from './registry-words.ts';
 
 /** A separate network for skopeo, which follows every redirect of a registry. */
@@ -29,7 +30,16 @@ export interface RegistryOptions {
   readonly network?: RegistryNetwork;
   /** When it aborts, the operation ends and nothing is left. */
   readonly signal?: AbortSignal;
+  /** Where it is logged that this host cannot restrict the files of skopeo. Without it, they are not restricted. */
+  readonly logger?: Logger;
 }
+
+/** Whom skopeo trusts, and how it finds hosts. */
+const settings = [
+  ...['/etc/ssl', '/etc/ca-certificates', '/etc/pki', '/etc/crypto-policies', '/etc/containers', '/etc/docker/certs.d'],
+  ...['/etc/resolv.conf', '/etc/hosts', '/etc/nsswitch.conf', '/etc/host.conf', '/etc/gai.conf', '/etc/localtime'],
+  ...['/etc/passwd', '/etc/group', '/var/lib/ca-certificates'],
+];
 
 /** A user on the host itself reads skopeo's full message; others read only its meaning. */
 export function explainerFor({ network }: RegistryOptions): (words: string) => string {
@@ -39,19 +49,21 @@ export function explainerFor({ network }: RegistryOptions): (words: string) => s
 const policyFile = '/etc/containers/policy.json';
 
 /**
- * Runs skopeo with its temporary files and, for a moment, its credentials in `directory`. Returns its output. Throws
- * CommandError.
+ * Runs skopeo with its temporary files and, for a moment, its credentials in `directory`. It reads what a registry or an
+ * image says, so it has no capabilities, and where the host has Landlock no files but its settings and the folder
+ * `writes`, by default `directory`. Returns its output. Throws CommandError.
  */
 export async function runSkopeo(
   directory: string,
   args: (authFlags: readonly string[]) => readonly string[],
-  options: RegistryOptions & { readonly timeoutMs: number },
+  options: RegistryOptions & { readonly timeoutMs: number; readonly writes?: string },
 ): Promise<string> {
   const { authFile, credentials, timeoutMs, signal, network } = options;
   if (authFile?.startsWith('-') === true) throw new SoulBoxError('bad_request', 'The auth file must be a path.');
   await using file = credentials === undefined ? undefined : await openNameless(directory, credentials);
   const path = file === undefined ? authFile : '/proc/self/fd/3';
-  const skopeo = ['skopeo', ...(await globalFlags(directory)), ...args(path === undefined ? [] : [path])];
+  const wall = await wallOf(directory, options);
+  const skopeo = [...wall, 'skopeo', ...(await globalFlags(directory)), ...args(path === undefined ? [] : [path])];
   const [command = '', ...rest] = network === undefined ? skopeo : [...throughProxy(network.proxyUrl), ...skopeo];
   return await runWithLines(command, rest, {
     timeoutMs,
@@ -60,6 +72,15 @@ export async function runSkopeo(
     ...(signal === undefined ? {} : { signal }),
     ...(file === undefined ? {} : { descriptor: file.fd }),
   });
+}
+
+async function wallOf(
+  directory: string,
+  { authFile, writes = directory, logger }: RegistryOptions & { readonly writes?: string },
+): Promise<string[]> {
+  if (logger === undefined || !(await hasFileWall(logger))) return [];
+  const reads = authFile === undefined ? settings : [...settings, authFile];
+  return ['setpriv', '--bounding-set=-all', ...wallFlags({ reads, writes: [writes] }), '--no-new-privs', '--'];
 }
 
 /** Go checks the upper-case names first, and uses no proxy for hosts in NO_PROXY. */

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Logger } from '@soulbox/base';
 import { explainFaults, runConfined } from './confined.ts';
 import { parseImageConfig } from './image-config.ts';
 import type { ImageConfig } from './image-config.ts';
@@ -10,8 +11,14 @@ import type { RegistryOptions } from './skopeo.ts';
 export async function unpackImage(
   reference: string,
   scratch: string,
-  options: RegistryOptions & { what: string; timeoutMs: number; onProgress: (step: string) => void },
+  options: RegistryOptions & {
+    what: string;
+    timeoutMs: number;
+    onProgress: (step: string) => void;
+    logger: Logger;
+  },
 ): Promise<{ rootfs: string; config: ImageConfig }> {
+  const { logger, ...rest } = options;
   const layout = `${join(scratch, 'layout')}:image`;
   const temporary = join(scratch, 'tmp');
   await mkdir(temporary);
@@ -21,12 +28,13 @@ export async function unpackImage(
     await runSkopeo(
       temporary,
       (auth) => ['copy', ...copyFlags, ...auth.flatMap((path) => ['--src-authfile', path]), reference, `oci:${layout}`],
-      options,
+      // Only an image on this host has files of its own, and the person who names it is root.
+      { ...rest, writes: scratch, ...(reference.startsWith('docker://') ? { logger } : {}) },
     );
   await explainFaults(options.what, fetch, explainerFor(options));
   const inspect = ['inspect', '--config', `oci:${layout}`];
   const config = parseImageConfig(
-    await runSkopeo(temporary, () => inspect, { timeoutMs: options.timeoutMs }),
+    await runSkopeo(temporary, () => inspect, { timeoutMs: options.timeoutMs, writes: scratch, logger }),
     options.what,
   );
   options.onProgress('unpacking the image');

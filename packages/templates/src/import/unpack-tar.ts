@@ -1,6 +1,7 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
 import { runConfined } from './confined.ts';
 
 /**
@@ -11,7 +12,7 @@ import { runConfined } from './confined.ts';
 export async function unpackTar(
   file: string,
   scratch: string,
-  options: { what: string; timeoutMs: number; onProgress: (step: string) => void },
+  options: { what: string; timeoutMs: number; onProgress: (step: string) => void; logger: Logger },
 ): Promise<string> {
   await access(file, constants.R_OK).catch((error: unknown) => {
     throw new SoulBoxError('file_not_found', `${file} cannot be read.`, { cause: error });
@@ -22,6 +23,7 @@ export async function unpackTar(
   await runConfined('bsdtar', ['-x', '-p', '--numeric-owner', '--chroot', '-f', file, '-C', rootfs], {
     ...options,
     scratch,
+    reads: [file],
   });
   return rootfs;
 }

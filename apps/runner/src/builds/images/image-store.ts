@@ -120,7 +120,7 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
       };
       await mkdir(directory, { recursive: true, mode: 0o700 });
       try {
-        const asking = { ...access, signal, timeoutMs: digestTimeoutMs };
+        const asking = { ...access, signal, timeoutMs: digestTimeoutMs, logger };
         const digest = await findImageDigest(fullName(name), directory, asking);
         signal.throwIfAborted();
         const known = await findImported(digest);
