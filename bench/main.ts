@@ -16,6 +16,7 @@ import { pool } from './measurements/pool.ts';
 import { runCode } from './measurements/run-code.ts';
 import { runPrograms } from './measurements/run-programs.ts';
 import { runTrue } from './measurements/run-true.ts';
+import { keys } from './measurements/keys.ts';
 import { signedUrls } from './measurements/signed-urls.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { templates } from './measurements/templates.ts';
@@ -41,6 +42,7 @@ const measurements: readonly Measurement[] = [
   image,
   functions,
   signedUrls,
+  keys,
   audit,
   burst,
   idleCpu,

@@ -6,6 +6,10 @@ import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { createKeyUse } from './keys/key-use.ts';
 import type { KeyUse } from './keys/key-use.ts';
+import { createKeyWatch } from './keys/key-watch.ts';
+import type { KeyWatch } from './keys/key-watch.ts';
+import { createSignInThrottle } from './keys/sign-in-throttle.ts';
+import type { SignInThrottle } from './keys/sign-in-throttle.ts';
 import { createWrongKeyBudget } from './keys/wrong-key-budget.ts';
 import type { WrongKeyBudget } from './keys/wrong-key-budget.ts';
 import { createIdentityTokens } from './identity-tokens/identity-tokens.ts';
@@ -79,6 +83,9 @@ export interface ApiContext {
   readonly trail: Trail;
   readonly witnessing: Witnessing;
   readonly keyUse: KeyUse;
+  /** Notices that the keys of open streams have ended. */
+  readonly keyWatch: KeyWatch;
+  readonly signIns: SignInThrottle;
   readonly wrongKeys: WrongKeyBudget;
   readonly durations: RequestDurations;
   readonly failures: RequestFailures;
@@ -146,6 +153,8 @@ export function createContext({ signingRoot, ...given }: ApiParts, stopping: Abo
     identityTokens: createIdentityTokens(parts),
     signing: createSigning({ ...parts, wrongKeys, trail, root: signingRoot }),
     keyUse: createKeyUse(parts.records, parts.clock, parts.logger),
+    keyWatch: createKeyWatch(parts),
+    signIns: createSignInThrottle(parts.clock),
     wrongKeys,
     durations: createRequestDurations(),
     failures: createRequestFailures(),

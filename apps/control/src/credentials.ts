@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isNodeError, Secret, writeFileAtomic } from '@soulbox/base';
-import { createApiKey, ensureDefaultTeam, hashApiKey } from '@soulbox/storage';
+import { createApiKey, ensureDefaultTeam } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
 
 const fileIn = (dataDirectory: string): string => join(dataDirectory, 'secrets', 'default-api-key');
@@ -48,7 +48,7 @@ export async function readMetricsToken(dataDirectory: string, wanted: string): P
 export async function ensureDefaultApiKey(dataDirectory: string, records: Records): Promise<Secret> {
   const team = await ensureDefaultTeam(records);
   const existing = await readDefaultApiKey(dataDirectory);
-  if (existing !== undefined && (await records.apiKeys.findByHash(hashApiKey(existing.reveal()))) !== undefined) {
+  if (existing !== undefined && (await records.apiKeys.findByValue(existing.reveal())) !== undefined) {
     return existing;
   }
   const { key } = await createApiKey(records, team, 'default');

@@ -20,6 +20,10 @@ export const reasons = {
   unauthorized: { code: 'unauthenticated', help: 'The API key, token or signature is missing or wrong.' },
   unknown_user: { code: 'unauthenticated', help: 'The sandbox does not have this user.' },
   forbidden: { code: 'permission_denied', help: 'The caller is authenticated but is not allowed to do this.' },
+  scope_missing: {
+    code: 'permission_denied',
+    help: 'The API key is valid but may not do this: it lacks the scope that the message names, or it is restricted to other templates. `soulbox key list` shows what each key may do.',
+  },
   sandbox_not_found: {
     code: 'not_found',
     help: 'The caller has no sandbox with this id. It has ended, or it belongs to another team.',

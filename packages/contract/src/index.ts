@@ -17,5 +17,7 @@ export { causes } from './causes.ts';
 export type { Cause } from './causes.ts';
 export { egressReasons } from './egress-reasons.ts';
 export type { EgressReason } from './egress-reasons.ts';
+export { isKeyTemplate, keyTemplatesMax, normalTemplate, orderScopes, roles, scopes, scopesOfRole } from './scopes.ts';
+export type { Role, Scope } from './scopes.ts';
 export { createTokenIndex } from './token-index.ts';
 export type { TokenIndex } from './token-index.ts';

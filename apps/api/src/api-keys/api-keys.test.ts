@@ -8,6 +8,10 @@ beforeEach(async () => {
 });
 afterEach(() => api[Symbol.asyncDispose]());
 
+/** A time in seconds from the start of the test, to the second. */
+const started = Math.ceil(Date.now() / 1000) * 1000;
+const soon = (seconds: number): string => new Date(started + seconds * 1000).toISOString();
+
 const create = async (name: unknown) => api.ask('POST', '/api-keys', { body: { name } });
 
 describe('API keys', () => {
@@ -24,11 +28,67 @@ describe('API keys', () => {
       createdBy: null,
       lastUsed: null,
       isolation: null,
+      role: null,
+      scopes: ['create', 'run', 'read', 'admin'],
+      templates: null,
+      expiresAt: null,
     });
     const listed = await api.ask('GET', '/api-keys', { key });
     expect(listed.json).toHaveLength(2);
     expect(listed.text).not.toContain(key);
     expect(await api.readLog()).not.toContain(key);
+  });
+
+  it('get a role, scopes, templates and an expiry, which lists show', async () => {
+    const body = { name: 'ci', role: 'viewer', scopes: ['run'], templates: [' Base ', 'own/t'], expiresAt: soon(60) };
+    const made = await api.ask('POST', '/api-keys', { body });
+    const rights = { role: 'viewer', scopes: ['run', 'read'], templates: ['base', 'own/t'], expiresAt: soon(60) };
+    expect([made.status, made.json]).toMatchObject([201, rights]);
+    const listed = (await api.ask('GET', '/api-keys')).json as { name: string }[];
+    expect(listed.find(({ name }) => name === 'ci')).toMatchObject(rights);
+  });
+
+  it.each([
+    ['a role that does not exist', { role: 'root' }],
+    ['a scope that does not exist', { scopes: ['write'] }],
+    ['scopes as a text', { scopes: 'read' }],
+    ['too many scopes', { scopes: ['read', 'read', 'read', 'read', 'read'] }],
+    ['a template with a tag', { role: 'viewer', templates: ['base:v1'] }],
+    ['a template that cannot be a name', { role: 'viewer', templates: ['../x'] }],
+    ['an empty template', { role: 'viewer', templates: [''] }],
+    ['too many templates', { role: 'viewer', templates: Array<string>(21).fill('a') }],
+    ['templates with the scope admin', { role: 'admin', templates: ['base'] }],
+    ['an expiry in the past', { expiresAt: soon(-1) }],
+    ['an expiry that is no date', { expiresAt: 'tomorrow' }],
+    ['an expiry without a time zone', { expiresAt: '2099-01-01T00:00:00' }],
+  ])('refuse %s', async (_what, rights) => {
+    expect((await api.ask('POST', '/api-keys', { body: { name: 'x', ...rights } })).json).toMatchObject({ code: 400 });
+  });
+
+  describe('made by a key', () => {
+    const make = async (rights: object, key?: string) =>
+      await api.ask('POST', '/api-keys', { body: { name: 'x', ...rights }, ...(key === undefined ? {} : { key }) });
+    const keyWith = async (rights: object) => ((await make(rights)).json as { key: string }).key;
+
+    it('never have more scopes than that key', async () => {
+      const weak = await keyWith({ scopes: ['admin', 'read'] });
+      const refused = await make({ scopes: ['run'] }, weak);
+      expect(refused.json).toEqual({ code: 403, message: expect.stringContaining('the scope "run"') as string });
+      expect((await make({ role: 'admin' }, weak)).status).toBe(403);
+      expect((await make({}, weak)).json).toMatchObject({ scopes: ['read', 'admin'], role: null });
+      expect((await make({ role: 'viewer' }, weak)).status).toBe(201);
+    });
+
+    it('never expire later than that key', async () => {
+      const short = await keyWith({ expiresAt: soon(60) });
+      expect((await make({ expiresAt: soon(61) }, short)).status).toBe(403);
+      expect((await make({ expiresAt: soon(59) }, short)).status).toBe(201);
+      expect((await make({}, short)).json).toMatchObject({ expiresAt: soon(60) });
+    });
+
+    it('that is restricted to templates have no scope admin unless one is asked for', async () => {
+      expect((await make({ templates: ['base'] })).json).toMatchObject({ scopes: ['create', 'run', 'read'] });
+    });
   });
 
   it('can be renamed and revoked by their own team only', async () => {

@@ -1,6 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { ApiKeyRecord } from '@soulbox/storage';
 import { z } from 'zod';
+import { roles, scopes } from '../auth/scopes.ts';
 import { timeSchema, timeToWire } from '../http/schemas.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
 
@@ -27,6 +28,13 @@ export const keySchema = z
     createdBy: z.null(),
     lastUsed: timeSchema.nullable().describe('Accurate to one minute.'),
     isolation: z.string().nullable().describe('Null: the key does not choose an isolation. SoulBox extension.'),
+    role: z.enum(roles).nullable().describe('The role that it was created with. SoulBox extension.'),
+    scopes: z.array(z.enum(scopes)).describe('What it may do. SoulBox extension.'),
+    templates: z
+      .array(z.string())
+      .nullable()
+      .describe('The templates to which it is restricted. Null: all. SoulBox extension.'),
+    expiresAt: timeSchema.nullable().describe('Null: it does not expire. SoulBox extension.'),
   })
   .meta({ id: 'TeamAPIKey' });
 
@@ -41,6 +49,10 @@ export function keyToWire(record: ApiKeyRecord): z.infer<typeof keySchema> {
     createdBy: null,
     lastUsed: record.lastUsedAt === undefined ? null : timeToWire(record.lastUsedAt),
     isolation: record.isolation === '' ? null : record.isolation,
+    role: record.role ?? null,
+    scopes: [...record.scopes],
+    templates: record.templates.length === 0 ? null : [...record.templates],
+    expiresAt: record.expiresAt === undefined ? null : timeToWire(record.expiresAt),
   };
 }
 

@@ -5,6 +5,7 @@ import type { RequestFacts } from '@soulbox/contract/signed-url';
 import type { FastifyRequest } from 'fastify';
 import { addressOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
+import { callerFromKey } from './caller.ts';
 import type { Caller } from './caller.ts';
 
 /**
@@ -42,7 +43,7 @@ export async function findSigner(
     target: sandboxId === undefined ? { kind: 'route', id: '' } : { kind: 'sandbox', id: sandboxId },
     source: { address: addressOf(request), userAgent: request.headers['user-agent'] ?? '' },
   });
-  return { team, keyId: signer.apiKey.id, isolation: signer.apiKey.isolation };
+  return callerFromKey(team, signer.apiKey);
 }
 
 /**

@@ -68,19 +68,88 @@ describe('the key of a caller', () => {
     expect(await lastUsed()).toBe(now.value);
   });
 
-  it('that is wrong too often gets 429, while valid keys keep working', async () => {
-    const statuses: number[] = [];
-    for (let n = 0; n < 203; n++) statuses.push((await api.ask('GET', '/teams', { key: 'e2b_wrong' })).status);
-    expect(statuses.slice(0, 200).every((status) => status === 401)).toBe(true);
-    expect(statuses.slice(200)).toEqual([429, 429, 429]);
-    expect((await api.ask('GET', '/teams')).status).toBe(200);
-    now.value += 1000;
-    expect((await api.ask('GET', '/teams', { key: 'e2b_wrong' })).status).toBe(401);
+  it('stops working at the moment when it expires', async () => {
+    const { key } = await createApiKey(api.records, { id: api.teamId }, 'short', { expiresAt: now.value + 1000 });
+    const ask = () => api.ask('GET', '/v2/sandboxes', { key: key.reveal() });
+    now.value += 999;
+    expect((await ask()).status).toBe(200);
+    now.value += 1;
+    expect((await ask()).json).toEqual({ code: 401, message: 'Unauthorized, the API key has expired.' });
   });
 
   it('is not needed for health and the OpenAPI document', async () => {
     expect((await api.ask('GET', '/health', { key: null })).status).toBe(204);
     expect((await api.ask('GET', '/health', { key: 'wrong' })).status).toBe(204);
     expect((await api.ask('GET', '/openapi.json', { key: null })).status).toBe(200);
+  });
+});
+
+describe('wrong keys', () => {
+  const wrong = (n: number): string => `e2b_${n.toString(16).padStart(8, '0')}${'0'.repeat(32)}`;
+  const from = (address: string) => ({ 'x-forwarded-for': address });
+  const ask = (key: string, address: string) => api.ask('GET', '/teams', { key, headers: from(address) });
+  const statuses = async (count: number, keyOf: (n: number) => string, addressOf: (n: number) => string) => {
+    const found: number[] = [];
+    for (let n = 0; n < count; n++) found.push((await ask(keyOf(n), addressOf(n))).status);
+    return found;
+  };
+
+  it('of one address get 429 with Retry-After, and are looked up again after that time', async () => {
+    const found = await statuses(103, wrong, () => '192.0.2.1');
+    expect(found).toEqual([...Array<number>(100).fill(401), 429, 429, 429]);
+    const answer = await ask(wrong(7), '192.0.2.1');
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '1']);
+    now.value += 1000;
+    expect((await ask(wrong(8), '192.0.2.1')).status).toBe(401);
+    expect((await ask(wrong(9), '192.0.2.1')).status).toBe(429);
+  });
+
+  it('do not lock out the right key: not from other addresses, nor where it was right before', async () => {
+    expect((await ask(api.key, '192.0.2.1')).status).toBe(200);
+    await statuses(110, wrong, () => '192.0.2.1');
+    expect((await ask(wrong(1), '192.0.2.1')).status).toBe(429);
+    expect((await ask(api.key, '192.0.2.1')).status).toBe(200);
+    expect((await ask(api.key, '198.51.100.7')).status).toBe(200);
+    // A guess from the throttled address is not looked up, even if it is right.
+    expect((await ask(api.otherKey, '192.0.2.1')).status).toBe(429);
+    expect((await ask(api.otherKey, '198.51.100.7')).status).toBe(200);
+  });
+
+  it('that begin as one key does are throttled for all addresses that try it again', async () => {
+    const guess = (n: number): string => api.key.slice(0, 12) + n.toString(16).padStart(32, '0');
+    const address = (n: number): string => `198.51.100.${n}`;
+    expect(await statuses(20, guess, address)).toEqual(Array<number>(20).fill(401));
+    const again = await ask(guess(99), address(3));
+    expect([again.status, again.headers.get('retry-after')]).toEqual([429, '5']);
+    expect((await ask(wrong(1), address(3))).status).toBe(401);
+    expect((await ask(api.key, '192.0.2.77')).status).toBe(200);
+  });
+
+  it('of one IPv6 customer count together', async () => {
+    await statuses(100, wrong, (n) => `2001:db8:1:2::${(n + 1).toString(16)}`);
+    expect((await ask(wrong(1), '2001:db8:1:2:ffff::1')).status).toBe(429);
+    expect((await ask(wrong(1), '2001:db8:1:3::1')).status).toBe(401);
+  });
+
+  it('of many addresses use up a limit of the whole server, which does not count right keys', async () => {
+    const found = await statuses(203, wrong, (n) => `10.0.${n >> 7}.${n & 127}`);
+    expect(found.slice(200)).toEqual([429, 429, 429]);
+    expect((await ask(api.key, '10.0.0.1')).status).toBe(200);
+    now.value += 1000;
+    expect((await ask(wrong(1), '10.9.9.9')).status).toBe(401);
+  });
+
+  it('count when they have expired or were revoked, and missing keys do not', async () => {
+    const { key, record } = await createApiKey(api.records, { id: api.teamId }, 'gone');
+    expect(await api.records.apiKeys.remove(api.teamId, record.id)).toBe(true);
+    const found = await statuses(
+      21,
+      () => key.reveal(),
+      () => '192.0.2.9',
+    );
+    expect(found).toEqual([...Array<number>(20).fill(401), 429]);
+    for (let n = 0; n < 110; n++)
+      expect((await api.ask('GET', '/teams', { key: null, headers: from('192.0.2.10') })).status).toBe(401);
+    expect((await ask(wrong(1), '192.0.2.10')).status).toBe(401);
   });
 });

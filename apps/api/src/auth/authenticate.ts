@@ -1,9 +1,10 @@
-import { constantTimeEqual, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
-import { hashApiKey } from '@soulbox/storage';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
-import { noteKey } from '../actor.ts';
+import { addressOf, noteKey } from '../actor.ts';
+import { whyEnded } from '../keys/key-watch.ts';
+import { callerFromKey } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { findSigner } from './authenticate-signed.ts';
 import { readKeyCookie } from './key-cookie.ts';
@@ -24,9 +25,6 @@ import { readKeyCookie } from './key-cookie.ts';
  */
 export type AuthRule =
   'key' | 'key-or-bearer' | 'key-or-operator' | 'operator' | 'cookie' | 'key-or-signature' | 'signature' | 'none';
-
-/** Longer keys are refused before they are hashed. Our keys have 44 characters. */
-const keyLengthMax = 256;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -49,8 +47,11 @@ export function callerOf(request: FastifyRequest): Caller {
   return request.caller;
 }
 
-/** Sets `request.caller`, or throws `unauthorized`. Runs before the body is read. */
-export async function authenticate(request: FastifyRequest, context: ApiContext): Promise<void> {
+/**
+ * Sets `request.caller`, or throws `unauthorized`, or `limit_exceeded` with `Retry-After` after too many wrong keys.
+ * Runs before the body is read.
+ */
+export async function authenticate(request: FastifyRequest, reply: FastifyReply, context: ApiContext): Promise<void> {
   const rule = request.routeOptions.config.auth ?? 'key';
   if (request.is404) return;
   const accepts = rule === 'key-or-signature' || rule === 'signature';
@@ -65,7 +66,7 @@ export async function authenticate(request: FastifyRequest, context: ApiContext)
     throw new SoulBoxError('unauthorized', 'Unauthorized, the URL is not signed. Request a new link.');
   if (rule === 'cookie') {
     const key = readKeyCookie(request);
-    if (key !== undefined) accept(request, await tryKey(key, context));
+    if (key !== undefined) accept(request, await tryKey(request, reply, { key, context }));
     return;
   }
   const presented = presentedKey(request, rule);
@@ -74,7 +75,7 @@ export async function authenticate(request: FastifyRequest, context: ApiContext)
   const isOperators = rule === 'key-or-operator' || rule === 'operator';
   if (isOperators && context.metricsToken.equals(presented)) request.isOperator = true;
   else if (rule === 'operator') throw wrongKey(context);
-  else accept(request, await findCaller(presented, context));
+  else accept(request, await findCaller(request, reply, { key: presented, context }));
 }
 
 function accept(request: FastifyRequest, caller: Caller | undefined): void {
@@ -83,10 +84,19 @@ function accept(request: FastifyRequest, caller: Caller | undefined): void {
   noteKey(caller.keyId);
 }
 
+interface Presented {
+  readonly key: string;
+  readonly context: ApiContext;
+}
+
 /** Undefined for an invalid key. Throws `limit_exceeded` when too many are tried. */
-export async function tryKey(presented: string, context: ApiContext): Promise<Caller | undefined> {
+export async function tryKey(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  presented: Presented,
+): Promise<Caller | undefined> {
   try {
-    return await findCaller(presented, context);
+    return await findCaller(request, reply, presented);
   } catch (error) {
     if (error instanceof SoulBoxError && error.reason === 'unauthorized') return undefined;
     throw error;
@@ -101,15 +111,32 @@ export function presentedKey(request: FastifyRequest, rule: AuthRule): string | 
   return /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
 }
 
-async function findCaller(presented: string, context: ApiContext): Promise<Caller> {
-  const hash = presented.length > keyLengthMax ? undefined : hashApiKey(presented);
-  const key = hash === undefined ? undefined : await context.records.apiKeys.findByHash(hash);
-  // The index may compare hashes in variable time. The decision is this comparison, which takes constant time.
-  if (key === undefined || hash === undefined || !constantTimeEqual(key.hash, hash)) throw wrongKey(context);
-  const team = await context.records.teams.find(key.teamId);
-  if (team === undefined) throw wrongKey(context);
+async function findCaller(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { key: presented, context }: Presented,
+): Promise<Caller> {
+  const { records, signIns, clock } = context;
+  const attempt = { address: addressOf(request), key: presented };
+  const waitSeconds = signIns.check(attempt);
+  if (waitSeconds !== undefined) {
+    void reply.header('retry-after', String(waitSeconds));
+    throw new SoulBoxError('limit_exceeded', `Too many wrong API keys. Retry in ${waitSeconds} s.`);
+  }
+  const key = await records.apiKeys.findByValue(presented);
+  const team = key === undefined ? undefined : await records.teams.find(key.teamId);
+  if (key === undefined || team === undefined) {
+    signIns.failed(attempt);
+    throw wrongKey(context);
+  }
+  const ended = whyEnded(key, clock.now());
+  if (ended !== undefined) {
+    signIns.failed(attempt);
+    throw ended;
+  }
+  signIns.succeeded(attempt);
   await context.keyUse.note(key);
-  return { team, keyId: key.id, isolation: key.isolation };
+  return callerFromKey(team, key);
 }
 
 function wrongKey(context: ApiContext): SoulBoxError {

@@ -3,6 +3,7 @@ import { randomId, SoulBoxError } from '@soulbox/base';
 import { holdHostRoom } from '@soulbox/contract';
 import type { TeamRecord } from '@soulbox/storage';
 import { callerOf } from '../auth/authenticate.ts';
+import { keySignalOf } from '../auth/key-signal.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { uploadIdleMs } from '../limits.ts';
@@ -30,6 +31,9 @@ export function addFileUploadRoute(app: ApiApp, context: ApiContext): void {
         await getOwnTemplate(context, team, templateID);
         context.reserve.check();
         const sizeBytes = lengthOf(context, request.headers['content-length']);
+        const ended = keySignalOf(request, reply, context);
+        const end = (): void => void request.raw.destroy(ended.reason as Error);
+        ended.addEventListener('abort', end, { once: true });
         await takeFile(context, team, { hash, sizeBytes, body: request.raw });
         return reply.code(204).send();
       },

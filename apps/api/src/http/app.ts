@@ -6,11 +6,13 @@ import { headers } from '@soulbox/contract';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { authenticate } from '../auth/authenticate.ts';
+import { permitRoute } from '../auth/permit.ts';
 import type { ApiContext } from '../context.ts';
 import { bodyBytesMax, pathSegmentMax, uploadMs } from '../limits.ts';
 import { actAs, addressOf } from '../actor.ts';
 import { collectAllowedMethods } from './allowed-methods.ts';
 import { limitBodyTime } from './body-time.ts';
+import { endStreams } from './end-streams.ts';
 import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
 import { collectSignableRoutes } from './signable-routes.ts';
@@ -83,12 +85,14 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     if (context.stopping.aborted) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
     // A probe must see that the server is alive, even when its address has used up its rate.
     if (request.routeOptions.url !== '/health') await rates.checkAddress(request, reply);
-    await authenticate(request, context);
+    await authenticate(request, reply, context);
+    permitRoute(request);
     // Strangers with a signed URL must not use up the rate of its key.
     if (request.caller !== null && !request.isSigned) await rates.checkKey(request, reply);
     if (needsRoom(request)) context.reserve.check();
   });
   recordRequests(app, context);
+  endStreams(app, context);
   app.addHook('onSend', (_request, reply, payload, done) => {
     // An open keep-alive connection would delay the stop until the client closes it.
     if (context.stopping.aborted) void reply.header('connection', 'close');

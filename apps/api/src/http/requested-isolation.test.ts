@@ -81,7 +81,7 @@ describe('the isolation of a create', () => {
 describe('a key with an isolation', () => {
   let key: string;
   beforeEach(async () => {
-    key = (await createApiKey(api.records, { id: api.teamId }, 'walled', 'gvisor')).key.reveal();
+    key = (await createApiKey(api.records, { id: api.teamId }, 'walled', { isolation: 'gvisor' })).key.reveal();
   });
 
   it('applies to requests that specify none, and to no others', async () => {

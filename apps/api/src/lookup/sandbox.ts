@@ -9,6 +9,7 @@ import { timeToWire } from '../http/schemas.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
 import { endGraceMs, lostAfterMs } from '../limits.ts';
 import { endMissing } from './end-missing.ts';
+import { maySeeTemplate } from './permitted-templates.ts';
 
 /** Sandboxes with an end after this time still count as running. */
 export function aliveAfter(context: ApiContext): number {
@@ -33,10 +34,14 @@ function isOverdue({ state, endAt, lifecycle }: SandboxRecord, context: ApiConte
   return state === 'running' && lifecycle.onTimeout === 'kill' && endAt <= aliveAfter(context);
 }
 
-/** The caller's sandbox in any state. Undefined for an unknown or malformed id, and for another team's sandbox. */
+/**
+ * The caller's sandbox in any state. Undefined for an unknown or malformed id, for another team's sandbox, and for one
+ * of a template that the key may not use.
+ */
 export async function findOwn(context: ApiContext, caller: Caller, idText: string): Promise<SandboxRecord | undefined> {
   const id = parseSandboxId(idText);
-  return id === undefined ? undefined : await context.records.sandboxes.findOwn(caller.team.id, id);
+  const record = id === undefined ? undefined : await context.records.sandboxes.findOwn(caller.team.id, id);
+  return record !== undefined && (await maySeeTemplate(context, caller, record.templateId)) ? record : undefined;
 }
 
 /** Whether it is running or paused. */

@@ -24,13 +24,15 @@ export interface RunOptions {
   readonly run: Run;
   readonly isStreamed: boolean;
   readonly signal: AbortSignal;
+  /** Aborted when the caller's key has ended, with the error to report. */
+  readonly ended: AbortSignal;
 }
 
 /** The runner's stream for a run in a tenant's sandbox. Errors are converted to ours. */
 export async function* startRun(
   { runner }: ApiContext,
   sandboxId: string,
-  { run, isStreamed, signal }: RunOptions,
+  { run, isStreamed, signal, ended }: RunOptions,
 ): AsyncGenerator<RunProgramResponse, undefined> {
   const limit = isStreamed ? runLimits.streamedOutputBytes : runLimits.answeredOutputBytes;
   const request = {
@@ -54,7 +56,7 @@ export async function* startRun(
   try {
     yield* runner.runProgram(request, { signal });
   } catch (thrown) {
-    throw errorFromConnect(thrown);
+    throw ended.aborted ? ended.reason : errorFromConnect(thrown);
   }
   return undefined;
 }

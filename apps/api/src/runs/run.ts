@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { SoulBoxError } from '@soulbox/base';
 import type { FastifyReply } from 'fastify';
 import { callerOf } from '../auth/authenticate.ts';
+import { keySignalOf } from '../auth/key-signal.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
@@ -26,7 +27,7 @@ export function addRunRoute(app: ApiApp, context: ApiContext): void {
         summary: 'Run code, a file or a project; the runtime is detected. SoulBox extension.',
         description:
           `Responds when the program ends. With \`Accept: ${streamType}\`, the response is a stream of lines, each a ` +
-          '`RunEvent`: `detected`, output as it arrives, then `result`. Disconnecting kills the program.',
+          '`RunEvent`: `detected`, output as it arrives, then `result`. Disconnecting kills the program; so does the end of the API key.',
         params: sandboxParams,
         body: runSchema,
         response: { 200: runResultSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) },
@@ -36,7 +37,8 @@ export function addRunRoute(app: ApiApp, context: ApiContext): void {
       const isStreamed = (request.headers.accept ?? '').includes(streamType);
       checkStreamed(request.body, isStreamed);
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
-      const options = { run: request.body, isStreamed, signal: leftBy(reply) };
+      const ended = keySignalOf(request, reply, context);
+      const options = { run: request.body, isStreamed, signal: AbortSignal.any([leftBy(reply), ended]), ended };
       return await withRow(context, record, async () => {
         const messages = startRun(context, record.id, options);
         // The first message arrives when the run is known to be possible. A failure before that has its own status.

@@ -50,7 +50,9 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
       const { timeout: timeoutSeconds, memory: withMemory = true } = request.body;
       const resume = { timeoutSeconds, withMemory };
       const answer = await resumeSandbox(context, callerOf(request), request.params.sandboxID, resume);
-      return reply.code(answer.resumed ? 201 : 200).send(sandboxToWire(answer.sandbox, context.config));
+      return reply
+        .code(answer.resumed ? 201 : 200)
+        .send(sandboxToWire(answer.sandbox, context.config, callerOf(request)));
     },
   );
 
@@ -69,7 +71,9 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
       const { timeout: timeoutSeconds = 300, memory: withMemory = true } = request.body ?? {};
       const resume = { timeoutSeconds, withMemory };
       const answer = await resumeSandbox(context, callerOf(request), request.params.sandboxID, resume);
-      return reply.code(answer.resumed ? 201 : 200).send(sandboxToWire(answer.sandbox, context.config));
+      return reply
+        .code(answer.resumed ? 201 : 200)
+        .send(sandboxToWire(answer.sandbox, context.config, callerOf(request)));
     },
   );
 
@@ -90,7 +94,7 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
       const resume = { timeoutSeconds, withMemory };
       const { sandbox, resumed } = await resumeSandbox(context, callerOf(request), sandboxID, resume);
       if (!resumed) throw alreadyRunning(sandboxID);
-      return reply.code(201).send(sandboxToWire(sandbox, context.config));
+      return reply.code(201).send(sandboxToWire(sandbox, context.config, callerOf(request)));
     },
   );
 }

@@ -3,6 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
 import type { Sandbox } from '@soulbox/contract/runner';
 import { callerOf } from '../auth/authenticate.ts';
+import { mayRun } from '../auth/caller.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
@@ -16,6 +17,7 @@ import type { NewSandbox } from './new-sandbox-schema.ts';
 import { limitsForRunner } from '../teams/usage.ts';
 import { withReservations } from './reservations.ts';
 import { sandboxSchema } from './schemas.ts';
+import { permitSource, permitSourceId } from '../lookup/permitted-templates.ts';
 import { getSource } from '../lookup/source.ts';
 import type { Source } from '../lookup/source.ts';
 import { sandboxToWire } from './to-wire.ts';
@@ -45,8 +47,11 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const isolation = requestedIsolation(request, request.body);
-      const sandbox = await createSandbox(context, callerOf(request), { ...request.body, isolation });
-      return reply.code(201).send(sandboxToWire(sandbox, context.config));
+      const caller = callerOf(request);
+      // A sandbox without a token is open to a key that may not use its insides.
+      const secure = request.body.secure || !mayRun(caller);
+      const sandbox = await createSandbox(context, caller, { ...request.body, secure, isolation });
+      return reply.code(201).send(sandboxToWire(sandbox, context.config, caller));
     },
   );
 
@@ -58,8 +63,9 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const body = { ...request.body, secure: true, isolation: requestedIsolation(request, request.body) };
-      const sandbox = await createSandbox(context, callerOf(request), body);
-      return reply.code(201).send(sandboxToWire(sandbox, context.config));
+      const caller = callerOf(request);
+      const sandbox = await createSandbox(context, caller, body);
+      return reply.code(201).send(sandboxToWire(sandbox, context.config, caller));
     },
   );
 }
@@ -68,18 +74,26 @@ async function createSandbox(context: ApiContext, caller: Caller, body: CreateRe
   checkTimeout(context, body.timeout);
   refuseContradictions(body);
   refuseUnavailable(body);
-  const source = await getSource(context, caller.team, body.templateID);
+  const source = await getPermittedSource(context, caller, body.templateID);
   const sandbox = await createFrom(context, caller, source, body).catch(async (thrown: unknown) => {
     if (!hasVanished(thrown)) throw thrown;
     // The tag may have moved, which deletes the build that it pointed at. Or the remembered template is gone.
     context.templates.forget();
-    const again = await getSource(context, caller.team, body.templateID);
+    const again = await getPermittedSource(context, caller, body.templateID);
     if (again.snapshotId === source.snapshotId && again.templateId === source.templateId) throw thrown;
     return await createFrom(context, caller, again, body);
   });
   if (source.isBuilt) await context.records.templates.noteSpawn(source.templateId, context.clock.now());
   context.logger.info({ sandboxId: sandbox.sandboxId, team: caller.team.id }, 'sandbox created');
   return sandbox;
+}
+
+/** Throws `scope_missing` for a source that is not of the key's templates, and the errors of `getSource`. */
+async function getPermittedSource(context: ApiContext, caller: Caller, text: string): Promise<Source> {
+  await permitSource(context, caller, text);
+  const source = await getSource(context, caller.team, text);
+  await permitSourceId(context, caller, source.templateId);
+  return source;
 }
 
 const hasVanished = (thrown: unknown): boolean =>

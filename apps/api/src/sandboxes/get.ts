@@ -19,13 +19,14 @@ export function addGetRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request) => {
-      const record = await getLive(context, callerOf(request), request.params.sandboxID);
+      const caller = callerOf(request);
+      const record = await getLive(context, caller, request.params.sandboxID);
       // Only the runner keeps the access token.
       const { sandbox } = await withRow(context, record, () =>
         callRunner((options) => context.runner.getSandbox({ sandboxId: record.id }, options)),
       );
       if (sandbox === undefined) throw await goneFromRunner(context, record);
-      return detailToWire(sandbox, context.config);
+      return detailToWire(sandbox, context.config, caller);
     },
   );
 }

@@ -10,6 +10,7 @@ import type { ApiApp } from '../http/app.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
 import { pageCharsMax } from '../limits.ts';
+import { permittedTemplateIds } from '../lookup/permitted-templates.ts';
 import { findTemplateId } from '../lookup/template.ts';
 import { parseTemplateReference } from '../names/reference.ts';
 import { aliveAfter } from '../lookup/sandbox.ts';
@@ -117,6 +118,7 @@ async function filterOf(context: ApiContext, caller: Caller, query: Filter) {
     metadata: parseMetadataFilter(query.metadata),
     startedAfter: query.startedAfter === undefined ? undefined : Date.parse(query.startedAfter),
     template: query.template === undefined ? undefined : await templateOf(context, caller, query.template),
+    templateIds: await permittedTemplateIds(context, caller),
   };
 }
 

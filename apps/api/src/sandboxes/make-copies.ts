@@ -54,15 +54,16 @@ export async function makeCopies(
     (answer) => answer.outcomes.flatMap(({ outcome }) => (outcome.case === 'sandbox' ? [outcome.value] : [])),
   );
   context.logger.info({ source: source.value, team: caller.team.id, count }, 'sandboxes forked');
-  return outcomes.map((outcome) => outcomeToWire(outcome, context));
+  return outcomes.map((outcome) => outcomeToWire(outcome, context, caller));
 }
 
 /** A failed copy has the status and text that it would have had as a separate request. */
 function outcomeToWire(
   { outcome }: ForkSandboxResponse_Outcome,
   context: ApiContext,
+  caller: Caller,
 ): z.infer<typeof forkResultSchema> {
-  if (outcome.case === 'sandbox') return { sandbox: sandboxToWire(outcome.value, context.config) };
+  if (outcome.case === 'sandbox') return { sandbox: sandboxToWire(outcome.value, context.config, caller) };
   const { reason = '', message = '' } = outcome.value ?? {};
   const known = Object.hasOwn(reasons, reason) ? (reason as Reason) : 'internal';
   return { error: { ...httpBodyFromError(errorForCaller(new SoulBoxError(known, message))) } };

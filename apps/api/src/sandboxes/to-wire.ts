@@ -1,6 +1,8 @@
 import type { Metric, Sandbox } from '@soulbox/contract/runner';
 import type { ReportedSandbox } from '@soulbox/storage';
 import type { z } from 'zod';
+import { mayRun } from '../auth/caller.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiConfig } from '../config.ts';
 import { timeToWire } from '../http/schemas.ts';
 import { factsFromRunner, msFromTimestamp } from '../runner/sandbox-facts.ts';
@@ -14,17 +16,23 @@ const clientId = 'soulbox';
 const unlessEmpty = <K extends string>(name: K, text: string): { [P in K]?: string } =>
   (text === '' ? {} : { [name]: text }) as { [P in K]?: string };
 
+/** The tokens that open the sandbox itself; empty for a caller without the scope `run`. */
+const tokensFor = (caller: Caller, sandbox: Sandbox): Pick<Sandbox, 'envdAccessToken' | 'trafficAccessToken'> =>
+  mayRun(caller) ? sandbox : { envdAccessToken: '', trafficAccessToken: '' };
+
 const domainOf = (config: ApiConfig): string | null => (config.sandboxDomain === '' ? null : config.sandboxDomain);
 
-export function sandboxToWire(sandbox: Sandbox, config: ApiConfig): z.infer<typeof sandboxSchema> {
+/** Tokens only for a caller who may use the insides of the sandbox. */
+export function sandboxToWire(sandbox: Sandbox, config: ApiConfig, caller: Caller): z.infer<typeof sandboxSchema> {
+  const { envdAccessToken, trafficAccessToken } = tokensFor(caller, sandbox);
   return {
     sandboxID: sandbox.sandboxId,
     templateID: sandbox.templateId,
     clientID: clientId,
     envdVersion: sandbox.envdVersion,
     ...unlessEmpty('alias', sandbox.alias),
-    ...unlessEmpty('envdAccessToken', sandbox.envdAccessToken),
-    trafficAccessToken: sandbox.trafficAccessToken === '' ? null : sandbox.trafficAccessToken,
+    ...unlessEmpty('envdAccessToken', envdAccessToken),
+    trafficAccessToken: trafficAccessToken === '' ? null : trafficAccessToken,
     domain: domainOf(config),
     isolation: sandbox.isolation,
   };
@@ -52,11 +60,11 @@ export function listedToWire(facts: ReportedSandbox): z.infer<typeof listedSandb
   };
 }
 
-export function detailToWire(sandbox: Sandbox, config: ApiConfig): z.infer<typeof sandboxDetailSchema> {
+export function detailToWire(sandbox: Sandbox, config: ApiConfig, caller: Caller): z.infer<typeof sandboxDetailSchema> {
   const facts = factsFromRunner(sandbox);
   return {
     ...listedToWire(facts),
-    ...unlessEmpty('envdAccessToken', sandbox.envdAccessToken),
+    ...unlessEmpty('envdAccessToken', tokensFor(caller, sandbox).envdAccessToken),
     allowInternetAccess: facts.network.allowInternetAccess ?? null,
     domain: domainOf(config),
     ...(sandbox.network === undefined ? {} : { network: policyFromRunner(sandbox.network) }),

@@ -2,6 +2,8 @@ import { SoulBoxError } from '@soulbox/base';
 import { findLimitFault, findPortPath, parseSignedRequest } from '@soulbox/contract/signed-url';
 import type { Grant } from '@soulbox/contract/signed-url';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
+import { callerFromKey } from '../auth/caller.ts';
+import { accessOfSigned, permit } from '../auth/permit.ts';
 import { apiAuthority } from '../auth/authenticate-signed.ts';
 import type { ApiContext } from '../context.ts';
 import { checkOwner } from './check-owner.ts';
@@ -28,7 +30,11 @@ export function createSignedUrlChecker(context: ApiContext): SignedUrlChecker {
         const names = request.own.map(([name]) => name);
         checkPort(destination.port, { method: request.method, path: path ?? '', names });
       }
-      await checkOwner(context, signer.teamId, destination);
+      const team = await context.records.teams.find(signer.teamId);
+      if (team === undefined) throw new SoulBoxError('unauthorized', 'Unauthorized, the team was deleted.');
+      const caller = callerFromKey(team, signer.apiKey);
+      permit(caller, accessOfSigned(destination, undefined));
+      await checkOwner(context, caller, destination);
       await context.keyUse.note(signer.apiKey);
       if (isPreflight) return;
       const used =

@@ -10,6 +10,7 @@ import {
 import type { Grant } from '@soulbox/contract/signed-url';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
+import { accessOfSigned, permit } from '../auth/permit.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { baseUrlOf } from '../http/base-url.ts';
@@ -67,15 +68,18 @@ export function addSignRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const { team, keyId: apiKeyId } = callerOf(request);
+      const caller = callerOf(request);
+      const { team, keyId: apiKeyId } = caller;
       const { url, method, expiresInSeconds, once, ...wanted } = request.body;
       const parsed = parseUrl(url, baseUrlOf(context, request));
       const { base, host, path, own, destination, servicePath } = parsed;
-      if (destination === undefined && !app.canBeSigned(method, path))
+      const route = destination === undefined ? app.findSignable(method, path) : undefined;
+      if (destination === undefined && route === undefined)
         throw new SoulBoxError('forbidden', `${method} ${path.slice(0, 100)} is no route that can be signed.`);
+      permit(caller, accessOfSigned(destination, route));
       if (destination?.kind === 'sandbox')
         checkPort(destination.port, { method, path: servicePath, names: own.map(([name]) => name) });
-      if (destination !== undefined) await checkOwner(context, team.id, destination);
+      if (destination !== undefined) await checkOwner(context, caller, destination);
       const limits = limitsOf(parsed, method, wanted);
       const by = { teamId: team.id, apiKeyId };
       const signed = await context.signing.sign(by, { method, host, path, own, expiresInSeconds, once, limits });

@@ -112,6 +112,8 @@ export function createSigning(parts: {
       const apiKey = await records.apiKeys.find(key.teamId, grant.apiKeyId);
       if (apiKey === undefined)
         throw new SoulBoxError('unauthorized', 'Unauthorized, the API key behind the signed URL was revoked.');
+      if (apiKey.expiresAt !== undefined && now >= apiKey.expiresAt)
+        throw new SoulBoxError('unauthorized', 'Unauthorized, the API key behind the signed URL has expired.');
       return { teamId: key.teamId, apiKey };
     },
 

@@ -3,7 +3,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
-import { getTemplate } from '../lookup/template.ts';
+import { getPermittedTemplate } from '../lookup/permitted-templates.ts';
 import { templateAliasSchema } from './schemas.ts';
 
 export function addFindByAliasRoute(app: ApiApp, context: ApiContext): void {
@@ -18,7 +18,7 @@ export function addFindByAliasRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request) => {
-      const found = await getTemplate(context, callerOf(request).team, request.params.alias);
+      const found = await getPermittedTemplate(context, callerOf(request), request.params.alias);
       return found.kind === 'store'
         ? { templateID: found.template.templateId, public: true }
         : { templateID: found.template.id, public: found.template.isPublic };

@@ -6,7 +6,8 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
 import { positionFromToken, tokenFromPosition } from '../paging/page-token.ts';
-import { getOwnTemplate, getTemplate, templateParams } from '../lookup/template.ts';
+import { getPermittedTemplate } from '../lookup/permitted-templates.ts';
+import { getOwnTemplate, templateParams } from '../lookup/template.ts';
 import { templateWithBuildsSchema } from './schemas.ts';
 import { storeWithBuildsToWire, withBuildsToWire } from './to-wire.ts';
 
@@ -24,8 +25,9 @@ export function addGetTemplateRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      const { team } = callerOf(request);
-      const found = await getTemplate(context, team, request.params.templateID);
+      const caller = callerOf(request);
+      const { team } = caller;
+      const found = await getPermittedTemplate(context, caller, request.params.templateID);
       if (found.kind === 'store') return storeWithBuildsToWire(found.template);
       const template = await getOwnTemplate(context, team, request.params.templateID);
       const { limit, nextToken } = request.query;

@@ -5,6 +5,7 @@ import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, pageQuery } from '../http/schemas.ts';
+import { permittedTemplateIds } from '../lookup/permitted-templates.ts';
 import { positionFromToken, tokenFromPosition } from '../paging/page-token.ts';
 import { templateSchema } from './schemas.ts';
 import { builtToWire, storeToWire } from './to-wire.ts';
@@ -52,10 +53,13 @@ export function addListTemplateRoutes(app: ApiApp, context: ApiContext): void {
 
 type TemplateWire = z.infer<typeof templateSchema>;
 
-async function listTemplates(context: ApiContext, { team }: Caller): Promise<TemplateWire[]> {
+async function listTemplates(context: ApiContext, caller: Caller): Promise<TemplateWire[]> {
+  const { team } = caller;
+  const permitted = await permittedTemplateIds(context, caller);
   const own = await context.records.templates.list(team.id);
   const built = await Promise.all(own.map((template) => builtToWire(context, team, template)));
-  return [...built, ...(await context.templates.list()).map(storeToWire)];
+  const all = [...built, ...(await context.templates.list()).map(storeToWire)];
+  return permitted === undefined ? all : all.filter(({ templateID }) => permitted.has(templateID));
 }
 
 const positionOf = (template: TemplateWire) => ({

@@ -118,12 +118,13 @@ export const program = defineCommand({
       meta: {
         name: 'key',
         description:
-          'Keys: create, list, revoke; of signed URLs: rotate-signing; the master key: create-master, rotate-master',
+          'Keys: create, list, revoke (or delete); of signed URLs: rotate-signing; the master key: create-master, rotate-master',
       },
       subCommands: {
         create: async () => (await import('../commands/key/create.ts')).createKey,
         list: async () => (await import('../commands/key/list.ts')).listKeys,
         revoke: async () => (await import('../commands/key/revoke.ts')).revokeKey,
+        delete: async () => (await import('../commands/key/revoke.ts')).deleteKey,
         'rotate-signing': async () => (await import('../commands/key/rotate-signing.ts')).rotateSigning,
         'create-master': async () => (await import('../commands/key/create-master.ts')).createMasterKey,
         'rotate-master': async () => (await import('../commands/key/rotate-master.ts')).rotateMaster,

@@ -69,9 +69,11 @@ export function describeAudit(name: string, open: OpenRecords): void {
     });
 
     it('are committed together with the change of a key, or not at all', async () => {
-      const { record } = await createApiKey(records, { id: team }, 'one', '', ({ id }) => noteOf(id));
+      const { key, record } = await createApiKey(records, { id: team }, 'one', { noteOf: ({ id }) => noteOf(id) });
       expect(await whats()).toEqual([record.id]);
-      await expect(records.apiKeys.create(record, noteOf('twice'))).rejects.toMatchObject({ reason: 'name_taken' });
+      await expect(records.apiKeys.create(record, key, noteOf('twice'))).rejects.toMatchObject({
+        reason: 'name_taken',
+      });
       expect(await records.apiKeys.rename(team, 'nobody', 'x', noteOf('renamed'))).toBe(false);
       expect(await records.apiKeys.remove(team, 'nobody', noteOf('removed'))).toBe(false);
       expect(await whats()).toEqual([record.id]);

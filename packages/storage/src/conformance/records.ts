@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createApiKey, ensureDefaultTeam, hashApiKey } from '../records/first-start.ts';
+import { createApiKey, ensureDefaultTeam } from '../records/first-start.ts';
 import type { Records } from '../records/records.ts';
 import type { ReportedSandbox } from '../records/sandbox-record.ts';
 import type { SandboxListQuery } from '../records/sandboxes.ts';
@@ -43,7 +43,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
       it('are deleted with everything they own, but not while they have a sandbox, and never the default one', async () => {
         const other = { id: 'other', name: 'other', isDefault: false, createdAt: 1 };
         await records.teams.create(other);
-        const { record } = await createApiKey(records, other, 'key');
+        const { key } = await createApiKey(records, other, 'key');
         await put(facts('i1', 'other', 1));
         await records.sandboxes.beginCreation(
           { id: 'c1', teamId: 'other', templateId: 't', startedAt: 1, sandboxCount: 1 },
@@ -61,7 +61,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         await records.sandboxes.end('i1', 'killed', 9);
         expect(await records.teams.remove('other')).toBe(true);
         expect(await records.teams.remove('other')).toBe(false);
-        expect([await records.teams.find('other'), await records.apiKeys.findByHash(record.hash)]).toEqual([
+        expect([await records.teams.find('other'), await records.apiKeys.findByValue(key.reveal())]).toEqual([
           undefined,
           undefined,
         ]);
@@ -75,18 +75,46 @@ export function describeRecords(name: string, open: OpenRecords): void {
     });
 
     describe('API keys', () => {
-      it('store a hash and a mask, never the value', async () => {
+      it('store an HMAC and a mask, never the value', async () => {
         const { key, record } = await createApiKey(records, { id: team }, 'first');
-        expect(key.reveal()).toMatch(/^e2b_[0-9a-f]{40}$/);
-        expect(record.hash).toBe(hashApiKey(key.reveal()));
-        expect(JSON.stringify(await records.apiKeys.list(team))).not.toContain(key.reveal().slice(4));
-        expect(await records.apiKeys.findByHash(record.hash)).toEqual(record);
+        const value = key.reveal();
+        expect(value).toMatch(/^e2b_[0-9a-f]{40}$/);
+        expect(JSON.stringify(await records.apiKeys.list(team))).not.toContain(value.slice(4));
+        expect(await records.apiKeys.findByValue(value)).toEqual(record);
         expect(record.mask).toMatchObject({ prefix: 'e2b_', valueLength: 40 });
+        expect(record).toMatchObject({ scopes: ['create', 'run', 'read', 'admin'], templates: [] });
+        expect([record.role, record.expiresAt]).toEqual([undefined, undefined]);
+      });
+
+      it('keep what they may do, and until when', async () => {
+        const wanted = {
+          scopes: ['read', 'create', 'read'],
+          role: 'viewer',
+          templates: ['a', 'b:c'],
+          expiresAt: 9,
+        } as const;
+        const { key, record } = await createApiKey(records, { id: team }, 'small', wanted);
+        expect(record).toMatchObject({ ...wanted, scopes: ['create', 'read'] });
+        const none = await createApiKey(records, { id: team }, 'nothing', { scopes: [] });
+        await records[Symbol.asyncDispose]();
+        records = await open(folder);
+        expect(await records.apiKeys.findByValue(key.reveal())).toEqual(record);
+        expect((await records.apiKeys.findByValue(none.key.reveal()))?.scopes).toEqual([]);
+      });
+
+      it('are found by their exact value only', async () => {
+        const { key } = await createApiKey(records, { id: team }, 'k');
+        const value = key.reveal();
+        const last = value.endsWith('0') ? '1' : '0';
+        const wrong = ['', 'e2b_', value.slice(4), value.slice(0, -1), `${value}0`, value.toUpperCase()];
+        for (const text of [...wrong, value.slice(0, -1) + last, `${value}\0`, ` ${value}`, 'e2b_'.repeat(1000)])
+          expect([text, await records.apiKeys.findByValue(text)]).toEqual([text, undefined]);
+        expect(await records.apiKeys.findByValue(value)).toBeDefined();
       });
 
       it('belong to one team: another team can neither see, rename nor remove them', async () => {
         await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
-        const { record } = await createApiKey(records, { id: team }, 'mine');
+        const { key, record } = await createApiKey(records, { id: team }, 'mine');
         expect(await records.apiKeys.list('other')).toEqual([]);
         expect(await records.apiKeys.find('other', record.id)).toBeUndefined();
         expect(await records.apiKeys.rename('other', record.id, 'stolen')).toBe(false);
@@ -95,7 +123,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect((await records.apiKeys.find(team, record.id))?.name).toBe('renamed');
         expect(await records.apiKeys.remove(team, record.id)).toBe(true);
         expect(await records.apiKeys.remove(team, record.id)).toBe(false);
-        expect(await records.apiKeys.findByHash(record.hash)).toBeUndefined();
+        expect(await records.apiKeys.findByValue(key.reveal())).toBeUndefined();
       });
 
       it('never move the time of the last use backwards', async () => {

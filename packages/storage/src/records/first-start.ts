@@ -1,13 +1,12 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { Secret } from '@soulbox/base';
+import { randomUUID } from 'node:crypto';
+import type { Secret } from '@soulbox/base';
+import { orderScopes, scopes } from '@soulbox/contract';
+import type { Role, Scope } from '@soulbox/contract';
 import type { AuditNote } from './audit.ts';
 import type { ApiKeyRecord } from './api-keys.ts';
+import { createKeyValue, maskOf } from './key-value.ts';
 import type { Records } from './records.ts';
 import type { TeamRecord } from './teams.ts';
-
-/** E2B's Python client accepts only `e2b_` and lower-case hexadecimal digits. */
-const keyPrefix = 'e2b_';
-const keyBytes = 20;
 
 /** The team of a single-machine server; created at the first call. */
 export async function ensureDefaultTeam(records: Records): Promise<TeamRecord> {
@@ -18,40 +17,33 @@ export async function ensureDefaultTeam(records: Records): Promise<TeamRecord> {
   return team;
 }
 
-/** The stored form of a key, by which a presented key is looked up: its SHA-256 in hexadecimal digits. */
-export function hashApiKey(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+/** What a key gets besides its name. */
+export interface ApiKeyOptions {
+  /** See ApiKeyRecord. Default: none. */
+  readonly isolation?: string | undefined;
+  /** Default: all. */
+  readonly scopes?: readonly Scope[] | undefined;
+  readonly role?: Role | undefined;
+  /** Default: it is not restricted to templates. */
+  readonly templates?: readonly string[] | undefined;
+  /** Default: it does not expire. */
+  readonly expiresAt?: number | undefined;
+  /** The record for the audit log. */
+  readonly noteOf?: (record: ApiKeyRecord) => AuditNote;
 }
 
-/**
- * Creates a key of a team. Only `key` in the result contains the value: just the hash and a mask are stored.
- * `isolation`: see ApiKeyRecord. `noteOf`: the record for the
- * audit log.
- */
+/** Creates a key of a team. Only `key` in the result contains the value: just an HMAC and a mask are stored. */
 export async function createApiKey(
   records: Records,
   team: Pick<TeamRecord, 'id'>,
   name: string,
-  isolation = '',
-  noteOf?: (record: ApiKeyRecord) => AuditNote,
+  { isolation = '', scopes: given = scopes, role, templates = [], expiresAt, noteOf }: ApiKeyOptions = {},
 ): Promise<{ key: Secret; record: ApiKeyRecord }> {
-  const value = randomBytes(keyBytes).toString('hex');
-  const key = keyPrefix + value;
+  const key = createKeyValue();
   const record: ApiKeyRecord = {
-    id: randomUUID(),
-    teamId: team.id,
-    name,
-    hash: hashApiKey(key),
-    mask: {
-      prefix: keyPrefix,
-      valueLength: value.length,
-      maskedValuePrefix: value.slice(0, 2),
-      maskedValueSuffix: value.slice(-4),
-    },
-    createdAt: Date.now(),
-    isolation,
-    lastUsedAt: undefined,
+    ...{ id: randomUUID(), teamId: team.id, name, mask: maskOf(key), createdAt: Date.now() },
+    ...{ isolation, scopes: orderScopes(given), role, templates, expiresAt, lastUsedAt: undefined },
   };
-  await records.apiKeys.create(record, noteOf?.(record));
-  return { key: new Secret(key), record };
+  await records.apiKeys.create(record, key, noteOf?.(record));
+  return { key, record };
 }

@@ -32,6 +32,8 @@ export interface SandboxListQuery {
   readonly metadata: Readonly<Record<string, string>>;
   /** A template's id, or the name that was used in the request; undefined for all. */
   readonly template: string | undefined;
+  /** Only sandboxes of templates with these ids; undefined for all. */
+  readonly templateIds?: ReadonlySet<string> | undefined;
   /** Inclusive; undefined for all. */
   readonly startedAfter: number | undefined;
   /** By start time, then by id. */

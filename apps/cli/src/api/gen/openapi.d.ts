@@ -23,11 +23,21 @@ export interface components {
             createdBy: null;
             lastUsed: string | null;
             isolation: string | null;
+            role: ("admin" | "developer" | "viewer") | null;
+            scopes: ("create" | "run" | "read" | "admin")[];
+            templates: string[] | null;
+            expiresAt: string | null;
         };
         NewTeamAPIKey: {
             name: string;
             /** @enum {string} */
             isolation?: "container" | "gvisor";
+            /** @enum {string} */
+            role?: "admin" | "developer" | "viewer";
+            scopes?: ("create" | "run" | "read" | "admin")[];
+            templates?: unknown[];
+            /** Format: date-time */
+            expiresAt?: string;
         };
         CreatedTeamAPIKey: {
             /** Format: uuid */
@@ -44,6 +54,10 @@ export interface components {
             createdBy: null;
             lastUsed: string | null;
             isolation: string | null;
+            role: ("admin" | "developer" | "viewer") | null;
+            scopes: ("create" | "run" | "read" | "admin")[];
+            templates: string[] | null;
+            expiresAt: string | null;
             key: string;
         };
         UpdateTeamAPIKey: {

@@ -58,6 +58,55 @@ test('a key can select the isolation of its sandboxes', async () => {
   expect(refused.stderr).toMatch(/container.*gvisor/);
 });
 
+test('a key gets a role, scopes, templates and an expiry, which lists show', async () => {
+  const flags = ['--role', 'viewer', '--scope', 'run', '--scope=read', '--template', 'Base', '--template', 'own'];
+  const before = Date.now();
+  expect((await key('create', 'small', ...flags, '--expires', '30d')).code).toBe(0);
+  const [listed] = JSON.parse((await key('list', '--json')).stdout) as [{ expiresAt: string }];
+  expect(listed).toMatchObject({ role: 'viewer', scopes: ['run', 'read'], templates: ['base', 'own'] });
+  const days = (Date.parse(listed.expiresAt) - before) / 86_400_000;
+  expect(days).toBeGreaterThanOrEqual(30);
+  expect(days).toBeLessThan(30.01);
+  expect((await key('list')).stdout).toMatch(/SCOPES[\s\S]*run,read[\s\S]*base,own/);
+  const made = JSON.parse((await key('create', 'open', '--json')).stdout) as object;
+  expect(made).toMatchObject({ scopes: ['create', 'run', 'read', 'admin'], role: null, expiresAt: null });
+  const until = JSON.parse((await key('create', 'dated', '--expires', '2099-01-31', '--json')).stdout) as object;
+  expect(until).toMatchObject({ expiresAt: '2099-01-31T00:00:00.000Z' });
+  const narrow = JSON.parse((await key('create', 'narrow', '--template', 'base', '--json')).stdout) as object;
+  expect(narrow).toMatchObject({ scopes: ['create', 'run', 'read'] });
+});
+
+test.each([
+  ['--role', 'root'],
+  ['--scope', 'write'],
+  ['--template', 'base:v1'],
+  ['--template', '../x'],
+  ['--expires', '0d'],
+  ['--expires', '30'],
+  ['--expires', '-1d'],
+  ['--expires', '1y'],
+  ['--expires', '2020-01-01'],
+  ['--expires', '2099-13-01'],
+  ['--expires', '999999d'],
+])('a key is not created with %s %s', async (flag, value) => {
+  const refused = await key('create', 'x', '--role', 'viewer', `${flag}=${value}`);
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toContain(flag);
+  expect(await list()).toEqual([]);
+});
+
+test('a key that is restricted to templates cannot have the scope admin', async () => {
+  const refused = await key('create', 'x', '--role', 'admin', '--template', 'base');
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toContain('admin');
+});
+
+test('delete is another name of revoke', async () => {
+  await key('create', 'one');
+  expect((await key('delete', 'one')).code).toBe(0);
+  expect(await list()).toEqual([]);
+});
+
 test('revoking gives the reason why it did nothing', async () => {
   await key('create', 'same');
   await key('create', 'same');

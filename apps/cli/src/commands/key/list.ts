@@ -4,6 +4,7 @@ import { printList } from '../../output/print-list.ts';
 import { dataDirArg, jsonArg, teamArg } from '../../command-line/shared-args.ts';
 import { getTeam } from '../../records/get-team.ts';
 import { openRecords } from '../../records/open-records.ts';
+import { shownKey } from './shown-key.ts';
 
 export const listKeys = defineCommand({
   meta: { name: 'list', description: 'List the API keys, without their values' },
@@ -12,22 +13,18 @@ export const listKeys = defineCommand({
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });
     await using _ = records;
     const team = await getTeam(records, args.team);
-    const keys = (await records.apiKeys.list(team.id)).map((key) => ({
-      id: key.id,
-      name: key.name,
-      key: `${key.mask.prefix}${key.mask.maskedValuePrefix}...${key.mask.maskedValueSuffix}`,
-      isolation: key.isolation === '' ? null : key.isolation,
-      createdAt: new Date(key.createdAt).toISOString(),
-      lastUsedAt: key.lastUsedAt === undefined ? null : new Date(key.lastUsedAt).toISOString(),
-    }));
+    const keys = (await records.apiKeys.list(team.id)).map(shownKey);
     printList(
       keys,
       {
         ID: (key) => key.id,
         NAME: (key) => key.name,
         KEY: (key) => key.key,
+        SCOPES: (key) => key.scopes.join(','),
+        TEMPLATES: (key) => key.templates?.join(',') ?? '',
         ISOLATION: (key) => key.isolation ?? '',
         CREATED: (key) => key.createdAt,
+        EXPIRES: (key) => key.expiresAt ?? 'never',
         'LAST USED': (key) => key.lastUsedAt ?? 'never',
       },
       args,

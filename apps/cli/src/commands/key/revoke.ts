@@ -38,3 +38,6 @@ export const revokeKey = defineCommand({
     else console.log(`Revoked ${match.name} (${match.id}).`);
   },
 });
+
+/** The same under the name that other nouns use. */
+export const deleteKey = { ...revokeKey, meta: { name: 'delete', description: 'The same as revoke' } };

@@ -1,36 +1,27 @@
-import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import { timingSafeEqual } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
 import { SoulBoxError } from '@soulbox/base';
-import type { ApiKeyRecord, ApiKeyRecords } from '../api-keys.ts';
+import type { ApiKeyRecords } from '../api-keys.ts';
+import { canBeKey, lookupOf, oldLookupOf } from '../key-value.ts';
+import { insertKey, keyFromRow, rowFromKey } from './api-key-row.ts';
 import type { AuditWriter } from './audit-writer.ts';
 import { changeWithNote } from './audit-writer.ts';
 import { isDuplicate } from './constraint.ts';
+import type { KeyPepper } from './key-pepper.ts';
 
-function keyFromRow(row: Record<string, SQLOutputValue>): ApiKeyRecord {
-  return {
-    id: String(row['id']),
-    teamId: String(row['team_id']),
-    name: String(row['name']),
-    hash: String(row['hash']),
-    mask: {
-      prefix: String(row['prefix']),
-      valueLength: Number(row['value_length']),
-      maskedValuePrefix: String(row['masked_prefix']),
-      maskedValueSuffix: String(row['masked_suffix']),
-    },
-    createdAt: Number(row['created_at']),
-    isolation: String(row['isolation']),
-    lastUsedAt: row['last_used_at'] === null ? undefined : Number(row['last_used_at']),
-  };
+/** Keys with the same public part that are compared. There are a few at most: the part is random. */
+const candidatesMax = 64;
+
+/** In constant time. Both are digests, whose length is no secret. */
+function isSame(sealed: Buffer, stored: string): boolean {
+  const other = Buffer.from(stored);
+  return sealed.length === other.length && timingSafeEqual(sealed, other);
 }
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqliteApiKeys(db: DatabaseSync, audit: AuditWriter): ApiKeyRecords {
-  const insert = db.prepare(
-    `INSERT INTO api_keys
-       (id, team_id, name, hash, prefix, value_length, masked_prefix, masked_suffix, created_at, last_used_at, isolation)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  );
-  const byHash = db.prepare('SELECT * FROM api_keys WHERE hash = ?');
+export function sqliteApiKeys(db: DatabaseSync, audit: AuditWriter, pepper: () => KeyPepper): ApiKeyRecords {
+  const insert = db.prepare(insertKey);
+  const byLookup = db.prepare('SELECT * FROM api_keys WHERE lookup = ? LIMIT ?');
   const byId = db.prepare('SELECT * FROM api_keys WHERE team_id = ? AND id = ?');
   const ofTeam = db.prepare('SELECT * FROM api_keys WHERE team_id = ? ORDER BY created_at, id');
   const rename = db.prepare('UPDATE api_keys SET name = ? WHERE team_id = ? AND id = ?');
@@ -38,24 +29,25 @@ export function sqliteApiKeys(db: DatabaseSync, audit: AuditWriter): ApiKeyRecor
   const touch = db.prepare('UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE id = ?');
 
   return {
-    create: async (key, note) => {
-      const { mask } = key;
+    create: async (key, value, note) => {
+      const { id: pepperId, seal } = pepper();
+      const text = value.reveal();
       try {
-        changeWithNote(db, audit, note, () =>
-          insert.run(
-            ...[key.id, key.teamId, key.name, key.hash],
-            ...[mask.prefix, mask.valueLength, mask.maskedValuePrefix, mask.maskedValueSuffix],
-            ...[key.createdAt, key.lastUsedAt ?? null, key.isolation],
-          ),
-        );
+        changeWithNote(db, audit, note, () => insert.run(...rowFromKey(key), lookupOf(text), seal(text), pepperId));
       } catch (thrown) {
         if (!isDuplicate(thrown)) throw thrown;
         throw new SoulBoxError('name_taken', `API key "${key.id}" already exists.`);
       }
     },
-    findByHash: async (hash) => {
-      const row = byHash.get(hash);
-      return row === undefined ? undefined : keyFromRow(row);
+    findByValue: async (presented) => {
+      if (!canBeKey(presented)) return undefined;
+      const { id: pepperId, seal } = pepper();
+      const sealed = Buffer.from(seal(presented));
+      // The public part finds the rows. The decision is this comparison, which takes constant time.
+      const find = (lookup: string) =>
+        byLookup.all(lookup, candidatesMax).find((one) => isSame(sealed, String(one['hash'])));
+      const row = find(lookupOf(presented)) ?? find(oldLookupOf(presented));
+      return row === undefined || row['pepper_id'] !== pepperId ? undefined : keyFromRow(row);
     },
     find: async (teamId, id) => {
       const row = byId.get(teamId, id);

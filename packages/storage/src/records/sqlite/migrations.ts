@@ -455,4 +455,16 @@ export const migrations: readonly string[] = [
    ALTER TABLE audit_subject_keys RENAME TO audit_subjects;
    CREATE UNIQUE INDEX audit_subjects_key ON audit_subjects (team_id, key_id);
    INSERT OR IGNORE INTO pending_sealing SELECT 'values' WHERE EXISTS (SELECT 1 FROM audit_subjects);`,
+
+
+  // What API keys may do, and how they are found. Keys from before may do everything. Their plain hashes are sealed when
+  // the file is opened (pepper-of-keys.ts); of their public part, only the mask is known.
+  `ALTER TABLE api_keys ADD COLUMN scopes TEXT NOT NULL DEFAULT 'create run read admin';
+   ALTER TABLE api_keys ADD COLUMN role TEXT NOT NULL DEFAULT '';
+   ALTER TABLE api_keys ADD COLUMN templates TEXT NOT NULL DEFAULT '[]';
+   ALTER TABLE api_keys ADD COLUMN expires_at INTEGER;
+   ALTER TABLE api_keys ADD COLUMN pepper_id TEXT NOT NULL DEFAULT '';
+   ALTER TABLE api_keys ADD COLUMN lookup TEXT NOT NULL DEFAULT '';
+   UPDATE api_keys SET lookup = masked_prefix || masked_suffix;
+   CREATE INDEX api_keys_lookup ON api_keys (lookup);`,
 ];

@@ -103,11 +103,11 @@ describe('opening a records file', () => {
       INSERT INTO api_keys VALUES ('k1', 't1', 'old', 'aa', 'e2b_', 40, 'ab', 'cdef', 5, 6);`);
     db.close();
     await using records = openSqliteRecords(path);
-    const old = await records.apiKeys.findByHash('aa');
+    const old = await records.apiKeys.find('t1', 'k1');
     expect(old).toMatchObject({ id: 'k1', name: 'old', isolation: '', createdAt: 5, lastUsedAt: 6 });
-    const { record } = await createApiKey(records, { id: 't1' }, 'new', 'gvisor');
+    const { key, record } = await createApiKey(records, { id: 't1' }, 'new', { isolation: 'gvisor' });
     expect((await records.apiKeys.list('t1')).map(({ isolation }) => isolation)).toEqual(['', 'gvisor']);
-    expect(await records.apiKeys.findByHash(record.hash)).toEqual(record);
+    expect(await records.apiKeys.findByValue(key.reveal())).toEqual(record);
   });
 
   it('migrates the events of a file that stored the metadata with each event', async () => {

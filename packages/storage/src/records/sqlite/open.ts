@@ -19,7 +19,10 @@ import { sqliteFunctions } from './functions.ts';
 import { sqliteKeyring } from './keyring.ts';
 import { sqliteKv } from './kv.ts';
 import { guardRecords } from './guard.ts';
+import { pepperFileOf } from './key-pepper.ts';
+import type { KeyPepper } from './key-pepper.ts';
 import { migrate } from './migrate.ts';
+import { pepperOfKeys, sealOldKeys } from './pepper-of-keys.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteIdentityKeys } from './identity-keys.ts';
 import { sqliteSigningKeys } from './signing-keys.ts';
@@ -38,16 +41,16 @@ const busyTimeoutMs = 5000;
  * Opens or creates the records file. WAL with `synchronous = NORMAL`: a crash of the process loses nothing; a crash of
  * the host may lose the last commits, and the runner's list restores those sandboxes. Throws `disk_full`, and
  * `config_invalid` for a file of a newer version or one that is not a records file. If there is a reserve, methods that
- * must not fail for lack of space use it (guard.ts).
+ * must not fail for lack of space use it (guard.ts). The pepper of API keys is in `secrets/key-pepper` beside the file.
  */
 export function openSqliteRecords(path: string, { reserve }: { readonly reserve?: DiskReserve } = {}): Records {
-  const db = reserve === undefined ? openDatabase(path) : reserve.spendSync(() => openDatabase(path));
+  const { db, pepper } = reserve === undefined ? openWithPepper(path) : reserve.spendSync(() => openWithPepper(path));
   const log = createEventLog(db);
   const writer = createAuditWriter(db);
   const queue = createAuditQueue(() => openDurable(path));
   const records: Records = {
     teams: sqliteTeams(db, writer),
-    apiKeys: sqliteApiKeys(db, writer),
+    apiKeys: sqliteApiKeys(db, writer, pepper),
     sandboxes: sqliteSandboxes(db, log),
     snapshots: sqliteSnapshots(db, log),
     templates: sqliteTemplates(db, writer),
@@ -73,6 +76,19 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     },
   };
   return guardRecords(records, path, reserve);
+}
+
+/** The database and the pepper of its API keys, which is in a file beside it. */
+function openWithPepper(path: string): { readonly db: DatabaseSync; readonly pepper: () => KeyPepper } {
+  const db = openDatabase(path);
+  try {
+    const pepper = pepperOfKeys(db, pepperFileOf(path));
+    sealOldKeys(db, pepper);
+    return { db, pepper };
+  } catch (error) {
+    db.close();
+    throw errorFromUnknown(errorFromSqlite(error, path));
+  }
 }
 
 function openDatabase(path: string): DatabaseSync {

@@ -27,6 +27,10 @@ export function filterFromQuery(query: Omit<SandboxListQuery, 'order' | 'after' 
     where.push('(template_id = ? OR alias = ?)');
     values.push(query.template, query.template);
   }
+  if (query.templateIds !== undefined) {
+    where.push('template_id IN (SELECT value FROM json_each(?))');
+    values.push(JSON.stringify([...query.templateIds]));
+  }
   for (const [key, value] of Object.entries(query.metadata)) {
     where.push('EXISTS (SELECT 1 FROM json_each(metadata) AS pair WHERE pair.key = ? AND pair.value = ?)');
     values.push(key, value);
