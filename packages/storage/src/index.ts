@@ -2,6 +2,7 @@ export { openSqliteRecords } from './records/sqlite/open.ts';
 export { backupSqliteRecords } from './records/sqlite/backup.ts';
 export { checkSqliteSchema } from './records/sqlite/check-schema.ts';
 export { createApiKey, ensureDefaultTeam } from './records/first-start.ts';
+export type { ApiKeyOptions } from './records/first-start.ts';
 export type { ApiKeyMask, ApiKeyRecord, ApiKeyRecords } from './records/api-keys.ts';
 export type {
   AuditHead,

@@ -13,6 +13,7 @@ import { createScriptedBuilds } from './scripted-builds.ts';
 import type { ScriptedBuild } from './scripted-builds.ts';
 import { createScriptedEvents } from './scripted-events.ts';
 import type { ScriptedEvent } from './scripted-events.ts';
+import { runCalls } from './scripted-runs.ts';
 import { moveTo, stateCalls } from './scripted-states.ts';
 import type { Limited } from './scripted-states.ts';
 
@@ -142,6 +143,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const transport = createRouterTransport(({ service }) => {
     service(RunnerService, {
       ...states,
+      ...runCalls(),
       runBuild: builds.runBuild,
       createSandbox: async (request) => {
         failIfTold();

@@ -7,6 +7,7 @@ import { createLogger, loadConfig, Secret } from '@soulbox/base';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
+import type { FunctionService } from '@soulbox/contract/function-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { Keyring } from '@soulbox/keyring';
 import { openTestKeyring } from '@soulbox/keyring/testing';
@@ -85,6 +86,7 @@ export interface TestApiOptions {
   readonly signingKey?: Secret;
   /** Runs before the start. */
   readonly prepare?: (made: { readonly audit: AuditParts; readonly teamId: string }) => Promise<void>;
+  readonly functions?: FunctionService;
 }
 
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
@@ -116,6 +118,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       signingRoot: new Secret('a-secret-for-signed-urls'),
       audit,
       stageBackup: options.stageBackup,
+      functions: options.functions,
       supervised: () => supervised,
       listen: { host: '127.0.0.1', port: 0 },
       logger: createLogger({ level: 'debug', file: logFile }),

@@ -1,0 +1,243 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createApiKey } from '@soulbox/storage';
+import { auditedRoutes } from '../http/audited-routes.ts';
+import { buildTemplate } from '../testing/build-template.ts';
+import { sampleOf } from '../testing/route-samples.ts';
+import type { Sample } from '../testing/route-samples.ts';
+import { createScriptedFunctions } from '../testing/scripted-functions.ts';
+import { startTestApi } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+import { routeAccess } from './route-access.ts';
+import type { RouteAccess } from './route-access.ts';
+import { scopes } from './scopes.ts';
+import type { Scope } from './scopes.ts';
+
+/**
+ * Every route of the table as every kind of caller. What is expected follows from the table; the lists below are its
+ * exceptions. A route that is missing in the table fails in `audited-routes.test.ts` and here.
+ */
+type Keyed = Extract<RouteAccess, { scope: unknown }>;
+
+let api: TestApi;
+const keys: Record<string, string> = {};
+
+beforeAll(async () => {
+  const own = { id: '' };
+  api = await startTestApi({
+    config: {
+      ...{ addressRequestRate: 0, keyRequestRate: 0, webhookAllowPrivate: ['127.0.0.1'] },
+      ...{ teamSandboxLimit: 100_000, teamSnapshotLimit: 100_000, teamTemplateLimit: 100_000, teamBuildLimit: 1000 },
+    },
+    functions: createScriptedFunctions(() => own.id),
+  });
+  own.id = api.teamId;
+  await buildTemplate(api, 'extra');
+  const make = async (name: string, options: Parameters<typeof createApiKey>[3]) => {
+    const { key, record } = await createApiKey(api.records, { id: api.teamId }, name, options);
+    keys[name] = key.reveal();
+    return record.id;
+  };
+  for (const scope of scopes) {
+    await make(`only ${scope}`, { scopes: [scope] });
+    await make(`all but ${scope}`, { scopes: scopes.filter((other) => other !== scope) });
+  }
+  await make('nothing', { scopes: [] });
+  await make('viewer', { role: 'viewer', scopes: ['read'] });
+  await make('expired', { expiresAt: 1 });
+  await make('extra only', { scopes: ['create', 'run', 'read'], templates: ['extra'] });
+  await make('base only', { scopes: ['create', 'run', 'read'], templates: ['base'] });
+  await api.records.apiKeys.remove(api.teamId, await make('revoked', {}));
+  keys['all'] = api.key;
+  keys['other team'] = api.otherKey;
+  keys['invented'] = `e2b_${'5'.repeat(40)}`;
+});
+afterAll(() => api[Symbol.asyncDispose]());
+
+const routes = Object.entries(routeAccess);
+/** Called with a signature instead of a key. */
+const signedOnly = ['PUT /templates/:templateID/files/:hash'];
+/** Shows a form instead of refusing. */
+const pages = ['GET /dashboard/inspect/sandbox/:sandboxID'];
+const keyed = routes.filter(
+  (entry): entry is [string, Keyed] => !('keyless' in entry[1]) && ![...signedOnly, ...pages].includes(entry[0]),
+);
+/** Not available yet. */
+const later =
+  /^(?:PUT \/sandboxes\/:sandboxID\/network|POST \/templates(?:\/:templateID(?:\/builds\/:buildID)?)?|\w+ \/volumes.*|GET \/teams\/:teamID\/metrics\/max)$/;
+/** Names a thing in its path that belongs to a team. */
+const named = keyed.filter(([route]) => /:(?!volumeID)/.test(route) && !later.test(route));
+/** Empty instead of 404, because ended sandboxes are forgotten at some time. */
+const emptyInstead = ['GET /events/sandboxes/:sandboxID'];
+/** Templates are found by their names, which another team may have too. */
+const about = (route: string, param: string): boolean => route.includes(`:${param}`);
+
+/** A request that is refused before its path is looked at. */
+const askInVain = async (route: string, key: string) => await send(await sampleOf(api, route, { isReal: false }), key);
+
+async function ask(route: string, key: string, change?: (sample: Sample) => string) {
+  const sample = await sampleOf(api, route, { isReal: true });
+  return await send({ ...sample, path: change?.(sample) ?? sample.path }, key);
+}
+
+async function send(sample: Sample, key: string) {
+  const { path } = sample;
+  const presented = keys[key];
+  if (presented === undefined) throw new Error(`There is no key "${key}".`);
+  return await api.ask(sample.method, path, {
+    body: sample.body,
+    key: presented,
+    headers: { 'x-forwarded-for': fresh() },
+  });
+}
+
+let addresses = 0;
+/** Another address for each request, so that wrong keys are not throttled. */
+const fresh = (): string => `10.${(addresses >> 16) & 255}.${(addresses >> 8) & 255}.${addresses++ & 255}`;
+
+const refusal = (scope: string) => ({ code: 403, message: expect.stringContaining(`"${scope}"`) as string });
+const isDone = (status: number): boolean => status < 400 || status === 409 || status === 501;
+
+test('the table has every route that the audit log knows, and no other', () => {
+  expect(Object.keys(routeAccess).sort()).toEqual(Object.keys(auditedRoutes).sort());
+});
+
+test('only health, documents, pages and the operator need no key', () => {
+  expect(routes.flatMap(([route, access]) => ('keyless' in access ? [route] : [])).sort()).toEqual([
+    'GET /',
+    'GET /docs/:name',
+    'GET /health',
+    'GET /openapi.json',
+    'POST /dashboard/inspect/sandbox/:sandboxID',
+    'POST /dashboard/sign-out',
+    'POST /host/backup-stage',
+  ]);
+});
+
+describe.each(keyed)('%s', (route, { scope, templates }) => {
+  const done = (status: number): unknown => [route, status, isDone(status)];
+  const isOpenTo = (has: readonly Scope[]): boolean => scope === 'any' || has.includes(scope);
+
+  test('a key with every scope may call it', async () => {
+    const paused = route === 'POST /sandboxes/:sandboxID/resume';
+    const { status, text } = await ask(route, 'all', (sample) => {
+      if (paused) api.runner.move(sample.id ?? '', 'paused', 'request');
+      return sample.path;
+    });
+    const expected = paused ? [201, 409] : [];
+    if (expected.includes(status)) return;
+    if (route === 'POST /signed-urls') expect([status, text]).toEqual([403, expect.stringContaining('no route')]);
+    else if (later.test(route)) expect(status).toBe(501);
+    else expect([route, status < 400, text]).toEqual([route, true, text]);
+  });
+
+  test.each(['invented', 'expired', 'revoked'])('401 for a key that is %s', async (key) => {
+    const { status, json } = await askInVain(route, key);
+    expect([status, json]).toEqual([401, { code: 401, message: expect.stringMatching(/^Unauthorized/) as string }]);
+  });
+
+  test.each([...scopes.map((one) => [`only ${one}`, [one]] as const), ['viewer', ['read']], ['nothing', []]] as const)(
+    'a key with the scopes of "%s" may call it only if the table says so',
+    async (key, has) => {
+      if (route === 'POST /signed-urls') return;
+      const { status, json } = await (isOpenTo(has) ? ask : askInVain)(route, key);
+      // A new key would have a scope that the caller lacks.
+      if (route === 'POST /api-keys' && isOpenTo(has)) expect(json).toEqual(refusal('read'));
+      else if (isOpenTo(has)) expect(done(status)).toEqual([route, status, true]);
+      else expect([status, json]).toEqual([403, refusal(scope)]);
+    },
+  );
+
+  test('a key with all other scopes is not enough', async () => {
+    if (scope === 'any') return;
+    const { status, json } = await askInVain(route, `all but ${scope}`);
+    expect([status, json]).toEqual([403, refusal(scope)]);
+  });
+
+  test('a key that is restricted to another template sees nothing of it', async () => {
+    const isRefused = !isOpenTo(['create', 'run', 'read']) || templates === 'refused';
+    const { status, json } = await (isRefused ? askInVain : ask)(route, 'extra only');
+    if (!isOpenTo(['create', 'run', 'read'])) expect([status, json]).toEqual([403, refusal(scope)]);
+    else if (templates === 'refused')
+      expect([status, json]).toMatchObject([403, { message: /restricted to templates \(extra\)/ }]);
+    else if (route.endsWith('sandboxes') && scope === 'create')
+      expect([status, json]).toMatchObject([403, { message: /only from these templates: extra/ }]);
+    else if (later.test(route)) expect(status).toBe(501);
+    else if (about(route, 'sandboxID') || about(route, 'templateID') || about(route, 'alias'))
+      expect([route, status]).toEqual([route, 404]);
+    else if (scope === 'read') expect(JSON.stringify(json)).not.toContain('tbase');
+    else expect(['POST /signed-urls', 'GET /teams']).toContain(route);
+  });
+});
+
+describe.each(named)('%s', (route, { templates }) => {
+  const missing = emptyInstead.includes(route) ? 200 : 404;
+
+  test('a key of another team finds nothing', async () => {
+    const { status, json } = await ask(route, 'other team');
+    if (route === 'GET /audit/log/*') return;
+    expect([status, missing === 200 ? json : undefined]).toEqual([missing, missing === 200 ? [] : undefined]);
+  });
+
+  test.each(['..%2F..%2Fx', '%00', "'%20OR%201=1", 'i'.repeat(300), 'iaaaaaaaaaaaaaaaaaaaa-x', '%F0%9F%92%A9'])(
+    'an id such as %s is refused, and nothing fails',
+    async (id) => {
+      // Any text of this form can name a function; its owner is what counts.
+      if (about(route, 'name')) return;
+      const sample = await sampleOf(api, route, { isReal: false });
+      const { status } = await send({ ...sample, path: sample.with(id) }, 'all');
+      expect([route, id, [400, 404, missing].includes(status) || status]).toEqual([route, id, true]);
+    },
+  );
+
+  if (!about(route, 'sandboxID')) return;
+
+  test('a sandbox that has ended is not found', async () => {
+    const { status } = await ask(route, 'all', (sample) => {
+      api.runner.sandboxes.delete(sample.id ?? '');
+      void api.records.sandboxes.end(sample.id ?? '', 'killed', Date.now());
+      return sample.path;
+    });
+    expect([route, status]).toEqual([route, missing]);
+  });
+
+  test('a paused sandbox belongs to its team only', async () => {
+    const pause = async (key: string): Promise<number> =>
+      (
+        await ask(route, key, (sample) => {
+          api.runner.move(sample.id ?? '', 'paused', 'request');
+          return sample.path;
+        })
+      ).status;
+    expect(await pause('other team')).toBe(missing);
+    expect([200, 201, 204, 409]).toContain(await pause('all'));
+  });
+
+  test('a key that is restricted to its template finds it', async () => {
+    const { status } = await ask(route, 'base only');
+    expect(templates === 'refused' ? status === 403 : isDone(status) || status === 409).toBe(true);
+  });
+});
+
+test('an upload needs a signature: keys are of no use', async () => {
+  const [route = ''] = signedOnly;
+  for (const key of ['all', 'other team', 'revoked']) expect((await askInVain(route, key)).status).toBe(401);
+});
+
+test('a page shows a sandbox for a key with the scope, and asks others for a key', async () => {
+  const [route = ''] = pages;
+  const show = async (key: string): Promise<number> => {
+    const { path } = await sampleOf(api, route, { isReal: true });
+    const headers = { cookie: `soulbox_key=${keys[key] ?? ''}`, 'x-forwarded-for': fresh() };
+    return (await api.ask('GET', path, { key: null, headers })).status;
+  };
+  expect(await show('viewer')).toBe(200);
+  expect(await show('other team')).toBe(404);
+  expect(await show('all but read')).toBe(403);
+  expect(await show('extra only')).toBe(404);
+  const { path } = await sampleOf(api, route, { isReal: true });
+  const foreign = await api.ask('GET', path, {
+    key: null,
+    headers: { cookie: `soulbox_key=${keys['revoked'] ?? ''}` },
+  });
+  expect(foreign.text).toContain('API key');
+});
