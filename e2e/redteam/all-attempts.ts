@@ -9,6 +9,7 @@ import { builds } from './scenes/builds.ts';
 import { envdAttempts } from './scenes/envd.ts';
 import { floods } from './scenes/floods.ts';
 import { http2 } from './scenes/http2.ts';
+import { keys } from './scenes/keys.ts';
 import { namedAddresses } from './scenes/named-addresses.ts';
 import { requests } from './scenes/requests.ts';
 import { setuid } from './scenes/setuid.ts';
@@ -29,6 +30,7 @@ export const allAttempts: readonly Attempt[] = [
   ...http2,
   ...requests,
   ...tenants,
+  ...keys,
   ...namedAddresses,
   ...slowClients,
   ...builds,

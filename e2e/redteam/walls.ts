@@ -16,6 +16,7 @@ export const walls = {
   plantedLinks: 'root does not follow planted links',
   edge: 'the edge of the gateway',
   floods: 'nobody floods the server',
+  keys: 'a key does what it is for',
   teams: 'teams are apart',
   namedAddresses: 'addresses that tenants name',
 } as const;
