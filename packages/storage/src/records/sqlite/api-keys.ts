@@ -21,7 +21,8 @@ function isSame(sealed: Buffer, stored: string): boolean {
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteApiKeys(db: DatabaseSync, audit: AuditWriter, pepper: () => KeyPepper): ApiKeyRecords {
   const insert = db.prepare(insertKey);
-  const byLookup = db.prepare('SELECT * FROM api_keys WHERE lookup = ? LIMIT ?');
+  // With a bound limit, SQLite would plan the query again at each call.
+  const byLookup = db.prepare(`SELECT * FROM api_keys WHERE lookup = ? LIMIT ${candidatesMax}`);
   const byId = db.prepare('SELECT * FROM api_keys WHERE team_id = ? AND id = ?');
   const ofTeam = db.prepare('SELECT * FROM api_keys WHERE team_id = ? ORDER BY created_at, id');
   const rename = db.prepare('UPDATE api_keys SET name = ? WHERE team_id = ? AND id = ?');
@@ -44,8 +45,7 @@ export function sqliteApiKeys(db: DatabaseSync, audit: AuditWriter, pepper: () =
       const { id: pepperId, seal } = pepper();
       const sealed = Buffer.from(seal(presented));
       // The public part finds the rows. The decision is this comparison, which takes constant time.
-      const find = (lookup: string) =>
-        byLookup.all(lookup, candidatesMax).find((one) => isSame(sealed, String(one['hash'])));
+      const find = (lookup: string) => byLookup.all(lookup).find((one) => isSame(sealed, String(one['hash'])));
       const row = find(lookupOf(presented)) ?? find(oldLookupOf(presented));
       return row === undefined || row['pepper_id'] !== pepperId ? undefined : keyFromRow(row);
     },
