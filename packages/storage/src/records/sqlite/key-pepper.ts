@@ -62,6 +62,7 @@ export function createKeyPepper(file: string): KeyPepper {
     const { uid, gid } = statSync(dirname(file));
     if (process.getuid?.() === 0) chownSync(temporary, uid, gid);
     linkSync(temporary, file);
+    flushFolder(dirname(file));
   } catch (error) {
     if (!isNodeError(error) || error.code !== 'EEXIST') throw error;
   } finally {
@@ -82,6 +83,16 @@ function pepperFrom(text: string): KeyPepper {
     seal: (presented) => sealOldHash(digest('sha256', presented)),
     sealOldHash,
   };
+}
+
+/** A name that a crash of the host takes back would take all keys with it. */
+function flushFolder(folder: string): void {
+  const descriptor = openSync(folder, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function writeFlushed(file: string, text: string): void {
