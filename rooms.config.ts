@@ -8,14 +8,14 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['actor', 'limits', 'names', 'private-target', 'witness-list'],
     ['config', 'runner'],
     ['builder', 'keys', 'meters', 'trail'],
-    ['identity-tokens', 'signing'],
+    ['identity-tokens', 'quotas', 'signing'],
     ['context'],
     ['auth'],
     ['http'],
     // What a caller means by a name or an id.
     ['load-all', 'lookup', 'paging'],
     // Resources: a file for each operation.
-    ['teams'],
+    ['idempotency', 'teams'],
     [
       'api-keys',
       'build-files',
@@ -23,6 +23,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'health',
       'host',
       'identity',
+      'key-budgets',
       'later-routes',
       'runs',
       'sandboxes',
@@ -32,7 +33,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['audit', 'connections', 'events', 'kv', 'pages', 'placeholders', 'prometheus', 'signed-urls', 'templates'],
     ['builds', 'webhooks'],
     // What goes on without a request.
-    ['purge', 'reconcile'],
+    ['budgets', 'purge', 'reconcile'],
     ['routes'],
     ['start'],
     ['index', 'testing'],

@@ -119,6 +119,38 @@ test('a killed control plane is restarted; streams of sandboxes continue and no 
   for (const { sandboxId } of await Sandbox.list(connection).nextItems()) await Sandbox.kill(sandboxId, connection);
 });
 
+test('creates with an idempotency key that are repeated over kills of the control plane make one sandbox each', async () => {
+  const { E2B_API_URL: url = '', E2B_API_KEY: key = '' } = server.clientEnvironment;
+  const create = async (name: string): Promise<string | undefined> => {
+    const headers = { 'x-api-key': key, 'content-type': 'application/json', 'idempotency-key': name };
+    const body = JSON.stringify({ templateID: 'base', metadata: { name } });
+    const options = { method: 'POST', headers, body, signal: AbortSignal.timeout(10_000) };
+    const answer = await fetch(`${url}/v2/sandboxes`, options).catch(() => undefined);
+    if (answer === undefined) return undefined;
+    expect([201, 409, 500, 502, 503]).toContain(answer.status);
+    const json = (await answer.json().catch(() => undefined)) as { sandboxID?: string } | undefined;
+    return answer.status === 201 ? json?.sandboxID : undefined;
+  };
+  const made = new Set<string>();
+  // At other moments of the create each time: before the runner is called, meanwhile, and before the response.
+  for (const waitBeforeMs of [2, 10, 25, 60]) {
+    const names = ['a', 'b', 'c'].map((letter) => `${letter}-${waitBeforeMs}`);
+    const first = names.map(async (name) => await create(name));
+    await sleep(waitBeforeMs);
+    await kill('control');
+    const early = await Promise.all(first);
+    for (const [index, name] of names.entries()) {
+      const id = await until('the repetition', async () => await create(name), waitMs);
+      made.add(id);
+      if (early[index] !== undefined) expect(id).toBe(early[index]);
+    }
+  }
+  expect(made.size).toBe(12);
+  const listed = await Sandbox.list(connection).nextItems();
+  expect(new Set(listed.map(({ sandboxId }) => sandboxId))).toEqual(made);
+  for (const { sandboxId } of listed) await Sandbox.kill(sandboxId, connection);
+}, 120_000);
+
 test('without the runner the API lists its records and returns 503 otherwise; with the runner everything works again', async () => {
   const sandbox = await Sandbox.create('base', connection);
   const counting = await count(sandbox);

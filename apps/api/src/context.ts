@@ -14,6 +14,8 @@ import { createWrongKeyBudget } from './keys/wrong-key-budget.ts';
 import type { WrongKeyBudget } from './keys/wrong-key-budget.ts';
 import { createIdentityTokens } from './identity-tokens/identity-tokens.ts';
 import type { IdentityTokens } from './identity-tokens/identity-tokens.ts';
+import { createQuotas } from './quotas/quotas.ts';
+import type { Quotas } from './quotas/quotas.ts';
 import { createSigning } from './signing/signing.ts';
 import type { Signing } from './signing/signing.ts';
 import { createBuilder } from './builder/builder.ts';
@@ -74,6 +76,8 @@ export interface ApiContext {
   readonly outside: OutsidePolicy;
   /** The token that gives access to the server's own figures. */
   readonly metricsToken: Secret;
+  /** The token that changes what only the administrator may change. */
+  readonly adminToken: Secret;
   readonly builder: Builder;
   /** Signs and checks URLs. */
   readonly signing: Signing;
@@ -87,6 +91,9 @@ export interface ApiContext {
   readonly keyWatch: KeyWatch;
   readonly signIns: SignInThrottle;
   readonly wrongKeys: WrongKeyBudget;
+  readonly quotas: Quotas;
+  /** Requests with an idempotency key that are in progress, as `team key`. */
+  readonly idempotentUnderway: Set<string>;
   readonly durations: RequestDurations;
   readonly failures: RequestFailures;
   /** Resource usage of this process on the host. */
@@ -117,6 +124,8 @@ export interface ApiParts {
   readonly stageBackup: StageBackup | undefined;
   readonly outside: OutsidePolicy;
   readonly metricsToken: Secret;
+  /** The token that changes what only the administrator may change. */
+  readonly adminToken: Secret;
   readonly signingRoot: Secret;
   readonly audit: AuditParts;
   readonly logger: Logger;
@@ -156,6 +165,8 @@ export function createContext({ signingRoot, ...given }: ApiParts, stopping: Abo
     keyWatch: createKeyWatch(parts),
     signIns: createSignInThrottle(parts.clock),
     wrongKeys,
+    quotas: createQuotas(parts.records, parts.config, parts.clock),
+    idempotentUnderway: new Set(),
     durations: createRequestDurations(),
     failures: createRequestFailures(),
     measureProcess: measureProcess(stopping, given.droppedLogLines),

@@ -55,6 +55,8 @@ export const forksMax = 100;
 export const pageCharsMax = 1024 * 1024;
 /** Webhooks per team. */
 export const webhooksMax = 20;
+/** How long an idempotency key is kept. */
+export const idempotencyKeptMs = 24 * 3600 * 1000;
 /** Secrets of a team, and versions of a secret that are kept. */
 export const secretsMax = 1000;
 export const secretVersionsKept = 10;

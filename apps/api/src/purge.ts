@@ -2,6 +2,7 @@ import { sleepUnlessAborted } from '@soulbox/base';
 import { purgeFiles } from './build-files/purge.ts';
 import type { ApiContext } from './context.ts';
 import { waitingBuildMs } from './limits.ts';
+import { dayOf } from './quotas/day.ts';
 
 const everyMs = 10 * 60 * 1000;
 /** Rows per statement: the database must not be locked for long. */
@@ -9,6 +10,9 @@ const batch = 500;
 
 /** How long the list of a team shows signing keys that have ended. */
 const signingKeyHours = 24;
+
+/** How long the figures of a day are kept. */
+const consumptionHours = 400 * 24;
 
 const neverStarted = { message: 'The build was abandoned because it was never started.', step: '' };
 
@@ -25,6 +29,8 @@ export async function purgeUntilStop(context: ApiContext): Promise<void> {
       await purgeOlder(context, config.buildRetentionHours, (...args) => records.builds.purge(...args));
       await purgeOlder(context, config.buildFileRetentionHours, (...args) => purgeFiles(context, ...args));
       await purgeOlder(context, 0, (...args) => records.usedNonces.purge(...args));
+      await purgeOlder(context, 0, (...args) => records.idempotency.purge(...args));
+      await purgeOlder(context, consumptionHours, (before, limit) => records.quotas.purgeDays(dayOf(before), limit));
       await purgeOlder(context, signingKeyHours, (...args) => records.signingKeys.purge(...args));
       await purgeOlder(context, 0, (...args) => records.identityKeys.purge(...args));
       await records.builds.giveUp(context.clock.now() - waitingBuildMs, neverStarted, context.clock.now());

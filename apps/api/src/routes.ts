@@ -11,6 +11,7 @@ import { addHealthRoute } from './health.ts';
 import type { ApiApp } from './http/app.ts';
 import { addOpenApiRoute } from './http/openapi.ts';
 import { addIdentityRoutes } from './identity/routes.ts';
+import { addKeyBudgetRoutes } from './key-budgets/routes.ts';
 import { addKvRoutes } from './kv/routes.ts';
 import { addLaterRoutes } from './later-routes.ts';
 import { addPages } from './pages/routes.ts';
@@ -39,6 +40,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addWebhookRoutes(app, context);
   addSecretRoutes(app, context);
   addApiKeyRoutes(app, context);
+  addKeyBudgetRoutes(app, context);
   addSignedUrlRoutes(app, context);
   addTeamRoutes(app, context);
   addFunctionRoutes(app, context);

@@ -42,6 +42,7 @@ const start = async (listen: Parameters<typeof startApi>[0]['listen'] = { socket
   const reserve = openDiskReserve(join(folder, 'reserve'));
   const outside = createOutsidePolicy();
   const metricsToken = new Secret('metrics');
+  const adminToken = new Secret('admin');
   const signingRoot = new Secret('signing');
   const audit = { signingKey: await openAuditSigningKey(folder), directory: join(folder, 'audit') };
   const parts = {
@@ -55,6 +56,7 @@ const start = async (listen: Parameters<typeof startApi>[0]['listen'] = { socket
     outside,
     metricsToken,
     signingRoot,
+    adminToken,
   };
   return await startApi({ ...parts, listen, logger: silentLogger });
 };

@@ -14,6 +14,7 @@ import type { ApiConfig } from './config.ts';
 import { createConnectionLog } from './connections/connection-log.ts';
 import { createContext } from './context.ts';
 import type { ApiContext, AuditParts, StageBackup } from './context.ts';
+import { enforceBudgetsUntilStop } from './budgets/enforce-until-stop.ts';
 import { createApp } from './http/app.ts';
 import type { ApiApp } from './http/app.ts';
 import { purgeUntilStop } from './purge.ts';
@@ -53,6 +54,8 @@ export interface ApiOptions {
   readonly stageBackup?: StageBackup | undefined;
   /** The operator's token. It gives access to the server's own figures at `/metrics` and to backups. */
   readonly metricsToken: Secret;
+  /** The administrator's token. It gives access to the limits of teams. */
+  readonly adminToken: Secret;
   /** The secret from which the keys of signed URLs are derived. */
   readonly signingRoot: Secret;
   readonly audit: AuditParts;
@@ -96,6 +99,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     reserve,
     outside,
     metricsToken,
+    adminToken,
     signingRoot,
     audit,
   } = options;
@@ -115,6 +119,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       supervised,
       outside,
       metricsToken,
+      adminToken,
       signingRoot,
       audit,
       logger,
@@ -128,6 +133,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const follower = followRunnerEvents(context);
   const purge = purgeUntilStop(context);
   const deliveries = deliverUntilStop(context);
+  const budgets = enforceBudgetsUntilStop(context);
   // Its own signal: it goes on until the last request has left its record.
   const lastRecord = new AbortController();
   const sequence = sequenceUntilStop(
@@ -141,6 +147,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await follower[Symbol.asyncDispose]();
     await purge;
     await deliveries;
+    await budgets;
     lastRecord.abort();
     await sequence;
   };

@@ -21,6 +21,11 @@ export async function ensureMetricsToken(dataDirectory: string, wanted: string):
   return wanted === '' ? await ensureSecretFile(join(dataDirectory, 'secrets', 'metrics-token')) : new Secret(wanted);
 }
 
+/** The token that changes the limits of teams over the API, in DATA/secrets/admin-token (0600), created at the first start. */
+export async function ensureAdminToken(dataDirectory: string): Promise<Secret> {
+  return await ensureSecretFile(join(dataDirectory, 'secrets', 'admin-token'));
+}
+
 /**
  * The secret from which the keys of signed URLs are derived, in DATA/secrets/signing-secret (0600), created at the first
  * start. Without the file, all signed URLs are invalid. If there is no room for it, they end with this process.

@@ -25,7 +25,7 @@ import {
 } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
 import { createStage } from './backup/stage.ts';
-import { ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
+import { ensureAdminToken, ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
 import { controlFolders } from './folders.ts';
 import { keepReserve } from './keep-reserve.ts';
 import { sealOldValues } from './sealing/seal-old-values.ts';
@@ -127,6 +127,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       supervised,
       outside: createOutsidePolicy(settings.deniedRanges),
       metricsToken: await ensureMetricsToken(directory, settings.metricsToken),
+      adminToken: await ensureAdminToken(directory),
       signingRoot: await ensureSigningRoot(directory),
       audit: { signingKey: await openAuditSigningKey(folders.secrets), directory: folders.audit },
       listen: { socketPath: settings.apiSocket },

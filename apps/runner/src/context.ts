@@ -22,6 +22,9 @@ import { standingOf } from './processes/disk-need.ts';
 import { createEvents } from './registry/events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
 import { createActivity } from './metrics/activity.ts';
+import { createConsumption } from './metrics/consumption.ts';
+import type { Consumption } from './metrics/consumption.ts';
+import { createHolds } from './registry/holds.ts';
 import { createAdmission } from './registry/admission.ts';
 import { createArchiveSweep } from './upkeep/archive-sweep.ts';
 import { createBackground } from './background.ts';
@@ -101,7 +104,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   const { logger, config } = options;
   await limitSandboxesTogether(config.instance, sharedCpus(config));
   const stopping = new AbortController();
-  const { context: operations, router, end } = await createOperations(options, stopping.signal);
+  const { context: operations, router, consumption, end } = await createOperations(options, stopping.signal);
   const maker = createTemplateMaker({
     ...operations,
     disks: operations.host.disks,
@@ -115,7 +118,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   const recovery = await recoverSandboxes(context, pool);
   logger.info({ ...recovery }, 'sandboxes recovered');
   const guard = startDiskGuard(context, options.dataDirectory);
-  for (const sandbox of context.table.tenants()) context.metrics.add(sandbox);
+  for (const sandbox of context.table.tenants()) context.metrics.adopt(sandbox);
   await keepDefaultTemplate(options, pool);
 
   const archiveSweep = createArchiveSweep(context, options.config.archiveAfterSeconds * 1000);
@@ -146,6 +149,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     started,
     backgroundDigest,
     router,
+    consumption,
     dependencies: await openDependencies(options, context),
     usageOf: createTeamUsage(context),
     measureProcess: measureProcess(stopping.signal, options.droppedLogLines ?? (() => 0)),
@@ -189,6 +193,7 @@ async function dropDamagedCheckpoints({ host, clock }: OperationContext): Promis
 interface Operations {
   readonly context: Omit<BuildContext, 'maker'>;
   readonly router: Router;
+  readonly consumption: Consumption;
   readonly end: RunnerContext['end'];
 }
 
@@ -202,11 +207,14 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
   const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger);
   const activity = createActivity(clock);
+  const consumption = createConsumption();
   const checkpoints = keepAllWhileUnreadable(options.checkpoints, [host.store, snapshots], logger);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
+    void context.metrics.sampleLast(sandboxId);
     const isEnded = await endSandbox(context, sandboxId, cause);
     context.metrics.remove(sandboxId);
+    consumption.end(sandboxId);
     activity.forget(sandboxId);
     return isEnded;
   };
@@ -218,7 +226,8 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     templates: options.templates,
     admission: createAdmission(options.config, () => table.tenants()),
     events: createEvents(),
-    metrics: createSandboxMetrics({ network, clock, logger, observe: activity.observe.bind(activity) }),
+    metrics: createSandboxMetrics({ network, clock, logger, consumption, observe: activity.observe.bind(activity) }),
+    holds: createHolds(),
     activity,
     logBook: createLogBook(table, clock),
     clock,
@@ -229,7 +238,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     },
   };
   const builds = createBuilds({ ...options, disks: context.host.disks, cache, clock, stopping });
-  return { context: { ...context, builds }, router, end };
+  return { context: { ...context, builds }, router, consumption, end };
 }
 
 async function createSandboxHost(

@@ -13,11 +13,14 @@ import { reasons } from './reasons.ts';
 export class SoulBoxError extends Error {
   readonly code: ErrorCode;
   readonly reason: Reason;
+  /** Whole seconds after which a repetition can succeed. Undefined if that is not known. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(reason: Reason, message: string, options?: { cause?: unknown }) {
+  constructor(reason: Reason, message: string, options?: { cause?: unknown; retryAfterSeconds?: number }) {
     super(message, options);
     this.name = 'SoulBoxError';
     this.reason = reason;
+    this.retryAfterSeconds = options?.retryAfterSeconds;
     this.code = reasons[reason].code;
   }
 }

@@ -113,10 +113,22 @@ export const reasons = {
     code: 'failed_precondition',
     help: 'The image of the template build cannot be pulled. The message says why.',
   },
+  budget_spent: {
+    code: 'resource_exhausted',
+    help: 'The team or the API key has used up its budget of CPU time, outgoing bytes or sandboxes. The message names it; `Retry-After` says when the next day begins. The operator or the team can raise it (docs/limits.md).',
+  },
+  idempotency_key_reused: {
+    code: 'invalid_argument',
+    help: 'The `Idempotency-Key` was used for another request. Use a new key for a new request.',
+  },
+  request_in_progress: {
+    code: 'failed_precondition',
+    help: 'A request with this `Idempotency-Key` is still in progress. Repeat it after the time in `Retry-After`.',
+  },
   limit_exceeded: { code: 'resource_exhausted', help: 'A documented limit was reached. The message names it.' },
   rate_exceeded: {
     code: 'resource_exhausted',
-    help: 'The API key or the address sends too many requests. Wait for the time in `Retry-After`. Settings: `SOULBOX_API_KEY_RATE`, `SOULBOX_API_ADDRESS_RATE`.',
+    help: 'The API key, the team or the address sends too many requests, or the team creates sandboxes too fast. Wait for the time in `Retry-After`. Settings: `SOULBOX_API_KEY_RATE`, `SOULBOX_API_ADDRESS_RATE`, and the limits of the team (docs/limits.md).',
   },
   not_implemented: { code: 'unimplemented', help: 'This version of SoulBox does not support the call.' },
   port_closed: { code: 'unavailable', help: 'Nothing in the sandbox listens on this port.' },

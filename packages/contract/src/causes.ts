@@ -7,6 +7,7 @@ export const causes = {
   traffic: 'A request arrived while it was paused, and it resumes automatically.',
   snapshot: 'It was created from a snapshot.',
   fork: 'It was created as a fork of another sandbox.',
+  budget: 'It was paused or ended because its team, or the API key that created it, has used up a budget.',
   failed: 'Its first process ended, for example because root inside the sandbox killed it.',
   out_of_memory: 'It used more memory than its limit, and its isolation ends the whole sandbox in this case.',
   pause_failed: 'A background pause could not be completed, so the sandbox continues to run.',

@@ -25,6 +25,7 @@ const statusByReason: Partial<Record<Reason, number>> = {
   request_timeout: 408,
   body_too_large: 413,
   unsupported_media_type: 415,
+  idempotency_key_reused: 422,
 };
 
 export interface HttpErrorBody {

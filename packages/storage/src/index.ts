@@ -16,7 +16,14 @@ export type {
 export { auditLogFull } from './records/audit.ts';
 export type { TeamHoldings, TeamRecord, TeamRecords, TeamRecordsUsage } from './records/teams.ts';
 export type { LifecycleRecord, ReportedSandbox, NetworkRecord, SandboxRecord } from './records/sandbox-record.ts';
-export type { Creation, SandboxListQuery, SandboxPage, SandboxPosition, SandboxRecords } from './records/sandboxes.ts';
+export type {
+  Creation,
+  CreationLimits,
+  SandboxListQuery,
+  SandboxPage,
+  SandboxPosition,
+  SandboxRecords,
+} from './records/sandboxes.ts';
 export { lifecycleEventTypes } from './records/lifecycle-event.ts';
 export type { Execution, LifecycleEventType } from './records/lifecycle-event.ts';
 export type { EventQuery, LifecycleEvent } from './records/events.ts';
@@ -33,6 +40,15 @@ export type { DataKeyRecord, KeyringRecords, MasterKeyRecord, Rewrapped } from '
 export type { KvEntry, KvLimits, KvNamespaceRecord } from './records/kv.ts';
 export type { OldFunctionValues, OldSubjectKey, OldWebhookSecret, SealingRecords } from './records/sealing.ts';
 export type { SecretPosition, SecretRecord } from './records/secrets.ts';
+export { budgetKinds, budgetPeriods } from './records/quotas.ts';
+export type {
+  BudgetKind,
+  BudgetPeriod,
+  Consumption,
+  KeyBudget,
+  LimitValue,
+  SandboxCounters,
+} from './records/quotas.ts';
 export type { Records } from './records/records.ts';
 export { recordsFileName } from './records/records-file.ts';
 export { openDiskReserve } from './reserve/disk-reserve.ts';

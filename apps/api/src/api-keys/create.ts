@@ -55,6 +55,7 @@ export function addCreateKeyRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const caller = callerOf(request);
       const { team } = caller;
+      await context.quotas.refuseBudgeted({ teamId: team.id, keyId: caller.keyId });
       const { name, isolation, expiresAt, ...wanted } = request.body;
       const at = expiresAt === undefined ? undefined : Date.parse(expiresAt);
       const { key, record } = await createApiKey(context.records, team, name, {

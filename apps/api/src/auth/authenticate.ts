@@ -17,6 +17,7 @@ import { readKeyCookie } from './key-cookie.ts';
  *   else).
  * - `key-or-operator`: the same, or the operator's token for metrics in the same places.
  * - `operator`: only that token.
+ * - `admin`: only the administrator's token, in the same places.
  * - `cookie`: the key in the cookie of a browser page. Without a valid key the route has no caller and asks for a
  *   key.
  * - `key-or-signature`: the key, or a signed URL in its place (docs/signed-urls.md).
@@ -24,7 +25,15 @@ import { readKeyCookie } from './key-cookie.ts';
  * - `none`: the route is open.
  */
 export type AuthRule =
-  'key' | 'key-or-bearer' | 'key-or-operator' | 'operator' | 'cookie' | 'key-or-signature' | 'signature' | 'none';
+  | 'key'
+  | 'key-or-bearer'
+  | 'key-or-operator'
+  | 'operator'
+  | 'admin'
+  | 'cookie'
+  | 'key-or-signature'
+  | 'signature'
+  | 'none';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -72,6 +81,11 @@ export async function authenticate(request: FastifyRequest, reply: FastifyReply,
   const presented = presentedKey(request, rule);
   if (presented === undefined)
     throw new SoulBoxError('unauthorized', 'Unauthorized, the API key is missing. Send it as X-API-Key.');
+  if (rule === 'admin') {
+    if (!context.adminToken.equals(presented)) throw wrongKey(context);
+    request.isOperator = true;
+    return;
+  }
   const isOperators = rule === 'key-or-operator' || rule === 'operator';
   if (isOperators && context.metricsToken.equals(presented)) request.isOperator = true;
   else if (rule === 'operator') throw wrongKey(context);
@@ -140,6 +154,7 @@ async function findCaller(
 }
 
 function wrongKey(context: ApiContext): SoulBoxError {
-  if (!context.wrongKeys.spend()) return new SoulBoxError('limit_exceeded', 'Too many wrong API keys. Retry later.');
+  if (!context.wrongKeys.spend())
+    return new SoulBoxError('limit_exceeded', 'Too many wrong API keys. Retry later.', { retryAfterSeconds: 1 });
   return new SoulBoxError('unauthorized', 'Unauthorized, the API key is not valid.');
 }

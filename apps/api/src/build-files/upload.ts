@@ -8,6 +8,8 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { uploadIdleMs } from '../limits.ts';
 import { getOwnTemplate } from '../lookup/template.ts';
+import { raiseTeam } from '../quotas/budgets.ts';
+import { storedHintSeconds } from '../quotas/quotas.ts';
 import { fileKeyOf } from './find.ts';
 import { fileParams } from './link.ts';
 
@@ -60,11 +62,14 @@ interface Upload {
 async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes, body }: Upload): Promise<void> {
   const { buildFiles } = context.records;
   const id = randomId(20);
-  const limitMb = context.config.teamBuildFilesMb;
+  const limits = await context.quotas.limitsOf(team.id);
+  await context.quotas.checkStorage(team.id, limits, sizeBytes);
+  const limitMb = limits.upload_mb;
   if (!(await buildFiles.reserve({ id, teamId: team.id, hash, sizeBytes }, limitMb * 1024 * 1024)))
     throw new SoulBoxError(
       'limit_exceeded',
-      `The build files of the team would exceed the limit of ${limitMb} MiB. Delete templates or retry later.`,
+      `The build files of the team would exceed the limit of ${limitMb} MiB. Delete templates or retry later. ${raiseTeam('upload_mb')}`,
+      { retryAfterSeconds: storedHintSeconds },
     );
   try {
     using _room = await holdHostRoom(context.runner, { bytes: sizeBytes, what: 'The archive' });

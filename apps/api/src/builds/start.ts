@@ -42,12 +42,13 @@ export function addStartBuildRoute(app: ApiApp, context: ApiContext): void {
 
 async function startBuild(
   context: ApiContext,
-  { team }: Caller,
+  { team, keyId }: Caller,
   params: z.infer<typeof buildParams>,
   body: Omit<BuildStart, 'isolation'> & { readonly isolation: string },
 ): Promise<void> {
   const { template, build } = await getOwnBuild(context, team, params);
   if (build.status !== 'waiting') throw notWaiting(build.id);
+  await context.quotas.checkBudgets({ teamId: team.id, keyId }, await context.quotas.limitsOf(team.id));
   const from = await findBase(context, team, body);
   const steps = await stepsToRunner(context, team, body.steps);
   const commands = commandsOf(body, from);
@@ -58,6 +59,7 @@ async function startBuild(
     throw new SoulBoxError(
       'limit_exceeded',
       `The team has reached its limit of ${limit} concurrent builds. Retry when one has finished.`,
+      { retryAfterSeconds: 1 },
     );
   if (start.outcome !== 'started') throw notWaiting(build.id);
   for (const replaced of start.replaced) context.builder.cancel(replaced);

@@ -88,7 +88,10 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     await authenticate(request, reply, context);
     permitRoute(request);
     // Strangers with a signed URL must not use up the rate of its key.
-    if (request.caller !== null && !request.isSigned) await rates.checkKey(request, reply);
+    if (request.caller !== null && !request.isSigned) {
+      await rates.checkKey(request, reply);
+      if (request.caller !== undefined) await context.quotas.takeRequest(request.caller.team.id);
+    }
     if (needsRoom(request)) context.reserve.check();
   });
   recordRequests(app, context);

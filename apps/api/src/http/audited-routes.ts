@@ -74,6 +74,8 @@ const unrecorded = [
   'GET /teams',
   'GET /teams/:teamID/usage',
   'GET /teams/:teamID/metrics',
+  'GET /teams/:teamID/limits',
+  'GET /api-keys/:apiKeyID/budgets',
   'GET /functions',
   'GET /functions/:name',
   'GET /functions/:name/versions',
@@ -139,6 +141,11 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   'POST /api-keys': { how: 'record', action: 'key.create', ...key, made: 'id' },
   'PATCH /api-keys/:apiKeyID': { how: 'record', action: 'key.rename', ...key },
   'DELETE /api-keys/:apiKeyID': { how: 'record', action: 'key.revoke', ...key },
+  'PUT /api-keys/:apiKeyID/budgets': { how: 'record', action: 'key.set-budgets', ...key },
+  // Its handler writes the record, because the administrator has no team.
+  'PATCH /teams/:teamID/limits': {
+    ...{ how: 'record', action: 'team.set-limits', class: 'security', target: 'team', param: 'teamID' },
+  },
   'POST /events/webhooks': { how: 'record', action: 'webhook.create', ...webhook, made: 'id' },
   'PATCH /events/webhooks/:webhookID': { how: 'record', action: 'webhook.update', ...webhook },
   'DELETE /events/webhooks/:webhookID': { how: 'record', action: 'webhook.delete', ...webhook },

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTestApi } from '../testing/test-api.ts';
+import { adminToken, startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
 let api: TestApi;
@@ -12,6 +12,8 @@ interface Operation {
   readonly path: string;
   readonly open: boolean;
   readonly hasBody: boolean;
+  /** What opens it. */
+  readonly key: string;
 }
 let operations: Operation[];
 
@@ -26,6 +28,7 @@ beforeAll(async () => {
       path,
       open: operation.security?.length === 0,
       hasBody: operation.requestBody !== undefined,
+      key: method === 'patch' && path === '/teams/{teamID}/limits' ? adminToken : api.key,
     })),
   );
 });
@@ -53,10 +56,13 @@ function expectProtected(headers: Headers): void {
 }
 
 /** fetch and URL normalize paths; this sends exactly these bytes. */
-async function rawPath(method: string, path: string): Promise<{ status: number; json: unknown; headers: Headers }> {
+async function rawPath(
+  { method, key }: Pick<Operation, 'method' | 'key'>,
+  path: string,
+): Promise<{ status: number; json: unknown; headers: Headers }> {
   const { hostname, port } = new URL(api.url);
   return await new Promise((resolve, reject) => {
-    const request = httpRequest({ host: hostname, port, method, path, headers: { 'x-api-key': api.key } }, (answer) => {
+    const request = httpRequest({ host: hostname, port, method, path, headers: { 'x-api-key': key } }, (answer) => {
       let text = '';
       answer.setEncoding('utf8');
       answer.on('data', (chunk: string) => (text += chunk));
@@ -111,9 +117,9 @@ describe('every route', () => {
       ...['{', '[]', 'null', '"text"', '5', '[1,2', '{"a":}', '\u0000', '{"a":1}garbage', '{"__proto__":{"a":1}}'],
       ...['{"templateID":NaN}', '{"timeout":1e309}', '{"timeout":-1e309}', '{"name":{"$ne":1}}', '['.repeat(100_000)],
     ];
-    for (const { method, path } of operations.filter((operation) => operation.hasBody))
+    for (const { method, path, key } of operations.filter((operation) => operation.hasBody))
       for (const body of bodies) {
-        const answer = await api.ask(method, fill(path, 'ix'), { body });
+        const answer = await api.ask(method, fill(path, 'ix'), { body, key });
         // Optional bodies may be null or lack the field. Then the error is about the unknown sandbox or webhook.
         const optional = /v2.*connect|refreshes|pause|resume|snapshots$|fork|webhooks\//.test(path);
         // Likewise, because this API has been started without functions.
@@ -132,8 +138,8 @@ describe('every route', () => {
     const usual = operations.filter(
       ({ hasBody, path }) => hasBody && !/^\/functions(?:\/[^/]+\/versions)?$/.test(path),
     );
-    for (const { method, path } of usual) {
-      const answer = await api.ask(method, fill(path, 'ix'), { body: big });
+    for (const { method, path, key } of usual) {
+      const answer = await api.ask(method, fill(path, 'ix'), { body: big, key });
       expectErrorForm(answer, path);
       expect([path, answer.status]).toEqual([path, 413]);
     }
@@ -153,8 +159,8 @@ describe('every route', () => {
       'multipart/form-data; boundary=x',
       'nonsense',
     ])
-      for (const { method, path } of operations.filter((operation) => operation.hasBody)) {
-        const answer = await api.ask(method, fill(path, 'ix'), { body: '{}', headers: { 'content-type': type } });
+      for (const { method, path, key } of operations.filter((operation) => operation.hasBody)) {
+        const answer = await api.ask(method, fill(path, 'ix'), { key, body: '{}', headers: { 'content-type': type } });
         expectErrorForm(answer, `${path} ${type}`);
         expect([path, type, answer.status]).toEqual([path, type, 415]);
       }
@@ -178,9 +184,10 @@ describe('every route', () => {
       ],
       ...["'%20OR%201=1--", '%F0%9F%98%80', '*', '{sandboxID}', ':sandboxID', '__proto__', 'constructor'],
     ];
-    for (const { method, path } of operations.filter((operation) => operation.path.includes('{')))
+    for (const operation of operations.filter(({ path }) => path.includes('{')))
       for (const id of ids) {
-        const answer = await rawPath(method, fill(path, id));
+        const { method, path } = operation;
+        const answer = await rawPath(operation, fill(path, id));
         // 200: GET /sandboxes/.. and similar paths only match their own pattern.
         const context = `${method} ${fill(path, id.slice(0, 30))}`;
         // An unknown sandbox simply has no events and no connections.
@@ -216,7 +223,7 @@ describe('every route', () => {
       '/metrics/x',
     ])
       for (const method of ['GET', 'POST', 'DELETE']) {
-        const answer = await rawPath(method, path);
+        const answer = await rawPath({ method, key: api.key }, path);
         expectErrorForm(answer, `${method} ${path}`);
         expect([path, [404, 405].includes(answer.status)]).toEqual([path, true]);
       }

@@ -9,8 +9,10 @@ import { startRequest } from './request-log.ts';
 
 /** Limit of a message in characters, because it may repeat text of the caller. */
 const messageMax = 500;
-/** Whole seconds. The official JS client waits this long and retries, up to three times. */
-const retryAfterSeconds = '1';
+/** Whole seconds. The official JS client waits this long and retries, up to three times, if that fits into its time-out. */
+const retryAfterSeconds = 1;
+/** For limits that end only when something is deleted. */
+const limitRetryAfterSeconds = 60;
 
 /** Failures that are not faults: the server reports its progress, or a limit of the machine was reached. */
 const expected: Partial<Record<Reason, 'info' | 'warn'>> = {
@@ -66,7 +68,10 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   void reply.removeHeader('connection');
   const body = httpBodyFromError(error);
   if (body.code >= 500 && body.code !== 501) noteFailure(error, request, context);
-  if (body.code === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', retryAfterSeconds);
+  const hint =
+    error.retryAfterSeconds ?? (error.reason === 'limit_exceeded' ? limitRetryAfterSeconds : retryAfterSeconds);
+  const isKnown = error.retryAfterSeconds !== undefined || body.code === 429;
+  if (isKnown && !reply.hasHeader('retry-after')) void reply.header('retry-after', String(hint));
   const { message } = errorForCaller(error);
   const errorCode = request.routeOptions.config.errorCodes?.[error.reason] ?? errorCodes[error.reason];
   void reply.code(body.code).send({

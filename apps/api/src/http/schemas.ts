@@ -12,7 +12,7 @@ const errorSchema = z
   })
   .meta({ id: 'Error', description: 'An error.' });
 
-export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 500 | 501 | 503 | 504 | 507;
+export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 422 | 429 | 500 | 501 | 503 | 504 | 507;
 
 /** Errors that any route may return. */
 const always = [401, 408, 429, 500, 507] as const satisfies ErrorStatus[];

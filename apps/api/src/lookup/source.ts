@@ -21,6 +21,8 @@ export interface Source {
   readonly storeName: string;
   /** True for a built template, which counts its sandboxes. */
   readonly isBuilt: boolean;
+  /** MiB of memory of its sandboxes. */
+  readonly memoryMb: number;
 }
 
 /**
@@ -30,18 +32,26 @@ export interface Source {
 export async function getSource(context: ApiContext, team: TeamRecord, text: string): Promise<Source> {
   const snapshot = await findSnapshot(context, team, text);
   if (snapshot !== undefined) {
-    const { id, name } = snapshot;
-    return { templateId: id, alias: name, snapshotId: id, storeName: '', isBuilt: false };
+    const { id, name, memoryMb } = snapshot;
+    return { templateId: id, alias: name, snapshotId: id, storeName: '', isBuilt: false, memoryMb };
   }
   const remembered = await findTemplate(context, team, text, 'remembered');
   const found = remembered ?? (await getOrMakeTemplate(context, team, text));
   if (found.kind === 'store') {
     const { template, alias, isByName } = found;
     const storeName = isByName ? alias : '';
-    return { templateId: template.templateId, alias, snapshotId: '', storeName, isBuilt: false };
+    const { templateId, memoryMb } = template;
+    return { templateId, alias, snapshotId: '', storeName, isBuilt: false, memoryMb };
   }
   const { template, tag } = found;
   const build = await getTaggedBuild(context, template, tag, text);
   const { id, name } = template;
-  return { templateId: id, alias: name, snapshotId: runnerIdOf(build.id), storeName: '', isBuilt: true };
+  return {
+    templateId: id,
+    alias: name,
+    snapshotId: runnerIdOf(build.id),
+    storeName: '',
+    isBuilt: true,
+    memoryMb: build.memoryMb,
+  };
 }

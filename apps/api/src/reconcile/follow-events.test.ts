@@ -161,8 +161,8 @@ describe('records and runner', () => {
 describe('a kill of the server during a create', () => {
   it('before the call of the runner leaves nothing', async () => {
     await api.records.sandboxes.beginCreation(
-      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, sandboxCount: 1 },
-      10,
+      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, sandboxCount: 1, memoryMb: 0 },
+      { sandboxes: 10, memoryMb: Infinity },
       0,
     );
     await api.restart();
@@ -172,8 +172,8 @@ describe('a kill of the server during a create', () => {
 
   it('after the runner created it leaves a sandbox that is adopted, with its metadata', async () => {
     await api.records.sandboxes.beginCreation(
-      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, sandboxCount: 1 },
-      10,
+      { id: 'c', teamId: api.teamId, templateId: 't', startedAt: 1, sandboxCount: 1, memoryMb: 0 },
+      { sandboxes: 10, memoryMb: Infinity },
       0,
     );
     const { sandboxId } = api.runner.plant({ teamId: api.teamId, metadata: { a: 'b' }, envdAccessToken: 'tok' });

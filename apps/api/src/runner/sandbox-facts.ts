@@ -33,6 +33,8 @@ export function factsFromRunner(sandbox: Sandbox): ReportedSandbox {
     network: networkFromRunner(sandbox.network),
     lifecycle: lifecycleFromRunner(sandbox.lifecycle),
     isolation: sandbox.isolation,
+    createdBy: sandbox.keyId,
+    creationId: sandbox.creationId,
     state: sandbox.state === SandboxState.PAUSED ? 'paused' : 'running',
     cause: causeFromRunner(sandbox.cause, 'request'),
     // A sandbox of an older runner has no such time: it has been in its state since its start.

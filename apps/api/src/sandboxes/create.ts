@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
 import type { Sandbox } from '@soulbox/contract/runner';
@@ -10,11 +11,14 @@ import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { runnerCreateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
+import { runOnce } from '../idempotency/run-once.ts';
+import type { TeamLimits } from '../quotas/limit-table.ts';
 import { checkTimeout } from './deadline.ts';
 import { lifecycleToRunner, refuseContradictions } from './lifecycle.ts';
 import { newSandboxSchema, newSandboxV2Schema } from './new-sandbox-schema.ts';
 import type { NewSandbox } from './new-sandbox-schema.ts';
 import { limitsForRunner } from '../teams/usage.ts';
+import { findMade, sandboxGone } from './find-made.ts';
 import { withReservations } from './reservations.ts';
 import { sandboxSchema } from './schemas.ts';
 import { permitSource, permitSourceId } from '../lookup/permitted-templates.ts';
@@ -28,6 +32,9 @@ import { requestedIsolation } from '../http/requested-isolation.ts';
 /** The body of a create, with the isolation that all sources together specify; empty if none does. */
 type CreateRequest = Omit<NewSandbox, 'isolation'> & { readonly isolation: string };
 
+/** The id under which it can be found again; empty if it need not be. */
+type OwnCreate = CreateRequest & { readonly creationId: string };
+
 /** E2B's `error_code` for failures of a create. */
 const errorCodes: Partial<Record<Reason, string>> = {
   sandbox_start_failed: 'sandbox_create_failed',
@@ -36,7 +43,7 @@ const errorCodes: Partial<Record<Reason, string>> = {
   runner_unavailable: 'sandbox_placement_timeout',
 };
 
-const response = { 201: sandboxSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) };
+const response = { 201: sandboxSchema, ...errors(400, 404, 409, 413, 415, 422, 501, 503, 504) };
 
 export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
@@ -50,7 +57,7 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
       const caller = callerOf(request);
       // A sandbox without a token is open to a key that may not use its insides.
       const secure = request.body.secure || !mayRun(caller);
-      const sandbox = await createSandbox(context, caller, { ...request.body, secure, isolation });
+      const sandbox = await createOnce(context, request, reply, { ...request.body, secure, isolation });
       return reply.code(201).send(sandboxToWire(sandbox, context.config, caller));
     },
   );
@@ -63,14 +70,27 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const body = { ...request.body, secure: true, isolation: requestedIsolation(request, request.body) };
-      const caller = callerOf(request);
-      const sandbox = await createSandbox(context, caller, body);
-      return reply.code(201).send(sandboxToWire(sandbox, context.config, caller));
+      const sandbox = await createOnce(context, request, reply, body);
+      return reply.code(201).send(sandboxToWire(sandbox, context.config, callerOf(request)));
     },
   );
 }
 
-async function createSandbox(context: ApiContext, caller: Caller, body: CreateRequest): Promise<Sandbox> {
+async function createOnce(
+  context: ApiContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  body: CreateRequest,
+): Promise<Sandbox> {
+  const caller = callerOf(request);
+  return await runOnce(context, request, reply, {
+    make: async (creationId) => await createSandbox(context, caller, { ...body, creationId }),
+    find: async (creationId) => (await findMade(context, caller, creationId))[0],
+    gone: sandboxGone,
+  });
+}
+
+async function createSandbox(context: ApiContext, caller: Caller, body: OwnCreate): Promise<Sandbox> {
   checkTimeout(context, body.timeout);
   refuseContradictions(body);
   refuseUnavailable(body);
@@ -99,28 +119,27 @@ async function getPermittedSource(context: ApiContext, caller: Caller, text: str
 const hasVanished = (thrown: unknown): boolean =>
   thrown instanceof SoulBoxError && (thrown.reason === 'snapshot_not_found' || thrown.reason === 'template_not_found');
 
-async function createFrom(context: ApiContext, caller: Caller, source: Source, body: CreateRequest): Promise<Sandbox> {
-  const wanted = { id: randomUUID(), templateId: source.templateId, sandboxCount: 1 };
-  const create = () => askRunner(context, caller, source, body);
+async function createFrom(context: ApiContext, caller: Caller, source: Source, body: OwnCreate): Promise<Sandbox> {
+  const { templateId, memoryMb } = source;
+  const { keyId } = caller;
+  const wanted = { id: randomUUID(), templateId, sandboxCount: 1, memoryMb, keyId, isCreate: true };
+  const create = (limits: TeamLimits) => askRunner(context, requestToRunner(caller, limits, source, body));
   return await withReservations(context, caller, wanted, create, (made) => [made]);
 }
 
-async function askRunner(context: ApiContext, caller: Caller, source: Source, body: CreateRequest): Promise<Sandbox> {
-  const { sandbox } = await callRunner(
-    (options) => context.runner.createSandbox(requestToRunner(context, caller, source, body), options),
-    runnerCreateMs,
-  );
+async function askRunner(context: ApiContext, request: ReturnType<typeof requestToRunner>): Promise<Sandbox> {
+  const { sandbox } = await callRunner((options) => context.runner.createSandbox(request, options), runnerCreateMs);
   if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner returned no sandbox.');
   return sandbox;
 }
 
-function requestToRunner({ config }: ApiContext, caller: Caller, source: Source, body: CreateRequest) {
+function requestToRunner(caller: Caller, limits: TeamLimits, source: Source, body: OwnCreate) {
   const { network } = body;
   const { templateId, alias, snapshotId, storeName } = source;
   return {
     ...{ templateId, alias, snapshotId, templateName: storeName },
-    teamId: caller.team.id,
-    teamLimits: limitsForRunner(config),
+    ...{ teamId: caller.team.id, keyId: caller.keyId, creationId: body.creationId },
+    teamLimits: limitsForRunner(limits),
     timeoutSeconds: body.timeout,
     metadata: body.metadata ?? {},
     envVars: body.envVars ?? {},

@@ -21,7 +21,7 @@ export function addForkSnapshotRoute(app: ApiApp, context: ApiContext): void {
       checkTimeout(context, request.body.timeout);
       const snapshot = await getSnapshot(context, caller.team, request.params.snapshotID);
       const source = { case: 'snapshotId', value: snapshot.id } as const;
-      return reply.code(201).send(await makeCopies(context, caller, source, request.body));
+      return reply.code(201).send(await makeCopies(context, caller, source, request.body, snapshot.memoryMb));
     },
   );
 }

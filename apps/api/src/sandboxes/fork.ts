@@ -23,7 +23,9 @@ export function addForkRoute(app: ApiApp, context: ApiContext): void {
       const record = await getLive(context, caller, request.params.sandboxID);
       refuseFunctions(record);
       const source = { case: 'sandboxId', value: record.id } as const;
-      const results = await withRow(context, record, () => makeCopies(context, caller, source, request.body));
+      const results = await withRow(context, record, () =>
+        makeCopies(context, caller, source, request.body, record.memoryMb),
+      );
       return reply.code(201).send(results);
     },
   );

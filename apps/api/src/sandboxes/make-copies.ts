@@ -35,22 +35,27 @@ export const forkCallSchema = {
 
 type ForkSource = { readonly case: 'sandboxId' | 'snapshotId'; readonly value: string };
 
-/** Creates the copies in one call of the runner. Each has an outcome of its own. */
+/** Creates the copies in one call of the runner. Each has an outcome of its own. `memoryMb`: that of the source. */
 export async function makeCopies(
   context: ApiContext,
   caller: Caller,
   source: ForkSource,
   request: z.infer<typeof forkSchema>,
+  memoryMb: number,
 ) {
   const { count, timeout: timeoutSeconds } = request;
-  const teamLimits = limitsForRunner(context.config);
-  const ask = { source, count, timeoutSeconds, teamId: caller.team.id, teamLimits };
-  const wanted = { id: randomUUID(), templateId: source.value, sandboxCount: count };
+  const { keyId } = caller;
+  const ask = { source, count, timeoutSeconds, teamId: caller.team.id, keyId };
+  const wanted = { id: randomUUID(), templateId: source.value, sandboxCount: count, memoryMb, keyId, isCreate: true };
   const { outcomes } = await withReservations(
     context,
     caller,
     wanted,
-    () => callRunner((options) => context.runner.forkSandbox(ask, options), runnerStateMs),
+    (limits) =>
+      callRunner(
+        (options) => context.runner.forkSandbox({ ...ask, teamLimits: limitsForRunner(limits) }, options),
+        runnerStateMs,
+      ),
     (answer) => answer.outcomes.flatMap(({ outcome }) => (outcome.case === 'sandbox' ? [outcome.value] : [])),
   );
   context.logger.info({ source: source.value, team: caller.team.id, count }, 'sandboxes forked');

@@ -41,7 +41,7 @@ export function addPauseRoute(app: ApiApp, context: ApiContext): void {
       const { memory = true, durability = '' } = request.body ?? {};
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
       // The runner decides whether the step is legal, because only it knows the steps in progress.
-      const teamLimits = limitsForRunner(context.config);
+      const teamLimits = limitsForRunner(await context.quotas.limitsOf(record.teamId));
       const pause = { sandboxId: record.id, keepMemory: memory, durability, teamLimits };
       const { sandbox } = await withRow(context, record, () =>
         callRunner((options) => context.runner.pauseSandbox(pause, options), runnerStateMs),

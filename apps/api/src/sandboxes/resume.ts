@@ -34,7 +34,8 @@ export async function resumeSandbox(
   checkTimeout(context, options.timeoutSeconds);
   const record = await getLive(context, caller, idText);
   if (record.state !== 'paused') return extend(context, record, options);
-  const wanted = { id: record.id, templateId: record.templateId, sandboxCount: 1 };
+  const { id, templateId, memoryMb, createdBy: keyId } = record;
+  const wanted = { id, templateId, sandboxCount: 1, memoryMb, keyId, isCreate: false };
   const resume = () => askRunner(context, record, options);
   const answer = await withReservations(context, caller, wanted, resume, ({ sandbox }) => [sandbox]);
   if (answer.resumed) context.logger.info({ sandboxId: record.id }, 'sandbox resumed');

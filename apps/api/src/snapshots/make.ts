@@ -8,6 +8,9 @@ import { errors, sandboxParams } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { getLive, refuseFunctions, withRow } from '../lookup/sandbox.ts';
+import { raiseTeam } from '../quotas/budgets.ts';
+import type { TeamLimits } from '../quotas/limit-table.ts';
+import { storedHintSeconds } from '../quotas/quotas.ts';
 import { limitsForRunner } from '../teams/usage.ts';
 import { forgetQuietly } from './forget.ts';
 import { parseSnapshotName } from './name.ts';
@@ -55,10 +58,12 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
  */
 async function makeSnapshot(context: ApiContext, sandbox: SandboxRecord, name: SnapshotName): Promise<SnapshotRecord> {
   const id = `s${randomId(20)}`;
+  const limits = await context.quotas.limitsOf(sandbox.teamId);
+  await context.quotas.checkStorage(sandbox.teamId, limits, 0);
   context.snapshotsUnderway.add(id);
   try {
-    const intent = await begin(context, sandbox, { id, ...name });
-    const made = await askRunner(context, sandbox, id);
+    const intent = await begin(context, sandbox, { id, ...name }, limits);
+    const made = await askRunner(context, sandbox, id, limits);
     const replaced = (await context.records.snapshots.complete(id, made)) ?? [];
     for (const old of replaced) await forgetQuietly(context, old);
     context.logger.info({ sandboxId: sandbox.id, snapshotId: id }, 'snapshot made');
@@ -68,20 +73,25 @@ async function makeSnapshot(context: ApiContext, sandbox: SandboxRecord, name: S
   }
 }
 
-async function begin(context: ApiContext, sandbox: SandboxRecord, named: SnapshotName & { id: string }) {
+async function begin(
+  context: ApiContext,
+  sandbox: SandboxRecord,
+  named: SnapshotName & { id: string },
+  { snapshots: limit }: TeamLimits,
+) {
   const { id: sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation } = sandbox;
   const size = { cpuCount, memoryMb, diskSizeMb, isolation };
   const intent = { ...named, ...size, teamId, sandboxId, templateId, createdAt: context.clock.now() };
-  const limit = context.config.teamSnapshotLimit;
   if (await context.records.snapshots.begin(intent, limit)) return intent;
   throw new SoulBoxError(
     'limit_exceeded',
-    `The team has reached the maximum number of snapshots (${limit}). Delete some.`,
+    `The team has reached the maximum number of snapshots (${limit}). Delete some. ${raiseTeam('snapshots')}`,
+    { retryAfterSeconds: storedHintSeconds },
   );
 }
 
-async function askRunner(context: ApiContext, sandbox: SandboxRecord, snapshotId: string) {
-  const order = { sandboxId: sandbox.id, snapshotId, teamLimits: limitsForRunner(context.config) };
+async function askRunner(context: ApiContext, sandbox: SandboxRecord, snapshotId: string, limits: TeamLimits) {
+  const order = { sandboxId: sandbox.id, snapshotId, teamLimits: limitsForRunner(limits) };
   try {
     const { snapshot } = await withRow(context, sandbox, () =>
       callRunner((options) => context.runner.makeSnapshot(order, options), runnerStateMs),

@@ -27,6 +27,11 @@ describe('the usage of a team', () => {
     expect(rest).toEqual({
       paused_memory_bytes: { used: Number(2n * mib), limit: Number(10n * mib) },
       snapshots: { used: 1, limit: 5 },
+      sandboxes: { used: 1, limit: 1000 },
+      memory_bytes: { used: 1024 * Number(mib), limit: null },
+      storage_bytes: { used: 4096, limit: null },
+      cpu_seconds_today: { used: 0, limit: null },
+      egress_bytes_today: { used: 0, limit: null },
       upload_bytes: { used: 0, limit: 10 * 1024 * Number(mib) },
       kv_bytes: { used: 0, limit: Number(7n * mib) },
     });

@@ -7,6 +7,8 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { cpuMax, diskMbMax, memoryMbMax, memoryMbMin, tagsMax, waitingBuildsMax } from '../limits.ts';
+import { raiseTeam } from '../quotas/budgets.ts';
+import { storedHintSeconds } from '../quotas/quotas.ts';
 import { fullNameOf, parseNewName } from './names.ts';
 
 const filled = <T>(schema: z.ZodType<T>, value: NoInfer<T>) => schema.nullish().transform((given) => given ?? value);
@@ -94,12 +96,13 @@ async function requestBuild(context: ApiContext, team: TeamRecord, body: z.infer
 }
 
 async function ensureTemplate(context: ApiContext, team: TeamRecord, name: string): Promise<TemplateRecord> {
-  const limit = context.config.teamTemplateLimit;
+  const { templates: limit } = await context.quotas.limitsOf(team.id);
   const wanted = { id: randomId(20), teamId: team.id, name, createdAt: context.clock.now() };
   const template = await context.records.templates.ensure(wanted, limit);
   if (template !== undefined) return template;
   throw new SoulBoxError(
     'limit_exceeded',
-    `The team has reached the maximum number of templates (${limit}). Delete some.`,
+    `The team has reached the maximum number of templates (${limit}). Delete some. ${raiseTeam('templates')}`,
+    { retryAfterSeconds: storedHintSeconds },
   );
 }

@@ -14,6 +14,8 @@ import type { ScriptedBuild } from './scripted-builds.ts';
 import { createScriptedEvents } from './scripted-events.ts';
 import type { ScriptedEvent } from './scripted-events.ts';
 import { runCalls } from './scripted-runs.ts';
+import { createScriptedUsage } from './scripted-usage.ts';
+import type { ScriptedUsage } from './scripted-usage.ts';
 import { moveTo, stateCalls } from './scripted-states.ts';
 import type { Limited } from './scripted-states.ts';
 
@@ -37,6 +39,8 @@ export interface ScriptedRunner {
   readonly stateRequests: { readonly call: string; readonly request: object; readonly timeoutMs: number | undefined }[];
   /** The host resources that every team uses. */
   readonly usage: { diskBytes: bigint; pausedMemoryBytes: bigint };
+  /** What sandboxes have used, and who may not run. */
+  readonly used: ScriptedUsage;
   /** The part of the host's disk that is neither reserved nor promised. */
   roomBytes: number;
   /** Thrown by every call while it is set. */
@@ -82,6 +86,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const creates: CreateSandboxRequest[] = [];
   const lists: number[] = [];
   const made: string[] = [];
+  const used = createScriptedUsage();
   const logs = new Map<string, LogEntry[]>();
   const metrics = new Map<string, Metric[]>();
 
@@ -149,12 +154,16 @@ export function createScriptedRunner(): ScriptedRunner {
         failIfTold();
         checkDisk(request);
         creates.push(request);
+        const present = [...sandboxes.values()].find(
+          ({ creationId }) => creationId !== '' && creationId === request.creationId,
+        );
+        if (present !== undefined) return { sandbox: present };
         if (request.templateName === 'base' && request.templateId !== state.baseId)
           throw connectErrorFromError(new SoulBoxError('template_not_found', 'no such template'));
         await state.beforeCreate();
         const now = Date.now();
         const sandbox = plant({
-          teamId: request.teamId,
+          ...{ teamId: request.teamId, keyId: request.keyId, creationId: request.creationId },
           templateId: request.templateId,
           alias: request.alias,
           startedAt: timestampFromMs(now),
@@ -191,6 +200,10 @@ export function createScriptedRunner(): ScriptedRunner {
       },
       listSandboxes: () => ({ sandboxes: [...sandboxes.values()] }),
       getTeamUsage: () => usage,
+      settleUsage: (request) => {
+        failIfTold();
+        return used.settle(request);
+      },
       getPhases: () =>
         Promise.resolve({
           boundsSeconds: [0.01, 0.1],
@@ -280,6 +293,7 @@ export function createScriptedRunner(): ScriptedRunner {
     builds: builds.builds,
     usage,
     stateRequests,
+    used,
     logs,
     metrics,
     watchers: events.watchers,

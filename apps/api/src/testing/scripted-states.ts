@@ -72,7 +72,7 @@ export function stateCalls(host: StateHost): StateCalls {
       if (sandbox.state === SandboxState.PAUSED)
         fail('already_paused', `Sandbox "${sandbox.sandboxId}" is already paused.`);
       host.checkPausedMemory(request);
-      moveTo(sandbox, SandboxState.PAUSED, 'request');
+      moveTo(sandbox, SandboxState.PAUSED, request.cause === '' ? 'request' : request.cause);
       host.tell('updated', { sandbox });
       return { sandbox };
     },

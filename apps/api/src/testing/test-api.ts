@@ -64,6 +64,9 @@ export interface TestApi extends AsyncDisposable {
 /** The operator's token. */
 export const metricsToken = 'a-token-for-the-metrics';
 
+/** The administrator's token. */
+export const adminToken = 'a-token-for-the-administrator';
+
 /** A report as a supervisor sends it. */
 const supervised: SupervisedProcesses = {
   processes: [
@@ -115,6 +118,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       reserve: openDiskReserve(join(folder, 'reserve')),
       outside: createOutsidePolicy(),
       metricsToken: new Secret(metricsToken),
+      adminToken: new Secret(adminToken),
       signingRoot: new Secret('a-secret-for-signed-urls'),
       audit,
       stageBackup: options.stageBackup,

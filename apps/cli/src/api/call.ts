@@ -13,6 +13,8 @@ export interface ApiCall {
   /** Sent as JSON; undefined members are left out. */
   readonly body?: object;
   readonly accept?: string;
+  /** Sent as the header of this name. */
+  readonly idempotencyKey?: string | undefined;
   /** Absent: the call is aborted after ten minutes. */
   readonly signal?: AbortSignal;
 }
@@ -45,6 +47,7 @@ export async function openApi(api: ApiConnection, call: ApiCall): Promise<Respon
       'x-api-key': api.key.reveal(),
       ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(accept === undefined ? {} : { accept }),
+      ...(call.idempotencyKey === undefined ? {} : { 'idempotency-key': quoted(call.idempotencyKey) }),
     },
     signal,
     ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
@@ -53,6 +56,12 @@ export async function openApi(api: ApiConnection, call: ApiCall): Promise<Respon
   });
   if (!response.ok) throw errorFrom(response.status, await response.text());
   return response;
+}
+
+/** As a string of RFC 8941. Other characters than ASCII cannot be in a header. */
+function quoted(text: string): string {
+  if (/^[\x20-\x7e]+$/.test(text)) return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+  throw new SoulBoxError('bad_request', 'An idempotency key must consist of visible ASCII characters.');
 }
 
 function unreachable(api: ApiConnection, error: unknown): SoulBoxError {

@@ -9,6 +9,8 @@ export type ApiSandboxDetail = Schemas['SandboxDetail'];
 export type ApiSnapshot = Schemas['SnapshotInfo'];
 /** The result for one copy of a fork: success or failure. */
 export type ApiCopy = Schemas['SandboxForkResult'];
+export type ApiTeam = Schemas['Team'];
+export type ApiTeamUsage = Schemas['TeamUsage'];
 export type ApiEvent = Schemas['SandboxEvent'];
 export type ApiSandboxConnection = Schemas['SandboxConnection'];
 export type ApiLearnedPolicy = Schemas['LearnedNetworkPolicy'];

@@ -107,10 +107,15 @@ export const program = defineCommand({
       },
     }),
     team: defineCommand({
-      meta: { name: 'team', description: 'Teams, each with its own keys and sandboxes: create, list, delete' },
+      meta: {
+        name: 'team',
+        description: 'Teams, each with its own keys and sandboxes: create, list, limits, usage, delete',
+      },
       subCommands: {
         create: async () => (await import('../commands/team/create.ts')).createTeam,
         list: async () => (await import('../commands/team/list.ts')).listTeams,
+        limits: async () => (await import('../commands/team/limits.ts')).limitTeam,
+        usage: async () => (await import('../commands/team/usage.ts')).showTeamUsage,
         delete: async () => (await import('../commands/team/delete.ts')).deleteTeam,
       },
     }),
@@ -118,11 +123,12 @@ export const program = defineCommand({
       meta: {
         name: 'key',
         description:
-          'Keys: create, list, revoke (or delete); of signed URLs: rotate-signing; the master key: create-master, rotate-master',
+          'Keys: create, list, budget, revoke (or delete); of signed URLs: rotate-signing; the master key: create-master, rotate-master',
       },
       subCommands: {
         create: async () => (await import('../commands/key/create.ts')).createKey,
         list: async () => (await import('../commands/key/list.ts')).listKeys,
+        budget: async () => (await import('../commands/key/budget.ts')).budgetKey,
         revoke: async () => (await import('../commands/key/revoke.ts')).revokeKey,
         delete: async () => (await import('../commands/key/revoke.ts')).deleteKey,
         'rotate-signing': async () => (await import('../commands/key/rotate-signing.ts')).rotateSigning,

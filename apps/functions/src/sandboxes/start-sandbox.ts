@@ -64,9 +64,11 @@ async function createSandbox(
   const { runner, records, clock } = context;
   const templateId = await findTemplate(context);
   const id = randomUUID();
-  const creation = { id, teamId, templateId, sandboxCount: 1, startedAt: clock.now() };
-  const limit = context.teamSandboxLimit;
-  if (!(await records.sandboxes.beginCreation(creation, limit, clock.now())))
+  const creation = { id, teamId, templateId, sandboxCount: 1, memoryMb: 0, startedAt: clock.now() };
+  const own = (await records.quotas.findLimits(teamId)).get('sandboxes');
+  const limit = own === null ? Infinity : (own ?? context.teamSandboxLimit);
+  const allowed = { sandboxes: limit, memoryMb: Infinity };
+  if ((await records.sandboxes.beginCreation(creation, allowed, clock.now())) !== undefined)
     throw new SoulBoxError(
       'too_many_sandboxes',
       `The function needs a sandbox, but the team has reached the maximum number of concurrent sandboxes (${limit}). Kill some or retry later.`,

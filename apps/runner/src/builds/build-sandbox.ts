@@ -82,7 +82,7 @@ function hasTenant(sandbox: LiveSandbox): sandbox is RunningSandbox {
 /** It has no deadline, since the build has one of its own. */
 function tenantOf(teamId: string, settings: Tenant['settings'], nowMs: number): Tenant {
   return {
-    teamId,
+    ...{ teamId, keyId: '', creationId: '' },
     alias: '',
     startedAtMs: nowMs,
     endAtMs: nowMs,

@@ -3,7 +3,8 @@ import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters } from '@soulbox/network';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Usage } from './activity.ts';
-import type { KnownSandbox } from '../registry/table.ts';
+import type { TenantSandbox } from '../registry/table.ts';
+import { createConsumption } from './consumption.ts';
 import { createSandboxMetrics } from './sandbox-metrics.ts';
 import type { SandboxMetrics } from './sandbox-metrics.ts';
 
@@ -22,13 +23,13 @@ const idle: ResourceSample = {
 const startMs = Date.UTC(2030, 0, 1);
 
 /** A sandbox with only the fields that the metrics read, and without a driver. */
-function sandboxNamed(sandboxId: string, slot: number): KnownSandbox {
+function sandboxNamed(sandboxId: string, slot: number): TenantSandbox {
   const sample = async (): Promise<ResourceSample> =>
     await (sources.get(sandboxId)?.() ?? Promise.reject(new Error('gone')));
   return {
-    record: { sandboxId, slot, cpuCount: 2 },
+    record: { sandboxId, slot, cpuCount: 2, generation: 'g', tenant: { teamId: 't', keyId: 'k' } },
     live: { driver: { sample, idleCpus: 0.01 } },
-  } as unknown as KnownSandbox;
+  } as unknown as TenantSandbox;
 }
 
 let sources: Map<string, () => Promise<ResourceSample>>;
@@ -43,6 +44,7 @@ beforeEach(() => {
   seen = [];
   metrics = createSandboxMetrics({
     observe: (sandboxId, usage) => seen.push([sandboxId, usage]),
+    consumption: createConsumption(),
     network: { counters: () => traffic },
     clock: { now: () => Date.now() },
     logger: silentLogger,

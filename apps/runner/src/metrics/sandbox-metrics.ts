@@ -2,7 +2,8 @@ import type { Clock, Logger } from '@soulbox/base';
 import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters, Network } from '@soulbox/network';
 import type { Usage } from './activity.ts';
-import type { KnownSandbox } from '../registry/table.ts';
+import type { Consumption } from './consumption.ts';
+import type { TenantSandbox } from '../registry/table.ts';
 import { createSampleRing } from './sample-ring.ts';
 import type { Sample, SampleRing } from './sample-ring.ts';
 
@@ -21,7 +22,11 @@ export interface Metric extends Sample {
 
 export interface SandboxMetrics extends Disposable {
   /** Samples a sandbox from now on. Called again after a pause. */
-  add(sandbox: KnownSandbox): void;
+  add(sandbox: TenantSandbox): void;
+  /** The same for a sandbox that an earlier runner has started. */
+  adopt(sandbox: TenantSandbox): void;
+  /** Takes one more sample, before the counters of its processes go. Never throws, and waits for nothing before it. */
+  sampleLast(sandboxId: string): Promise<void>;
   /** Stops sampling and forgets the samples. */
   remove(sandboxId: string): void;
   latest(sandboxId: string): Metric | undefined;
@@ -30,7 +35,7 @@ export interface SandboxMetrics extends Disposable {
 }
 
 interface Series {
-  readonly sandbox: KnownSandbox;
+  readonly sandbox: TenantSandbox;
   readonly ring: SampleRing;
   /** A sample that takes longer than a second is not started twice. */
   busy: boolean;
@@ -42,11 +47,12 @@ const noTraffic: NetworkCounters = { receivedBytes: 0, sentBytes: 0, receivedPac
 export function createSandboxMetrics(options: {
   /** Called for every sample. */
   observe: (sandboxId: string, usage: Usage) => void;
+  consumption: Pick<Consumption, 'begin' | 'observe'>;
   network: Pick<Network, 'counters'>;
   clock: Clock;
   logger: Logger;
 }): SandboxMetrics {
-  const { observe, network, clock, logger } = options;
+  const { observe, consumption, network, clock, logger } = options;
   const all = new Map<string, Series>();
 
   const sampleOne = async (series: Series, traffic: ReadonlyMap<number, NetworkCounters>): Promise<void> => {
@@ -55,6 +61,7 @@ export function createSandboxMetrics(options: {
     series.busy = true;
     try {
       const used = await live.driver.sample(live.instance);
+      consumption.observe(record, used.cpuUsedSeconds, traffic.get(record.slot)?.sentBytes);
       const sample = toSample(clock.now(), used, traffic.get(record.slot) ?? noTraffic, series.ring.newest());
       series.ring.push(sample);
       observe(record.sandboxId, { ...usageFrom(sample), idleCpus: live.driver.idleCpus });
@@ -86,14 +93,22 @@ export function createSandboxMetrics(options: {
     });
   }, intervalMs);
 
+  const start = (sandbox: TenantSandbox, isNew: boolean): void => {
+    const { sandboxId } = sandbox.record;
+    consumption.begin(sandbox, isNew);
+    const series = all.get(sandboxId) ?? { sandbox, ring: createSampleRing(capacity), busy: false };
+    all.set(sandboxId, series);
+    // Clients ask right after the create, so the first sample does not wait for the next round. It reads seven files, so
+    // it is taken after the response to the create has been sent.
+    setImmediate(() => void sampleOne(series, new Map()));
+  };
+
   return {
-    add(sandbox) {
-      const { sandboxId } = sandbox.record;
-      const series = all.get(sandboxId) ?? { sandbox, ring: createSampleRing(capacity), busy: false };
-      all.set(sandboxId, series);
-      // Clients ask right after the create, so the first sample does not wait for the next round. It reads seven files, so
-      // it is taken after the response to the create has been sent.
-      setImmediate(() => void sampleOne(series, new Map()));
+    add: (sandbox) => start(sandbox, true),
+    adopt: (sandbox) => start(sandbox, false),
+    async sampleLast(sandboxId) {
+      const series = all.get(sandboxId);
+      if (series !== undefined) await sampleOne(series, network.counters());
     },
     remove(sandboxId) {
       all.delete(sandboxId);
@@ -135,6 +150,6 @@ function usageFrom(sample: Sample): Omit<Usage, 'idleCpus'> {
   return { cpuUsedSeconds, transferredBytes };
 }
 
-function toMetric({ record }: KnownSandbox, sample: Sample): Metric {
+function toMetric({ record }: TenantSandbox, sample: Sample): Metric {
   return { ...sample, cpuCount: record.cpuCount };
 }

@@ -14,6 +14,10 @@ import type { LiveSandbox, RunningSandbox, TenantSandbox } from '../registry/tab
 /** A create request, validated by the control plane. */
 export interface CreateRequest {
   readonly teamId: string;
+  /** Empty: unknown. */
+  readonly keyId: string;
+  /** Empty: the create is not repeated. */
+  readonly creationId: string;
   readonly alias: string;
   /** See Tenant. */
   readonly shownTemplateId?: string;
@@ -148,9 +152,9 @@ function tenantFromRequest(request: CreateRequest, sandboxId: string, template: 
 }
 
 function tenantsOwn(request: CreateRequest): Omit<Tenant, 'startedAtMs' | 'endAtMs' | 'settings'> {
-  const { teamId, alias, shownTemplateId, metadata, network, lifecycle, secure } = request;
+  const { teamId, keyId, creationId, alias, shownTemplateId, metadata, network, lifecycle, secure } = request;
   return {
-    teamId,
+    ...{ teamId, keyId, creationId },
     alias,
     ...(shownTemplateId === undefined ? {} : { shownTemplateId }),
     metadata: { ...metadata },

@@ -1,6 +1,7 @@
 import type { Clock } from '@soulbox/base';
 import type { TemplateStore } from '@soulbox/templates';
 import type { Events } from '../registry/events.ts';
+import type { Holds } from '../registry/holds.ts';
 import type { SandboxMetrics } from '../metrics/sandbox-metrics.ts';
 import type { Activity } from '../metrics/activity.ts';
 import type { Admission } from '../registry/admission.ts';
@@ -22,6 +23,7 @@ export interface OperationContext {
   readonly events: Events;
   readonly metrics: SandboxMetrics;
   readonly activity: Activity;
+  readonly holds: Holds;
   readonly logBook: LogBook;
   readonly clock: Clock;
   readonly background: Background;

@@ -16,7 +16,16 @@ import type { Pool } from './pool.ts';
 
 const closed = { allowInternetAccess: false, allowOut: [], denyOut: [], maskRequestHost: '' };
 const request: CreateRequest = {
-  ...{ teamId: 'owner', alias: '', metadata: {}, envVars: { OWN: '1' }, network: closed, secure: true },
+  ...{
+    teamId: 'owner',
+    keyId: '',
+    creationId: '',
+    alias: '',
+    metadata: {},
+    envVars: { OWN: '1' },
+    network: closed,
+    secure: true,
+  },
   lifecycle: { ...plainLifecycle, timeoutSeconds: 60 },
 };
 

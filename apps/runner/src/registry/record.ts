@@ -69,6 +69,10 @@ const settingsSchema = z.object({
 
 const tenantSchema = z.object({
   teamId: z.string(),
+  /** The API key that created it. Empty: unknown. */
+  keyId: z.string().default(''),
+  /** The id of the create that made it, if that may be repeated. Empty: it may not. */
+  creationId: z.string().default(''),
   alias: z.string(),
   /** The template id that clients see, if the sandbox was made from a snapshot. Absent: `templateId` of the record. */
   shownTemplateId: z.string().optional(),

@@ -1,4 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
+import { causes } from '@soulbox/contract';
+import type { Cause } from '@soulbox/contract';
 import type {
   CreateSandboxRequest,
   EgressProxy,
@@ -17,7 +19,7 @@ import type { Durability } from '../operations/pause/pause.ts';
 
 export function createFromMessage(request: CreateSandboxRequest): CreateRequest {
   return {
-    teamId: request.teamId,
+    ...{ teamId: request.teamId, keyId: request.keyId, creationId: request.creationId },
     alias: request.alias,
     ...(request.snapshotId === '' ? {} : { shownTemplateId: request.templateId }),
     metadata: request.metadata,
@@ -30,12 +32,12 @@ export function createFromMessage(request: CreateSandboxRequest): CreateRequest 
 
 /** Throws `bad_request` when it names no source. */
 export function forkFromMessage(request: ForkSandboxRequest): ForkRequest {
-  const { source, count, timeoutSeconds, teamId } = request;
+  const { source, count, timeoutSeconds, teamId, keyId } = request;
   switch (source.case) {
     case 'sandboxId':
-      return { source: { sandboxId: source.value }, count, timeoutSeconds, teamId };
+      return { source: { sandboxId: source.value }, count, timeoutSeconds, teamId, keyId };
     case 'snapshotId':
-      return { source: { snapshotId: source.value }, count, timeoutSeconds, teamId };
+      return { source: { snapshotId: source.value }, count, timeoutSeconds, teamId, keyId };
     case undefined:
       throw new SoulBoxError('bad_request', 'A fork requires a sandbox or a snapshot.');
   }
@@ -43,6 +45,13 @@ export function forkFromMessage(request: ForkSandboxRequest): ForkRequest {
 
 export function limitsFromMessage({ diskBytes, pausedMemoryBytes }: TeamLimitsMessage): TeamLimits {
   return { diskBytes: Number(diskBytes), pausedMemoryBytes: Number(pausedMemoryBytes) };
+}
+
+/** Empty: the fallback. Throws `bad_request` for a cause that this version does not know. */
+export function parseCause(text: string, fallback: Cause): Cause {
+  if (text === '') return fallback;
+  if (Object.hasOwn(causes, text)) return text as Cause;
+  throw new SoulBoxError('bad_request', 'The cause is unknown.');
 }
 
 /** Empty: the server's setting. */

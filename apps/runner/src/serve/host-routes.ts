@@ -17,6 +17,15 @@ export function createHostRoutes(
       return await Promise.resolve({ diskBytes: BigInt(diskBytes), pausedMemoryBytes: BigInt(pausedMemoryBytes) });
     }),
 
+    settleUsage: answer(async ({ recorded, holds }) => {
+      context.consumption.forget(recorded);
+      context.holds.set(holds);
+      const counters = context.consumption
+        .list()
+        .map(({ networkSentBytes, ...rest }) => ({ ...rest, networkSentBytes: BigInt(networkSentBytes) }));
+      return await Promise.resolve({ epoch: context.consumption.epoch, counters });
+    }),
+
     getPool: answer(async () => {
       const { failedBoots, ...figures } = context.pool.figures();
       return await Promise.resolve({ ...figures, failedBoots: BigInt(failedBoots) });

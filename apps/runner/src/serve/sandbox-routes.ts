@@ -11,7 +11,14 @@ import { isolationOf } from '../processes/sandbox-host.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 import type { Answers } from './answer.ts';
 import { checkTeam, checkTemplate, isKillable, takesMemory } from './check-request.ts';
-import { createFromMessage, forkFromMessage, networkFromMessage, parseDurability } from './from-message.ts';
+import { createOnceOnly } from './create-once.ts';
+import {
+  createFromMessage,
+  forkFromMessage,
+  networkFromMessage,
+  parseCause,
+  parseDurability,
+} from './from-message.ts';
 import { createObservationRoutes } from './observation-routes.ts';
 import type { ServeContext } from './serve-context.ts';
 import { outcomeToMessage, sandboxToMessage } from './to-message.ts';
@@ -23,13 +30,16 @@ export function createSandboxRoutes(
 ): Partial<ServiceImpl<typeof RunnerService>> {
   const { answer } = answers;
   const { table, usageOf } = context;
+  const onceOnly = createOnceOnly(() => table.tenants());
   return {
     ...createObservationRoutes(context, answers),
 
-    createSandbox: answer(async (request) => ({ sandbox: sandboxToMessage(await createFor(context, request)) })),
+    createSandbox: answer(async (request) => ({
+      sandbox: sandboxToMessage(await onceOnly(request, async () => await createFor(context, request))),
+    })),
 
-    killSandbox: answer(async ({ sandboxId }) => ({
-      existed: isKillable(table.find(sandboxId)) && (await context.end(sandboxId, 'killed')),
+    killSandbox: answer(async ({ sandboxId, cause }) => ({
+      existed: isKillable(table.find(sandboxId)) && (await context.end(sandboxId, parseCause(cause, 'killed'))),
     })),
 
     pauseSandbox: answer(async (request) => {
@@ -38,7 +48,7 @@ export function createSandboxRoutes(
       const sandbox = await pauseSandbox(context, request.sandboxId, {
         keepMemory: request.keepMemory,
         durability: parseDurability(request.durability, context.host.config.pauseDurability),
-        cause: 'request',
+        cause: parseCause(request.cause, 'request'),
       });
       return { sandbox: sandboxToMessage(sandbox) };
     }),
@@ -54,6 +64,7 @@ export function createSandboxRoutes(
 
     forkSandbox: answer(async (request) => {
       checkTeam(usageOf, request.teamId, request.teamLimits, 'diskBytes');
+      context.holds.check(request);
       const outcomes = await forkSandbox(context, forkFromMessage(request));
       return { outcomes: outcomes.map((outcome) => outcomeToMessage(outcome)) };
     }),
@@ -84,6 +95,7 @@ export function createSandboxRoutes(
 /** From a snapshot if the request names one, or if the template has programs that its sandboxes start with. */
 async function createFor(context: ServeContext, request: CreateSandboxRequest): Promise<TenantSandbox> {
   const wanted = createFromMessage(request);
+  context.holds.check(wanted);
   checkTeam(context.usageOf, wanted.teamId, request.teamLimits, 'diskBytes');
   if (request.snapshotId !== '')
     return await createFromSnapshot(context, request.snapshotId, wanted, request.isolation);

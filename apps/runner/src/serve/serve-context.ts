@@ -1,6 +1,7 @@
 import type { Logger, MeasuredFigures } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { BuildContext } from '../builds/builds.ts';
+import type { Consumption } from '../metrics/consumption.ts';
 import type { CreateContext } from '../operations/create.ts';
 import type { TeamUsage } from '../operations/team-usage.ts';
 import type { Pool } from '../pool/pool.ts';
@@ -17,6 +18,8 @@ export interface ServeContext extends CreateContext, BuildContext {
   readonly router: Router;
   /** Undefined when it is switched off. */
   readonly dependencies: DependencyCache | undefined;
+  /** What sandboxes have used. */
+  readonly consumption: Consumption;
   /** The team's use of the host's disk. */
   readonly usageOf: (teamId: string) => TeamUsage;
   /** The resource use of this process. */

@@ -42,6 +42,7 @@ export function sandboxToMessage({ record }: Pick<TenantSandbox, 'record'>): San
     isolation: record.driver,
     cause: record.cause,
     stateSince: timestampFromMs(record.stateSinceMs),
+    ...{ keyId: tenant.keyId, creationId: tenant.creationId },
     stateBytes: BigInt(record.saved?.sizeBytes ?? 0),
   });
 }

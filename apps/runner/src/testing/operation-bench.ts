@@ -16,6 +16,8 @@ import { standingOf } from '../processes/disk-need.ts';
 import { createEvents } from '../registry/events.ts';
 import type { RunnerEvent } from '../registry/events.ts';
 import { createSandboxMetrics } from '../metrics/sandbox-metrics.ts';
+import { createConsumption } from '../metrics/consumption.ts';
+import { createHolds } from '../registry/holds.ts';
 import { createActivity } from '../metrics/activity.ts';
 import { createAdmission } from '../registry/admission.ts';
 import { createBackground } from '../background.ts';
@@ -198,7 +200,14 @@ async function createParts(
     templates: { find: (id: string) => Promise.resolve(templateOf(id, folder)) } as unknown as TemplateStore,
     admission: createAdmission(config, () => table.tenants()),
     events: { ...createEvents(), emit: (event) => void events.push(event) },
-    metrics: createSandboxMetrics({ network, clock, logger, observe: activity.observe.bind(activity) }),
+    holds: createHolds(),
+    metrics: createSandboxMetrics({
+      network,
+      clock,
+      logger,
+      consumption: createConsumption(),
+      observe: activity.observe.bind(activity),
+    }),
     logBook: createLogBook(table, clock),
     background: createBackground(stopping, logger),
     cutOff: async (sandboxId) => {
@@ -239,7 +248,15 @@ function createRecord(
     ground: readRootIdentity(host.envdBundle.directory),
     ...record,
     tenant: {
-      ...{ teamId: 'team', alias: 'base', startedAtMs: startMs, endAtMs: startMs + 60_000, metadata: {} },
+      ...{
+        teamId: 'team',
+        keyId: '',
+        creationId: '',
+        alias: 'base',
+        startedAtMs: startMs,
+        endAtMs: startMs + 60_000,
+        metadata: {},
+      },
       network: { allowOut: [], denyOut: [], maskRequestHost: '' },
       ...{ envdAccessToken: '', trafficAccessToken: '', lifecycle: { ...plainLifecycle, timeoutSeconds: 60 } },
       settings: { envVars: {}, defaultUser: 'root', defaultWorkdir: '/' },

@@ -95,10 +95,10 @@ export function describeBuilds(name: string, open: (folder: string) => Promise<R
     });
 
     it('stay while a sandbox is being created, and are removed with all their rows', async () => {
-      const creation = { id: 'c1', teamId: 'other', templateId: 't1', startedAt: 1, sandboxCount: 1 };
+      const creation = { id: 'c1', teamId: 'other', templateId: 't1', startedAt: 1, sandboxCount: 1, memoryMb: 0 };
       await finish('b1');
       await records.builds.appendLogs('b1', [{ at: 1, level: 'info', step: '', message: 'm' }]);
-      await records.sandboxes.beginCreation(creation, 9, 0);
+      await records.sandboxes.beginCreation(creation, { sandboxes: 9, memoryMb: Infinity }, 0);
       expect(await records.templates.remove('t1', 100)).toBe('in_use');
       await records.sandboxes.abandonCreation('c1');
       expect(await records.templates.remove('t1', 100)).toEqual(['b1']);

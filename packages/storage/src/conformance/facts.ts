@@ -29,6 +29,8 @@ export function facts(
     },
     lifecycle: { autoResume: false, onTimeout: 'kill', idleTimeoutSeconds: 0 },
     isolation: 'container',
+    createdBy: '',
+    creationId: '',
     state: 'running',
     cause: 'request',
     stateSince: startedAt,

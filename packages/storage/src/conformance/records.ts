@@ -46,8 +46,8 @@ export function describeRecords(name: string, open: OpenRecords): void {
         const { key } = await createApiKey(records, other, 'key');
         await put(facts('i1', 'other', 1));
         await records.sandboxes.beginCreation(
-          { id: 'c1', teamId: 'other', templateId: 't', startedAt: 1, sandboxCount: 1 },
-          9,
+          { id: 'c1', teamId: 'other', templateId: 't', startedAt: 1, sandboxCount: 1, memoryMb: 0 },
+          { sandboxes: 9, memoryMb: Infinity },
           0,
         );
         expect(await records.teams.readHoldings('other')).toEqual({
@@ -139,12 +139,12 @@ export function describeRecords(name: string, open: OpenRecords): void {
     });
 
     describe('creations', () => {
-      const begin = (id: string, limit: number, aliveAfter = 0, sandboxCount = 1): Promise<boolean> =>
-        records.sandboxes.beginCreation(
-          { id, teamId: team, templateId: 'tbase', startedAt: 5, sandboxCount },
-          limit,
+      const begin = async (id: string, limit: number, aliveAfter = 0, sandboxCount = 1): Promise<boolean> =>
+        (await records.sandboxes.beginCreation(
+          { id, teamId: team, templateId: 'tbase', startedAt: 5, sandboxCount, memoryMb: 1024 * sandboxCount },
+          { sandboxes: limit, memoryMb: Infinity },
           aliveAfter,
-        );
+        )) === undefined;
 
       it('count against the limit until they are abandoned', async () => {
         expect(await begin('a', 1)).toBe(true);

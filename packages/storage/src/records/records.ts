@@ -6,8 +6,10 @@ import type { ConnectionRecords } from './connections.ts';
 import type { EventRecords } from './events.ts';
 import type { FunctionRecords } from './functions.ts';
 import type { IdentityKeyRecords } from './identity-keys.ts';
+import type { IdempotencyRecords } from './idempotency.ts';
 import type { KeyringRecords } from './keyring.ts';
 import type { KvRecords } from './kv.ts';
+import type { QuotaRecords } from './quotas.ts';
 import type { SandboxRecords } from './sandboxes.ts';
 import type { SigningKeyRecords } from './signing-keys.ts';
 import type { SealingRecords } from './sealing.ts';
@@ -44,4 +46,6 @@ export interface Records extends AsyncDisposable {
   readonly audit: AuditRecords;
   readonly connections: ConnectionRecords;
   readonly identityKeys: IdentityKeyRecords;
+  readonly quotas: QuotaRecords;
+  readonly idempotency: IdempotencyRecords;
 }

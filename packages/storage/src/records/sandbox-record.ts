@@ -44,6 +44,10 @@ export interface SandboxFacts {
   readonly lifecycle: LifecycleRecord;
   /** The driver that isolates it; empty for a sandbox of a version that had only one driver. */
   readonly isolation: string;
+  /** Id of the API key that created it; empty if unknown, and for sandboxes of functions. */
+  readonly createdBy: string;
+  /** Id of the repeatable request that created it; empty for any other. */
+  readonly creationId: string;
   /** The cause of its current state. `lost`: the runner did not know it any more when the two lists were compared. */
   readonly cause: Cause;
   /** When its current state began. */

@@ -1,4 +1,5 @@
 import type { Cause } from '@soulbox/contract';
+import type { Day } from './quotas.ts';
 import type { ReportedSandbox, SandboxRecord } from './sandbox-record.ts';
 
 /**
@@ -12,6 +13,19 @@ export interface Creation {
   readonly templateId: string;
   readonly startedAt: number;
   readonly sandboxCount: number;
+  /** MiB of all of them together. */
+  readonly memoryMb: number;
+  /** What it counts for in the figures of an API key. Absent: nothing, as for a resume. */
+  readonly creates?: { readonly keyId: string; readonly count: number; readonly day: Day };
+}
+
+/** Limits of the sandboxes of a team that run at the same time. Infinity: no limit. */
+export interface CreationLimits {
+  readonly sandboxes: number;
+  readonly memoryMb: number;
+  /** Sandboxes that the key may create on the day and in total. Absent: no limit. */
+  readonly keyDay?: number;
+  readonly keyTotal?: number;
 }
 
 /** The position where a page ended: the next page begins after it. */
@@ -52,11 +66,15 @@ export interface SandboxPage {
 
 export interface SandboxRecords {
   /**
-   * Writes the intent; returns false if the team would then have more than `limit` sandboxes (running ones and
-   * intents). Count and write are one step: two creates at once cannot both take the last place. An intent with the
-   * same id is the same intent: many callers who resume one sandbox take one place.
+   * Writes the intent, and returns undefined; or writes nothing and returns the name of the limit that the team would
+   * exceed (with running sandboxes and intents). Count and write are one step: two creates at once cannot both take the
+   * last place. An intent with the same id is the same intent: many callers who resume one sandbox take one place.
    */
-  beginCreation(creation: Creation, limit: number, aliveAfter: number): Promise<boolean>;
+  beginCreation(
+    creation: Creation,
+    limits: CreationLimits,
+    aliveAfter: number,
+  ): Promise<keyof CreationLimits | undefined>;
   /**
    * Removes the intent and does the same as `put` for each sandbox, in one step. Throws for a team that does not exist.
    */
@@ -84,6 +102,8 @@ export interface SandboxRecords {
   takeBack(sandbox: ReportedSandbox, now: number): Promise<boolean>;
   /** The sandbox with this id in any state, if it belongs to the team. */
   findOwn(teamId: string, id: string): Promise<SandboxRecord | undefined>;
+  /** The team's sandboxes that were made by a request, in any state (`creationId`). */
+  findByCreation(teamId: string, creationId: string): Promise<SandboxRecord[]>;
   /** In any state, of any team. */
   find(id: string): Promise<SandboxRecord | undefined>;
   /** Only running and paused ones. */

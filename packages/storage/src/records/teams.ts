@@ -12,6 +12,7 @@ export interface TeamRecord {
 
 export interface TeamRecordsUsage {
   readonly snapshots: number;
+  readonly snapshotBytes: number;
   /** Archives for builds. */
   readonly uploadBytes: number;
   /** Values of key-value namespaces. */

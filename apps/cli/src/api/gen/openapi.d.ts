@@ -350,7 +350,7 @@ export interface components {
             isolation: string;
             idleTimeout: number;
             /** @enum {string} */
-            cause: "request" | "killed" | "timeout" | "idle" | "traffic" | "snapshot" | "fork" | "failed" | "out_of_memory" | "pause_failed" | "resume_failed" | "unconfirmed" | "damaged" | "interrupted" | "host_disk_full" | "host_disk_free" | "lost" | "recovered";
+            cause: "request" | "killed" | "timeout" | "idle" | "traffic" | "snapshot" | "fork" | "budget" | "failed" | "out_of_memory" | "pause_failed" | "resume_failed" | "unconfirmed" | "damaged" | "interrupted" | "host_disk_full" | "host_disk_free" | "lost" | "recovered";
             /** Format: date-time */
             stateSince: string;
         };
@@ -375,7 +375,7 @@ export interface components {
             isolation: string;
             idleTimeout: number;
             /** @enum {string} */
-            cause: "request" | "killed" | "timeout" | "idle" | "traffic" | "snapshot" | "fork" | "failed" | "out_of_memory" | "pause_failed" | "resume_failed" | "unconfirmed" | "damaged" | "interrupted" | "host_disk_full" | "host_disk_free" | "lost" | "recovered";
+            cause: "request" | "killed" | "timeout" | "idle" | "traffic" | "snapshot" | "fork" | "budget" | "failed" | "out_of_memory" | "pause_failed" | "resume_failed" | "unconfirmed" | "damaged" | "interrupted" | "host_disk_full" | "host_disk_free" | "lost" | "recovered";
             /** Format: date-time */
             stateSince: string;
             envdAccessToken?: string;
@@ -420,7 +420,7 @@ export interface components {
             type: "sandbox.lifecycle.created" | "sandbox.lifecycle.killed" | "sandbox.lifecycle.updated" | "sandbox.lifecycle.paused" | "sandbox.lifecycle.resumed" | "sandbox.lifecycle.checkpointed";
             eventData: {
                 /** @enum {string} */
-                cause: "request" | "killed" | "timeout" | "idle" | "traffic" | "snapshot" | "fork" | "failed" | "out_of_memory" | "pause_failed" | "resume_failed" | "unconfirmed" | "damaged" | "interrupted" | "host_disk_full" | "host_disk_free" | "lost" | "recovered";
+                cause: "request" | "killed" | "timeout" | "idle" | "traffic" | "snapshot" | "fork" | "budget" | "failed" | "out_of_memory" | "pause_failed" | "resume_failed" | "unconfirmed" | "damaged" | "interrupted" | "host_disk_full" | "host_disk_free" | "lost" | "recovered";
                 sandbox_metadata: {
                     [key: string]: string;
                 };
@@ -571,6 +571,25 @@ export interface components {
                 message: string;
             }[];
             cursor: number;
+        };
+        NewKeyBudgets: {
+            budgets: {
+                /** @enum {string} */
+                kind: "cpu_seconds" | "egress_mb" | "sandboxes";
+                /** @enum {string} */
+                period: "day" | "total";
+                amount: number;
+            }[];
+        };
+        KeyBudgets: {
+            budgets: {
+                /** @enum {string} */
+                kind: "cpu_seconds" | "egress_mb" | "sandboxes";
+                /** @enum {string} */
+                period: "day" | "total";
+                amount: number;
+                used: number;
+            }[];
         };
         KvNamespace: {
             name: string;
@@ -866,6 +885,80 @@ export interface components {
         SandboxSnapshotRequest: {
             name?: string;
         };
+        TeamLimits: {
+            sandboxes: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            creates_per_second: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            creates_burst: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            requests_per_second: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            requests_burst: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            memory_mb: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            disk_mb: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            paused_memory_mb: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            snapshots: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            templates: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            upload_mb: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            storage_mb: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            cpu_seconds_per_day: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            egress_mb_per_day: {
+                value: number | null;
+                isDefault: boolean;
+            };
+        };
+        TeamLimitsChange: {
+            sandboxes?: number | null | "default";
+            creates_per_second?: number | null | "default";
+            creates_burst?: number | null | "default";
+            requests_per_second?: number | null | "default";
+            requests_burst?: number | null | "default";
+            memory_mb?: number | null | "default";
+            disk_mb?: number | null | "default";
+            paused_memory_mb?: number | null | "default";
+            snapshots?: number | null | "default";
+            templates?: number | null | "default";
+            upload_mb?: number | null | "default";
+            storage_mb?: number | null | "default";
+            cpu_seconds_per_day?: number | null | "default";
+            egress_mb_per_day?: number | null | "default";
+        };
         Team: {
             teamID: string;
             name: string;
@@ -880,29 +973,49 @@ export interface components {
             sandboxStartRate: number;
         };
         TeamUsage: {
+            sandboxes: {
+                used: number;
+                limit: number | null;
+            };
+            memory_bytes: {
+                used: number;
+                limit: number | null;
+            };
             disk_bytes: {
                 used: number;
-                limit: number;
+                limit: number | null;
             };
             paused_memory_bytes: {
                 used: number;
-                limit: number;
+                limit: number | null;
             };
             snapshots: {
                 used: number;
-                limit: number;
+                limit: number | null;
+            };
+            storage_bytes: {
+                used: number;
+                limit: number | null;
             };
             upload_bytes: {
                 used: number;
-                limit: number;
+                limit: number | null;
             };
             kv_bytes: {
                 used: number;
-                limit: number;
+                limit: number | null;
             };
             events: {
                 used: number;
-                limit: number;
+                limit: number | null;
+            };
+            cpu_seconds_today: {
+                used: number;
+                limit: number | null;
+            };
+            egress_bytes_today: {
+                used: number;
+                limit: number | null;
             };
         };
         AssignTemplateTagsRequest: {

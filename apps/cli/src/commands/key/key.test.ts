@@ -140,3 +140,18 @@ test('a rotation says why it cannot begin, and creates nothing', async () => {
   const wrong = await runCli(['key', 'rotate-master'], { SOULBOX_MASTER_KEY: 'pkcs11' });
   expect(wrong.stderr).toContain('pkcs11 needs SOULBOX_PKCS11_MODULE');
 });
+
+test('budgets of a key are set, replaced and removed one by one', async () => {
+  const { id } = JSON.parse((await key('create', 'one', '--json')).stdout) as { id: string };
+  const set = await key('budget', id, '--set', 'cpu-seconds/day=60', '--set', 'sandboxes/total=9', '--json');
+  expect(JSON.parse(set.stdout)).toEqual([
+    { kind: 'cpu_seconds', period: 'day', amount: 60 },
+    { kind: 'sandboxes', period: 'total', amount: 9 },
+  ]);
+  await key('budget', id, '--set', 'cpu_seconds/day=none', '--set', 'sandboxes/total=8');
+  expect((await key('budget', id)).stdout).toMatch(/^sandboxes +total +8$/m);
+  expect((await key('budget', id)).stdout).not.toContain('cpu_seconds');
+  for (const change of ['cpu_seconds=1', 'cpu_seconds/week=1', 'money/day=1', 'sandboxes/day=-1', 'sandboxes/day='])
+    expect([change, (await key('budget', id, '--set', change)).code]).toEqual([change, 2]);
+  expect((await key('budget', 'unknown', '--set', 'sandboxes/day=1')).stderr).toContain('(key_not_found)');
+});

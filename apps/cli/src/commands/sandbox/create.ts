@@ -34,6 +34,11 @@ export const createSandbox = defineCommand({
       valueHint: isolations.join('|'),
     },
     ...networkArgs,
+    'idempotency-key': {
+      type: 'string',
+      description: 'A repetition with the same key within 24 hours returns the same sandbox',
+      valueHint: 'KEY',
+    },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
@@ -51,7 +56,7 @@ export const createSandbox = defineCommand({
       autoResume: args['auto-resume'] === true ? { enabled: true } : undefined,
     };
     const api = await findApi(args['data-dir']);
-    const sandbox = await createPatiently<ApiSandbox>(api, body);
+    const sandbox = await createPatiently<ApiSandbox>(api, body, args['idempotency-key']);
     console.log(args.json === true ? JSON.stringify(sandbox) : sandbox.sandboxID);
   },
 });

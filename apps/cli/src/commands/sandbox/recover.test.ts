@@ -19,7 +19,16 @@ const recover = async (...args: string[]) => await runCli(['sandbox', 'recover',
 
 const sandboxOf = (teamId: string, id: string): ReportedSandbox => ({
   ...{ id, teamId, templateId: 'base', alias: '', metadata: {}, startedAt: 1000, endAt: 2000, cpuCount: 1 },
-  ...{ memoryMb: 512, diskSizeMb: 1024, envdVersion: '1', isolation: 'container', cause: 'request', stateSince: 1000 },
+  ...{
+    memoryMb: 512,
+    diskSizeMb: 1024,
+    envdVersion: '1',
+    isolation: 'container',
+    createdBy: '',
+    creationId: '',
+    cause: 'request',
+    stateSince: 1000,
+  },
   network: {
     ...{ allowInternetAccess: undefined, allowOut: [], denyOut: [] },
     ...{ allowPublicTraffic: undefined, maskRequestHost: undefined },

@@ -1,7 +1,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { removeTree } from '@soulbox/base';
 import { openSqliteRecords } from '@soulbox/storage';
 import { runCli } from '../../testing/run-cli.ts';
@@ -59,4 +59,32 @@ test('the default team stays, and team names are valid namespaces of templates',
   expect((await cli('team', 'delete', 'default')).stderr).toContain('(forbidden)');
   for (const name of ['Blue', 'a/b', '-x', '', 'x'.repeat(65)])
     expect((await cli('team', 'create', '--', name)).code, name).toBe(2);
+});
+
+describe('the limits of a team', () => {
+  it('are shown, changed one by one, and recorded in its audit log', async () => {
+    const id = (await cli('team', 'create', 'blue')).stdout.trim();
+    const changed = await cli('team', 'limits', 'blue', '--set', 'sandboxes=20', '--set', 'memory-mb=none');
+    expect(changed).toMatchObject({ code: 0, stderr: '' });
+    expect(changed.stdout).toMatch(/^sandboxes +20 +Sandboxes that run/m);
+    expect(changed.stdout).toMatch(/^memory_mb +none /m);
+    expect(changed.stdout).toMatch(/^snapshots +default /m);
+    await cli('team', 'limits', 'blue', '--set', 'sandboxes=default');
+    await using records = openSqliteRecords(join(directory, 'records.sqlite'));
+    expect([...(await records.quotas.findLimits(id))]).toEqual([['memory_mb', null]]);
+    expect((await records.audit.findHead(id))?.bytes).toBeGreaterThan(0);
+    expect((await cli('team', 'limits')).stdout).toMatch(/^memory_mb +default /m);
+  });
+
+  it.each(['sandboxes', 'sandboxes=', 'sandboxes=-1', 'sandboxes=1.5', 'sandboxes=100001', 'nonsense=1', '=1'])(
+    'are not changed by %s',
+    async (change) => {
+      expect((await cli('team', 'limits', '--set', change)).code).toBe(2);
+      expect((await cli('team', 'limits')).stdout).toMatch(/^sandboxes +default /m);
+    },
+  );
+
+  it('of an unknown team are not changed', async () => {
+    expect((await cli('team', 'limits', 'nobody', '--set', 'sandboxes=1')).stderr).toContain('(team_not_found)');
+  });
 });

@@ -23,6 +23,7 @@ const fork = (count: number): Promise<ForkOutcome[]> =>
     count,
     timeoutSeconds: 30,
     teamId: 't',
+    keyId: 'k',
   });
 const madeOf = (outcomes: ForkOutcome[]): RunningSandbox[] =>
   outcomes.flatMap((outcome) => ('sandbox' in outcome ? [outcome.sandbox] : []));

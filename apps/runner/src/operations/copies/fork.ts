@@ -18,15 +18,17 @@ export interface ForkRequest {
   readonly timeoutSeconds: number;
   /** The owner of copies of a snapshot. */
   readonly teamId: string;
+  /** The API key that makes the copies. Empty: unknown. */
+  readonly keyId: string;
 }
 
-type Wanted = Pick<ForkRequest, 'count' | 'timeoutSeconds'>;
+type Wanted = Pick<ForkRequest, 'count' | 'timeoutSeconds' | 'keyId'>;
 
 export type ForkOutcome = { readonly sandbox: RunningSandbox } | { readonly failure: SoulBoxError };
 
 /** Makes several copies of a running or paused sandbox or of a snapshot. Returns one outcome for each. */
 export async function forkSandbox(context: OperationContext, request: ForkRequest): Promise<ForkOutcome[]> {
-  const { count, source, timeoutSeconds } = request;
+  const { count, source, timeoutSeconds, keyId } = request;
   if (!Number.isInteger(count) || count < 1 || count > maxCount) {
     throw new SoulBoxError('bad_request', `The number of copies must be 1 to ${maxCount}.`);
   }
@@ -42,7 +44,7 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
     }
     return await withSource(context, source.sandboxId, async (atHand) => {
       const { teamId } = atHand.source.tenant;
-      const done = await makeCopies(context, atHand, { count, timeoutSeconds }, teamId);
+      const done = await makeCopies(context, atHand, { count, timeoutSeconds, keyId }, teamId);
       context.host.logger.info({ ...source, count, ...finish() }, 'copies made');
       context.events.emit({ kind: 'checkpointed', sandboxId: source.sandboxId, snapshotId: '' });
       return done;
@@ -79,14 +81,14 @@ type Started = { readonly sandbox: TenantSandbox } | { readonly failure: SoulBox
 async function startCopies(
   context: OperationContext,
   atHand: SourceAtHand,
-  { count, timeoutSeconds }: Wanted,
+  { count, timeoutSeconds, keyId }: Wanted,
   teamId: string,
 ): Promise<Started[]> {
   const { source } = atHand;
   const order = await orderCopies(context, atHand, 'fork');
   const lifecycle = { ...source.tenant.lifecycle, timeoutSeconds };
   const tenantOf = (sandboxId: string): ReturnType<typeof tenantOfCopy> =>
-    tenantOfCopy(source.tenant, sandboxId, { teamId, lifecycle }, context.clock.now());
+    tenantOfCopy(source.tenant, sandboxId, { teamId, keyId, creationId: '', lifecycle }, context.clock.now());
   const started: Started[] = [];
   let left = count;
   const worker = async (): Promise<void> => {

@@ -4,7 +4,15 @@ import type { Tenant } from '../../registry/record.ts';
 import { tenantOfCopy } from './tenant-of-copy.ts';
 
 const source: Tenant = {
-  ...{ teamId: 'theirs', alias: 'base', startedAtMs: 1, endAtMs: 2, metadata: { name: 'source' } },
+  ...{
+    teamId: 'theirs',
+    keyId: 'their-key',
+    creationId: 'c',
+    alias: 'base',
+    startedAtMs: 1,
+    endAtMs: 2,
+    metadata: { name: 'source' },
+  },
   network: { allowOut: ['8.8.8.8'], denyOut: [], allowInternetAccess: false, maskRequestHost: 'x' },
   ...{ envdAccessToken: 'a'.repeat(64), trafficAccessToken: 'b'.repeat(64) },
   lifecycle: { ...plainLifecycle, timeoutSeconds: 30 },
@@ -33,7 +41,13 @@ it('a copy has its own id and team, and everything else from its source', () => 
     ...source.settings,
     envVars: { E2B_SANDBOX_ID: 'icopy', E2B_TEAM_ID: 'ours', OWN: '1' },
   });
-  expect(copy).toMatchObject({ teamId: 'ours', metadata: { name: 'source' }, network: source.network });
+  expect(copy).toMatchObject({
+    teamId: 'ours',
+    keyId: '',
+    creationId: '',
+    metadata: { name: 'source' },
+    network: source.network,
+  });
   expect(source.settings.envVars['E2B_SANDBOX_ID']).toBe('isource');
 });
 

@@ -3,7 +3,8 @@ import type { Tenant } from '../../registry/record.ts';
 
 /** The tenant of a copy: partly taken from the source, partly its own. `sandboxId` is the copy's. */
 export function tenantOfCopy(source: Tenant, sandboxId: string, own: Partial<Tenant>, nowMs: number): Tenant {
-  const tenant = { ...source, startedAtMs: nowMs, ...own };
+  // Who made the source says nothing about the copy.
+  const tenant = { ...source, keyId: '', creationId: '', startedAtMs: nowMs, ...own };
   const { settings } = tenant;
   return {
     ...tenant,

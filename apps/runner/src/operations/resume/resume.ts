@@ -25,7 +25,8 @@ export interface Resumed {
 
 /**
  * Makes a sandbox run, whatever it was doing. Waits for a pause or snapshot in progress. Thaws a sandbox that is
- * still frozen, and only extends the deadline of a running one. After an error the sandbox is paused as before.
+ * still frozen, and only extends the deadline of a running one. After an error the sandbox is paused as before. Throws
+ * `budget_spent` for a sandbox that may not run.
  */
 export async function resumeSandbox(
   context: OperationContext,
@@ -37,6 +38,7 @@ export async function resumeSandbox(
   return await table.alone(sandboxId, async () => {
     const sandbox = table.getTenants(sandboxId);
     const resumed = !isRunning(sandbox);
+    if (!isRunning(sandbox)) context.holds.check(sandbox.record.tenant);
     if (isRunning(sandbox)) await lengthen(context, sandbox, request.timeoutSeconds);
     else await resumeAlone(context, sandbox, request);
     return { sandbox: table.getRunning(sandboxId), resumed };

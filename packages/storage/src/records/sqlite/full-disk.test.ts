@@ -74,8 +74,8 @@ async function fillRecords(): Promise<unknown> {
   for (let number = 0; number < 100_000; number += 1) {
     try {
       await records.sandboxes.beginCreation(
-        { id: `c${number}`, teamId: team, templateId: big.text, startedAt: 1, sandboxCount: 0 },
-        1e6,
+        { id: `c${number}`, teamId: team, templateId: big.text, startedAt: 1, sandboxCount: 0, memoryMb: 0 },
+        { sandboxes: 1e6, memoryMb: Infinity },
         0,
       );
     } catch (thrown) {

@@ -29,6 +29,8 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   secrets: ['remove'],
   identityKeys: ['purge'],
   audit: ['appendUrgent', 'settle', 'align', 'release', 'eraseSubjectKey', 'removeHold'],
+  quotas: ['recordCounters', 'purgeDays'],
+  idempotency: ['finish', 'abandon', 'purge'],
 };
 
 /** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */

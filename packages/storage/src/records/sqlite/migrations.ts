@@ -467,4 +467,55 @@ export const migrations: readonly string[] = [
    ALTER TABLE api_keys ADD COLUMN lookup TEXT NOT NULL DEFAULT '';
    UPDATE api_keys SET lookup = masked_prefix || masked_suffix;
    CREATE INDEX api_keys_lookup ON api_keys (lookup);`,
+
+  // Limits of teams, what was used by day, budgets of keys, and keys of requests that may be repeated. Without references
+  // to keys: the sandboxes of a key, and what they use, outlive it.
+  `CREATE TABLE team_limits (
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     name TEXT NOT NULL,
+     value INTEGER,
+     PRIMARY KEY (team_id, name)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE consumption (
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     key_id TEXT NOT NULL,
+     day INTEGER NOT NULL,
+     cpu_ms INTEGER NOT NULL,
+     egress_bytes INTEGER NOT NULL,
+     creates INTEGER NOT NULL,
+     PRIMARY KEY (team_id, day, key_id)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX consumption_day ON consumption (day);
+   CREATE TABLE consumption_marks (
+     sandbox_id TEXT PRIMARY KEY,
+     epoch TEXT NOT NULL,
+     cpu_ms INTEGER NOT NULL,
+     egress_bytes INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE key_budgets (
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     key_id TEXT NOT NULL,
+     kind TEXT NOT NULL,
+     period TEXT NOT NULL,
+     amount INTEGER NOT NULL,
+     PRIMARY KEY (team_id, key_id, kind, period)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE idempotency_keys (
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     key TEXT NOT NULL,
+     fingerprint TEXT NOT NULL,
+     creation_id TEXT NOT NULL,
+     kept_until INTEGER NOT NULL,
+     is_done INTEGER NOT NULL,
+     PRIMARY KEY (team_id, key)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX idempotency_keys_kept_until ON idempotency_keys (kept_until);
+   CREATE INDEX idempotency_keys_of_team ON idempotency_keys (team_id, kept_until);
+   ALTER TABLE creations ADD COLUMN memory_mb INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE creations ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
+   ALTER TABLE creations ADD COLUMN creates INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE creations ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE sandboxes ADD COLUMN created_by TEXT NOT NULL DEFAULT '';
+   ALTER TABLE sandboxes ADD COLUMN creation_id TEXT NOT NULL DEFAULT '';
+   CREATE INDEX sandboxes_creation ON sandboxes (creation_id) WHERE creation_id <> '';`,
 ];

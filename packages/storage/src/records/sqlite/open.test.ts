@@ -11,6 +11,7 @@ import { createApiKey, ensureDefaultTeam } from '../first-start.ts';
 import { describeFunctions } from '../../conformance/functions.ts';
 import { describeHistory } from '../../conformance/history.ts';
 import { describeKv } from '../../conformance/kv.ts';
+import { describeQuotas } from '../../conformance/quotas.ts';
 import { describeRecords } from '../../conformance/records.ts';
 import { describeConnections } from '../../conformance/connections.ts';
 import { describeIdentityKeys } from '../../conformance/identity-keys.ts';
@@ -37,6 +38,7 @@ describeSigning('SQLite', openIn);
 describeConnections('SQLite', openIn);
 describeIdentityKeys('SQLite', openIn);
 describeSecrets('SQLite', openIn);
+describeQuotas('SQLite', openIn);
 describeAudit('SQLite', openIn);
 
 describe('opening a records file', () => {

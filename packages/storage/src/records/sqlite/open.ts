@@ -16,6 +16,7 @@ import { errorFromSqlite } from './errors.ts';
 import { createEventLog } from './event-log.ts';
 import { sqliteEvents } from './events.ts';
 import { sqliteFunctions } from './functions.ts';
+import { sqliteIdempotency } from './idempotency.ts';
 import { sqliteKeyring } from './keyring.ts';
 import { sqliteKv } from './kv.ts';
 import { guardRecords } from './guard.ts';
@@ -23,6 +24,7 @@ import { pepperFileOf } from './key-pepper.ts';
 import type { KeyPepper } from './key-pepper.ts';
 import { migrate } from './migrate.ts';
 import { pepperOfKeys, sealOldKeys } from './pepper-of-keys.ts';
+import { sqliteQuotas } from './quotas.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteIdentityKeys } from './identity-keys.ts';
 import { sqliteSigningKeys } from './signing-keys.ts';
@@ -69,6 +71,8 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     secrets: sqliteSecrets(db, writer),
     audit: sqliteAudit(db, writer, queue),
     connections: sqliteConnections(db),
+    quotas: sqliteQuotas(db, writer),
+    idempotency: sqliteIdempotency(db),
     [Symbol.asyncDispose]: () => {
       queue[Symbol.dispose]();
       if (db.isOpen) db.close();

@@ -19,6 +19,8 @@ export function sandboxFromRow(row: Record<string, SQLOutputValue>): SandboxReco
     network: networkFromJson(String(row['network'])),
     lifecycle: JSON.parse(String(row['lifecycle'])) as SandboxRecord['lifecycle'],
     isolation: String(row['isolation']),
+    createdBy: String(row['created_by']),
+    creationId: String(row['creation_id']),
     state: row['state'] as SandboxRecord['state'],
     cause: row['cause'] as Cause,
     stateSince: Number(row['state_since']),
@@ -42,6 +44,7 @@ function networkFromJson(text: string): NetworkRecord {
 const changing = [
   ...['template_id', 'alias', 'metadata', 'started_at', 'end_at', 'cpu_count', 'memory_mb', 'disk_size_mb'],
   ...['envd_version', 'network', 'lifecycle', 'isolation', 'state', 'cause', 'state_since', 'execution_started_at'],
+  ...['created_by', 'creation_id'],
 ];
 
 /** Writes a row, new or known. */
@@ -56,5 +59,6 @@ export function rowFromSandbox(record: SandboxRecord): SQLInputValue[] {
     ...[record.startedAt, record.endAt, record.cpuCount, record.memoryMb, record.diskSizeMb, record.envdVersion],
     ...[JSON.stringify(record.network), JSON.stringify(record.lifecycle), record.isolation],
     ...[record.state, record.cause, record.stateSince, record.executionStartedAt],
+    ...[record.createdBy, record.creationId],
   ];
 }

@@ -2,18 +2,25 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { ReportedSandbox } from '../sandbox-record.ts';
 import type { SandboxRecords } from '../sandboxes.ts';
 import { isMissingParent } from './constraint.ts';
+import { createCounter } from './create-counter.ts';
 import type { EventLog } from './event-log.ts';
 import { sandboxChanges } from './sandbox-changes.ts';
 import { filterFromPage, filterFromQuery, runsSql } from './sandbox-filter.ts';
 import { sandboxFromRow } from './sandbox-row.ts';
 import { takeRows } from './take-rows.ts';
+import { inTransaction } from './transaction.ts';
 
+/** What the team has while the intent does not count yet. */
+const heldSql = `
+  SELECT (SELECT count(*) FROM sandboxes WHERE team_id = :team AND ${runsSql.replace('?', ':aliveAfter')})
+      + (SELECT coalesce(sum(places), 0) FROM creations WHERE team_id = :team AND id <> :id) AS sandboxes`;
+const heldMemorySql = `
+  SELECT (SELECT coalesce(sum(memory_mb), 0) FROM sandboxes WHERE team_id = :team AND ${runsSql.replace('?', ':aliveAfter')})
+      + (SELECT coalesce(sum(memory_mb), 0) FROM creations WHERE team_id = :team AND id <> :id) AS memory_mb`;
 const beginSql = `
-  INSERT INTO creations (id, team_id, template_id, started_at, places)
-  SELECT :id, :team, :template, :startedAt, :sandboxCount
-  WHERE (SELECT count(*) FROM sandboxes WHERE team_id = :team AND ${runsSql.replace('?', ':aliveAfter')})
-      + (SELECT coalesce(sum(places), 0) FROM creations WHERE team_id = :team AND id <> :id) + :sandboxCount <= :limit
-  ON CONFLICT (id) DO UPDATE SET places = excluded.places`;
+  INSERT INTO creations (id, team_id, template_id, started_at, places, memory_mb, key_id, creates, day)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (id) DO UPDATE SET places = excluded.places, memory_mb = excluded.memory_mb`;
 
 /** The life of a paused sandbox counts as ended, for as long as it is paused. */
 const livesSql = `
@@ -24,6 +31,13 @@ const livesSql = `
 export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords {
   const changes = sandboxChanges(db, log);
   const begin = db.prepare(beginSql);
+  const held = db.prepare(heldSql);
+  const heldMemory = db.prepare(heldMemorySql);
+  const byCreation = db.prepare(
+    'SELECT * FROM sandboxes WHERE creation_id = ? AND team_id = ? ORDER BY started_at, id',
+  );
+  const findCreation = db.prepare('SELECT * FROM creations WHERE id = ?');
+  const counter = createCounter(db);
   const removeCreation = db.prepare('DELETE FROM creations WHERE id = ?');
   const clearCreations = db.prepare('DELETE FROM creations');
   const byId = db.prepare('SELECT * FROM sandboxes WHERE id = ?');
@@ -35,14 +49,36 @@ export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords
   );
 
   return {
-    beginCreation: async ({ id, teamId: team, templateId: template, startedAt, sandboxCount }, limit, aliveAfter) =>
-      begin.run({ id, team, template, startedAt, sandboxCount, limit, aliveAfter }).changes === 1,
+    beginCreation: async (creation, limits, aliveAfter) =>
+      inTransaction(db, () => {
+        const { id, teamId: team, templateId, startedAt, sandboxCount, memoryMb, creates } = creation;
+        const scope = { id, team, aliveAfter };
+        if (Number(held.get(scope)?.['sandboxes']) + sandboxCount > limits.sandboxes) return 'sandboxes';
+        // Summed up only for teams with such a limit.
+        if (limits.memoryMb !== Infinity && Number(heldMemory.get(scope)?.['memory_mb']) + memoryMb > limits.memoryMb)
+          return 'memoryMb';
+        if (creates !== undefined) {
+          const exceeded = counter.takeCreates(team, creates, limits);
+          if (exceeded !== undefined) return exceeded;
+        }
+        const counted = creates ?? { keyId: '', count: 0, day: 0 };
+        begin.run(
+          ...[id, team, templateId, startedAt, sandboxCount, memoryMb],
+          ...[counted.keyId, counted.count, counted.day],
+        );
+        return undefined;
+      }),
     completeCreation: async (creationId, sandboxes, now) =>
       log.change(() => {
         for (const sandbox of sandboxes) changes.put(sandbox, now);
         removeCreation.run(creationId);
       }),
-    abandonCreation: async (creationId) => void removeCreation.run(creationId),
+    abandonCreation: async (creationId) =>
+      inTransaction(db, () => {
+        const row = findCreation.get(creationId);
+        if (row !== undefined) counter.giveBackCreates(row);
+        removeCreation.run(creationId);
+      }),
     clearCreations: async () => Number(clearCreations.run().changes),
     put: async (sandbox, now) => {
       try {
@@ -59,6 +95,8 @@ export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords
       const row = own.get(id, teamId);
       return row === undefined ? undefined : sandboxFromRow(row);
     },
+    findByCreation: async (teamId, creationId) =>
+      creationId === '' ? [] : byCreation.all(creationId, teamId).map(sandboxFromRow),
     find: async (id) => {
       const row = byId.get(id);
       return row === undefined ? undefined : sandboxFromRow(row);

@@ -52,6 +52,7 @@ it("counts each team's data across restarts, and keeps the newest events of a te
   expect(events).toBeGreaterThanOrEqual(15);
   expect(await records.teams.readUsage(team)).toEqual({
     snapshots: 0,
+    snapshotBytes: 0,
     uploadBytes: 30,
     kvBytes: 7,
     events,

@@ -9,6 +9,7 @@ import { inTransaction } from './transaction.ts';
 const usageSql = `
   SELECT
     (SELECT count(*) FROM snapshots WHERE team_id = :team) AS snapshots,
+    (SELECT coalesce(sum(size_bytes), 0) FROM snapshots WHERE team_id = :team) AS snapshot_bytes,
     (SELECT coalesce(sum(size_bytes), 0) FROM build_files WHERE team_id = :team) AS upload_bytes,
     (SELECT coalesce(sum(size_bytes), 0) FROM kv_namespaces WHERE team_id = :team) AS kv_bytes,
     (SELECT coalesce(sum(events), 0) FROM team_counts WHERE team_id = :team) AS events`;
@@ -33,6 +34,7 @@ function holdingsFromRow(row: Record<string, SQLOutputValue> = {}): TeamHoldings
 function usageFromRow(row: Record<string, SQLOutputValue> = {}): TeamRecordsUsage {
   return {
     snapshots: Number(row['snapshots']),
+    snapshotBytes: Number(row['snapshot_bytes']),
     uploadBytes: Number(row['upload_bytes']),
     kvBytes: Number(row['kv_bytes']),
     events: Number(row['events']),

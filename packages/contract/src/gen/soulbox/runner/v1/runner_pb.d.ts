@@ -132,6 +132,20 @@ export declare type Sandbox = Message<"soulbox.runner.v1.Sandbox"> & {
    * @generated from field: uint64 state_bytes = 20;
    */
   stateBytes: bigint;
+
+  /**
+   * Id of the API key that created the sandbox. Empty: unknown.
+   *
+   * @generated from field: string key_id = 21;
+   */
+  keyId: string;
+
+  /**
+   * The `creation_id` of the call that created the sandbox.
+   *
+   * @generated from field: string creation_id = 22;
+   */
+  creationId: string;
 };
 
 /**
@@ -529,6 +543,21 @@ export declare type CreateSandboxRequest = Message<"soulbox.runner.v1.CreateSand
    * @generated from field: string template_name = 13;
    */
   templateName: string;
+
+  /**
+   * Id of the API key that creates the sandbox. Empty: none.
+   *
+   * @generated from field: string key_id = 14;
+   */
+  keyId: string;
+
+  /**
+   * Calls with the same id make one sandbox: while it exists, or is being created, they return it. Empty: every call
+   * makes a sandbox.
+   *
+   * @generated from field: string creation_id = 15;
+   */
+  creationId: string;
 };
 
 /**
@@ -588,6 +617,13 @@ export declare type KillSandboxRequest = Message<"soulbox.runner.v1.KillSandboxR
    * @generated from field: string sandbox_id = 1;
    */
   sandboxId: string;
+
+  /**
+   * One of the names in packages/contract/src/causes.ts. Empty: killed.
+   *
+   * @generated from field: string cause = 2;
+   */
+  cause: string;
 };
 
 /**
@@ -641,6 +677,13 @@ export declare type PauseSandboxRequest = Message<"soulbox.runner.v1.PauseSandbo
    * @generated from field: soulbox.runner.v1.TeamLimits team_limits = 4;
    */
   teamLimits?: TeamLimits | undefined;
+
+  /**
+   * One of the names in packages/contract/src/causes.ts. Empty: request.
+   *
+   * @generated from field: string cause = 5;
+   */
+  cause: string;
 };
 
 /**
@@ -936,6 +979,13 @@ export declare type ForkSandboxRequest = Message<"soulbox.runner.v1.ForkSandboxR
    * @generated from field: soulbox.runner.v1.TeamLimits team_limits = 6;
    */
   teamLimits?: TeamLimits | undefined;
+
+  /**
+   * Id of the API key that makes the copies. Empty: none.
+   *
+   * @generated from field: string key_id = 7;
+   */
+  keyId: string;
 };
 
 /**
@@ -1283,6 +1333,131 @@ export declare type GetMetricsResponse_Series = Message<"soulbox.runner.v1.GetMe
  * Use `create(GetMetricsResponse_SeriesSchema)` to create a new message.
  */
 export declare const GetMetricsResponse_SeriesSchema: GenMessage<GetMetricsResponse_Series>;
+
+/**
+ * A team or an API key that has used up a budget. Its sandboxes are not created and not resumed, not even by traffic.
+ *
+ * @generated from message soulbox.runner.v1.Hold
+ */
+export declare type Hold = Message<"soulbox.runner.v1.Hold"> & {
+  /**
+   * @generated from field: string team_id = 1;
+   */
+  teamId: string;
+
+  /**
+   * Empty: every sandbox of the team.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+
+  /**
+   * For the error.
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.Hold.
+ * Use `create(HoldSchema)` to create a new message.
+ */
+export declare const HoldSchema: GenMessage<Hold>;
+
+/**
+ * @generated from message soulbox.runner.v1.SettleUsageRequest
+ */
+export declare type SettleUsageRequest = Message<"soulbox.runner.v1.SettleUsageRequest"> & {
+  /**
+   * Sandboxes whose last counters the caller has recorded. The runner forgets them.
+   *
+   * @generated from field: repeated string recorded = 1;
+   */
+  recorded: string[];
+
+  /**
+   * Replaces all holds of earlier calls.
+   *
+   * @generated from field: repeated soulbox.runner.v1.Hold holds = 2;
+   */
+  holds: Hold[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.SettleUsageRequest.
+ * Use `create(SettleUsageRequestSchema)` to create a new message.
+ */
+export declare const SettleUsageRequestSchema: GenMessage<SettleUsageRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.SettleUsageResponse
+ */
+export declare type SettleUsageResponse = Message<"soulbox.runner.v1.SettleUsageResponse"> & {
+  /**
+   * Differs for each life of the runner.
+   *
+   * @generated from field: string epoch = 1;
+   */
+  epoch: string;
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.SettleUsageResponse.Counters counters = 2;
+   */
+  counters: SettleUsageResponse_Counters[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.SettleUsageResponse.
+ * Use `create(SettleUsageResponseSchema)` to create a new message.
+ */
+export declare const SettleUsageResponseSchema: GenMessage<SettleUsageResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.SettleUsageResponse.Counters
+ */
+export declare type SettleUsageResponse_Counters = Message<"soulbox.runner.v1.SettleUsageResponse.Counters"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: string team_id = 2;
+   */
+  teamId: string;
+
+  /**
+   * @generated from field: string key_id = 3;
+   */
+  keyId: string;
+
+  /**
+   * The counters start at 0 when the runner sees the sandbox first, and continue over pauses.
+   *
+   * @generated from field: double cpu_used_seconds = 4;
+   */
+  cpuUsedSeconds: number;
+
+  /**
+   * @generated from field: uint64 network_sent_bytes = 5;
+   */
+  networkSentBytes: bigint;
+
+  /**
+   * True: the sandbox has ended, and the counters are final.
+   *
+   * @generated from field: bool has_ended = 6;
+   */
+  hasEnded: boolean;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.SettleUsageResponse.Counters.
+ * Use `create(SettleUsageResponse_CountersSchema)` to create a new message.
+ */
+export declare const SettleUsageResponse_CountersSchema: GenMessage<SettleUsageResponse_Counters>;
 
 /**
  * @generated from message soulbox.runner.v1.GetTeamUsageRequest
@@ -3047,7 +3222,17 @@ export declare const RunnerService: GenService<{
   },
   /**
    * Returns how much of the host's disk the sandboxes and snapshots of a team use.
+   * Exchanges what sandboxes have used for who may not use more. The runner counts CPU time and sent bytes, and keeps the
+   * counters of an ended sandbox until the caller has recorded them.
    *
+   * @generated from rpc soulbox.runner.v1.RunnerService.SettleUsage
+   */
+  settleUsage: {
+    methodKind: "unary";
+    input: typeof SettleUsageRequestSchema;
+    output: typeof SettleUsageResponseSchema;
+  },
+  /**
    * @generated from rpc soulbox.runner.v1.RunnerService.GetTeamUsage
    */
   getTeamUsage: {

@@ -1,0 +1,26 @@
+import type { SettleUsageResponse } from '@soulbox/contract/runner';
+import type { ApiContext } from '../context.ts';
+import { dayOf } from '../quotas/day.ts';
+import { callRunner } from '../runner/call.ts';
+
+/** A team (with an empty key) or a key that has used up a budget. */
+export type Hold = Awaited<ReturnType<ApiContext['quotas']['listSpent']>>[number];
+
+/** Tells the runner who may not run, and records what sandboxes have used. `recorded` collects ended sandboxes. */
+export async function settleUsage(context: ApiContext, holds: readonly Hold[], recorded: Set<string>): Promise<void> {
+  const order = {
+    recorded: [...recorded],
+    holds: holds.map(({ teamId, keyId, message }) => ({ teamId, keyId, message })),
+  };
+  const answer = await callRunner((options) => context.runner.settleUsage(order, options));
+  const counters = answer.counters.map(countersFromRunner);
+  await context.records.quotas.recordCounters(answer.epoch, counters, dayOf(context.clock.now()), order.recorded);
+  recorded.clear();
+  for (const { sandboxId, hasEnded } of counters) if (hasEnded) recorded.add(sandboxId);
+}
+
+function countersFromRunner(counters: SettleUsageResponse['counters'][number]) {
+  const { sandboxId, teamId, keyId, cpuUsedSeconds, networkSentBytes, hasEnded } = counters;
+  const figures = { cpuMs: Math.floor(cpuUsedSeconds * 1000), egressBytes: Number(networkSentBytes) };
+  return { sandboxId, teamId, keyId, ...figures, hasEnded };
+}

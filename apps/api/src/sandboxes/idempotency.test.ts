@@ -1,0 +1,195 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SoulBoxError } from '@soulbox/base';
+import { connectErrorFromError } from '@soulbox/contract';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { startTestApi } from '../testing/test-api.ts';
+import type { Answer, TestApi } from '../testing/test-api.ts';
+
+let api: TestApi;
+let now: number;
+beforeEach(async () => {
+  now = Date.now();
+  api = await startTestApi({ config: { teamIdempotencyLimit: 5 }, clock: { now: () => now } });
+});
+afterEach(() => api[Symbol.asyncDispose]());
+
+const base = { templateID: 'base', timeout: 3600 };
+const create = async (idempotencyKey: string, body: object = base, more: { key?: string; path?: string } = {}) =>
+  await api.ask('POST', more.path ?? '/v2/sandboxes', {
+    body,
+    headers: { 'idempotency-key': idempotencyKey },
+    ...(more.key === undefined ? {} : { key: more.key }),
+  });
+const idOf = (answer: Answer): string => (answer.json as { sandboxID: string }).sandboxID;
+const messageOf = (answer: Answer): string => (answer.json as { message: string }).message;
+
+describe('a create with an idempotency key', () => {
+  it('that is repeated returns the same answer, with the token, and creates nothing', async () => {
+    const first = await create('one', { ...base, metadata: { a: '1', b: '2' } });
+    const again = await create('"one"', { metadata: { b: '2', a: '1' }, timeout: 3600, templateID: 'base' });
+    expect([first.status, again.status]).toEqual([201, 201]);
+    expect(again.json).toEqual(first.json);
+    expect((again.json as { envdAccessToken: string }).envdAccessToken).toBe('access-token');
+    expect([first, again].map(({ headers }) => headers.get('idempotent-replayed'))).toEqual([null, 'true']);
+    expect(api.runner.creates).toHaveLength(1);
+  });
+
+  it('returns the same sandbox after a restart of the server', async () => {
+    const first = await create('one');
+    await api.restart();
+    expect(idOf(await create('one'))).toBe(idOf(first));
+    expect(api.runner.sandboxes.size).toBe(1);
+  });
+
+  it('is another one in another team and with another key', async () => {
+    const first = await create('one');
+    const others = [await create('two'), await create('one', base, { key: api.otherKey })];
+    expect(new Set([first, ...others].map(idOf)).size).toBe(3);
+  });
+
+  it('for another body or another route is refused with 422, whatever became of the first', async () => {
+    const first = await create('one');
+    for (const answer of [
+      await create('one', { ...base, timeout: 3601 }),
+      await create('one', { ...base, metadata: {} }),
+      await create('one', base, { path: '/sandboxes' }),
+    ]) {
+      expect([answer.status, messageOf(answer)]).toEqual([422, expect.stringContaining('another request')]);
+    }
+    await api.ask('DELETE', `/sandboxes/${idOf(first)}`);
+    expect((await create('one', { ...base, timeout: 3601 })).status).toBe(422);
+    expect(api.runner.creates).toHaveLength(1);
+  });
+
+  it('that is still in progress is refused with 409 and Retry-After, and then returns the sandbox', async () => {
+    const entered = Promise.withResolvers<undefined>();
+    const release = Promise.withResolvers<undefined>();
+    api.runner.beforeCreate = async () => {
+      entered.resolve(undefined);
+      await release.promise;
+    };
+    const first = create('one');
+    await entered.promise;
+    const second = await create('one');
+    expect([second.status, second.headers.get('retry-after')]).toEqual([409, '1']);
+    expect(await create('one', { ...base, timeout: 9 })).toMatchObject({ status: 422 });
+    release.resolve(undefined);
+    const made = idOf(await first);
+    expect(idOf(await create('one'))).toBe(made);
+  });
+
+  it('by fifty callers at once makes one sandbox; the others get it or 409', async () => {
+    const answers = await Promise.all(Array.from({ length: 50 }, async () => await create('one')));
+    const made = answers.filter(({ status }) => status === 201);
+    expect(made.length).toBeGreaterThan(0);
+    expect(new Set(made.map(idOf)).size).toBe(1);
+    expect(answers.filter(({ status }) => status !== 201).every(({ status }) => status === 409)).toBe(true);
+    expect(api.runner.sandboxes.size).toBe(1);
+  });
+
+  it('whose sandbox has ended says so, and creates none', async () => {
+    const id = idOf(await create('one'));
+    await api.ask('DELETE', `/sandboxes/${id}`);
+    const ended = await create('one');
+    expect([ended.status, messageOf(ended)]).toEqual([404, expect.stringContaining(id)]);
+    await api.records.sandboxes.purgeEnded(now + 1e9, 10);
+    const purged = await create('one');
+    expect([purged.status, messageOf(purged)]).toEqual([404, expect.stringContaining('does not exist any more')]);
+    expect(api.runner.creates).toHaveLength(1);
+  });
+
+  it('that failed for its own fault can be repeated with another body', async () => {
+    expect((await create('one', { ...base, templateID: 'missing' })).status).toBe(404);
+    expect((await create('one', { ...base, timeout: 99_999_999 })).status).toBe(400);
+    await api.records.quotas.setLimits(api.teamId, { sandboxes: 0 });
+    expect((await create('one')).status).toBe(429);
+    await api.records.quotas.setLimits(api.teamId, { sandboxes: undefined });
+    expect((await create('one')).status).toBe(201);
+  });
+
+  it('whose outcome is unknown is continued by the repetition, not made twice', async () => {
+    const lost = new ConnectError('the connection broke', Code.Unavailable);
+    const { createSandbox } = api.runner.client;
+    let answersLost = 1;
+    Object.assign(api.runner.client, {
+      createSandbox: async (...args: Parameters<typeof createSandbox>) => {
+        const answer = await createSandbox(...args);
+        if (answersLost-- > 0) throw lost;
+        return answer;
+      },
+    });
+    expect((await create('one')).status).toBe(503);
+    expect((await create('one', { ...base, timeout: 9 })).status).toBe(422);
+    const again = await create('one');
+    expect(again.status).toBe(201);
+    expect([...api.runner.sandboxes.keys()]).toEqual([idOf(again)]);
+  });
+
+  it('is not counted against the limits when it is repeated', async () => {
+    await api.records.quotas.setLimits(api.teamId, { sandboxes: 1, creates_per_second: 0, creates_burst: 1 });
+    expect((await create('one')).status).toBe(201);
+    expect((await create('one')).status).toBe(201);
+    expect((await create('two')).status).toBe(429);
+  });
+
+  it('is forgotten after 24 hours, and not before', async () => {
+    const first = idOf(await create('one', { ...base, timeout: 24 * 3600 }));
+    now += 24 * 3600 * 1000 - 1;
+    expect((await create('one')).status).toBe(422);
+    now += 1;
+    expect(idOf(await create('one'))).not.toBe(first);
+  });
+
+  it('beyond the number of keys of a team is refused until the first is forgotten; none is forgotten for it', async () => {
+    for (const key of ['a', 'b', 'c', 'd', 'e']) expect((await create(key)).status).toBe(201);
+    now += 1000;
+    const full = await create('f');
+    expect([full.status, full.headers.get('retry-after')]).toEqual([429, String(24 * 3600 - 1)]);
+    expect((await create('f', base, { key: api.otherKey })).status).toBe(201);
+    expect((await create('a')).headers.get('idempotent-replayed')).toBe('true');
+  });
+
+  it.each(['', 'a b', 'a,b', 'x'.repeat(256)])('that is %j is refused', async (key) => {
+    expect((await create(key)).status).toBe(400);
+    expect(api.runner.creates).toHaveLength(0);
+  });
+
+  it('leaves no token in the records', async () => {
+    await create('one');
+    const row = await api.records.idempotency.begin(
+      { teamId: api.teamId, key: 'one', fingerprint: 'x', creationId: 'x', keptUntil: 1 },
+      now,
+      9,
+    );
+    expect(row).toEqual({ is: 'other' });
+    const answer = await create('one');
+    expect(answer.text).toContain('access-token');
+    api.runner.sandboxes.clear();
+    expect((await create('one')).text).not.toContain('access-token');
+  });
+});
+
+describe('a server that is killed during a create', () => {
+  it('after the runner has made the sandbox, returns it to the repetition', async () => {
+    api.runner.beforeCreate = async () =>
+      await Promise.reject(connectErrorFromError(new SoulBoxError('internal', 'x')));
+    expect((await create('one')).status).toBe(500);
+    const { creationId } = api.runner.creates.at(-1) ?? { creationId: '' };
+    // It was made all the same, and the server died before it knew.
+    const { sandboxId } = api.runner.plant({ teamId: api.teamId, creationId });
+    await api.restart();
+    api.runner.beforeCreate = () => Promise.resolve();
+    expect(idOf(await create('one'))).toBe(sandboxId);
+    expect(api.runner.sandboxes.size).toBe(1);
+  });
+
+  it('before that, makes it at the repetition, once', async () => {
+    api.runner.failure = new ConnectError('gone', Code.Unavailable);
+    expect((await create('one')).status).toBe(503);
+    api.runner.failure = undefined;
+    await api.restart();
+    const [first, second] = [await create('one'), await create('one')];
+    expect(idOf(first)).toBe(idOf(second));
+    expect(api.runner.sandboxes.size).toBe(1);
+  });
+});

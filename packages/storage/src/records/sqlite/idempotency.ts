@@ -1,0 +1,47 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { IdempotencyRecords } from '../idempotency.ts';
+import { inTransaction } from './transaction.ts';
+
+/** Rows that one request at the limit removes, so that it stays short. */
+const purgedAtLimit = 100;
+
+/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+export function sqliteIdempotency(db: DatabaseSync): IdempotencyRecords {
+  const find = db.prepare('SELECT * FROM idempotency_keys WHERE team_id = ? AND key = ?');
+  const insert = db.prepare('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?, 0)');
+  const remove = db.prepare('DELETE FROM idempotency_keys WHERE team_id = ? AND key = ?');
+  const finish = db.prepare('UPDATE idempotency_keys SET is_done = 1 WHERE team_id = ? AND key = ?');
+  const count = db.prepare('SELECT count(*) AS keys, min(kept_until) AS first FROM idempotency_keys WHERE team_id = ?');
+  const purgeOwn = db.prepare(
+    `DELETE FROM idempotency_keys WHERE (team_id, key) IN
+       (SELECT team_id, key FROM idempotency_keys WHERE team_id = ? AND kept_until <= ? LIMIT ?)`,
+  );
+  const purge = db.prepare(
+    `DELETE FROM idempotency_keys WHERE (team_id, key) IN
+       (SELECT team_id, key FROM idempotency_keys WHERE kept_until < ? LIMIT ?)`,
+  );
+  const firstOf = (teamId: string): { keys: number; first: number } => {
+    const row = count.get(teamId);
+    return { keys: Number(row?.['keys'] ?? 0), first: Number(row?.['first'] ?? 0) };
+  };
+
+  return {
+    begin: async ({ teamId, key, fingerprint, creationId, keptUntil }, now, limit) =>
+      inTransaction(db, () => {
+        const row = find.get(teamId, key);
+        if (row !== undefined && Number(row['kept_until']) > now) {
+          if (row['fingerprint'] !== fingerprint) return { is: 'other' };
+          return { is: 'repeated', creationId: String(row['creation_id']), isDone: row['is_done'] === 1 };
+        }
+        if (row !== undefined) remove.run(teamId, key);
+        if (firstOf(teamId).keys >= limit) purgeOwn.run(teamId, now, purgedAtLimit);
+        const { keys, first } = firstOf(teamId);
+        if (keys >= limit) return { is: 'full', freeAt: first };
+        insert.run(teamId, key, fingerprint, creationId, keptUntil);
+        return { is: 'new' };
+      }),
+    finish: async (teamId, key) => void finish.run(teamId, key),
+    abandon: async (teamId, key) => void remove.run(teamId, key),
+    purge: async (before, limit) => Number(purge.run(before, limit).changes),
+  };
+}
