@@ -22,6 +22,7 @@ const bodies: Readonly<Record<string, Body>> = {
 /** Routes whose changes concern no sandbox, or more than one case. Their reads are tried, too. */
 const left: readonly RegExp[] = [
   /^\/api-keys/,
+  /^\/teams/,
   /^\/events\/webhooks/,
   /^\/functions/,
   /^\/kv/,

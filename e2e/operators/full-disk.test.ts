@@ -141,6 +141,8 @@ async function isAlive(id: string): Promise<boolean> {
 const needNoRoom = [
   ...['POST /functions/{name}/invoke', 'POST /sandboxes/{sandboxID}/run'],
   'DELETE /volumes/{volumeID}',
+  // With another token, tried on its own.
+  'PATCH /teams/{teamID}/limits',
 ];
 
 /** Fails if a route is missing here, so that new routes are tested, too. */
@@ -237,6 +239,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     ['POST', '/signing-keys', { overlapSeconds: 60 }],
     ['POST', '/api-keys', { name: 'new' }],
     ['PATCH', `/api-keys/${key.id}`, { name: 'renamed' }],
+    ['PUT', `/api-keys/${key.id}/budgets`, { budgets: [] }],
     ['POST', '/events/webhooks', { name: 'n', url, enabled: true, events: [], signatureSecret: 'x'.repeat(32) }],
     ['PATCH', `/events/webhooks/${webhook.id}`, { enabled: false }],
     ['POST', '/functions', { name: 'f', source }],
@@ -254,6 +257,13 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
       'disk_full',
     ]);
   }
+  const admin = (await readFile(join(server.dataDirectory, 'control/secrets/admin-token'), 'utf8')).trim();
+  const limited = await fetch(`${connection().apiUrl}/teams/${team?.teamID ?? ''}/limits`, {
+    method: 'PATCH',
+    headers: { 'x-api-key': admin, 'content-type': 'application/json' },
+    body: '{"snapshots":5}',
+  });
+  expect([limited.status, await limited.json()]).toEqual([507, expect.objectContaining({ error_code: 'disk_full' })]);
   const upload = await fetch(link.url, { method: 'PUT', body: Buffer.alloc(1000) });
   expect([upload.status, await upload.json()]).toEqual([507, expect.objectContaining({ error_code: 'disk_full' })]);
   expect(await readLists()).toEqual(before);

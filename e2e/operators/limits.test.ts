@@ -115,7 +115,9 @@ describe('a budget', () => {
     await expect(Sandbox.create(options)).rejects.toThrow('cpu_seconds_per_day');
     await expect(Sandbox.connect(sandbox.sandboxId, options)).rejects.toThrow(RateLimitError);
     // A request must not wake it.
-    await expect(sandbox.commands.run('true')).rejects.toThrow(RateLimitError);
+    const read = sandbox.files.read('/etc/hostname');
+    await expect(read).rejects.toThrow(RateLimitError);
+    await expect(read).rejects.toThrow('has used up a budget');
     expect(await stateOf(sandbox, team.apiKey)).toBe('paused');
 
     const usage = await askApi('GET', `/teams/${team.id}/usage`, undefined, { 'x-api-key': team.apiKey });

@@ -17,6 +17,8 @@ const bodies: readonly (readonly [form: RegExp, body: object])[] = [
   [/\/run$/, { code: 'true', language: 'bash' }],
   [/^\/(v2\/|v3\/)?templates\/[^/]+$/, { public: true }],
   [/^\/api-keys\/[^/]+$/, { name: 'taken' }],
+  [/\/budgets$/, { budgets: [] }],
+  [/\/limits$/, { sandboxes: 1 }],
   [/^\/events\/webhooks\/[^/]+$/, { name: 'taken' }],
   [/\/tags$/, { target: 'base', names: ['x'], tags: ['x'] }],
 ];

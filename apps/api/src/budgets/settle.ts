@@ -6,11 +6,15 @@ import { callRunner } from '../runner/call.ts';
 /** A team (with an empty key) or a key that has used up a budget. */
 export type Hold = Awaited<ReturnType<ApiContext['quotas']['listSpent']>>[number];
 
+/** Whoever opens a port of a sandbox may read it, so it has no figures of the team. */
+const heldMessage =
+  'Its team, or the API key that created it, has used up a budget. It can run when the budget is raised, or on the next day (UTC).';
+
 /** Tells the runner who may not run, and records what sandboxes have used. `recorded` collects ended sandboxes. */
 export async function settleUsage(context: ApiContext, holds: readonly Hold[], recorded: Set<string>): Promise<void> {
   const order = {
     recorded: [...recorded],
-    holds: holds.map(({ teamId, keyId, message }) => ({ teamId, keyId, message })),
+    holds: holds.map(({ teamId, keyId }) => ({ teamId, keyId, message: heldMessage })),
   };
   const answer = await callRunner((options) => context.runner.settleUsage(order, options));
   const counters = answer.counters.map(countersFromRunner);

@@ -193,3 +193,30 @@ describe('a server that is killed during a create', () => {
     expect(api.runner.sandboxes.size).toBe(1);
   });
 });
+
+describe('a snapshot with an idempotency key', () => {
+  it('that is repeated is the same, also after its sandbox has ended, until it is deleted', async () => {
+    const id = idOf(await create('one'));
+    const snapshot = async (body: object = {}): Promise<Answer> =>
+      await api.ask('POST', `/sandboxes/${id}/snapshots`, { body, headers: { 'idempotency-key': 'shot' } });
+    const first = await snapshot();
+    expect(first.status).toBe(201);
+    expect((await snapshot({ name: 'other' })).status).toBe(422);
+    await api.ask('DELETE', `/sandboxes/${id}`);
+    const again = await snapshot();
+    expect([again.status, again.json]).toEqual([201, first.json]);
+    expect(api.runner.snapshots.size).toBe(1);
+    const { snapshotID } = first.json as { snapshotID: string };
+    expect((await api.ask('DELETE', `/snapshots/${encodeURIComponent(snapshotID)}`)).status).toBe(204);
+    const gone = await snapshot();
+    expect([gone.status, messageOf(gone)]).toEqual([404, expect.stringContaining('does not exist any more')]);
+  });
+
+  it('that failed for its own fault can be repeated', async () => {
+    const id = idOf(await create('one'));
+    const snapshot = async (body: object): Promise<Answer> =>
+      await api.ask('POST', `/sandboxes/${id}/snapshots`, { body, headers: { 'idempotency-key': 'shot' } });
+    expect((await snapshot({ name: 'a b' })).status).toBe(400);
+    expect((await snapshot({})).status).toBe(201);
+  });
+});

@@ -8,6 +8,7 @@ import { errors, sandboxParams } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { getLive, refuseFunctions, withRow } from '../lookup/sandbox.ts';
+import { runOnce } from '../idempotency/run-once.ts';
 import { raiseTeam } from '../quotas/budgets.ts';
 import type { TeamLimits } from '../quotas/limit-table.ts';
 import { storedHintSeconds } from '../quotas/quotas.ts';
@@ -37,18 +38,33 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
         summary: 'Create a snapshot of a sandbox; the sandbox continues to run',
         params: sandboxParams,
         body: newSnapshotSchema.nullish(),
-        response: { 201: snapshotSchema, ...errors(400, 404, 409, 413, 415, 501, 503, 504) },
+        response: { 201: snapshotSchema, ...errors(400, 404, 409, 413, 415, 422, 501, 503, 504) },
       },
     },
     async (request, reply) => {
       const caller = callerOf(request);
-      const name = await parseSnapshotName(context, caller.team, request.body?.name);
-      const sandbox = await getLive(context, caller, request.params.sandboxID);
-      refuseFunctions(sandbox);
-      const snapshot = await makeSnapshot(context, sandbox, name);
+      const snapshot = await runOnce(context, request, reply, {
+        make: async (creationId) => {
+          const name = await parseSnapshotName(context, caller.team, request.body?.name);
+          const sandbox = await getLive(context, caller, request.params.sandboxID);
+          refuseFunctions(sandbox);
+          return await makeSnapshot(context, sandbox, name, idFrom(creationId));
+        },
+        find: async (creationId) => await context.records.snapshots.findById(caller.team.id, idFrom(creationId)),
+        gone: () =>
+          new SoulBoxError(
+            'snapshot_not_found',
+            'The snapshot that this Idempotency-Key has made does not exist any more.',
+          ),
+      });
       return reply.code(201).send(snapshotToWire(snapshot, caller.team));
     },
   );
+}
+
+/** A repetition of a request uses the same id, which no second snapshot can have. Empty: it is not repeated. */
+function idFrom(creationId: string): string {
+  return `s${creationId === '' ? randomId(20) : creationId.replaceAll('-', '').slice(0, 20)}`;
 }
 
 /**
@@ -56,8 +72,12 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
  * comparison of records and runner turns it into a snapshot or drops it. Throws `limit_exceeded`, and the errors of the
  * runner.
  */
-async function makeSnapshot(context: ApiContext, sandbox: SandboxRecord, name: SnapshotName): Promise<SnapshotRecord> {
-  const id = `s${randomId(20)}`;
+async function makeSnapshot(
+  context: ApiContext,
+  sandbox: SandboxRecord,
+  name: SnapshotName,
+  id: string,
+): Promise<SnapshotRecord> {
   const limits = await context.quotas.limitsOf(sandbox.teamId);
   await context.quotas.checkStorage(sandbox.teamId, limits, 0);
   context.snapshotsUnderway.add(id);

@@ -4,10 +4,15 @@ import { RunnerService } from '@soulbox/contract/runner';
 import { silentLogger, SoulBoxError } from '@soulbox/base';
 import { beforeEach, expect, test } from 'vitest';
 import type { RunnerContext } from '../context.ts';
+import { createConsumption } from '../metrics/consumption.ts';
+import { createHolds } from '../registry/holds.ts';
+import type { Holds } from '../registry/holds.ts';
+import { parseCause } from './from-message.ts';
 import { addRunnerRoutes } from './routes.ts';
 
 let roomBytes: number;
 let stop: AbortController;
+let holds: Holds;
 let usage: { diskBytes: number; pausedMemoryBytes: number };
 let state: string;
 let runner: ReturnType<typeof createClient<typeof RunnerService>>;
@@ -19,13 +24,16 @@ beforeEach(() => {
     roomBytes -= bytes;
     return { [Symbol.dispose]: () => void (roomBytes += bytes) };
   };
+  holds = createHolds();
   usage = { diskBytes: 0, pausedMemoryBytes: 0 };
   state = 'running';
   const context = {
     host: { disks: { admit } },
     stopping: stop.signal,
     usageOf: (teamId: string) => (teamId === 'ours' ? usage : { diskBytes: 0, pausedMemoryBytes: 0 }),
-    table: { getTenants: () => ({ record: { state, tenant: { teamId: 'ours' } } }) },
+    table: { getTenants: () => ({ record: { state, tenant: { teamId: 'ours' } } }), tenants: () => [] },
+    holds,
+    consumption: createConsumption(),
     templates: { find: async (templateId: string) => await Promise.resolve({ templateId, names: ['new-name'] }) },
     logger: silentLogger,
   } as unknown as RunnerContext;
@@ -97,4 +105,24 @@ test('a pause is refused when the team has reached its limit of paused memory, u
 test('a template that does not have the name any more that the caller knows is not found', async () => {
   const create = { templateId: 'x', templateName: 'old-name' };
   await expect(runner.createSandbox(create)).rejects.toThrow('Template "old-name" was not found.');
+});
+
+test('a held team creates and forks nothing, until the control plane lifts the hold', async () => {
+  const create = async (teamId: string): Promise<string> =>
+    await reasonOf(runner.createSandbox({ teamId, templateName: 'old-name' }));
+  const fork = async (): Promise<string> =>
+    await reasonOf(runner.forkSandbox({ teamId: 'ours', source: { case: 'snapshotId', value: 's' } }));
+  await runner.settleUsage({ holds: [{ teamId: 'ours', keyId: '', message: 'Spent.' }] });
+  expect([await create('ours'), await fork(), await create('theirs')]).toEqual([
+    ...['budget_spent', 'budget_spent', 'template_not_found'],
+  ]);
+  const { epoch, counters } = await runner.settleUsage({});
+  expect([epoch.length > 8, counters]).toEqual([true, []]);
+  expect(await create('ours')).toBe('template_not_found');
+});
+
+test('a cause that this version does not know is refused', () => {
+  expect(parseCause('budget', 'request')).toBe('budget');
+  expect(parseCause('', 'request')).toBe('request');
+  for (const cause of ['whim', 'toString', 'Budget']) expect(() => parseCause(cause, 'request')).toThrow('unknown');
 });

@@ -35,3 +35,22 @@ it('a running sandbox keeps a later deadline', async () => {
   await resumeForTraffic(bench.context, record.sandboxId);
   expect(bench.context.table.getRunning(record.sandboxId).record.tenant.endAtMs).toBe(endAtMs);
 });
+
+it.each([
+  ['team', ''],
+  ['team', 'key'],
+])('a sandbox of a held team or key is not resumed, and one that runs goes on (%s, %s)', async (teamId, keyId) => {
+  const [paused, running] = [await bench.addRunning({ keyId: 'key' }), await bench.addRunning({ keyId: 'key' })];
+  const { sandboxId } = paused.record;
+  await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'budget' });
+  bench.context.holds.set([{ teamId, keyId, message: 'The budget is used up.' }]);
+  await expect(resumeForTraffic(bench.context, sandboxId)).rejects.toMatchObject({ reason: 'budget_spent' });
+  expect(bench.context.table.getTenants(sandboxId).record.state).toBe('paused');
+  await resumeForTraffic(bench.context, running.record.sandboxId);
+  bench.context.holds.set([
+    { teamId: 'others', keyId: '', message: '' },
+    { teamId, keyId: 'other', message: '' },
+  ]);
+  await resumeForTraffic(bench.context, sandboxId);
+  expect(bench.context.table.getRunning(sandboxId).record.state).toBe('running');
+});

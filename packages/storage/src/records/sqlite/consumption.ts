@@ -30,14 +30,21 @@ export function consumptionWriter(db: DatabaseSync): Pick<QuotaRecords, 'recordC
       inTransaction(db, () => {
         if (epoch !== lastEpoch) dropOldMarks.run(epoch);
         for (const sandboxId of forgotten) dropMark.run(sandboxId);
+        const sums = new Map<string, { teamId: string; keyId: string; cpuMs: number; egressBytes: number }>();
         for (const { sandboxId, teamId, keyId, cpuMs, egressBytes } of counters) {
           const mark = findMark.get(sandboxId);
           const newMs = Math.max(0, cpuMs - Number(mark?.['cpu_ms'] ?? 0));
           const newBytes = Math.max(0, egressBytes - Number(mark?.['egress_bytes'] ?? 0));
           if (newMs === 0 && newBytes === 0) continue;
           setMark.run(sandboxId, epoch, cpuMs, egressBytes);
+          const sum = sums.get(`${teamId} ${keyId}`) ?? { teamId, keyId, cpuMs: 0, egressBytes: 0 };
+          sums.set(`${teamId} ${keyId}`, sum);
+          sum.cpuMs += newMs;
+          sum.egressBytes += newBytes;
+        }
+        for (const { teamId, keyId, cpuMs, egressBytes } of sums.values()) {
           if (hasTeam.get(teamId) === undefined) continue;
-          for (const row of [day, totalDay]) add.run(teamId, keyId, row, newMs, newBytes, 0);
+          for (const row of [day, totalDay]) add.run(teamId, keyId, row, cpuMs, egressBytes, 0);
         }
       });
       lastEpoch = epoch;

@@ -29,7 +29,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   secrets: ['remove'],
   identityKeys: ['purge'],
   audit: ['appendUrgent', 'settle', 'align', 'release', 'eraseSubjectKey', 'removeHold'],
-  quotas: ['recordCounters', 'purgeDays'],
+  quotas: ['purgeDays'],
   idempotency: ['finish', 'abandon', 'purge'],
 };
 

@@ -11,7 +11,8 @@ export function sqliteIdempotency(db: DatabaseSync): IdempotencyRecords {
   const insert = db.prepare('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?, 0)');
   const remove = db.prepare('DELETE FROM idempotency_keys WHERE team_id = ? AND key = ?');
   const finish = db.prepare('UPDATE idempotency_keys SET is_done = 1 WHERE team_id = ? AND key = ?');
-  const count = db.prepare('SELECT count(*) AS keys, min(kept_until) AS first FROM idempotency_keys WHERE team_id = ?');
+  const count = db.prepare('SELECT keys FROM idempotency_counts WHERE team_id = ?');
+  const first = db.prepare('SELECT min(kept_until) AS kept_until FROM idempotency_keys WHERE team_id = ?');
   const purgeOwn = db.prepare(
     `DELETE FROM idempotency_keys WHERE (team_id, key) IN
        (SELECT team_id, key FROM idempotency_keys WHERE team_id = ? AND kept_until <= ? LIMIT ?)`,
@@ -20,10 +21,7 @@ export function sqliteIdempotency(db: DatabaseSync): IdempotencyRecords {
     `DELETE FROM idempotency_keys WHERE (team_id, key) IN
        (SELECT team_id, key FROM idempotency_keys WHERE kept_until < ? LIMIT ?)`,
   );
-  const firstOf = (teamId: string): { keys: number; first: number } => {
-    const row = count.get(teamId);
-    return { keys: Number(row?.['keys'] ?? 0), first: Number(row?.['first'] ?? 0) };
-  };
+  const countOf = (teamId: string): number => Number(count.get(teamId)?.['keys'] ?? 0);
 
   return {
     begin: async ({ teamId, key, fingerprint, creationId, keptUntil }, now, limit) =>
@@ -34,9 +32,8 @@ export function sqliteIdempotency(db: DatabaseSync): IdempotencyRecords {
           return { is: 'repeated', creationId: String(row['creation_id']), isDone: row['is_done'] === 1 };
         }
         if (row !== undefined) remove.run(teamId, key);
-        if (firstOf(teamId).keys >= limit) purgeOwn.run(teamId, now, purgedAtLimit);
-        const { keys, first } = firstOf(teamId);
-        if (keys >= limit) return { is: 'full', freeAt: first };
+        if (countOf(teamId) >= limit) purgeOwn.run(teamId, now, purgedAtLimit);
+        if (countOf(teamId) >= limit) return { is: 'full', freeAt: Number(first.get(teamId)?.['kept_until'] ?? 0) };
         insert.run(teamId, key, fingerprint, creationId, keptUntil);
         return { is: 'new' };
       }),

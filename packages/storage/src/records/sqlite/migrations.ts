@@ -511,6 +511,16 @@ export const migrations: readonly string[] = [
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX idempotency_keys_kept_until ON idempotency_keys (kept_until);
    CREATE INDEX idempotency_keys_of_team ON idempotency_keys (team_id, kept_until);
+   CREATE TABLE idempotency_counts (
+     team_id TEXT PRIMARY KEY REFERENCES teams (id) ON DELETE CASCADE,
+     keys INTEGER NOT NULL
+   ) STRICT;
+   CREATE TRIGGER idempotency_counted AFTER INSERT ON idempotency_keys BEGIN
+     INSERT INTO idempotency_counts VALUES (NEW.team_id, 1) ON CONFLICT (team_id) DO UPDATE SET keys = keys + 1;
+   END;
+   CREATE TRIGGER idempotency_discounted AFTER DELETE ON idempotency_keys BEGIN
+     UPDATE idempotency_counts SET keys = keys - 1 WHERE team_id = OLD.team_id;
+   END;
    ALTER TABLE creations ADD COLUMN memory_mb INTEGER NOT NULL DEFAULT 0;
    ALTER TABLE creations ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
    ALTER TABLE creations ADD COLUMN creates INTEGER NOT NULL DEFAULT 0;
