@@ -246,6 +246,21 @@ describe('the budget of an API key', () => {
     expect((await api.ask('GET', `/api-keys/${keyId}/budgets`, { key })).status).toBe(200);
   });
 
+  it('still holds for the sandboxes of a key that was revoked, and can still be raised', async () => {
+    await start();
+    const { id: keyId, key } = await secondKey();
+    const own = await createId(key);
+    await setBudgets(keyId, [{ kind: 'cpu_seconds', period: 'total', amount: 10 }]);
+    expect((await api.ask('DELETE', `/api-keys/${keyId}`, { key })).status).toBe(204);
+    await use(own, 11);
+    await until(async () => (await stateOf(own)) === 'paused');
+    expect((await resume(own)).status).toBe(429);
+    expect((await setBudgets(keyId, [{ kind: 'cpu_seconds', period: 'total', amount: 20 }])).status).toBe(200);
+    expect((await resume(own)).status).toBe(201);
+    await setBudgets(keyId, []);
+    expect((await setBudgets(keyId, [])).status).toBe(404);
+  });
+
   it('of another team is not found', async () => {
     await start();
     const { id: keyId } = await secondKey();

@@ -68,6 +68,7 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   void reply.removeHeader('connection');
   const body = httpBodyFromError(error);
   if (body.code >= 500 && body.code !== 501) noteFailure(error, request, context);
+  if (body.code === 429) context.failures.noteRefusal(error.reason);
   const hint =
     error.retryAfterSeconds ?? (error.reason === 'limit_exceeded' ? limitRetryAfterSeconds : retryAfterSeconds);
   const isKnown = error.retryAfterSeconds !== undefined || body.code === 429;

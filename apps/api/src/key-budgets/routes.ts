@@ -38,7 +38,9 @@ export function addKeyBudgetRoutes(app: ApiApp, context: ApiContext): void {
       budgets: budgets.map(({ kind, period, amount }) => ({ kind, period, amount, used: usedOf(used[period], kind) })),
     };
   };
-  const findKey = async (teamId: string, keyId: string): Promise<void> => {
+  // The budget of a revoked key still applies to its sandboxes, so it can still be raised.
+  const checkKey = async (teamId: string, keyId: string): Promise<void> => {
+    if ((await records.quotas.listBudgets({ teamId, keyId })).length > 0) return;
     if ((await records.apiKeys.find(teamId, keyId)) === undefined)
       throw new SoulBoxError('key_not_found', `API key ${quoteForError(keyId)} was not found.`);
   };
@@ -56,7 +58,7 @@ export function addKeyBudgetRoutes(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const { team } = callerOf(request);
       const { apiKeyID } = request.params;
-      await findKey(team.id, apiKeyID);
+      await checkKey(team.id, apiKeyID);
       return await read(team.id, apiKeyID);
     },
   );
@@ -77,7 +79,7 @@ export function addKeyBudgetRoutes(app: ApiApp, context: ApiContext): void {
       const { team, keyId: callerKeyId } = callerOf(request);
       const { apiKeyID: keyId } = request.params;
       await quotas.refuseBudgeted({ teamId: team.id, keyId: callerKeyId });
-      await findKey(team.id, keyId);
+      await checkKey(team.id, keyId);
       const budgets = request.body.budgets.map((budget) => ({ ...budget, teamId: team.id, keyId }));
       await records.quotas.setBudgets(team.id, keyId, budgets, auditNote(request));
       context.logger.info({ team: team.id, keyId, budgets: budgets.length }, 'budgets of an API key changed');

@@ -82,7 +82,7 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
     ...(await poolFamilies(context)),
     ...(await phaseFamilies(context)),
     ...(await processFamilies(context)),
-    context.failures.family(),
+    ...context.failures.families(),
     ...diskFamilies(context),
     ...witnessFamilies(context),
     ...(await hostDiskFamilies(context)),

@@ -168,11 +168,14 @@ describe('the Prometheus text', () => {
     const headers = { authorization: `Bearer ${metricsToken}` };
     await api.ask('POST', `/sandboxes/${id}/pause`);
     await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'slow' } });
+    await api.records.quotas.setLimits(api.teamId, { sandboxes: 0 });
+    await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
     const { text } = await api.ask('GET', '/metrics', { key: null, headers });
     for (const line of [
       ...['soulbox_sandboxes_running 0', 'soulbox_sandboxes_paused 1', 'soulbox_pool_ready 3', 'soulbox_pool_wanted 4'],
       ...['soulbox_pool_booting 1', 'soulbox_pool_waiting 2', 'soulbox_sandbox_start_failures_total 5'],
       'soulbox_request_failures_total{reason="template_being_made"} 1',
+      'soulbox_request_refusals_total{reason="too_many_sandboxes"} 1',
     ])
       expect(text).toContain(`${line}\n`);
     const valueOf = (name: string): number =>
@@ -214,7 +217,7 @@ describe('the Prometheus text', () => {
     const shown = [...text.matchAll(/^# TYPE (\S+) /gm)].map((match) => match[1]);
     const page = await readFile(join(import.meta.dirname, '../../../../docs/operations.md'), 'utf8');
     const told = [...page.matchAll(/^\| `((?:soulbox|process|nodejs)_\w+)/gm)].map((match) => match[1]);
-    expect(told.sort()).toEqual([...shown, 'soulbox_request_failures_total'].sort());
+    expect(told.sort()).toEqual([...shown, 'soulbox_request_failures_total', 'soulbox_request_refusals_total'].sort());
   });
 
   it("accepts the operator's token nowhere else, and no other token for it", async () => {

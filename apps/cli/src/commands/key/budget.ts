@@ -35,13 +35,15 @@ export const budgetKey = defineCommand({
     await using _ = records;
     const team = await getTeam(records, args.team);
     const [teamId, keyId] = [team.id, args.key];
-    if ((await records.apiKeys.find(teamId, keyId)) === undefined)
+    // The budget of a revoked key still applies to its sandboxes, so it can still be raised.
+    const before = await records.quotas.listBudgets({ teamId, keyId });
+    if (before.length === 0 && (await records.apiKeys.find(teamId, keyId)) === undefined)
       throw new SoulBoxError(
         'key_not_found',
         `API key ${JSON.stringify(keyId)} was not found. List the keys with "soulbox key list".`,
       );
     if (changes.length > 0) {
-      const kept = (await records.quotas.listBudgets({ teamId, keyId })).filter(
+      const kept = before.filter(
         (budget) => !changes.some((change) => change.kind === budget.kind && change.period === budget.period),
       );
       const set = changes.flatMap(({ amount, ...rest }) =>
