@@ -65,6 +65,24 @@ describe('sandbox records on disk', () => {
     expect((await store.load()).records[0]).not.toHaveProperty('runtimeDirectory', runtimeDirectory);
   });
 
+  it('of a tenant whose key was not recorded yet can still be read', async () => {
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
+    const tenant = {
+      ...{
+        teamId: 't',
+        alias: '',
+        startedAtMs: 1,
+        endAtMs: 2,
+        metadata: {},
+        envdAccessToken: '',
+        trafficAccessToken: '',
+      },
+      network: { allowOut: [], denyOut: [], maskRequestHost: '' },
+    };
+    await writeFile(join(directory, 'iabc.json'), JSON.stringify({ ...record, state: 'paused', tenant }));
+    expect((await store.load()).records[0]?.tenant).toMatchObject({ teamId: 't', keyId: '', creationId: '' });
+  });
+
   it('are loaded with the names of unreadable records and of folders without a record', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
     await store.write(record);

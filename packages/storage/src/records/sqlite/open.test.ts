@@ -90,7 +90,11 @@ describe('opening a records file', () => {
     expect(await records.sandboxes.find('ia')).toMatchObject({
       ...{ metadata: { k: 'v' }, state: 'running', cause: 'request', stateSince: 7, executionStartedAt: 7 },
       lifecycle: { autoResume: false, onTimeout: 'kill', idleTimeoutSeconds: 0 },
+      ...{ createdBy: '', creationId: '' },
     });
+    // The intent of a version that did not know its memory counts as 0.
+    expect(await records.quotas.readRunningMemoryMb('t1', 0)).toBe(1024);
+    expect((await records.quotas.findLimits('t1')).size).toBe(0);
     expect(await records.sandboxes.find('ib')).toMatchObject({ state: 'ended', cause: 'timeout', stateSince: 50 });
     expect((await records.sandboxes.list(listQuery('t1'))).sandboxes.map((row) => row.id)).toEqual(['ia']);
     expect(await records.sandboxes.clearCreations()).toBe(1);
