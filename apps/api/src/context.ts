@@ -1,5 +1,6 @@
-import { measureProcess } from '@soulbox/base';
-import type { Clock, Logger, ProcessFigures, Secret, SupervisedProcesses } from '@soulbox/base';
+import { createHmac } from 'node:crypto';
+import { measureProcess, Secret } from '@soulbox/base';
+import type { Clock, Logger, ProcessFigures, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { Keyring } from '@soulbox/keyring';
 import type { OutsidePolicy } from '@soulbox/network/outside';
@@ -94,6 +95,8 @@ export interface ApiContext {
   readonly quotas: Quotas;
   /** Requests with an idempotency key that are in progress, as `team key`. */
   readonly idempotentUnderway: Set<string>;
+  /** For digests of requests, whose bodies may contain secrets that could be guessed from a plain digest. */
+  readonly fingerprintKey: Secret;
   readonly durations: RequestDurations;
   readonly failures: RequestFailures;
   /** Resource usage of this process on the host. */
@@ -132,6 +135,11 @@ export interface ApiParts {
   readonly clock: Clock;
 }
 
+/** Another purpose of the secret of signed URLs. */
+function deriveFingerprintKey(root: Secret): Secret {
+  return new Secret(createHmac('sha256', root.reveal()).update('soulbox idempotency fingerprints').digest('base64url'));
+}
+
 export function createContext({ signingRoot, ...given }: ApiParts, stopping: AbortSignal): ApiContext {
   const parts = { ...given, logger: nameActors(given.logger) };
   const wrongKeys = createWrongKeyBudget(parts.clock);
@@ -167,6 +175,7 @@ export function createContext({ signingRoot, ...given }: ApiParts, stopping: Abo
     wrongKeys,
     quotas: createQuotas(parts.records, parts.config, parts.clock),
     idempotentUnderway: new Set(),
+    fingerprintKey: deriveFingerprintKey(signingRoot),
     durations: createRequestDurations(),
     failures: createRequestFailures(),
     measureProcess: measureProcess(stopping, given.droppedLogLines),

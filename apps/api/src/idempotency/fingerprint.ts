@@ -1,14 +1,18 @@
-import { createHash } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
+import type { Secret } from '@soulbox/base';
 import type { FastifyRequest } from 'fastify';
 
-/** A digest of what a request asks for: route, parameters and body, in whatever order the body has its members. */
+/**
+ * A keyed digest of what a request asks for: route, parameters and body, in whatever order the body has its members.
+ */
 export function fingerprintOf(
   { method, routeOptions, params, body }: Pick<FastifyRequest, 'method' | 'routeOptions' | 'params' | 'body'>,
   isolation: string,
+  key: Secret,
 ): string {
   const text = stableJson([method, routeOptions.url ?? '', params, body ?? null, isolation]);
-  return createHash('sha256').update(text).digest('base64url');
+  return createHmac('sha256', key.reveal()).update(text).digest('base64url');
 }
 
 /** Throws `bad_request` for a value that is nested too deeply to be compared. */

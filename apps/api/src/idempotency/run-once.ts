@@ -60,13 +60,13 @@ interface Attempt {
 }
 
 async function begin(
-  { records, clock, config }: ApiContext,
+  { records, clock, config, fingerprintKey }: ApiContext,
   request: FastifyRequest,
   { teamId, key, isUnderway }: Attempt & { readonly isUnderway: boolean },
 ): Promise<{ creationId: string; isNew: boolean; isDone: boolean }> {
   const now = clock.now();
   const creationId = randomUUID();
-  const fingerprint = fingerprintOf(request, requestedIsolation(request, {}));
+  const fingerprint = fingerprintOf(request, requestedIsolation(request, {}), fingerprintKey);
   const keptUntil = now + idempotencyKeptMs;
   const limit = config.teamIdempotencyLimit;
   const begun = await records.idempotency.begin({ teamId, key, fingerprint, creationId, keptUntil }, now, limit);

@@ -3,7 +3,7 @@ export interface IdempotentRequest {
   readonly teamId: string;
   /** The value of the header. */
   readonly key: string;
-  /** Digest of the route and the body. */
+  /** Keyed digest of the route and the body. */
   readonly fingerprint: string;
   /** Id under which what the request makes can be found again. */
   readonly creationId: string;
