@@ -12,13 +12,7 @@ import type { TenantSandbox } from '../registry/table.ts';
 import type { Answers } from './answer.ts';
 import { checkTeam, checkTemplate, isKillable, takesMemory } from './check-request.ts';
 import { createOnceOnly } from './create-once.ts';
-import {
-  createFromMessage,
-  forkFromMessage,
-  networkFromMessage,
-  parseCause,
-  parseDurability,
-} from './from-message.ts';
+import { createFromMessage, forkFromMessage, networkFromMessage, parseCause, parseDurability } from './from-message.ts';
 import { createObservationRoutes } from './observation-routes.ts';
 import type { ServeContext } from './serve-context.ts';
 import { outcomeToMessage, sandboxToMessage } from './to-message.ts';

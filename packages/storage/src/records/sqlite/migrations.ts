@@ -437,7 +437,6 @@ export const migrations: readonly string[] = [
      sealed_private_key TEXT NOT NULL
    ) STRICT;`,
 
-
   // Keys of subjects, sealed by the keyring. Those from before were wrapped with a key of their own; the control plane,
   // which has both, seals them (`pending_sealing`).
   `CREATE TABLE audit_subject_keys (
@@ -455,7 +454,6 @@ export const migrations: readonly string[] = [
    ALTER TABLE audit_subject_keys RENAME TO audit_subjects;
    CREATE UNIQUE INDEX audit_subjects_key ON audit_subjects (team_id, key_id);
    INSERT OR IGNORE INTO pending_sealing SELECT 'values' WHERE EXISTS (SELECT 1 FROM audit_subjects);`,
-
 
   // What API keys may do, and how they are found. Keys from before may do everything. Their plain hashes are sealed when
   // the file is opened (pepper-of-keys.ts); of their public part, only the mask is known.
