@@ -288,6 +288,18 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['testing'],
   ],
   'apps/egress/src': [['policies'], ['judge'], ['upstream'], ['connections'], ['interception', 'proxy'], ['index']],
+
+  'apps/egress/src': [
+    ['policies'],
+    ['first-bytes', 'log'],
+    ['judge'],
+    ['resolver'],
+    ['upstream'],
+    ['connections'],
+    ['start'],
+    ['run-egress'],
+    ['index', 'main', 'testing'],
+  ],
   'packages/linux/src': [
     ['libc'],
     ['descriptors', 'file-attributes', 'flock', 'mounts', 'namespaces', 'processes', 'sockets'],
