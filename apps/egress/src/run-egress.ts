@@ -7,7 +7,8 @@ import { createOutsidePolicy, openLocalAddresses } from '@soulbox/network/outsid
 import { dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
 import { createSocketTransport } from '@soulbox/rpc';
-import { EgressRefusal } from './judge/refusal.ts';
+import { createInterceptor, openTrust } from './interception/index.ts';
+import { dialThroughProxy } from './proxy/dial-through-proxy.ts';
 import { startEgress } from './start.ts';
 import type { Egress } from './start.ts';
 
@@ -45,7 +46,8 @@ export async function startHostEgress(
   enter: () => void = () => undefined,
 ): Promise<Egress> {
   await using started = new AsyncDisposableStack();
-  // What the cell hides.
+  // What the cell hides: the kernel's list of own addresses, and the certificate authorities of the system.
+  const trust = openTrust();
   const local = started.use(openLocalAddresses());
   const outside = createOutsidePolicy(deniedRanges, () => local.read());
   enter();
@@ -53,11 +55,8 @@ export async function startHostEgress(
     await startEgress({
       ...{ listen, nameServers, runner, control, logger },
       isOpen: (address) => outside.isOpen(address),
-      createInterceptor: () => ({
-        intercept: () => Promise.reject(new EgressRefusal('request_not_allowed')),
-        [Symbol.asyncDispose]: () => Promise.resolve(),
-      }),
-      dialThroughProxy: () => Promise.reject(new EgressRefusal('proxy_failed')),
+      createInterceptor: (given) => createInterceptor({ ...given, trust }),
+      dialThroughProxy,
     }),
   );
   const owned = started.move();
