@@ -287,8 +287,6 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'main'],
     ['testing'],
   ],
-  'apps/egress/src': [['policies'], ['judge'], ['upstream'], ['connections'], ['interception', 'proxy'], ['index']],
-
   'apps/egress/src': [
     ['policies'],
     ['first-bytes', 'log'],
@@ -296,6 +294,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['resolver'],
     ['upstream'],
     ['connections'],
+    ['interception', 'proxy'],
     ['start'],
     ['run-egress'],
     ['index', 'main', 'testing'],
