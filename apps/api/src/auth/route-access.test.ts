@@ -107,6 +107,7 @@ test('only health, documents, pages and the operator need no key', () => {
     'GET /docs/:name',
     'GET /health',
     'GET /openapi.json',
+    'PATCH /teams/:teamID/limits',
     'POST /dashboard/inspect/sandbox/:sandboxID',
     'POST /dashboard/sign-out',
     'POST /host/backup-stage',
