@@ -5,10 +5,10 @@
 export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/api/src': [
     // Below the context: what one server has, each made of less than all.
-    ['actor', 'limits', 'names', 'private-target', 'witness-list'],
+    ['actor', 'limits', 'names', 'private-target', 'sign-in-config', 'witness-list'],
     ['config', 'runner'],
     ['builder', 'keys', 'meters', 'trail'],
-    ['identity-tokens', 'quotas', 'signing'],
+    ['identity-tokens', 'people', 'quotas', 'signing'],
     ['context'],
     ['auth'],
     ['http'],
@@ -31,7 +31,9 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'snapshots',
     ],
     ['audit', 'connections', 'events', 'kv', 'pages', 'placeholders', 'prometheus', 'signed-urls', 'templates'],
-    ['builds', 'webhooks'],
+    ['builds', 'sign-in', 'webhooks'],
+    ['personal-tokens'],
+    ['devices'],
     // What goes on without a request.
     ['budgets', 'purge', 'reconcile'],
     ['routes'],
@@ -118,7 +120,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   // Server and clients below the commands; the table of commands above them.
   'apps/cli/src': [
     ['bundle', 'command-line', 'config', 'records'],
-    ['output'],
+    ['login', 'output'],
     ['server'],
     ['api'],
     ['commands'],
@@ -129,6 +131,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['delete-command'],
     [
       'audit',
+      'auth',
       'backup',
       'damaged',
       'events',
@@ -142,6 +145,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'sign',
       'team',
       'template',
+      'user',
       'webhook',
     ],
     ['snapshot'],
@@ -156,7 +160,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index'],
   ],
   'apps/control/src': [
-    ['backup', 'credentials', 'folders', 'keep-reserve', 'sealing'],
+    ['backup', 'client-secret', 'credentials', 'folders', 'keep-reserve', 'sealing'],
     ['start'],
     ['control-program'],
     ['index', 'main'],

@@ -137,12 +137,16 @@ async function isAlive(id: string): Promise<boolean> {
   return answer.status === 204;
 }
 
-/** Routes to programs inside a sandbox, and one that answers 501: volumes cannot be created yet. */
+/**
+ * Routes to programs inside a sandbox, one that answers 501 (volumes cannot be created yet), and those of people, whom
+ * this server does not have (apps/api/src/personal-tokens/full-disk.test.ts).
+ */
 const needNoRoom = [
   ...['POST /functions/{name}/invoke', 'POST /sandboxes/{sandboxID}/run'],
   'DELETE /volumes/{volumeID}',
   // With another token, tried on its own.
   'PATCH /teams/{teamID}/limits',
+  ...['POST /personal-tokens', 'DELETE /personal-tokens/{tokenID}', 'DELETE /auth/session'],
 ];
 
 /** Fails if a route is missing here, so that new routes are tested, too. */

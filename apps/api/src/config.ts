@@ -3,7 +3,10 @@ import type { ConfigOf } from '@soulbox/base';
 import { jurisdictions } from '@soulbox/audit';
 import { z } from 'zod';
 import { isPrivateTarget } from './private-target.ts';
+import { signInConfigSchema } from './sign-in-config.ts';
 import { witnessesMax, witnessList } from './witness-list.ts';
+
+export { findSignInFaults } from './sign-in-config.ts';
 
 /** Host names and networks. Each entry is one of the two; the check of a target decides which. */
 const privateTargets: z.ZodType<readonly string[]> = z
@@ -271,6 +274,7 @@ export const apiConfigSchema = {
     0,
     'Minutes for which records may be without that number of witnesses. After that, actions of the team return 503 until the witnesses have signed; kills, pauses and reading still work. 0: witnesses never refuse anything.',
   ),
+  ...signInConfigSchema,
   openApi: key('SOULBOX_OPENAPI', flag, true, 'Whether `GET /openapi.json` is served. It is public and needs no key.'),
 } as const;
 

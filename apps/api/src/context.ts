@@ -17,6 +17,8 @@ import { createIdentityTokens } from './identity-tokens/identity-tokens.ts';
 import type { IdentityTokens } from './identity-tokens/identity-tokens.ts';
 import { createQuotas } from './quotas/quotas.ts';
 import type { Quotas } from './quotas/quotas.ts';
+import { createPeople } from './people/people.ts';
+import type { People } from './people/people.ts';
 import { createSigning } from './signing/signing.ts';
 import type { Signing } from './signing/signing.ts';
 import { createBuilder } from './builder/builder.ts';
@@ -84,6 +86,8 @@ export interface ApiContext {
   readonly signing: Signing;
   /** Issues workload identities of sandboxes. */
   readonly identityTokens: IdentityTokens;
+  /** Sign-in for people. Undefined: no provider is configured. */
+  readonly people: People | undefined;
   readonly teamLogs: TeamLogs;
   readonly trail: Trail;
   readonly witnessing: Witnessing;
@@ -130,6 +134,8 @@ export interface ApiParts {
   /** The token that changes what only the administrator may change. */
   readonly adminToken: Secret;
   readonly signingRoot: Secret;
+  /** Of this server at the provider of sign-in. Undefined: it has none. */
+  readonly oidcClientSecret: Secret | undefined;
   readonly audit: AuditParts;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -140,7 +146,10 @@ function deriveFingerprintKey(root: Secret): Secret {
   return new Secret(createHmac('sha256', root.reveal()).update('soulbox idempotency fingerprints').digest('base64url'));
 }
 
-export function createContext({ signingRoot, ...given }: ApiParts, stopping: AbortSignal): ApiContext {
+export function createContext(
+  { signingRoot, oidcClientSecret, ...given }: ApiParts,
+  stopping: AbortSignal,
+): ApiContext {
   const parts = { ...given, logger: nameActors(given.logger) };
   const wrongKeys = createWrongKeyBudget(parts.clock);
   const witnessing = createWitnessing({
@@ -168,6 +177,7 @@ export function createContext({ signingRoot, ...given }: ApiParts, stopping: Abo
     templates: createTemplateCatalogue(parts.runner, parts.clock),
     builder: createBuilder(parts, stopping),
     identityTokens: createIdentityTokens(parts),
+    people: createPeople({ ...parts, root: signingRoot, clientSecret: oidcClientSecret }),
     signing: createSigning({ ...parts, wrongKeys, trail, root: signingRoot }),
     keyUse: createKeyUse(parts.records, parts.clock, parts.logger),
     keyWatch: createKeyWatch(parts),

@@ -33,6 +33,8 @@ export async function purgeUntilStop(context: ApiContext): Promise<void> {
       await purgeOlder(context, consumptionHours, (before, limit) => records.quotas.purgeDays(dayOf(before), limit));
       await purgeOlder(context, signingKeyHours, (...args) => records.signingKeys.purge(...args));
       await purgeOlder(context, 0, (...args) => records.identityKeys.purge(...args));
+      await purgeOlder(context, 0, (...args) => records.sessions.purge(...args));
+      await purgeOlder(context, 0, (...args) => records.personalTokens.purge(...args));
       await records.builds.giveUp(context.clock.now() - waitingBuildMs, neverStarted, context.clock.now());
     } catch (thrown) {
       if (!isStopped()) context.logger.warn({ err: thrown }, 'old records could not be purged');

@@ -57,3 +57,20 @@ it('a live sandbox is not purged, however old it is', async () => {
   await until(async () => (await typesOf(sandboxID)).length === 0);
   expect(await isRecorded(sandboxID)).toBe(true);
 });
+
+it('sessions and personal tokens are removed after their end', async () => {
+  const now = Date.now();
+  const user = { id: 'u', issuer: 'i', subject: 's', email: '', name: '', createdAt: now, lastSignInAt: undefined };
+  await api.records.users.create(user, 9);
+  const ends = { userId: 'u', createdAt: now, expiresAt: now + hour };
+  await api.records.sessions.create({ ...ends, id: 's1', hash: 's1', seenAt: now }, 9);
+  await api.records.personalTokens.create(
+    { ...ends, id: 't1', hash: 't1', name: 'x', suffix: 'abcd', lastUsedAt: undefined },
+    9,
+  );
+  await later(hour - 60_000);
+  expect(await api.records.sessions.find('s1')).toBeDefined();
+  await later(2 * 60_000);
+  await until(async () => (await api.records.sessions.find('s1')) === undefined);
+  await until(async () => (await api.records.personalTokens.find('t1')) === undefined);
+});

@@ -58,6 +58,8 @@ export interface ApiOptions {
   readonly adminToken: Secret;
   /** The secret from which the keys of signed URLs are derived. */
   readonly signingRoot: Secret;
+  /** Of this server at the provider of sign-in. Absent: it has none. */
+  readonly oidcClientSecret?: Secret | undefined;
   readonly audit: AuditParts;
   readonly listen: ListenOn;
   readonly logger: Logger;
@@ -101,6 +103,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     metricsToken,
     adminToken,
     signingRoot,
+    oidcClientSecret,
     audit,
   } = options;
   const { logger, clock = systemClock, droppedLogLines = () => 0, supervised = alone } = options;
@@ -121,6 +124,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       metricsToken,
       adminToken,
       signingRoot,
+      oidcClientSecret,
       audit,
       logger,
       clock,

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { apiConfigSchema } from '@soulbox/api/config';
+import { apiConfigSchema, findSignInFaults } from '@soulbox/api/config';
 import type { ApiConfig } from '@soulbox/api/config';
 import { findUnknownKeys, key, readConfig, refuseFaults, wholeNumber } from '@soulbox/base';
 import type { ConfigOf, ConfigSchema } from '@soulbox/base';
@@ -126,6 +126,7 @@ export function loadBoxConfig(
   const nameServerFaults = runner.nameServers.map(findNameServerFault).filter((fault) => fault !== undefined);
   faults.push(...nameServerFaults.map((fault) => `SOULBOX_NAME_SERVERS: ${fault}`));
   faults.push(...findKeyringFaults(keyring));
+  faults.push(...findSignInFaults(api));
   refuseFaults(faults);
   const templates = box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory;
   return { ...box, templatesDirectory: templates, api, functions, keyring, gateway, runner };

@@ -7,7 +7,7 @@ import { addPolicyRoutes } from '@soulbox/egress-policies';
 import type { Gateway } from '@soulbox/gateway';
 import { startGateway } from '@soulbox/gateway';
 import type { RootLogger } from '@soulbox/base';
-import { startControl } from '@soulbox/control';
+import { readClientSecret, startControl } from '@soulbox/control';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import { openMasterKeySources } from '@soulbox/keyring';
 import { startRunnerHost } from '@soulbox/runner/process';
@@ -59,7 +59,10 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     edgeWorker: await bundleEdgeWorker(),
   });
   const masterKeys = await openMasterKeySources(settings.masterKeys);
-  const control = started.use(await startControl({ settings, masterKeys, runner: transport, router, logger }));
+  const oidcClientSecret = await readClientSecret(settings.api.oidcClientSecretFile);
+  const control = started.use(
+    await startControl({ settings, masterKeys, oidcClientSecret, runner: transport, router, logger }),
+  );
   const egressLogger = logger.child({ part: 'egress' });
   started.use(
     await startHostEgress(egressSettings(config), {

@@ -13,6 +13,7 @@ import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
 import { functionMetadataKey } from '@soulbox/contract/functions';
 import { connectRouting } from '@soulbox/routing';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
+import { readClientSecret } from './client-secret.ts';
 import { startControl } from './start.ts';
 import type { ControlSettings } from './start.ts';
 
@@ -49,6 +50,7 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   await loadAll();
   bindMount(dataMount.from, dataMount.to);
   const masterKeys = await openMasterKeySources(settings.masterKeys);
+  const oidcClientSecret = await readClientSecret(settings.api.oidcClientSecretFile);
   // The cache cannot be written after the next step.
   flushCompileCache();
   dropPrivileges(settings.cell);
@@ -61,7 +63,15 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
     connectRouting({ transport: runner, receiver, metadataKey: functionMetadataKey, logger: own }),
   );
   const control = started.use(
-    await startControl({ settings, masterKeys, runner, router, logger, supervised: () => supervised }),
+    await startControl({
+      settings,
+      masterKeys,
+      oidcClientSecret,
+      runner,
+      router,
+      logger,
+      supervised: () => supervised,
+    }),
   );
   // The group is the gateway's, inherited from the folder.
   await chmod(apiSocket, 0o660);

@@ -52,6 +52,8 @@ export interface ControlOptions {
   readonly settings: ControlSettings;
   /** The sources that `settings.masterKeys` describes, opened while this process had its privileges. */
   readonly masterKeys: MasterKeySources;
+  /** Of this server at the provider of sign-in, read while this process had its privileges. */
+  readonly oidcClientSecret: Secret | undefined;
   /** Connects to the runner, which may be away. */
   readonly runner: Transport;
   /** Connects to sandboxes, for functions. */
@@ -79,7 +81,7 @@ export interface Control extends AsyncDisposable {
  * that need one.
  */
 export async function startControl(options: ControlOptions): Promise<Control> {
-  const { settings, masterKeys, runner, router, logger, supervised } = options;
+  const { settings, masterKeys, oidcClientSecret, runner, router, logger, supervised } = options;
   const { directory } = settings;
   const folders = controlFolders(directory);
   await using started = new AsyncDisposableStack();
@@ -129,6 +131,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       metricsToken: await ensureMetricsToken(directory, settings.metricsToken),
       adminToken: await ensureAdminToken(directory),
       signingRoot: await ensureSigningRoot(directory),
+      oidcClientSecret,
       audit: { signingKey: await openAuditSigningKey(folders.secrets), directory: folders.audit },
       listen: { socketPath: settings.apiSocket },
       logger: logger.child({ part: 'api' }),

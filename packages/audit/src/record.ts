@@ -11,11 +11,11 @@ export type AuditClass = 'security' | 'operation' | 'reading';
 
 export interface AuditActor {
   /**
-   * `key`: an API key. `operator`: a command on the host, or the operator's token. `sandbox`: code in a sandbox, through
-   * the server. `token`: who uses a sandbox directly; the id says what was shown. `server`: the server itself.
+   * `key`: an API key. `user`: a person who has signed in. `operator`: a command on the host, or the operator's token.
+   * `sandbox`: code in a sandbox, through the server. `token`: who uses a sandbox directly; the id says what was shown. `server`: the server itself.
    */
-  readonly kind: 'key' | 'operator' | 'sandbox' | 'server' | 'token';
-  /** Id of the key or sandbox, or a fixed word. Never a name. */
+  readonly kind: 'key' | 'user' | 'operator' | 'sandbox' | 'server' | 'token';
+  /** Id of the key, user or sandbox, or a fixed word. Never a name. */
   readonly id: string;
 }
 

@@ -32,6 +32,8 @@ const factForms: Readonly<Record<string, RegExp | 'number' | 'boolean'>> = {
   /** Of a signed URL. */
   signingKeyId: id,
   once: 'boolean',
+  /** Of a membership. */
+  role: word,
   /** Of requests. */
   reason: word,
   bytes: 'number',

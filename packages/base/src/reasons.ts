@@ -53,6 +53,26 @@ export const reasons = {
     code: 'failed_precondition',
     help: 'The team has sandboxes, snapshots, templates or functions. Delete them first, or use `soulbox team delete --force`.',
   },
+  user_not_found: {
+    code: 'not_found',
+    help: 'No user has this id or address. List the users with `soulbox user list`.',
+  },
+  user_exists: {
+    code: 'already_exists',
+    help: 'A user with this address was added before, and has not signed in yet.',
+  },
+  sign_in_refused: {
+    code: 'permission_denied',
+    help: 'The identity provider has confirmed the person, but this server admits nobody with these claims. See docs/sign-in.md.',
+  },
+  sign_in_failed: {
+    code: 'invalid_argument',
+    help: 'The answer of the identity provider is not valid, or does not belong to a sign-in that this browser has started. Start again.',
+  },
+  provider_unavailable: {
+    code: 'unavailable',
+    help: 'The identity provider does not respond in time, or with an error. Retry later; the log of the server has the cause.',
+  },
   route_not_found: { code: 'not_found', help: 'The server does not have this route.' },
   method_not_allowed: {
     code: 'invalid_argument',

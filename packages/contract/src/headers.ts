@@ -1,6 +1,10 @@
 /** Header names on the wire, in lower case as Node reports them. Sources: spec/SOURCES.md. */
 export const headers = {
   apiKey: 'x-api-key',
+  /** The team for which a person acts. */
+  teamId: 'x-team-id',
+  /** Proves that a request with the cookie of a session comes from a page of this server. */
+  csrfToken: 'x-csrf-token',
   accessToken: 'x-access-token',
   sandboxId: 'e2b-sandbox-id',
   sandboxPort: 'e2b-sandbox-port',

@@ -4,36 +4,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
 import { addressOf, noteKey } from '../actor.ts';
 import { whyEnded } from '../keys/key-watch.ts';
+import { admitPerson } from './admit-person.ts';
+import type { AuthRule } from './auth-rule.ts';
 import { callerFromKey } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { findSigner } from './authenticate-signed.ts';
 import { readKeyCookie } from './key-cookie.ts';
-
-/**
- * How a route identifies its caller.
- *
- * - `key`: the API key in `X-API-Key`.
- * - `key-or-bearer`: the same, or the key as `Authorization: Bearer` (Prometheus and the CLI's login can send nothing
- *   else).
- * - `key-or-operator`: the same, or the operator's token for metrics in the same places.
- * - `operator`: only that token.
- * - `admin`: only the administrator's token, in the same places.
- * - `cookie`: the key in the cookie of a browser page. Without a valid key the route has no caller and asks for a
- *   key.
- * - `key-or-signature`: the key, or a signed URL in its place (docs/signed-urls.md).
- * - `signature`: only a signed URL.
- * - `none`: the route is open.
- */
-export type AuthRule =
-  | 'key'
-  | 'key-or-bearer'
-  | 'key-or-operator'
-  | 'operator'
-  | 'admin'
-  | 'cookie'
-  | 'key-or-signature'
-  | 'signature'
-  | 'none';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -78,6 +54,12 @@ export async function authenticate(request: FastifyRequest, reply: FastifyReply,
     if (key !== undefined) accept(request, await tryKey(request, reply, { key, context }));
     return;
   }
+  if (await admitPerson(request, context, rule, () => wrongKey(context))) {
+    if (request.caller) noteKey(request.caller.keyId);
+    return;
+  }
+  if (rule === 'session') return;
+  if (rule === 'person') throw new SoulBoxError('unauthorized', 'Unauthorized, sign in first.');
   const presented = presentedKey(request, rule);
   if (presented === undefined)
     throw new SoulBoxError('unauthorized', 'Unauthorized, the API key is missing. Send it as X-API-Key.');

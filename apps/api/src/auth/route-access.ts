@@ -139,6 +139,26 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /audit': admin,
   'GET /audit/records': admin,
   'GET /audit/log/*': admin,
+
+  // A person, for no team.
+  'GET /auth/sign-in': keyless,
+  'GET /auth/start': keyless,
+  'GET /auth/callback': keyless,
+  'GET /account': keyless,
+  'GET /auth/session': keyless,
+  'DELETE /auth/session': keyless,
+  'POST /auth/sign-out': keyless,
+  'GET /auth/signed-out': keyless,
+  'GET /personal-tokens': keyless,
+  'POST /personal-tokens': keyless,
+  'DELETE /personal-tokens/:tokenID': keyless,
+  'POST /auth/device-code': keyless,
+  'GET /auth/device': keyless,
+  'POST /auth/device': keyless,
+  'POST /auth/token': keyless,
+  'POST /auth/revoke': keyless,
+  'GET /docs/api/cli': keyless,
+  'POST /docs/api/cli': keyless,
 };
 
 /**

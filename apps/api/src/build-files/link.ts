@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
+import { refusePerson } from '../auth/person.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { baseUrlOf } from '../http/base-url.ts';
@@ -31,10 +32,11 @@ export function addFileLinkRoute(app: ApiApp, context: ApiContext): void {
         tags: ['templates'],
         summary: "Get the upload URL for the files of a COPY step; the hash is the client's digest of the files",
         params: fileParams,
-        response: { 201: linkSchema, ...errors(400, 404) },
+        response: { 201: linkSchema, ...errors(400, 403, 404) },
       },
     },
     async (request, reply) => {
+      refusePerson(request);
       const { team, keyId: apiKeyId } = callerOf(request);
       const { hash } = request.params;
       const { id: templateId } = await getOwnTemplate(context, team, request.params.templateID);

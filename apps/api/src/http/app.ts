@@ -69,6 +69,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   app.decorateRequest('caller', null);
   app.decorateRequest('isOperator', false);
   app.decorateRequest('isSigned', false);
+  app.decorateRequest('person', null);
   readJsonOnly(app);
   const allowed = collectAllowedMethods(app);
   collectSignableRoutes(app);

@@ -20,14 +20,19 @@ type Recorded = Exclude<AuditedRoute, { how: 'none' }>;
 /** What a request does, for a team that its handler or its key names. */
 export function deedOf(request: FastifyRequest, teamId: string, { action, class: of, target, param }: Recorded): Deed {
   const params = request.params as Readonly<Record<string, string>>;
-  const keyId = request.caller?.keyId;
   return {
-    ...{ teamId, action, class: of, scope: 'team', rule: keyId === undefined ? 'signature' : 'key' },
-    actor: keyId === undefined ? { kind: 'server', id: 'signed-link' } : { kind: 'key', id: keyId },
+    ...{ teamId, action, class: of, scope: 'team', ...actorOf(request) },
     target: { kind: target, id: param === undefined ? '' : (params[param] ?? '') },
     request: { id: request.id, method: request.method, route: request.routeOptions.url ?? '' },
     source: { address: addressOf(request), userAgent: request.headers['user-agent'] ?? '' },
   };
+}
+
+/** A person is the same actor in every session and with every token. */
+function actorOf({ person, caller }: FastifyRequest): Pick<Deed, 'actor' | 'rule'> {
+  if (person) return { actor: { kind: 'user', id: person.user.id }, rule: person.via };
+  if (caller) return { actor: { kind: 'key', id: caller.keyId }, rule: 'key' };
+  return { actor: { kind: 'server', id: 'signed-link' }, rule: 'signature' };
 }
 
 /**

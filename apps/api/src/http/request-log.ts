@@ -43,6 +43,7 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply, context
       durationMs,
       address: addressOf(request),
       ...(request.caller ? { team: request.caller.team.id, by: request.caller.keyId } : {}),
+      ...(request.person ? { user: request.person.user.id } : {}),
       ...(hasChanged ? { target: request.params } : {}),
     },
     'request',

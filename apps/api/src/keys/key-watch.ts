@@ -27,7 +27,7 @@ export function createKeyWatch({ records, clock }: { readonly records: Records; 
   const look = async (): Promise<void> => {
     for (const [keyId, { teamId, streams }] of keys) {
       try {
-        const end = whyEnded(await records.apiKeys.find(teamId, keyId), clock.now());
+        const end = whyEnded(await findCredential(records, teamId, keyId), clock.now());
         if (end !== undefined) for (const stream of streams) stream.abort(end);
       } catch {
         // The records cannot be read now. Requests fail for the same reason; the next look decides.
@@ -60,6 +60,19 @@ export function createKeyWatch({ records, clock }: { readonly records: Records; 
       };
     },
   };
+}
+
+/** The key, or the session or personal token of a member of the team. */
+async function findCredential(
+  { apiKeys, personalTokens, sessions, memberships }: Records,
+  teamId: string,
+  id: string,
+): Promise<Pick<ApiKeyRecord, 'expiresAt'> | undefined> {
+  const key = await apiKeys.find(teamId, id);
+  if (key !== undefined) return key;
+  const own = (await personalTokens.find(id)) ?? (await sessions.find(id));
+  if (own === undefined) return undefined;
+  return (await memberships.findRole(own.userId, teamId)) === undefined ? undefined : own;
 }
 
 /** Why a key is not valid. Undefined: it is. */

@@ -11,6 +11,7 @@ import type { Grant } from '@soulbox/contract/signed-url';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import { accessOfSigned, permit } from '../auth/permit.ts';
+import { refusePerson } from '../auth/person.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { baseUrlOf } from '../http/base-url.ts';
@@ -68,6 +69,7 @@ export function addSignRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
+      refusePerson(request);
       const caller = callerOf(request);
       const { team, keyId: apiKeyId } = caller;
       const { url, method, expiresInSeconds, once, ...wanted } = request.body;

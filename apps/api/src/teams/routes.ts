@@ -6,7 +6,7 @@ import { addTeamMetricsRoute } from './show-metrics.ts';
 import { addTeamUsageRoute } from './show-usage.ts';
 
 export function addTeamRoutes(app: ApiApp, context: ApiContext): void {
-  addListTeamsRoute(app);
+  addListTeamsRoute(app, context);
   addTeamUsageRoute(app, context);
   addTeamMetricsRoute(app, context);
   addTeamLimitRoutes(app, context);

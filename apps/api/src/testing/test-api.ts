@@ -90,6 +90,8 @@ export interface TestApiOptions {
   /** Runs before the start. */
   readonly prepare?: (made: { readonly audit: AuditParts; readonly teamId: string }) => Promise<void>;
   readonly functions?: FunctionService;
+  /** Of the server at the provider of sign-in. */
+  readonly oidcClientSecret?: string;
 }
 
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
@@ -120,6 +122,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       metricsToken: new Secret(metricsToken),
       adminToken: new Secret(adminToken),
       signingRoot: new Secret('a-secret-for-signed-urls'),
+      oidcClientSecret: options.oidcClientSecret === undefined ? undefined : new Secret(options.oidcClientSecret),
       audit,
       stageBackup: options.stageBackup,
       functions: options.functions,

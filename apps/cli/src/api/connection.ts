@@ -1,6 +1,7 @@
 import { Secret, SoulBoxError } from '@soulbox/base';
 import { findServer } from '@soulbox/box/server-file';
 import { environment, resolveFolders } from '../config.ts';
+import { keyFrom, readCredentials } from '../login/credentials.ts';
 import { readClientEnvironment } from '../server/client-lines.ts';
 
 /** The address of the API and the key of the team. */
@@ -14,11 +15,11 @@ export interface ApiConnection {
 
 /**
  * Finds the server: the one of `--data-dir` if given, otherwise the one in the E2B variables, which every client reads,
- * otherwise the one of the default data folder. Throws `host_not_ready` when there is none and `config_invalid` for an
+ * otherwise the one at which the person is signed in, otherwise the one of the default data folder. Throws `host_not_ready` when there is none and `config_invalid` for an
  * incomplete address.
  */
 export async function findApi(dataDirFlag: string | undefined): Promise<ApiConnection> {
-  const named = dataDirFlag === undefined ? connectionFrom(environment) : undefined;
+  const named = dataDirFlag === undefined ? (connectionFrom(environment) ?? (await findLogin())) : undefined;
   if (named !== undefined) return named;
   const { dataDirectory } = resolveFolders(dataDirFlag);
   const server = await findServer(dataDirectory);
@@ -29,6 +30,14 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
     'host_not_ready',
     `No server is running for ${dataDirectory}. Start one with "soulbox up --detach", or set E2B_API_URL and E2B_API_KEY.`,
   );
+}
+
+/** The server of `soulbox auth login`, for the team that was chosen there. */
+async function findLogin(): Promise<ApiConnection | undefined> {
+  const credentials = await readCredentials();
+  if (credentials === undefined) return undefined;
+  const { url } = credentials;
+  return { url, key: keyFrom(credentials), sandboxUrl: () => url };
 }
 
 /**

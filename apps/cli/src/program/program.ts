@@ -109,7 +109,8 @@ export const program = defineCommand({
     team: defineCommand({
       meta: {
         name: 'team',
-        description: 'Teams, each with its own keys and sandboxes: create, list, limits, usage, delete',
+        description:
+          'Teams, each with its own keys and sandboxes: create, list, limits, usage, delete; their members: member',
       },
       subCommands: {
         create: async () => (await import('../commands/team/create.ts')).createTeam,
@@ -117,6 +118,30 @@ export const program = defineCommand({
         limits: async () => (await import('../commands/team/limits.ts')).limitTeam,
         usage: async () => (await import('../commands/team/usage.ts')).showTeamUsage,
         delete: async () => (await import('../commands/team/delete.ts')).deleteTeam,
+        member: defineCommand({
+          meta: { name: 'member', description: 'Members of a team: add, list, remove' },
+          subCommands: {
+            add: async () => (await import('../commands/user/add-member.ts')).addMember,
+            list: async () => (await import('../commands/user/list-members.ts')).listMembers,
+            remove: async () => (await import('../commands/user/remove-member.ts')).removeMember,
+          },
+        }),
+      },
+    }),
+    auth: defineCommand({
+      meta: { name: 'auth', description: 'Sign-in of a person: login, logout, status' },
+      subCommands: {
+        login: async () => (await import('../commands/auth/login.ts')).login,
+        logout: async () => (await import('../commands/auth/logout.ts')).logout,
+        status: async () => (await import('../commands/auth/status.ts')).status,
+      },
+    }),
+    user: defineCommand({
+      meta: { name: 'user', description: 'People who may sign in: add, list, remove' },
+      subCommands: {
+        add: async () => (await import('../commands/user/add.ts')).addUser,
+        list: async () => (await import('../commands/user/list.ts')).listUsers,
+        remove: async () => (await import('../commands/user/remove.ts')).removeUser,
       },
     }),
     key: defineCommand({

@@ -38,7 +38,7 @@ export async function startScriptedApi(answers: readonly ScriptedAnswer[]): Prom
       seen.push({
         line: `${request.method ?? ''} ${request.url ?? ''}`,
         key: typeof key === 'string' ? key : undefined,
-        body: body === '' ? undefined : JSON.parse(body),
+        body: body === '' ? undefined : body.startsWith('{') ? JSON.parse(body) : body,
         isolation: request.headers[headerNames.isolation]?.toString(),
       });
       response.writeHead(status, { ...headers });

@@ -10,14 +10,18 @@ import type { IdempotencyRecords } from './idempotency.ts';
 import type { KeyringRecords } from './keyring.ts';
 import type { KvRecords } from './kv.ts';
 import type { QuotaRecords } from './quotas.ts';
+import type { MembershipRecords } from './memberships.ts';
+import type { PersonalTokenRecords } from './personal-tokens.ts';
 import type { SandboxRecords } from './sandboxes.ts';
 import type { SigningKeyRecords } from './signing-keys.ts';
 import type { SealingRecords } from './sealing.ts';
 import type { SecretRecords } from './secrets.ts';
+import type { SessionRecords } from './sessions.ts';
 import type { SnapshotRecords } from './snapshots.ts';
 import type { TeamRecords } from './teams.ts';
 import type { TemplateRecords } from './templates.ts';
 import type { UsedNonceRecords } from './used-nonces.ts';
+import type { UserRecords } from './users.ts';
 import type { DeliveryRecords, WebhookRecords } from './webhooks.ts';
 
 /**
@@ -48,4 +52,8 @@ export interface Records extends AsyncDisposable {
   readonly identityKeys: IdentityKeyRecords;
   readonly quotas: QuotaRecords;
   readonly idempotency: IdempotencyRecords;
+  readonly users: UserRecords;
+  readonly memberships: MembershipRecords;
+  readonly sessions: SessionRecords;
+  readonly personalTokens: PersonalTokenRecords;
 }

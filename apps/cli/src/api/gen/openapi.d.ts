@@ -598,6 +598,34 @@ export interface components {
             /** Format: date-time */
             createdAt: string;
         };
+        PersonalToken: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            suffix: string;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            expiresAt: string;
+            lastUsed: string | null;
+        };
+        NewPersonalToken: {
+            name: string;
+            /** @default 30 */
+            expiresInDays: number;
+        };
+        CreatedPersonalToken: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            suffix: string;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            expiresAt: string;
+            lastUsed: string | null;
+            token: string;
+        };
         Run: {
             code?: string;
             file?: string;
@@ -872,6 +900,26 @@ export interface components {
             createdAt: string;
             /** Format: date-time */
             updatedAt: string;
+        };
+        PersonSession: {
+            user: {
+                /** Format: uuid */
+                id: string;
+                email: string;
+                name: string;
+            };
+            /** @enum {string} */
+            via: "session" | "token";
+            /** Format: date-time */
+            expiresAt: string;
+            csrfToken: string | null;
+            teams: {
+                teamID: string;
+                name: string;
+                /** @enum {string} */
+                role: "admin" | "developer" | "viewer";
+                scopes: ("create" | "run" | "read" | "admin")[];
+            }[];
         };
         SnapshotInfo: {
             snapshotID: string;

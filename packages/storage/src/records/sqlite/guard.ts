@@ -31,6 +31,10 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   audit: ['appendUrgent', 'settle', 'align', 'release', 'eraseSubjectKey', 'removeHold'],
   quotas: ['purgeDays'],
   idempotency: ['finish', 'abandon', 'purge'],
+  users: ['remove'],
+  memberships: ['remove'],
+  sessions: ['remove', 'removeOfUser', 'purge'],
+  personalTokens: ['remove', 'purge'],
 };
 
 /** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */

@@ -526,4 +526,50 @@ export const migrations: readonly string[] = [
    ALTER TABLE sandboxes ADD COLUMN created_by TEXT NOT NULL DEFAULT '';
    ALTER TABLE sandboxes ADD COLUMN creation_id TEXT NOT NULL DEFAULT '';
    CREATE INDEX sandboxes_creation ON sandboxes (creation_id) WHERE creation_id <> '';`,
+  // People: users, memberships of teams, sessions in browsers, tokens of users.
+  `CREATE TABLE users (
+     id TEXT PRIMARY KEY,
+     issuer TEXT NOT NULL,
+     subject TEXT NOT NULL,
+     email TEXT NOT NULL,
+     name TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     last_sign_in_at INTEGER
+   ) STRICT;
+   CREATE UNIQUE INDEX users_subject ON users (issuer, subject) WHERE subject <> '';
+   CREATE UNIQUE INDEX users_unbound ON users (email) WHERE subject = '';
+
+   CREATE TABLE memberships (
+     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     role TEXT NOT NULL CHECK (role IN ('viewer', 'developer', 'admin')),
+     source TEXT NOT NULL CHECK (source IN ('operator', 'group')),
+     created_at INTEGER NOT NULL,
+     PRIMARY KEY (user_id, team_id, source)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX memberships_team ON memberships (team_id);
+
+   CREATE TABLE sessions (
+     id TEXT PRIMARY KEY,
+     hash TEXT NOT NULL UNIQUE,
+     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+     created_at INTEGER NOT NULL,
+     seen_at INTEGER NOT NULL,
+     expires_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX sessions_user ON sessions (user_id, created_at);
+   CREATE INDEX sessions_expiry ON sessions (expires_at);
+
+   CREATE TABLE personal_tokens (
+     id TEXT PRIMARY KEY,
+     hash TEXT NOT NULL UNIQUE,
+     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+     name TEXT NOT NULL,
+     suffix TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     expires_at INTEGER NOT NULL,
+     last_used_at INTEGER
+   ) STRICT;
+   CREATE INDEX personal_tokens_user ON personal_tokens (user_id, created_at);
+   CREATE INDEX personal_tokens_expiry ON personal_tokens (expires_at);`,
 ];

@@ -12,6 +12,7 @@ import { describeFunctions } from '../../conformance/functions.ts';
 import { describeHistory } from '../../conformance/history.ts';
 import { describeKv } from '../../conformance/kv.ts';
 import { describeQuotas } from '../../conformance/quotas.ts';
+import { describePeople } from '../../conformance/people.ts';
 import { describeRecords } from '../../conformance/records.ts';
 import { describeConnections } from '../../conformance/connections.ts';
 import { describeIdentityKeys } from '../../conformance/identity-keys.ts';
@@ -40,6 +41,7 @@ describeIdentityKeys('SQLite', openIn);
 describeSecrets('SQLite', openIn);
 describeQuotas('SQLite', openIn);
 describeAudit('SQLite', openIn);
+describePeople('SQLite', openIn);
 
 describe('opening a records file', () => {
   let folder: string;

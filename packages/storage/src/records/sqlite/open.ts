@@ -25,15 +25,19 @@ import type { KeyPepper } from './key-pepper.ts';
 import { migrate } from './migrate.ts';
 import { pepperOfKeys, sealOldKeys } from './pepper-of-keys.ts';
 import { sqliteQuotas } from './quotas.ts';
+import { sqliteMemberships } from './memberships.ts';
+import { sqlitePersonalTokens } from './personal-tokens.ts';
 import { sqliteSandboxes } from './sandboxes.ts';
 import { sqliteIdentityKeys } from './identity-keys.ts';
 import { sqliteSigningKeys } from './signing-keys.ts';
 import { sqliteSealing } from './sealing.ts';
 import { sqliteSecrets } from './secrets.ts';
+import { sqliteSessions } from './sessions.ts';
 import { sqliteSnapshots } from './snapshots.ts';
 import { sqliteTeams } from './teams.ts';
 import { sqliteTemplates } from './templates.ts';
 import { sqliteUsedNonces } from './used-nonces.ts';
+import { sqliteUsers } from './users.ts';
 import { sqliteWebhooks } from './webhooks.ts';
 
 /** How long another process (the CLI creating a key) may hold the write lock before we give up. Milliseconds. */
@@ -73,6 +77,10 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     connections: sqliteConnections(db),
     quotas: sqliteQuotas(db, writer),
     idempotency: sqliteIdempotency(db),
+    users: sqliteUsers(db, writer),
+    memberships: sqliteMemberships(db, writer),
+    sessions: sqliteSessions(db),
+    personalTokens: sqlitePersonalTokens(db),
     [Symbol.asyncDispose]: () => {
       queue[Symbol.dispose]();
       if (db.isOpen) db.close();

@@ -1,0 +1,98 @@
+import { SoulBoxError } from '@soulbox/base';
+import { headers } from '@soulbox/contract';
+import type { FastifyRequest } from 'fastify';
+import type { ApiContext } from '../context.ts';
+import { tokenPrefix } from '../people/people-secrets.ts';
+import type { AuthRule } from './auth-rule.ts';
+import type { Caller } from './caller.ts';
+import { findBySession, findByToken } from './find-person.ts';
+import type { PresentedPerson } from './find-person.ts';
+import { credentialId } from './person.ts';
+import { refuseOtherSites } from './refuse-other-sites.ts';
+import { scopesOfRole } from './scopes.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** A page for a browser, to which links may lead. Its form, if it has one, contains the token of the session. */
+    page?: boolean;
+  }
+}
+
+/** Routes that a person can call without a team. */
+const teamless: readonly AuthRule[] = ['person', 'session'];
+
+/**
+ * Sets `request.person`, and the caller if the route acts for a team. False if the request has no credential of a
+ * person, or the cookie of a session that has ended. Throws `forbidden`, `bad_request`, and `wrong()` for a token that
+ * is not valid.
+ */
+export async function admitPerson(
+  request: FastifyRequest,
+  context: ApiContext,
+  rule: AuthRule,
+  wrong: () => SoulBoxError,
+): Promise<boolean> {
+  const presented = await findPresented(request, context, rule, wrong);
+  if (presented === undefined) return false;
+  request.person = presented.person;
+  const isList = rule === 'key-or-bearer' && teamOf(request, presented) === undefined;
+  if (!teamless.includes(rule) && !isList) request.caller = await callerForTeam(request, presented, context);
+  return true;
+}
+
+async function findPresented(
+  request: FastifyRequest,
+  context: ApiContext,
+  rule: AuthRule,
+  wrong: () => SoulBoxError,
+): Promise<PresentedPerson | undefined> {
+  const text = rule === 'session' || rule === 'operator' ? undefined : sentToken(request);
+  if (text !== undefined) {
+    if (!text.startsWith(tokenPrefix)) return undefined;
+    const found = await findByToken(text, context);
+    if (found === undefined) throw wrong();
+    return found;
+  }
+  const person = rule === 'operator' ? undefined : await findBySession(request, context);
+  if (person?.via !== 'session' || context.people === undefined) return undefined;
+  const { page = false } = request.routeOptions.config;
+  refuseOtherSites(request, context.people, person.session, { sendsForm: page, isPage: page });
+  return { person, teamId: undefined };
+}
+
+/** `X-API-Key` comes first, as for keys. A request with either is none of a browser's session. */
+function sentToken(request: FastifyRequest): string | undefined {
+  const key = request.headers[headers.apiKey];
+  if (typeof key === 'string' && key !== '') return key;
+  const { authorization } = request.headers;
+  return authorization === undefined ? undefined : (/^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? '');
+}
+
+function teamOf(request: FastifyRequest, { teamId }: PresentedPerson): string | undefined {
+  const header = request.headers[headers.teamId];
+  return teamId ?? (typeof header === 'string' && header !== '' ? header : undefined);
+}
+
+/**
+ * The person as a caller for one team: that of the token, or of `X-Team-ID`. Throws `forbidden` if they are no member,
+ * with the same words as for a team that does not exist.
+ */
+async function callerForTeam(
+  request: FastifyRequest,
+  { person, teamId: named }: PresentedPerson,
+  { records }: ApiContext,
+): Promise<Caller> {
+  const header = request.headers[headers.teamId];
+  const sent = typeof header === 'string' && header !== '' ? header : undefined;
+  if (named !== undefined && sent !== undefined && named !== sent)
+    throw new SoulBoxError('bad_request', 'X-Team-ID names another team than the token.');
+  const teamId = named ?? sent;
+  if (teamId === undefined)
+    throw new SoulBoxError('bad_request', 'A person must name the team of the request in X-Team-ID (see GET /teams).');
+  const role = await records.memberships.findRole(person.user.id, teamId);
+  const team = role === undefined ? undefined : await records.teams.find(teamId);
+  if (role === undefined || team === undefined)
+    throw new SoulBoxError('forbidden', `You are not a member of a team ${JSON.stringify(teamId.slice(0, 64))}.`);
+  const expiresAt = person.via === 'session' ? person.session.expiresAt : person.expiresAt;
+  return { team, keyId: credentialId(person), isolation: '', scopes: scopesOfRole(role), templates: [], expiresAt };
+}

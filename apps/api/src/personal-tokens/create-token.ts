@@ -1,0 +1,40 @@
+import { randomUUID } from 'node:crypto';
+import { Secret, SoulBoxError } from '@soulbox/base';
+import type { PersonalTokenRecord } from '@soulbox/storage';
+import type { FastifyRequest } from 'fastify';
+import type { ApiContext } from '../context.ts';
+import { peopleOf } from '../sign-in/people-of.ts';
+import { tellTeams } from '../sign-in/tell-teams.ts';
+
+/** Tokens of a user that have not expired. */
+const tokensOfUserMax = 50;
+export const tokenDaysMax = 365;
+export const tokenDaysDefault = 30;
+
+export interface NewToken {
+  readonly userId: string;
+  readonly name: string;
+  readonly days: number;
+  /** How the person who asks for it is known, such as `session`. */
+  readonly rule: string;
+}
+
+/** Creates a token of a user. Its value is in the result and nowhere else. Throws `limit_exceeded`. */
+export async function createPersonalToken(
+  request: FastifyRequest,
+  context: ApiContext,
+  { userId, name, days, rule }: NewToken,
+): Promise<{ readonly token: Secret; readonly record: PersonalTokenRecord }> {
+  const { records, clock, logger } = context;
+  const { value, hash } = peopleOf(context).secrets.createToken();
+  const now = clock.now();
+  const record: PersonalTokenRecord = {
+    ...{ id: randomUUID(), hash, userId, name, suffix: value.slice(-4), createdAt: now },
+    ...{ expiresAt: now + days * 24 * 3600 * 1000, lastUsedAt: undefined },
+  };
+  await tellTeams(request, context, { action: 'token.create', userId, rule, target: { kind: 'token', id: record.id } });
+  if (!(await records.personalTokens.create(record, tokensOfUserMax)))
+    throw new SoulBoxError('limit_exceeded', `You have ${tokensOfUserMax} personal tokens. Revoke some.`);
+  logger.info({ user: userId, tokenId: record.id }, 'personal token created');
+  return { token: new Secret(value), record };
+}

@@ -1,0 +1,26 @@
+/** A browser in which a user is signed in. The cookie has the secret; only its HMAC is stored. */
+export interface SessionRecord {
+  /** A UUID, which is no secret. */
+  readonly id: string;
+  /** 64 hexadecimal digits. */
+  readonly hash: string;
+  readonly userId: string;
+  readonly createdAt: number;
+  /** Accurate to a minute. */
+  readonly seenAt: number;
+  readonly expiresAt: number;
+}
+
+export interface SessionRecords {
+  /** Ends the oldest sessions of the user if there are more than `keep` now. */
+  create(session: SessionRecord, keep: number): Promise<void>;
+  findByHash(hash: string): Promise<SessionRecord | undefined>;
+  find(id: string): Promise<SessionRecord | undefined>;
+  /** A time before the recorded one changes nothing. */
+  touch(id: string, seenAt: number): Promise<void>;
+  remove(id: string): Promise<boolean>;
+  /** Ends all sessions of the user. Returns their number. */
+  removeOfUser(userId: string): Promise<number>;
+  /** Removes those that expired before this time, `limit` at most. Returns their number. */
+  purge(before: number, limit: number): Promise<number>;
+}
