@@ -63,11 +63,13 @@ const keyed = routes.filter(
 );
 /** Not available yet. */
 const later =
-  /^(?:PUT \/sandboxes\/:sandboxID\/network|POST \/templates(?:\/:templateID(?:\/builds\/:buildID)?)?|\w+ \/volumes.*|GET \/teams\/:teamID\/metrics\/max)$/;
+  /^(?:POST \/templates(?:\/:templateID(?:\/builds\/:buildID)?)?|\w+ \/volumes.*|GET \/teams\/:teamID\/metrics\/max)$/;
 /** Names a thing in its path that belongs to a team. */
 const named = keyed.filter(([route]) => /:(?!volumeID)/.test(route) && !later.test(route));
 /** Empty instead of 404, because ended sandboxes are forgotten at some time. */
-const emptyInstead = ['GET /events/sandboxes/:sandboxID'];
+const emptyInstead = ['GET /events/sandboxes/:sandboxID', 'GET /sandboxes/:sandboxID/connections'];
+/** Also shows what an ended sandbox did. */
+const alsoEnded = ['GET /sandboxes/:sandboxID/network/learned'];
 /** Templates are found by their names, which another team may have too. */
 const about = (route: string, param: string): boolean => route.includes(`:${param}`);
 
@@ -108,6 +110,8 @@ test('only health, documents, pages, people and the operator need no key', () =>
   const keyless = routes.flatMap(([route, access]) => ('keyless' in access ? [route] : []));
   expect(keyless.filter((route) => !ofPeople.test(route)).sort()).toEqual([
     'GET /',
+    'GET /.well-known/jwks.json',
+    'GET /.well-known/openid-configuration',
     'GET /docs/:name',
     'GET /health',
     'GET /openapi.json',
@@ -202,7 +206,7 @@ describe.each(named)('%s', (route, { templates }) => {
       void api.records.sandboxes.end(sample.id ?? '', 'killed', Date.now());
       return sample.path;
     });
-    expect([route, status]).toEqual([route, missing]);
+    expect([route, status]).toEqual([route, alsoEnded.includes(route) ? 200 : missing]);
   });
 
   test('a paused sandbox belongs to its team only', async () => {

@@ -60,6 +60,8 @@ const bodies: Readonly<Record<string, (api: TestApi) => unknown>> = {
   'POST /v2/sandboxes': () => newSandbox,
   'POST /sandboxes/:sandboxID/connect': () => ({ timeout: 60 }),
   'POST /sandboxes/:sandboxID/timeout': () => ({ timeout: 60 }),
+  'PUT /sandboxes/:sandboxID/network': () => ({}),
+  'PUT /api-keys/:apiKeyID/budgets': () => ({ budgets: [] }),
   'POST /sandboxes/:sandboxID/run': () => ({ code: 'end' }),
   'POST /v3/templates': () => ({ name: `t${randomId(10)}` }),
   'POST /v2/templates': () => ({ alias: `t${randomId(10)}`, name: `t${randomId(10)}` }),

@@ -194,6 +194,7 @@ export function createScriptedRunner(): ScriptedRunner {
         tell({ case: 'updated', value: { sandbox } as never });
         return { sandbox };
       },
+      setNetworkPolicy: ({ sandboxId }) => ({ sandbox: get(sandboxId) }),
       getSandbox: ({ sandboxId }) => {
         failIfTold();
         return { sandbox: get(sandboxId) };
