@@ -71,6 +71,8 @@ export function createConversation(
   const openNew = async (): Promise<Upstream> => {
     const dialed = await connection.dial(name);
     own(dialed.socket);
+    // Otherwise the body of a small request waits 40 ms for the other side's acknowledgement of the head.
+    dialed.socket.setNoDelay(true);
     address = dialed.address;
     if (scheme === 'http') return { socket: dialed.socket, protocol: '', address };
     const secure = await startTls(dialed.socket, { name, protocols, trust });

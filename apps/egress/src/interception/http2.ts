@@ -1,4 +1,4 @@
-import { connect, constants, performServerHandshake, sensitiveHeaders } from 'node:http2';
+import { connect, constants, createServer, sensitiveHeaders } from 'node:http2';
 import type {
   ClientHttp2Session,
   ClientHttp2Stream,
@@ -32,32 +32,36 @@ const headerPairsMax = 1000;
 
 /** Forwards the requests of a connection over HTTP/2, on one connection to the host. */
 export function forwardHttp2(client: Duplex, conversation: Conversation): Disposable {
-  const server = performServerHandshake(client, {
+  const server = createServer({
     settings: { ...settings, maxConcurrentStreams: streamsMax },
     maxHeaderListPairs: headerPairsMax,
     maxSessionMemory: sessionMemoryMib,
   });
-  server.on('error', () => undefined);
-  server.setLocalWindowSize(connectionWindowBytes);
-  let upstream: Promise<ClientHttp2Session> | undefined;
-  const getUpstream = (): Promise<ClientHttp2Session> => {
-    upstream ??= openSession(conversation, server).catch((thrown: unknown) => {
-      upstream = undefined;
-      throw thrown;
+  server.on('sessionError', () => undefined);
+  server.on('session', (session: ServerHttp2Session) => {
+    session.setLocalWindowSize(connectionWindowBytes);
+    let upstream: Promise<ClientHttp2Session> | undefined;
+    const getUpstream = (): Promise<ClientHttp2Session> => {
+      upstream ??= openSession(conversation, session).catch((thrown: unknown) => {
+        upstream = undefined;
+        throw thrown;
+      });
+      return upstream;
+    };
+    session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
+      stream.on('error', () => undefined);
+      const head = headOf(headers);
+      const entry = conversation.begin(head);
+      stream.once('close', () => entry.end(undefined, true));
+      void forward(stream, { head, entry, raw: joinCookies(raw), conversation, getUpstream }).catch((thrown: unknown) =>
+        refuse(stream, entry, failureAnswer(thrown)),
+      );
     });
-    return upstream;
-  };
-
-  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
-    stream.on('error', () => undefined);
-    const head = headOf(headers);
-    const entry = conversation.begin(head);
-    stream.once('close', () => entry.end(undefined, true));
-    void forward(stream, { head, entry, raw: joinCookies(raw), conversation, getUpstream }).catch((thrown: unknown) =>
-      refuse(stream, entry, failureAnswer(thrown)),
-    );
   });
-  return { [Symbol.dispose]: () => server.destroy() };
+  // In HTTP/2, a client that ends its side is gone. Node only notices that if the socket then closes.
+  client.allowHalfOpen = false;
+  server.emit('connection', client);
+  return { [Symbol.dispose]: () => void client.destroy() };
 }
 
 interface Streamed {

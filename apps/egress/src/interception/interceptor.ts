@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
@@ -41,6 +42,7 @@ export function createInterceptor(options: {
   const take = async (connection: InterceptedConnection): Promise<void> => {
     const { client, scheme } = connection;
     client.on('error', () => undefined);
+    if (client instanceof Socket) client.setNoDelay(true);
     const protocols = scheme === 'https' ? await peekHello(client) : [];
     if (protocols === undefined) return;
     const offered = protocols.filter((protocol) => supported.has(protocol));
@@ -109,6 +111,8 @@ async function handshake(secure: TLSSocket): Promise<boolean> {
     const timer = setTimeout(() => secure.destroy(), handshakeTimeoutMs);
     secure.once('secure', () => {
       clearTimeout(timer);
+      // Only a `tls.Server` clears this, and an HTTP/2 session waits for it.
+      Object.assign(secure, { secureConnecting: false });
       resolve(true);
     });
     secure.once('close', () => {
