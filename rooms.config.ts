@@ -97,7 +97,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index'],
   ],
   'apps/runner/src/operations': [
-    ['operation-context', 'trust'],
+    ['operation-context', 'trust-own-authority'],
     ['layers', 'pause', 'end', 'set-deadline', 'set-network-policy'],
     ['resume', 'team-usage'],
     ['copies', 'team-limits'],

@@ -39,6 +39,12 @@ export const boxConfigSchema = {
     '',
     'IPv4 /16 for the host side of sandboxes. Empty: 10.(200 + instance).0.0/16.',
   ),
+  egressCaFile: key(
+    'SOULBOX_EGRESS_CA_FILE',
+    z.string(),
+    '',
+    'File with certificate authorities, in PEM, that hosts with rules of network policies may have besides those of this system.',
+  ),
   deniedRanges: key(
     'SOULBOX_DENIED_RANGES',
     ranges,

@@ -22,12 +22,13 @@ export function runnerSettings(config: BoxConfig): RunnerSettings {
 }
 
 /** The settings for the egress process of this server. */
-export function egressSettings({ runner, networkCidr, deniedRanges }: BoxConfig): EgressSettings {
+export function egressSettings({ runner, networkCidr, deniedRanges, egressCaFile }: BoxConfig): EgressSettings {
   const { egressAddress } = createAddressPlan(runner.instance, networkCidr === '' ? undefined : networkCidr);
   return {
     listen: { address: egressAddress, tcpPort: egressPorts.tcp, dnsPort: egressPorts.dns },
     nameServers: runner.nameServers,
     deniedRanges,
+    ...(egressCaFile === '' ? {} : { caFile: egressCaFile }),
   };
 }
 

@@ -23,6 +23,8 @@ export interface EgressSettings {
   readonly nameServers: readonly string[];
   /** CIDR networks that no sandbox reaches, beside those that are forbidden to everybody. */
   readonly deniedRanges: readonly string[];
+  /** File with more authorities that intercepted hosts may have. Absent: only those of the system. */
+  readonly caFile?: string;
 }
 
 /** The settings of an egress process of its own. */
@@ -41,13 +43,13 @@ export const egressProgram: PartProgram = {
  * Starts the egress of a host, in this process. `enter` is called between what needs privileges and what faces sandboxes.
  */
 export async function startHostEgress(
-  { listen, nameServers, deniedRanges }: EgressSettings,
+  { listen, nameServers, deniedRanges, caFile }: EgressSettings,
   { runner, control, logger }: { readonly runner: Transport; readonly control: Transport; readonly logger: Logger },
   enter: () => void = () => undefined,
 ): Promise<Egress> {
   await using started = new AsyncDisposableStack();
   // What the cell hides: the kernel's list of own addresses, and the certificate authorities of the system.
-  const trust = openTrust();
+  const trust = openTrust(caFile);
   const local = started.use(openLocalAddresses());
   const outside = createOutsidePolicy(deniedRanges, () => local.read());
   enter();

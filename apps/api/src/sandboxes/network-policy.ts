@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { NetworkPolicy, NetworkPolicySchema } from '@soulbox/contract/runner';
+import { checkIdentityTokens, checkRules } from '@soulbox/egress-policies';
 import { parseEgressPolicy } from '@soulbox/network/policy';
 import type { z } from 'zod';
 import type { Iam, NetworkUpdate, networkDetailSchema } from './network-schema.ts';
@@ -37,6 +38,8 @@ export function policyToRunner(network: NetworkUpdate, iam: Iam | undefined): Po
     identityTokens: iam?.tokens ?? {},
   };
   parseEgressPolicy(policy);
+  checkIdentityTokens(policy.identityTokens);
+  checkRules(rules, policy.identityTokens);
   return policy;
 }
 

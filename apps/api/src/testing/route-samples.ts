@@ -80,7 +80,6 @@ const bodies: Readonly<Record<string, (api: TestApi) => unknown>> = {
   'PUT /functions/:name/secrets': () => ({ secrets: { TOKEN: 'x' } }),
   'POST /api-keys': () => ({ name: 'k', role: 'viewer' }),
   'PATCH /api-keys/:apiKeyID': () => ({ name: 'renamed' }),
-  'PUT /api-keys/:apiKeyID/budgets': () => ({ budgets: [] }),
   'POST /events/webhooks': () => webhook,
   'PATCH /events/webhooks/:webhookID': () => ({ name: 'renamed' }),
   'POST /secrets': () => ({ name: `s${randomId(10)}`, value: 'v' }),

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { measureOperation, phase, SoulBoxError } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import { needOfClaim } from '../processes/disk-need.ts';
+import { trustOwnAuthority } from './trust-own-authority.ts';
 import { giveUp, hasTenant, serveCopy, tellCopy } from './copies/make-copy.ts';
 import { tenantOfCopy } from './copies/tenant-of-copy.ts';
 import { getDriver } from '../processes/sandbox-host.ts';
@@ -74,6 +75,7 @@ async function claim(context: CreateContext, sandbox: LiveSandbox, tenant: Tenan
     timestamp: new Date(clock.now()).toISOString(),
   };
   await phase('confirm', async () => await sandbox.live.envd.init(init));
+  if (hasTenant(sandbox)) await trustOwnAuthority(context, sandbox);
 }
 
 async function beginClaim({ host, table }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {

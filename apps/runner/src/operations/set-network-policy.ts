@@ -2,6 +2,7 @@ import { parseEgressPolicy } from '@soulbox/network/policy';
 import { policyOf } from '../registry/network-policy.ts';
 import type { TenantNetwork } from '../registry/record.ts';
 import type { RunningSandbox } from '../registry/table.ts';
+import { trustedAuthority } from '../processes/egress-authority.ts';
 import { tellUpdated } from './operation-context.ts';
 import type { OperationContext } from './operation-context.ts';
 
@@ -22,8 +23,10 @@ export async function setNetworkPolicy(
     const { tenant, slot } = sandbox.record;
     const { allowPublicTraffic, maskRequestHost, identityTokens } = tenant.network;
     const network = { ...wanted, allowPublicTraffic, maskRequestHost, identityTokens };
-    // The record first: after a crash the next server sets the policy that it finds there.
-    await table.update(sandbox, { tenant: { ...tenant, network } });
+    // Before the policy: a host with a rule is refused without it.
+    const authority = await trustedAuthority(context, sandbox.live.envd, { ...tenant, network });
+    // Then the record: after a crash the next server sets the policy that it finds there.
+    await table.update(sandbox, { tenant: { ...tenant, network, ...authority } });
     await host.network.setPolicy(slot, policyOf(sandbox.record));
     tellUpdated(context, sandbox);
     return sandbox;

@@ -1,6 +1,7 @@
 import { phase, SoulBoxError } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import type { Live, TenantSandbox } from '../registry/table.ts';
+import { installAuthority } from './egress-authority.ts';
 import { waitForEnvd } from './start-processes.ts';
 
 interface TellContext {
@@ -26,6 +27,8 @@ export async function tellSettings(context: TellContext, { record }: TenantSandb
     freshStart: true,
   };
   await phase('confirm', async () => await live.envd.init(init));
+  // Files may be those of a sandbox without it, and envd has forgotten its variables.
+  if (record.tenant.authority !== undefined) await installAuthority(live.envd, record.tenant.authority);
 }
 
 /**

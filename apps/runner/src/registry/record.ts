@@ -86,6 +86,8 @@ const tenantSchema = z.object({
   envdAccessToken: z.string(),
   /** Empty: traffic is public. */
   trafficAccessToken: z.string(),
+  /** The certificate authority for rules of its policy, in PEM. Absent: it has none yet. Not in snapshots. */
+  authority: z.object({ certificate: z.string(), privateKey: z.string() }).optional(),
   lifecycle: lifecycleSchema.default(plainLifecycle),
   settings: settingsSchema.default({ envVars: {}, defaultUser: 'root', defaultWorkdir: '/' }),
 });

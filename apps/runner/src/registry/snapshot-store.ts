@@ -69,7 +69,8 @@ function withoutTokens(snapshot: SnapshotRecord): SnapshotRecord {
     envdAccessToken: envdAccessToken === '' ? '' : tokenStandIn,
     trafficAccessToken: trafficAccessToken === '' ? '' : tokenStandIn,
   };
-  return { ...snapshot, tenant: { ...snapshot.tenant, ...tokens } };
+  const { authority: _, ...tenant } = snapshot.tenant;
+  return { ...snapshot, tenant: { ...tenant, ...tokens } };
 }
 
 /**

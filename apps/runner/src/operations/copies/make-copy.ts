@@ -6,6 +6,7 @@ import { bundleNameOf } from '../../processes/sandbox-host.ts';
 import { startProcesses, waitForEnvd } from '../../processes/start-processes.ts';
 import type { OperationContext } from '../operation-context.ts';
 import type { HostRecord, Tenant } from '../../registry/record.ts';
+import { trustOwnAuthority } from '../trust-own-authority.ts';
 import { confirmResumed } from '../../processes/tell-envd.ts';
 import { tellSettings } from '../../processes/tell-envd.ts';
 import type { KnownSandbox, LiveSandbox, RunningSandbox, TenantSandbox } from '../../registry/table.ts';
@@ -68,6 +69,7 @@ export async function tellCopy(
 ): Promise<void> {
   if (hasMemory) await confirmResumed(context, sandbox, sandbox.live, true);
   else await tellSettings(context, sandbox, sandbox.live);
+  await trustOwnAuthority(context, sandbox);
 }
 
 export function hasTenant(sandbox: LiveSandbox): sandbox is LiveSandbox & TenantSandbox {

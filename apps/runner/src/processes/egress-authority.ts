@@ -1,7 +1,9 @@
 import { rootCertificates } from 'node:tls';
+import { phase } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import { createAuthority, subjectHash } from '@soulbox/certificates';
 import type { EnvdClient } from '@soulbox/envd-client';
+import type { Tenant } from '../registry/record.ts';
 
 /** The same for all sandboxes, so that a new authority takes the place of an older one in the trust stores. */
 const commonName = 'SoulBox egress CA';
@@ -25,6 +27,21 @@ export async function createEgressAuthority(clock: Clock): Promise<EgressAuthori
     notAfter: new Date(now + lifetimeMs),
   });
   return { certificate: `${certPem.trim()}\n`, privateKey: `${keyPem.trim()}\n` };
+}
+
+/**
+ * Makes sure that a sandbox whose policy has rules trusts an authority of its own. Returns what its record must keep;
+ * empty without rules. Throws `sandbox_unreachable`.
+ */
+export async function trustedAuthority(
+  { clock }: { readonly clock: Clock },
+  envd: Pick<EnvdClient, 'trust'>,
+  { network, authority }: Pick<Tenant, 'network' | 'authority'>,
+): Promise<Pick<Tenant, 'authority'>> {
+  if (Object.keys(network.rules ?? {}).length === 0) return authority === undefined ? {} : { authority };
+  const own = authority ?? (await createEgressAuthority(clock));
+  await phase('trust', async () => await installAuthority(envd, own));
+  return { authority: own };
 }
 
 /**
