@@ -1,6 +1,3 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { SandboxPolicySchema } from '@soulbox/contract/egress';
-import type { NetworkPolicySchema } from '@soulbox/contract/runner';
 import type { EgressPolicy } from '@soulbox/network';
 import type { HostRecord, Tenant, TenantNetwork } from './record.ts';
 
@@ -23,31 +20,4 @@ export function policyOf({ sandboxId, tenant }: HostRecord): SandboxPolicy | Rea
 /** Whether the policy has an owner. */
 export function isSandboxPolicy(policy: EgressPolicy): policy is SandboxPolicy {
   return 'sandboxId' in policy;
-}
-
-/** What the egress process gets for the sandbox that the host sees under this address. */
-export function policyForEgress(
-  address: string,
-  { sandboxId, teamId, network, authority }: SandboxPolicy,
-): MessageInitShape<typeof SandboxPolicySchema> & { readonly address: string } {
-  const policy = policyToMessage(network);
-  return { address, sandboxId, teamId, policy, ...(authority === undefined ? {} : { authority }) };
-}
-
-/** The form of spec/runner, complete. */
-export function policyToMessage(network: TenantNetwork): MessageInitShape<typeof NetworkPolicySchema> {
-  const { allowInternetAccess, allowPublicTraffic, rules, egressProxy, limits, learn, identityTokens, ...rest } =
-    network;
-  return {
-    ...rest,
-    ...(allowInternetAccess === undefined ? {} : { allowInternetAccess }),
-    ...(allowPublicTraffic === undefined ? {} : { allowPublicTraffic }),
-    ...(rules === undefined ? {} : { rules }),
-    ...(egressProxy === undefined ? {} : { egressProxy }),
-    ...(limits === undefined
-      ? {}
-      : { limits: { ...limits, bytes: BigInt(limits.bytes), bytesPerSecond: BigInt(limits.bytesPerSecond) } }),
-    learn: learn ?? false,
-    ...(identityTokens === undefined ? {} : { identityTokens }),
-  };
 }

@@ -12,10 +12,10 @@ import {
 import type { ForkSandboxResponse_OutcomeSchema, NetworkPolicy, Sandbox, Snapshot } from '@soulbox/contract/runner';
 import type { ForkOutcome } from '../operations/copies/fork.ts';
 import type { SnapshotRecord } from '../registry/snapshot-store.ts';
-import { policyToMessage } from '../registry/network-policy.ts';
 import type { TenantNetwork } from '../registry/record.ts';
 import { looksPaused } from '../registry/table.ts';
 import type { TenantSandbox } from '../registry/table.ts';
+import { policyToMessage } from './network-to-message.ts';
 
 /** The wire form of a sandbox, defined in spec/runner. */
 export function sandboxToMessage({ record }: Pick<TenantSandbox, 'record'>): Sandbox {
