@@ -13,15 +13,28 @@ let sandboxId = '';
 beforeEach(async () => {
   now = Date.now();
   api = await startTestApi({ config: { apiUrl: issuer }, clock: { now: () => now } });
-  const made = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
-  ({ sandboxID: sandboxId } = made.json as { sandboxID: string });
+  sandboxId = await createSandbox(api);
 });
 afterEach(() => api[Symbol.asyncDispose]());
+
+async function createSandbox(at: TestApi): Promise<string> {
+  const names = ['secrets.OpenAI', 'secrets.openai', 'secrets.none', 'identity.tokens.cloud'];
+  const headers = Object.fromEntries(names.map((name, index) => [`x-${index}`, `Bearer \${e2b.${name}}`]));
+  const { json } = await at.ask('POST', '/v2/sandboxes', {
+    body: {
+      templateID: 'base',
+      network: { rules: { 'api.example.com': [{ transform: { headers } }] } },
+      iam: { tokens: { cloud: { audience: 'https://cloud.example' } } },
+    },
+  });
+  return (json as { sandboxID: string }).sandboxID;
+}
 
 const resolve = async (placeholders: readonly string[], more: { teamId?: string; sandboxId?: string } = {}) =>
   await api.resolvePlaceholders({
     ...{ sandboxId, teamId: api.teamId, placeholders, host: 'api.example.com', ...more },
-    identityTokens: { cloud: { audience: 'https://cloud.example', tokenType: 'JWT-SVID' } },
+    // Claims of the egress process that the policy does not have.
+    identityTokens: { other: { audience: 'https://other.example', tokenType: 'JWT-SVID' } },
   });
 
 const canary = 'canary-value';
@@ -29,6 +42,7 @@ const canary = 'canary-value';
 describe('the placeholder of a secret', () => {
   beforeEach(async () => {
     await api.ask('POST', '/secrets', { body: { name: 'openai', value: 'first' } });
+    await api.ask('POST', '/secrets', { body: { name: 'unnamed', value: 'second' } });
   });
 
   it('gets the newest value at once, in any case of the name, and each use is in the audit log without the value', async () => {
@@ -50,6 +64,7 @@ describe('the placeholder of a secret', () => {
     ['one of several that does not exist', ['e2b.secrets.openai', 'e2b.secrets.none'], {}, 'secret_not_found'],
     ['another team', ['e2b.secrets.openai'], { teamId: 'otherteam' }, 'sandbox_not_found'],
     ['an unknown sandbox', ['e2b.secrets.openai'], { sandboxId: 'iunknown' }, 'sandbox_not_found'],
+    ['a secret that no rule of the sandbox names', ['e2b.secrets.unnamed'], {}, 'bad_request'],
     ['text that names nothing', ['e2b.secrets.'], {}, 'bad_request'],
     ['a path', ['e2b.secrets.../openai'], {}, 'bad_request'],
     ['too many', Array.from({ length: 201 }, (_, n) => `e2b.secrets.s${n}`), {}, 'bad_request'],
@@ -132,11 +147,9 @@ describe('the placeholder of a workload identity', () => {
 
 it('without the address of the API no token is issued', async () => {
   await using other = await startTestApi();
-  const made = await other.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
-  const { sandboxID } = made.json as { sandboxID: string };
   const asked = other.resolvePlaceholders({
-    ...{ sandboxId: sandboxID, teamId: other.teamId, placeholders: ['e2b.identity.tokens.a'], host: 'h' },
-    identityTokens: { a: { audience: 'x', tokenType: 'JWT-SVID' } },
+    ...{ sandboxId: await createSandbox(other), teamId: other.teamId, host: 'h' },
+    ...{ placeholders: ['e2b.identity.tokens.cloud'], identityTokens: {} },
   });
   await expect(asked).rejects.toMatchObject({ reason: 'config_invalid' });
 });

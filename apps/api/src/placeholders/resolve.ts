@@ -1,9 +1,13 @@
+import { create } from '@bufbuild/protobuf';
 import { SoulBoxError } from '@soulbox/base';
-import type { EgressRecords, PlaceholderRequest } from '@soulbox/contract/egress-record-service';
-import { findPlaceholder } from '@soulbox/egress-policies';
+import type { EgressRecords } from '@soulbox/contract/egress-record-service';
+import { NetworkPolicySchema } from '@soulbox/contract/runner';
+import type { NetworkPolicy } from '@soulbox/contract/runner';
+import { findPlaceholder, parseTemplate } from '@soulbox/egress-policies';
 import type { Placeholder } from '@soulbox/egress-policies';
 import type { SandboxRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
+import { callRunner } from '../runner/call.ts';
 import { placeOfVersion, secretNotFound } from '../secrets/schemas.ts';
 import type { Deed } from '../trail/deed.ts';
 
@@ -23,18 +27,33 @@ export function createPlaceholderResolver(context: ApiContext): EgressRecords['r
     const sandbox = await context.records.sandboxes.find(sandboxId);
     if (sandbox === undefined || sandbox.teamId !== teamId || sandbox.state === 'ended')
       throw new SoulBoxError('sandbox_not_found', `Sandbox "${sandboxId}" was not found.`);
+    const policy = await policyInRunner(context, sandboxId);
+    const named = placeholdersOf(policy);
     const values: Record<string, string> = {};
     for (const text of new Set(placeholders)) {
       const placeholder = findPlaceholder(text);
-      if (placeholder === undefined)
-        throw new SoulBoxError('bad_request', `The placeholder "${text.slice(0, 100)}" names nothing.`);
+      // The egress process faces hostile bytes: who takes it over gets no more than what policies name.
+      if (placeholder === undefined || !named.has(text))
+        throw new SoulBoxError('bad_request', `No rule of the sandbox names "${text.slice(0, 100)}".`);
       values[text] =
         placeholder.kind === 'secret'
           ? await revealSecret(context, sandbox, placeholder)
-          : await issueToken(context, sandbox, placeholder, request);
+          : await issueToken(context, sandbox, placeholder, policy.identityTokens);
     }
     return values;
   };
+}
+
+/** The present policy of the sandbox, from the runner: what the egress process says of it is not trusted. */
+async function policyInRunner({ runner }: ApiContext, sandboxId: string): Promise<NetworkPolicy> {
+  const { sandbox } = await callRunner((options) => runner.getSandbox({ sandboxId }, options));
+  return sandbox?.network ?? create(NetworkPolicySchema);
+}
+
+function placeholdersOf({ rules }: NetworkPolicy): Set<string> {
+  const values = Object.values(rules).flatMap(({ headers }) => Object.values(headers));
+  const parts = values.flatMap((value) => parseTemplate(value));
+  return new Set(parts.flatMap((part) => (part.kind === 'placeholder' ? [part.name] : [])));
 }
 
 async function revealSecret(context: ApiContext, sandbox: SandboxRecord, { name }: Placeholder): Promise<string> {
@@ -57,7 +76,7 @@ async function issueToken(
   { identityTokens, trail }: ApiContext,
   sandbox: SandboxRecord,
   { name }: Placeholder,
-  { identityTokens: declared }: PlaceholderRequest,
+  declared: NetworkPolicy['identityTokens'],
 ): Promise<string> {
   const token = Object.hasOwn(declared, name) ? declared[name] : undefined;
   if (token === undefined) throw new SoulBoxError('bad_request', `The sandbox declares no identity token "${name}".`);
