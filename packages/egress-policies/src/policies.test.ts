@@ -1,0 +1,131 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLogger, silentLogger } from '@soulbox/base';
+import type { SandboxPolicy } from '@soulbox/contract/egress';
+import { createSocketTransport, serveSocket } from '@soulbox/rpc';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createPolicyFeed } from './policy-feed.ts';
+import type { PolicyFeed, PolicyMessage } from './policy-feed.ts';
+import { addPolicyRoutes } from './serve-policies.ts';
+import { watchPolicies } from './watch-policies.ts';
+
+let folder: string;
+let feed: PolicyFeed;
+let server: AsyncDisposable;
+const path = (): string => join(folder, 'runner.sock');
+
+async function serve(): Promise<void> {
+  feed = createPolicyFeed(silentLogger);
+  const door = {
+    name: 'egress',
+    admits: () => true,
+    routes: (router: Parameters<typeof addPolicyRoutes>[0]) => addPolicyRoutes(router, feed),
+  };
+  server = await serveSocket({ path: path(), doors: [door], mode: 0o600, logger: silentLogger });
+}
+const stop = async (): Promise<void> => {
+  feed[Symbol.dispose]();
+  await server[Symbol.asyncDispose]();
+};
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'soulbox-policies-'));
+  await serve();
+});
+afterEach(async () => {
+  await stop();
+  await rm(folder, { recursive: true });
+});
+
+const policy = (n: number, sandboxId = `s${n}`): PolicyMessage => ({
+  ...{ address: `10.0.0.${n}`, sandboxId, teamId: 't' },
+  policy: { allowOut: ['1.2.3.4'], denyOut: ['0.0.0.0/0'] },
+});
+
+/** What a watcher knows, as `address sandbox`. */
+function watch(): {
+  readonly known: () => string[];
+  readonly replaced: () => number;
+  readonly fed: Promise<void>;
+} & Disposable {
+  const table = new Map<string, SandboxPolicy>();
+  let replaced = 0;
+  const put = (policies: readonly SandboxPolicy[]): void => policies.forEach((one) => table.set(one.address, one));
+  const watching = watchPolicies({
+    transport: createSocketTransport(path()),
+    taker: {
+      replace(policies) {
+        table.clear();
+        put(policies);
+        replaced += 1;
+      },
+      change(policies, removed) {
+        for (const address of removed) table.delete(address);
+        put(policies);
+      },
+    },
+    logger: silentLogger,
+  });
+  return {
+    known: () => [...table.values()].map(({ address, sandboxId }) => `${address} ${sandboxId}`).sort(),
+    replaced: () => replaced,
+    fed: watching.fed,
+    [Symbol.dispose]: () => watching[Symbol.dispose](),
+  };
+}
+
+test('the first table is complete, also in several messages, and each change is known when the call returns', async () => {
+  for (let n = 1; n <= 250; n += 1) await feed.put(policy(n));
+  using watcher = watch();
+  await watcher.fed;
+  expect(watcher.known()).toHaveLength(250);
+  await feed.put(policy(1, 'next'));
+  await feed.remove('10.0.0.2');
+  await feed.remove('10.0.0.2');
+  expect(watcher.known()).toContain('10.0.0.1 next');
+  expect(watcher.known()).toHaveLength(249);
+  await Promise.all(Array.from({ length: 100 }, async (_, n) => await feed.put(policy(n + 1, 'again'))));
+  expect(watcher.known().filter((one) => one.endsWith('again'))).toHaveLength(100);
+});
+
+test('without a watcher no call waits', async () => {
+  const startedAt = performance.now();
+  await feed.put(policy(1));
+  await feed.remove('10.0.0.1');
+  expect(performance.now() - startedAt).toBeLessThan(500);
+});
+
+test('a watcher that does not confirm delays a change for a second, and the log says so', async () => {
+  const file = join(folder, 'log');
+  using own = createPolicyFeed(createLogger({ level: 'warn', file }));
+  const stream = own.watch(new AbortController().signal);
+  await stream.next();
+  const startedAt = performance.now();
+  await own.put(policy(1));
+  expect(performance.now() - startedAt).toBeGreaterThan(900);
+  expect(performance.now() - startedAt).toBeLessThan(3000);
+  await vi.waitFor(async () => expect(await readFile(file, 'utf8')).toContain('did not confirm a policy in time'));
+});
+
+test('a watcher follows the next runner, and forgets what that one does not have', async () => {
+  await feed.put(policy(1));
+  await feed.put(policy(2));
+  using watcher = watch();
+  await watcher.fed;
+  await stop();
+  expect(watcher.known()).toHaveLength(2);
+  await serve();
+  await feed.put(policy(2, 'other'));
+  await vi.waitFor(() => expect(watcher.known()).toEqual(['10.0.0.2 other']), { timeout: 5000 });
+});
+
+test('a second watcher replaces the first, which asks again', async () => {
+  using first = watch();
+  await first.fed;
+  const before = first.replaced();
+  const stream = feed.watch(new AbortController().signal);
+  expect((await stream.next()).value).toMatchObject({ isWhole: true });
+  await stream.return(undefined);
+  await vi.waitFor(() => expect(first.replaced()).toBeGreaterThan(before), { timeout: 5000 });
+});
