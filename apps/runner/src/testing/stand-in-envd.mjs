@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 
+const trustPath = '/soulbox/trust';
 const [, , port] = process.argv;
 const statuses = new Map();
 const requests = [];
@@ -20,10 +21,10 @@ createServer((request, response) => {
       hostToken: request.headers['x-soulbox-host-token'] ?? '',
       body: body === '' ? null : JSON.parse(body),
     });
-    const status = statuses.get(path) ?? 204;
+    const status = statuses.get(path) ?? (path === trustPath ? 200 : 204);
     // 0: close the connection without a response.
     if (status === 0) request.socket.destroy();
-    else response.writeHead(status).end();
+    else response.writeHead(status).end(path === trustPath ? '{"needsRoots":false}' : undefined);
   });
 }).listen(Number(port), '127.0.0.1', () => process.stdout.write('ready\n'));
 
