@@ -2,6 +2,7 @@ import { checkCgroupMoves } from './checks/cgroup-moves.ts';
 import { checkCgroups } from './checks/cgroups.ts';
 import { checkCriu } from './checks/criu.ts';
 import { checkDiskBudget } from './checks/disk-budget.ts';
+import { checkDiskEncryption } from './checks/disk-encryption.ts';
 import { checkDiskGuarantees } from './checks/disk-guarantees.ts';
 import { checkDiskSpace } from './checks/disk-space.ts';
 import { checkKernelVersion } from './checks/kernel-version.ts';
@@ -39,6 +40,7 @@ const checks: readonly Check[] = [
   checkDiskSpace,
   checkDiskBudget,
   checkDiskGuarantees,
+  checkDiskEncryption,
   checkUnreadableRecords,
   checkOpenFiles,
   checkNodeVersion,

@@ -1,0 +1,64 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Check, Finding, HostSubject } from '../finding.ts';
+import { sameFix } from '../finding.ts';
+
+/** Devices below devices: a volume group on RAID on a partition has 4 levels. */
+const levelsMax = 8;
+
+/** `unknown`: the file system does not name its device, as Btrfs, ZFS and overlayfs. */
+export type DiskEncryption = 'encrypted' | 'readable' | 'unknown';
+
+/**
+ * Whether the disk with the data folder is encrypted by the host (dm-crypt, such as LUKS). SoulBox encrypts saved memory
+ * and records itself, but not the disks of sandboxes (decision 045).
+ */
+export const checkDiskEncryption: Check = async ({ dataDirectory }: HostSubject) =>
+  judgeDiskEncryption(await findDiskEncryption(await deviceOfNearest(dataDirectory)));
+
+export function judgeDiskEncryption(found: DiskEncryption): Finding {
+  const base = {
+    id: 'disk-encryption',
+    title: 'Encryption of the disk with the data folder',
+    protects: 'the files of sandboxes when a disk is stolen',
+  };
+  if (found === 'encrypted') return { ...base, status: 'ok', detail: 'dm-crypt' };
+  return {
+    ...base,
+    status: 'warn',
+    detail:
+      found === 'readable'
+        ? 'not encrypted: the disks of sandboxes, layers and uploads are readable on a stolen disk; saved memory and records are encrypted'
+        : 'unknown: the file system does not name a block device',
+    fix: sameFix('put the data folder on an encrypted device (cryptsetup luksFormat), see docs/secrets.md'),
+  };
+}
+
+/** Every device below must be checked: of a RAID with one readable disk, that disk can be read. */
+export async function findDiskEncryption(device: string, sys = '/sys/dev/block', level = 0): Promise<DiskEncryption> {
+  const folder = join(sys, device);
+  const uuid = await readFile(join(folder, 'dm/uuid'), 'utf8').catch(() => '');
+  if (uuid.startsWith('CRYPT-')) return 'encrypted';
+  const own = await readdir(folder).catch(() => undefined);
+  if (own === undefined || level === levelsMax) return 'unknown';
+  const slaves = await readdir(join(folder, 'slaves')).catch(() => []);
+  if (slaves.length === 0) return 'readable';
+  const below = await Promise.all(
+    slaves.map(async (name) => {
+      const number = await readFile(join(folder, 'slaves', name, 'dev'), 'utf8').catch(() => '');
+      return await findDiskEncryption(number.trim(), sys, level + 1);
+    }),
+  );
+  if (below.every((each) => each === 'encrypted')) return 'encrypted';
+  return below.includes('readable') ? 'readable' : 'unknown';
+}
+
+/** Device number, `major:minor`, of the file system with the folder or its nearest ancestor. */
+async function deviceOfNearest(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return path === '/' ? '' : await deviceOfNearest(dirname(path));
+  // makedev(3).
+  const major = Math.floor(found.dev / 256) % 4096;
+  const minor = (found.dev % 256) + Math.floor(found.dev / 2 ** 20) * 256;
+  return `${major}:${minor}`;
+}
