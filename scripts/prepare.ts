@@ -34,7 +34,8 @@ export async function prepareForTests(): Promise<number> {
 
 /**
  * By a file whose presence shows that it is installed: a browser for a desktop, the program that kills servers at a
- * system call, a witness of audit logs, the HTTP library of Python's clients, a real kernel, a PKCS #11 module.
+ * system call, a witness of audit logs, the HTTP library of Python's clients, a real kernel, a PKCS #11 module, a
+ * maker of certificates, a SOCKS proxy, the reader of Java's trust stores.
  */
 const testPrograms = [
   { proof: '/usr/bin/chromium', names: ['chromium'] },
@@ -43,6 +44,9 @@ const testPrograms = [
   { proof: '/usr/lib/python3/dist-packages/httpx', names: ['python3-httpx'] },
   { proof: '/usr/lib/python3/dist-packages/ipykernel', names: ['python3-ipykernel', 'python3-matplotlib'] },
   { proof: '/usr/lib/softhsm/libsofthsm2.so', names: ['softhsm2'] },
+  { proof: '/usr/bin/openssl', names: ['openssl'] },
+  { proof: '/usr/bin/microsocks', names: ['microsocks'] },
+  { proof: '/usr/bin/keytool', names: ['default-jre-headless'] },
 ] as const;
 
 /** A few tests need them. If they cannot be installed, those tests say so and are skipped, or fail in CI. */
