@@ -46,6 +46,7 @@ const programs: Readonly<Record<string, Program>> = {
   'First program, python': { prints: '[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]' },
   'Pause, resume and fork, js': { prints: '' },
   'Share one file or one port, js': { prints: 'for your eyes only\n409' },
+  'Say what a sandbox may reach, js': { prints: 'no such name' },
   'Run code, js': { prints: '[ [ 1, 10 ], [ 2, 40 ], [ 3, 90 ] ]\n42', template: 'code-interpreter-v1' },
   'Run code, sh': { prints: 'hello world', template: 'runtimes' },
   'Build a template, js': { prints: '<h1>Hello</h1>' },
