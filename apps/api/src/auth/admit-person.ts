@@ -20,6 +20,8 @@ declare module 'fastify' {
 
 /** Routes that a person can call without a team. */
 const teamless: readonly AuthRule[] = ['person', 'session'];
+/** Routes of the operator, which no person can call: not even an admin of the team. */
+const ofOperator: readonly AuthRule[] = ['operator', 'admin'];
 
 /**
  * Sets `request.person`, and the caller if the route acts for a team. False if the request has no credential of a
@@ -32,6 +34,7 @@ export async function admitPerson(
   rule: AuthRule,
   wrong: () => SoulBoxError,
 ): Promise<boolean> {
+  if (ofOperator.includes(rule)) return false;
   const presented = await findPresented(request, context, rule, wrong);
   if (presented === undefined) return false;
   request.person = presented.person;
@@ -46,14 +49,14 @@ async function findPresented(
   rule: AuthRule,
   wrong: () => SoulBoxError,
 ): Promise<PresentedPerson | undefined> {
-  const text = rule === 'session' || rule === 'operator' ? undefined : sentToken(request);
+  const text = rule === 'session' ? undefined : sentToken(request);
   if (text !== undefined) {
     if (!text.startsWith(tokenPrefix)) return undefined;
     const found = await findByToken(text, context);
     if (found === undefined) throw wrong();
     return found;
   }
-  const person = rule === 'operator' ? undefined : await findBySession(request, context);
+  const person = await findBySession(request, context);
   if (person?.via !== 'session' || context.people === undefined) return undefined;
   const { page = false } = request.routeOptions.config;
   refuseOtherSites(request, context.people, person.session, { sendsForm: page, isPage: page });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { adminToken } from '../testing/test-api.ts';
 import { ada, startTestPeople } from '../testing/test-people.ts';
 import type { TestPeople } from '../testing/test-people.ts';
 import type { TestBrowser } from '../testing/test-browser.ts';
@@ -96,6 +97,20 @@ describe('a personal token', () => {
     );
     const hash = 'a'.repeat(64);
     expect((await asKey('GET', `/templates/tbase/files/${hash}`, key)).status).toBe(403);
+  });
+
+  it('cannot change what only the administrator may change, even for an admin of the team', async () => {
+    const { token } = await create();
+    const [user] = await test.api.records.users.list();
+    const membership = { userId: user?.id ?? '', teamId: test.api.teamId, source: 'operator' as const, createdAt: 1 };
+    await test.api.records.memberships.put({ ...membership, role: 'admin' });
+    const path = `/teams/${test.api.teamId}/limits`;
+    const body = { sandboxes: 100_000 };
+    expect((await asKey('PATCH', path, `${token}_${test.api.teamId}`, { body })).status).toBe(401);
+    const inTeam = { 'x-team-id': test.api.teamId, 'x-csrf-token': csrf };
+    expect((await browser.call('PATCH', path, { headers: inTeam, body })).status).toBe(401);
+    expect((await asKey('PATCH', path, adminToken, { body })).status).toBe(200);
+    expect((await asKey('POST', '/host/backup-stage', `${token}_${test.api.teamId}`)).status).toBe(401);
   });
 
   it('cannot create another, so that a stolen one ends at its end', async () => {
