@@ -180,7 +180,7 @@ export function createContext(
     people: createPeople({ ...parts, root: signingRoot, clientSecret: oidcClientSecret }),
     signing: createSigning({ ...parts, wrongKeys, trail, root: signingRoot }),
     keyUse: createKeyUse(parts.records, parts.clock, parts.logger),
-    keyWatch: createKeyWatch(parts),
+    keyWatch: createKeyWatch(),
     signIns: createSignInThrottle(parts.clock),
     wrongKeys,
     quotas: createQuotas(parts.records, parts.config, parts.clock),

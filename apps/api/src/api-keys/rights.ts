@@ -27,7 +27,7 @@ export function rightsOf(
   if (missing !== undefined)
     throw new SoulBoxError(
       'scope_missing',
-      `This API key does not have the scope "${missing}", and cannot create a key that does.`,
+      `This ${caller.kind} does not have the scope "${missing}", and cannot create a key that does.`,
     );
   if (templates.length > 0 && scopes.includes('admin'))
     throw new SoulBoxError(
@@ -37,7 +37,7 @@ export function rightsOf(
   if (expiresAt !== undefined && expiresAt <= now)
     throw new SoulBoxError('bad_request', 'expiresAt must be in the future.');
   if (caller.expiresAt !== undefined && (expiresAt ?? Infinity) > caller.expiresAt)
-    throw new SoulBoxError('scope_missing', 'This API key cannot create a key that expires later than itself.');
+    throw new SoulBoxError('scope_missing', `This ${caller.kind} cannot create a key that expires later than itself.`);
   return { role, scopes, templates, expiresAt };
 }
 

@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
 import { tokenPrefix } from '../people/people-secrets.ts';
 import type { AuthRule } from './auth-rule.ts';
@@ -10,6 +10,7 @@ import type { PresentedPerson } from './find-person.ts';
 import { credentialId } from './person.ts';
 import { refuseOtherSites } from './refuse-other-sites.ts';
 import { scopesOfRole } from './scopes.ts';
+import { findThrottled } from './throttle.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -25,17 +26,17 @@ const ofOperator: readonly AuthRule[] = ['operator', 'admin'];
 
 /**
  * Sets `request.person`, and the caller if the route acts for a team. False if the request has no credential of a
- * person, or the cookie of a session that has ended. Throws `forbidden`, `bad_request`, and `wrong()` for a token that
- * is not valid.
+ * person, or the cookie of a session that has ended. Throws `forbidden`, `bad_request`, and for a token that is not
+ * valid the same as for a wrong key.
  */
 export async function admitPerson(
   request: FastifyRequest,
+  reply: FastifyReply,
   context: ApiContext,
   rule: AuthRule,
-  wrong: () => SoulBoxError,
 ): Promise<boolean> {
   if (ofOperator.includes(rule)) return false;
-  const presented = await findPresented(request, context, rule, wrong);
+  const presented = await findPresented(request, reply, context, rule);
   if (presented === undefined) return false;
   request.person = presented.person;
   const isList = rule === 'key-or-bearer' && teamOf(request, presented) === undefined;
@@ -45,16 +46,14 @@ export async function admitPerson(
 
 async function findPresented(
   request: FastifyRequest,
+  reply: FastifyReply,
   context: ApiContext,
   rule: AuthRule,
-  wrong: () => SoulBoxError,
 ): Promise<PresentedPerson | undefined> {
   const text = rule === 'session' ? undefined : sentToken(request);
   if (text !== undefined) {
     if (!text.startsWith(tokenPrefix)) return undefined;
-    const found = await findByToken(text, context);
-    if (found === undefined) throw wrong();
-    return found;
+    return await findThrottled({ request, reply, context, key: text }, async () => await findByToken(text, context));
   }
   const person = await findBySession(request, context);
   if (person?.via !== 'session' || context.people === undefined) return undefined;
@@ -96,6 +95,10 @@ async function callerForTeam(
   const team = role === undefined ? undefined : await records.teams.find(teamId);
   if (role === undefined || team === undefined)
     throw new SoulBoxError('forbidden', `You are not a member of a team ${JSON.stringify(teamId.slice(0, 64))}.`);
-  const expiresAt = person.via === 'session' ? person.session.expiresAt : person.expiresAt;
-  return { team, keyId: credentialId(person), isolation: '', scopes: scopesOfRole(role), templates: [], expiresAt };
+  return {
+    kind: person.via === 'session' ? 'session' : 'personal token',
+    ...{ team, keyId: credentialId(person), isolation: '', scopes: scopesOfRole(role), templates: [] },
+    // What a person makes in a browser may outlast the session. A token that was stolen must not outlive its own end.
+    expiresAt: person.via === 'session' ? undefined : person.expiresAt,
+  };
 }

@@ -2,14 +2,16 @@ import { SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
-import { addressOf, noteKey } from '../actor.ts';
+import { noteKey } from '../actor.ts';
 import { whyEnded } from '../keys/key-watch.ts';
-import { admitPerson } from './admit-person.ts';
 import type { AuthRule } from './auth-rule.ts';
 import { callerFromKey } from './caller.ts';
 import type { Caller } from './caller.ts';
+import { admitPerson } from './admit-person.ts';
 import { findSigner } from './authenticate-signed.ts';
 import { readKeyCookie } from './key-cookie.ts';
+import { findThrottled, wrongKey } from './throttle.ts';
+import type { Presented } from './throttle.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -33,7 +35,7 @@ export function callerOf(request: FastifyRequest): Caller {
 }
 
 /**
- * Sets `request.caller`, or throws `unauthorized`, or `limit_exceeded` with `Retry-After` after too many wrong keys.
+ * Sets `request.caller` and `request.person`, or throws `unauthorized`, or `limit_exceeded` with `Retry-After` after too many wrong keys.
  * Runs before the body is read.
  */
 export async function authenticate(request: FastifyRequest, reply: FastifyReply, context: ApiContext): Promise<void> {
@@ -51,10 +53,10 @@ export async function authenticate(request: FastifyRequest, reply: FastifyReply,
     throw new SoulBoxError('unauthorized', 'Unauthorized, the URL is not signed. Request a new link.');
   if (rule === 'cookie') {
     const key = readKeyCookie(request);
-    if (key !== undefined) accept(request, await tryKey(request, reply, { key, context }));
+    if (key !== undefined) accept(request, await tryKey({ request, reply, context, key }));
     return;
   }
-  if (await admitPerson(request, context, rule, () => wrongKey(context))) {
+  if (await admitPerson(request, reply, context, rule)) {
     if (request.caller) noteKey(request.caller.keyId);
     return;
   }
@@ -71,7 +73,7 @@ export async function authenticate(request: FastifyRequest, reply: FastifyReply,
   const isOperators = rule === 'key-or-operator' || rule === 'operator';
   if (isOperators && context.metricsToken.equals(presented)) request.isOperator = true;
   else if (rule === 'operator') throw wrongKey(context);
-  else accept(request, await findCaller(request, reply, { key: presented, context }));
+  else accept(request, await findCaller({ request, reply, context, key: presented }));
 }
 
 function accept(request: FastifyRequest, caller: Caller | undefined): void {
@@ -80,19 +82,10 @@ function accept(request: FastifyRequest, caller: Caller | undefined): void {
   noteKey(caller.keyId);
 }
 
-interface Presented {
-  readonly key: string;
-  readonly context: ApiContext;
-}
-
 /** Undefined for an invalid key. Throws `limit_exceeded` when too many are tried. */
-export async function tryKey(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  presented: Presented,
-): Promise<Caller | undefined> {
+export async function tryKey(presented: Presented): Promise<Caller | undefined> {
   try {
-    return await findCaller(request, reply, presented);
+    return await findCaller(presented);
   } catch (error) {
     if (error instanceof SoulBoxError && error.reason === 'unauthorized') return undefined;
     throw error;
@@ -107,36 +100,16 @@ export function presentedKey(request: FastifyRequest, rule: AuthRule): string | 
   return /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
 }
 
-async function findCaller(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { key: presented, context }: Presented,
-): Promise<Caller> {
-  const { records, signIns, clock } = context;
-  const attempt = { address: addressOf(request), key: presented };
-  const waitSeconds = signIns.check(attempt);
-  if (waitSeconds !== undefined) {
-    void reply.header('retry-after', String(waitSeconds));
-    throw new SoulBoxError('limit_exceeded', `Too many wrong API keys. Retry in ${waitSeconds} s.`);
-  }
-  const key = await records.apiKeys.findByValue(presented);
-  const team = key === undefined ? undefined : await records.teams.find(key.teamId);
-  if (key === undefined || team === undefined) {
-    signIns.failed(attempt);
-    throw wrongKey(context);
-  }
-  const ended = whyEnded(key, clock.now());
-  if (ended !== undefined) {
-    signIns.failed(attempt);
-    throw ended;
-  }
-  signIns.succeeded(attempt);
-  await context.keyUse.note(key);
+async function findCaller(presented: Presented): Promise<Caller> {
+  const { records, clock, keyUse } = presented.context;
+  const { team, key } = await findThrottled(presented, async () => {
+    const found = await records.apiKeys.findByValue(presented.key);
+    const owner = found === undefined ? undefined : await records.teams.find(found.teamId);
+    if (found === undefined || owner === undefined) return undefined;
+    const ended = whyEnded(found, clock.now());
+    if (ended !== undefined) throw ended;
+    return { team: owner, key: found };
+  });
+  await keyUse.note(key);
   return callerFromKey(team, key);
-}
-
-function wrongKey(context: ApiContext): SoulBoxError {
-  if (!context.wrongKeys.spend())
-    return new SoulBoxError('limit_exceeded', 'Too many wrong API keys. Retry later.', { retryAfterSeconds: 1 });
-  return new SoulBoxError('unauthorized', 'Unauthorized, the API key is not valid.');
 }

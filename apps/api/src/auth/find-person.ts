@@ -57,7 +57,7 @@ export async function findBySession(request: FastifyRequest, context: ApiContext
   return { user, via: 'session', session };
 }
 
-function isLive({ expiresAt, seenAt }: SessionRecord, now: number, idleMs: number): boolean {
+export function isLive({ expiresAt, seenAt }: SessionRecord, now: number, idleMs: number): boolean {
   return expiresAt > now && seenAt + idleMs > now;
 }
 

@@ -27,14 +27,17 @@ export function accessOfSigned(
   return access;
 }
 
-/** Throws `scope_missing`. */
-export function permit({ scopes, templates }: Pick<Caller, 'scopes' | 'templates'>, access: RouteAccess): void {
+/** Throws `scope_missing`. `kind`: how its text calls the caller. Default: an API key. */
+export function permit(
+  { kind = 'API key', scopes, templates }: Pick<Caller, 'scopes' | 'templates'> & Partial<Pick<Caller, 'kind'>>,
+  access: RouteAccess,
+): void {
   if ('keyless' in access) return;
   const { scope } = access;
   if (scope !== 'any' && !scopes.includes(scope))
     throw new SoulBoxError(
       'scope_missing',
-      `This requires the scope "${scope}". The API key has ${scopes.length === 0 ? 'no scope' : scopes.join(', ')}.`,
+      `This requires the scope "${scope}". The ${kind} has ${scopes.length === 0 ? 'no scope' : scopes.join(', ')}.`,
     );
   if (access.templates === 'refused' && templates.length > 0)
     throw new SoulBoxError(

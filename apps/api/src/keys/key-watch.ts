@@ -1,6 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
-import type { Clock } from '@soulbox/base';
-import type { ApiKeyRecord, Records } from '@soulbox/storage';
+import type { ApiKeyRecord } from '@soulbox/storage';
 
 /** How often the keys of open streams are looked up. A command of the host may revoke a key without asking us. */
 const lookEveryMs = 1000;
@@ -12,22 +11,29 @@ export interface WatchedKey extends Disposable {
 
 /** Notices that keys of open streams have ended. Without open streams it does nothing. */
 export interface KeyWatch {
-  watch(key: { readonly teamId: string; readonly keyId: string }): WatchedKey;
+  watch(key: OpenKey): WatchedKey;
+}
+
+/** A key in use, or what a person uses in its place. Those with the same id are looked up once. */
+export interface OpenKey {
+  readonly id: string;
+  /** Why it is no longer valid. Undefined: it is. */
+  findEnd(): Promise<SoulBoxError | undefined>;
 }
 
 interface Watched {
-  readonly teamId: string;
+  readonly key: OpenKey;
   readonly streams: Set<AbortController>;
 }
 
-export function createKeyWatch({ records, clock }: { readonly records: Records; readonly clock: Clock }): KeyWatch {
+export function createKeyWatch(): KeyWatch {
   const keys = new Map<string, Watched>();
   let timer: NodeJS.Timeout | undefined;
 
   const look = async (): Promise<void> => {
-    for (const [keyId, { teamId, streams }] of keys) {
+    for (const { key, streams } of keys.values()) {
       try {
-        const end = whyEnded(await findCredential(records, teamId, keyId), clock.now());
+        const end = await key.findEnd();
         if (end !== undefined) for (const stream of streams) stream.abort(end);
       } catch {
         // The records cannot be read now. Requests fail for the same reason; the next look decides.
@@ -45,34 +51,21 @@ export function createKeyWatch({ records, clock }: { readonly records: Records; 
   };
 
   return {
-    watch({ teamId, keyId }) {
+    watch(key) {
       const stream = new AbortController();
-      const watched = keys.get(keyId) ?? { teamId, streams: new Set() };
+      const watched = keys.get(key.id) ?? { key, streams: new Set() };
       watched.streams.add(stream);
-      keys.set(keyId, watched);
+      keys.set(key.id, watched);
       if (timer === undefined) lookAgain();
       return {
         signal: stream.signal,
         [Symbol.dispose]() {
           watched.streams.delete(stream);
-          if (watched.streams.size === 0 && keys.get(keyId) === watched) keys.delete(keyId);
+          if (watched.streams.size === 0 && keys.get(key.id) === watched) keys.delete(key.id);
         },
       };
     },
   };
-}
-
-/** The key, or the session or personal token of a member of the team. */
-async function findCredential(
-  { apiKeys, personalTokens, sessions, memberships }: Records,
-  teamId: string,
-  id: string,
-): Promise<Pick<ApiKeyRecord, 'expiresAt'> | undefined> {
-  const key = await apiKeys.find(teamId, id);
-  if (key !== undefined) return key;
-  const own = (await personalTokens.find(id)) ?? (await sessions.find(id));
-  if (own === undefined) return undefined;
-  return (await memberships.findRole(own.userId, teamId)) === undefined ? undefined : own;
 }
 
 /** Why a key is not valid. Undefined: it is. */

@@ -11,7 +11,7 @@ export function addSignInRoute(scope: ApiApp, context: ApiContext): void {
     refuseOtherOrigins(request);
     const { sandboxID } = request.params;
     const key = (request.body as { readonly key?: string } | undefined)?.key?.trim() ?? '';
-    if (!canBeCookie(key) || (await tryKey(request, reply, { key, context })) === undefined)
+    if (!canBeCookie(key) || (await tryKey({ request, reply, context, key })) === undefined)
       return await sendKeyForm(reply, sandboxID, 'The API key is not valid.');
     // Shown by GET, so that a reload does not send the key again.
     return await reply

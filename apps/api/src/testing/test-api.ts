@@ -67,6 +67,9 @@ export const metricsToken = 'a-token-for-the-metrics';
 /** The administrator's token. */
 export const adminToken = 'a-token-for-the-administrator';
 
+/** The secret from which URLs are signed, and those of people are derived. */
+export const signingRoot = new Secret('a-secret-for-signed-urls');
+
 /** A report as a supervisor sends it. */
 const supervised: SupervisedProcesses = {
   processes: [
@@ -121,7 +124,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       outside: createOutsidePolicy(),
       metricsToken: new Secret(metricsToken),
       adminToken: new Secret(adminToken),
-      signingRoot: new Secret('a-secret-for-signed-urls'),
+      signingRoot,
       oidcClientSecret: options.oidcClientSecret === undefined ? undefined : new Secret(options.oidcClientSecret),
       audit,
       stageBackup: options.stageBackup,
