@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApiKey } from '@soulbox/storage';
 import { auditedRoutes } from '../http/audited-routes.ts';
 import { buildTemplate } from '../testing/build-template.ts';
+import { isDone, keyed, keylessFor, later, pages, signedOnly } from '../testing/route-lists.ts';
 import { sampleOf } from '../testing/route-samples.ts';
 import type { Sample } from '../testing/route-samples.ts';
 import { createScriptedFunctions } from '../testing/scripted-functions.ts';
 import { startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 import { routeAccess } from './route-access.ts';
-import type { RouteAccess } from './route-access.ts';
 import { scopes } from './scopes.ts';
 import type { Scope } from './scopes.ts';
 
@@ -16,8 +16,6 @@ import type { Scope } from './scopes.ts';
  * Every route of the table as every kind of caller. What is expected follows from the table; the lists below are its
  * exceptions. A route that is missing in the table fails in `audited-routes.test.ts` and here.
  */
-type Keyed = Extract<RouteAccess, { scope: unknown }>;
-
 let api: TestApi;
 const keys: Record<string, string> = {};
 
@@ -53,17 +51,6 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
-const routes = Object.entries(routeAccess);
-/** Called with a signature instead of a key. */
-const signedOnly = ['PUT /templates/:templateID/files/:hash'];
-/** Shows a form instead of refusing. */
-const pages = ['GET /dashboard/inspect/sandbox/:sandboxID'];
-const keyed = routes.filter(
-  (entry): entry is [string, Keyed] => !('keyless' in entry[1]) && ![...signedOnly, ...pages].includes(entry[0]),
-);
-/** Not available yet. */
-const later =
-  /^(?:POST \/templates(?:\/:templateID(?:\/builds\/:buildID)?)?|\w+ \/volumes.*|GET \/teams\/:teamID\/metrics\/max)$/;
 /** Names a thing in its path that belongs to a team. */
 const named = keyed.filter(([route]) => /:(?!volumeID)/.test(route) && !later.test(route));
 /** Empty instead of 404, because ended sandboxes are forgotten at some time. */
@@ -97,28 +84,42 @@ let addresses = 0;
 const fresh = (): string => `10.${(addresses >> 16) & 255}.${(addresses >> 8) & 255}.${addresses++ & 255}`;
 
 const refusal = (scope: string) => ({ code: 403, message: expect.stringContaining(`"${scope}"`) as string });
-const isDone = (status: number): boolean => status < 400 || status === 409 || status === 501;
 
 test('the table has every route that the audit log knows, and no other', () => {
   expect(Object.keys(routeAccess).sort()).toEqual(Object.keys(auditedRoutes).sort());
 });
 
-/** A person calls these with a session or a personal token, or is about to get one. */
-const ofPeople = /^[A-Z]+ \/(?:account$|auth\/|personal-tokens|docs\/api\/cli$)/;
-
 test('only health, documents, pages, people and the operator need no key', () => {
-  const keyless = routes.flatMap(([route, access]) => ('keyless' in access ? [route] : []));
-  expect(keyless.filter((route) => !ofPeople.test(route)).sort()).toEqual([
+  expect(keylessFor('anyone').sort()).toEqual([
     'GET /',
     'GET /.well-known/jwks.json',
     'GET /.well-known/openid-configuration',
+    'GET /account',
+    'GET /auth/callback',
+    'GET /auth/device',
+    'GET /auth/sign-in',
+    'GET /auth/signed-out',
+    'GET /auth/start',
     'GET /docs/:name',
+    'GET /docs/api/cli',
     'GET /health',
     'GET /openapi.json',
-    'PATCH /teams/:teamID/limits',
+    'POST /auth/device',
+    'POST /auth/device-code',
+    'POST /auth/revoke',
+    'POST /auth/sign-out',
+    'POST /auth/token',
     'POST /dashboard/inspect/sandbox/:sandboxID',
     'POST /dashboard/sign-out',
-    'POST /host/backup-stage',
+    'POST /docs/api/cli',
+  ]);
+  expect(keylessFor('operator').sort()).toEqual(['PATCH /teams/:teamID/limits', 'POST /host/backup-stage']);
+  expect(keylessFor('person').sort()).toEqual([
+    'DELETE /auth/session',
+    'DELETE /personal-tokens/:tokenID',
+    'GET /auth/session',
+    'GET /personal-tokens',
+    'POST /personal-tokens',
   ]);
 });
 

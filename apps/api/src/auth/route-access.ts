@@ -8,7 +8,10 @@ import type { Scope } from './scopes.ts';
  *   route finds things through `lookup/`; others look as if they did not exist. `open`: the same as other keys, because
  *   the route shows nothing of a template. `refused`: 403.
  * - `streams`: the response goes on for as long as there is something to send. It ends when the key does.
- * - `keyless`: no key opens it, or it opens without one (health, pages, the operator's token).
+ * - `keyless`: no key opens it, or it opens without one. `anyone`: health and pages, which may ask for a key or a sign-in.
+ *   `operator`: only a token of the operator. `person`: a person, who acts for no team.
+ *
+ * A person who acts for a team (`admit-person.ts`) has the scopes of their role, and no restriction to templates.
  */
 export type RouteAccess =
   | {
@@ -16,9 +19,11 @@ export type RouteAccess =
       readonly templates: 'checked' | 'open' | 'refused';
       readonly streams?: true;
     }
-  | { readonly keyless: true };
+  | { readonly keyless: 'anyone' | 'operator' | 'person' };
 
-const keyless = { keyless: true } as const;
+const keyless = { keyless: 'anyone' } as const;
+const operator = { keyless: 'operator' } as const;
+const person = { keyless: 'person' } as const;
 const create = { scope: 'create', templates: 'checked' } as const;
 const make = { scope: 'create', templates: 'refused' } as const;
 const run = { scope: 'run', templates: 'checked' } as const;
@@ -39,7 +44,7 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /.well-known/openid-configuration': keyless,
   'POST /dashboard/inspect/sandbox/:sandboxID': keyless,
   'POST /dashboard/sign-out': keyless,
-  'POST /host/backup-stage': keyless,
+  'POST /host/backup-stage': operator,
   'GET /dashboard/inspect/sandbox/:sandboxID': read,
 
   'POST /sandboxes': create,
@@ -113,7 +118,7 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /events/sandboxes/:sandboxID': readAll,
   'GET /teams/:teamID/usage': readAll,
   'GET /teams/:teamID/limits': readAll,
-  'PATCH /teams/:teamID/limits': keyless,
+  'PATCH /teams/:teamID/limits': operator,
   'GET /teams/:teamID/metrics': readAll,
   'GET /teams/:teamID/metrics/max': readAll,
   'GET /metrics': readAll,
@@ -144,18 +149,18 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /audit/records': admin,
   'GET /audit/log/*': admin,
 
-  // A person, for no team.
+  // Of people.
   'GET /auth/sign-in': keyless,
   'GET /auth/start': keyless,
   'GET /auth/callback': keyless,
   'GET /account': keyless,
-  'GET /auth/session': keyless,
-  'DELETE /auth/session': keyless,
+  'GET /auth/session': person,
+  'DELETE /auth/session': person,
   'POST /auth/sign-out': keyless,
   'GET /auth/signed-out': keyless,
-  'GET /personal-tokens': keyless,
-  'POST /personal-tokens': keyless,
-  'DELETE /personal-tokens/:tokenID': keyless,
+  'GET /personal-tokens': person,
+  'POST /personal-tokens': person,
+  'DELETE /personal-tokens/:tokenID': person,
   'POST /auth/device-code': keyless,
   'GET /auth/device': keyless,
   'POST /auth/device': keyless,

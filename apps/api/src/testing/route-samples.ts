@@ -86,6 +86,8 @@ const bodies: Readonly<Record<string, (api: TestApi) => unknown>> = {
   'POST /secrets/:secretID': () => ({ value: 'w' }),
   'POST /signing-keys': () => ({ overlapSeconds: 60 }),
   'POST /signed-urls': () => ({ url: '/teams' }),
+  'POST /personal-tokens': () => ({ name: 't' }),
+  'PATCH /teams/:teamID/limits': () => ({ sandboxes: 'default' }),
 };
 
 const queries: Readonly<Record<string, string>> = { 'GET /sandboxes/metrics': '?sandbox_ids=iaaaaaaaaaaaaaaaaaaaa' };
