@@ -155,9 +155,14 @@ describe('the unmodified e2b client', () => {
     await expect(Sandbox.create('base', { ...options, retries: 0 })).rejects.toBeInstanceOf(RateLimitError);
   });
 
-  it('is told the name of what is not available', async () => {
+  it('changes the network policy of a running sandbox', async () => {
     const sandbox = await Sandbox.create('base', options);
-    await expect(sandbox.updateNetwork({ allowInternetAccess: false })).rejects.toThrow('501: Changing the network');
+    await sandbox.updateNetwork({ allowOut: ['a.test'], denyOut: ['0.0.0.0/0'] });
+    await sandbox.updateNetwork({ allowInternetAccess: false });
+    const { allowOut, denyOut, allowInternetAccess } = api.runner.policies.at(0) ?? {};
+    expect([allowOut, denyOut, allowInternetAccess]).toEqual([['a.test'], ['0.0.0.0/0'], undefined]);
+    expect(api.runner.policies.at(1)).toMatchObject({ allowOut: [], denyOut: [], allowInternetAccess: false });
+    await expect(sandbox.updateNetwork({ allowOut: ['a.test'] })).rejects.toThrow('add 0.0.0.0/0 to denyOut');
   });
 
   it('finds out whether a template exists', async () => {

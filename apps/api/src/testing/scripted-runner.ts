@@ -7,7 +7,14 @@ import type { HandlerContext } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError, createSandboxId, envdVersion } from '@soulbox/contract';
 import { RunnerService, SandboxSchema, SandboxState } from '@soulbox/contract/runner';
-import type { CreateSandboxRequest, LogEntry, Metric, Sandbox, Snapshot } from '@soulbox/contract/runner';
+import type {
+  CreateSandboxRequest,
+  LogEntry,
+  Metric,
+  NetworkPolicy,
+  Sandbox,
+  Snapshot,
+} from '@soulbox/contract/runner';
 import type { Runner } from '../runner/client.ts';
 import { createScriptedBuilds } from './scripted-builds.ts';
 import type { ScriptedBuild } from './scripted-builds.ts';
@@ -26,6 +33,8 @@ export interface ScriptedRunner {
   /** Ids that are missing at the start of the event stream, as when it starts in the middle of a step. */
   readonly hidden: Set<string>;
   readonly creates: CreateSandboxRequest[];
+  /** Policies of changes, in order. */
+  readonly policies: NetworkPolicy[];
   /** Id of the template with the name `base`. */
   baseId: string;
   /** The times at which its templates were listed. */
@@ -84,6 +93,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const usage = { diskBytes: 0n, pausedMemoryBytes: 0n };
   const stateRequests: ScriptedRunner['stateRequests'] = [];
   const creates: CreateSandboxRequest[] = [];
+  const policies: NetworkPolicy[] = [];
   const lists: number[] = [];
   const made: string[] = [];
   const used = createScriptedUsage();
@@ -194,7 +204,14 @@ export function createScriptedRunner(): ScriptedRunner {
         tell({ case: 'updated', value: { sandbox } as never });
         return { sandbox };
       },
-      setNetworkPolicy: ({ sandboxId }) => ({ sandbox: get(sandboxId) }),
+      setNetworkPolicy: ({ sandboxId, policy }) => {
+        const sandbox = get(sandboxId);
+        if (policy !== undefined) {
+          policies.push(policy);
+          sandbox.network = policy;
+        }
+        return { sandbox };
+      },
       getSandbox: ({ sandboxId }) => {
         failIfTold();
         return { sandbox: get(sandboxId) };
@@ -289,6 +306,7 @@ export function createScriptedRunner(): ScriptedRunner {
     sandboxes,
     hidden,
     creates,
+    policies,
     lists,
     snapshots,
     builds: builds.builds,

@@ -44,10 +44,9 @@ export const createSandbox = defineCommand({
   },
   async run({ args }) {
     const onTimeout = parseChoiceFlag('on-timeout', args['on-timeout'], ['kill', 'pause']);
-    const { allow_internet_access: allowInternetAccess, ...network } = (await readNetworkFlags(args)) ?? {};
+    const policy = await readNetworkFlags(args);
     const body = {
-      allow_internet_access: allowInternetAccess,
-      network,
+      ...(policy === undefined ? {} : createBodyOf(policy)),
       templateID: args.template ?? 'base',
       timeout: parseNumberFlag('timeout', args.timeout, 1, 999_999_999),
       idleTimeout: parseNumberFlag('idle-timeout', args['idle-timeout'], 1, 999_999_999),
@@ -60,3 +59,8 @@ export const createSandbox = defineCommand({
     console.log(args.json === true ? JSON.stringify(sandbox) : sandbox.sandboxID);
   },
 });
+
+/** A create has the access to the internet beside the policy, an update in it. */
+function createBodyOf({ allow_internet_access: access, ...network }: Record<string, unknown>) {
+  return { ...(access === undefined ? {} : { allow_internet_access: access }), network };
+}
