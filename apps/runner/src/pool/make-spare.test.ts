@@ -77,14 +77,14 @@ describe('a spare of a snapshot', () => {
   it('is used by the next create, and gets the policy of its tenant before it is thawed', async () => {
     const sandboxId = await withSpare();
     const plug = bench.network.plug.bind(bench.network);
-    const order: string[] = [];
+    const order: unknown[] = [];
     bench.network.plug = async (slot) => {
-      order.push(`plugged with ${JSON.stringify(bench.network.policies.get(slot))}`, bench.driver.stateOf(sandboxId));
+      order.push(bench.network.policies.get(slot), bench.driver.stateOf(sandboxId));
       await plug(slot);
     };
     const { record } = await create();
     expect(record.sandboxId).toBe(sandboxId);
-    expect(order).toEqual([`plugged with ${JSON.stringify(closed)}`, 'frozen']);
+    expect(order).toMatchObject([{ ...closed, sandboxId, teamId: 'owner' }, 'frozen']);
     expect(bench.driver.stateOf(sandboxId)).toBe('running');
     expect(record).toMatchObject({ state: 'running', disk: 'kept', tenant: { teamId: 'owner', network: closed } });
     const told = (await bench.envd.requests()).filter(({ hostToken }) => hostToken === record.hostToken);
