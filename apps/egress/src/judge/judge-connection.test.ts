@@ -27,6 +27,7 @@ const kindOf = (route: Route): string => (route.kind === 'refuse' ? route.reason
 
 const closed = { denyOut: ['0.0.0.0/0'] };
 const rules = { 'api.example': { headers: { 'x-key': 'v' } }, '*.wild.example': { headers: {} } };
+const requestRules = { 'a.example': { requests: [{ methods: ['GET'] }] } };
 
 test.each<[string, Policy, FirstBytes | undefined, number, string]>([
   ['an open policy', {}, undefined, 443, 'to-address'],
@@ -69,13 +70,10 @@ test.each<[string, Policy, FirstBytes | undefined, number, string]>([
   ['another host beside rules, by TLS', { rules }, tls('b.example'), 443, 'to-address'],
   ['another host beside rules, by HTTP', { rules }, http('b.example'), 80, 'to-name'],
   ['another protocol beside rules for headers', { rules }, other, 80, 'to-address'],
-  [
-    'another protocol beside rules for requests',
-    { rules: { 'a.example': { requests: [{ methods: ['GET'] }] } } },
-    other,
-    80,
-    'no_name',
-  ],
+  ['another protocol beside rules for requests', { rules: requestRules }, other, 80, 'no_name'],
+  ['TLS without a name beside rules for requests', { rules: requestRules }, tls(), 443, 'no_name'],
+  ['HTTP to an address beside rules for requests', { rules: requestRules }, http(), 80, 'no_name'],
+  ['TLS without a name beside rules for headers', { rules }, tls(), 443, 'to-address'],
 ])('%s', (_, policy, first, port, wanted) => {
   expect(kindOf(judge(policy, first, port))).toBe(wanted);
 });

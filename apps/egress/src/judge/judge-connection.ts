@@ -42,8 +42,9 @@ export function judgeConnection(sandbox: PolicedSandbox, { address, port, first 
   if (first === undefined) return routeOf(byAddress);
   const name = first.protocol === 'other' ? undefined : first.name;
   if (name === undefined) {
-    // It could be meant for a host with rules, and hide that.
-    const hides = first.protocol === 'other' && sandbox.hostRules.some(({ requests }) => requests.length > 0);
+    // It could be meant for a host with rules, and hide that: TLS without SNI names its host inside, and plain HTTP to an
+    // address may name one in its next request.
+    const hides = sandbox.hostRules.some(({ requests }) => requests.length > 0);
     const couldBeNamed = sandbox.targets.domains.some((rule) => coversPort(rule, port));
     if (byAddress.isAllowed ? hides : couldBeNamed) return { kind: 'refuse', rule: '', reason: 'no_name' };
     return routeOf(byAddress);
