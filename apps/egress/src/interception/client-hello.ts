@@ -32,16 +32,21 @@ export function readHello(bytes: Buffer): Hello {
 /** The body of the first handshake message, which may be spread over several records. */
 function readHandshake(bytes: Buffer): Buffer | 'incomplete' | 'unknown' {
   const parts: Buffer[] = [];
+  let have = 0;
+  /** Bytes of the message with its header. Infinity: the header is not complete yet. */
+  let wanted = Infinity;
   for (let at = 0; at < bytes.length;) {
     if (bytes[at] !== handshakeRecord) return 'unknown';
     if (at + 5 > bytes.length) return 'incomplete';
     const length = bytes.readUInt16BE(at + 3);
-    parts.push(bytes.subarray(at + 5, at + 5 + length));
-    const message = Buffer.concat(parts);
-    if (message.length >= 1 && message[0] !== clientHello) return 'unknown';
-    if (message.length >= 4 && message.length >= 4 + message.readUIntBE(1, 3))
-      return message.subarray(4, 4 + message.readUIntBE(1, 3));
     if (length === 0) return 'unknown';
+    const part = bytes.subarray(at + 5, at + 5 + length);
+    if (have === 0 && part.length > 0 && part[0] !== clientHello) return 'unknown';
+    parts.push(part);
+    have += part.length;
+    // Joined only twice: a record may carry one byte, and joining at each one would take quadratic time.
+    if (wanted === Infinity && have >= 4) wanted = 4 + Buffer.concat(parts).readUIntBE(1, 3);
+    if (have >= wanted) return Buffer.concat(parts).subarray(4, wanted);
     at += 5 + length;
   }
   return 'incomplete';
