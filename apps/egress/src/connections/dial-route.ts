@@ -1,5 +1,3 @@
-import { numberFromAddress } from '@soulbox/network/cidr';
-import { judgeAddress, judgeName } from '../judge/judge-connection.ts';
 import type { Route } from '../judge/judge-connection.ts';
 import type { Dialed } from '../upstream/dial.ts';
 import type { ConnectionContext } from './context.ts';
@@ -15,8 +13,13 @@ export async function dialRoute(
   const { teamId, proxy } = judged.sandbox();
   const { port } = destination;
   if (route.kind === 'to-address') return await dial({ teamId, host: destination.address, port, proxy, signal });
-  const accepts = (address: string): boolean =>
-    judgeName(judged.sandbox(), route.name, port) !== undefined ||
-    judgeAddress(judged.sandbox(), numberFromAddress(address), port).isAllowed;
-  return await dial({ teamId, host: route.name, port, accepts, proxy, signal });
+  const accepts = (address: string): boolean => judged.accepts(route.name, address);
+  const dialed = await dial({ teamId, host: route.name, port, accepts, proxy, signal });
+  try {
+    judged.connected(route.name, dialed.address);
+  } catch (thrown) {
+    dialed.socket.destroy();
+    throw thrown;
+  }
+  return dialed;
 }

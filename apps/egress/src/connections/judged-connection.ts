@@ -1,6 +1,6 @@
 import { addressFromNumber, numberFromAddress } from '@soulbox/network/cidr';
 import type { FirstBytes } from '../first-bytes/first-bytes.ts';
-import { isSameRoute, judgeConnection, needsFirstBytes } from '../judge/judge-connection.ts';
+import { isSameRoute, judgeAddress, judgeConnection, judgeName, needsFirstBytes } from '../judge/judge-connection.ts';
 import type { Attempt, Route } from '../judge/judge-connection.ts';
 import { EgressRefusal } from '../judge/refusal.ts';
 import type { EgressProxy, PolicedSandbox } from '../policies/policed-sandbox.ts';
@@ -15,6 +15,13 @@ export interface JudgedConnection extends Disposable {
   judge(first: FirstBytes | undefined): Route;
   /** Judges another name on the same connection. */
   judgeName(first: FirstBytes): Route;
+  /**
+   * Whether the policy accepts this address of a name. It is also asked with each change: the sandbox may have named the
+   * host with another address, by which the connection was judged before.
+   */
+  accepts(name: string, address: string): boolean;
+  /** It was connected to this address of the name. Throws the signal's reason if the policy forbids that by now. */
+  connected(name: string, address: string): void;
   /** Aborts with an `EgressRefusal` when the connection must end. */
   readonly signal: AbortSignal;
   end(reason: EgressRefusal['reason']): void;
@@ -29,13 +36,18 @@ export function openJudgedConnection(
   const { port } = destination;
   const isProxied = entry.current.proxy;
   let judged: { attempt: Attempt; route: Route } | undefined;
+  /** The last one, if several were opened one after the other for an intercepted connection. */
+  let connectedTo: { readonly name: string; readonly address: string } | undefined;
   const end = (reason: EgressRefusal['reason']): void => stop.abort(new EgressRefusal(reason));
 
+  const accepts = (sandbox: PolicedSandbox, name: string, to: string): boolean =>
+    judgeName(sandbox, name, port) !== undefined || judgeAddress(sandbox, numberFromAddress(to), port).isAllowed;
   const mayStay = (sandbox: PolicedSandbox): boolean => {
     if (!isSameProxy(isProxied, sandbox.proxy)) return false;
     if (judged === undefined) return true;
     // Nothing was read from which the new policy could judge it.
     if (judged.attempt.first === undefined && needsFirstBytes(sandbox, address, port)) return false;
+    if (connectedTo !== undefined && !accepts(sandbox, connectedTo.name, connectedTo.address)) return false;
     const route = judgeConnection(sandbox, judged.attempt);
     return route.kind !== 'refuse' && isSameRoute(route, judged.route);
   };
@@ -57,6 +69,12 @@ export function openJudgedConnection(
       return route;
     },
     judgeName: (first) => judgeConnection(entry.current, { address, port, first }),
+    accepts: (name, to) => accepts(entry.current, name, to),
+    connected(name, to) {
+      connectedTo = { name, address: to };
+      if (!accepts(entry.current, name, to)) end('policy_changed');
+      stop.signal.throwIfAborted();
+    },
     signal: stop.signal,
     end,
     [Symbol.dispose]: () => void entry.watchers.delete(watcher),
