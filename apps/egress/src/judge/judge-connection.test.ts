@@ -121,3 +121,9 @@ test('a policy that is missing allows nothing', () => {
   const sandbox = policedSandboxFromWire(create(SandboxPolicySchema, { address: '10.0.0.1' }));
   expect(judgeConnection(sandbox, { address: here, port: 1, first: undefined }).kind).toBe('refuse');
 });
+
+test('the host of a proxy is in the form of names, and an address stays as it is', () => {
+  const hostOf = (address: string): string | undefined =>
+    sandboxOf({ egressProxy: { address, username: '', password: '' } }).proxy?.host;
+  expect([hostOf('Proxy.Example.:1080'), hostOf('203.0.113.7:1080')]).toEqual(['proxy.example', '203.0.113.7']);
+});

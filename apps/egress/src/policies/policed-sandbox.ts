@@ -110,8 +110,10 @@ function proxyFromWire(proxy: WirePolicy['egressProxy']): EgressProxy | undefine
   if (proxy === undefined) return undefined;
   const colon = proxy.address.lastIndexOf(':');
   const { username, password } = proxy;
+  const host = proxy.address.slice(0, colon).replace(/^\[|\]$/g, '');
   return {
-    host: proxy.address.slice(0, colon).replace(/^\[|\]$/g, ''),
+    // Look-ups compare names in this form.
+    host: normalizeName(host) ?? host,
     port: Number(proxy.address.slice(colon + 1)),
     credentials: username === '' ? undefined : { username, password: new Secret(password) },
   };
