@@ -6,8 +6,8 @@ interface LinkAddresses {
 }
 
 /**
- * Gives the host the address on which the egress process listens. It is on the loopback interface, so no other machine
- * reaches it, and the packet filter lets in only what it has redirected itself.
+ * Gives the host the address on which the egress process listens. It is on the loopback interface, but Linux takes
+ * packets for it on every interface, so the packet filter drops all but those that it has redirected itself.
  */
 export async function addEgressAddress(plan: AddressPlan): Promise<void> {
   const { egressAddress } = plan;

@@ -58,6 +58,7 @@ describe('protective rules', () => {
     ['translate_in', 'meta nfproto != ipv4 drop', 'IPv6 of a sandbox'],
     ['translate_in', 'ip saddr != 10.11.0.2 drop', 'forged sources'],
     ['translate_in', 'ip saddr set iifname map @addresses', 'one sandbox that takes the name of another'],
+    ['input', 'iifname != "sb3x*" ip daddr 10.203.255.254 drop', 'neighbors that forge the address of a sandbox'],
     ['input', 'ct status & dnat == 0 goto refuse', 'the host itself'],
     ['input', 'ip daddr != 10.203.255.254 goto refuse', 'the host itself, if another program redirects packets to it'],
     ['input', 'ct state new add @flows { ip saddr ct count over 77 } goto refuse', 'too many connections to be judged'],
@@ -114,6 +115,7 @@ describe('protective rules', () => {
 
   test('the host takes only packets of a sandbox that it has redirected to the egress process', () => {
     expect(rulesOf('input')).toEqual([
+      'iifname != "sb3x*" ip daddr 10.203.255.254 drop',
       'iifname != "sb3x*" return',
       'ct status & dnat == 0 goto refuse',
       'ip daddr != 10.203.255.254 goto refuse',

@@ -72,6 +72,7 @@ table inet ${plan.table} {
     ip saddr vmap @redirects
   }
   chain input {
+    iifname != ${ours} ip daddr ${plan.egressAddress} drop
     iifname != ${ours} return
     ct status & dnat == 0 goto refuse
     ip daddr != ${plan.egressAddress} goto refuse
