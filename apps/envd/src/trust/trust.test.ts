@@ -105,6 +105,12 @@ describe('a link that somebody in the sandbox has planted', () => {
     expect(await sh('cat /etc/soulbox-egress/bundle.pem 2>/dev/null')).not.toContain('secret');
   });
 
+  test('a folder in place of the certificate or of the source prevents nothing else', async () => {
+    await sh(`mkdir /etc/ssl/certs/${hash}.0 /usr/local/share/ca-certificates/soulbox-egress.crt`);
+    expect((await trust({ certificate: one, subjectHash: hash })).status).toBe(200);
+    expect(await sh(`cat /etc/soulbox-egress/ca.pem; find /etc/ssl /usr/local/share -name '.soulbox-*'`)).toBe(one);
+  });
+
   test('a FIFO, a device or a folder in place of a file does not block', async () => {
     await sh(
       `rm -f ${bundle}; mkfifo ${bundle}; mkdir /etc/ssl/cert.pem; mkdir -p /etc/pki/tls/certs; ln -s /dev/zero /etc/pki/tls/certs/ca-bundle.crt`,

@@ -12,7 +12,8 @@ const readMaxBytes = 4 * 1024 * 1024;
 /**
  * Replaces a file. No link is followed, in no part of the path: each folder is opened from the one before, so that a user
  * who may change a folder (E2B's template opens /usr/local to all) cannot lead the write elsewhere, not even by a swap in
- * between. With `makes`, the last folder is created. False if a folder is missing or is a link.
+ * between. With `makes`, the last folder is created. False if a folder is missing or is a link, and if a folder has the
+ * file's name.
  */
 export async function writeInside(
   path: string,
@@ -23,17 +24,22 @@ export async function writeInside(
     (await inFolderOf(path, options.makes, async (folder, name) => {
       const draft = `${folder}/.soulbox-${randomBytes(8).toString('hex')}`;
       try {
-        await using file = await open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
-        await file.writeFile(content);
+        await writeDraft(draft, content);
+        // It replaces a link instead of following it.
+        await rename(draft, `${folder}/${name}`);
+        return true;
       } catch (error) {
         await unlink(draft).catch(() => undefined);
+        if (isNodeError(error) && error.code === 'EISDIR') return false;
         throw error;
       }
-      // It replaces a link instead of following it.
-      await rename(draft, `${folder}/${name}`);
-      return true;
     })) ?? false
   );
+}
+
+async function writeDraft(draft: string, content: string | Uint8Array): Promise<void> {
+  await using file = await open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
+  await file.writeFile(content);
 }
 
 /** The text of a regular file, found without following links. Undefined if there is none, or if it is too large. */
