@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { readOriginalDestination } from '@soulbox/linux/sockets';
+import { createTokenBucket } from '../policies/token-bucket.ts';
 import type { ConnectionContext } from './context.ts';
 import { serveConnection } from './serve-connection.ts';
 
@@ -9,6 +10,8 @@ import { serveConnection } from './serve-connection.ts';
 const backlog = 4096;
 /** Silence after which the kernel asks a peer whether it still exists. Milliseconds. */
 const keepAliveMs = 60_000;
+/** Warnings per second. Sandboxes choose how many connections they open, and must not fill the log of the server. */
+const warningsPerSecond = 0.1;
 
 export interface ConnectionServer extends AsyncDisposable {
   readonly port: number;
@@ -25,13 +28,15 @@ export async function acceptConnections(
 ): Promise<ConnectionServer> {
   const { table, limits, logger, log } = context;
   const open = new Set<Socket>();
+  const warnings = createTokenBucket(warningsPerSecond, 1);
   const accept = (client: Socket): void => {
     client.on('error', () => undefined);
     const destination = findDestination(client);
     const entry = table.find(client.remoteAddress ?? '');
     // Nothing is known about whose it is, so nobody's log gets it.
     if (entry === undefined || destination === undefined || open.size >= limits.connections) {
-      if (entry !== undefined) logger.warn({ open: open.size }, 'a connection of a sandbox was refused');
+      if (entry !== undefined && warnings.tryTake(1))
+        logger.warn({ open: open.size }, 'connections of sandboxes were refused');
       client.resetAndDestroy();
       return;
     }
