@@ -73,16 +73,28 @@ export function allowForwarding(): void {
 }
 
 /**
- * If another table drops forwarded packets (Docker, ufw), that beats our accept. Log its name, because the symptom
- * looks like a missing network.
+ * If another table drops packets that our table accepts (Docker, ufw, firewalld), that beats our accept. Log its name,
+ * because the symptom looks like a missing network.
  */
 export async function warnOfForeignDrop(plan: AddressPlan, logger: Logger): Promise<void> {
   const listing = JSON.parse(await run('nft', ['--json', 'list', 'chains'])) as { nftables?: { chain?: Chain }[] };
-  for (const { chain } of listing.nftables ?? []) {
-    if (chain?.hook !== 'forward' || chain.policy !== 'drop' || chain.table === plan.table) continue;
-    logger.warn(
-      { table: chain.table, chain: chain.name, interfaces: `${plan.interfacePrefix}*` },
-      'another firewall drops forwarded packets; sandboxes have no internet access until it accepts their interfaces',
-    );
-  }
+  const chains = (listing.nftables ?? []).flatMap(({ chain }) => (chain === undefined ? [] : [chain]));
+  for (const { chain, symptom } of foreignDrops(chains, plan.table))
+    logger.warn({ table: chain.table, chain: chain.name, interfaces: `${plan.interfacePrefix}*` }, symptom);
+}
+
+const symptoms: Readonly<Record<string, string>> = {
+  forward:
+    'another firewall drops forwarded packets; sandboxes have no internet access until it accepts their interfaces',
+  input:
+    'another firewall drops packets to this host; sandboxes with a network policy have no name server, and no TCP if ' +
+    'the policy has names, until it accepts their interfaces',
+};
+
+/** The chains of other tables that drop what ours accepts, unless a rule of theirs accepts it. */
+export function foreignDrops(chains: readonly Chain[], ownTable: string): { chain: Chain; symptom: string }[] {
+  return chains.flatMap((chain) => {
+    const symptom = symptoms[chain.hook ?? ''];
+    return symptom === undefined || chain.policy !== 'drop' || chain.table === ownTable ? [] : [{ chain, symptom }];
+  });
 }
