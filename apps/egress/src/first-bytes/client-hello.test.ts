@@ -37,6 +37,13 @@ test('the name is found however the hello is divided into records', () => {
   );
 });
 
+test('a hello in more records than any program sends is not read', () => {
+  const inRecords = (count: number): Buffer =>
+    helloBytes({ names: ['a.example.com'], records: Array.from({ length: count - 1 }, () => 1) });
+  expect(parseClientHello(inRecords(64))).toEqual(found('a.example.com'));
+  expect(parseClientHello(inRecords(65))).toEqual({ state: 'bad' });
+});
+
 test('at every split of the bytes the first part is incomplete', () => {
   const bytes = helloBytes({ names: ['a.example.com'], records: [3, 50, 1, 1], padding: 30 });
   for (let length = 0; length < bytes.length; length += 1)

@@ -20,6 +20,8 @@ const clientHello = 1;
 const serverNameExtension = 0;
 const hostName = 0;
 const recordMaxBytes = 2 ** 14;
+/** Records of one hello. Programs send one to three. With records of one byte, each packet would cost the work of all. */
+const recordsMax = 64;
 
 /** Parses the first bytes of a TLS connection up to the server name (SNI). The hello may span several records. */
 export function parseClientHello(bytes: Buffer): ParsedHello {
@@ -45,7 +47,7 @@ function joinRecords(bytes: Buffer): { handshake: Buffer; isAtEnd: boolean } | u
     if (at + 5 > bytes.length) break;
     const length = bytes.readUInt16BE(at + 3);
     // An empty record carries nothing: RFC 8446, 5.1 forbids it, and it would let a hello be as long as one likes.
-    if (length === 0 || length > recordMaxBytes) return undefined;
+    if (length === 0 || length > recordMaxBytes || parts.length >= recordsMax) return undefined;
     const part = bytes.subarray(at + 5, at + 5 + length);
     parts.push(part);
     have += part.length;
