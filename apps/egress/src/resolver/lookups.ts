@@ -7,7 +7,8 @@ const answersPerTeamMax = 1000;
 const teamsMax = 500;
 /** Answers with more records are not kept. */
 const recordsMax = 16;
-/** Questions to the name servers at a time. Each has a socket. */
+/** Questions to the name servers at a time, of one team and together. Each has a socket, and may wait for seconds. */
+const outstandingPerTeamMax = 128;
 const outstandingMax = 1024;
 
 /** Looks names up. Answers are kept per team, so that no team can learn or choose what another one gets. */
@@ -29,6 +30,7 @@ export function createLookups(options: {
   const { ask, isOpen, now = performance.now.bind(performance) } = options;
   const teams = new Map<string, Map<string, Kept>>();
   const outstanding = new Map<string, Promise<Resolution>>();
+  const outstandingOf = new Map<string, number>();
   const stop = new AbortController();
 
   const keep = (teamId: string, key: string, resolution: Resolution): void => {
@@ -41,6 +43,11 @@ export function createLookups(options: {
     forgetOldest(team, answersPerTeamMax);
     forgetOldest(teams, teamsMax);
   };
+  const count = (teamId: string, difference: 1 | -1): void => {
+    const next = (outstandingOf.get(teamId) ?? 0) + difference;
+    if (next > 0) outstandingOf.set(teamId, next);
+    else outstandingOf.delete(teamId);
+  };
   const findUpstream = async (teamId: string, key: string, name: string, type: string): Promise<Resolution> => {
     try {
       const resolution = resolutionFrom(await ask(name, type, stop.signal), name, type, isOpen);
@@ -50,6 +57,7 @@ export function createLookups(options: {
       return failedResolution;
     } finally {
       outstanding.delete(`${teamId}\n${key}`);
+      count(teamId, -1);
     }
   };
   return {
@@ -59,7 +67,9 @@ export function createLookups(options: {
       if (kept !== undefined && kept.validUntil > now()) return kept.resolution;
       const running = outstanding.get(`${teamId}\n${key}`);
       if (running !== undefined) return await running;
-      if (outstanding.size >= outstandingMax || stop.signal.aborted) return failedResolution;
+      const isFull = outstanding.size >= outstandingMax || (outstandingOf.get(teamId) ?? 0) >= outstandingPerTeamMax;
+      if (isFull || stop.signal.aborted) return failedResolution;
+      count(teamId, 1);
       const started = findUpstream(teamId, key, name, type);
       outstanding.set(`${teamId}\n${key}`, started);
       return await started;
