@@ -40,7 +40,8 @@ export function createPlaceholderValues(
     async resolve(sandbox, host, placeholders) {
       if (placeholders.length === 0) return new Map();
       const { sandboxId, teamId, identityTokens } = sandbox;
-      const key = JSON.stringify([sandboxId, teamId, host, placeholders, identityTokens]);
+      // Without the host: values do not depend on it, and below a wildcard a sandbox may name any number of hosts.
+      const key = JSON.stringify([sandboxId, teamId, placeholders, identityTokens]);
       dropOld();
       const known = cache.get(key);
       const used = known ?? { values: load(sandbox, host, placeholders), endsAt: clock.now() + lifeMs };
