@@ -80,10 +80,11 @@ export interface ParsedPolicy {
  */
 export function parseEgressPolicy(policy: EgressPolicy): ParsedPolicy {
   const targets = parseList('allowOut', policy.allowOut ?? []);
-  const denied = parseList('denyOut', policy.denyOut ?? []).filter((rule) => 'range' in rule);
+  const isLearning = policy.learn === true;
+  const denyOut = parseList('denyOut', policy.denyOut ?? []).filter((rule) => 'range' in rule);
   const allowed = targets.filter((rule) => 'range' in rule);
   const domains = targets.filter((rule) => 'name' in rule);
-  const isClosed = policy.allowInternetAccess === false || denied.some(isEverything);
+  const isClosed = policy.allowInternetAccess === false || denyOut.some(isEverything);
   if (domains[0] !== undefined && !isClosed)
     throw new SoulBoxError(
       'bad_request',
@@ -91,11 +92,11 @@ export function parseEgressPolicy(policy: EgressPolicy): ParsedPolicy {
     );
   const isLimited = Object.values(policy.limits ?? {}).some((limit) => Number(limit) > 0);
   const hasProxy = policy.egressProxy !== undefined;
-  const judgesWeb = domains.length > 0 || Object.keys(policy.rules ?? {}).length > 0 || policy.learn === true;
+  const judgesWeb = domains.length > 0 || Object.keys(policy.rules ?? {}).length > 0 || isLearning;
   return {
-    closed: isClosed && policy.learn !== true && !allowed.some(isEverything),
+    closed: isClosed && !isLearning && !allowed.some(isEverything),
     allowed,
-    denied,
+    denied: isLearning ? [] : denyOut,
     domains,
     isInspected: judgesWeb || isLimited || hasProxy,
     datagrams: isLimited || hasProxy ? 'none' : judgesWeb ? 'not-web' : 'addresses',

@@ -251,3 +251,8 @@ describe('the policy of a slot', () => {
     ]);
   });
 });
+
+test('a policy that learns refuses no datagrams by its entries', () => {
+  const learning = parseEgressPolicy({ denyOut: ['0.0.0.0/0', '203.0.113.7'], allowOut: ['a.example'], learn: true });
+  expect(policyText(plan, 1, learning)).not.toMatch(/daddr \{ (0\.0\.0\.0|203)/);
+});
