@@ -48,3 +48,12 @@ test('the address of a name that the policy allows does not matter', () => {
   change({ ...closed, denyOut: ['0.0.0.0/0', '198.51.100.1'] });
   expect(judged.signal.aborted).toBe(false);
 });
+
+test('a connection to a host with a rule ends when other requests are allowed, not when a header changes', () => {
+  const requests = [{ methods: ['GET'], paths: ['/v1/*'] }];
+  const { judged, change } = open({ rules: { 'b.example': { requests } } });
+  change({ rules: { 'b.example': { requests, headers: { 'x-key': 'v' } } } });
+  expect(judged.signal.aborted).toBe(false);
+  change({ rules: { 'b.example': { requests: [{ methods: ['GET'], paths: ['/v2/*'] }] } } });
+  expect(judged.signal.reason).toMatchObject({ reason: 'policy_changed' });
+});

@@ -3,6 +3,7 @@ import type { FirstBytes } from '../first-bytes/first-bytes.ts';
 import { isSameRoute, judgeAddress, judgeConnection, judgeName, needsFirstBytes } from '../judge/judge-connection.ts';
 import type { Attempt, Route } from '../judge/judge-connection.ts';
 import { EgressRefusal } from '../judge/refusal.ts';
+import { findHostRule } from '../policies/policed-sandbox.ts';
 import type { EgressProxy, PolicedSandbox } from '../policies/policed-sandbox.ts';
 import type { PolicyEntry } from '../policies/policy-table.ts';
 
@@ -35,7 +36,7 @@ export function openJudgedConnection(
   const address = numberFromAddress(destination.address);
   const { port } = destination;
   const isProxied = entry.current.proxy;
-  let judged: { attempt: Attempt; route: Route } | undefined;
+  let judged: { attempt: Attempt; route: Route; requests: string } | undefined;
   /** The last one, if several were opened one after the other for an intercepted connection. */
   let connectedTo: { readonly name: string; readonly address: string } | undefined;
   const end = (reason: EgressRefusal['reason']): void => stop.abort(new EgressRefusal(reason));
@@ -49,7 +50,9 @@ export function openJudgedConnection(
     if (judged.attempt.first === undefined && needsFirstBytes(sandbox, address, port)) return false;
     if (connectedTo !== undefined && !accepts(sandbox, connectedTo.name, connectedTo.address)) return false;
     const route = judgeConnection(sandbox, judged.attempt);
-    return route.kind !== 'refuse' && isSameRoute(route, judged.route);
+    if (route.kind === 'refuse' || !isSameRoute(route, judged.route)) return false;
+    // A request or a WebSocket that is open now was judged when it began.
+    return requestsOf(sandbox, route) === judged.requests;
   };
   const watcher = {
     onPolicy(sandbox: PolicedSandbox | undefined): void {
@@ -65,7 +68,7 @@ export function openJudgedConnection(
     judge(first) {
       const attempt: Attempt = { address, port, first };
       const route = judgeConnection(entry.current, attempt);
-      judged = { attempt, route };
+      judged = { attempt, route, requests: requestsOf(entry.current, route) };
       return route;
     },
     judgeName: (first) => judgeConnection(entry.current, { address, port, first }),
@@ -79,6 +82,13 @@ export function openJudgedConnection(
     end,
     [Symbol.dispose]: () => void entry.watchers.delete(watcher),
   };
+}
+
+/** The requests that the rule for the host allows, in a form that can be compared. */
+function requestsOf(sandbox: PolicedSandbox, route: Route): string {
+  if (route.kind !== 'intercept') return '';
+  const requests = findHostRule(sandbox, route.name)?.requests ?? [];
+  return JSON.stringify(requests.map(({ methods, paths }) => [methods, paths]));
 }
 
 function isSameProxy(one: EgressProxy | undefined, other: EgressProxy | undefined): boolean {
