@@ -109,6 +109,7 @@ it('a list that its client does not read is cut off when the key is revoked', as
         },
         lifecycle: { autoResume: false, onTimeout: 'kill', idleTimeoutSeconds: 0 },
         ...{ state: 'running', stateSince: n, executionStartedAt: n, cause: 'request', isolation: 'container' },
+        ...{ createdBy: '', creationId: '' },
       } as never,
       Date.now(),
     );
