@@ -47,9 +47,16 @@ and wants to act for you in all your teams, for 30 days. Allow this only if you 
     if (!request.person) return await sendToSignIn(reply, devicePath);
     const person = personOf(request);
     const { user_code: code = '', decision = '' } = readForm(request, people, person);
+    try {
+      people.deviceAttempts.check(addressOf(request));
+    } catch (thrown) {
+      return await sendFault(reply, thrown);
+    }
     const isAllowed = decision === 'allow';
-    if (!people.devices.decide(code.slice(0, codeMax), person.user.id, isAllowed))
+    if (!people.devices.decide(code.slice(0, codeMax), person.user.id, isAllowed)) {
+      people.deviceAttempts.fail(addressOf(request));
       return await sendPage(reply, 'Connect a program', codeForm('No program waits with this code.'), 404);
+    }
     const what = isAllowed ? 'The program continues now.' : 'The program was refused.';
     return await sendPage(reply, 'Connect a program', markup`<p>${what} You can close this page.</p>`);
   });

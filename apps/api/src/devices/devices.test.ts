@@ -79,6 +79,19 @@ describe('a program without a browser', () => {
     expect(statuses).toEqual([...Array<number>(10).fill(404), 429, 429]);
   });
 
+  it('cannot be decided by guessing: wrong codes in the form count like those in the address', async () => {
+    await test.signIn(browser);
+    const csrf = csrfIn(await browser.open('/account'));
+    const asked = await start();
+    const decide = async (user_code: string): Promise<number> =>
+      (await browser.submit('/auth/device', { csrf, user_code, decision: 'allow' })).status;
+    const statuses: number[] = [];
+    for (let n = 0; n < 11; n += 1) statuses.push(await decide('BBBB-BBBB'));
+    expect(statuses).toEqual([...Array<number>(10).fill(404), 429]);
+    expect(await decide(asked['user_code'] ?? '')).toBe(429);
+    expect((await poll(asked['device_code'])).json).toEqual({ error: 'authorization_pending' });
+  });
+
   it('has a name that is shown as text', async () => {
     await test.signIn(browser);
     const asked = await start('<script>alert(1)</script>');
