@@ -115,6 +115,20 @@ describe('a key that is restricted to templates', () => {
     expect(metrics.json).toEqual({ sandboxes: {} });
   });
 
+  it('does not learn what sandboxes of other templates connect to', async () => {
+    await api.records.connections.add(
+      [own, other].map((sandboxId) => ({
+        ...{ teamId: api.teamId, sandboxId, startedAt: 1, durationMs: 2, protocol: 'tls', name: 'hidden.example' },
+        ...{ address: '192.0.2.1', port: 443, rule: '', isAllowed: true, reason: '', bytesSent: 3, bytesReceived: 4 },
+        ...{ method: '', path: '' },
+      })),
+      10,
+    );
+    expect((await api.ask('GET', `/sandboxes/${own}/network/learned`, { key })).text).toContain('hidden.example');
+    const asked = await api.ask('GET', `/sandboxes/${other}/network/learned`, { key });
+    expect([asked.status, asked.text.includes('hidden.example')]).toEqual([404, false]);
+  });
+
   it('sees copies of its own sandboxes', async () => {
     const forked = (await api.ask('POST', `/sandboxes/${own}/fork`, { key })).json as [
       { sandbox: { sandboxID: string } },
