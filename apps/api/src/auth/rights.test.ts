@@ -56,6 +56,29 @@ describe('tokens of sandboxes', () => {
     ]);
   });
 
+  it('that rules of a sandbox contain are shown like them: header values only to keys with the scope run', async () => {
+    const headers = { authorization: 'Bearer canary-value', 'x-mixed': 'a ${e2b.secrets.b}' };
+    const network = { rules: { 'api.example.com': [{ transform: { headers }, requests: [{ methods: ['GET'] }] }] } };
+    const made = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base', network } });
+    const path = `/sandboxes/${idOf(made)}`;
+    expect((await api.ask('GET', path)).text).toContain('canary-value');
+    const viewer = await keyWith({ scopes: ['create', 'read', 'admin'] });
+    const shown = await api.ask('GET', path, { key: viewer });
+    expect(shown.text).not.toContain('canary-value');
+    expect(shown.json).toMatchObject({
+      network: {
+        rules: {
+          'api.example.com': [
+            {
+              transform: { headers: { authorization: '***', 'x-mixed': '***' } },
+              requests: [{ methods: ['GET'], paths: [] }],
+            },
+          ],
+        },
+      },
+    });
+  });
+
   it('exist for every sandbox of a key without it, also through the route of older clients', async () => {
     const key = await keyWith({ scopes: ['create'] });
     const body = { templateID: 'base', secure: false };

@@ -43,14 +43,25 @@ export function policyToRunner(network: NetworkUpdate, iam: Iam | undefined): Po
   return policy;
 }
 
-/** Whether clients see it as it was requested: without the password of the proxy, which the runner does not return. */
-export function policyFromRunner(policy: NetworkPolicy): z.infer<typeof networkDetailSchema> {
+/** Stands for the value of a header that the caller may not see. */
+const hiddenValue = '***';
+
+/**
+ * As it was requested, but without the password of the proxy, which the runner does not return. `showsValues`: whether the
+ * caller sees the values of headers, which may be credentials.
+ */
+export function policyFromRunner(
+  policy: NetworkPolicy,
+  { showsValues }: { readonly showsValues: boolean },
+): z.infer<typeof networkDetailSchema> {
   const { allowOut, denyOut, rules, egressProxy, limits, learn, maskRequestHost } = policy;
   const hosts = Object.entries(rules).map(([host, { headers, requests }]) => [
     host,
     [
       {
-        ...(Object.keys(headers).length === 0 ? {} : { transform: { headers } }),
+        ...(Object.keys(headers).length === 0
+          ? {}
+          : { transform: { headers: showsValues ? headers : hideValues(headers) } }),
         ...(requests.length === 0 ? {} : { requests: requests.map(({ methods, paths }) => ({ methods, paths })) }),
       },
     ],
@@ -65,6 +76,10 @@ export function policyFromRunner(policy: NetworkPolicy): z.infer<typeof networkD
     allowPublicTraffic: policy.allowPublicTraffic ?? true,
     ...(maskRequestHost === '' ? {} : { maskRequestHost }),
   };
+}
+
+function hideValues(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(headers).map((name) => [name, hiddenValue]));
 }
 
 function proxyFromRunner({ address, username }: NonNullable<NetworkPolicy['egressProxy']>) {

@@ -67,7 +67,9 @@ export function detailToWire(sandbox: Sandbox, config: ApiConfig, caller: Caller
     ...unlessEmpty('envdAccessToken', tokensFor(caller, sandbox).envdAccessToken),
     allowInternetAccess: facts.network.allowInternetAccess ?? null,
     domain: domainOf(config),
-    ...(sandbox.network === undefined ? {} : { network: policyFromRunner(sandbox.network) }),
+    ...(sandbox.network === undefined
+      ? {}
+      : { network: policyFromRunner(sandbox.network, { showsValues: mayRun(caller) }) }),
     lifecycle: { autoResume: facts.lifecycle.autoResume, onTimeout: facts.lifecycle.onTimeout },
   };
 }
