@@ -138,6 +138,26 @@ describe('a key that is restricted to templates', () => {
     expect(metrics.json).toEqual({ sandboxes: {} });
   });
 
+  it('names no secret of the team in rules, neither of a new sandbox nor of its own', async () => {
+    const networkWith = (value: string) => ({
+      rules: { 'evil.example': [{ transform: { headers: { 'x-key': value } } }] },
+    });
+    const ask = async (value: string): Promise<number[]> => {
+      const body = { templateID: 'web', network: networkWith(value) };
+      const answers = [
+        await api.ask('POST', '/v2/sandboxes', { key, body }),
+        await api.ask('POST', '/sandboxes', { key, body }),
+        await api.ask('PUT', `/sandboxes/${own}/network`, { key, body: networkWith(value) }),
+      ];
+      return answers.map(({ status }) => status);
+    };
+    expect(await ask('${e2b.secrets.openai}')).toEqual([403, 403, 403]);
+    expect(await ask('Bearer a${e2b.secrets.openai}b')).toEqual([403, 403, 403]);
+    expect(await ask('plain')).toEqual([201, 201, 204]);
+    const body = networkWith('${e2b.secrets.openai}');
+    expect((await api.ask('PUT', `/sandboxes/${own}/network`, { body })).status).toBe(204);
+  });
+
   it('does not learn what sandboxes of other templates connect to', async () => {
     await api.records.connections.add(
       [own, other].map((sandboxId) => ({

@@ -26,6 +26,7 @@ import { getSource } from '../lookup/source.ts';
 import type { Source } from '../lookup/source.ts';
 import { sandboxToWire } from './to-wire.ts';
 import { policyToRunner } from './network-policy.ts';
+import { permitSecrets } from './permit-secrets.ts';
 import { refuseUnavailable } from './unavailable.ts';
 import { requestedIsolation } from '../http/requested-isolation.ts';
 
@@ -83,6 +84,7 @@ async function createOnce(
   body: CreateRequest,
 ): Promise<Sandbox> {
   const caller = callerOf(request);
+  permitSecrets(caller, body.network?.rules);
   return await runOnce(context, request, reply, {
     make: async (creationId) => await createSandbox(context, caller, { ...body, creationId }),
     find: async (creationId) => (await findMade(context, caller, creationId))[0],

@@ -8,6 +8,7 @@ import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { networkUpdateSchema } from './network-schema.ts';
 import { policyToRunner } from './network-policy.ts';
+import { permitSecrets } from './permit-secrets.ts';
 
 export function addSetNetworkRoute(app: ApiApp, context: ApiContext): void {
   app.put(
@@ -25,8 +26,10 @@ export function addSetNetworkRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
+      const caller = callerOf(request);
       const policy = policyToRunner(request.body, undefined);
-      const record = await getLive(context, callerOf(request), request.params.sandboxID);
+      const record = await getLive(context, caller, request.params.sandboxID);
+      permitSecrets(caller, request.body.rules);
       const change = { sandboxId: record.id, policy };
       const { sandbox } = await withRow(context, record, () =>
         callRunner((options) => context.runner.setNetworkPolicy(change, options), runnerStateMs),
