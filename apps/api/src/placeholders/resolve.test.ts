@@ -30,7 +30,10 @@ async function createSandbox(at: TestApi): Promise<string> {
   return (json as { sandboxID: string }).sandboxID;
 }
 
-const resolve = async (placeholders: readonly string[], more: { teamId?: string; sandboxId?: string } = {}) =>
+const resolve = async (
+  placeholders: readonly string[],
+  more: { teamId?: string; sandboxId?: string; host?: string } = {},
+) =>
   await api.resolvePlaceholders({
     ...{ sandboxId, teamId: api.teamId, placeholders, host: 'api.example.com', ...more },
     // Claims of the egress process that the policy does not have.
@@ -54,9 +57,16 @@ describe('the placeholder of a secret', () => {
     const uses = waiting
       .filter(({ text }) => text.includes('secret.use'))
       .map(({ text }) => JSON.parse(text) as object);
-    expect(uses).toMatchObject([{ facts: { sandbox: sandboxId, version: 1 } }, { facts: { version: 2 } }]);
+    const host = 'api.example.com';
+    expect(uses).toMatchObject([{ facts: { sandbox: sandboxId, version: 1, host } }, { facts: { version: 2, host } }]);
     expect(head?.next).toBeGreaterThan(uses.length);
     expect(JSON.stringify(waiting) + (await api.readLog())).not.toContain(canary);
+  });
+
+  it('that goes to something without the form of a host name is recorded without it', async () => {
+    await resolve(['e2b.secrets.openai'], { host: `a b@${'x'.repeat(300)}` });
+    const waiting = await api.records.audit.listWaiting(api.teamId, 0, 100);
+    expect(waiting.find(({ text }) => text.includes('secret.use'))?.text).toContain('"host":"[removed]"');
   });
 
   it.each([

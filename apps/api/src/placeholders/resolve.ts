@@ -21,7 +21,7 @@ const placeholdersMax = 200;
  */
 export function createPlaceholderResolver(context: ApiContext): EgressRecords['resolve'] {
   return async (request) => {
-    const { sandboxId, teamId, placeholders } = request;
+    const { sandboxId, teamId, placeholders, host } = request;
     if (placeholders.length > placeholdersMax)
       throw new SoulBoxError('bad_request', 'The request names too many placeholders.');
     const sandbox = await context.records.sandboxes.find(sandboxId);
@@ -37,8 +37,8 @@ export function createPlaceholderResolver(context: ApiContext): EgressRecords['r
         throw new SoulBoxError('bad_request', `No rule of the sandbox names "${text.slice(0, 100)}".`);
       values[text] =
         placeholder.kind === 'secret'
-          ? await revealSecret(context, sandbox, placeholder)
-          : await issueToken(context, sandbox, placeholder, policy.identityTokens);
+          ? await revealSecret(context, sandbox, placeholder, host)
+          : await issueToken(context, sandbox, placeholder, { declared: policy.identityTokens, host });
     }
     return values;
   };
@@ -56,7 +56,12 @@ function placeholdersOf({ rules }: NetworkPolicy): Set<string> {
   return new Set(parts.flatMap((part) => (part.kind === 'placeholder' ? [part.name] : [])));
 }
 
-async function revealSecret(context: ApiContext, sandbox: SandboxRecord, { name }: Placeholder): Promise<string> {
+async function revealSecret(
+  context: ApiContext,
+  sandbox: SandboxRecord,
+  { name }: Placeholder,
+  host: string,
+): Promise<string> {
   const { records, keyring, trail } = context;
   const secret = await records.secrets.findByName(sandbox.teamId, name.toLowerCase());
   if (secret === undefined) throw secretNotFound(name);
@@ -67,7 +72,7 @@ async function revealSecret(context: ApiContext, sandbox: SandboxRecord, { name 
     ...useOf(sandbox),
     action: 'secret.use',
     target: { kind: 'secret', id },
-    facts: { sandbox: sandbox.id, version: currentVersion },
+    facts: { sandbox: sandbox.id, version: currentVersion, host },
   });
   return (await keyring.open(sealed, placeOfVersion(secret, currentVersion))).reveal();
 }
@@ -76,11 +81,12 @@ async function issueToken(
   { identityTokens, trail }: ApiContext,
   sandbox: SandboxRecord,
   { name }: Placeholder,
-  declared: NetworkPolicy['identityTokens'],
+  { declared, host }: { readonly declared: NetworkPolicy['identityTokens']; readonly host: string },
 ): Promise<string> {
   const token = Object.hasOwn(declared, name) ? declared[name] : undefined;
   if (token === undefined) throw new SoulBoxError('bad_request', `The sandbox declares no identity token "${name}".`);
-  await trail.admit({ ...useOf(sandbox), action: 'identity.issue', target: { kind: 'sandbox', id: sandbox.id } });
+  const target = { kind: 'sandbox', id: sandbox.id };
+  await trail.admit({ ...useOf(sandbox), action: 'identity.issue', target, facts: { host } });
   const { teamId, templateId, id: sandboxId } = sandbox;
   return await identityTokens.issue({ teamId, templateId, sandboxId }, token.audience);
 }
