@@ -29,8 +29,8 @@ const factForms: Readonly<Record<string, RegExp | 'number' | 'boolean'>> = {
   /** Of the use of a secret. */
   sandbox: id,
   version: 'number',
-  /** The host that got its value. */
-  host: /^(?=.{1,253}$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/,
+  /** The host of the rule: a name or `*.domain`. */
+  host: /^(?=.{1,255}$)(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/,
   /** Of a signed URL. */
   signingKeyId: id,
   once: 'boolean',

@@ -43,7 +43,7 @@ export interface PlaceholderRequest {
   readonly teamId: string;
   /** The texts between `${` and `}`. */
   readonly placeholders: readonly string[];
-  /** The host that gets the values. */
+  /** The host of the rule that sets the values: a name or `*.domain`. */
   readonly host: string;
   readonly identityTokens: Readonly<Record<string, { readonly audience: string; readonly tokenType: string }>>;
 }

@@ -104,7 +104,7 @@ export function createConversation(
       const judged = judgeRequest(head, connection, rule);
       if (!judged.isAllowed) return refusalAnswer(judged.status, judged.reason, judged.message);
       const { target, host } = judged;
-      const headers = await headersOfRule(rule, { sandbox: connection.sandbox(), name, scheme, values });
+      const headers = await headersOfRule(rule, { sandbox: connection.sandbox(), scheme, values });
       return { target, host, rule: headers, isPathJudged: (rule?.requests.length ?? 0) > 0 };
     },
     begin(head) {

@@ -7,12 +7,17 @@ import type { PolicedSandbox } from '../policies/policed-sandbox.ts';
 
 /** A new version of a secret is used after this time. Milliseconds. */
 const lifeMs = 5000;
+/** A failure is answered again without a question for this time. Milliseconds. */
+const failureMs = 1000;
 /** Sets of values in memory, of all sandboxes. */
 const cachedMax = 1000;
 
 /** The values of placeholders, which exist in this process for a few seconds only. */
 export interface PlaceholderValues extends Disposable {
-  /** Throws `EgressRefusal` with `placeholder_failed`. */
+  /**
+   * `host`: that of the rule, possibly `*.domain`. The sandbox chooses the names below it, and each question is a record
+   * in the audit log of its team. Throws `EgressRefusal` with `placeholder_failed`.
+   */
   resolve(sandbox: PolicedSandbox, host: string, placeholders: readonly string[]): Promise<ReadonlyMap<string, Secret>>;
 }
 
@@ -40,17 +45,24 @@ export function createPlaceholderValues(
     async resolve(sandbox, host, placeholders) {
       if (placeholders.length === 0) return new Map();
       const { sandboxId, teamId, identityTokens } = sandbox;
-      // Without the host: values do not depend on it, and below a wildcard a sandbox may name any number of hosts.
-      const key = JSON.stringify([sandboxId, teamId, placeholders, identityTokens]);
+      const key = JSON.stringify([sandboxId, teamId, host, placeholders, identityTokens]);
       dropOld();
-      const known = cache.get(key);
+      const found = cache.get(key);
+      const known = found !== undefined && clock.now() < found.endsAt ? found : undefined;
       const used = known ?? { values: load(sandbox, host, placeholders), endsAt: clock.now() + lifeMs };
-      if (known === undefined) cache.set(key, used);
+      if (known === undefined) {
+        // The oldest comes first.
+        cache.delete(key);
+        cache.set(key, used);
+      }
       try {
         return await used.values;
       } catch (err) {
-        if (cache.get(key) === used) cache.delete(key);
-        logger.warn({ err, sandboxId, host }, 'a placeholder could not be resolved');
+        if (known === undefined) {
+          const endsAt = clock.now() + failureMs;
+          if (cache.get(key) === used) cache.set(key, { ...used, endsAt });
+          logger.warn({ err, sandboxId, host }, 'a placeholder could not be resolved');
+        }
         throw new EgressRefusal('placeholder_failed', { cause: err });
       }
     },

@@ -35,17 +35,17 @@ export async function headersOfRule(
   rule: HostRule | undefined,
   options: {
     readonly sandbox: PolicedSandbox;
-    readonly name: string;
     readonly scheme: 'http' | 'https';
     readonly values: PlaceholderValues;
   },
 ): Promise<RuleHeaders> {
   if (rule === undefined) return none;
-  const { sandbox, name: host, scheme, values } = options;
+  const { sandbox, scheme, values } = options;
   const templates = templatesOf(rule);
   const all = templates.flatMap(([, parts]) => parts);
   const wanted = new Set(all.flatMap((part) => (part.kind === 'text' ? [] : [part.name])));
   if (wanted.size > 0 && scheme === 'http') throw new EgressRefusal('placeholder_failed');
+  const host = rule.isWildcard ? `*.${rule.name}` : rule.name;
   const found = await values.resolve(sandbox, host, [...wanted]);
   const textOf = (part: TemplatePart): string =>
     part.kind === 'text' ? part.text : (found.get(part.name)?.reveal() ?? '');
