@@ -129,3 +129,19 @@ test('a second watcher replaces the first, which asks again', async () => {
   await stream.return(undefined);
   await vi.waitFor(() => expect(first.replaced()).toBeGreaterThan(before), { timeout: 5000 });
 });
+
+test('an address is not given to another sandbox while a living watcher may know the earlier one', async () => {
+  using own = createPolicyFeed(silentLogger);
+  await own.put(policy(1));
+  const stream = own.watch(new AbortController().signal);
+  await stream.next();
+  await own.remove('10.0.0.1');
+  await expect(own.put(policy(1, 'next'))).rejects.toMatchObject({ reason: 'host_not_ready' });
+  // Other addresses do not wait for it.
+  await own.put(policy(2));
+  // The table of a new watcher says all that is true now.
+  const again = own.watch(new AbortController().signal);
+  const { position = 0n } = ((await again.next()) as { value: { position?: bigint } }).value;
+  own.confirm(position);
+  await own.put(policy(1, 'next'));
+}, 20_000);

@@ -17,7 +17,8 @@ const confirmTimeoutMs = 1000;
 export interface PolicyFeed extends Disposable {
   /**
    * Adds the policy of an address, or replaces it. Resolves when it is in effect, when no process watches, and after 1 s
-   * with a warning in the log.
+   * with a warning in the log. Throws `host_not_ready` instead if the address belonged to another sandbox whose removal
+   * was not confirmed: the process might still attribute connections to that one.
    */
   put(policy: PolicyMessage): Promise<void>;
   /** Removes the policy of an address, if it has one. Resolves like `put`. */
@@ -35,7 +36,10 @@ interface Watcher {
 
 export function createPolicyFeed(logger: Logger): PolicyFeed {
   const table = new Map<string, PolicyMessage>();
-  const confirmations = new Set<{ readonly position: bigint; readonly resolve: () => void }>();
+  /** Addresses whose removal a living process may not know. A process that starts anew knows none. */
+  const unconfirmed = new Set<string>();
+  let wasWatched = false;
+  const confirmations = new Set<{ readonly position: bigint; readonly resolve: (isConfirmed: boolean) => void }>();
   // Greater than any position of an earlier runner, because the watcher may remember those.
   let position = BigInt(Date.now()) * 1_000_000n;
   let watcher: Watcher | undefined;
@@ -46,48 +50,57 @@ export function createPolicyFeed(logger: Logger): PolicyFeed {
     one.wake();
     if (watcher !== one) return;
     watcher = undefined;
-    for (const { resolve } of confirmations) resolve();
+    for (const { resolve } of confirmations) resolve(false);
     confirmations.clear();
   };
-  const tell = async (change: Pick<FeedMessage, 'policies' | 'removed'>): Promise<void> => {
+  /** Whether the change is known to be in effect. */
+  const tell = async (change: Pick<FeedMessage, 'policies' | 'removed'>): Promise<boolean> => {
     position += 1n;
-    if (watcher === undefined) return;
+    if (watcher === undefined) return false;
     const { waiting, wake } = watcher;
     waiting.push({ position, ...change });
     if (waiting.length > waitingMax) {
       end(watcher, 'slow');
-      return;
+      return false;
     }
     wake();
-    await confirmed(position);
+    return await confirmed(position);
   };
-  const confirmed = async (wanted: bigint): Promise<void> => {
-    const { promise, resolve } = Promise.withResolvers<true>();
-    const confirmation = { position: wanted, resolve: () => resolve(true) };
+  const confirmed = async (wanted: bigint): Promise<boolean> => {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const confirmation = { position: wanted, resolve };
     confirmations.add(confirmation);
     const limit = new AbortController();
     const late = sleepUnlessAborted(confirmTimeoutMs, limit.signal).then(
-      () => false,
-      () => true,
+      () => 'late' as const,
+      () => 'late' as const,
     );
-    const isInTime = await Promise.race([promise, late]);
+    const outcome = await Promise.race([promise, late]);
     limit.abort();
     confirmations.delete(confirmation);
-    if (!isInTime) logger.warn({ position: String(wanted) }, 'the egress process did not confirm a policy in time');
+    if (outcome === 'late')
+      logger.warn({ position: String(wanted) }, 'the egress process did not confirm a policy in time');
+    return outcome === true;
   };
 
   return {
     async put(policy) {
       table.set(policy.address, policy);
-      await tell({ policies: [policy] });
+      if ((await tell({ policies: [policy] })) || !unconfirmed.has(policy.address)) return;
+      throw new SoulBoxError(
+        'host_not_ready',
+        'The process that judges connections does not answer, and may still know an earlier sandbox. Retry.',
+      );
     },
     async remove(address) {
-      if (table.delete(address)) await tell({ removed: [address] });
+      if (!table.delete(address)) return;
+      if (!(await tell({ removed: [address] })) && wasWatched) unconfirmed.add(address);
     },
     async *watch(signal) {
       end(watcher, 'replaced');
       const own: Watcher = { waiting: firstTable([...table.values()], position), wake: () => undefined, ended: 'no' };
       watcher = own;
+      wasWatched = true;
       const onAbort = (): void => end(own, 'replaced');
       signal.addEventListener('abort', onAbort, { once: true });
       try {
@@ -104,7 +117,9 @@ export function createPolicyFeed(logger: Logger): PolicyFeed {
       }
     },
     confirm(confirmedPosition) {
-      for (const confirmation of confirmations) if (confirmation.position <= confirmedPosition) confirmation.resolve();
+      if (confirmedPosition >= position) unconfirmed.clear();
+      for (const confirmation of confirmations)
+        if (confirmation.position <= confirmedPosition) confirmation.resolve(true);
     },
     [Symbol.dispose]: () => end(watcher, 'replaced'),
   };

@@ -53,7 +53,10 @@ async function findPresented(
   const text = rule === 'session' ? undefined : sentToken(request);
   if (text !== undefined) {
     if (!text.startsWith(tokenPrefix)) return undefined;
-    return await findThrottled({ request, reply, context, key: text }, async () => await findByToken(text, context));
+    return await findThrottled(
+      { request, reply, context, key: text.slice(0, tokenPrefix.length + 40) },
+      async () => await findByToken(text, context),
+    );
   }
   const person = await findBySession(request, context);
   if (person?.via !== 'session' || context.people === undefined) return undefined;

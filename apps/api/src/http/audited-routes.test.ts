@@ -34,7 +34,7 @@ test('only reading, uploads by signed link and pages are not recorded', () => {
   expect(
     changing.filter(
       (route) =>
-        !/ (?:\/sandboxes\/:sandboxID\/network|\/templates|\/templates\/:templateID|\/templates\/:templateID\/builds\/:buildID|\/volumes.*|\/secrets.*)$/.test(
+        !/ (?:\/templates|\/templates\/:templateID|\/templates\/:templateID\/builds\/:buildID|\/volumes.*)$/.test(
           route,
         ),
     ),

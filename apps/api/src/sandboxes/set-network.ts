@@ -27,8 +27,12 @@ export function addSetNetworkRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const caller = callerOf(request);
-      const policy = policyToRunner(request.body, undefined);
       const record = await getLive(context, caller, request.params.sandboxID);
+      const { sandbox: present } = await withRow(context, record, () =>
+        callRunner((options) => context.runner.getSandbox({ sandboxId: record.id }, options)),
+      );
+      // They stay, and rules may name them.
+      const policy = policyToRunner(request.body, { tokens: present?.network?.identityTokens ?? {} });
       permitSecrets(caller, request.body.rules);
       const change = { sandboxId: record.id, policy };
       const { sandbox } = await withRow(context, record, () =>

@@ -29,6 +29,12 @@ export async function acceptConnections(
   const { table, limits, logger, log } = context;
   const open = new Set<Socket>();
   const warnings = createTokenBucket(warningsPerSecond, 1);
+  const ofTeams = new Map<string, number>();
+  const countTeam = (teamId: string, by: number): void => {
+    const count = (ofTeams.get(teamId) ?? 0) + by;
+    if (count > 0) ofTeams.set(teamId, count);
+    else ofTeams.delete(teamId);
+  };
   const accept = (client: Socket): void => {
     client.on('error', () => undefined);
     const destination = findDestination(client);
@@ -40,10 +46,11 @@ export async function acceptConnections(
       client.resetAndDestroy();
       return;
     }
-    const refused = entry.usage.admit();
+    const { sandboxId, teamId } = entry.current;
+    const isTeamFull = (ofTeams.get(teamId) ?? 0) >= limits.teamConnections;
+    const refused = isTeamFull ? 'connection_limit' : entry.usage.admit();
     if (refused !== undefined) {
       client.resetAndDestroy();
-      const { sandboxId, teamId } = entry.current;
       log.add({
         ...{ sandboxId, teamId, startedAtMs: Date.now(), durationMs: 0, protocol: 'tcp', name: '', ...destination },
         ...{ rule: '', isAllowed: false, reason: refused, bytesSent: 0, bytesReceived: 0, method: '', path: '' },
@@ -51,9 +58,11 @@ export async function acceptConnections(
       return;
     }
     open.add(client);
+    countTeam(teamId, 1);
     void serveConnection(context, entry, client, destination).finally(() => {
       entry.usage.release();
       open.delete(client);
+      countTeam(teamId, -1);
     });
   };
   const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true };

@@ -17,7 +17,7 @@ let last = 0;
 const newSandbox = (): string => `127.11.0.${(last += 1)}`;
 
 beforeAll(async () => {
-  lab = await openLoopbackLab({ limits: { firstBytesMs: 400, connections: 1500 } });
+  lab = await openLoopbackLab({ limits: { firstBytesMs: 400, connections: 1500, teamConnections: 1100 } });
   lab.dns.behave = ({ name }) => {
     if (name === 'inside.example') return { answers: [addressRecord(name, '127.0.0.1')] };
     return name === 'none.example' ? { rcode: 3 } : { answers: [addressRecord(name, '127.50.0.1')] };
@@ -298,5 +298,8 @@ test('one sandbox cannot take more than its share of connections', async () => {
   const other = newSandbox();
   await lab.setPolicy(other, { limits: { bytes: 1_000_000n } });
   expect(await talk(other, `127.50.0.1:${greeter}`, '')).toBe('220 hello\r\n');
-  for (const socket of sockets) socket.destroy();
+  const further = Array.from({ length: 300 }, () => lab.connect(other, `127.50.0.1:${greeter}`));
+  await lab.record((record) => record.sandboxId === `sb-${other}` && record.reason === 'connection_limit');
+  expect(lab.egress.openConnections() - before).toBeLessThanOrEqual(1100);
+  for (const socket of [...sockets, ...further]) socket.destroy();
 });

@@ -21,6 +21,8 @@ export interface ConnectionContext {
 export interface ConnectionLimits {
   /** Open connections of all sandboxes. */
   readonly connections: number;
+  /** Open connections of the sandboxes of one team. */
+  readonly teamConnections: number;
   /** How long a connection has to send the bytes from which it is judged. Milliseconds. */
   readonly firstBytesMs: number;
   /** How long a connection may be without a byte in either direction. Milliseconds. */
@@ -31,6 +33,7 @@ export interface ConnectionLimits {
 
 export const connectionLimits: ConnectionLimits = {
   connections: 10_000,
+  teamConnections: 2500,
   firstBytesMs: 10_000,
   // Like the kernel's own limit for connections that it translates would be, but not five days.
   idleMs: 3_600_000,

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Route } from '../judge/judge-connection.ts';
+import { EgressRefusal } from '../judge/refusal.ts';
 import type { Usage } from '../policies/usage.ts';
 import type { ConnectionContext } from './context.ts';
 import { dialRoute } from './dial-route.ts';
@@ -22,6 +23,8 @@ export async function handOver(options: {
 }): Promise<void> {
   const { context, usage, judged, client, first, route, facts } = options;
   const { destination, signal } = judged;
+  using place = usage.intercept();
+  if (place === undefined) throw new EgressRefusal('connection_limit');
   const { sandboxId, teamId } = judged.sandbox();
   if (first.length > 0) client.unshift(first);
   const isMetered = judged.sandbox().limits.bytesPerSecond > 0;

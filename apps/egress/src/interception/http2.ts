@@ -22,9 +22,9 @@ import type { RequestHead } from './request-plan.ts';
 const { HTTP2_HEADER_AUTHORITY, HTTP2_HEADER_METHOD, HTTP2_HEADER_PATH, HTTP2_HEADER_SCHEME, HTTP2_HEADER_STATUS } =
   constants;
 
-const settings = { initialWindowSize: 1024 * 1024, maxHeaderListSize: headMaxBytes, enablePush: false };
+const settings = { initialWindowSize: 512 * 1024, maxHeaderListSize: headMaxBytes, enablePush: false };
 /** Also the amount that one connection can make us buffer. */
-const connectionWindowBytes = 4 * 1024 * 1024;
+const connectionWindowBytes = 1024 * 1024;
 const streamsMax = 100;
 /** MiB of buffers and headers. Above that Node refuses further streams. */
 const sessionMemoryMib = 32;

@@ -5,6 +5,8 @@ import type { TokenBucket } from './token-bucket.ts';
 
 /** Open connections of one sandbox, whatever its policy. A connection costs a few KiB and two descriptors. */
 const connectionsMax = 1024;
+/** Of these, intercepted ones. HTTP/2 may make us buffer 2 MiB for each. */
+const interceptedMax = 128;
 /** New connections of one sandbox per second, and at once, whatever its policy. */
 const connectionsPerSecondMax = 500;
 const connectionsBurstMax = 1000;
@@ -17,6 +19,8 @@ export interface Usage {
   admit(): EgressReason | undefined;
   /** A connection has ended. */
   release(): void;
+  /** Counts an intercepted connection until disposed. Undefined if the sandbox has as many as it may have. */
+  intercept(): Disposable | undefined;
   /** Counts bytes. Returns how many milliseconds to wait before the next ones of this direction, Infinity: for ever. */
   count(direction: Direction, bytes: number): number;
   isUsedUp(): boolean;
@@ -27,6 +31,7 @@ export function createUsage(first: Limits): Usage {
   let limits = first;
   let bytes = 0;
   let open = 0;
+  let intercepted = 0;
   const always = createTokenBucket(connectionsPerSecondMax, connectionsBurstMax);
   let rate: TokenBucket | undefined;
   let speeds: Readonly<Record<Direction, TokenBucket>> | undefined;
@@ -55,6 +60,11 @@ export function createUsage(first: Limits): Usage {
       return undefined;
     },
     release: () => void (open -= 1),
+    intercept() {
+      if (intercepted >= interceptedMax) return undefined;
+      intercepted += 1;
+      return { [Symbol.dispose]: () => void (intercepted -= 1) };
+    },
     count(direction, count) {
       bytes += count;
       if (isUsedUp()) return Infinity;

@@ -61,13 +61,17 @@ it('lets the sandbox trust an authority before rules are in effect, and keeps it
   expect((await bench.readRecord(sandboxId))?.tenant?.authority).toEqual(authority);
 });
 
-it('changes nothing if the sandbox cannot trust the authority', async () => {
+it('is in effect although the sandbox does not let itself be told whom to trust', async () => {
   await set(only('b.test'));
   await bench.envd.answer('/soulbox/trust', 500);
   await expect(set(ruled('a.test'))).rejects.toMatchObject({ reason: 'sandbox_unreachable' });
   const { tenant } = bench.context.table.getRunning(sandboxId).record;
-  expect([tenant.network.allowOut, tenant.authority]).toEqual([['b.test'], undefined]);
-  expect(bench.network.policies.get(slot)).toMatchObject({ allowOut: ['b.test'] });
+  expect([tenant.network.allowOut, tenant.authority]).toEqual([[], undefined]);
+  expect(bench.network.policies.get(slot)).toMatchObject({
+    ...ruled('a.test'),
+    authority: undefined,
+    maskRequestHost: 'masked',
+  });
 });
 
 it('waits for the current step of the sandbox', async () => {
