@@ -4,6 +4,7 @@ import type { Reason } from '@soulbox/base';
 import { errorForCaller, httpBodyFromError } from '@soulbox/contract';
 import type { ForkSandboxResponse_Outcome } from '@soulbox/contract/runner';
 import { z } from 'zod';
+import { mayRun } from '../auth/caller.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import { errors } from '../http/schemas.ts';
@@ -45,7 +46,8 @@ export async function makeCopies(
 ) {
   const { count, timeout: timeoutSeconds } = request;
   const { keyId } = caller;
-  const ask = { source, count, timeoutSeconds, teamId: caller.team.id, keyId };
+  // A copy without a token is open to a key that may not use its insides.
+  const ask = { source, count, timeoutSeconds, teamId: caller.team.id, keyId, secure: !mayRun(caller) };
   const wanted = { id: randomUUID(), templateId: source.value, sandboxCount: count, memoryMb, keyId, isCreate: true };
   const { outcomes } = await withReservations(
     context,

@@ -32,12 +32,12 @@ export function createFromMessage(request: CreateSandboxRequest): CreateRequest 
 
 /** Throws `bad_request` when it names no source. */
 export function forkFromMessage(request: ForkSandboxRequest): ForkRequest {
-  const { source, count, timeoutSeconds, teamId, keyId } = request;
+  const { source, count, timeoutSeconds, teamId, keyId, secure } = request;
   switch (source.case) {
     case 'sandboxId':
-      return { source: { sandboxId: source.value }, count, timeoutSeconds, teamId, keyId };
+      return { source: { sandboxId: source.value }, count, timeoutSeconds, teamId, keyId, secure };
     case 'snapshotId':
-      return { source: { snapshotId: source.value }, count, timeoutSeconds, teamId, keyId };
+      return { source: { snapshotId: source.value }, count, timeoutSeconds, teamId, keyId, secure };
     case undefined:
       throw new SoulBoxError('bad_request', 'A fork requires a sandbox or a snapshot.');
   }

@@ -5,7 +5,7 @@ import { createOperationBench } from '../../testing/operation-bench.ts';
 import type { OperationBench } from '../../testing/operation-bench.ts';
 import type { RunningSandbox } from '../../registry/table.ts';
 import { forkSandbox } from './fork.ts';
-import type { ForkOutcome } from './fork.ts';
+import type { ForkOutcome, ForkRequest } from './fork.ts';
 
 let bench: OperationBench;
 let source: RunningSandbox;
@@ -17,13 +17,14 @@ beforeEach(async () => {
 });
 afterEach(() => bench[Symbol.asyncDispose]());
 
-const fork = (count: number): Promise<ForkOutcome[]> =>
+const fork = (count: number, more: Partial<ForkRequest> = {}): Promise<ForkOutcome[]> =>
   forkSandbox(bench.context, {
     source: { sandboxId: source.record.sandboxId },
     count,
     timeoutSeconds: 30,
     teamId: 't',
     keyId: 'k',
+    ...{ secure: false, ...more },
   });
 const madeOf = (outcomes: ForkOutcome[]): RunningSandbox[] =>
   outcomes.flatMap((outcome) => ('sandbox' in outcome ? [outcome.sandbox] : []));
@@ -56,6 +57,14 @@ it.each([0, -1, 101, 1.5, NaN])('a count of %d is refused', async (count) => {
 });
 
 describe('a copy', () => {
+  it('of a sandbox without a token has one if that is asked for', async () => {
+    source = await bench.addRunning({ envdAccessToken: '' });
+    const tokens = madeOf(await fork(2, { secure: true })).map(({ record }) => record.tenant.envdAccessToken);
+    expect(new Set(tokens).size).toBe(2);
+    for (const token of tokens) expect(token).toMatch(/^[0-9a-f]{64}$/);
+    expect(madeOf(await fork(1)).map(({ record }) => record.tenant.envdAccessToken)).toEqual(['']);
+  });
+
   it('has tokens of its own, and its envd gets them before the copy is served', async () => {
     const copies = madeOf(await fork(2));
     const requests = (await bench.envd.requests()).filter(({ path }) => path === '/resumed');

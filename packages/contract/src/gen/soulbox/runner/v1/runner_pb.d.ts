@@ -986,6 +986,13 @@ export declare type ForkSandboxRequest = Message<"soulbox.runner.v1.ForkSandboxR
    * @generated from field: string key_id = 7;
    */
   keyId: string;
+
+  /**
+   * True: copies have an access token even if the source has none.
+   *
+   * @generated from field: bool secure = 8;
+   */
+  secure: boolean;
 };
 
 /**
