@@ -46,7 +46,7 @@ test('without a command it shows the help and fails', async () => {
 
 test.each([
   [['bogus'], /Unknown command "bogus"/],
-  [['key', 'bogus'], /Unknown command "bogus"\. Commands: create, list, revoke/],
+  [['key', 'bogus'], /Unknown command "bogus"\. Commands: create, list, budget, revoke/],
   [['toString'], /Unknown command "toString"/],
   [['--bogus'], /Unknown option '--bogus'/],
   [['status', '--bogus'], /Unknown option '--bogus'/],

@@ -35,7 +35,7 @@ describe('the network of processes that are started or restored', () => {
     const live = await startProcesses(bench.context.host, record, '/rootfs', memory);
     live.namespace.close();
     expect(bench.driver.calls).toEqual([`${way} ${record.sandboxId}`]);
-    expect(bench.network.policies.get(record.slot)).toEqual(closed);
+    expect(bench.network.policies.get(record.slot)).toMatchObject({ ...closed, sandboxId: record.sandboxId });
   });
 
   it('is not attached before the pages of the memory are checked', async () => {
