@@ -81,6 +81,7 @@ async function run(settings: EgressProcessSettings, logger: RootLogger): Promise
     }),
   );
   await Promise.race([egress.fed, sleep(policiesMs)]);
+  links.logger.info({ ...settings.listen }, 'egress is listening');
   const measuring = new AbortController();
   started.defer(() => measuring.abort());
   const figures = measureOwn(measuring.signal);
