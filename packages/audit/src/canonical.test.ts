@@ -34,6 +34,18 @@ test.each([
   expect(canonicalText(value)).toBe(text);
 });
 
+test('does not depend on the order of members', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.string({ unit: 'binary' }).filter((name) => name.isWellFormed())), (names) => {
+      const members = (order: readonly string[]) => Object.fromEntries(order.map((name) => [name, name.length]));
+      const inner = canonicalText(members(names));
+      expect(canonicalText(members(names.toReversed()))).toBe(inner);
+      expect(canonicalText(members(names.toSorted()))).toBe(inner);
+      expect(canonicalText({ a: members(names) })).toBe(`{"a":${inner}}`);
+    }),
+  );
+});
+
 test.each([[NaN], [Infinity], ['\ud800'], [{ '\udc00': 1 }]])('%j is refused', (value) => {
   expect(() => canonicalText(value)).toThrow(RangeError);
 });

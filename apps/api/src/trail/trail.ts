@@ -67,15 +67,29 @@ export function createTrail({ records, sealer, isOverdue, policy, maxBytes, cloc
     result: AuditResult | undefined,
     needs: Needs,
   ): Promise<AuditDraft> => {
-    const { source, target, teamId, ...rest } = deed;
+    const { source, target, teamId } = deed;
     const time = clock.now();
     const id = createRecordId(time);
     const split = source && splitSource(source.address, source.userAgent);
+    const personal = split && (await sealed(deed, split.personal, { id, needs }));
     return sanitise({
-      ...rest,
-      ...{ id, time, stage, result, source: split?.clear, target: { ...target, team: teamId } },
-      ...{ jurisdiction: policy.jurisdiction, retainUntil: retainUntil(time, deed.class, policy) },
-      ...(split === undefined ? {} : await sealed(deed, split.personal, { id, needs })),
+      id,
+      time,
+      stage,
+      class: deed.class,
+      action: deed.action,
+      actor: deed.actor,
+      scope: deed.scope,
+      target: { kind: target.kind, id: target.id, team: teamId },
+      request: deed.request,
+      source: split?.clear,
+      result,
+      rule: deed.rule,
+      jurisdiction: policy.jurisdiction,
+      retainUntil: retainUntil(time, deed.class, policy),
+      facts: personal === undefined ? deed.facts : personal.facts,
+      piiKeyId: personal?.piiKeyId,
+      sealed: personal?.sealed,
     });
   };
   const sealed = async (
