@@ -136,3 +136,30 @@ test('the value of a secret reaches the host and nothing inside the sandbox', as
   const plain = await sandbox.commands.run('curl -sS -m 5 http://ruled.test/');
   expect(plain.stdout).toContain('placeholder_failed');
 });
+
+test('a secret goes only to the hosts that it names, from the next connection on', async () => {
+  const ask = async (method: string, path: string, body?: object): Promise<unknown> => {
+    const { apiUrl, apiKey } = connection();
+    const headers = { 'x-api-key': apiKey, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+    const response = await fetch(apiUrl + path, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+    expect(response.ok).toBe(true);
+    return await response.json();
+  };
+  await ask('POST', '/secrets', { name: 'bound', value: canary, hosts: ['*.ruled.test'] });
+  const rule = [{ transform: { headers: { authorization: 'Bearer ${e2b.secrets.bound}' } } }];
+  const sandbox = await create({ 'ruled.test': rule, '*.ruled.test': rule });
+  const sent = async (host: string) => (await seenBy(sandbox, 'curl', `https://${host}/`)).headers['authorization'];
+  expect(await sent('deep.ruled.test')).toBe(`Bearer ${'*'.repeat(canary.length)}`);
+  const refused = await sandbox.commands.run('curl -sSi -m 5 https://ruled.test/');
+  expect(refused.stdout).toMatch(/^HTTP\/\S+ 403[^]*x-soulbox-egress: secret_host_refused/);
+  expect(refused.stdout).not.toMatch(/canary|secrets\.bound/);
+  const path = `/sandboxes/${sandbox.sandboxId}/connections?allowed=false`;
+  await expect
+    .poll(async () => await ask('GET', path))
+    .toContainEqual(expect.objectContaining({ name: 'ruled.test', reason: 'secret_host_refused' }));
+
+  await ask('PATCH', '/secrets/bound', { hosts: ['ruled.test'] });
+  expect(await sent('ruled.test')).toBe(`Bearer ${'*'.repeat(canary.length)}`);
+  const late = await sandbox.commands.run('curl -sSi -m 5 https://deep.ruled.test/');
+  expect(late.stdout).toContain('secret_host_refused');
+});

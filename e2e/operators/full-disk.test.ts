@@ -236,6 +236,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     ['POST', '/volumes', { name: 'new' }],
     ['POST', '/secrets', { label: 'new', value: 'new' }],
     ['POST', '/secrets/some', { value: 'new' }],
+    ['PATCH', '/secrets/some', { hosts: ['api.example.com'] }],
     ['POST', `/v2/templates/${template.templateID}/builds/${template.buildID}`, { fromTemplate: 'base', steps: [] }],
     ['PATCH', `/v2/templates/${template.templateID}`, { public: true }],
     ['POST', '/templates/tags', { target: 'asked-for:x', tags: ['y'] }],

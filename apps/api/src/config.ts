@@ -220,6 +220,12 @@ export const apiConfigSchema = {
     100_000,
     'Used one-time URLs of a team that have not expired. The use of one more returns 429.',
   ),
+  secretsNeedHosts: key(
+    'SOULBOX_SECRETS_NEED_HOSTS',
+    flag,
+    false,
+    'Whether a secret of a team is sent only to the hosts that it names. A secret without hosts, such as those of the official clients, is then sent to none until `soulbox secret set` gives it hosts. With false, it may go to the host of any rule.',
+  ),
   keyRequestRate: key(
     'SOULBOX_API_KEY_RATE',
     wholeNumber(0, 10_000_000),

@@ -182,6 +182,10 @@ export const reasons = {
     code: 'not_found',
     help: 'The function does not have this version, or has no version before the active one.',
   },
+  secret_host_refused: {
+    code: 'permission_denied',
+    help: 'A rule would send a secret of the team to a host for which it is not meant. `soulbox secret list` shows the hosts of each secret; `soulbox secret set` changes them.',
+  },
   secret_not_found: { code: 'not_found', help: 'The team or the function has no secret with this id or name.' },
   namespace_not_found: { code: 'not_found', help: 'The team has no key-value namespace with this name.' },
   function_broken: {

@@ -8,6 +8,7 @@ export const egressReasons = {
   name_unknown: 'The name has no address.',
   request_not_allowed: 'No entry of `requests` covers the method and path.',
   placeholder_failed: 'A placeholder of a header rule could not be resolved.',
+  secret_host_refused: 'A secret of a header rule must not be sent to the host of the connection.',
   upstream_failed: 'The destination did not accept the connection.',
   upstream_certificate: 'The certificate of the destination is not valid for the name.',
   proxy_failed: 'The egress proxy did not connect.',

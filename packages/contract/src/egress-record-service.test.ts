@@ -40,7 +40,7 @@ test('placeholders arrive as they were sent, and their values come back', async 
     },
   });
   const request: PlaceholderRequest = {
-    ...{ sandboxId: 'i1', teamId: 't1', placeholders: ['e2b.secrets.KEY'], host: 'example.com' },
+    ...{ sandboxId: 'i1', teamId: 't1', placeholders: ['e2b.secrets.KEY'], name: 'example.com' },
     identityTokens: { ci: { audience: 'aud', tokenType: 'JWT-SVID' } },
   };
   await expect(records.resolve(request)).resolves.toEqual({ 'e2b.secrets.KEY': 'value' });
@@ -54,7 +54,7 @@ test('an error arrives with its reason', async () => {
 
 test('an unexpected error does not show its message', async () => {
   const records = across({ resolve: () => Promise.reject(new Error('secret value')) });
-  const resolving = records.resolve({ sandboxId: '', teamId: '', placeholders: [], host: '', identityTokens: {} });
+  const resolving = records.resolve({ sandboxId: '', teamId: '', placeholders: [], name: '', identityTokens: {} });
   await expect(resolving).rejects.toMatchObject({ reason: 'internal' });
   await expect(resolving).rejects.not.toThrow(/secret/);
 });

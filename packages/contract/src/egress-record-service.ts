@@ -43,8 +43,8 @@ export interface PlaceholderRequest {
   readonly teamId: string;
   /** The texts between `${` and `}`. */
   readonly placeholders: readonly string[];
-  /** The host of the rule that sets the values: a name or `*.domain`. */
-  readonly host: string;
+  /** The host of the connection, as it was judged. The other side finds the rule that covers it. */
+  readonly name: string;
   readonly identityTokens: Readonly<Record<string, { readonly audience: string; readonly tokenType: string }>>;
 }
 
@@ -52,7 +52,7 @@ export interface PlaceholderRequest {
 export interface EgressRecords {
   /** `dropped` counts the records that were lost since the last call. Throws `disk_full`. */
   record(records: readonly EgressRecord[], dropped: number): Promise<void>;
-  /** Returns all values, by placeholder. Throws `secret_not_found` or `bad_request`. */
+  /** Returns all values, by placeholder. Throws `secret_not_found`, `secret_host_refused` or `bad_request`. */
   resolve(request: PlaceholderRequest): Promise<Readonly<Record<string, string>>>;
 }
 
@@ -75,9 +75,9 @@ export function addEgressRecords(router: ConnectRouter, records: EgressRecords, 
         await records.record(connections.map(recordFromWire), Number(dropped));
         return {};
       }),
-    resolvePlaceholders: async ({ sandboxId, teamId, placeholders, host, identityTokens }) =>
+    resolvePlaceholders: async ({ sandboxId, teamId, placeholders, name, identityTokens }) =>
       await translated(async () => ({
-        values: await records.resolve({ sandboxId, teamId, placeholders, host, identityTokens }),
+        values: await records.resolve({ sandboxId, teamId, placeholders, name, identityTokens }),
       })),
   });
 }

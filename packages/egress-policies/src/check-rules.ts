@@ -1,5 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
-import { normalizeName } from '@soulbox/network/policy';
+import { hostPatternText, parseHostPattern } from './host-patterns.ts';
 import { findPlaceholder, parseTemplate } from './placeholders.ts';
 
 /** E2B's limits. Lengths are in characters. */
@@ -38,10 +38,10 @@ export function checkRules(rules: Readonly<Record<string, RuleToCheck>>, tokens:
     throw wrong(`rules has ${hosts.length} hosts; at most ${ruleLimits.hosts} are possible`);
   const seen = new Set<string>();
   for (const [host, rule] of hosts) {
-    const isWildcard = host.startsWith('*.');
-    const name = normalizeName(isWildcard ? host.slice(2) : host);
-    if (name === undefined) throw wrong(`rules contains ${shown(host)}, which is neither a host name nor "*.domain"`);
-    const key = isWildcard ? `*.${name}` : name;
+    const pattern = parseHostPattern(host);
+    if (pattern === undefined)
+      throw wrong(`rules contains ${shown(host)}, which is neither a host name nor "*.domain"`);
+    const key = hostPatternText(pattern);
     if (seen.has(key)) throw wrong(`rules contains ${shown(key)} twice`);
     seen.add(key);
     checkHeaders(host, rule.headers, tokens);

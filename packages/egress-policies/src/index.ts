@@ -1,4 +1,6 @@
 export { checkIdentityTokens, checkRules, isHeaderValue } from './check-rules.ts';
+export { compareHostPatterns, coversHost, hostPatternText, parseHostPattern } from './host-patterns.ts';
+export type { HostPattern } from './host-patterns.ts';
 export { findPlaceholder, parseTemplate } from './placeholders.ts';
 export type { Placeholder, TemplatePart } from './placeholders.ts';
 export { createPolicyFeed } from './policy-feed.ts';

@@ -139,6 +139,7 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'POST /secrets': admin,
   'GET /secrets/:secretID': admin,
   'POST /secrets/:secretID': admin,
+  'PATCH /secrets/:secretID': admin,
   'DELETE /secrets/:secretID': admin,
   'GET /events/webhooks': admin,
   'POST /events/webhooks': admin,

@@ -184,6 +184,7 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   'GET /secrets/:secretID': { how: 'read', action: 'secret.read', ...secret, made: 'secretID' },
   'POST /secrets': { how: 'record', action: 'secret.create', ...secret, made: 'secretID' },
   'POST /secrets/:secretID': { how: 'record', action: 'secret.update', ...secret },
+  'PATCH /secrets/:secretID': { how: 'record', action: 'secret.set-hosts', ...secret },
   'DELETE /secrets/:secretID': { how: 'record', action: 'secret.delete', ...secret },
   'POST /signed-urls': { how: 'effect', action: 'signed-url.create', class: 'security', target: 'signed-url' },
   'GET /signing-keys': none,

@@ -17,13 +17,13 @@ beforeEach(async () => {
 });
 afterEach(() => api[Symbol.asyncDispose]());
 
-async function createSandbox(at: TestApi): Promise<string> {
+async function createSandbox(at: TestApi, host = 'api.example.com'): Promise<string> {
   const names = ['secrets.OpenAI', 'secrets.openai', 'secrets.none', 'identity.tokens.cloud'];
   const headers = Object.fromEntries(names.map((name, index) => [`x-${index}`, `Bearer \${e2b.${name}}`]));
   const { json } = await at.ask('POST', '/v2/sandboxes', {
     body: {
       templateID: 'base',
-      network: { rules: { 'api.example.com': [{ transform: { headers } }] } },
+      network: { rules: { [host]: [{ transform: { headers } }] } },
       iam: { tokens: { cloud: { audience: 'https://cloud.example' } } },
     },
   });
@@ -32,15 +32,21 @@ async function createSandbox(at: TestApi): Promise<string> {
 
 const resolve = async (
   placeholders: readonly string[],
-  more: { teamId?: string; sandboxId?: string; host?: string } = {},
+  more: { teamId?: string; sandboxId?: string; name?: string } = {},
 ) =>
   await api.resolvePlaceholders({
-    ...{ sandboxId, teamId: api.teamId, placeholders, host: 'api.example.com', ...more },
+    ...{ sandboxId, teamId: api.teamId, placeholders, name: 'api.example.com', ...more },
     // Claims of the egress process that the policy does not have.
     identityTokens: { other: { audience: 'https://other.example', tokenType: 'JWT-SVID' } },
   });
 
 const canary = 'canary-value';
+
+/** Records of uses of secrets, in their order. */
+async function uses(at: TestApi = api): Promise<object[]> {
+  const waiting = await at.records.audit.listWaiting(at.teamId, 0, 1000);
+  return waiting.filter(({ text }) => text.includes('"secret.use"')).map(({ text }) => JSON.parse(text) as object);
+}
 
 describe('the placeholder of a secret', () => {
   beforeEach(async () => {
@@ -54,20 +60,20 @@ describe('the placeholder of a secret', () => {
     expect(await resolve(['e2b.secrets.openai'])).toEqual({ 'e2b.secrets.openai': canary });
     const head = await api.records.audit.findHead(api.teamId);
     const waiting = await api.records.audit.listWaiting(api.teamId, 0, 100);
-    const uses = waiting
-      .filter(({ text }) => text.includes('secret.use'))
-      .map(({ text }) => JSON.parse(text) as object);
     const host = 'api.example.com';
-    expect(uses).toMatchObject([{ facts: { sandbox: sandboxId, version: 1, host } }, { facts: { version: 2, host } }]);
-    expect(head?.next).toBeGreaterThan(uses.length);
+    const used = await uses();
+    expect(used).toMatchObject([{ facts: { sandbox: sandboxId, version: 1, host } }, { facts: { version: 2, host } }]);
+    expect(head?.next).toBeGreaterThan(used.length);
     expect(JSON.stringify(waiting) + (await api.readLog())).not.toContain(canary);
   });
 
-  it('that goes to something without the form of a host name is recorded without it', async () => {
-    await resolve(['e2b.secrets.openai'], { host: `a b@${'x'.repeat(300)}` });
-    const waiting = await api.records.audit.listWaiting(api.teamId, 0, 100);
-    expect(waiting.find(({ text }) => text.includes('secret.use'))?.text).toContain('"host":"[removed]"');
-  });
+  it.each([`a b@${'x'.repeat(300)}`, '', '*.example.com', 'other.example.com', 'x.api.example.com', '203.0.113.7'])(
+    'for the host %j, which no rule of the sandbox covers, gives no value and leaves no record of a use',
+    async (name) => {
+      await expect(resolve(['e2b.secrets.openai'], { name })).rejects.toMatchObject({ reason: 'bad_request' });
+      expect(await uses()).toEqual([]);
+    },
+  );
 
   it.each([
     ['a secret that does not exist', ['e2b.secrets.none'], {}, 'secret_not_found'],
@@ -88,6 +94,86 @@ describe('the placeholder of a secret', () => {
     await api.ask('DELETE', `/sandboxes/${sandboxId}`);
     await expect(resolve(['e2b.secrets.openai'])).rejects.toMatchObject({ reason: 'sandbox_not_found' });
   });
+});
+
+describe('a secret with hosts', () => {
+  const put = async (hosts: readonly string[]) => {
+    const changed = await api.ask('PATCH', '/secrets/openai', { body: { hosts } });
+    expect(changed).toMatchObject({ status: 200, json: { hosts } });
+  };
+  const openai = 'e2b.secrets.openai';
+  beforeEach(async () => {
+    const body = { name: 'openai', value: canary, hosts: ['api.example.com'] };
+    await api.ask('POST', '/secrets', { body });
+  });
+
+  it('goes to these hosts; a change is in effect for the next question, and a new version has the same hosts', async () => {
+    expect(await resolve([openai])).toEqual({ [openai]: canary });
+    await put(['api.example.org']);
+    await expect(resolve([openai])).rejects.toMatchObject({ reason: 'secret_host_refused' });
+    await api.ask('POST', '/secrets/openai', { body: { value: 'newer' } });
+    await expect(resolve([openai])).rejects.toMatchObject({ reason: 'secret_host_refused' });
+    await put(['*.example.com']);
+    expect(await resolve([openai])).toEqual({ [openai]: 'newer' });
+    await put([]);
+    expect(await resolve([openai])).toEqual({ [openai]: 'newer' });
+  });
+
+  it.each([
+    [['example.com'], 'secret_host_refused'],
+    [['api.example.co', 'pi.example.com', 'xapi.example.com'], 'secret_host_refused'],
+    [['*.api.example.com'], 'secret_host_refused'],
+    [['*.com'], undefined],
+    [['other.example', 'api.example.com'], undefined],
+  ])('%j: a connection to api.example.com gets %s', async (hosts, reason) => {
+    await put(hosts);
+    if (reason === undefined) expect(await resolve([openai])).toEqual({ [openai]: canary });
+    else await expect(resolve([openai])).rejects.toMatchObject({ reason });
+  });
+
+  it('is judged by the name of the connection, not by a wildcard of the rule', async () => {
+    sandboxId = await createSandbox(api, '*.example.com');
+    expect(await resolve([openai])).toEqual({ [openai]: canary });
+    for (const name of ['other.example.com', 'x.api.example.com'])
+      await expect(resolve([openai], { name })).rejects.toMatchObject({ reason: 'secret_host_refused' });
+    // The egress process cannot pass a pattern off as a name.
+    await expect(resolve([openai], { name: '*.example.com' })).rejects.toMatchObject({ reason: 'bad_request' });
+  });
+
+  it('that is refused is in the audit log with the host, once for a rule in five seconds, and never with the value', async () => {
+    sandboxId = await createSandbox(api, '*.example.com');
+    for (let n = 0; n < 30; n += 1)
+      await expect(resolve([openai], { name: `n${n}.example.com` })).rejects.toThrow(/openai.*must not be sent to n/);
+    const refused = { result: { status: 'failure', code: 403 }, rule: 'secret_host' };
+    const facts = (host: string) => ({ sandbox: sandboxId, version: 1, host });
+    expect(await uses()).toMatchObject([{ ...refused, facts: facts('n0.example.com') }]);
+    now += 5000;
+    await expect(resolve([openai], { name: 'later.example.com' })).rejects.toThrow('must not be sent');
+    expect(await uses()).toMatchObject([{}, { ...refused, facts: facts('later.example.com') }]);
+    const waiting = await api.records.audit.listWaiting(api.teamId, 0, 1000);
+    expect(JSON.stringify(waiting) + (await api.readLog())).not.toContain(canary);
+  });
+
+  it('that is sent on many connections leaves one record in five seconds', async () => {
+    for (let n = 0; n < 30; n += 1) await resolve([openai]);
+    expect(await uses()).toHaveLength(1);
+    now += 5000;
+    await resolve([openai]);
+    expect(await uses()).toHaveLength(2);
+  });
+});
+
+it('with SOULBOX_SECRETS_NEED_HOSTS a secret without hosts is sent nowhere until it gets some', async () => {
+  await using strict = await startTestApi({ config: { apiUrl: issuer, secretsNeedHosts: true } });
+  const placeholders = ['e2b.secrets.openai'];
+  const request = {
+    ...{ sandboxId: await createSandbox(strict), teamId: strict.teamId, name: 'api.example.com' },
+    ...{ placeholders, identityTokens: {} },
+  };
+  await strict.ask('POST', '/secrets', { body: { name: 'openai', value: canary } });
+  await expect(strict.resolvePlaceholders(request)).rejects.toMatchObject({ reason: 'secret_host_refused' });
+  await strict.ask('PATCH', '/secrets/openai', { body: { hosts: ['api.example.com'] } });
+  expect(await strict.resolvePlaceholders(request)).toEqual({ 'e2b.secrets.openai': canary });
 });
 
 describe('the placeholder of a workload identity', () => {
@@ -158,7 +244,7 @@ describe('the placeholder of a workload identity', () => {
 it('without the address of the API no token is issued', async () => {
   await using other = await startTestApi();
   const asked = other.resolvePlaceholders({
-    ...{ sandboxId: await createSandbox(other), teamId: other.teamId, host: 'h' },
+    ...{ sandboxId: await createSandbox(other), teamId: other.teamId, name: 'api.example.com' },
     ...{ placeholders: ['e2b.identity.tokens.cloud'], identityTokens: {} },
   });
   await expect(asked).rejects.toMatchObject({ reason: 'config_invalid' });

@@ -22,10 +22,10 @@ export function addCreateSecretRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const { team } = callerOf(request);
-      const { name, value, metadata } = request.body;
+      const { name, value, metadata, hosts } = request.body;
       const now = clock.now();
       const times = { createdAt: now, updatedAt: now };
-      const secret = { id: randomId(20), teamId: team.id, name, currentVersion: 1, metadata, ...times };
+      const secret = { id: randomId(20), teamId: team.id, name, currentVersion: 1, metadata, hosts, ...times };
       const sealed = await keyring.seal(new Secret(value), placeOfVersion(secret, 1));
       const note = auditNote(request, idPrefix + secret.id);
       const created = await records.secrets.create(secret, sealed, secretsMax, note);

@@ -4,6 +4,7 @@ import { addCreateSecretRoute } from './create.ts';
 import { addGetSecretRoute } from './get.ts';
 import { addListSecretsRoute } from './list.ts';
 import { addRemoveSecretRoute } from './remove.ts';
+import { addSetSecretHostsRoute } from './set-hosts.ts';
 import { addSecretVersionRoute } from './add-version.ts';
 
 export function addSecretRoutes(app: ApiApp, context: ApiContext): void {
@@ -11,5 +12,6 @@ export function addSecretRoutes(app: ApiApp, context: ApiContext): void {
   addCreateSecretRoute(app, context);
   addGetSecretRoute(app, context);
   addSecretVersionRoute(app, context);
+  addSetSecretHostsRoute(app, context);
   addRemoveSecretRoute(app, context);
 }

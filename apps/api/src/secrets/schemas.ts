@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { quoteForError } from '../http/quote-for-error.ts';
 import { timeSchema, timeToWire } from '../http/schemas.ts';
 import { stringMap } from '../http/string-map.ts';
+import { secretHosts } from './hosts.ts';
 
 /** Precedes ids on the wire. No name begins with it, so a path parameter names one secret. */
 export const idPrefix = 'sec_';
@@ -37,7 +38,11 @@ const metadata = stringMap(metadataLimits, 'Shown in lists. Not encrypted.').ref
   `must have at most ${metadataMax} bytes in all`,
 );
 
-export const newSecretSchema = z.object({ name, value, metadata: metadata.default({}) }).meta({ id: 'NewSecret' });
+export const newSecretSchema = z
+  .object({ name, value, metadata: metadata.default({}), hosts: secretHosts.default([]) })
+  .meta({ id: 'NewSecret' });
+
+export const changedHostsSchema = z.object({ hosts: secretHosts }).meta({ id: 'SecretHosts' });
 
 export const newVersionSchema = z
   .object({ value, metadata: metadata.optional().describe('If absent, unchanged.') })
@@ -51,15 +56,16 @@ export const secretSchema = z
     name: z.string(),
     currentVersion: z.int().describe('From 1 on.'),
     metadata: z.record(z.string(), z.string()),
+    hosts: z.array(z.string()).describe('Of all versions. Empty: none are named.'),
     createdAt: timeSchema,
     updatedAt: timeSchema,
   })
   .meta({ id: 'Secret', description: 'A secret, without its value.' });
 
 export function secretToWire(secret: SecretRecord): z.infer<typeof secretSchema> {
-  const { id, currentVersion, metadata: own, createdAt, updatedAt } = secret;
+  const { id, currentVersion, metadata: own, hosts, createdAt, updatedAt } = secret;
   return {
-    ...{ secretID: idPrefix + id, name: secret.name, currentVersion, metadata: { ...own } },
+    ...{ secretID: idPrefix + id, name: secret.name, currentVersion, metadata: { ...own }, hosts: [...hosts] },
     ...{ createdAt: timeToWire(createdAt), updatedAt: timeToWire(updatedAt) },
   };
 }

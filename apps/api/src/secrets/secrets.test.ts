@@ -153,3 +153,37 @@ describe('the list of secrets', () => {
     },
   );
 });
+
+describe('the hosts of a secret', () => {
+  it('are shown in the form in which they are compared, each once; without any there are none', async () => {
+    const hosts = ['API.Example.com.', 'api.example.com', '*.bücher.example'];
+    const made = await create({ name: 'a', value: canary, hosts });
+    expect(made.json).toMatchObject({ hosts: ['api.example.com', '*.xn--bcher-kva.example'] });
+    expect(await get('a')).toMatchObject({ json: { hosts: ['api.example.com', '*.xn--bcher-kva.example'] } });
+    expect(await create({ name: 'b', value: canary })).toMatchObject({ status: 201, json: { hosts: [] } });
+  });
+
+  it('are replaced by an admin, with a record in the audit log', async () => {
+    const made = await create({ name: 'a', value: canary, hosts: ['a.example'] });
+    const { secretID } = made.json as { secretID: string };
+    const changed = await api.ask('PATCH', '/secrets/A', { body: { hosts: ['b.example'] } });
+    expect(changed).toMatchObject({ status: 200, json: { secretID, currentVersion: 1, hosts: ['b.example'] } });
+    const waiting = await api.records.audit.listWaiting(api.teamId, 0, 100);
+    expect(waiting.map(({ text }) => text).filter((text) => text.includes('secret.set-hosts'))).toEqual([
+      expect.stringContaining(secretID),
+    ]);
+    expect((await api.ask('PATCH', '/secrets/a', { body: { hosts: [] }, key: api.otherKey })).status).toBe(404);
+    expect(await get('a')).toMatchObject({ json: { hosts: ['b.example'] } });
+  });
+
+  it.each([
+    ...[['1.2.3.4'], ['*'], ['*.*.example'], ['a.*.example'], ['https://a.example'], ['a.example:443'], [''], ['a b']],
+    ...[['a.example/'], ['[::1]'], 'a.example', [1], Array.from({ length: 51 }, (_, n) => `a${n}.example`)],
+  ])('%j are refused', async (hosts) => {
+    expect((await create({ name: 'a', value: canary, hosts })).status).toBe(400);
+    await create({ name: 'a', value: canary, hosts: ['kept.example'] });
+    expect((await api.ask('PATCH', '/secrets/a', { body: { hosts } })).status).toBe(400);
+    expect((await api.ask('PATCH', '/secrets/a', { body: {} })).status).toBe(400);
+    expect(await get('a')).toMatchObject({ json: { hosts: ['kept.example'] } });
+  });
+});

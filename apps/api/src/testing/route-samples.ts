@@ -84,6 +84,7 @@ const bodies: Readonly<Record<string, (api: TestApi) => unknown>> = {
   'PATCH /events/webhooks/:webhookID': () => ({ name: 'renamed' }),
   'POST /secrets': () => ({ name: `s${randomId(10)}`, value: 'v' }),
   'POST /secrets/:secretID': () => ({ value: 'w' }),
+  'PATCH /secrets/:secretID': () => ({ hosts: ['api.example.com'] }),
   'POST /signing-keys': () => ({ overlapSeconds: 60 }),
   'POST /signed-urls': () => ({ url: '/teams' }),
   'POST /personal-tokens': () => ({ name: 't' }),

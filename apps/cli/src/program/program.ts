@@ -98,11 +98,12 @@ export const program = defineCommand({
       },
     }),
     secret: defineCommand({
-      meta: { name: 'secret', description: 'Secrets of the team: create, list, update, delete' },
+      meta: { name: 'secret', description: 'Secrets of the team: create, list, update, set, delete' },
       subCommands: {
         create: async () => (await import('../commands/secret/create.ts')).createSecret,
         list: async () => (await import('../commands/secret/list.ts')).listSecrets,
         update: async () => (await import('../commands/secret/update.ts')).updateSecret,
+        set: async () => (await import('../commands/secret/set.ts')).setSecret,
         delete: async () => (await import('../commands/secret/delete.ts')).deleteSecret,
       },
     }),

@@ -64,6 +64,7 @@ export function createConversation(
   const { trust, values, clock } = options;
   let { protocols } = options;
   const { scheme, name, signal } = connection;
+  const ownValues = values.open(name);
   const open = new Set<Socket>();
   let address = '';
   const findRule = (): HostRule | undefined => findHostRule(connection.sandbox(), name);
@@ -104,7 +105,7 @@ export function createConversation(
       const judged = judgeRequest(head, connection, rule);
       if (!judged.isAllowed) return refusalAnswer(judged.status, judged.reason, judged.message);
       const { target, host } = judged;
-      const headers = await headersOfRule(rule, { sandbox: connection.sandbox(), scheme, values });
+      const headers = await headersOfRule(rule, { sandbox: connection.sandbox(), scheme, values: ownValues });
       return { target, host, rule: headers, isPathJudged: (rule?.requests.length ?? 0) > 0 };
     },
     begin(head) {
@@ -130,6 +131,7 @@ export function createConversation(
       };
     },
     async [Symbol.asyncDispose]() {
+      ownValues[Symbol.dispose]();
       await first.catch(() => undefined);
       for (const socket of open) socket.destroy();
     },

@@ -101,7 +101,6 @@ export function createInterceptor(options: {
       stop.abort();
       await Promise.allSettled(running);
       http1[Symbol.dispose]();
-      values[Symbol.dispose]();
     },
   };
 }

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger, SoulBoxError } from '@soulbox/base';
 import type { PlaceholderRequest } from '@soulbox/contract/egress-record-service';
 import { SandboxPolicySchema } from '@soulbox/contract/egress';
 import { expect, test } from 'vitest';
@@ -23,34 +23,53 @@ function createWorld(answer: () => Promise<Record<string, string>>) {
     return await answer();
   };
   const values = createPlaceholderValues(ask, { clock: { now: () => now.value }, logger: silentLogger });
-  const headersFor = async (name: string) =>
-    (await headersOfRule(findHostRule(sandbox, name), { sandbox, scheme: 'https', values })).headers;
-  return { asked, now, headersFor, [Symbol.dispose]: () => values[Symbol.dispose]() };
+  const open = new DisposableStack();
+  /** A connection to a host. */
+  const connect = (name: string) => {
+    const own = open.use(values.open(name));
+    return async () =>
+      (await headersOfRule(findHostRule(sandbox, name), { sandbox, scheme: 'https', values: own })).headers;
+  };
+  return { asked, now, connect, [Symbol.dispose]: () => open[Symbol.dispose]() };
 }
 
-// Each question is a record in the audit log of the team, which has a limit.
-test('a program that invents names below a wildcard does not cause a question for each', async () => {
+test('each connection asks for itself, with its own host, and its requests share the values for five seconds', async () => {
   using world = createWorld(async () => await Promise.resolve({ 'e2b.secrets.key': 'v' }));
-  for (let n = 0; n < 50; n += 1) expect(await world.headersFor(`n${n}.example.com`)).toEqual(['x-key', 'v']);
-  expect(world.asked).toMatchObject([{ host: '*.example.com' }]);
+  const first = world.connect('a.example.com');
+  for (let n = 0; n < 50; n += 1) expect(await first()).toEqual(['x-key', 'v']);
+  expect(world.asked).toMatchObject([{ name: 'a.example.com' }]);
+  await world.connect('b.example.com')();
+  await world.connect('a.example.com')();
+  expect(world.asked.map(({ name }) => name)).toEqual(['a.example.com', 'b.example.com', 'a.example.com']);
   world.now.value += 5000;
-  await world.headersFor('n.example.com');
-  expect(world.asked).toHaveLength(2);
+  await first();
+  expect(world.asked).toHaveLength(4);
 });
 
-test('a question that fails is not repeated with each request, but after a second', async () => {
+test('a host that control refuses is refused with that reason, and the next connection asks again', async () => {
+  let isRefused = true;
+  using world = createWorld(async () => {
+    if (isRefused) throw new SoulBoxError('secret_host_refused', 'not there');
+    return await Promise.resolve({ 'e2b.secrets.key': 'v' });
+  });
+  await expect(world.connect('a.example.com')()).rejects.toMatchObject({ reason: 'secret_host_refused' });
+  isRefused = false;
+  expect(await world.connect('a.example.com')()).toEqual(['x-key', 'v']);
+});
+
+test('a question that fails is not repeated with each request of a connection, but after a second', async () => {
   let isMissing = true;
   using world = createWorld(async () => {
     if (isMissing) throw new Error('no such secret');
     return await Promise.resolve({ 'e2b.secrets.key': 'v' });
   });
-  for (let n = 0; n < 50; n += 1)
-    await expect(world.headersFor('a.example.com')).rejects.toMatchObject({ reason: 'placeholder_failed' });
+  const request = world.connect('a.example.com');
+  for (let n = 0; n < 50; n += 1) await expect(request()).rejects.toMatchObject({ reason: 'placeholder_failed' });
   expect(world.asked).toHaveLength(1);
   isMissing = false;
   world.now.value += 1000;
-  expect(await world.headersFor('a.example.com')).toEqual(['x-key', 'v']);
+  expect(await request()).toEqual(['x-key', 'v']);
   world.now.value += 4000;
-  expect(await world.headersFor('a.example.com')).toEqual(['x-key', 'v']);
+  expect(await request()).toEqual(['x-key', 'v']);
   expect(world.asked).toHaveLength(2);
 });

@@ -26,5 +26,5 @@ export function refusalAnswer(status: number, reason: EgressReason | undefined, 
 /** For what failed on the way to the host. */
 export function failureAnswer(thrown: unknown): RefusalAnswer {
   const refusal = thrown instanceof EgressRefusal ? thrown : new EgressRefusal('upstream_failed');
-  return refusalAnswer(502, refusal.reason, refusal.message);
+  return refusalAnswer(refusal.reason === 'secret_host_refused' ? 403 : 502, refusal.reason, refusal.message);
 }

@@ -3,7 +3,7 @@ import { parseTemplate } from '@soulbox/egress-policies';
 import type { TemplatePart } from '@soulbox/egress-policies';
 import { EgressRefusal } from '../judge/refusal.ts';
 import type { HostRule, PolicedSandbox } from '../policies/policed-sandbox.ts';
-import type { PlaceholderValues } from './placeholder-values.ts';
+import type { ConnectionValues } from './placeholder-values.ts';
 
 /** The headers that a rule sets, with the values of its placeholders. */
 export interface RuleHeaders {
@@ -28,15 +28,15 @@ function templatesOf(rule: HostRule): readonly Template[] {
 }
 
 /**
- * The headers that the rule sets in a request to this host. Throws `EgressRefusal` with `placeholder_failed`, also if the
- * request is not encrypted: a secret does not leave in clear text.
+ * The headers that the rule sets in a request to this host. Throws `EgressRefusal` with `secret_host_refused` or
+ * `placeholder_failed`, the latter also if the request is not encrypted: a secret does not leave in clear text.
  */
 export async function headersOfRule(
   rule: HostRule | undefined,
   options: {
     readonly sandbox: PolicedSandbox;
     readonly scheme: 'http' | 'https';
-    readonly values: PlaceholderValues;
+    readonly values: ConnectionValues;
   },
 ): Promise<RuleHeaders> {
   if (rule === undefined) return none;
@@ -45,8 +45,7 @@ export async function headersOfRule(
   const all = templates.flatMap(([, parts]) => parts);
   const wanted = new Set(all.flatMap((part) => (part.kind === 'text' ? [] : [part.name])));
   if (wanted.size > 0 && scheme === 'http') throw new EgressRefusal('placeholder_failed');
-  const host = rule.isWildcard ? `*.${rule.name}` : rule.name;
-  const found = await values.resolve(sandbox, host, [...wanted]);
+  const found = await values.resolve(sandbox, [...wanted]);
   const textOf = (part: TemplatePart): string =>
     part.kind === 'text' ? part.text : (found.get(part.name)?.reveal() ?? '');
   return {

@@ -1,5 +1,7 @@
 import { Secret } from '@soulbox/base';
 import type { SandboxPolicy } from '@soulbox/contract/egress';
+import { compareHostPatterns, coversHost, parseHostPattern } from '@soulbox/egress-policies';
+import type { HostPattern } from '@soulbox/egress-policies';
 import { normalizeName, parseEgressPolicy } from '@soulbox/network/policy';
 import type { ParsedPolicy } from '@soulbox/network/policy';
 
@@ -23,11 +25,7 @@ export interface PolicedSandbox {
 }
 
 /** What happens to the HTTP requests for a host. */
-export interface HostRule {
-  /** In the form of `normalizeName`, without `*.`. */
-  readonly name: string;
-  /** It means all names below `name`, and not `name` itself. */
-  readonly isWildcard: boolean;
+export interface HostRule extends HostPattern {
   /** As its creator wrote it. */
   readonly text: string;
   /** Set in each request. Values may contain placeholders, `${e2b.secrets.NAME}`. */
@@ -60,7 +58,7 @@ export interface Authority {
 
 /** The rule for requests to this host, which is in the form of `normalizeName`. */
 export function findHostRule(sandbox: PolicedSandbox, host: string): HostRule | undefined {
-  return sandbox.hostRules.find(({ name, isWildcard }) => (isWildcard ? host.endsWith(`.${name}`) : host === name));
+  return sandbox.hostRules.find((rule) => coversHost(rule, host));
 }
 
 /** Throws bad_request for a policy that the runner should not have accepted. */
@@ -99,11 +97,10 @@ function targetsFromWire(policy: WirePolicy | undefined): ParsedPolicy {
 
 function hostRulesFromWire(rules: WirePolicy['rules']): HostRule[] {
   const known = Object.entries(rules).flatMap(([text, { headers, requests }]): HostRule[] => {
-    const isWildcard = text.startsWith('*.');
-    const name = normalizeName(isWildcard ? text.slice(2) : text);
-    return name === undefined ? [] : [{ name, isWildcard, text, headers, requests }];
+    const pattern = parseHostPattern(text);
+    return pattern === undefined ? [] : [{ ...pattern, text, headers, requests }];
   });
-  return known.sort((a, b) => Number(a.isWildcard) - Number(b.isWildcard) || b.name.length - a.name.length);
+  return known.sort(compareHostPatterns);
 }
 
 function proxyFromWire(proxy: WirePolicy['egressProxy']): EgressProxy | undefined {

@@ -20,7 +20,15 @@ export function describeSecrets(name: string, open: OpenRecords): void {
     });
 
     const secret = (id: string, more: Partial<SecretRecord> = {}): SecretRecord => ({
-      ...{ id, teamId: team, name: `name-${id}`, currentVersion: 1, metadata: { k: 'ä' }, createdAt: 1, updatedAt: 1 },
+      ...{
+        id,
+        teamId: team,
+        name: `name-${id}`,
+        currentVersion: 1,
+        metadata: { k: 'ä' },
+        hosts: ['a.example', '*.b.example'],
+      },
+      ...{ createdAt: 1, updatedAt: 1 },
       ...more,
     });
     const create = (id: string, more: Partial<SecretRecord> = {}, limit = 100) =>
@@ -118,6 +126,20 @@ export function describeSecrets(name: string, open: OpenRecords): void {
       await add(4);
       const kept = await Promise.all([1, 2, 3, 4].map((number) => records.secrets.findSealedValue('a', number)));
       expect(kept).toEqual([undefined, 'sealed 2', 'sealed 3', 'sealed 4']);
+    });
+
+    it('keep their hosts when they get a version, and have others when they are set, in their team only', async () => {
+      await create('a');
+      expect(await add(2)).toMatchObject({ hosts: ['a.example', '*.b.example'] });
+      const notes: string[] = [];
+      const note = { teamId: team, compose: () => (notes.push('hosts'), 'hosts') };
+      const change = { teamId: team, id: 'a', hosts: ['c.example'], now: 9 };
+      expect(await records.secrets.setHosts({ ...change, teamId: 'other' }, note)).toBeUndefined();
+      expect(notes).toEqual([]);
+      const changed = secret('a', { currentVersion: 2, hosts: ['c.example'], updatedAt: 9 });
+      expect(await records.secrets.setHosts(change, note)).toEqual(changed);
+      expect(await records.secrets.findByName(team, 'name-a')).toEqual(changed);
+      expect(notes).toEqual(['hosts']);
     });
 
     it('are removed with their versions, also when their team is removed', async () => {

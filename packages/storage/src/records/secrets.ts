@@ -10,6 +10,8 @@ export interface SecretRecord {
   /** From 1 on. */
   readonly currentVersion: number;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Host names and `*.domain` to which the egress process may send it, of all versions. Empty: none are named. */
+  readonly hosts: readonly string[];
   readonly createdAt: number;
   readonly updatedAt: number;
 }
@@ -47,6 +49,13 @@ export interface NewSecretVersion {
   readonly keep: number;
 }
 
+export interface NewSecretHosts {
+  readonly teamId: string;
+  readonly id: string;
+  readonly hosts: readonly string[];
+  readonly now: number;
+}
+
 /** A change and its `note` are committed together. Without a change, there is no note. */
 export interface SecretRecords {
   /** Writes a secret and its first version in one step. */
@@ -61,6 +70,8 @@ export interface SecretRecords {
   list(query: SecretListQuery): Promise<SecretPage>;
   /** Returns the secret after the change. Undefined if there is no such secret, or if its version is another one. */
   addVersion(version: NewSecretVersion, note?: AuditNote): Promise<SecretRecord | undefined>;
+  /** Replaces the hosts. Returns the secret after the change; undefined if the team has no such secret. */
+  setHosts(change: NewSecretHosts, note?: AuditNote): Promise<SecretRecord | undefined>;
   /** The encrypted value of a version that is kept. */
   findSealedValue(id: string, number: number): Promise<string | undefined>;
   /** Also removes its versions. False if the team has no such secret. */

@@ -882,6 +882,11 @@ export interface components {
             metadata: {
                 [key: string]: string;
             };
+            /** @default [] */
+            hosts: unknown;
+        };
+        SecretHosts: {
+            hosts: unknown;
         };
         SecretUpdate: {
             value: string;
@@ -896,6 +901,7 @@ export interface components {
             metadata: {
                 [key: string]: string;
             };
+            hosts: string[];
             /** Format: date-time */
             createdAt: string;
             /** Format: date-time */

@@ -16,6 +16,7 @@ export const listSecrets = defineCommand({
         ID: (secret) => secret.secretID,
         NAME: (secret) => secret.name,
         VERSION: (secret) => String(secret.currentVersion),
+        HOSTS: ({ hosts }) => (hosts.length === 0 ? '-' : hosts.join(',')),
         UPDATED: (secret) => secret.updatedAt,
       },
       args,

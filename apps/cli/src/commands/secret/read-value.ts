@@ -11,6 +11,18 @@ export const valueFileArg = {
 
 export const secretArg = { type: 'positional', required: true, description: 'Id or name of the secret' } as const;
 
+export const hostArg = {
+  type: 'string',
+  description: 'Hosts to which rules may send it, separated by commas: names, or *.domain',
+  valueHint: 'HOSTS',
+} as const;
+
+export function hostsOf(text: string): string[] {
+  const hosts = text.split(',').map((host) => host.trim());
+  if (hosts.includes('')) throw new UsageError('--host contains an empty name.');
+  return hosts;
+}
+
 export const pathOf = (secret: string): string => `/secrets/${encodeURIComponent(secret)}`;
 
 export async function readValue(file: string | undefined): Promise<string> {

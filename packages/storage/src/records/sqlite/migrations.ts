@@ -572,4 +572,7 @@ export const migrations: readonly string[] = [
    ) STRICT;
    CREATE INDEX personal_tokens_user ON personal_tokens (user_id, created_at);
    CREATE INDEX personal_tokens_expiry ON personal_tokens (expires_at);`,
+
+  // To which hosts the egress process may send a secret. Secrets from before name none.
+  `ALTER TABLE secrets ADD COLUMN hosts TEXT NOT NULL DEFAULT '[]';`,
 ];

@@ -28,6 +28,9 @@ import { openSqliteRecords } from './open.ts';
 /** Migrations before the one that stores the metadata of events only once. */
 const eventMetadataStep = migrations.findIndex((step) => step.includes('CREATE TABLE event_metadata'));
 
+/** Migrations before the one after which secrets name hosts. */
+const secretHostsStep = migrations.findIndex((step) => step.includes('ALTER TABLE secrets ADD COLUMN hosts'));
+
 const openIn = (folder: string) => Promise.resolve(openSqliteRecords(join(folder, 'records.sqlite')));
 describeRecords('SQLite', openIn);
 describeSnapshots('SQLite', openIn);
@@ -60,6 +63,26 @@ describe('opening a records file', () => {
     expect(() => checkSqliteSchema(path)).toThrow(/schema version 999/);
     expect(() => openSqliteRecords(path)).toThrow(/schema version 999/);
     expect(() => openSqliteRecords(path)).toThrow(expect.objectContaining({ reason: 'config_invalid' }) as Error);
+  });
+
+  it('migrates secrets from before they named hosts', async () => {
+    const db = new DatabaseSync(path);
+    migrate(db, migrations.slice(0, secretHostsStep));
+    db.exec(`INSERT INTO teams VALUES ('t1', 'default', 1, 1);
+             INSERT INTO secrets VALUES ('s1', 't1', 'old', 1, '{"k":"v"}', 2, 3)`);
+    db.close();
+    await using records = openSqliteRecords(path);
+    const times = { createdAt: 2, updatedAt: 3 };
+    const secret = {
+      id: 's1',
+      teamId: 't1',
+      name: 'old',
+      currentVersion: 1,
+      metadata: { k: 'v' },
+      hosts: [],
+      ...times,
+    };
+    expect(await records.secrets.findByName('t1', 'old')).toEqual(secret);
   });
 
   it('checks the schema without changing anything, even while a server runs', async () => {

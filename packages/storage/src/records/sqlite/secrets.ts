@@ -12,6 +12,7 @@ function secretFromRow(row: Record<string, SQLOutputValue>): SecretRecord {
     currentVersion: Number(row['current_version']),
     // Written as JSON by this file.
     metadata: JSON.parse(String(row['metadata'])) as SecretRecord['metadata'],
+    hosts: JSON.parse(String(row['hosts'])) as SecretRecord['hosts'],
     createdAt: Number(row['created_at']),
     updatedAt: Number(row['updated_at']),
   };
@@ -20,7 +21,7 @@ function secretFromRow(row: Record<string, SQLOutputValue>): SecretRecord {
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSecrets(db: DatabaseSync, audit: AuditWriter): SecretRecords {
   const count = db.prepare('SELECT count(*) AS number FROM secrets WHERE team_id = ?');
-  const insert = db.prepare('INSERT INTO secrets VALUES (?, ?, ?, ?, ?, ?, ?)');
+  const insert = db.prepare('INSERT INTO secrets VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
   const insertVersion = db.prepare('INSERT INTO secret_versions VALUES (?, ?, ?, ?)');
   const byId = db.prepare('SELECT * FROM secrets WHERE team_id = ? AND id = ?');
   const byName = db.prepare('SELECT * FROM secrets WHERE team_id = ? AND name = ?');
@@ -32,6 +33,7 @@ export function sqliteSecrets(db: DatabaseSync, audit: AuditWriter): SecretRecor
     `UPDATE secrets SET current_version = ?3, metadata = coalesce(?4, metadata), updated_at = ?5
      WHERE team_id = ?1 AND id = ?2 AND current_version = ?3 - 1`,
   );
+  const updateHosts = db.prepare('UPDATE secrets SET hosts = ?, updated_at = ? WHERE team_id = ? AND id = ?');
   const prune = db.prepare('DELETE FROM secret_versions WHERE secret_id = ? AND number <= ?');
   const value = db.prepare('SELECT sealed_value FROM secret_versions WHERE secret_id = ? AND number = ?');
   const remove = db.prepare('DELETE FROM secrets WHERE team_id = ? AND id = ?');
@@ -52,8 +54,9 @@ export function sqliteSecrets(db: DatabaseSync, audit: AuditWriter): SecretRecor
       inTransaction(db, () => {
         if (byName.get(record.teamId, record.name) !== undefined) return 'name_taken';
         if (Number(count.get(record.teamId)?.['number']) >= limit) return 'limit_reached';
-        const { id, teamId, name, currentVersion, metadata, createdAt, updatedAt } = record;
-        insert.run(id, teamId, name, currentVersion, JSON.stringify(metadata), createdAt, updatedAt);
+        const { id, teamId, name, currentVersion, metadata, hosts, createdAt, updatedAt } = record;
+        const texts = [JSON.stringify(metadata), JSON.stringify(hosts)] as const;
+        insert.run(id, teamId, name, currentVersion, texts[0], createdAt, updatedAt, texts[1]);
         insertVersion.run(id, currentVersion, sealedValue, createdAt);
         if (note !== undefined) audit.write(note);
         return 'created';
@@ -75,6 +78,12 @@ export function sqliteSecrets(db: DatabaseSync, audit: AuditWriter): SecretRecor
         const changed = addVersion(version);
         if (changed !== undefined && note !== undefined) audit.write(note);
         return changed;
+      }),
+    setHosts: async ({ teamId, id, hosts, now }, note) =>
+      inTransaction(db, () => {
+        if (updateHosts.run(JSON.stringify(hosts), now, teamId, id).changes !== 1) return undefined;
+        if (note !== undefined) audit.write(note);
+        return found(byId.get(teamId, id));
       }),
     findSealedValue: async (id, number) => {
       const row = value.get(id, number);

@@ -174,11 +174,12 @@ export declare type ResolvePlaceholdersRequest = Message<"soulbox.control.v1.Res
   placeholders: string[];
 
   /**
-   * The host that gets the values, for the audit log.
+   * The host of the connection, as it was judged. Control finds the rule that covers it, and judges whether its secrets
+   * may go there.
    *
-   * @generated from field: string host = 4;
+   * @generated from field: string name = 4;
    */
-  host: string;
+  name: string;
 
   /**
    * The workload identities that the policy of the sandbox declares.
@@ -250,7 +251,7 @@ export declare const EgressRecordService: GenService<{
   },
   /**
    * Returns the values of placeholders for one connection of a sandbox. Each use is recorded in the audit log. Fails with
-   * `secret_not_found` or `bad_request`.
+   * `secret_not_found`, `secret_host_refused` or `bad_request`.
    *
    * @generated from rpc soulbox.control.v1.EgressRecordService.ResolvePlaceholders
    */
