@@ -293,7 +293,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'apps/egress/src': [
     ['policies'],
-    ['first-bytes', 'log'],
+    ['first-bytes', 'log', 'sockets'],
     ['judge'],
     ['resolver'],
     ['upstream'],

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { readOriginalDestination } from '@soulbox/linux/sockets';
 import { createTokenBucket } from '../policies/token-bucket.ts';
+import { adoptSocket } from '../sockets/socket-reader.ts';
 import type { ConnectionContext } from './context.ts';
 import { serveConnection } from './serve-connection.ts';
 
@@ -35,8 +36,8 @@ export async function acceptConnections(
     if (count > 0) ofTeams.set(teamId, count);
     else ofTeams.delete(teamId);
   };
-  const accept = (client: Socket): void => {
-    client.on('error', () => undefined);
+  const accept = (accepted: Socket): void => {
+    const client = adoptSocket(accepted).on('error', () => undefined);
     const destination = findDestination(client);
     const entry = table.find(client.remoteAddress ?? '');
     // Nothing is known about whose it is, so nobody's log gets it.

@@ -1,8 +1,9 @@
-import { isIP, connect } from 'node:net';
+import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { EgressRefusal } from '../judge/refusal.ts';
 import type { EgressProxy } from '../policies/policed-sandbox.ts';
 import type { Lookups } from '../resolver/lookups.ts';
+import { connectSocket } from '../sockets/socket-reader.ts';
 import type { Dialed, DialDirectly, DialThroughProxy } from './dial.ts';
 
 /** How long one address has to accept a connection. Milliseconds. */
@@ -75,7 +76,7 @@ async function connectToFirst(addresses: readonly string[], port: number, signal
 
 async function connectTo(address: string, port: number, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
-  const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true });
+  const socket = connectSocket({ host: address, port, allowHalfOpen: true, noDelay: true });
   return await new Promise((resolve, reject) => {
     const settle = (): void => {
       clearTimeout(timer);
