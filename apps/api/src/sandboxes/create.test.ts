@@ -65,6 +65,16 @@ describe('creating a sandbox', () => {
   });
 
   it.each([
+    [{ network: { allow_internet_access: false } }],
+    [{ network: { allow_internet_access: true }, allow_internet_access: false }],
+    [{ network: { allow_internet_access: false }, allow_internet_access: true }],
+  ])('closes the sandbox if either member says so: %j', async (body) => {
+    const { json } = await create(body);
+    const info = await api.ask('GET', `/sandboxes/${(json as { sandboxID: string }).sandboxID}`);
+    expect(info.json).toMatchObject({ allowInternetAccess: false });
+  });
+
+  it.each([
     ['name', 'base'],
     ['name in capitals and blanks', ' Base '],
     ['id', 'tbase'],

@@ -137,6 +137,9 @@ async function askRunner(context: ApiContext, request: ReturnType<typeof request
 
 function requestToRunner(caller: Caller, limits: TeamLimits, source: Source, body: OwnCreate) {
   const { network } = body;
+  // Clients send it beside `network`. Whichever of the two closes the sandbox counts.
+  const access = [body.allow_internet_access, network?.allow_internet_access];
+  const allowInternetAccess = access.includes(false) ? false : (access[0] ?? access[1]);
   const { templateId, alias, snapshotId, storeName } = source;
   return {
     ...{ templateId, alias, snapshotId, templateName: storeName },
@@ -146,7 +149,7 @@ function requestToRunner(caller: Caller, limits: TeamLimits, source: Source, bod
     metadata: body.metadata ?? {},
     envVars: body.envVars ?? {},
     network: {
-      ...policyToRunner({ ...network, allow_internet_access: body.allow_internet_access }, body.iam),
+      ...policyToRunner({ ...network, allow_internet_access: allowInternetAccess }, body.iam),
       ...(network?.allowPublicTraffic === undefined ? {} : { allowPublicTraffic: network.allowPublicTraffic }),
       maskRequestHost: network?.maskRequestHost ?? '',
     },

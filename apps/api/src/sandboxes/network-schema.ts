@@ -57,10 +57,13 @@ const egress = {
     .describe('Refuse nothing but forbidden addresses, and record everything. SoulBox extension. Default: false.'),
 };
 
+const allowInternetAccess = z.boolean().optional().describe('False closes everything except allowOut.');
+
 /** E2B's SandboxNetworkConfig. Unsupported settings are accepted here and refused later by name, with 501. */
 export const networkSchema = z
   .object({
     ...egress,
+    allow_internet_access: allowInternetAccess,
     allowPublicTraffic: z.boolean().optional().describe('Absent: true.'),
     maskRequestHost: z
       .string()
@@ -77,10 +80,7 @@ export const networkSchema = z
  * restricts a sandbox must not believe that it is restricted.
  */
 export const networkUpdateSchema = z
-  .strictObject({
-    ...egress,
-    allow_internet_access: z.boolean().optional().describe('False closes everything except allowOut.'),
-  })
+  .strictObject({ ...egress, allow_internet_access: allowInternetAccess })
   .meta({ id: 'SandboxNetworkUpdateConfig' });
 
 /** Workload identities, which placeholders of the rules may name. */
@@ -93,7 +93,9 @@ export const iamSchema = z
   .meta({ id: 'SandboxIam' });
 
 /** The network part of the details of a sandbox. */
-export const networkDetailSchema = networkSchema.omit({ httpsPorts: true }).meta({ id: 'SandboxNetworkDetail' });
+export const networkDetailSchema = networkSchema
+  .omit({ httpsPorts: true, allow_internet_access: true })
+  .meta({ id: 'SandboxNetworkDetail' });
 
 export type NetworkUpdate = z.infer<typeof networkUpdateSchema>;
 export type Iam = z.infer<typeof iamSchema>;

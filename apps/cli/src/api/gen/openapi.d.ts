@@ -274,6 +274,7 @@ export interface components {
             } | null;
             limits?: components["schemas"]["SandboxNetworkLimits"];
             learn?: boolean;
+            allow_internet_access?: boolean;
             allowPublicTraffic?: boolean;
             maskRequestHost?: string;
             httpsPorts?: number[];
