@@ -119,7 +119,14 @@ describe('creating a sandbox', () => {
   });
 
   it('ignores fields that a newer client may send', async () => {
-    expect((await create({ futureField: { a: 1 }, network: { futureRule: true } })).status).toBe(201);
+    expect((await create({ futureField: { a: 1 } })).status).toBe(201);
+  });
+
+  it('refuses a member of `network` that it does not know, because it may be a restriction', async () => {
+    const answer = await create({ network: { denyout: ['0.0.0.0/0'] } });
+    expect(answer.status).toBe(400);
+    expect(JSON.stringify(answer.json)).toContain('denyout');
+    expect(api.runner.creates).toEqual([]);
   });
 
   it('accepts documented fields that have no effect here', async () => {

@@ -59,9 +59,13 @@ const egress = {
 
 const allowInternetAccess = z.boolean().optional().describe('False closes everything except allowOut.');
 
-/** E2B's SandboxNetworkConfig. Unsupported settings are accepted here and refused later by name, with 501. */
+/**
+ * E2B's SandboxNetworkConfig. Unsupported settings are accepted here and refused later by name, with 501. Other bodies
+ * ignore unknown members, for newer clients. Here one is refused: it may be a misspelt or newer restriction, and the
+ * sandbox would be open.
+ */
 export const networkSchema = z
-  .object({
+  .strictObject({
     ...egress,
     allow_internet_access: allowInternetAccess,
     allowPublicTraffic: z.boolean().optional().describe('Absent: true.'),
@@ -75,10 +79,7 @@ export const networkSchema = z
   })
   .meta({ id: 'SandboxNetworkConfig' });
 
-/**
- * E2B's SandboxNetworkUpdateConfig. It replaces everything; what is left out is cleared. An unknown member is refused: who
- * restricts a sandbox must not believe that it is restricted.
- */
+/** E2B's SandboxNetworkUpdateConfig. It replaces everything; what is left out is cleared. */
 export const networkUpdateSchema = z
   .strictObject({ ...egress, allow_internet_access: allowInternetAccess })
   .meta({ id: 'SandboxNetworkUpdateConfig' });
