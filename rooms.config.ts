@@ -211,7 +211,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/certificates/src': [['keys', 'subject-hash'], ['create-authority', 'issue-certificate'], ['index']],
   'packages/keyring/src': [
-    ['config', 'gcm', 'place', 'master-key'],
+    ['blocks', 'config', 'file-records', 'gcm', 'place', 'master-key'],
     ['data-key-cache', 'file', 'pkcs11', 'rotation-lock', 'sealed-text', 'sources'],
     ['data-keys', 'open-sources'],
     ['ensure-master-key', 'rotate'],

@@ -6,6 +6,11 @@ import { recordsFileName } from '@soulbox/storage/records-file';
 /** The folder with the control plane's part of a data folder. It belongs to the control plane's user. */
 export const controlDirectoryIn = (dataDirectory: string): string => join(dataDirectory, 'control');
 
+/** The data keys of the runner, encrypted by the master key. */
+export const runnerKeysFileIn = (dataDirectory: string): string => join(dataDirectory, runnerKeysName);
+
+export const runnerKeysName = 'runner-keys.json';
+
 /** The master key in the control plane's folder, unless the operator has chosen another file. */
 export const masterKeyFileIn = (controlDirectory: string): string => join(controlDirectory, 'secrets', 'master-key');
 

@@ -35,6 +35,7 @@ export function createDataKeyCache({ max, lifeMs, clock }: DataKeyCacheOptions):
   const plan = (): void => {
     if (timer !== undefined || entries.size === 0) return;
     const next = Math.min(...[...entries.values()].map(({ until }) => until));
+    if (next === Infinity) return;
     timer = setTimeout(expire, Math.max(next - clock.now(), 1));
     timer.unref();
   };

@@ -1,5 +1,6 @@
 export { findMasterKey } from './sources.ts';
 export { createMasterKeyFile, fileMasterKeys } from './file/file-master-keys.ts';
+export { fileKeyringRecords } from './file-records.ts';
 export { openKeyring } from './keyring.ts';
 export type { Keyring } from './keyring.ts';
 export type { MasterKey, MasterKeySource } from './master-key.ts';
@@ -7,5 +8,6 @@ export { openMasterKeySources } from './open-sources.ts';
 export type { MasterKeySources, SourceOptions } from './open-sources.ts';
 export type { Place } from './place.ts';
 export { lockRotation } from './rotation-lock.ts';
+export { dataKeyIdOf } from './sealed-text.ts';
 export { rotateMasterKey } from './rotate.ts';
 export type { Rotation } from './rotate.ts';

@@ -28,12 +28,11 @@ export interface KeyringOptions {
   readonly valuesPerKey?: number;
   /** The number of data keys in memory. Default: 64. */
   readonly cachedKeys?: number;
-  /** How long a data key stays in memory. Default: 5 minutes. */
+  /** How long a data key stays in memory. Default: 5 minutes. Infinity: as long as the keyring. */
   readonly cacheMs?: number;
+  /** So many values are reserved at once, so that not every value writes to the records. Default: 256. */
+  readonly claimSize?: number;
 }
-
-/** So many values are reserved at once, so that not every value writes to the records. */
-const claimSize = 256;
 
 /**
  * Opens the keyring, and creates the master key when the records have none. Throws `master_key_missing` when a master
@@ -41,7 +40,7 @@ const claimSize = 256;
  */
 export async function openKeyring(options: KeyringOptions): Promise<Keyring> {
   const { records, sources, clock = systemClock } = options;
-  const { valuesPerKey = 2 ** 20, cachedKeys = 64, cacheMs = 5 * 60_000 } = options;
+  const { valuesPerKey = 2 ** 20, cachedKeys = 64, cacheMs = 5 * 60_000, claimSize = 256 } = options;
   await ensureMasterKey(records, sources, clock.now());
   const cache = createDataKeyCache({ max: cachedKeys, lifeMs: cacheMs, clock });
   const takeUse = createUses(

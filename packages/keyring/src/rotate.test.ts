@@ -23,7 +23,7 @@ afterEach(() => folder[Symbol.asyncDispose]());
 
 const place = (n: number) => ({ table: 't', row: `r${n}`, field: 'f', team: 't1' });
 const rotate = async (keepOld = false) =>
-  await rotateMasterKey({ records: folder.records.keyring, sources: [folder.source], keepOld });
+  await rotateMasterKey({ records: [folder.records.keyring], sources: [folder.source], keepOld });
 const keysInFile = async (): Promise<string[]> =>
   (await readFile(folder.masterKeyFile, 'utf8')).match(/file:[0-9a-f]{16}/g) ?? [];
 const states = async (): Promise<string[]> =>
@@ -105,7 +105,7 @@ describe('a rotation', () => {
     await using other = openSqliteRecords(folder.recordsFile);
     for (let round = 0; round < 10; round++)
       await rotateMasterKey({
-        records: other.keyring,
+        records: [other.keyring],
         sources: [fileMasterKeys(folder.masterKeyFile)],
         keepOld: false,
       });
@@ -120,7 +120,7 @@ describe('a rotation', () => {
     const sealed = await sealMany(5);
     const memory = memoryMasterKeys();
     const sources = [memory, folder.source] as const;
-    const rotation = await rotateMasterKey({ records: folder.records.keyring, sources, keepOld: false });
+    const rotation = await rotateMasterKey({ records: [folder.records.keyring], sources, keepOld: false });
     expect(rotation.to).toMatch(/^memory:/);
     expect(await keysInFile()).toEqual([]);
     using keyring = await openKeyring({ records: folder.records.keyring, sources });
@@ -164,7 +164,7 @@ describe('a rotation that is killed', () => {
     const records = openSqliteRecords(${JSON.stringify(folder.recordsFile)});
     process.stdout.write('ready');
     await rotateMasterKey({
-      records: records.keyring, sources: [fileMasterKeys(${JSON.stringify(folder.masterKeyFile)})], keepOld: false,
+      records: [records.keyring], sources: [fileMasterKeys(${JSON.stringify(folder.masterKeyFile)})], keepOld: false,
       onProgress: (count) => process.stdout.write('.'),
     });
     process.stdout.write('done');`;
@@ -228,7 +228,7 @@ describe('a rotation that is killed', () => {
             throw dies;
           },
         };
-        const killed = rotateMasterKey({ records: killing, sources: [folder.source], keepOld: false });
+        const killed = rotateMasterKey({ records: [killing], sources: [folder.source], keepOld: false });
         await expect(killed, step).rejects.toBe(dies);
         await readAll(sealed);
         await rotate();

@@ -9,7 +9,10 @@ import { findMasterKey, sourceOf } from './sources.ts';
 const batchSize = 200;
 
 export interface RotateOptions {
-  readonly records: KeyringRecords;
+  /**
+   * All sets of data keys under these master keys. A set without a master key, which no server has used yet, is left out.
+   */
+  readonly records: readonly KeyringRecords[];
   /** The new master key is created in the first one. */
   readonly sources: readonly [MasterKeySource, ...MasterKeySource[]];
   /** Keep old master keys in their sources, for backups from before. */
@@ -33,49 +36,83 @@ export interface Rotation {
 }
 
 /**
- * Replaces the master key: creates a new one, makes it current, wraps every data key with it, and then removes the old
- * one. Servers may use the records meanwhile: both keys are valid until no data key needs the old one, and new data keys
- * are accepted under the current master key only. After a crash at any point, another call continues. One process
- * rotates at a time; the caller takes care of that.
+ * Replaces the master key: creates a new one, makes it current in all sets, wraps every data key with it, and then
+ * removes the old one. Servers may use the records meanwhile: both keys are valid until no data key of any set needs the
+ * old one, and new data keys are accepted under the current master key only. After a crash at any point, another call
+ * continues. One process rotates at a time; the caller takes care of that.
  */
 export async function rotateMasterKey(options: RotateOptions): Promise<Rotation> {
-  const { records, sources, onProgress = () => undefined, clock = systemClock, keepOld } = options;
-  const before = await records.listMasterKeys();
-  const isContinued = before.some(({ state }) => state === 'retiring');
-  using current = isContinued ? await currentKey(records, sources) : await switchKey(records, sources, clock.now());
+  const { sources, onProgress = () => undefined, clock = systemClock, keepOld } = options;
+  const sets = await findUsed(options.records);
+  const isContinued = sets.some((set) => set.current !== undefined && set.retiring.length > 0);
+  using current = isContinued ? await continuedKey(sets, sources) : await newKey(sets, sources);
+  for (const { records, current: before } of sets) await switchTo(records, current.id, before, clock.now());
   using masters = createMasters(sources);
-  const total = await records.countNotCurrent();
+  const all = sets.map(({ records }) => records);
+  const total = await countNotCurrent(all);
   let rewrapped = 0;
   for (;;) {
-    rewrapped += await rewrapAll(records, masters, current, (count) => onProgress(rewrapped + count, total));
-    const old = (await records.listMasterKeys()).filter(({ state }) => state === 'retiring').map(({ id }) => id);
-    if ((await records.countNotCurrent()) > 0) continue;
+    for (const records of all)
+      rewrapped += await rewrapAll(records, masters, current, (count) => onProgress(rewrapped + count, total));
+    const old = [...new Set((await Promise.all(all.map(findKeys))).flatMap(({ retiring }) => retiring))];
+    if ((await countNotCurrent(all)) > 0) continue;
     // The replaced wrappings must not remain in the files, because the old key could open them.
-    const isErased = await records.eraseReplaced();
+    const erased = await Promise.all(all.map(async (records) => await records.eraseReplaced()));
     const retired = await Promise.all(
       old.map(async (id) => ({ id, isRemoved: !keepOld && ((await sourceOf(sources, id)?.remove(id)) ?? false) })),
     );
-    if (await records.retireMasterKeys()) return { to: current.id, isContinued, rewrapped, isErased, retired };
+    const areRetired = await Promise.all(all.map(async (records) => await records.retireMasterKeys()));
+    const isErased = !erased.includes(false);
+    if (!areRetired.includes(false)) return { to: current.id, isContinued, rewrapped, isErased, retired };
   }
 }
 
-async function currentKey(records: KeyringRecords, sources: readonly MasterKeySource[]): Promise<MasterKey> {
-  const current = (await records.listMasterKeys()).find(({ state }) => state === 'current');
-  if (current === undefined)
-    throw new SoulBoxError('config_invalid', 'The records have no master key yet. Start the server once.');
-  return await findMasterKey(sources, current.id);
+/** The master keys of a set. */
+interface KeysOfSet {
+  readonly records: KeyringRecords;
+  readonly current: string | undefined;
+  readonly retiring: readonly string[];
+  readonly known: readonly string[];
 }
 
-/** The old key must be usable, otherwise nothing is begun. */
-async function switchKey(records: KeyringRecords, sources: RotateOptions['sources'], now: number): Promise<MasterKey> {
-  using old = await currentKey(records, sources);
-  const known = (await records.listMasterKeys()).map(({ id }) => id);
+async function findKeys(records: KeyringRecords): Promise<KeysOfSet> {
+  const keys = await records.listMasterKeys();
+  return {
+    records,
+    current: keys.find(({ state }) => state === 'current')?.id,
+    retiring: keys.filter(({ state }) => state === 'retiring').map(({ id }) => id),
+    known: keys.map(({ id }) => id),
+  };
+}
+
+async function findUsed(sets: readonly KeyringRecords[]): Promise<KeysOfSet[]> {
+  const used = (await Promise.all(sets.map(findKeys))).filter(({ current }) => current !== undefined);
+  if (used.length > 0) return used;
+  throw new SoulBoxError('config_invalid', 'The records have no master key yet. Start the server once.');
+}
+
+/** A set that the interrupted call did not reach is still at the old key. */
+async function continuedKey(sets: readonly KeysOfSet[], sources: RotateOptions['sources']): Promise<MasterKey> {
+  return await findMasterKey(sources, sets.find(({ retiring }) => retiring.length > 0)?.current ?? '');
+}
+
+/** The old keys must be usable, otherwise nothing is begun. */
+async function newKey(sets: readonly KeysOfSet[], sources: RotateOptions['sources']): Promise<MasterKey> {
+  for (const { current } of sets) (await findMasterKey(sources, current ?? ''))[Symbol.dispose]();
   // A crash before the switch leaves a key that nothing uses.
-  const key = (await sources[0].findUnused(known)) ?? (await sources[0].create());
+  const key = (await sources[0].findUnused(sets.flatMap(({ known }) => known))) ?? (await sources[0].create());
   await checkKey(key);
-  if (await records.switchMasterKey(key.id, old.id, now)) return key;
-  key[Symbol.dispose]();
+  return key;
+}
+
+async function switchTo(records: KeyringRecords, id: string, before: string | undefined, now: number): Promise<void> {
+  if (before === id || (await records.switchMasterKey(id, before, now))) return;
   throw new SoulBoxError('illegal_transition', 'Another process has rotated the master key at the same time.');
+}
+
+async function countNotCurrent(sets: readonly KeyringRecords[]): Promise<number> {
+  const counts = await Promise.all(sets.map(async (records) => await records.countNotCurrent()));
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** A key that could not unwrap what it wrapped would lose every secret. */

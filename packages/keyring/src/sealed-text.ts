@@ -13,8 +13,8 @@ import type { Place } from './place.ts';
 const format = 'sb1.';
 export const dataKeyIdBytes = 16;
 const overheadBytes = dataKeyIdBytes + nonceBytes + tagBytes;
-/** Larger values do not belong into records. */
-export const valueMaxBytes = 1024 * 1024;
+/** Larger values do not belong into records. A record of the runner, with all variables of a sandbox, is one value. */
+export const valueMaxBytes = 16 * 1024 * 1024;
 const textMax = format.length + Math.ceil(((valueMaxBytes + overheadBytes) * 4) / 3);
 
 export interface SealedText {
@@ -41,6 +41,11 @@ export function parseSealedText(text: string): SealedText | undefined {
   const bytes = Buffer.from(encoded, 'base64url');
   if (bytes.length < overheadBytes || bytes.toString('base64url') !== encoded) return undefined;
   return { dataKeyId: bytes.subarray(0, dataKeyIdBytes).toString('hex'), bytes: bytes.subarray(dataKeyIdBytes) };
+}
+
+/** The id of the data key that an encrypted value needs. */
+export function dataKeyIdOf(text: string): string | undefined {
+  return parseSealedText(text)?.dataKeyId;
 }
 
 /** Undefined if the text was not sealed with this key for this place. */

@@ -92,7 +92,7 @@ it('keeps them readable over a rotation of the master key that removes the old o
   await opened.seal();
   const { key, stored } = await createSubjectKey(opened.keyring, 't1');
   const fields = sealFields({ ip: '203.0.113.7' }, key, 'r');
-  const rotation = await rotateMasterKey({ records: opened.records.keyring, sources: sources(), keepOld: false });
+  const rotation = await rotateMasterKey({ records: [opened.records.keyring], sources: sources(), keepOld: false });
   expect(rotation.retired).toMatchObject([{ isRemoved: true }]);
   using after = await openKeyring({ records: opened.records.keyring, sources: sources() });
   await checkKeys({ records: opened.records, keyring: after });

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isNodeError, randomId, SoulBoxError } from '@soulbox/base';
@@ -16,8 +16,8 @@ export interface PrivateFile {
   /** Undefined if there is none. Throws `config_invalid` for a file that others may read, and for a link. */
   read(): Promise<string | undefined>;
   /**
-   * Replaces it atomically. Owner: that of the old file, otherwise that of the folder. It is on the disk when this
-   * returns. With `isNew` it throws `file_exists` instead of replacing a file.
+   * Replaces it atomically. Owner: that of the old file, otherwise that of the folder. A new folder gets the owner of the
+   * folder above. It is on the disk when this returns. With `isNew` it throws `file_exists` instead of replacing a file.
    */
   write(text: string, options?: { readonly isNew?: boolean }): Promise<void>;
 }
@@ -78,16 +78,18 @@ export function privateFile(path: string, shownAs = path): PrivateFile {
       }
     },
     async write(text, { isNew = false } = {}) {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       const folder = await openFolder();
       try {
+        // Whichever part of the server is first, the control plane must be able to enter its folder.
+        if (made === dirname(path)) await giveTo(folder, await stat(dirname(made)));
         const owner = await withFile(folder, async (_, stats) => stats ?? (await folder.stat()));
         const temporary = inside(folder, `${name}.${randomId(12)}.tmp`);
         const file = await open(temporary, 'wx', 0o600);
         try {
           try {
             await file.writeFile(text);
-            if (process.geteuid?.() === 0) await file.chown(owner.uid, owner.gid);
+            await giveTo(file, owner);
             await file.sync();
           } finally {
             await file.close();
@@ -105,4 +107,8 @@ export function privateFile(path: string, shownAs = path): PrivateFile {
       }
     },
   };
+}
+
+async function giveTo(file: FileHandle, { uid, gid }: Pick<Stats, 'uid' | 'gid'>): Promise<void> {
+  if (process.geteuid?.() === 0) await file.chown(uid, gid);
 }

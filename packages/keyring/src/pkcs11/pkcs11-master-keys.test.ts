@@ -125,14 +125,14 @@ describe.skipIf(!isThere('SoftHSM', existsSync(softHsm)))('master keys in a PKCS
       using keyring = await openKeyring({ records, sources: inFile });
       return await keyring.seal(new Secret('value'), place);
     })();
-    const there = await rotateMasterKey({ records, sources: inToken, keepOld: true });
+    const there = await rotateMasterKey({ records: [records], sources: inToken, keepOld: true });
     expect(there).toMatchObject({ to: expect.stringMatching(/^pkcs11:/) as string, rewrapped: 1 });
     using keyring = await openKeyring({ records, sources: inToken });
     expect((await keyring.open(sealed, place)).reveal()).toBe('value');
     await expect(openKeyring({ records, sources: [folder.source] })).rejects.toThrow(
       /not in a source that this server/,
     );
-    const back = await rotateMasterKey({ records, sources: inFile, keepOld: false });
+    const back = await rotateMasterKey({ records: [records], sources: inFile, keepOld: false });
     expect(back.retired).toContainEqual({ id: there.to, isRemoved: false });
     using onlyFile = await openKeyring({ records, sources: [folder.source] });
     expect((await onlyFile.open(sealed, place)).reveal()).toBe('value');

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { defineCommand } from 'citty';
+import { runnerKeysFileIn } from '@soulbox/box/data-folder';
 import { readConfig, refuseFaults } from '@soulbox/base';
-import { lockRotation, openMasterKeySources, rotateMasterKey } from '@soulbox/keyring';
+import { fileKeyringRecords, lockRotation, openMasterKeySources, rotateMasterKey } from '@soulbox/keyring';
 import type { Rotation } from '@soulbox/keyring';
 import { findKeyringFaults, keyringConfigSchema } from '@soulbox/keyring/config';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
@@ -31,7 +32,7 @@ export const rotateMaster = defineCommand({
       defaultFile: join(dataDirectory, 'control/secrets/master-key'),
     });
     const rotation = await rotateMasterKey({
-      records: records.keyring,
+      records: [records.keyring, fileKeyringRecords(runnerKeysFileIn(dataDirectory))],
       sources,
       keepOld: args['keep-old'] === true,
       onProgress: (rewrapped, total) => {

@@ -1,0 +1,164 @@
+import { open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { isNodeError, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { tryLock } from '@soulbox/linux/flock';
+import type { KeyringRecords } from '@soulbox/storage';
+
+/** A change takes some milliseconds. */
+const lockTimeoutMs = 10_000;
+const retryMs = 5;
+
+const masterKeySchema = z.object({
+  id: z.string(),
+  state: z.enum(['current', 'retiring', 'retired']),
+  createdAt: z.number(),
+});
+const dataKeySchema = z.object({
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  masterKeyId: z.string(),
+  wrapped: z.string(),
+  claimed: z.number(),
+  createdAt: z.number(),
+});
+const contentSchema = z.object({
+  format: z.literal(1),
+  masterKeys: z.array(masterKeySchema),
+  /** Oldest first. */
+  dataKeys: z.array(dataKeySchema),
+});
+
+type Content = z.infer<typeof contentSchema>;
+
+/**
+ * Wrapped data keys in a file, for a part of the server that has no database. Changes are atomic and durable. Several
+ * processes may use the file: a lock beside it guards each change. Throws `config_invalid` for a file of a newer
+ * version, `state_damaged` for one that is no such file: a new one would make all that was encrypted unreadable.
+ */
+export function fileKeyringRecords(path: string): KeyringRecords {
+  const read = async (): Promise<Content> => {
+    const text = await readFile(path, 'utf8').catch((error: unknown) => {
+      if (isNodeError(error) && error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    return text === undefined ? { format: 1, masterKeys: [], dataKeys: [] } : parseContent(text, path);
+  };
+  /** `change` returns the new content and a result, or only a result if nothing changes. */
+  const change = async <T>(act: (content: Content) => { readonly next?: Content; readonly result: T }): Promise<T> => {
+    await using _lock = await lock(`${path}.lock`);
+    const { next, result } = act(await read());
+    if (next !== undefined) {
+      await writeFileAtomic(path, `${JSON.stringify(next)}\n`, { durable: true });
+      await flushFolder(dirname(path));
+    }
+    return result;
+  };
+
+  return {
+    listMasterKeys: async () => (await read()).masterKeys,
+    switchMasterKey: async (id, before, now) =>
+      await change((content) => {
+        const current = currentOf(content);
+        if (current !== before || content.masterKeys.some((key) => key.id === id)) return { result: false };
+        const demoted = content.masterKeys.map((key) =>
+          key.id === before ? { ...key, state: 'retiring' as const } : key,
+        );
+        const masterKeys = [...demoted, { id, state: 'current' as const, createdAt: now }];
+        return { next: { ...content, masterKeys }, result: true };
+      }),
+    retireMasterKeys: async () =>
+      await change((content) => {
+        if (notCurrent(content).length > 0) return { result: false };
+        const masterKeys = content.masterKeys.map((key) =>
+          key.state === 'retiring' ? { ...key, state: 'retired' as const } : key,
+        );
+        return { next: { ...content, masterKeys }, result: true };
+      }),
+    addDataKey: async (record) =>
+      await change((content) => {
+        if (currentOf(content) !== record.masterKeyId) return { result: false };
+        return { next: { ...content, dataKeys: [...content.dataKeys, record] }, result: true };
+      }),
+    findDataKey: async (id) => (await read()).dataKeys.find((key) => key.id === id),
+    findDataKeyOf: async (masterKeyId) => (await read()).dataKeys.find((key) => key.masterKeyId === masterKeyId),
+    claimDataKey: async (count, max) =>
+      await change((content) => {
+        const newest = content.dataKeys.at(-1);
+        if (newest === undefined || newest.claimed + count > max) return { result: undefined };
+        const claimed = { ...newest, claimed: newest.claimed + count };
+        return { next: { ...content, dataKeys: [...content.dataKeys.slice(0, -1), claimed] }, result: newest.id };
+      }),
+    countNotCurrent: async () => notCurrent(await read()).length,
+    listNotCurrent: async (limit) => notCurrent(await read()).slice(0, limit),
+    rewrap: async (masterKeyId, changes) =>
+      await change((content) => {
+        if (currentOf(content) !== masterKeyId) return { result: 0 };
+        let count = 0;
+        const dataKeys = content.dataKeys.map((key) => {
+          const found = changes.find(({ id, before }) => id === key.id && before === key.wrapped);
+          if (found === undefined) return key;
+          count += 1;
+          return { ...key, wrapped: found.wrapped, masterKeyId };
+        });
+        return { next: { ...content, dataKeys }, result: count };
+      }),
+    // The file is written again as a whole with each change.
+    eraseReplaced: () => Promise.resolve(true),
+  };
+}
+
+function parseContent(text: string, path: string): Content {
+  const value = parseJson(text) as { format?: unknown } | null | undefined;
+  const format = value?.format;
+  if (typeof format === 'number' && format > 1)
+    throw new SoulBoxError(
+      'config_invalid',
+      `${path} was written by a newer SoulBox (format ${format}). Start that one.`,
+    );
+  const parsed = contentSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new SoulBoxError(
+    'state_damaged',
+    `${path} is damaged. It has the keys of saved memory and of the runner's records: put it back, for example from a backup (docs/secrets.md).`,
+    { cause: parsed.error },
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const currentOf = ({ masterKeys }: Content): string | undefined =>
+  masterKeys.find(({ state }) => state === 'current')?.id;
+
+function notCurrent(content: Content): Content['dataKeys'] {
+  const current = currentOf(content);
+  return content.dataKeys.filter(({ masterKeyId }) => masterKeyId !== current);
+}
+
+async function lock(path: string): Promise<AsyncDisposable> {
+  const handle = await open(path, 'a', 0o600);
+  const deadline = Date.now() + lockTimeoutMs;
+  while (!tryLock(handle.fd)) {
+    if (Date.now() > deadline) {
+      await handle.close();
+      throw new SoulBoxError('internal', `Another process holds ${path} for more than ${lockTimeoutMs / 1000} s.`);
+    }
+    await sleep(retryMs);
+  }
+  return { [Symbol.asyncDispose]: async () => await handle.close() };
+}
+
+async function flushFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
