@@ -227,8 +227,9 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/checkpoints/src': [
     ['digests', 'disk-facts', 'flush', 'names', 'sealed-json'],
-    ['damage', 'damaged-checkpoints', 'flatten', 'manifest', 'part-files'],
-    ['background-digests', 'checkpoint-store', 'follower'],
+    ['clear-folders', 'damage', 'damaged-checkpoints', 'flatten', 'manifest', 'part-files'],
+    ['background-digests', 'checkpoint-store', 'follower', 'sealing'],
+    ['reveal', 'store-tools'],
     ['disk-digests', 'open-checkpoint'],
     ['archive', 'draft', 'layers', 'sealed-checkpoints'],
     ['collect', 'drafts', 'link-into'],

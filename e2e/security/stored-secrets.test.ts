@@ -11,6 +11,7 @@ import { nodeProgram, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { filesWith as filesIn } from '../harness/files-with.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
@@ -39,20 +40,7 @@ const soulbox = async (...args: string[]): Promise<string> => {
   return (await run(nodeProgram, [main, ...args, '--data-dir', server.dataDirectory])).stdout;
 };
 
-/** The files of the data folder, without templates and envd, that contain these bytes. */
-async function filesWith(canary: string): Promise<string[]> {
-  const options = ['-r', '-l', '-a', '-F', '--exclude-dir=templates', '--exclude-dir=runtime', '--devices=skip'];
-  const { stdout } = await run('grep', [...options, '--', canary, server.dataDirectory]).catch((error: unknown) => {
-    const failed = error as { code?: number; stdout: string };
-    if (failed.code !== 1 && failed.code !== 2) throw error;
-    return failed;
-  });
-  return stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((path) => path.slice(server.dataDirectory.length + 1))
-    .sort();
-}
+const filesWith = async (canary: string): Promise<string[]> => await filesIn(server.dataDirectory, canary);
 
 async function createWebhook(url: string, signatureSecret: string): Promise<void> {
   const answer = await fetch(`${env('E2B_API_URL')}/events/webhooks`, {

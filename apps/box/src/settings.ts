@@ -3,7 +3,7 @@ import type { ControlSettings } from '@soulbox/control';
 import type { EgressSettings } from '@soulbox/egress';
 import { createAddressPlan, egressPorts } from '@soulbox/network';
 import type { RunnerSettings } from '@soulbox/runner/process';
-import { controlDirectoryIn, masterKeyFileIn } from './data-folder.ts';
+import { controlDirectoryIn, masterKeyFileIn, runnerKeysFileIn } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 
 /** The settings for the runner of this server. */
@@ -17,6 +17,8 @@ export function runnerSettings(config: BoxConfig): RunnerSettings {
     uploadsDirectory: join(control, 'uploads'),
     reserveDirectory: join(control, 'reserve'),
     networkCidr,
+    keysFile: runnerKeysFileIn(dataDirectory),
+    masterKeys: { config: config.keyring, defaultFile: masterKeyFileIn(control) },
     deniedRanges,
   };
 }

@@ -4,6 +4,7 @@ import { measureProcess, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { limitSandboxesTogether } from '@soulbox/isolation';
 import type { Driver, EnvdBundle } from '@soulbox/isolation';
+import type { Keyring } from '@soulbox/keyring';
 import type { Network } from '@soulbox/network';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { CheckpointStore } from '@soulbox/checkpoints';
@@ -43,6 +44,7 @@ import type { Blueprint } from './processes/blueprint.ts';
 import { createSpareMaker } from './pool/make-spare.ts';
 import { createPool } from './pool/pool.ts';
 import type { Pool } from './pool/pool.ts';
+import { createRecordSeal } from './registry/record-seal.ts';
 import { createRecordStore } from './registry/record.ts';
 import { recoverSandboxes } from './upkeep/recover.ts';
 import { openDependencyCache } from './run/dependency-cache.ts';
@@ -84,6 +86,8 @@ export interface RunnerOptions {
   readonly reserve: DiskReserve;
   /** The files of template builds. */
   readonly files: BlobReader;
+  /** Encrypts the runner's records. */
+  readonly keyring: Pick<Keyring, 'open' | 'seal'>;
   /** The addresses to which the host connects for a tenant. */
   readonly outside: OutsidePolicy;
   /** The template whose spares are always kept. */
@@ -117,6 +121,8 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
 
   const recovery = await recoverSandboxes(context, pool);
   logger.info({ ...recovery }, 'sandboxes recovered');
+  // Restores that a dead server began have ended by now.
+  await context.host.checkpoints.sweepClear();
   const guard = startDiskGuard(context, options.dataDirectory);
   for (const sandbox of context.table.tenants()) context.metrics.adopt(sandbox);
   await keepDefaultTemplate(options, pool);
@@ -204,8 +210,9 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     standingOf(options, table.find(sandboxId)?.record),
   );
   const table: SandboxTable = createSandboxTable(host.store);
-  const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger);
-  const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger);
+  const seal = createRecordSeal(options.keyring);
+  const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger, seal);
+  const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger, seal);
   const activity = createActivity(clock);
   const consumption = createConsumption();
   const checkpoints = keepAllWhileUnreadable(options.checkpoints, [host.store, snapshots], logger);
@@ -250,8 +257,9 @@ async function createSandboxHost(
   await mkdir(directory, { recursive: true, mode: 0o700 });
   getDriver(options, options.config.isolation);
   const { config: policy, logger } = options;
+  const store = createRecordStore(directory, options.reserve, createRecordSeal(options.keyring));
   const disks = createDiskBudget({ policy, directory, standingOf: standing, clock, logger });
-  return { ...options, slots: createSlots(), store: createRecordStore(directory, options.reserve), disks };
+  return { ...options, slots: createSlots(), store, disks };
 }
 
 function createRunnerPool(

@@ -87,6 +87,10 @@ export interface CheckpointStore extends AsyncDisposable {
   /** Throws `state_damaged` when the disk differs from the result of `digestDisk`, or is missing. */
   verifyDisk(path: string, expected: DiskDigests): Promise<void>;
   /**
+   * Removes decrypted content that a dead server left in memory. Call it when no restore of that server is in progress.
+   */
+  sweepClear(): Promise<void>;
+  /**
    * Garbage-collects checkpoints and layers. `findNeeded` is called after the store has listed them: a caller that
    * names a checkpoint or layer in its records before it makes it cannot lose it to a collection in progress. Layers
    * that a kept checkpoint or an open draft names are kept, too. While a kept checkpoint is unreadable, no layer is
@@ -108,15 +112,18 @@ export interface Collection {
 /** A checkpoint that is being written. Disposing an unsealed one removes it. */
 export interface CheckpointDraft extends AsyncDisposable {
   readonly checkpointId: string;
-  /** Empty, mode 0700, on the same file system as sandboxes' folders. */
+  /** Empty, mode 0700, in memory. It stays until the draft is disposed. */
   readonly directory: string;
+  /** An empty folder in memory for restores from the draft. */
+  readonly scratch: string;
   /**
-   * Computes digests and starts to write to the disk while the driver still saves, for the parts to which it only
-   * appends. A part that is written in another order must not be included: its digests would be wrong. Optional.
+   * Encrypts to the disk while the driver still saves, for the parts to which it only appends, and frees what is
+   * encrypted: these parts cannot be read from `directory` any more. A part that is written in another order must not
+   * be included. Optional.
    */
   follow(isAppendOnly: (partName: string) => boolean): void;
   /**
-   * Digests every part, flushes all to the disk and writes the manifest last. Call it once. Throws `disk_full`, and
+   * Encrypts every part, flushes all to the disk and writes the manifest last. Call it once. Throws `disk_full`, and
    * `internal` for layers that `begin` did not get.
    */
   seal(facts: CheckpointFacts): Promise<Checkpoint>;
@@ -126,14 +133,20 @@ export interface CheckpointDraft extends AsyncDisposable {
 export interface Checkpoint {
   readonly checkpointId: string;
   readonly manifest: Manifest;
+  /** Undefined: it is from a version that did not encrypt. */
+  readonly key: Uint8Array | undefined;
   /** The folder with its parts. A part's file has the name of the part. */
   readonly directory: string;
   /** Bytes that it uses, without its layers. */
   readonly sizeBytes: number;
-  /** Some parts are compressed. Call `unpack` before `verify` and before a restore. */
+  /** Some parts are compressed. Call `unpack` before `verify` and before `reveal`. */
   readonly isPacked: boolean;
   /** Reads all parts, or those for which `isMeant` is true, and compares their digests. Throws `state_damaged`. */
   verify(isMeant?: (partName: string) => boolean): Promise<void>;
+  /**
+   * Decrypts and checks it for a restore. Returns when all parts without memory are complete. Throws `state_damaged`.
+   */
+  reveal(kinds: PartKinds): Promise<ClearCheckpoint>;
   /** For a driver that checks these parts itself while it reads them. */
   digestsOf(isMeant: (partName: string) => boolean): PartDigests;
 }
@@ -141,6 +154,31 @@ export interface Checkpoint {
 /** The same type as `BlockDigests` of a driver. */
 export interface PartDigests {
   readonly blockBytes: number;
-  /** SHA-256 of each block in hexadecimal, in order, by part. The last block may be shorter. */
+  /**
+   * For each block, in order, by part, in hexadecimal: its SHA-256, or nonce and tag if it is encrypted. The last block
+   * may be shorter.
+   */
   readonly parts: Readonly<Record<string, readonly string[]>>;
+  /** Where the encrypted blocks are, and their key in base64. Absent: they are not encrypted. */
+  readonly sealed?: { readonly directory: string; readonly key: string; readonly checkpointId: string };
+}
+
+/** Which parts contain memory, and which of those a driver decrypts and checks itself. */
+export interface PartKinds {
+  isMemory(partName: string): boolean;
+  isLate(partName: string): boolean;
+}
+
+/** The parts of a checkpoint as a driver reads them. Dispose it when the restore has returned. */
+export interface ClearCheckpoint extends AsyncDisposable {
+  /** The parts. Late ones are empty files of the right size there, if the checkpoint is encrypted. */
+  readonly directory: string;
+  /** An empty folder in memory for what a driver makes of them. */
+  readonly scratch: string;
+  readonly digests: PartDigests;
+  /**
+   * Resolves when the parts with memory are complete and checked, except late ones. Nothing may use them before. Rejects
+   * with `state_damaged`.
+   */
+  readonly pagesChecked: Promise<void>;
 }

@@ -7,7 +7,7 @@ import { collect } from './collect.ts';
 import type { Shelves } from './collect.ts';
 import type { Needed } from './checkpoint-store.ts';
 import type { TestStore } from './testing/test-store.ts';
-import { openTestStore, sealTestCheckpoint, testFacts } from './testing/test-store.ts';
+import { openTestStore, sealTestCheckpoint, testFacts, testKeys } from './testing/test-store.ts';
 
 let shop: TestStore;
 beforeEach(async () => {
@@ -113,6 +113,7 @@ function shelvesWith(checkpointPath: Shelves['checkpointPath'], warnings: object
     layers: { list: () => Promise.resolve(['l1']), remove: () => Promise.reject(new Error('l1 may be needed')) },
     logger: { ...silentLogger, warn: (facts) => void warnings.push(facts) },
     layersOfDrafts: () => [],
+    keys: testKeys(),
     checkpointPath,
   };
 }
@@ -150,7 +151,7 @@ test('a checkpoint that is removed between list and read does not block the coll
   };
   const collection = await collect(
     {
-      ...{ store, layers, layersOfDrafts: () => [] },
+      ...{ store, layers, layersOfDrafts: () => [], keys: testKeys() },
       logger: {
         ...silentLogger,
         warn: (...all: unknown[]) => void warnings.push(String(all.at(-1))),

@@ -2,6 +2,7 @@ import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Layers } from './layers.ts';
 import { readManifest } from './open-checkpoint.ts';
+import type { CheckpointKeys } from './sealing/checkpoint-keys.ts';
 import type { Collection, Needed, CheckpointStore } from './checkpoint-store.ts';
 
 /** The parts of the store that a collection uses. */
@@ -12,6 +13,7 @@ export interface Shelves {
   /** Layers that open drafts may name. */
   layersOfDrafts(): readonly string[];
   checkpointPath(checkpointId: string): string;
+  readonly keys: CheckpointKeys;
 }
 
 /**
@@ -47,7 +49,7 @@ async function findUnneeded(
 /** An unreadable checkpoint may name any layer. A checkpoint that was removed meanwhile has no layers. */
 async function findLayers(shelves: Shelves, checkpointId: string): Promise<readonly string[] | 'unreadable'> {
   try {
-    return (await readManifest(checkpointId, shelves.checkpointPath(checkpointId))).facts.layers;
+    return (await readManifest(checkpointId, shelves.checkpointPath(checkpointId), shelves.keys)).manifest.facts.layers;
   } catch (error) {
     if (!(error instanceof SoulBoxError)) throw error;
     if (!(await shelves.store.list()).includes(checkpointId)) return [];

@@ -8,8 +8,8 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { silentLogger } from '@soulbox/base';
 import { openCheckpointStore } from './open-checkpoint-store.ts';
+import { testOptions } from './testing/test-store.ts';
 
 const victim = fileURLToPath(new URL('./testing/seal-forever.ts', import.meta.url));
 const rounds = 12;
@@ -35,7 +35,7 @@ test(
     try {
       for (let round = 0; round < rounds; round += 1) {
         const promised = await sealUntilKilled(directory, `r${round}`, Math.random() * 150);
-        await using store = await openCheckpointStore({ directory, logger: silentLogger });
+        await using store = await openCheckpointStore(testOptions(directory));
         const found = await store.list();
         expect(await readdir(join(directory, 'states'))).toEqual([...found]);
         for (const id of found) await (await store.open(id)).verify();

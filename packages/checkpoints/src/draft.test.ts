@@ -1,12 +1,19 @@
-import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { silentLogger } from '@soulbox/base';
 import { openCheckpointStore } from './open-checkpoint-store.ts';
 import type { TestStore } from './testing/test-store.ts';
-import { mib, openTestStore, patternOf, sealTestCheckpoint, testFacts } from './testing/test-store.ts';
+import {
+  hashesOf,
+  mib,
+  openTestStore,
+  patternOf,
+  readParts,
+  sealTestCheckpoint,
+  testFacts,
+  testOptions,
+} from './testing/test-store.ts';
 
 let shop: TestStore;
 beforeEach(async () => {
@@ -15,14 +22,6 @@ beforeEach(async () => {
 afterEach(() => shop[Symbol.asyncDispose]());
 
 const checkpointsIn = (): Promise<string[]> => readdir(join(shop.directory, 'states'));
-
-/** Computed independently of the store. */
-function digestsOf(content: Buffer): string[] {
-  const blocks = Array.from({ length: Math.ceil(content.length / mib) }, (_, i) =>
-    content.subarray(i * mib, (i + 1) * mib),
-  );
-  return blocks.map((block) => createHash('sha256').update(block).digest('hex'));
-}
 
 test('a draft is neither listed nor found, and is removed when it is disposed', async () => {
   {
@@ -117,7 +116,7 @@ describe('following a driver that still writes', () => {
     await file.close();
   }
 
-  test('gives the same digests as reading the finished parts', async () => {
+  test('gives the same content as encrypting the finished parts', async () => {
     await using draft = await shop.store.begin('s1');
     draft.follow((name) => name.startsWith('pages'));
     const other = content.subarray(0, 3 * mib + 1);
@@ -127,14 +126,12 @@ describe('following a driver that still writes', () => {
       append(join(draft.directory, 'core.img'), other),
     ]);
     const checkpoint = await draft.seal(testFacts());
-    expect(checkpoint.manifest.parts).toEqual({
-      'pages-1.img': { sizeBytes: content.length, digests: digestsOf(content) },
-      'pages-2.img': { sizeBytes: other.length, digests: digestsOf(other) },
-      'core.img': { sizeBytes: other.length, digests: digestsOf(other) },
-    });
+    expect(await readParts(checkpoint)).toEqual(
+      hashesOf({ 'pages-1.img': content, 'pages-2.img': other, 'core.img': other }),
+    );
   });
 
-  test('forgets a part that was started again', async () => {
+  test('refuses a part that became shorter than what is encrypted', async () => {
     await using draft = await shop.store.begin('s1');
     draft.follow(() => true);
     const path = join(draft.directory, 'pages-1.img');
@@ -142,8 +139,21 @@ describe('following a driver that still writes', () => {
     await delay(50);
     await truncate(path, 0);
     await append(path, content.subarray(1, 2 * mib));
-    const checkpoint = await draft.seal(testFacts());
-    expect(checkpoint.manifest.parts['pages-1.img']?.digests).toEqual(digestsOf(content.subarray(1, 2 * mib)));
+    await expect(draft.seal(testFacts())).rejects.toMatchObject({ reason: 'internal' });
+    expect(await checkpointsIn()).toEqual(['s1.draft']);
+  });
+
+  test('forgets a part that was replaced by another file', async () => {
+    await using draft = await shop.store.begin('s1');
+    draft.follow(() => true);
+    const path = join(draft.directory, 'pages-1.img');
+    await append(path, content);
+    await delay(50);
+    await writeFile(`${path}.new`, content.subarray(1, 2 * mib));
+    await rename(`${path}.new`, path);
+    expect(await readParts(await draft.seal(testFacts()))).toEqual(
+      hashesOf({ 'pages-1.img': content.subarray(1, 2 * mib) }),
+    );
   });
 
   test('can be sealed immediately after its start, and disposed while it reads', async () => {
@@ -160,7 +170,7 @@ describe('following a driver that still writes', () => {
 });
 
 test('two stores cannot share a folder, and the second can open it after the first is closed', async () => {
-  const options = { directory: shop.directory, logger: silentLogger };
+  const options = testOptions(shop.directory);
   await using draft = await shop.store.begin('s1');
   await expect(openCheckpointStore(options)).rejects.toMatchObject({ reason: 'name_taken' });
   expect(await readdir(draft.directory)).toEqual([]);
@@ -181,5 +191,5 @@ test('only the owner can read a manifest', async () => {
   const file = await open(join(checkpoint.directory, 'manifest.json'));
   expect((await file.stat()).mode & 0o777).toBe(0o600);
   await file.close();
-  expect(await readFile(join(checkpoint.directory, 'manifest.json'), 'utf8')).toContain('"format":1');
+  expect(await readFile(join(checkpoint.directory, 'manifest.json'), 'utf8')).toContain('"format":2');
 });

@@ -1,19 +1,23 @@
-import { rename } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorFromNode, removeTree, SoulBoxError } from '@soulbox/base';
+import { blockKeyBytes } from '@soulbox/keyring/blocks';
 import { blockBytes, blockCountOf } from './digests/digest-job.ts';
-import type { Digester } from './digests/digester.ts';
 import { forEachAtOnce } from './digests/for-each-at-once.ts';
 import { flush } from './flush.ts';
 import { createFollower } from './follower.ts';
 import type { Follower } from './follower.ts';
 import type { FileDigests, Manifest } from './manifest.ts';
-import { manifestFormat } from './manifest.ts';
+import { sealedFormat } from './manifest.ts';
 import { manifestName } from './names.ts';
 import type { PartFile } from './part-files.ts';
 import { listPartFiles } from './part-files.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
 import { writeSealedJson } from './sealed-json.ts';
+import { partCipher } from './digests/part-cipher.ts';
+import { sealManifest } from './sealing/sealed-manifest.ts';
+import type { StoreTools } from './store-tools.ts';
 import type { CheckpointDraft } from './checkpoint-store.ts';
 
 /** Files that are flushed at once. The file system then commits many of them with one journal write. */
@@ -23,52 +27,65 @@ export interface DraftPlan {
   readonly checkpointId: string;
   /** All layers that its manifest may name. */
   readonly layers: readonly string[];
-  /** An existing, empty folder. */
+  /** Existing, empty folders in memory. */
   readonly directory: string;
-  /** The path to which `seal` renames it. */
+  readonly scratch: string;
+  /** An existing, empty folder on the disk. */
+  readonly sealed: string;
+  /** The path to which `seal` renames that. */
   readonly target: string;
 }
 
 export function createDraft(
-  { checkpointId, layers, directory, target }: DraftPlan,
-  digester: Digester,
+  { checkpointId, layers, directory, scratch, sealed, target }: DraftPlan,
+  tools: StoreTools,
   onEnd: () => void,
 ): CheckpointDraft {
+  const { digester, keys } = tools;
+  const key = randomBytes(blockKeyBytes);
   let follower: Follower | undefined;
-  let sealed = false;
+  let isSealed = false;
 
-  const digest = async (file: PartFile): Promise<FileDigests> => {
-    const known = follower?.digestsOf(file) ?? [];
-    const end = blockCountOf(file.sizeBytes);
-    const rest = await digester.digest(file.path, known.length, end, file.sizeBytes);
-    return { sizeBytes: file.sizeBytes, digests: [...known, ...rest] };
+  const sealBlocks = async (part: PartFile, first: number, end: number, isFreed: boolean): Promise<string[]> => {
+    const { name, path, sizeBytes } = part;
+    const cipher = partCipher(key, checkpointId, name);
+    return await digester.encrypt({ path, target: join(sealed, name), sizeBytes, cipher }, first, end, isFreed);
+  };
+  const sealPart = async (part: PartFile): Promise<FileDigests> => {
+    const known = follower?.sealsOf(part) ?? [];
+    // A file that was replaced while it was followed may have been longer.
+    if (known.length === 0) await rm(join(sealed, part.name), { force: true });
+    if (part.sizeBytes === 0) await writeFile(join(sealed, part.name), '', { mode: 0o600 });
+    const rest = await sealBlocks(part, known.length, blockCountOf(part.sizeBytes), false);
+    await flush(join(sealed, part.name));
+    return { sizeBytes: part.sizeBytes, digests: [...known, ...rest] };
   };
 
-  const digestAndFlush = async (files: readonly PartFile[]): Promise<Record<string, FileDigests>> => {
+  const sealParts = async (files: readonly PartFile[]): Promise<Record<string, FileDigests>> => {
     const parts: Record<string, FileDigests> = {};
-    await Promise.all([
-      forEachAtOnce(flushesAtOnce, files, async (file) => {
-        parts[file.name] = await digest(file);
-      }),
-      forEachAtOnce(flushesAtOnce, files, (file) => flush(file.path)),
-    ]);
+    await forEachAtOnce(flushesAtOnce, files, async (file) => {
+      parts[file.name] = await sealPart(file);
+    });
     return parts;
   };
 
   /** Each step is on the disk before the next one starts, so a crash leaves a draft or a complete checkpoint. */
   const publish = async (manifest: Manifest): Promise<void> => {
-    await writeSealedJson(join(directory, manifestName), manifest);
-    await flush(directory);
-    await rename(directory, target);
-    sealed = true;
+    await writeSealedJson(join(sealed, manifestName), await sealManifest(manifest, key, keys));
+    await flush(sealed);
+    await rename(sealed, target);
+    isSealed = true;
     await flush(dirname(target));
   };
 
   return {
-    checkpointId,
-    directory,
+    ...{ checkpointId, directory, scratch },
     follow(isAppendOnly) {
-      follower ??= createFollower(directory, isAppendOnly, digester);
+      follower ??= createFollower(
+        directory,
+        isAppendOnly,
+        async (part, first, end) => await sealBlocks(part, first, end, true),
+      );
     },
     async seal(facts) {
       // A collection may have removed an unnamed layer.
@@ -77,18 +94,20 @@ export function createDraft(
         throw new SoulBoxError('internal', `Layer ${unknown} was not named when the draft began.`);
       try {
         await follower?.stop();
-        const parts = await digestAndFlush(await listPartFiles(directory));
-        await publish({ format: manifestFormat, stateId: checkpointId, facts, blockBytes, parts, packed: {} });
+        const parts = await sealParts(await listPartFiles(directory));
+        await publish({ format: sealedFormat, stateId: checkpointId, facts, blockBytes, parts, packed: {} });
       } catch (error) {
         throw errorFromNode(error, `Checkpoint "${checkpointId}" could not be written to the disk of the host.`);
       }
       onEnd();
-      return await openCheckpoint(checkpointId, target, digester);
+      return await openCheckpoint(checkpointId, target, tools);
     },
     async [Symbol.asyncDispose]() {
       await follower?.stop();
-      if (sealed) return;
-      await removeTree(directory);
+      key.fill(0);
+      for (const folder of [directory, scratch]) await removeTree(folder);
+      if (isSealed) return;
+      await removeTree(sealed);
       onEnd();
     },
   };

@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Digester } from './digests/digester.ts';
 import { blockBytes } from './digests/digest-job.ts';
 import type { PartFile } from './part-files.ts';
 import { listPartFiles } from './part-files.ts';
@@ -8,38 +7,42 @@ const pollMs = 5;
 /** Blocks of one part that are read at a time (64 MiB), so that a large part does not delay the others. */
 const maxBlocksAtOnce = 64;
 
-/** Digests of the first blocks of a part that was still growing. */
+/** Encrypts blocks `first` to `end - 1` of a part that has `sizeBytes` now. Gives their seals. */
+export type SealBlocks = (part: PartFile, first: number, end: number) => Promise<string[]>;
+
+/** Seals of the first blocks of a part that was still growing. */
 interface Beginning {
   readonly inode: number;
-  readonly digests: string[];
+  readonly seals: string[];
 }
 
 export interface Follower {
   /** Stops after the current read. */
   stop(): Promise<void>;
   /**
-   * The known digests of a part, after `stop`. Empty unless it is the same file and at least as long as what was read.
+   * The known seals of a part, after `stop`. Empty for another file of the same name. Throws if the part became shorter:
+   * what was encrypted is freed.
    */
-  digestsOf(part: PartFile): readonly string[];
+  sealsOf(part: PartFile): readonly string[];
 }
 
-/** Digests append-only parts of a draft while they grow. */
+/** Encrypts append-only parts of a draft while they grow. */
 export function createFollower(
   directory: string,
   isMeant: (partName: string) => boolean,
-  digester: Digester,
+  sealBlocks: SealBlocks,
 ): Follower {
   const beginnings = new Map<string, Beginning>();
   const stopped = new AbortController();
 
   const read = async (part: PartFile): Promise<boolean> => {
-    const known = beginnings.get(part.name) ?? { inode: part.inode, digests: [] };
+    const known = beginnings.get(part.name) ?? { inode: part.inode, seals: [] };
     beginnings.set(part.name, known);
-    const first = known.digests.length;
+    const first = known.seals.length;
     // Only complete blocks, because the last one still grows.
     const end = Math.min(Math.floor(part.sizeBytes / blockBytes), first + maxBlocksAtOnce);
     if (end <= first || stopped.signal.aborted) return false;
-    known.digests.push(...(await digester.digest(part.path, first, end, part.sizeBytes, true)));
+    known.seals.push(...(await sealBlocks(part, first, end)));
     return true;
   };
 
@@ -66,10 +69,11 @@ export function createFollower(
       stopped.abort();
       await done;
     },
-    digestsOf(part) {
+    sealsOf(part) {
       const known = beginnings.get(part.name);
-      const isSame = known?.inode === part.inode && known.digests.length * blockBytes <= part.sizeBytes;
-      return isSame ? known.digests : [];
+      if (known?.inode !== part.inode) return [];
+      if (known.seals.length * blockBytes <= part.sizeBytes) return known.seals;
+      throw new Error(`${part.name} became shorter while it was encrypted`);
     },
   };
 }

@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { run, silentLogger } from '@soulbox/base';
+import { run } from '@soulbox/base';
 import { openCheckpointStore } from './open-checkpoint-store.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
-import { mib, patternOf, sealTestCheckpoint, testFacts } from './testing/test-store.ts';
+import { mib, patternOf, sealTestCheckpoint, testFacts, testOptions } from './testing/test-store.ts';
 
 let folder: string;
 let disk: string;
@@ -23,7 +23,7 @@ beforeEach(async () => {
   await run('mkfs.ext4', ['-q', '-F', '-O', '^has_journal', '-m', '0', '-N', '64', image]);
   await mkdir(disk);
   await run('mount', ['-t', 'ext4', '-o', 'loop', image, disk]);
-  store = await openCheckpointStore({ directory: join(disk, 'store'), logger: silentLogger });
+  store = await openCheckpointStore({ ...testOptions(folder), directory: join(disk, 'store') });
   await sealTestCheckpoint(store, 'before');
 });
 

@@ -5,9 +5,12 @@ export type {
   Needed,
   PartDigests,
   Checkpoint,
+  ClearCheckpoint,
+  PartKinds,
   CheckpointDraft,
   CheckpointStore,
 } from './checkpoint-store.ts';
+export type { CheckpointKeys } from './sealing/checkpoint-keys.ts';
 export { openDamagedCheckpoints } from './damaged-checkpoints.ts';
 export type { DamagedCheckpoint, DamagedCheckpoints, DamageNote } from './damaged-checkpoints.ts';
 export { readSealedJson, writeSealedJson } from './sealed-json.ts';

@@ -2,11 +2,10 @@ import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { silentLogger } from '@soulbox/base';
 import { openDiskBlobs } from '@soulbox/storage';
 import { openCheckpointStore } from './open-checkpoint-store.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
-import { sealTestCheckpoint, testFacts } from './testing/test-store.ts';
+import { sealTestCheckpoint, testFacts, testOptions } from './testing/test-store.ts';
 
 let folder: string;
 let target: string;
@@ -14,7 +13,7 @@ let store: CheckpointStore;
 
 const open = async (directory: string): Promise<CheckpointStore> => {
   const blobs = await openDiskBlobs({ directory: join(directory, 'archive') });
-  return await openCheckpointStore({ directory, logger: silentLogger, blobs });
+  return await openCheckpointStore({ ...testOptions(directory), blobs });
 };
 
 beforeEach(async () => {

@@ -6,6 +6,7 @@ import { damaged } from './damage.ts';
 import { readManifest } from './open-checkpoint.ts';
 import type { StorePaths } from './names.ts';
 import { manifestName, storePaths } from './names.ts';
+import type { CheckpointKeys } from './sealing/checkpoint-keys.ts';
 
 /** Tries for one checkpoint. A concurrent compression or unpack changes its form once. */
 const attempts = 5;
@@ -18,6 +19,7 @@ export async function linkCheckpoint(
   from: StorePaths,
   directory: string,
   archive: Pick<Archive, 'copyInto'> | undefined,
+  keys: CheckpointKeys,
 ): Promise<void> {
   const [source, target] = [from.checkpoint(checkpointId), storePaths(directory).checkpoint(checkpointId)];
   const draft = `${target}.tmp`;
@@ -28,7 +30,7 @@ export async function linkCheckpoint(
     // A driver may have opened the folder to the sandbox's ids.
     await chmod(draft, await modeOf(source, checkpointId));
     await linkFile(join(source, manifestName), join(draft, manifestName), checkpointId);
-    if (await linkParts(checkpointId, source, draft, join(directory, archiveName), archive)) {
+    if (await linkParts(checkpointId, source, draft, join(directory, archiveName), archive, keys)) {
       await rename(draft, target);
       return;
     }
@@ -50,8 +52,10 @@ async function linkParts(
   draft: string,
   archiveDirectory: string,
   archive: Pick<Archive, 'copyInto'> | undefined,
+  keys: CheckpointKeys,
 ): Promise<boolean> {
-  const { parts, packed } = await readManifest(checkpointId, draft);
+  const { manifest } = await readManifest(checkpointId, draft, keys);
+  const { parts, packed } = manifest;
   for (const name of Object.keys(parts).filter((part) => !(part in packed))) {
     if (!(await tryLink(join(source, name), join(draft, name)))) return false;
   }

@@ -1,8 +1,14 @@
 import { z } from 'zod';
+import { blockSealForm } from '@soulbox/keyring/blocks';
 import { isPartName } from './names.ts';
 
-/** A manifest of another version is refused with `state_incompatible`. */
+/**
+ * The form of files with readable content: layers, digests of disks, and manifests of versions that did not encrypt
+ * checkpoints.
+ */
 export const manifestFormat = 1;
+/** An encrypted checkpoint. A manifest of a format that is neither is refused with `state_incompatible`. */
+export const sealedFormat = 2;
 
 const sizeSchema = z.number().int().nonnegative();
 const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/);
@@ -10,6 +16,12 @@ const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/);
  * SHA-256 of each block in hexadecimal, in order. In sparse files the empty string stands for a block that is a hole.
  */
 const digestsSchema = z.array(sha256Schema.or(z.literal('')));
+
+/** In an encrypted checkpoint, nonce and tag of each block take the place of its digest. */
+const partSchema = z.object({
+  sizeBytes: sizeSchema,
+  digests: z.array(sha256Schema.or(z.string().regex(blockSealForm))),
+});
 
 export const fileDigestsSchema = z.object({ sizeBytes: sizeSchema, digests: digestsSchema });
 
@@ -64,15 +76,18 @@ const factsSchema = z.object({
 });
 
 export const manifestSchema = z.object({
-  format: z.literal(manifestFormat),
+  format: z.literal([manifestFormat, sealedFormat]),
   /** The checkpoint's id, under its name in manifests on disk. */
   stateId: z.string(),
   facts: factsSchema,
   blockBytes: z.number().int().positive(),
   /** The plain files in the checkpoint's folder, by name. */
-  parts: z.record(z.string().refine(isPartName), fileDigestsSchema),
-  /** Parts that are not files now, but compressed blobs of this size. */
-  packed: z.record(z.string(), z.object({ sizeBytes: sizeSchema })),
+  parts: z.record(z.string().refine(isPartName), partSchema),
+  /**
+   * Parts that are not files now, but compressed blobs of this size. Those of an encrypted checkpoint are encrypted after
+   * their compression, with a nonce and a tag for each block.
+   */
+  packed: z.record(z.string(), z.object({ sizeBytes: sizeSchema, seals: z.array(z.string()).optional() })),
 });
 
 export type FileDigests = z.infer<typeof fileDigestsSchema>;

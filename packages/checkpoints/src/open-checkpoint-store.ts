@@ -8,11 +8,11 @@ import type { BlobStore } from '@soulbox/storage';
 import { createArchive } from './archive/archive.ts';
 import type { Archive } from './archive/archive.ts';
 import { createPacking } from './archive/packing.ts';
+import { createClearFolders } from './clear-folders.ts';
 import { collect } from './collect.ts';
 import type { DamagedCheckpoints } from './damaged-checkpoints.ts';
 import { openDamagedCheckpoints } from './damaged-checkpoints.ts';
 import { createDigester } from './digests/digester.ts';
-import type { Digester } from './digests/digester.ts';
 import { digestDisk, verifyDisk } from './disk-digests.ts';
 import { createDrafts } from './drafts.ts';
 import { createLayers } from './layers.ts';
@@ -21,6 +21,8 @@ import type { StorePaths } from './names.ts';
 import { draftSuffix, removedSuffix, storePaths } from './names.ts';
 import { createSealedCheckpoints } from './sealed-checkpoints.ts';
 import type { SealedCheckpoints } from './sealed-checkpoints.ts';
+import type { CheckpointKeys } from './sealing/checkpoint-keys.ts';
+import type { StoreTools } from './store-tools.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { digestInBackground } from './background-digests.ts';
 
@@ -30,6 +32,12 @@ export interface CheckpointStoreOptions {
   /** For the folders `states` and `layers`, made with mode 0700. On the same file system as sandboxes' folders. */
   readonly directory: string;
   readonly logger: Logger;
+  /**
+   * A folder in memory (tmpfs), where checkpoints are unencrypted while they are saved and restored. Only root may enter
+   * it.
+   */
+  readonly clearDirectory: string;
+  readonly keys: CheckpointKeys;
   /** `compress` stores parts here under `states/`. Without it checkpoints cannot be compressed. */
   readonly blobs?: BlobStore;
 }
@@ -37,6 +45,8 @@ export interface CheckpointStoreOptions {
 /** Opens a store and removes drafts that a crash left. Throws `name_taken` while another store has the folder. */
 export async function openCheckpointStore({
   directory,
+  clearDirectory,
+  keys,
   logger,
   blobs,
 }: CheckpointStoreOptions): Promise<CheckpointStore> {
@@ -45,12 +55,14 @@ export async function openCheckpointStore({
   const lock = await lockFolder(paths.checkpoints);
   try {
     await sweep(paths, logger);
-    const digester = createDigester();
-    const sealed = createSealedCheckpoints(paths, digester);
-    const archive = blobs === undefined ? undefined : createArchive(blobs, digester);
+    const clear = createClearFolders(clearDirectory);
+    await clear.sweepDrafts();
+    const tools = { digester: createDigester(), keys, clear };
+    const sealed = createSealedCheckpoints(paths, tools);
+    const archive = blobs === undefined ? undefined : createArchive(blobs, tools);
     const damaged = openDamagedCheckpoints(directory);
     await archive?.sweep(new Map((await sealed.list()).map((id) => [id, paths.checkpoint(id)])));
-    return createDiskCheckpointStore({ paths, logger, lock, digester, sealed, archive, damaged });
+    return createDiskCheckpointStore({ paths, logger, lock, tools, sealed, archive, damaged });
   } catch (error) {
     await lock.close();
     throw error;
@@ -79,16 +91,17 @@ interface StoreParts {
   readonly paths: StorePaths;
   readonly logger: Logger;
   readonly lock: FileHandle;
-  readonly digester: Digester;
+  readonly tools: StoreTools;
   readonly sealed: SealedCheckpoints;
   readonly archive: Archive | undefined;
   readonly damaged: DamagedCheckpoints;
 }
 
 function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
-  const { paths, logger, lock, digester, sealed, archive, damaged } = parts;
+  const { paths, logger, lock, tools, sealed, archive, damaged } = parts;
+  const { digester, keys, clear } = tools;
   const layers = createLayers(paths, digester);
-  const drafts = createDrafts(paths, digester, sealed);
+  const drafts = createDrafts(paths, tools, sealed);
   const packing = createPacking((checkpointId) => sealed.open(checkpointId), archive);
 
   const list = (): Promise<readonly string[]> => sealed.list();
@@ -108,7 +121,7 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
       const target = storePaths(directory);
       for (const checkpointId of checkpoints) {
         await packing.interrupt(checkpointId);
-        await linkCheckpoint(checkpointId, paths, directory, archive);
+        await linkCheckpoint(checkpointId, paths, directory, archive, keys);
       }
       for (const layerId of layerIds) await linkLayer(layerId, paths, target);
     },
@@ -129,11 +142,13 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
       await digestInBackground(path, disk, isWanted, background);
     },
     verifyDisk: (path, expected) => verifyDisk(path, expected, digester),
+    sweepClear: async () => await clear.sweep(),
     async collect(findNeeded) {
       const shelves = {
         store: { list, remove },
         layers,
         logger,
+        keys,
         layersOfDrafts: () => drafts.layers(),
         checkpointPath: (checkpointId: string) => paths.checkpoint(checkpointId),
       };

@@ -1,28 +1,41 @@
 import { join } from 'node:path';
 import { SoulBoxError, isNodeError } from '@soulbox/base';
 import { damaged, verifyFile } from './damage.ts';
-import type { Digester } from './digests/digester.ts';
 import { blockBytes, blockCountOf } from './digests/digest-job.ts';
+import type { Digester } from './digests/digester.ts';
 import { forEachAtOnce } from './digests/for-each-at-once.ts';
 import type { Manifest } from './manifest.ts';
-import { manifestFormat, manifestSchema } from './manifest.ts';
+import { manifestFormat, manifestSchema, sealedFormat } from './manifest.ts';
 import { manifestName } from './names.ts';
 import { listPartFiles } from './part-files.ts';
+import { revealCheckpoint } from './reveal.ts';
 import { readSealedJson } from './sealed-json.ts';
+import type { CheckpointKeys } from './sealing/checkpoint-keys.ts';
+import { decryptPart } from './sealing/decrypt-part.ts';
+import { partCipher } from './digests/part-cipher.ts';
+import { openManifest } from './sealing/sealed-manifest.ts';
+import type { StoreTools } from './store-tools.ts';
 import type { PartDigests, Checkpoint } from './checkpoint-store.ts';
 
 /** Reads the checkpoint in `directory`, which exists. Throws `state_damaged`, `state_incompatible`. */
-export async function openCheckpoint(checkpointId: string, directory: string, digester: Digester): Promise<Checkpoint> {
-  const manifest = await readManifest(checkpointId, directory);
+export async function openCheckpoint(checkpointId: string, directory: string, tools: StoreTools): Promise<Checkpoint> {
+  const { manifest, key } = await readManifest(checkpointId, directory, tools.keys);
+  const { digester, clear } = tools;
   await checkParts(manifest, directory);
+  const verify: Checkpoint['verify'] = async (isMeant = () => true) =>
+    await verifyParts({ manifest, key, directory }, isMeant, digester);
+  const digestsOf: Checkpoint['digestsOf'] = (isMeant) => partDigests({ manifest, key, directory }, isMeant);
   return {
     checkpointId,
     manifest,
     directory,
     sizeBytes: sizeOf(manifest),
     isPacked: Object.keys(manifest.packed).length > 0,
-    verify: (isMeant = () => true) => verifyParts(manifest, directory, isMeant, digester),
-    digestsOf: (isMeant) => digestsOf(manifest, isMeant),
+    key,
+    verify,
+    digestsOf,
+    reveal: async (kinds) =>
+      await revealCheckpoint({ manifest, key, directory, digester, clear, verify, digestsOf }, kinds),
   };
 }
 
@@ -31,24 +44,39 @@ function sizeOf({ parts, packed }: Manifest): number {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-export async function readManifest(checkpointId: string, directory: string): Promise<Manifest> {
+/** A manifest, and the key of its parts if they are encrypted. */
+export interface OpenManifest {
+  readonly manifest: Manifest;
+  readonly key: Buffer | undefined;
+}
+
+/** Throws `state_damaged`, `state_incompatible`, and the errors of `CheckpointKeys.open`. */
+export async function readManifest(
+  checkpointId: string,
+  directory: string,
+  keys: CheckpointKeys,
+): Promise<OpenManifest> {
   const content = await readSealedJson(join(directory, manifestName)).catch((error: unknown) => {
     throw damaged(`The manifest of checkpoint "${checkpointId}" cannot be read`, error);
   });
   if (content === undefined) throw damaged(`The manifest of checkpoint "${checkpointId}" is incomplete or altered`);
-  checkFormat(checkpointId, content);
-  const parsed = manifestSchema.safeParse(content);
+  const format = checkFormat(checkpointId, content);
+  const opened =
+    format === sealedFormat ? await openManifest(checkpointId, content, keys) : { content, key: undefined };
+  if (opened === undefined)
+    throw damaged(`The manifest of checkpoint "${checkpointId}" is altered or belongs to another checkpoint`);
+  const parsed = manifestSchema.safeParse(opened.content);
   if (!parsed.success) throw damaged(`The manifest of checkpoint "${checkpointId}" is incomplete`, parsed.error);
   checkManifest(checkpointId, parsed.data);
-  return parsed.data;
+  return { manifest: parsed.data, key: opened.key };
 }
 
-function checkFormat(checkpointId: string, content: unknown): void {
+function checkFormat(checkpointId: string, content: unknown): number {
   const format = (content as { format?: unknown } | null)?.format;
-  if (format === manifestFormat) return;
+  if (format === manifestFormat || format === sealedFormat) return format;
   throw new SoulBoxError(
     'state_incompatible',
-    `Checkpoint "${checkpointId}" has the format ${JSON.stringify(format)}, but this version reads ${manifestFormat}.`,
+    `Checkpoint "${checkpointId}" has the format ${JSON.stringify(format)}, but this version reads ${manifestFormat} and ${sealedFormat}.`,
   );
 }
 
@@ -86,9 +114,12 @@ async function checkParts({ stateId: checkpointId, parts, packed }: Manifest, di
   if (name !== undefined) throw damaged(`${name} of checkpoint "${checkpointId}" is missing`);
 }
 
+interface Parts extends OpenManifest {
+  readonly directory: string;
+}
+
 async function verifyParts(
-  { stateId: checkpointId, parts, packed }: Manifest,
-  directory: string,
+  { manifest: { stateId: checkpointId, parts, packed }, key, directory }: Parts,
   isMeant: (partName: string) => boolean,
   digester: Digester,
 ): Promise<void> {
@@ -96,15 +127,25 @@ async function verifyParts(
   const unreadable = meant.find(([name]) => name in packed)?.[0];
   if (unreadable !== undefined)
     throw new Error(`${unreadable} of checkpoint "${checkpointId}" is packed: unpack it first`);
-  await forEachAtOnce(digester.threadCount, meant, ([name, part]) =>
-    verifyFile(`${name} of checkpoint "${checkpointId}"`, join(directory, name), part, digester),
-  );
+  await forEachAtOnce(digester.threadCount, meant, async ([name, part]) => {
+    const what = `${name} of checkpoint "${checkpointId}"`;
+    if (key === undefined) {
+      await verifyFile(what, join(directory, name), part, digester);
+      return;
+    }
+    const cipher = partCipher(key, checkpointId, name);
+    const copy = { path: join(directory, name), target: '/dev/null', sizeBytes: part.sizeBytes, cipher };
+    await decryptPart(what, copy, part.digests, digester);
+  });
 }
 
-function digestsOf(manifest: Manifest, isMeant: (partName: string) => boolean): PartDigests {
+function partDigests({ manifest, key, directory }: Parts, isMeant: (partName: string) => boolean): PartDigests {
   const meant = Object.entries(manifest.parts).filter(([name]) => isMeant(name));
   return {
     blockBytes: manifest.blockBytes,
     parts: Object.fromEntries(meant.map(([name, part]) => [name, part.digests])),
+    ...(key === undefined
+      ? {}
+      : { sealed: { directory, key: key.toString('base64'), checkpointId: manifest.stateId } }),
   };
 }

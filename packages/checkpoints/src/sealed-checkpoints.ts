@@ -1,10 +1,10 @@
 import { readdir, rename, stat } from 'node:fs/promises';
 import { SoulBoxError, isNodeError, removeTree } from '@soulbox/base';
 import type { CheckpointStore } from './checkpoint-store.ts';
-import type { Digester } from './digests/digester.ts';
 import type { StorePaths } from './names.ts';
 import { isId, removedSuffix } from './names.ts';
 import { openCheckpoint } from './open-checkpoint.ts';
+import type { StoreTools } from './store-tools.ts';
 
 /** The folders of the sealed checkpoints of a store. */
 export interface SealedCheckpoints extends Pick<CheckpointStore, 'find' | 'list' | 'open'> {
@@ -13,10 +13,10 @@ export interface SealedCheckpoints extends Pick<CheckpointStore, 'find' | 'list'
   remove(checkpointId: string): Promise<boolean>;
 }
 
-export function createSealedCheckpoints(paths: StorePaths, digester: Digester): SealedCheckpoints {
+export function createSealedCheckpoints(paths: StorePaths, tools: StoreTools): SealedCheckpoints {
   const find: SealedCheckpoints['find'] = async (checkpointId) => {
     const directory = paths.checkpoint(checkpointId);
-    return (await exists(directory)) ? await openCheckpoint(checkpointId, directory, digester) : undefined;
+    return (await exists(directory)) ? await openCheckpoint(checkpointId, directory, tools) : undefined;
   };
 
   return {

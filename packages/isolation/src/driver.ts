@@ -164,8 +164,13 @@ export interface DriverCapabilities {
 
 /** A saved memory to restore from. */
 export interface SavedMemory {
-  /** The folder that `checkpoint` filled. Never written; its content is already verified, except the lazy parts. */
+  /**
+   * A folder with what `checkpoint` saved. Its content is already verified, except the lazy parts. Only encrypted lazy
+   * parts are written: they are empty files of the right size, into which the driver puts what has to be there.
+   */
   readonly directory: string;
+  /** A folder in memory for what the driver makes of them; it may serve other copies at the same time. */
+  readonly scratch: string;
   /**
    * Digests of the large parts that are not verified yet. The driver verifies them block by block before it uses them,
    * and may return before it has read them all; then the folder must stay until the sandbox is suspended, destroyed or
@@ -177,8 +182,13 @@ export interface SavedMemory {
 /** Digests of large parts of a saved memory, block by block. */
 export interface BlockDigests {
   readonly blockBytes: number;
-  /** SHA-256 of each block, in order, by file name. The last block may be shorter. */
+  /**
+   * For each block, in order, by file name, in hexadecimal: its SHA-256, or nonce and tag if it is encrypted. The last
+   * block may be shorter.
+   */
   readonly parts: Readonly<Record<string, readonly string[]>>;
+  /** Where the encrypted parts are, and their key in base64. Absent: they are readable, in the folder of the memory. */
+  readonly sealed?: { readonly directory: string; readonly key: string; readonly checkpointId: string };
 }
 
 /** One fact that a driver found about the host. */
@@ -247,7 +257,7 @@ export interface Driver {
    */
   thaw(instance: SandboxInstance): Promise<void>;
   /**
-   * Saves memory and processes of a frozen sandbox into `directory`. That folder is empty and below a folder that only
+   * Saves memory and processes of a frozen sandbox into `directory`. That folder is in memory, empty and below a folder that only
    * root may enter, because the saved files may be readable for all. Connections to the outside should be reset before,
    * because a `restore` under another address fails on them. Connections inside that no program has accepted yet may be
    * missing after a restore. The sandbox stays frozen and intact, whether the save succeeds or not. Throws `checkpoint_failed` with the reason as its message.

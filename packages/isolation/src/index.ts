@@ -24,3 +24,4 @@ export { isInstanceBusy, listInstanceTraces, removeInstanceTraces } from './root
 export { prepareCgroups } from './cgroup/prepare.ts';
 export { tableBytes } from './root/disk.ts';
 export { runFolder } from './host/names.ts';
+export { openClearFolder } from './host/clear-folder.ts';

@@ -9,7 +9,9 @@ import { fromJson, toJson } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import { createLogger, loadConfig, Secret, silentLogger } from '@soulbox/base';
-import { createDrivers, defaultTemplate } from '@soulbox/runner/process';
+import { openClearFolder } from '@soulbox/isolation';
+import { fileMasterKeys } from '@soulbox/keyring';
+import { checkpointKeys, createDrivers, defaultTemplate, openRunnerKeys } from '@soulbox/runner/process';
 import type { Dial } from '@soulbox/contract';
 import {
   RunBuildRequestSchema,
@@ -30,7 +32,15 @@ const [instanceText = '', dataDirectory = '', templatesDirectory = ''] = process
 const instance = Number(instanceText);
 const logger = createLogger({ level: 'info', file: join(dataDirectory, 'runner.log') });
 const network = await openNetwork({ instance, logger, nameServers: ['1.1.1.1'] });
-const checkpoints = await openCheckpointStore({ directory: dataDirectory, logger });
+const reserve = openDiskReserve(join(dataDirectory, 'reserve'));
+const masterKeys = fileMasterKeys(join(dataDirectory, 'secrets', 'master-key'));
+const keyring = await openRunnerKeys(join(dataDirectory, 'runner-keys.json'), [masterKeys], reserve);
+const checkpoints = await openCheckpointStore({
+  directory: dataDirectory,
+  clearDirectory: await openClearFolder(instance),
+  keys: checkpointKeys(keyring),
+  logger,
+});
 const files = await openDiskBlobs({ directory: join(dataDirectory, 'uploads') });
 const runner = await startRunner({
   config: { ...loadConfig(runnerConfigSchema, process.env), instance, poolSize: 0 },
@@ -43,7 +53,8 @@ const runner = await startRunner({
   recipes: [],
   envdBundle: await buildEnvdBundle(join(dataDirectory, 'runtime')),
   files,
-  reserve: openDiskReserve(join(dataDirectory, 'reserve')),
+  reserve,
+  keyring,
   outside: createOutsidePolicy(),
   defaultTemplate,
   logger,

@@ -57,14 +57,14 @@ async function stageSandbox(context: OperationContext, directory: string, sandbo
     const { record } = table.getTenants(sandboxId);
     const { sizeBytes } = await host.checkpoints.open(source.stateId);
     await host.checkpoints.linkInto(directory, [source.stateId], source.layers);
-    const staged = JSON.stringify(asPaused(record, source, sizeBytes));
-    await writeFileAtomic(join(directory, 'sandboxes', `${sandboxId}.json`), `${staged}\n`);
+    const staged = await host.store.textOf(asPaused(record, source, sizeBytes));
+    await writeFileAtomic(join(directory, 'sandboxes', `${sandboxId}.json`), staged);
   });
 }
 
 /** The record of a paused sandbox whose disk is a layer. */
 function asPaused(record: HostRecord, source: CopySource, sizeBytes: number): HostRecord {
-  const { stateId, hasMemory, layers } = source;
+  const { stateId, hasMemory, isEncrypted, layers } = source;
   return {
     ...record,
     ...{
@@ -78,6 +78,6 @@ function asPaused(record: HostRecord, source: CopySource, sizeBytes: number): Ho
       work: undefined,
     },
     runtimeName: source.runtimeName,
-    saved: { stateId, hasMemory, sizeBytes },
+    saved: { stateId, hasMemory, isEncrypted, sizeBytes },
   };
 }

@@ -35,6 +35,6 @@ async function stageSnapshot(
     report({ what: 'snapshot', id: snapshotId, leftOut: error.message });
     return;
   }
-  await writeFileAtomic(join(directory, 'snapshots', `${snapshotId}.json`), `${JSON.stringify(snapshot)}\n`);
+  await writeFileAtomic(join(directory, 'snapshots', `${snapshotId}.json`), await snapshots.textOf(snapshot));
   report({ what: 'snapshot', id: snapshotId });
 }

@@ -38,7 +38,7 @@ export async function capture(
   }
   await own.takeLayer(layerId);
   await checkpoints.sealLayer(layerId);
-  const source = sourceFrom(sandbox, { stateId: checkpointId, hasMemory: keepMemory }, layers);
+  const source = sourceFrom(sandbox, { stateId: checkpointId, hasMemory: keepMemory, isEncrypted: true }, layers);
   return {
     source,
     sizeBytes: (await checkpoints.open(checkpointId)).sizeBytes + (await sizeOfLayers(checkpoints, layers)),

@@ -44,6 +44,7 @@ async function restoreSpare(context: OperationContext, { snapshotId }: SnapshotB
     const snapshot = context.snapshots.get(snapshotId);
     using _hold = context.references.hold({ checkpoints: [snapshot.stateId], layers: snapshot.layers });
     const order = await orderCopies(context, sealedSource(context.host, snapshot), 'snapshot');
+    await using _memory = order.memory;
     const spare = await restoreCopy(context, order);
     context.host.logger.info({ sandboxId: spare.record.sandboxId, snapshotId, ...finish() }, 'spare restored');
     return spare;

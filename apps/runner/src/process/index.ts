@@ -1,4 +1,6 @@
 export { createDrivers } from './drivers.ts';
+export { checkpointKeys } from '../processes/checkpoint-keys.ts';
+export { openRunnerKeys } from './open-keys.ts';
 export { defaultTemplate, startRunnerHost } from './runner-host.ts';
 export type { RunnerHost, RunnerSettings } from './runner-host.ts';
 export type { RunnerProcessSettings } from './runner-program.ts';

@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import type { RootLogger } from '@soulbox/base';
 import { openCheckpointStore } from '@soulbox/checkpoints';
 import { buildEnvdBundle, removeOldBundles } from '@soulbox/envd/build';
-import { removeInstanceTraces } from '@soulbox/isolation';
+import { openClearFolder, removeInstanceTraces } from '@soulbox/isolation';
+import { openMasterKeySources } from '@soulbox/keyring';
+import type { SourceOptions } from '@soulbox/keyring';
 import { openNetwork } from '@soulbox/network';
 import type { Network } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
@@ -16,6 +18,8 @@ import { policyForEgress } from '../serve/network-to-message.ts';
 import type { Runner } from '../start.ts';
 import { startRunner } from '../start.ts';
 import { createDrivers } from './drivers.ts';
+import { checkpointKeys } from '../processes/checkpoint-keys.ts';
+import { openRunnerKeys } from './open-keys.ts';
 import { recipes } from './recipes.ts';
 
 /** The template of a create that names none. Its spares are kept warm from the start. */
@@ -32,6 +36,10 @@ export interface RunnerSettings {
   readonly reserveDirectory: string;
   /** Empty: the instance's own. */
   readonly networkCidr: string;
+  /** The file with the runner's data keys, encrypted by a master key. */
+  readonly keysFile: string;
+  /** The master keys of this server. */
+  readonly masterKeys: SourceOptions;
   readonly deniedRanges: readonly string[];
   /** The user of the egress process. Absent: it runs in this process. */
   readonly egressUserId?: number;
@@ -71,7 +79,19 @@ export async function startRunnerHost(
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
   const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
-  const checkpoints = started.use(await openCheckpointStore({ directory: dataDirectory, logger, blobs }));
+  const reserve = openDiskReserve(settings.reserveDirectory);
+  const masterKeys = await openMasterKeySources(settings.masterKeys);
+  for (const source of masterKeys) started.use(source);
+  const keyring = started.use(await openRunnerKeys(settings.keysFile, masterKeys, reserve));
+  const checkpoints = started.use(
+    await openCheckpointStore({
+      directory: dataDirectory,
+      clearDirectory: await openClearFolder(config.instance),
+      keys: checkpointKeys(keyring),
+      logger,
+      blobs,
+    }),
+  );
   const runner = started.use(
     await startRunner({
       config,
@@ -84,7 +104,8 @@ export async function startRunnerHost(
       recipes,
       envdBundle,
       files: openBlobReader({ directory: settings.uploadsDirectory }),
-      reserve: openDiskReserve(settings.reserveDirectory),
+      reserve,
+      keyring,
       outside: createOutsidePolicy(settings.deniedRanges),
       defaultTemplate,
       droppedLogLines,

@@ -14,12 +14,18 @@ export interface CheckpointUse {
   readonly driver: string;
   /** Version of its envd. */
   readonly runtimeName: string;
+  /** Whether the checkpoint must be encrypted. Absent: an older version made it. */
+  readonly isEncrypted?: boolean | undefined;
 }
 
-/** Saved memory whose restore may begin while its pages are still being checked. */
-export interface CheckedMemory extends SavedMemory {
+/**
+ * Saved memory whose restore may begin while its pages are still being checked. Dispose it when no restore from it is in
+ * progress; what a lazy restore still reads is elsewhere.
+ */
+export interface CheckedMemory extends SavedMemory, AsyncDisposable {
   /**
-   * Resolves when all pages match their digests. Nothing of the sandbox may run before. Rejects with `state_damaged`.
+   * Resolves when all pages are there and match their digests. Nothing of the sandbox may run before. Rejects with
+   * `state_damaged`.
    */
   readonly pagesChecked: Promise<void>;
 }
@@ -41,30 +47,29 @@ export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: 
   const checkpoint = await host.checkpoints.unpack(use.checkpointId, (bytes) =>
     host.disks.admit(bytes, 'Unpacking the saved memory'),
   );
+  if (use.isEncrypted === true && checkpoint.key === undefined)
+    throw new SoulBoxError(
+      'state_damaged',
+      `Checkpoint "${use.checkpointId}" was encrypted, but is readable. Nothing was started from it. It is kept for inspection.`,
+    );
   await checkFit(host, checkpoint, use);
   await checkLayers(host, use.layers);
-  const memory = memoryOf(host, use.driver, checkpoint, owner);
-  const driver = getDriver(host, use.driver);
-  await checkpoint.verify((partName) => !driver.isMemoryPart(partName));
-  const pagesChecked = checkpoint.verify(
-    (partName) => driver.isMemoryPart(partName) && !(partName in memory.digests.parts),
-  );
-  // A restore that fails earlier does not await this promise. It must not become an unhandled rejection then.
-  pagesChecked.catch(() => undefined);
-  return { ...memory, pagesChecked };
+  return await memoryOf(host, use.driver, checkpoint, owner);
 }
 
-/** Memory that this server has just saved, so that it needs no check. */
-export function memoryOf(
+/** The memory of a checkpoint, decrypted and checked. */
+export async function memoryOf(
   host: Pick<SandboxHost, 'drivers'>,
   driverName: string,
   checkpoint: Checkpoint,
   owner: MemoryOwner,
-): CheckedMemory {
+): Promise<CheckedMemory> {
   const driver = getDriver(host, driverName);
   const isLate = owner === 'itself' && driver.capabilities.lazyRestore && isWorthwhile(driver, checkpoint);
-  const digests = checkpoint.digestsOf((partName) => isLate && driver.isMemoryPart(partName));
-  return { directory: checkpoint.directory, digests, pagesChecked: Promise.resolve() };
+  return await checkpoint.reveal({
+    isMemory: (partName) => driver.isMemoryPart(partName),
+    isLate: (partName) => isLate && driver.isMemoryPart(partName),
+  });
 }
 
 /** Whether the restore is lazy, so that the checkpoint must stay while the sandbox runs. */

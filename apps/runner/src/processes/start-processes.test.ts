@@ -20,12 +20,13 @@ async function memoryWith(pagesChecked: Promise<void>): Promise<CheckedMemory> {
   await using draft = await checkpoints.begin('s1');
   await bench.driver.freeze(sandbox.live.instance);
   await bench.driver.checkpoint(sandbox.live.instance, draft.directory);
-  const { directory } = await draft.seal({
+  const checkpoint = await draft.seal({
     ...{ createdAtMs: 0, driver: 'container', driverVersion: '', hasMemory: true, cpuType: '', templateId: 'base' },
     ...{ runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, layers: [], tenant: null },
   });
   bench.driver.calls.length = 0;
-  return { directory, digests: { blockBytes: 1, parts: {} }, pagesChecked };
+  const memory = await checkpoint.reveal({ isMemory: () => false, isLate: () => false });
+  return { ...memory, pagesChecked };
 }
 
 describe('the network of processes that are started or restored', () => {

@@ -46,6 +46,8 @@ export async function startProcesses(
   const need = await phase('disk', async () => await diskNeedOf(host, record));
   using _room = host.disks.admit(need.bytes, 'The disk of the sandbox');
   const spec = await createSpec(host, record, rootfs, attachNetwork, need.growthBytes);
+  // Only CRIU is known to read no page before the network is attached.
+  if (!driver.capabilities.lazyRestore) await phase('check', async () => await memory?.pagesChecked);
   try {
     const instance =
       memory === undefined

@@ -1,17 +1,15 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isNodeError } from '@soulbox/base';
-import { snapshotSchema } from './snapshot-store.ts';
-import { recordSchema } from './record.ts';
-import { readRecordFile } from './record-files.ts';
+import { refuseNewerRecord } from './record-files.ts';
 
 /**
  * Throws `config_invalid` when a data folder has records of a newer version, with which this version cannot start.
  * Changes nothing. Ignores damaged records.
  */
 export async function refuseNewerRecords(dataDirectory: string): Promise<void> {
-  for (const path of await listRecords(join(dataDirectory, 'sandboxes'))) await readRecordFile(path, recordSchema);
-  for (const path of await listRecords(join(dataDirectory, 'snapshots'))) await readRecordFile(path, snapshotSchema);
+  for (const folder of ['sandboxes', 'snapshots'])
+    for (const path of await listRecords(join(dataDirectory, folder))) await refuseNewerRecord(path);
 }
 
 async function listRecords(directory: string): Promise<string[]> {

@@ -2,26 +2,56 @@ import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isNodeError, randomId, SoulBoxError } from '@soulbox/base';
 import type { z } from 'zod';
+import type { RecordKind, RecordSeal } from './record-seal.ts';
+import { isSealed, sealedVersion } from './record-seal.ts';
 
 /**
  * Every kind of record has a version. `upgrade` and the schema's defaults read older versions. Newer ones are refused.
  */
 type RecordSchema = z.ZodType & { readonly shape: { readonly formatVersion: { readonly value: number } } };
 
+/** Which record a file must have. */
+export interface RecordName {
+  readonly kind: RecordKind;
+  readonly id: string;
+}
+
 /**
- * Reads a record. Undefined when the file is damaged. Throws `config_invalid` for a record of a newer version, which
- * must not be removed. Throws also when the file cannot be read for a temporary reason.
+ * Reads a record, encrypted or not. Undefined when the file is damaged. Throws `config_invalid` for a record of a newer
+ * version, which must not be removed, and `master_key_missing` when its key is lost. Throws also when the file cannot be
+ * read for a temporary reason.
  */
-export async function readRecordFile<S extends RecordSchema>(path: string, schema: S): Promise<z.infer<S> | undefined> {
+export async function readRecordFile<S extends RecordSchema>(
+  path: string,
+  schema: S,
+  name: RecordName,
+  seal: RecordSeal,
+): Promise<{ readonly record: z.infer<S>; readonly isSealed: boolean } | undefined> {
   try {
-    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-    refuseNewer(path, value, schema.shape.formatVersion.value);
-    return schema.safeParse(upgrade(value)).data;
+    const content: unknown = JSON.parse(await readFile(path, 'utf8'));
+    refuseNewer(path, content, sealedVersion);
+    const value = await seal.open(name.kind, name.id, content);
+    if (isSealed(content)) refuseNewer(path, value, schema.shape.formatVersion.value);
+    const record = schema.safeParse(upgrade(value)).data;
+    return record === undefined ? undefined : { record, isSealed: isSealed(content) };
   } catch (error) {
-    const isDamaged = error instanceof SyntaxError || (isNodeError(error) && damages.has(error.code ?? ''));
-    if (isDamaged) return undefined;
+    if (isDamage(error)) return undefined;
     throw error;
   }
+}
+
+/** Throws `config_invalid` for a record of a newer version. Needs no key. */
+export async function refuseNewerRecord(path: string): Promise<void> {
+  try {
+    refuseNewer(path, JSON.parse(await readFile(path, 'utf8')), sealedVersion);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+  }
+}
+
+function isDamage(error: unknown): boolean {
+  if (error instanceof SoulBoxError) return error.reason === 'state_damaged';
+  return error instanceof SyntaxError || (isNodeError(error) && damages.has(error.code ?? ''));
 }
 
 /** The first version named the folder of an envd. A move changes that folder, so only its name is kept. */

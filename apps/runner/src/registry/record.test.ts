@@ -3,6 +3,8 @@ import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SoulBoxError } from '@soulbox/base';
+import { openTestSeal } from '../testing/test-keys.ts';
 import { createRecordStore } from './record.ts';
 import type { HostRecord } from './record.ts';
 
@@ -38,14 +40,14 @@ describe('sandbox records on disk', () => {
   });
 
   it('are read as they were written, and only their owner can read the files', async () => {
-    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
     await store.write(record);
     expect(await store.load()).toEqual({ records: [record], unreadable: [], strays: [] });
     expect((await stat(join(directory, 'iabc.json'))).mode & 0o777).toBe(0o600);
   });
 
   it('of the first version, which knew neither drivers nor checkpoints, can still be read', async () => {
-    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
     const { sandboxId, slot, templateId, hostToken, cpuCount, memoryMb, diskMb } = record;
     const limits = { cpuCount, memoryMb, diskMb };
     const old = {
@@ -66,7 +68,7 @@ describe('sandbox records on disk', () => {
   });
 
   it('of a tenant whose key was not recorded yet can still be read', async () => {
-    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
     const tenant = {
       ...{
         teamId: 't',
@@ -83,8 +85,42 @@ describe('sandbox records on disk', () => {
     expect((await store.load()).records[0]?.tenant).toMatchObject({ teamId: 't', keyId: '', creationId: '' });
   });
 
+  it('are encrypted, also those that an older version left readable', async () => {
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
+    const file = join(directory, 'iabc.json');
+    await store.write(record);
+    expect(await readFile(file, 'utf8')).not.toContain(record.hostToken);
+    await writeFile(file, JSON.stringify(record));
+    expect((await store.load()).records).toEqual([record]);
+    const text = await readFile(file, 'utf8');
+    expect(text).not.toContain(record.hostToken);
+    expect(JSON.parse(text)).toMatchObject({ formatVersion: 3, sandboxId: 'iabc', templateId: 'tttt' });
+    expect((await store.load()).records).toEqual([record]);
+  });
+
+  it('of another sandbox are unreadable under this name, like altered ones', async () => {
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
+    await store.write(record);
+    await store.write({ ...record, sandboxId: 'iother' });
+    const text = await readFile(join(directory, 'iother.json'), 'utf8');
+    await writeFile(join(directory, 'iabc.json'), text.replace('iother', 'iabc'));
+    expect(await store.load()).toMatchObject({ records: [{ sandboxId: 'iother' }], unreadable: ['iabc'] });
+    const altered = text.replace(/"sealed":"(.)/, (_, first: string) => `"sealed":"${first === 'a' ? 'b' : 'a'}`);
+    await writeFile(join(directory, 'iother.json'), altered);
+    expect((await store.load()).unreadable.toSorted()).toEqual(['iabc', 'iother']);
+  });
+
+  it('are left alone when their key is missing: the load fails', async () => {
+    await createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal()).write(record);
+    const lost = new SoulBoxError('master_key_missing', 'It is missing.');
+    const seal = { ...openTestSeal(), open: () => Promise.reject(lost) };
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), seal);
+    await expect(store.load()).rejects.toBe(lost);
+    expect(await readdir(directory)).toEqual(['iabc.json']);
+  });
+
   it('are loaded with the names of unreadable records and of folders without a record', async () => {
-    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
     await store.write(record);
     await mkdir(store.directoryOf('iabc'));
     await mkdir(store.directoryOf('ilost'));
@@ -99,7 +135,7 @@ describe('sandbox records on disk', () => {
 
   it('are set aside with their folder, and do not replace what was set aside before', async () => {
     const sandboxes = join(directory, 'sandboxes');
-    const store = createRecordStore(sandboxes, openDiskReserve(join(directory, 'reserve')));
+    const store = createRecordStore(sandboxes, openDiskReserve(join(directory, 'reserve')), openTestSeal());
     for (const content of ['first', 'second']) {
       await mkdir(store.directoryOf('itorn'), { recursive: true });
       await writeFile(join(store.directoryOf('itorn'), 'disk'), content);
@@ -115,21 +151,21 @@ describe('sandbox records on disk', () => {
   });
 
   it('of a newer version are refused, not treated as strays', async () => {
-    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
-    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 3 }));
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
+    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 4 }));
     await expect(store.load()).rejects.toMatchObject({ reason: 'config_invalid' });
     expect(await readdir(directory)).toContain('iother.json');
   });
 
   it('are loaded without temporary files of a killed writer, which are removed', async () => {
-    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
     await writeFile(join(directory, 'iabc.json.12.34.tmp'), 'half');
     await store.load();
     expect(await readdir(directory)).toEqual([]);
   });
 
   it('can be removed twice', async () => {
-    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')));
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
     await store.write(record);
     await store.remove('iabc');
     await store.remove('iabc');

@@ -8,6 +8,7 @@ import type { DiskReserve } from '@soulbox/storage';
 import { diskDigestsSchema } from '@soulbox/checkpoints';
 import { sandboxStates } from './lifecycle.ts';
 import { isAnythingAside, readRecordFile, setAside } from './record-files.ts';
+import type { RecordSeal } from './record-seal.ts';
 import { lastSlot } from './slots.ts';
 import { syncDirectory } from './sync-directory.ts';
 
@@ -111,6 +112,8 @@ const workSchema = z.object({
 const savedSchema = z.object({
   stateId: z.string(),
   hasMemory: z.boolean(),
+  /** A checkpoint that was encrypted must not be replaced by a readable one. Absent: an older version made it. */
+  isEncrypted: z.boolean().optional(),
   sizeBytes: z.number(),
   /**
    * Digests of the disk in its folder when the processes ended. Valid only while `disk` is `kept`. Absent: not digested
@@ -159,7 +162,7 @@ export const recordSchema = z.object({
   tenant: tenantSchema.optional(),
 });
 
-/** The record of a sandbox on disk, from which a new server continues. Mode 0600, because it contains tokens. */
+/** The record of a sandbox on disk, from which a new server continues. Encrypted, because it contains tokens. */
 export type HostRecord = z.infer<typeof recordSchema>;
 export type Tenant = z.infer<typeof tenantSchema>;
 export type TenantNetwork = z.infer<typeof networkSchema>;
@@ -172,10 +175,13 @@ export interface RecordStore {
   /** Where the driver keeps the sandbox. */
   directoryOf(sandboxId: string): string;
   write(record: HostRecord): Promise<void>;
+  /** The text of a record's file. */
+  textOf(record: HostRecord): Promise<string>;
   remove(sandboxId: string): Promise<void>;
   /**
-   * All readable records, the ids of unreadable ones, and of folders without a record. Throws `config_invalid` for a
-   * record of a newer version, because this version must not remove what it cannot read.
+   * All readable records, the ids of unreadable ones, and of folders without a record. Encrypts records of versions that
+   * did not. Throws `config_invalid` for a record of a newer version and `master_key_missing` without its key, because
+   * this version must not remove what it cannot read.
    */
   load(): Promise<{ records: HostRecord[]; unreadable: string[]; strays: string[] }>;
   /** Moves the record and the folder of a sandbox to a folder where nothing is removed. Returns that folder. */
@@ -190,16 +196,19 @@ export interface RecordStore {
  */
 const urgent: readonly HostRecord['state'][] = ['running', 'paused', 'ending'];
 
-export function createRecordStore(directory: string, reserve: DiskReserve): RecordStore {
+export function createRecordStore(directory: string, reserve: DiskReserve, seal: RecordSeal): RecordStore {
   const fileOf = (sandboxId: string): string => join(directory, `${sandboxId}.json`);
-  return {
+  const textOf = async (record: HostRecord): Promise<string> => await seal.textOf('sandbox', record.sandboxId, record);
+  const store: RecordStore = {
     directoryOf: (sandboxId) => join(directory, sandboxId),
+    textOf,
     async write(record) {
       // A paused sandbox survives a crash of its host. The record that its disk is written to again must survive, too.
       // Nothing is left of sandboxes in other states.
       const durable = record.state === 'paused' || record.state === 'resuming';
+      const text = await textOf(record);
       const write = async (): Promise<void> => {
-        await writeFileAtomic(fileOf(record.sandboxId), `${JSON.stringify(record)}\n`, { durable });
+        await writeFileAtomic(fileOf(record.sandboxId), text, { durable });
         if (durable) await syncDirectory(directory);
       };
       try {
@@ -223,9 +232,12 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
         } else if (entry.isDirectory()) {
           strays.add(entry.name);
         } else if (entry.name.endsWith('.json')) {
-          const record = await readRecordFile(join(directory, entry.name), recordSchema);
-          if (record === undefined) unreadable.add(entry.name.slice(0, -'.json'.length));
-          else records.push(record);
+          const id = entry.name.slice(0, -'.json'.length);
+          const found = await readRecordFile(join(directory, entry.name), recordSchema, { kind: 'sandbox', id }, seal);
+          if (found === undefined) unreadable.add(id);
+          else records.push(found.record);
+          // On a full disk it stays readable until its next step.
+          if (found?.isSealed === false) await store.write(found.record).catch(() => undefined);
         }
       }
       for (const sandboxId of [...records.map((record) => record.sandboxId), ...unreadable]) strays.delete(sandboxId);
@@ -235,4 +247,5 @@ export function createRecordStore(directory: string, reserve: DiskReserve): Reco
     setAside: async (sandboxId) => await setAside(directory, [sandboxId, `${sandboxId}.json`]),
     hasSetAside: async () => await isAnythingAside(directory),
   };
+  return store;
 }

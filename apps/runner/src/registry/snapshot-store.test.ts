@@ -7,6 +7,7 @@ import type { Collection } from '@soulbox/checkpoints';
 import { keepAllWhileUnreadable } from './keep-all-checkpoints.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import { tenantOfCopy } from '../operations/copies/tenant-of-copy.ts';
+import { openTestSeal } from '../testing/test-keys.ts';
 import { openSnapshotStore } from './snapshot-store.ts';
 import type { SnapshotRecord } from './snapshot-store.ts';
 
@@ -27,9 +28,9 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 test('an unreadable snapshot is set aside, the others are loaded, and no checkpoint is removed', async () => {
-  await (await openSnapshotStore(directory, silentLogger)).write(snapshot);
+  await (await openSnapshotStore(directory, silentLogger, openTestSeal())).write(snapshot);
   await writeFile(join(directory, 'torn.json'), '{"formatVersion":1,');
-  const snapshots = await openSnapshotStore(directory, silentLogger);
+  const snapshots = await openSnapshotStore(directory, silentLogger, openTestSeal());
   expect(snapshots.list()).toMatchObject([{ snapshotId: 's1' }]);
   expect(await readdir(directory)).toEqual(['s1.json']);
   expect(await readdir(`${directory}-unreadable`)).toEqual(['torn.json']);
@@ -58,8 +59,8 @@ test('an unreadable snapshot is set aside, the others are loaded, and no checkpo
 });
 
 test('a snapshot is read as it was written, and only its owner can read the file', async () => {
-  await (await openSnapshotStore(directory, silentLogger)).write(snapshot);
-  const snapshots = await openSnapshotStore(directory, silentLogger);
+  await (await openSnapshotStore(directory, silentLogger, openTestSeal())).write(snapshot);
+  const snapshots = await openSnapshotStore(directory, silentLogger, openTestSeal());
   expect(snapshots.get('s1')).toMatchObject({ stateId: 'state1', layers: ['l1'] });
   expect((await stat(join(directory, 's1.json'))).mode & 0o777).toBe(0o600);
   expect(await snapshots.hasSetAside()).toBe(false);
@@ -67,7 +68,7 @@ test('a snapshot is read as it was written, and only its owner can read the file
 
 test('a snapshot does not contain the tokens of its source, and copies of it get tokens of their own', async () => {
   const tenant = { ...snapshot.tenant, envdAccessToken: 'canary-envd', trafficAccessToken: 'canary-traffic' };
-  const store = await openSnapshotStore(directory, silentLogger);
+  const store = await openSnapshotStore(directory, silentLogger, openTestSeal());
   await store.write({ ...snapshot, tenant });
   expect(await readFile(join(directory, 's1.json'), 'utf8')).not.toContain('canary');
   const copy = tenantOfCopy(store.get('s1').tenant, 'ib', {}, 0);
@@ -80,19 +81,23 @@ test('a snapshot does not contain the tokens of its source, and copies of it get
 });
 
 test('tokens that an older version stored in a snapshot are removed by the next start', async () => {
-  await openSnapshotStore(directory, silentLogger);
+  await openSnapshotStore(directory, silentLogger, openTestSeal());
   const tenant = { ...snapshot.tenant, envdAccessToken: 'canary-envd' };
   await writeFile(join(directory, 's1.json'), JSON.stringify({ ...snapshot, tenant }), { mode: 0o600 });
-  const store = await openSnapshotStore(directory, silentLogger);
+  const store = await openSnapshotStore(directory, silentLogger, openTestSeal());
   expect(await readFile(join(directory, 's1.json'), 'utf8')).not.toContain('canary');
   expect(store.get('s1').tenant.envdAccessToken).not.toBe('');
   const { ino } = await stat(join(directory, 's1.json'));
-  await openSnapshotStore(directory, silentLogger);
+  await openSnapshotStore(directory, silentLogger, openTestSeal());
   expect((await stat(join(directory, 's1.json'))).ino).toBe(ino);
 });
 
 test('a snapshot of a newer version is refused, and nothing is moved', async () => {
-  await (await openSnapshotStore(directory, silentLogger)).write({ ...snapshot, formatVersion: 3 } as never);
-  await expect(openSnapshotStore(directory, silentLogger)).rejects.toMatchObject({ reason: 'config_invalid' });
+  await (
+    await openSnapshotStore(directory, silentLogger, openTestSeal())
+  ).write({ ...snapshot, formatVersion: 3 } as never);
+  await expect(openSnapshotStore(directory, silentLogger, openTestSeal())).rejects.toMatchObject({
+    reason: 'config_invalid',
+  });
   expect(await readdir(directory)).toEqual(['s1.json']);
 });

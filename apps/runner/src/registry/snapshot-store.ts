@@ -5,6 +5,7 @@ import { SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { tenantSchema } from './record.ts';
 import { isAnythingAside, readRecordFile, setAside } from './record-files.ts';
+import type { RecordSeal } from './record-seal.ts';
 import { syncDirectory } from './sync-directory.ts';
 
 const snapshotForm = /^[a-z0-9]{1,64}$/;
@@ -13,6 +14,8 @@ const snapshotForm = /^[a-z0-9]{1,64}$/;
 export const copySourceSchema = z.object({
   stateId: z.string(),
   hasMemory: z.boolean(),
+  /** A checkpoint that was encrypted must not be replaced by a readable one. Absent: an older version made it. */
+  isEncrypted: z.boolean().optional(),
   /** Topmost first. */
   layers: z.array(z.string()),
   driver: z.string(),
@@ -43,7 +46,7 @@ export const snapshotSchema = copySourceSchema.extend({
 
 export type SnapshotRecord = z.infer<typeof snapshotSchema>;
 
-/** The snapshots of one host: `<directory>/<snapshotId>.json`. Mode 0600, because they contain a tenant's variables. */
+/** The snapshots of one host: `<directory>/<snapshotId>.json`. Encrypted, because they contain a tenant's variables. */
 export interface SnapshotStore {
   list(): readonly SnapshotRecord[];
   /** Whether any was set aside because it could not be read. */
@@ -55,6 +58,8 @@ export interface SnapshotStore {
   checkFree(snapshotId: string): void;
   /** The snapshot is on the disk when this resolves. Replaces a snapshot with the same id. */
   write(snapshot: SnapshotRecord): Promise<void>;
+  /** The text of its file. */
+  textOf(snapshot: SnapshotRecord): Promise<string>;
   /** False when there was none. */
   remove(snapshotId: string): Promise<boolean>;
 }
@@ -74,31 +79,37 @@ function withoutTokens(snapshot: SnapshotRecord): SnapshotRecord {
 }
 
 /**
- * Reads all snapshots. Removes tokens that an older version stored. An unreadable snapshot is set aside and logged. Throws `config_invalid` for one of a newer version.
+ * Reads all snapshots. Encrypts those of older versions, and removes tokens that they stored. An unreadable snapshot is set aside and logged. Throws `config_invalid` for one of a newer version.
  */
-export async function openSnapshotStore(directory: string, logger: Logger): Promise<SnapshotStore> {
+export async function openSnapshotStore(directory: string, logger: Logger, seal: RecordSeal): Promise<SnapshotStore> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const fileOf = (snapshotId: string): string => join(directory, `${snapshotId}.json`);
   const snapshots = new Map<string, SnapshotRecord>();
+  const textOf = async (snapshot: SnapshotRecord): Promise<string> =>
+    await seal.textOf('snapshot', snapshot.snapshotId, snapshot);
   const write = async (given: SnapshotRecord): Promise<void> => {
     const snapshot = withoutTokens(given);
-    await writeFileAtomic(fileOf(snapshot.snapshotId), `${JSON.stringify(snapshot)}\n`, { durable: true });
+    await writeFileAtomic(fileOf(snapshot.snapshotId), await textOf(snapshot), { durable: true });
     await syncDirectory(directory);
     snapshots.set(snapshot.snapshotId, snapshot);
   };
-  const removeTokens = async (snapshot: SnapshotRecord): Promise<void> => {
+  const renew = async (snapshot: SnapshotRecord, isSealed: boolean): Promise<void> => {
     const { envdAccessToken, trafficAccessToken } = snapshot.tenant;
     const tokens = [envdAccessToken, trafficAccessToken];
-    if (tokens.some((token) => token !== '' && token !== tokenStandIn)) await write(snapshot);
+    if (!isSealed || tokens.some((token) => token !== '' && token !== tokenStandIn)) await write(snapshot);
   };
   for (const name of await readdir(directory)) {
     if (name.endsWith('.tmp')) await rm(join(directory, name), { force: true });
     if (!name.endsWith('.json')) continue;
-    const snapshot = await readRecordFile(join(directory, name), snapshotSchema);
-    if (snapshot !== undefined) {
-      snapshots.set(snapshot.snapshotId, snapshot);
-      await removeTokens(snapshot).catch((err: unknown) => {
-        logger.warn({ err, file: name }, 'tokens could not be removed from a snapshot; the next start tries again');
+    const id = name.slice(0, -'.json'.length);
+    const found = await readRecordFile(join(directory, name), snapshotSchema, { kind: 'snapshot', id }, seal);
+    if (found !== undefined) {
+      snapshots.set(found.record.snapshotId, found.record);
+      await renew(found.record, found.isSealed).catch((err: unknown) => {
+        logger.warn(
+          { err, file: name },
+          'a snapshot of an older version could not be encrypted; the next start tries again',
+        );
       });
     } else
       logger.error(
@@ -124,6 +135,7 @@ export async function openSnapshotStore(directory: string, logger: Logger): Prom
       }
     },
     write,
+    textOf,
     async remove(snapshotId) {
       if (!snapshots.delete(snapshotId)) return false;
       await rm(fileOf(snapshotId), { force: true });

@@ -6,6 +6,7 @@ import { loadConfig, silentLogger, SoulBoxError } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
 import { openCheckpointStore } from '@soulbox/checkpoints';
 import type { CheckpointStore } from '@soulbox/checkpoints';
+import { openTestSeal, testCheckpointKeys } from './test-keys.ts';
 import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import type { Template, TemplateStore } from '@soulbox/templates';
 import { runnerConfigSchema } from '../config.ts';
@@ -82,8 +83,16 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
   const envd = await freshNamespace();
   const [driver, network] = [createStandInDriver(envd.path), createStandInNetwork()];
   const blobs = await openDiskBlobs({ directory: join(folder, 'blobs') });
+  const clearDirectory = await mkdtemp('/dev/shm/soulbox-clear-');
+  cleanup.defer(() => rm(clearDirectory, { recursive: true }));
   const openCheckpoints = async (): Promise<CheckpointStore> =>
-    await openCheckpointStore({ directory: folder, logger: silentLogger, blobs });
+    await openCheckpointStore({
+      directory: folder,
+      clearDirectory,
+      keys: testCheckpointKeys,
+      logger: silentLogger,
+      blobs,
+    });
   const roomFor: string[] = [];
   const host: { -readonly [K in keyof SandboxHost]: SandboxHost[K] } = {
     config: loadConfig(runnerConfigSchema, {}, config),
@@ -92,7 +101,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     network,
     envdBundle: { directory: folder, mountPoint: '/.soulbox', command: [], environment: [], forOwnKernel: [] },
     slots: createSlots(),
-    store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve'))),
+    store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve')), openTestSeal()),
     checkpoints: await openCheckpoints(),
     disks: noted(
       createDiskBudget({
@@ -181,7 +190,7 @@ async function createParts(
   const { config, logger, network } = host;
   const clock = { now };
   const table = createSandboxTable(host.store);
-  const snapshots = await openSnapshotStore(join(folder, 'snapshots'), logger);
+  const snapshots = await openSnapshotStore(join(folder, 'snapshots'), logger, openTestSeal());
   const activity = createActivity(clock);
   const [events, cutOff]: [RunnerEvent[], string[]] = [[], []];
   const context: OperationContext = {

@@ -75,7 +75,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     capabilities: {
       ...{ ownKernel: false, setuid: true, survivesOutOfMemory: true, sharedMemoryOnDisk: true },
       ...{ hidesEnvironments: true, fileAttributes: true, checkpoint: true, deletedFiles: true, handshakes: true },
-      ...{ restoredTerminal: true, lazyRestore: false },
+      ...{ restoredTerminal: true, lazyRestore: true },
     },
     idleCpus: 0.01,
     isMemoryPart: (name) => name.startsWith('pages'),

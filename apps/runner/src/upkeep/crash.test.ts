@@ -9,6 +9,7 @@ import { openTemplateStore } from '@soulbox/templates';
 import { listHostTraces, startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { RunnerProcess } from '@soulbox/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readStoredRecord } from '../testing/stored-record.ts';
 
 const instance = 13;
 let directory: string;
@@ -60,7 +61,7 @@ async function crashDuring(method: string, request: object, afterMs: number): Pr
 async function killWithNewDisk(sandboxId: string): Promise<void> {
   const folder = join(directory, 'sandboxes', sandboxId);
   const hasNewDisk = async (): Promise<boolean> => {
-    const { disk } = JSON.parse(await readFile(`${folder}.json`, 'utf8')) as { disk: string };
+    const { disk } = await readStoredRecord(directory, sandboxId);
     return disk === 'new' && (await readdir(folder).catch(() => [])).some((name) => name.endsWith('.img'));
   };
   while (!(await hasNewDisk())) await sleep(1);
@@ -156,9 +157,7 @@ describe('a runner that is killed', () => {
       const text = await readFile(join(directory, 'sandboxes', sandboxId, 'container.json'), 'utf8');
       const { initPid } = JSON.parse(text) as { initPid: number };
       const holder = spawn('nsenter', [`--mount=/proc/${initPid}/ns/mnt`, 'sleep', '1000'], { stdio: 'ignore' });
-      const readState = async (): Promise<string> =>
-        (JSON.parse(await readFile(join(directory, 'sandboxes', `${sandboxId}.json`), 'utf8')) as { state: string })
-          .state;
+      const readState = async (): Promise<string> => (await readStoredRecord(directory, sandboxId)).state;
       try {
         await once(holder, 'spawn');
         await sleep(200);

@@ -1,14 +1,17 @@
+import { createHash } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorFromNode } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 import { blockBytes } from '../digests/digest-job.ts';
-import type { Digester } from '../digests/digester.ts';
 import { flush } from '../flush.ts';
 import type { Manifest } from '../manifest.ts';
 import { draftSuffix, manifestName } from '../names.ts';
 import { openCheckpoint, readManifest } from '../open-checkpoint.ts';
 import { writeSealedJson } from '../sealed-json.ts';
+import { partCipher } from '../digests/part-cipher.ts';
+import { sealManifest } from '../sealing/sealed-manifest.ts';
+import type { StoreTools } from '../store-tools.ts';
 import type { Checkpoint } from '../checkpoint-store.ts';
 import type { PackedPart } from './packed-part.ts';
 import { packPart, readBlocks, unpackPart } from './packed-part.ts';
@@ -41,44 +44,46 @@ export interface Archive {
  * atomically, and only when the other form is complete, checked and on the disk. `sweep` removes invalid forms that a
  * crash leaves behind.
  */
-export function createArchive(blobs: BlobStore, digester: Digester): Archive {
+export function createArchive(blobs: BlobStore, tools: StoreTools): Archive {
   const remove = async (checkpointId: string): Promise<void> => {
     for (const { key } of await blobs.list(`${keyPrefix}${checkpointId}/`)) await blobs.delete(key);
   };
 
   return {
     async compress(checkpoint, signal) {
-      const { checkpointId, manifest, directory } = checkpoint;
+      const { checkpointId, manifest, directory, key } = checkpoint;
       const worthIt = (name: string): boolean =>
         (manifest.parts[name]?.sizeBytes ?? 0) >= minPartBytes && !(name in manifest.packed);
-      await checkpoint.verify(worthIt);
       const packed = { ...manifest.packed };
       const names = Object.keys(manifest.parts).filter(worthIt);
       try {
         for (const name of names) {
-          const sizeBytes = await pack(blobs, partOf(manifest, name), join(directory, name), signal);
-          if (sizeBytes !== undefined) packed[name] = { sizeBytes };
+          const found = await pack(blobs, partOf(manifest, name, key), join(directory, name), signal);
+          if (found !== undefined) packed[name] = key === undefined ? { sizeBytes: found.sizeBytes } : found;
         }
         signal.throwIfAborted();
       } catch (error) {
         for (const name of names) await blobs.delete(keyOf(checkpointId, name));
         throw error;
       }
-      await replaceManifest(directory, { ...manifest, packed });
+      await replaceManifest(directory, { ...manifest, packed }, key, tools);
       for (const name of Object.keys(packed)) await rm(join(directory, name), { force: true });
-      return await openCheckpoint(checkpointId, directory, digester);
+      return await openCheckpoint(checkpointId, directory, tools);
     },
-    async unpack({ checkpointId, manifest, directory }) {
-      for (const name of Object.keys(manifest.packed)) {
+    async unpack({ checkpointId, manifest, directory, key }) {
+      const parts = { ...manifest.parts };
+      for (const [name, { seals }] of Object.entries(manifest.packed)) {
         const path = join(directory, name);
-        await unpackPart(blobs, partOf(manifest, name), path).catch(async (error: unknown) => {
-          await rm(path, { force: true });
-          throw errorFromNode(error, `Checkpoint "${checkpointId}" could not be unpacked.`);
-        });
+        parts[name] = await unpackPart(blobs, partOf(manifest, name, key), seals, path).catch(
+          async (error: unknown) => {
+            await rm(path, { force: true });
+            throw errorFromNode(error, `Checkpoint "${checkpointId}" could not be unpacked.`);
+          },
+        );
       }
-      await replaceManifest(directory, { ...manifest, packed: {} });
+      await replaceManifest(directory, { ...manifest, parts, packed: {} }, key, tools);
       await remove(checkpointId);
-      return await openCheckpoint(checkpointId, directory, digester);
+      return await openCheckpoint(checkpointId, directory, tools);
     },
     async copyInto(directory, checkpointId) {
       const keys = await blobs.copyInto(directory, `${keyPrefix}${checkpointId}/`);
@@ -91,8 +96,8 @@ export function createArchive(blobs: BlobStore, digester: Digester): Archive {
         if (!directories.has(checkpointId)) await blobs.delete(key);
       }
       for (const [checkpointId, directory] of directories) {
-        const manifest = await readManifest(checkpointId, directory).catch(() => undefined);
-        if (manifest !== undefined) await sweepCheckpoint(blobs, manifest, directory);
+        const found = await readManifest(checkpointId, directory, tools.keys).catch(() => undefined);
+        if (found !== undefined) await sweepCheckpoint(blobs, found.manifest, directory);
       }
     },
   };
@@ -118,27 +123,42 @@ async function pack(
   part: PackedPart,
   path: string,
   signal: AbortSignal,
-): Promise<number | undefined> {
-  const sizeBytes = await packPart(blobs, part, path, signal);
+): Promise<{ sizeBytes: number; seals: string[] } | undefined> {
+  const { sizeBytes, seals, digest } = await packPart(blobs, part, path, signal);
   if (sizeBytes > part.raw.sizeBytes * (1 - minSaving)) {
     await blobs.delete(part.key);
     return undefined;
   }
-  for await (const _block of readBlocks(blobs, part)) signal.throwIfAborted();
-  return sizeBytes;
+  const found = createHash('sha256');
+  for await (const block of readBlocks(blobs, part, seals)) {
+    signal.throwIfAborted();
+    found.update(block);
+  }
+  if (found.digest('hex') !== digest) throw new Error(`${part.what} was not compressed correctly`);
+  return { sizeBytes, seals: [...seals] };
 }
 
 /** The draft is written outside the folder. Inside, the leftover of a crash would look like a part. */
-async function replaceManifest(directory: string, manifest: Manifest): Promise<void> {
+async function replaceManifest(
+  directory: string,
+  manifest: Manifest,
+  key: Uint8Array | undefined,
+  { keys }: StoreTools,
+): Promise<void> {
   const draft = `${directory}.manifest${draftSuffix}`;
   await flush(directory);
-  await writeSealedJson(draft, manifest);
+  await writeSealedJson(draft, key === undefined ? manifest : await sealManifest(manifest, key, keys));
   await rename(draft, join(directory, manifestName));
   await flush(directory);
 }
 
-function partOf({ stateId: checkpointId, parts }: Manifest, name: string): PackedPart {
+function partOf({ stateId: checkpointId, parts }: Manifest, name: string, key: Uint8Array | undefined): PackedPart {
   const raw = parts[name];
   if (raw === undefined) throw new Error(`checkpoint "${checkpointId}" packs ${name}, which is not a part`);
-  return { what: `${name} of checkpoint "${checkpointId}"`, key: keyOf(checkpointId, name), raw };
+  // Blobs have names that no part has.
+  const ciphers =
+    key === undefined
+      ? undefined
+      : { raw: partCipher(key, checkpointId, name), packed: partCipher(key, checkpointId, `/packed/${name}`) };
+  return { what: `${name} of checkpoint "${checkpointId}"`, key: keyOf(checkpointId, name), raw, ciphers };
 }

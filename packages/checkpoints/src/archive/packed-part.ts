@@ -1,12 +1,15 @@
-import { createReadStream } from 'node:fs';
+import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { openBlock, sealBlock } from '@soulbox/keyring/blocks';
 import type { BlobStore } from '@soulbox/storage';
 import { damaged } from '../damage.ts';
-import { blockBytes } from '../digests/digest-job.ts';
+import { blockBytes, blockLength } from '../digests/digest-job.ts';
 import type { FileDigests } from '../manifest.ts';
+import type { PartCipher } from '../digests/part-cipher.ts';
 
 /** The fastest level: a core needs about a second for each GiB. Higher levels save little for memory content. */
 const level = 1;
@@ -17,52 +20,161 @@ export interface PackedPart {
   readonly what: string;
   readonly key: string;
   readonly raw: FileDigests;
+  /** Of an encrypted checkpoint: encrypts the part, and its blob. */
+  readonly ciphers: { readonly raw: PartCipher; readonly packed: PartCipher } | undefined;
 }
 
-/** Compresses the file into the blob as a stream. Gives the size of the blob. */
-export async function packPart(
-  blobs: BlobStore,
-  { key }: PackedPart,
-  path: string,
-  signal: AbortSignal,
-): Promise<number> {
-  const source = createReadStream(path, { highWaterMark: chunkBytes, signal });
-  const packer = createZstdCompress({ chunkSize: chunkBytes, params: { [constants.ZSTD_c_compressionLevel]: level } });
-  return (await blobs.put(key, through(source, packer))).sizeBytes;
+export interface Packed {
+  readonly sizeBytes: number;
+  /** Nonce and tag of each block of an encrypted blob. */
+  readonly seals: readonly string[];
+  /** SHA-256 of the raw part. */
+  readonly digest: string;
+}
+
+/** Compresses the part in this file into the blob as a stream. Throws `state_damaged` for an altered part. */
+export async function packPart(blobs: BlobStore, part: PackedPart, path: string, signal: AbortSignal): Promise<Packed> {
+  const params = { [constants.ZSTD_c_compressionLevel]: level };
+  const digest = createHash('sha256');
+  const seals: string[] = [];
+  const compressed = through(
+    digested(readRaw(part, path, signal), digest),
+    createZstdCompress({ chunkSize: chunkBytes, params }),
+  );
+  const { sizeBytes } = await blobs.put(part.key, sealed(compressed, part.ciphers?.packed, seals));
+  return { sizeBytes, seals, digest: digest.digest('hex') };
+}
+
+/** The blocks of a part, each checked first. */
+async function* readRaw(part: PackedPart, path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    for (const [index, digest] of part.raw.digests.entries()) {
+      signal.throwIfAborted();
+      const bytes = await readAt(file, index * blockBytes, blockLength(index, part.raw.sizeBytes));
+      const cipher = part.ciphers?.raw;
+      const block =
+        cipher === undefined
+          ? await checked(bytes, digest)
+          : openBlock(cipher.key, cipher.placeOf(index), bytes, digest);
+      if (block === undefined) throw damaged(`${part.what} is altered in block ${index}`);
+      yield block;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position);
+  return buffer.subarray(0, bytesRead);
+}
+
+async function checked(bytes: Buffer, digest: string): Promise<Buffer | undefined> {
+  return (await digestOf(bytes)) === digest ? bytes : undefined;
+}
+
+async function* digested(blocks: AsyncIterable<Buffer>, digest: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {
+  for await (const block of blocks) {
+    digest.update(block);
+    yield block;
+  }
+}
+
+async function* sealed(
+  chunks: AsyncIterable<Buffer>,
+  cipher: PartCipher | undefined,
+  seals: string[],
+): AsyncGenerator<Buffer> {
+  for await (const block of inBlocks(chunks, Infinity)) {
+    if (cipher === undefined) yield block;
+    else {
+      const { bytes, seal } = sealBlock(cipher.key, cipher.placeOf(seals.length), block);
+      seals.push(seal);
+      yield bytes;
+    }
+  }
+}
+
+async function* opened(
+  what: string,
+  chunks: AsyncIterable<Buffer>,
+  cipher: PartCipher,
+  seals: readonly string[],
+): AsyncGenerator<Buffer> {
+  let index = 0;
+  for await (const block of inBlocks(chunks, seals.length * blockBytes)) {
+    const plain = openBlock(cipher.key, cipher.placeOf(index), block, seals[index]);
+    if (plain === undefined) throw damaged(`${what} is altered in block ${index} of its archive`);
+    index += 1;
+    yield plain;
+  }
+  if (index !== seals.length) throw damaged(`${what} has a different size`);
 }
 
 /** Yields the raw blocks of a packed part. Each is checked first. Throws `state_damaged`. */
-export async function* readBlocks(blobs: BlobStore, part: PackedPart): AsyncGenerator<Buffer> {
+export async function* readBlocks(
+  blobs: BlobStore,
+  part: PackedPart,
+  seals: readonly string[] = [],
+): AsyncGenerator<Buffer> {
   const packed = await blobs.read(part.key);
   if (packed === undefined) throw damaged(`${part.what} is missing from the archive`);
-  const chunks = through(packed, createZstdDecompress({ chunkSize: chunkBytes }));
+  const { ciphers, raw, what } = part;
+  const source = ciphers === undefined ? packed : opened(what, asBuffers(packed), ciphers.packed, seals);
   let block = 0;
+  let sizeBytes = 0;
   try {
-    for await (const content of inBlocks(chunks, part.raw.sizeBytes)) {
-      if ((await digest(content)) !== part.raw.digests[block])
-        throw damaged(`${part.what} is altered in block ${block}`);
+    for await (const content of inBlocks(
+      through(source, createZstdDecompress({ chunkSize: chunkBytes })),
+      raw.sizeBytes,
+    )) {
+      // The content of an encrypted blob is checked already.
+      if (ciphers === undefined && (await digestOf(content)) !== raw.digests[block])
+        throw damaged(`${what} is altered in block ${block}`);
       block += 1;
+      sizeBytes += content.length;
       yield content;
     }
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code?.startsWith('Z') === true
-      ? damaged(`${part.what} cannot be unpacked`, error)
+      ? damaged(`${what} cannot be unpacked`, error)
       : error;
   }
-  if (block !== part.raw.digests.length) throw damaged(`${part.what} has a different size`);
+  if (block !== raw.digests.length || sizeBytes !== raw.sizeBytes) throw damaged(`${what} has a different size`);
 }
 
-/** Writes the raw part as a file and waits until it is on the disk. */
-export async function unpackPart(blobs: BlobStore, part: PackedPart, path: string): Promise<void> {
+async function* asBuffers(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+}
+
+/** Writes the raw part as a file and waits until it is on the disk. Gives the facts about that file. */
+export async function unpackPart(
+  blobs: BlobStore,
+  part: PackedPart,
+  seals: readonly string[] | undefined,
+  path: string,
+): Promise<FileDigests> {
+  const digests: string[] = [];
   const file = await open(path, 'w', 0o600);
   try {
-    for await (const block of readBlocks(blobs, part)) await file.writeFile(block);
+    for await (const block of readBlocks(blobs, part, seals)) {
+      if (part.ciphers === undefined) await file.writeFile(block);
+      else {
+        // Under a new nonce.
+        const cipher = part.ciphers.raw;
+        const { bytes, seal } = sealBlock(cipher.key, cipher.placeOf(digests.length), block);
+        digests.push(seal);
+        await file.writeFile(bytes);
+      }
+    }
     // The mode that drivers use: a restore may read the files with other ids. Only root may enter their folder.
-    await file.chmod(0o644);
+    if (part.ciphers === undefined) await file.chmod(0o644);
     await file.sync();
   } finally {
     await file.close();
   }
+  return part.ciphers === undefined ? part.raw : { sizeBytes: part.raw.sizeBytes, digests };
 }
 
 /** The output of a transform. When the reader stops, the source ends, too. */
@@ -72,7 +184,7 @@ function through(source: AsyncIterable<Uint8Array>, transform: Transform): Async
   return transform;
 }
 
-/** Cuts a stream into blocks. A stream longer than `sizeBytes` is cut off, and its last piece has a wrong digest. */
+/** Cuts a stream into blocks. A stream longer than `sizeBytes` is cut off, and its last piece is refused. */
 async function* inBlocks(chunks: AsyncIterable<Buffer>, sizeBytes: number): AsyncGenerator<Buffer> {
   let waiting: Buffer[] = [];
   let length = 0;
@@ -93,7 +205,7 @@ async function* inBlocks(chunks: AsyncIterable<Buffer>, sizeBytes: number): Asyn
   if (length > 0) yield Buffer.concat(waiting);
 }
 
-/** Runs in a thread pool of Node. On the main thread a block would delay the server by a millisecond. */
-async function digest(block: Buffer): Promise<string> {
+/** SHA-256, in a thread pool of Node. On the main thread a block would delay the server by a millisecond. */
+async function digestOf(block: Buffer): Promise<string> {
   return Buffer.from(await crypto.subtle.digest('SHA-256', new Uint8Array(block))).toString('hex');
 }

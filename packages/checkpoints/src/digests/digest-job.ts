@@ -4,7 +4,7 @@ import { hash } from 'node:crypto';
 export const blockBytes = 1024 * 1024;
 
 /** A job for a background thread (digest-worker.mjs) about one file. The thread follows no link. */
-export type DigestJob = DigestRange | FindData;
+export type DigestJob = DigestRange | FindData | EncryptRange | DecryptRange;
 
 /** SHA-256, in hexadecimal, of each block in a range of bytes. */
 interface DigestRange {
@@ -22,6 +22,36 @@ interface FindData {
   readonly kind: 'find-data';
   readonly path: string;
   readonly blockBytes: number;
+}
+
+/**
+ * Encrypts each block in a range of bytes into the same place of `target`, by AES-256-GCM under a random nonce. Gives
+ * nonce and tag of each block in hexadecimal. With `punch`, the blocks of `path` are freed then.
+ */
+interface EncryptRange extends CipherRange {
+  readonly kind: 'encrypt';
+  readonly punch: boolean;
+}
+
+/**
+ * The reverse. Writes only blocks that match their nonce, tag and place. Gives the indexes in the range of those that do
+ * not.
+ */
+interface DecryptRange extends CipherRange {
+  readonly kind: 'decrypt';
+  /** Nonce and tag of each block. */
+  readonly seals: readonly string[];
+}
+
+interface CipherRange {
+  readonly path: string;
+  readonly target: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly blockBytes: number;
+  readonly key: Uint8Array;
+  /** The associated data of each block. */
+  readonly places: readonly Uint8Array[];
 }
 
 /** The message after which a thread ends. */

@@ -2,6 +2,7 @@ import { blockBytes, blockCountOf } from './digest-job.ts';
 import type { Pace } from './digest-threads.ts';
 import { createDigestThreads } from './digest-threads.ts';
 import { forEachAtOnce } from './for-each-at-once.ts';
+import type { PartCipher } from './part-cipher.ts';
 
 /** About 10 ms of work: many callers share the threads fairly, and the cost of a message is negligible. */
 const blocksPerJob = 16;
@@ -12,10 +13,24 @@ export interface Digester extends AsyncDisposable {
   start(): void;
   /** Digests of the blocks `first` to `end - 1` of a file that has, or will have, `sizeBytes`. */
   digest(path: string, first: number, end: number, sizeBytes: number, writeBack?: boolean): Promise<string[]>;
+  /**
+   * Encrypts the blocks `first` to `end - 1` of a file that has, or will have, `sizeBytes` into `target`. Gives nonce and
+   * tag of each. With `punch`, the file is freed meanwhile.
+   */
+  encrypt(copy: CipherCopy, first: number, end: number, punch: boolean): Promise<string[]>;
+  /** Writes the blocks that match their seals into `target`. Gives the number of the first that does not. */
+  decrypt(copy: CipherCopy, seals: readonly string[]): Promise<number | undefined>;
   /** Numbers of the blocks of a sparse file that hold data. */
   findData(path: string): Promise<number[]>;
   /** Digests of all blocks of a sparse file. Blocks that are not in `data` are holes and get the empty string. */
   digestSparse(path: string, sizeBytes: number, data: readonly number[]): Promise<string[]>;
+}
+
+export interface CipherCopy {
+  readonly path: string;
+  readonly target: string;
+  readonly sizeBytes: number;
+  readonly cipher: PartCipher;
 }
 
 /** Computes digests of files in background threads. Dispose it when no call is in progress. */
@@ -35,10 +50,46 @@ export function createDigester(pace: Pace = 'promptly'): Digester {
     return digests;
   };
 
+  /** Runs a job for each range of blocks. */
+  const inRanges = async (
+    first: number,
+    end: number,
+    act: (start: number, places: readonly number[]) => Promise<void>,
+  ): Promise<void> => {
+    const starts = Array.from({ length: Math.ceil((end - first) / blocksPerJob) }, (_, i) => first + i * blocksPerJob);
+    await forEachAtOnce(threadCount, starts, async (start) => {
+      await act(
+        start,
+        Array.from({ length: Math.min(blocksPerJob, end - start) }, (_, i) => start + i),
+      );
+    });
+  };
+  const rangeOf = ({ path, target, sizeBytes, cipher }: CipherCopy, blocks: readonly number[]) => {
+    const offset = (blocks[0] ?? 0) * blockBytes;
+    const length = Math.min(offset + blocks.length * blockBytes, sizeBytes) - offset;
+    return { path, target, offset, length, blockBytes, key: cipher.key, places: blocks.map((n) => cipher.placeOf(n)) };
+  };
+
   return {
     threadCount,
     start: () => threads.start(),
     digest,
+    async encrypt(copy, first, end, punch) {
+      const seals: string[] = new Array<string>(end - first);
+      await inRanges(first, end, async (start, blocks) => {
+        const made = await threads.run({ kind: 'encrypt', ...rangeOf(copy, blocks), punch });
+        made.forEach((seal, index) => (seals[start - first + index] = String(seal)));
+      });
+      return seals;
+    },
+    async decrypt(copy, seals) {
+      const wrong: number[] = [];
+      await inRanges(0, seals.length, async (start, blocks) => {
+        const job = { ...rangeOf(copy, blocks), seals: seals.slice(start, start + blocks.length) };
+        for (const index of await threads.run({ kind: 'decrypt', ...job })) wrong.push(start + Number(index));
+      });
+      return wrong.length === 0 ? undefined : Math.min(...wrong);
+    },
     async findData(path) {
       return (await threads.run({ kind: 'find-data', path, blockBytes })).map(Number);
     },

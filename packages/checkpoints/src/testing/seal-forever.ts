@@ -1,13 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { silentLogger } from '@soulbox/base';
 import { openCheckpointStore } from '../open-checkpoint-store.ts';
-import { patternOf, testFacts } from './test-store.ts';
+import { patternOf, testFacts, testOptions } from './test-store.ts';
 
 // The victim of crash.test.ts: seals one checkpoint after the other until it is killed, and prints the ids of the
 // finished ones.
 const [directory = '', prefix = ''] = process.argv.slice(2);
-const store = await openCheckpointStore({ directory, logger: silentLogger });
+const store = await openCheckpointStore(testOptions(directory));
 const content = patternOf(3_000_000);
 process.stdout.write('ready\n');
 for (let number = 0; ; number += 1) {

@@ -1,9 +1,15 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@soulbox/base';
+import { blockKeyBytes, openBlock, sealBlock } from '@soulbox/keyring/blocks';
+import { damaged } from '../damage.ts';
 import type { CheckpointFacts } from '../manifest.ts';
 import { openCheckpointStore } from '../open-checkpoint-store.ts';
+import type { CheckpointStoreOptions } from '../open-checkpoint-store.ts';
+import type { CheckpointKeys } from '../sealing/checkpoint-keys.ts';
 import type { Checkpoint, CheckpointStore } from '../checkpoint-store.ts';
 
 export const mib = 1024 * 1024;
@@ -40,6 +46,43 @@ export const testParts: Readonly<Record<string, Buffer>> = {
   'pages-1.img': patternOf(2.5 * mib, 7),
 };
 
+/** Keys without files. All tests have the same, in all processes. */
+export function testKeys(key = Buffer.alloc(blockKeyBytes, 7)): CheckpointKeys {
+  return {
+    seal: (checkpointId, plain) => {
+      const { bytes, seal } = sealBlock(key, Buffer.from(checkpointId), plain);
+      return Promise.resolve(`${seal}.${bytes.toString('base64')}`);
+    },
+    open: (checkpointId, sealed) => {
+      const [seal, bytes = ''] = sealed.split('.');
+      const plain = openBlock(key, Buffer.from(checkpointId), Buffer.from(bytes, 'base64'), seal);
+      return plain === undefined
+        ? Promise.reject(damaged('The key of the checkpoint is altered'))
+        : Promise.resolve(plain);
+    },
+  };
+}
+
+/** Options of a store in this folder. Its folder for clear content is below it. */
+export function testOptions(directory: string): CheckpointStoreOptions {
+  const clearDirectory = join(directory, 'clear');
+  mkdirSync(clearDirectory, { recursive: true });
+  return { directory, clearDirectory, keys: testKeys(), logger: silentLogger };
+}
+
+/** SHA-256 of each part. To compare large buffers takes a test tool seconds. */
+export function hashesOf(parts: Readonly<Record<string, Buffer>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(parts).map(([name, content]) => [name, hash('sha256', content)]));
+}
+
+/** SHA-256 of the parts of a checkpoint as a restore gets them. */
+export async function readParts(checkpoint: Checkpoint): Promise<Record<string, string>> {
+  await using clear = await checkpoint.reveal({ isMemory: () => false, isLate: () => false });
+  const names = (await readdir(clear.directory)).filter((name) => name in checkpoint.manifest.parts);
+  const entries = names.map(async (name) => [name, await readFile(join(clear.directory, name))] as const);
+  return hashesOf(Object.fromEntries(await Promise.all(entries)));
+}
+
 export interface TestStore extends AsyncDisposable {
   readonly directory: string;
   readonly store: CheckpointStore;
@@ -49,7 +92,8 @@ export interface TestStore extends AsyncDisposable {
 
 export async function openTestStore(): Promise<TestStore> {
   const directory = await mkdtemp(join(tmpdir(), 'soulbox-states-'));
-  let store = await openCheckpointStore({ directory, logger: silentLogger });
+  const options = testOptions(directory);
+  let store = await openCheckpointStore(options);
   return {
     directory,
     get store() {
@@ -57,7 +101,7 @@ export async function openTestStore(): Promise<TestStore> {
     },
     async reopen() {
       await store[Symbol.asyncDispose]();
-      store = await openCheckpointStore({ directory, logger: silentLogger });
+      store = await openCheckpointStore(options);
       return store;
     },
     async [Symbol.asyncDispose]() {

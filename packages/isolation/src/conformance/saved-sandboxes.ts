@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomId, run } from '@soulbox/base';
 import type { SandboxInstance, SavedMemory } from '../driver.ts';
-import { lateMemory } from './late-memory.ts';
+import { scratchOf, sealedLateMemory } from './late-memory.ts';
 import type { TestBench, TestSandbox } from './test-sandbox.ts';
 
 /** Each takes 10 ms or more. */
@@ -10,7 +10,7 @@ const quietTries = 50;
 
 /** A saved memory whose parts are all verified. */
 export function savedMemory(directory: string): SavedMemory {
-  return { directory, digests: { blockBytes: 4 * 2 ** 20, parts: {} } };
+  return { directory, scratch: scratchOf(directory), digests: { blockBytes: 4 * 2 ** 20, parts: {} } };
 }
 
 /** Freezes the sandbox and saves it into a new folder; it stays frozen. */
@@ -20,7 +20,7 @@ export async function stopAndSave(bench: TestBench, instance: SandboxInstance): 
   await bench.driver.freeze(instance);
   await resetConnections(instance);
   await bench.driver.checkpoint(instance, directory);
-  return bench.lateMemory ? await lateMemory(directory) : savedMemory(directory);
+  return bench.lateMemory ? await sealedLateMemory(directory) : savedMemory(directory);
 }
 
 /**

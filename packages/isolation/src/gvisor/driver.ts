@@ -52,7 +52,7 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
     prepareHost: () => Promise.resolve(),
     layoutOf: (sandboxId, directory) => layoutOf(host.instance, sandboxId, directory),
     start: (spec, signal) => startSandbox(host, spec, signal),
-    restore: (spec, memory, signal) => restoreSandbox(host, spec, memory.directory, signal),
+    restore: (spec, memory, signal) => restoreSandbox(host, spec, memory, signal),
     checkpoint: (instance, directory, signal) => checkpointSandbox(host, instance, directory, signal),
     adoptStarting: (sandboxId, directory) => adoptStarting(host, sandboxId, directory),
     isAlive: (instance) => isSandboxAlive(host, instance),

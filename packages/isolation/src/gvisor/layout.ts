@@ -11,8 +11,6 @@ export interface SandboxLayout extends OciLayout {
   readonly root: string;
   readonly envdBundle: string;
   readonly config: string;
-  /** Read by a restore while it runs: the saved memory with this sandbox's own host name. */
-  readonly ownImage: string;
   readonly pidFile: string;
   /** Exists once launch.sh has brought the sandbox up. */
   readonly launched: string;
@@ -28,7 +26,6 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     envdBundle: join(layout.rootfs, 'runtime'),
     // runsc requires this name in the bundle folder.
     config: join(directory, 'config.json'),
-    ownImage: join(directory, 'own-image'),
     record: join(directory, 'gvisor.json'),
     pidFile: join(directory, 'pid'),
     launched: join(directory, 'launched'),

@@ -64,7 +64,7 @@ export async function noteLaunched(
   const init = { initPid, initStartTicks: findProcess(initPid)?.startTicks ?? -1 };
   if (!initRuns(init)) return undefined;
   await writeDiskOrigin(layout, readRuntimeState(host.instance, sandboxId).goferPid);
-  for (const folder of [layout.skeleton, layout.ownImage]) await rm(folder, { recursive: true, force: true });
+  await rm(layout.skeleton, { recursive: true, force: true });
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
   return instanceOf(sandboxId, directory, init);
 }

@@ -23,6 +23,11 @@ export function runFolder(instance: number): string {
   return `/run/soulbox-${instance}`;
 }
 
+/** Mount point of the file system in memory for saved memory that is not encrypted. Only root may enter it. */
+export function clearFolder(instance: number): string {
+  return join(runFolder(instance), 'clear');
+}
+
 export function cgroupParent(instance: number): string {
   return `/soulbox-${instance}`;
 }

@@ -4,6 +4,7 @@ import { removeTree } from '@soulbox/base';
 import { readCgroupMounts } from '../cgroup/layout.ts';
 import { readMounts } from '../cgroup/mounts.ts';
 import { listPids, removeGroup } from '../cgroup/tree.ts';
+import { closeClearFolder } from '../host/clear-folder.ts';
 import { cgroupParent, runFolder, toolGroupParent } from '../host/names.ts';
 
 /** Names the owner of an instance; the server that wrote it removes it itself. */
@@ -33,6 +34,7 @@ export async function isInstanceBusy(instance: number): Promise<boolean> {
 export async function removeInstanceTraces(instance: number): Promise<void> {
   if (await isInstanceBusy(instance)) return;
   for (const folder of groupFolders(instance)) await removeGroup(folder);
+  await closeClearFolder(instance);
   const run = runFolder(instance);
   if (readMounts().some(({ mountPoint }) => mountPoint.startsWith(`${run}/`))) return;
   const names = await namesIn(run);

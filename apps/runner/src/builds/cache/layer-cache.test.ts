@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { removeTree, silentLogger } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openTestSeal } from '../../testing/test-keys.ts';
 import { openLayerCache } from './layer-cache.ts';
 import type { LayerCache } from './layer-cache.ts';
 import { sweepCache } from '../../upkeep/sweep-cache.ts';
@@ -23,7 +24,8 @@ afterEach(async () => {
   await removeTree(directory);
 });
 
-const open = async (): Promise<LayerCache> => await openLayerCache(join(directory, 'cache'), clock, silentLogger);
+const open = async (): Promise<LayerCache> =>
+  await openLayerCache(join(directory, 'cache'), clock, silentLogger, openTestSeal());
 
 test('entries survive a restart of the server, with the time of their last use, and only its user can read them', async () => {
   const first = await open();

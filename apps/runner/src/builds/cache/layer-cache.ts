@@ -5,6 +5,7 @@ import { writeFileAtomic } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { copySourceSchema } from '../../registry/snapshot-store.ts';
 import { upgrade } from '../../registry/record-files.ts';
+import type { RecordSeal } from '../../registry/record-seal.ts';
 
 const contextSchema = z.object({
   user: z.string(),
@@ -52,8 +53,8 @@ export interface CacheItem {
 }
 
 /**
- * The results of earlier builds and their steps, one file each: `<directory>/<key>.json`. Files have mode 0600 because
- * they contain variables. The modification time is the time of the last use. An entry is written when everything that
+ * The results of earlier builds and their steps, one file each: `<directory>/<key>.json`. Files are encrypted because they
+ * contain variables. The modification time is the time of the last use. An entry is written when everything that
  * it names is on the disk.
  */
 export interface LayerCache {
@@ -67,7 +68,12 @@ export interface LayerCache {
 }
 
 /** Opens the cache. Unreadable entries are removed, because a build makes them again. */
-export async function openLayerCache(directory: string, clock: Clock, logger: Logger): Promise<LayerCache> {
+export async function openLayerCache(
+  directory: string,
+  clock: Clock,
+  logger: Logger,
+  seal: RecordSeal,
+): Promise<LayerCache> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const pathOf = (key: string): string => join(directory, `${key}.json`);
   const items = new Map<string, CacheItem>();
@@ -75,7 +81,8 @@ export async function openLayerCache(directory: string, clock: Clock, logger: Lo
     const key = name.slice(0, -'.json'.length);
     try {
       if (!keyForm.test(key)) throw new Error('not the name of an entry');
-      const entry = entrySchema.parse(JSON.parse(await readFile(join(directory, name), 'utf8')));
+      const content: unknown = JSON.parse(await readFile(join(directory, name), 'utf8'));
+      const entry = entrySchema.parse(await seal.open('build-cache', key, content));
       items.set(key, { key, entry, usedAtMs: (await stat(join(directory, name))).mtimeMs });
     } catch (err) {
       logger.warn({ file: name, err }, 'entry of the layer cache removed');
@@ -88,7 +95,7 @@ export async function openLayerCache(directory: string, clock: Clock, logger: Lo
       return entry?.kind === kind ? (entry as Extract<Entry, { kind: typeof kind }>) : undefined;
     },
     async write(key, entry) {
-      await writeFileAtomic(pathOf(key), `${JSON.stringify(entry)}\n`);
+      await writeFileAtomic(pathOf(key), await seal.textOf('build-cache', key, entry));
       items.set(key, { key, entry, usedAtMs: clock.now() });
     },
     async touch(keys) {

@@ -88,6 +88,7 @@ async function startCopies(
 ): Promise<Started[]> {
   const { source } = atHand;
   const order = await orderCopies(context, atHand, 'fork');
+  await using _memory = order.memory;
   const lifecycle = { ...source.tenant.lifecycle, timeoutSeconds };
   // Any token in the source makes a new one for the copy.
   const envdAccessToken = secure ? 'wanted' : source.tenant.envdAccessToken;

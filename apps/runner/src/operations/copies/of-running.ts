@@ -41,8 +41,8 @@ export async function withRunning<T>(
   // After the source continues: the source is more urgent than its digests.
   const sealed = goesOn.then(async () => await sealTop(context, layers, layerId));
   const atHand = {
-    source: sourceFrom(sandbox, { stateId: checkpoint.checkpointId, hasMemory: true }),
-    getMemory: () => Promise.resolve(memoryOf(context.host, driver, checkpoint, 'copies')),
+    source: sourceFrom(sandbox, { stateId: checkpoint.checkpointId, hasMemory: true, isEncrypted: true }),
+    getMemory: async () => await memoryOf(context.host, driver, checkpoint, 'copies'),
     sealDisk: async () => await sealed,
     // It is sealed already. Otherwise the source could not have continued from it.
     sealMemory: () => Promise.resolve(),
@@ -143,7 +143,7 @@ async function continueSource(
 ): Promise<void> {
   const { driver, cause, stateSinceMs, pagesFrom: before } = sandbox.record;
   try {
-    const memory = memoryOf(context.host, driver, checkpoint, 'itself');
+    await using memory = await memoryOf(context.host, driver, checkpoint, 'itself');
     const pagesFrom = comesLate(memory) ? checkpoint.checkpointId : '';
     await restoreSandbox(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
   } catch (error) {

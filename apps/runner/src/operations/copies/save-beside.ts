@@ -65,7 +65,7 @@ export async function saveBeside(
   host.logger.info({ sandboxId }, 'sandbox saved while it runs');
   const kept = parts.move();
   return {
-    source: sourceFrom(sandbox, { stateId: checkpointId, hasMemory: true }, layers),
+    source: sourceFrom(sandbox, { stateId: checkpointId, hasMemory: true, isEncrypted: true }, layers),
     getMemory: () => Promise.resolve(unsealedMemory(draft)),
     sealDisk: async () => await host.checkpoints.sealLayer(layerId),
     sealMemory: async () => {
@@ -77,8 +77,13 @@ export async function saveBeside(
   };
 }
 
-function unsealedMemory({ directory }: CheckpointDraft): CheckedMemory {
-  return { directory, digests: { blockBytes: 1, parts: {} }, pagesChecked: Promise.resolve() };
+/** The draft belongs to the source, which outlives the copies' restores. */
+function unsealedMemory({ directory, scratch }: CheckpointDraft): CheckedMemory {
+  return {
+    ...{ directory, scratch, digests: { blockBytes: 1, parts: {} } },
+    pagesChecked: Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
 }
 
 /** Waits for both, also when one fails: the sandbox must stay frozen while the other runs. */

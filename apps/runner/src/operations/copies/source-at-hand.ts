@@ -39,11 +39,11 @@ export function sealedSource(host: SandboxHost, source: CopySource): SourceAtHan
 /** The source for copies of a sandbox, with the checkpoint that `memory` names. */
 export function sourceFrom(
   { record }: TenantSandbox,
-  memory: Pick<CopySource, 'stateId' | 'hasMemory'>,
+  memory: Pick<CopySource, 'stateId' | 'hasMemory' | 'isEncrypted'>,
   layers: readonly string[] = record.layers,
 ): CopySource {
   const { driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, tenant } = record;
-  const { stateId, hasMemory } = memory;
-  const has = { stateId, hasMemory, layers: [...layers] };
+  const { stateId, hasMemory, isEncrypted } = memory;
+  const has = { stateId, hasMemory, isEncrypted, layers: [...layers] };
   return { ...has, driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, tenant };
 }

@@ -56,5 +56,6 @@ export function savedFrom(checkpoint: Checkpoint): NonNullable<HostRecord['saved
     stateId: checkpoint.checkpointId,
     hasMemory: checkpoint.manifest.facts.hasMemory,
     sizeBytes: checkpoint.sizeBytes,
+    isEncrypted: checkpoint.key !== undefined,
   };
 }

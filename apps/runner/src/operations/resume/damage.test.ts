@@ -9,6 +9,7 @@ import { startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soul
 import type { RunnerProcess } from '@soulbox/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { HostRecord } from '../../registry/record.ts';
+import { readStoredRecord } from '../../testing/stored-record.ts';
 
 const instance = 3;
 let directory: string;
@@ -56,7 +57,7 @@ const manifestPath = ({ saved }: HostRecord): string =>
   join(directory, 'states', saved?.stateId ?? '', 'manifest.json');
 
 async function readRecord(): Promise<HostRecord> {
-  return JSON.parse(await readFile(recordPath(), 'utf8')) as HostRecord;
+  return await readStoredRecord(directory, sandboxId);
 }
 
 /** Everything of a sandbox that a refused resume must not change. */
@@ -190,47 +191,28 @@ describe('a runner that is killed between the end of the processes and the diges
 describe('the checkpoint of a paused sandbox', () => {
   beforeEach(pause);
 
-  /** Seals the manifest again with other content, so that nothing about it is damaged. */
-  async function reseal(change: (content: Manifest) => Manifest): Promise<() => Promise<void>> {
-    const path = manifestPath(await readRecord());
-    const sealed = await readFile(path, 'utf8');
-    const text = JSON.stringify(change((JSON.parse(sealed) as { content: Manifest }).content));
-    await writeFile(path, `{"sha256":"${hash('sha256', text)}","content":${text}}\n`);
-    return async () => await writeFile(path, sealed);
-  }
-
-  interface Manifest {
-    readonly format: number;
-    readonly facts: Readonly<Record<string, unknown>>;
-  }
-
   it('names the CRIU version that saved it', async () => {
-    const { content } = JSON.parse(await readFile(manifestPath(await readRecord()), 'utf8')) as { content: Manifest };
+    const text = await readFile(manifestPath(await readRecord()), 'utf8');
+    const { content } = JSON.parse(text) as { content: { readonly facts: Readonly<Record<string, unknown>> } };
     expect(content.facts['driver']).toBe('container');
     expect(content.facts['driverVersion']).toMatch(/^criu \d+\.\d+/);
   });
 
-  it.each([
-    ['another CPU type', { cpuType: 'c0ffee' }, 'was saved on a host whose CPU has different features.'],
-    ['another driver', { driver: 'gvisor' }, 'was saved by the isolation "gvisor", not "container".'],
-  ])('of %s is refused, and can be restored where it fits', async (_what, facts, message) => {
-    const restore = await reseal((content) => ({ ...content, facts: { ...content.facts, ...facts } }));
-    await expectRefused(resume(), message);
-    await restore();
-    await expectResumes();
-  });
-
   it('of another format version is refused, and can be restored where the version is known', async () => {
-    const restore = await reseal((content) => ({ ...content, format: content.format + 1 }));
-    await expectRefused(resume(), 'has the format 2, but this version reads 1.');
-    await restore();
+    const path = manifestPath(await readRecord());
+    const sealed = await readFile(path, 'utf8');
+    const { content } = JSON.parse(sealed) as { content: { readonly format: number } };
+    const text = JSON.stringify({ ...content, format: content.format + 1 });
+    await writeFile(path, `{"sha256":"${hash('sha256', text)}","content":${text}}\n`);
+    await expectRefused(resume(), 'has the format 3, but this version reads 1 and 2.');
+    await writeFile(path, sealed);
     await expectResumes();
   });
 
   it('with an altered manifest is refused', async () => {
     const path = manifestPath(await readRecord());
     const sealed = await readFile(path, 'utf8');
-    await writeFile(path, sealed.replace('"memoryMb":', '"memoryMB":'));
+    await writeFile(path, sealed.replace('"driverVersion":', '"driverVersioN":'));
     await expectRefused(resume(), 'is incomplete or altered');
     await writeFile(path, sealed);
     await expectResumes();

@@ -8,7 +8,7 @@ import { checkKeptDisk, readRootIdentity } from '../../processes/sandbox-disk.ts
 import { getDriver, bundleNameOf } from '../../processes/sandbox-host.ts';
 import { startProcesses } from '../../processes/start-processes.ts';
 import { confirmResumed, reinitialize } from '../../processes/tell-envd.ts';
-import type { Work } from '../../registry/record.ts';
+import type { HostRecord, Work } from '../../registry/record.ts';
 import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
 import { fitDiskToRoot } from '../layers/disk-to-layer.ts';
 import type { OperationContext } from '../operation-context.ts';
@@ -33,9 +33,9 @@ export async function resumePaused(
   using _admitted = context.admission.enter();
   {
     using _hold = context.references.hold({ checkpoints: [checkpointId], layers });
-    const memory = await phase(
+    await using memory = await phase(
       'check',
-      async () => await checkSaved(context, sandbox, withMemory && hasMemory ? checkpointId : undefined),
+      async () => await checkSaved(context, sandbox, withMemory && hasMemory ? saved : undefined),
     );
     const late = memory === undefined ? {} : { pagesFrom: comesLate(memory) ? checkpointId : '' };
     await restoreSandbox(context, sandbox, { memory, change: { ...change, ...late } });
@@ -44,17 +44,17 @@ export async function resumePaused(
   context.background.start(async () => await context.references.drop(checkpointId));
 }
 
-/** Checks the data that a sandbox is restored from. With an undefined `checkpointId` the memory is not checked. */
+/** Checks the data that a sandbox is restored from. With `saved` undefined the memory is not checked. */
 async function checkSaved(
   { host }: OperationContext,
   { record }: TenantSandbox,
-  checkpointId: string | undefined,
+  saved: HostRecord['saved'],
 ): Promise<CheckedMemory | undefined> {
   const { layers, driver, runtimeName } = record;
   const [memory] = await Promise.all([
-    checkpointId === undefined
+    saved === undefined
       ? checkLayers(host, layers)
-      : checkMemory(host, { checkpointId, layers, driver, runtimeName }, 'itself'),
+      : checkMemory(host, { ...saved, checkpointId: saved.stateId, layers, driver, runtimeName }, 'itself'),
     checkKeptDisk(host, record),
   ]);
   return memory ?? undefined;

@@ -235,7 +235,7 @@ async function mkdirOfTools({ spec, instance }: TestSandbox): Promise<void> {
 }
 
 async function restoreInOtherProcess(spec: SandboxSpec, memory: SavedMemory, delayMs: number): Promise<void> {
-  const server = spawn(process.execPath, [startProgram, JSON.stringify(spec), memory.directory], {
+  const server = spawn(process.execPath, [startProgram, JSON.stringify(spec), JSON.stringify(memory)], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const ended = new Promise<void>((resolve) => server.once('close', () => resolve()));

@@ -16,8 +16,8 @@ const readOnly = 'bind,ro,nosuid,nodev,noexec';
 
 /**
  * Writes the mount table of a restore: the root as in a start, the bind mounts from outside with their options from
- * `containerMounts`, and the saved memory, where a user namespace image for this sandbox's own range covers the saved
- * one.
+ * `containerMounts`, and in the saved memory, which restore.sh mounts, a user namespace image for this sandbox's own
+ * range that covers the saved one.
  */
 export async function prepareRestoreMounts(
   host: Host,
@@ -35,7 +35,6 @@ export async function prepareRestoreMounts(
     ...rootTable(spec, layout.image, points, trace),
     ...ownFolders(),
     ...bundleTable(spec, points.folder, privateFolders.runtime, trace),
-    bind(memory, images, readOnly),
     bind(own, join(images, name), readOnly),
   ]);
 }

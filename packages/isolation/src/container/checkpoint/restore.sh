@@ -4,14 +4,14 @@
 # them as the sandbox's root user, who may not enter the data folder.
 # Arguments: folder of the disk scripts, what to do with the disk (`make` or `keep`), image, skeleton, file with CRIU's
 # facts about this kernel, mount table, host name, generation, file that gets the generation when the processes run;
-# blocks that the disk may grow by; folders of the control group and `--`; CRIU command.
+# blocks that the disk may grow by; folder of the saved memory; folders of the control group and `--`; CRIU command.
 set -e
 . "$1/disk.sh"
 . "${0%/*}/kernel-facts.sh"
 step=$2 image=$3 skeleton=$4 facts=$5 table=$6 name=$7 generation=$8 mark=$9
 shift 9
-growth=$1
-shift
+growth=$1 memory=$2
+shift 2
 # The disk is made beside the steps that do not need it.
 making=
 if [ "$step" != keep ]; then
@@ -19,7 +19,11 @@ if [ "$step" != keep ]; then
   making=$!
 fi
 
+# The saved memory may be below the host's /run, which the next step hides.
+cd "$memory"
 enter_private_run "$facts"
+mkdir /run/images
+mount --no-mtab --no-canonicalize --bind -o ro,nosuid,nodev,noexec . /run/images
 echo "$name" >/proc/sys/kernel/hostname
 
 # Output and input of network-gate.sh. Both are held open here, so that neither side waits for a reader or writer that

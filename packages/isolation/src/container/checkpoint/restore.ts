@@ -15,7 +15,7 @@ import type { SandboxLayout } from '../layout.ts';
 import { layoutOf } from '../layout.ts';
 import { groupLimits } from '../../oci/limits.ts';
 import { envdNice } from '../oci-config.ts';
-import { verifyEagerBlocks } from '../pager/eager-blocks.ts';
+import { prepareEagerBlocks } from '../pager/eager-blocks.ts';
 import { waitForPager } from '../pager/pagers.ts';
 import { instanceOf } from '../../oci/instance-of.ts';
 import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../../oci/prepare.ts';
@@ -50,10 +50,10 @@ export async function restoreSandbox(
   // The intent is written first: whoever finds it knows that host tools may still be running.
   await writeRecord(layout.record, { state: 'starting' });
   const isLazy = isLate(memory);
-  const verified = isLazy ? verifyEagerBlocks(memory.directory, memory.digests) : Promise.resolve();
+  const verified = isLazy ? prepareEagerBlocks(memory.directory, memory.digests) : Promise.resolve();
   await completeAll([writeParts(host, spec, layout, memory), verified]);
   if (isLazy) await openPager(host, spec, layout, memory);
-  const instance = await bringBack(host, criu, spec, layout, isLazy, signal);
+  const instance = await bringBack(host, criu, spec, layout, memory, signal);
   await rm(layout.criu, { recursive: true, force: true });
   if (isLazy) host.pagers.fill();
   return instance;
@@ -90,16 +90,16 @@ async function bringBack(
   criu: Criu,
   spec: SandboxSpec,
   layout: SandboxLayout,
-  isLazy: boolean,
+  memory: SavedMemory,
   signal: AbortSignal,
 ): Promise<SandboxInstance> {
   const { image, skeleton, mountTable } = layout;
   const facts = kernelFactsFile(host.instance);
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
-  const command = criuCommand(criu, 'restore', restoreOptions(layout, isLazy), sourcesOfMounts());
+  const command = criuCommand(criu, 'restore', restoreOptions(layout, isLate(memory)), sourcesOfMounts());
   const limited = [...leavingRootHalf(), ...command];
-  const own = [spec.hostname, spec.generation, layout.ranMark, growthBlocks(spec)];
+  const own = [spec.hostname, spec.generation, layout.ranMark, growthBlocks(spec), memory.directory];
   const parts = [diskScripts, step, image, skeleton, facts, mountTable, ...own];
   const lists = [...groups, '--', ...limited];
   const restored = Promise.withResolvers<SandboxInstance>();

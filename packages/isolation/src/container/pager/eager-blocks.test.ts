@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { criuImage, field, pageFlags, pagesAt } from '../../testing/criu-image.ts';
-import { verifyEagerBlocks } from './eager-blocks.ts';
+import { prepareEagerBlocks } from './eager-blocks.ts';
 
 const page = 4096;
 const blockBytes = 2 * page;
@@ -47,7 +47,7 @@ async function seenPages(id: number, parts: Readonly<Record<string, readonly str
     const changed = Buffer.from(whole);
     changed[number * page + 100] = 0xff;
     await writeFile(pathOf(`pages-${id}.img`), changed);
-    const outcome = verifyEagerBlocks(directory, { blockBytes, parts });
+    const outcome = prepareEagerBlocks(directory, { blockBytes, parts });
     if (await outcome.then(() => false, isDamaged)) seen.push(number);
   }
   await writeFile(pathOf(`pages-${id}.img`), whole);
@@ -61,7 +61,7 @@ function isDamaged(error: unknown): boolean {
 
 test('unchanged data is accepted, including a partial last block', async () => {
   const parts = { ...(await save(1, [3, eager])), ...(await save(2, [2, eager], [3, lazy])) };
-  await verifyEagerBlocks(directory, { blockBytes, parts });
+  await prepareEagerBlocks(directory, { blockBytes, parts });
 });
 
 test.each([
@@ -126,7 +126,7 @@ test('the error names the file and the block', async () => {
   const parts = await save(1, [6, eager]);
   await writeFile(pathOf('pages-1.img'), Buffer.alloc(0), { flag: 'r+' });
   await truncate(pathOf('pages-1.img'), 4 * page);
-  await expect(verifyEagerBlocks(directory, { blockBytes, parts })).rejects.toMatchObject({
+  await expect(prepareEagerBlocks(directory, { blockBytes, parts })).rejects.toMatchObject({
     reason: 'state_damaged',
     message: expect.stringContaining('pages-1.img') as unknown,
     cause: 'block 2',
@@ -136,9 +136,9 @@ test('the error names the file and the block', async () => {
 test('a missing pages file is damage if it is read, and none otherwise', async () => {
   const parts = { ...(await save(1, [2, eager])), ...(await save(2, [2, lazy])) };
   await rm(pathOf('pages-2.img'));
-  await verifyEagerBlocks(directory, { blockBytes, parts });
+  await prepareEagerBlocks(directory, { blockBytes, parts });
   await rm(pathOf('pages-1.img'));
-  await expect(verifyEagerBlocks(directory, { blockBytes, parts })).rejects.toMatchObject({
+  await expect(prepareEagerBlocks(directory, { blockBytes, parts })).rejects.toMatchObject({
     reason: 'state_damaged',
     cause: { code: 'ENOENT' },
   });
@@ -148,7 +148,7 @@ test('a file or a block without a digest is damage', async () => {
   const parts = await save(1, [4, eager]);
   const [first = ''] = parts['pages-1.img'] ?? [];
   for (const less of [{}, { 'pages-1.img': [first] }])
-    await expect(verifyEagerBlocks(directory, { blockBytes, parts: less })).rejects.toMatchObject({
+    await expect(prepareEagerBlocks(directory, { blockBytes, parts: less })).rejects.toMatchObject({
       reason: 'state_damaged',
     });
 });
@@ -157,7 +157,7 @@ test('no file stays open, whatever the result', async () => {
   const parts = await save(1, [4, eager]);
   const openFiles = (): string[] => readdirSync('/proc/self/fd');
   const before = openFiles().length;
-  await verifyEagerBlocks(directory, { blockBytes, parts });
-  await expect(verifyEagerBlocks(directory, { blockBytes, parts: {} })).rejects.toThrow();
+  await prepareEagerBlocks(directory, { blockBytes, parts });
+  await expect(prepareEagerBlocks(directory, { blockBytes, parts: {} })).rejects.toThrow();
   expect(openFiles()).toHaveLength(before);
 });

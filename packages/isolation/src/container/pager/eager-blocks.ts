@@ -1,18 +1,29 @@
-import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { BlockDigests } from '../../driver.ts';
+import type { BlockReader } from './block-reader.ts';
+import { createBlockReader } from './block-reader.ts';
 import { listPageMaps, readPageMap } from './page-map.ts';
 
 /**
  * Verifies the blocks of `pages-*.img` that `criu restore --lazy-pages` reads itself: those with any page of shared
- * memory, of a private file mapping, or of another kind that cannot be provided later. Typically 5 to 30 MiB. The page
- * maps themselves must already be verified. Throws `state_damaged`.
+ * memory, of a private file mapping, or of another kind that cannot be provided later. Typically 5 to 30 MiB. Encrypted
+ * ones are written to `directory`. The page maps themselves must already be verified. Throws `state_damaged`.
  */
-export async function verifyEagerBlocks(directory: string, digests: BlockDigests): Promise<void> {
+export async function prepareEagerBlocks(directory: string, digests: BlockDigests): Promise<void> {
   const blocks = findEagerBlocks(directory, digests.blockBytes);
-  await Promise.all([...blocks].map(([file, indexes]) => verifyBlocks(directory, file, indexes, digests)));
+  const reader = createBlockReader(directory, digests);
+  try {
+    const isSealed = digests.sealed !== undefined;
+    for (const [file, indexes] of blocks)
+      await prepareBlocks(
+        { reader, file, indexes, buffer: Buffer.alloc(digests.blockBytes) },
+        isSealed ? directory : undefined,
+      );
+  } finally {
+    reader.close();
+  }
 }
 
 function findEagerBlocks(directory: string, blockBytes: number): Map<string, Set<number>> {
@@ -28,26 +39,35 @@ function findEagerBlocks(directory: string, blockBytes: number): Map<string, Set
   return blocks;
 }
 
-async function verifyBlocks(
-  directory: string,
-  file: string,
-  indexes: ReadonlySet<number>,
-  digests: BlockDigests,
-): Promise<void> {
+interface Eager {
+  readonly reader: BlockReader;
+  readonly file: string;
+  readonly indexes: ReadonlySet<number>;
+  readonly buffer: Buffer;
+}
+
+async function prepareBlocks({ reader, file, indexes, buffer }: Eager, target: string | undefined): Promise<void> {
   if (indexes.size === 0) return;
-  const handle = await open(join(directory, file)).catch((cause: unknown) => {
-    throw damaged(file, cause);
-  });
+  const copy = target === undefined ? undefined : await open(join(target, file), 'r+');
   try {
-    const buffer = Buffer.alloc(digests.blockBytes);
     for (const index of indexes) {
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, index * buffer.length);
-      const digest = createHash('sha256').update(buffer.subarray(0, bytesRead)).digest('hex');
-      if (digest !== digests.parts[file]?.[index]) throw damaged(file, `block ${index}`);
+      const bytes = readBlock(reader, file, index, buffer);
+      await copy?.write(buffer, 0, bytes, index * buffer.length);
     }
   } finally {
-    await handle.close();
+    await copy?.close();
   }
+}
+
+function readBlock(reader: BlockReader, file: string, index: number, buffer: Buffer): number {
+  let bytes: number | undefined;
+  try {
+    bytes = reader.read(file, index, buffer);
+  } catch (error) {
+    throw damaged(file, error);
+  }
+  if (bytes === undefined) throw damaged(file, `block ${index}`);
+  return bytes;
 }
 
 function damaged(file: string, cause: unknown): SoulBoxError {

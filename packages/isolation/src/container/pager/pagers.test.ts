@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isRunning } from '@soulbox/base';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openCgroups } from '../../cgroup/open-cgroups.ts';
-import { verifyEagerBlocks } from './eager-blocks.ts';
+import { prepareEagerBlocks } from './eager-blocks.ts';
 import type { Pager, Pagers } from './pagers.ts';
 import { createPagers, endPager, pagerState } from './pagers.ts';
 import { findPagerRecord } from './record.ts';
@@ -41,7 +41,7 @@ async function saved(size: number, more = ''): Promise<Resident> {
 
 async function resume(resident: Resident): Promise<Pager> {
   const job = await resident.job();
-  await verifyEagerBlocks(job.imageDirectory, job.digests);
+  await prepareEagerBlocks(job.imageDirectory, job.digests);
   const pager = await pagers.open(job);
   await resident.restore({ lazy: true });
   return pager;
@@ -188,7 +188,7 @@ answer = 1`;
       const digests = [...(job.digests.parts['pages-1.img'] ?? [])];
       if (damage === 'flipped') await flip(join(resident.imageDirectory, 'pages-1.img'), 40 * mib + 12_345);
       else digests[40] = '';
-      await verifyEagerBlocks(job.imageDirectory, job.digests);
+      await prepareEagerBlocks(job.imageDirectory, job.digests);
       const pager = await pagers.open({ ...job, digests: { ...job.digests, parts: { 'pages-1.img': digests } } });
       await resident.restore({ lazy: true });
       await resident.ask(watchOn, 2_000).catch(() => undefined);
@@ -247,14 +247,14 @@ describe.skipIf(lack !== undefined)(`blocks that CRIU reads itself (${lack ?? 'a
       const pages = join(imageDirectory, 'pages-1.img');
       const { size } = await stat(pages);
       await flip(pages, 40 * mib);
-      await verifyEagerBlocks(imageDirectory, digests);
+      await prepareEagerBlocks(imageDirectory, digests);
       await flip(pages, size - 10);
-      await expect(verifyEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
+      await expect(prepareEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
       await flip(pages, size - 10);
       await truncate(pages, size - 4096);
-      await expect(verifyEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
+      await expect(prepareEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
       await rm(pages);
-      await expect(verifyEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
+      await expect(prepareEagerBlocks(imageDirectory, digests)).rejects.toMatchObject({ reason: 'state_damaged' });
     },
   );
 });

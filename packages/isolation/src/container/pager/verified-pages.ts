@@ -1,7 +1,5 @@
-import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
-import { join } from 'node:path';
 import type { BlockDigests } from '../../driver.ts';
+import { createBlockReader } from './block-reader.ts';
 import type { Block } from './missing-memory.ts';
 
 /** A part of the saved memory has changed since it was saved. */
@@ -23,25 +21,15 @@ export interface VerifiedPages {
  */
 export function createVerifiedPages(directory: string, digests: BlockDigests): VerifiedPages {
   const buffer = Buffer.alloc(digests.blockBytes);
-  const files = new Map<string, number>();
+  const reader = createBlockReader(directory, digests);
   let held: Block | undefined;
   let heldBytes = 0;
 
-  const open = (file: string): number => {
-    let fd = files.get(file);
-    if (fd === undefined) files.set(file, (fd = openSync(join(directory, file), 'r')));
-    return fd;
-  };
-  const read = (block: Block): number => {
+  const read = ({ file, index }: Block): number | undefined => {
     try {
-      const fd = open(block.file);
-      const position = block.index * buffer.length;
-      let bytes = 0;
-      for (let got = -1; got !== 0; bytes += got)
-        got = readSync(fd, buffer, bytes, buffer.length - bytes, position + bytes);
-      return bytes;
+      return reader.read(file, index, buffer);
     } catch (error) {
-      throw new DamagedError(`Block ${block.index} of ${block.file} cannot be read.`, { cause: error });
+      throw new DamagedError(`Block ${index} of ${file} cannot be read.`, { cause: error });
     }
   };
 
@@ -51,16 +39,14 @@ export function createVerifiedPages(directory: string, digests: BlockDigests): V
       if (held === block) return heldBytes;
       held = undefined;
       const bytes = read(block);
-      const digest = createHash('sha256').update(buffer.subarray(0, bytes)).digest('hex');
-      const wanted = digests.parts[block.file]?.[block.index];
-      if (digest !== wanted) throw new DamagedError(`Block ${block.index} of ${block.file} does not match its digest.`);
+      if (bytes === undefined)
+        throw new DamagedError(`Block ${block.index} of ${block.file} does not match its digest.`);
       held = block;
       heldBytes = bytes;
       return bytes;
     },
     close() {
-      for (const fd of files.values()) closeSync(fd);
-      files.clear();
+      reader.close();
     },
   };
 }

@@ -1,6 +1,7 @@
-import type { SandboxInstance, SandboxSpec } from '../../driver.ts';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SandboxInstance, SandboxSpec, SavedMemory } from '../../driver.ts';
 import type { Host } from '../host.ts';
-import { layoutOf } from '../layout.ts';
 import { launch } from '../start.ts';
 import { makeOwnImage } from './own-image.ts';
 
@@ -11,10 +12,15 @@ import { makeOwnImage } from './own-image.ts';
 export async function restoreSandbox(
   host: Host,
   spec: SandboxSpec,
-  memory: string,
+  memory: SavedMemory,
   signal: AbortSignal,
 ): Promise<SandboxInstance> {
-  const { ownImage } = layoutOf(host.instance, spec.sandboxId, spec.directory);
-  await makeOwnImage(ownImage, memory, spec.hostname);
-  return await launch(host, spec, signal, spec.generation, ['restore', '-detach', '-image-path', ownImage]);
+  // In memory: gVisor's objects contain data of programs, such as what waits in pipes.
+  const ownImage = join(memory.scratch, spec.sandboxId);
+  try {
+    await makeOwnImage(ownImage, memory.directory, spec.hostname);
+    return await launch(host, spec, signal, spec.generation, ['restore', '-detach', '-image-path', ownImage]);
+  } finally {
+    await rm(ownImage, { recursive: true, force: true });
+  }
 }

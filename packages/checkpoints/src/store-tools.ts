@@ -1,0 +1,10 @@
+import type { ClearFolders } from './clear-folders.ts';
+import type { Digester } from './digests/digester.ts';
+import type { CheckpointKeys } from './sealing/checkpoint-keys.ts';
+
+/** What the parts of a store share. */
+export interface StoreTools {
+  readonly digester: Digester;
+  readonly keys: CheckpointKeys;
+  readonly clear: ClearFolders;
+}
