@@ -83,6 +83,32 @@ test('memory and variables of running, paused and saved sandboxes are nowhere re
   await Sandbox.deleteSnapshot(snapshotId, connection());
 });
 
+test('literal headers of rules, passwords of proxies and keys of sandbox CAs are nowhere readable either', async () => {
+  const [header, password] = [newCanary(), newCanary()];
+  const ofTheServer = await filesOf('PRIVATE KEY');
+  const sandbox = await Sandbox.create({
+    ...connection(),
+    network: {
+      rules: { 'ruled.test': [{ transform: { headers: { 'x-api-key': header } } }] },
+      egressProxy: { address: '45.67.93.5:1080', username: 'someone', password },
+    },
+  });
+  // Its CA exists: the sandbox trusts it.
+  expect(await sandbox.files.list('/etc/soulbox-egress')).not.toEqual([]);
+  const found = async (): Promise<string[]> => {
+    const keys = (await filesOf('PRIVATE KEY')).filter((path) => !ofTheServer.includes(path));
+    return [...(await filesOf(header)), ...(await filesOf(password)), ...keys];
+  };
+  expect(await found()).toEqual([]);
+  const { snapshotId } = await sandbox.createSnapshot(connection());
+  await sandbox.pause();
+  expect(await found()).toEqual([]);
+  await Sandbox.connect(sandbox.sandboxId, connection());
+  expect(await found()).toEqual([]);
+  await sandbox.kill();
+  await Sandbox.deleteSnapshot(snapshotId, connection());
+});
+
 test('a sandbox that was paused before a rotation and a restart is resumed after it', async () => {
   const { sandbox, canaries } = await makeSandbox();
   await sandbox.pause();

@@ -8,10 +8,13 @@ export const sealedVersion = 3;
 /** Kinds of records. A record cannot be opened as one of another kind or with another id. */
 export type RecordKind = 'sandbox' | 'snapshot' | 'build-cache';
 
-/** What commands without the server's keys need of a record. The server itself uses only the encrypted content. */
+/**
+ * What commands and tests without the server's keys need of a record. The server itself uses only the encrypted content.
+ */
 const clearSchema = z.object({
   sandboxId: z.string().optional(),
   snapshotId: z.string().optional(),
+  state: z.string().optional(),
   templateId: z.string().optional(),
   runtimeName: z.string().optional(),
 });

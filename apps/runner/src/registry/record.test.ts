@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SoulBoxError } from '@soulbox/base';
 import { openTestSeal } from '../testing/test-keys.ts';
-import { createRecordStore } from './record.ts';
+import { createRecordStore, tenantSchema } from './record.ts';
 import type { HostRecord } from './record.ts';
 
 const record: HostRecord = {
@@ -96,6 +96,39 @@ describe('sandbox records on disk', () => {
     expect(text).not.toContain(record.hostToken);
     expect(JSON.parse(text)).toMatchObject({ formatVersion: 3, sandboxId: 'iabc', templateId: 'tttt' });
     expect((await store.load()).records).toEqual([record]);
+  });
+
+  it('show neither the headers of rules nor passwords of proxies nor the key of the sandbox CA', async () => {
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
+    const secrets = [
+      'value-of-a-header',
+      'password-of-a-proxy',
+      'key-of-the-authority',
+      'value-of-a-variable',
+    ] as const;
+    const [header, password, privateKey, variable] = secrets;
+    const tenant = tenantSchema.parse({
+      ...{ teamId: 't', alias: '', startedAtMs: 1, endAtMs: 2, metadata: {} },
+      ...{ envdAccessToken: 'token-of-envd', trafficAccessToken: 'token-of-traffic' },
+      network: {
+        ...{ allowOut: [], denyOut: [], maskRequestHost: '' },
+        rules: { 'a.test': { headers: { 'x-api-key': header }, requests: [] } },
+        egressProxy: { address: 'proxy.test:1080', username: 'u', password },
+      },
+      authority: { certificate: 'certificate', privateKey },
+      settings: { envVars: { KEY: variable }, defaultUser: 'root', defaultWorkdir: '/' },
+    });
+    await store.write({ ...record, tenant });
+    expect((await store.load()).records).toEqual([{ ...record, tenant }]);
+    const file: unknown = JSON.parse(await readFile(join(directory, 'iabc.json'), 'utf8'));
+    // Everything else is in `sealed`, in base64 of what is encrypted.
+    expect(file).toEqual({
+      ...{ formatVersion: 3, sandboxId: 'iabc', state: 'warm', templateId: 'tttt', runtimeName: 'x', tenant: {} },
+      sealed: expect.any(String) as string,
+    });
+    const sealed = JSON.stringify(file);
+    for (const form of secrets.flatMap((secret) => [secret, Buffer.from(secret).toString('base64url').slice(0, -2)]))
+      expect(sealed).not.toContain(form);
   });
 
   it('of another sandbox are unreadable under this name, like altered ones', async () => {
