@@ -7,6 +7,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
 import { requestedIsolation } from '../http/requested-isolation.ts';
+import { runOnce } from '../idempotency/run-once.ts';
 import { replacedReason } from '../templates/request-build.ts';
 import { findBase } from './base.ts';
 import type { BuildBase } from './base.ts';
@@ -28,13 +29,24 @@ export function addStartBuildRoute(app: ApiApp, context: ApiContext): void {
         body: buildStartSchema,
         response: {
           202: z.null().optional().describe('Accepted; no content.'),
-          ...errors(400, 404, 413, 415, 503),
+          ...errors(400, 404, 409, 413, 415, 422, 503),
         },
       },
     },
     async (request, reply) => {
       const isolation = requestedIsolation(request, request.body);
-      await startBuild(context, callerOf(request), request.params, { ...request.body, isolation });
+      const caller = callerOf(request);
+      await runOnce(context, request, reply, {
+        make: async () => {
+          await startBuild(context, caller, request.params, { ...request.body, isolation });
+          return true;
+        },
+        find: async () => {
+          const { build } = await getOwnBuild(context, caller.team, request.params);
+          return build.status === 'waiting' ? undefined : true;
+        },
+        gone: () => notWaiting(request.params.buildID),
+      });
       return reply.code(202).send(undefined);
     },
   );

@@ -12,8 +12,11 @@ import { readIdempotencyKey } from './read-key.ts';
 export interface Repeatable<T> {
   /** Makes it. What it makes can be found by the id, and a second call with the same id does not make another. */
   readonly make: (creationId: string) => Promise<T>;
-  /** What was made by the id; undefined if nothing was. Throws if it is gone. */
-  readonly find: (creationId: string) => Promise<T | undefined>;
+  /**
+   * What was made by the id; undefined if nothing was, or if it is not known whether that is all. Throws if it is gone.
+   * `isDone`: the first request has ended, so nothing can be missing.
+   */
+  readonly find: (creationId: string, isDone: boolean) => Promise<T | undefined>;
   /** For the error when it is gone without a trace. */
   readonly gone: () => SoulBoxError;
 }
@@ -33,16 +36,17 @@ export async function runOnce<T>(
   reply: FastifyReply,
   work: Repeatable<T>,
 ): Promise<T> {
-  const key = readIdempotencyKey(request);
-  if (key === undefined) return await work.make('');
+  const sent = readIdempotencyKey(request);
+  if (sent === undefined) return await work.make('');
   const teamId = callerOf(request).team.id;
+  const key = `${senderOf(request)} ${sent}`;
   const { idempotentUnderway: underway } = context;
   const id = `${teamId} ${key}`;
   const isUnderway = underway.has(id);
   underway.add(id);
   try {
     const { creationId, isNew, isDone } = await begin(context, request, { teamId, key, isUnderway });
-    const found = isNew ? undefined : await work.find(creationId);
+    const found = isNew ? undefined : await work.find(creationId, isDone);
     if (found !== undefined) void reply.header('idempotent-replayed', 'true');
     else if (isDone) throw work.gone();
     const answer =
@@ -52,6 +56,14 @@ export async function runOnce<T>(
   } finally {
     if (!isUnderway) underway.delete(id);
   }
+}
+
+/**
+ * Whose the key is: that of an API key or of a person, whatever session they use. Members of a team must not get each
+ * other's answers, in which tokens are. No id contains a space.
+ */
+function senderOf(request: FastifyRequest): string {
+  return request.person?.user.id ?? callerOf(request).keyId;
 }
 
 interface Attempt {

@@ -3,7 +3,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { getSnapshot, snapshotParams } from '../lookup/snapshot.ts';
 import { checkTimeout } from './deadline.ts';
-import { forkCallSchema, makeCopies } from './make-copies.ts';
+import { copyOnce, forkCallSchema, makeCopies } from './make-copies.ts';
 
 export function addForkSnapshotRoute(app: ApiApp, context: ApiContext): void {
   app.post(
@@ -19,9 +19,12 @@ export function addForkSnapshotRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const caller = callerOf(request);
       checkTimeout(context, request.body.timeout);
-      const snapshot = await getSnapshot(context, caller.team, request.params.snapshotID);
-      const source = { case: 'snapshotId', value: snapshot.id } as const;
-      return reply.code(201).send(await makeCopies(context, caller, source, request.body, snapshot.memoryMb));
+      const results = await copyOnce(context, request, reply, request.body, async (creationId) => {
+        const snapshot = await getSnapshot(context, caller.team, request.params.snapshotID);
+        const source = { case: 'snapshotId', value: snapshot.id } as const;
+        return await makeCopies(context, caller, source, { ...request.body, creationId }, snapshot.memoryMb);
+      });
+      return reply.code(201).send(results);
     },
   );
 }

@@ -4,7 +4,7 @@ import type { ApiApp } from '../http/app.ts';
 import { sandboxParams } from '../http/schemas.ts';
 import { getLive, refuseFunctions, withRow } from '../lookup/sandbox.ts';
 import { checkTimeout } from './deadline.ts';
-import { forkCallSchema, makeCopies } from './make-copies.ts';
+import { copyOnce, forkCallSchema, makeCopies } from './make-copies.ts';
 
 export function addForkRoute(app: ApiApp, context: ApiContext): void {
   app.post(
@@ -20,12 +20,14 @@ export function addForkRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const caller = callerOf(request);
       checkTimeout(context, request.body.timeout);
-      const record = await getLive(context, caller, request.params.sandboxID);
-      refuseFunctions(record);
-      const source = { case: 'sandboxId', value: record.id } as const;
-      const results = await withRow(context, record, () =>
-        makeCopies(context, caller, source, request.body, record.memoryMb),
-      );
+      const results = await copyOnce(context, request, reply, request.body, async (creationId) => {
+        const record = await getLive(context, caller, request.params.sandboxID);
+        refuseFunctions(record);
+        const source = { case: 'sandboxId', value: record.id } as const;
+        return await withRow(context, record, () =>
+          makeCopies(context, caller, source, { ...request.body, creationId }, record.memoryMb),
+        );
+      });
       return reply.code(201).send(results);
     },
   );

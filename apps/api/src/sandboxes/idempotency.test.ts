@@ -20,6 +20,8 @@ const create = async (idempotencyKey: string, body: object = base, more: { key?:
     headers: { 'idempotency-key': idempotencyKey },
     ...(more.key === undefined ? {} : { key: more.key }),
   });
+/** Id of the key that the requests are sent with. */
+const keyId = async (): Promise<string> => (await api.records.apiKeys.list(api.teamId))[0]?.id ?? '';
 const idOf = (answer: Answer): string => (answer.json as { sandboxID: string }).sandboxID;
 const messageOf = (answer: Answer): string => (answer.json as { message: string }).message;
 
@@ -45,6 +47,18 @@ describe('a create with an idempotency key', () => {
     const first = await create('one');
     const others = [await create('two'), await create('one', base, { key: api.otherKey })];
     expect(new Set([first, ...others].map(idOf)).size).toBe(3);
+  });
+
+  it('belongs to its sender: another API key of the team makes its own, and learns nothing of the first', async () => {
+    const made = await api.ask('POST', '/api-keys', { body: { name: 'colleague' } });
+    const { key } = made.json as { key: string };
+    const [first, other] = [await create('one'), await create('one', base, { key })];
+    expect([other.status, other.headers.get('idempotent-replayed')]).toEqual([201, null]);
+    expect(idOf(other)).not.toBe(idOf(first));
+    // Nor does it learn what the request was.
+    expect((await create('one', { ...base, timeout: 9 }, { key })).status).toBe(422);
+    expect((await create('two', { ...base, timeout: 9 }, { key })).status).toBe(201);
+    expect((await create('one', base, { key })).json).toEqual(other.json);
   });
 
   it('for another body or another route is refused with 422, whatever became of the first', async () => {
@@ -157,7 +171,7 @@ describe('a create with an idempotency key', () => {
   it('leaves no token in the records', async () => {
     await create('one');
     const row = await api.records.idempotency.begin(
-      { teamId: api.teamId, key: 'one', fingerprint: 'x', creationId: 'x', keptUntil: 1 },
+      { teamId: api.teamId, key: `${await keyId()} one`, fingerprint: 'x', creationId: 'x', keptUntil: 1 },
       now,
       9,
     );
@@ -218,5 +232,115 @@ describe('a snapshot with an idempotency key', () => {
       await api.ask('POST', `/sandboxes/${id}/snapshots`, { body, headers: { 'idempotency-key': 'shot' } });
     expect((await snapshot({ name: 'a b' })).status).toBe(400);
     expect((await snapshot({})).status).toBe(201);
+  });
+});
+
+describe.each(['sandbox', 'snapshot'] as const)('a fork of a %s with an idempotency key', (kind) => {
+  interface Copy {
+    readonly sandbox?: { readonly sandboxID: string; readonly envdAccessToken: string };
+    readonly error?: { readonly code: number; readonly message: string };
+  }
+  let path: string;
+  beforeEach(async () => {
+    const id = idOf(await create('source'));
+    if (kind === 'sandbox') path = `/sandboxes/${id}/fork`;
+    else {
+      const { json } = await api.ask('POST', `/sandboxes/${id}/snapshots`, { body: {} });
+      path = `/snapshots/${encodeURIComponent((json as { snapshotID: string }).snapshotID)}/fork`;
+    }
+  });
+  const fork = async (count = 3, timeout = 60): Promise<Answer> =>
+    await api.ask('POST', path, { body: { count, timeout }, headers: { 'idempotency-key': 'fork' } });
+  const copiesOf = (answer: Answer): Copy[] => answer.json as Copy[];
+  const idsOf = (answer: Answer) => copiesOf(answer).map(({ sandbox }) => sandbox?.sandboxID);
+  const forks = () => api.runner.stateRequests.filter(({ call }) => call === 'forkSandbox');
+
+  it('that is repeated returns the same copies with their tokens, also after a restart', async () => {
+    const first = await fork();
+    expect([first.status, new Set(idsOf(first)).size]).toEqual([201, 3]);
+    await api.restart();
+    const again = await fork();
+    expect([again.status, again.headers.get('idempotent-replayed')]).toEqual([201, 'true']);
+    expect(new Set(idsOf(again))).toEqual(new Set(idsOf(first)));
+    expect(copiesOf(again).every(({ sandbox }) => sandbox?.envdAccessToken === 'access-token')).toBe(true);
+    expect(forks()).toHaveLength(1);
+    expect((await fork(2)).status).toBe(422);
+    expect((await fork(3, 61)).status).toBe(422);
+  });
+
+  it('that made only some copies returns these, and makes no others', async () => {
+    api.runner.failingForks = 1;
+    const first = await fork();
+    api.runner.failingForks = 0;
+    const again = copiesOf(await fork());
+    const made = idsOf(first).filter((id) => id !== undefined);
+    expect([again.flatMap(({ sandbox }) => sandbox?.sandboxID ?? []).sort(), again.length]).toEqual([made.sort(), 3]);
+    expect(again.at(-1)).toMatchObject({ error: { code: 404, message: expect.stringContaining('did not make') as string } });
+    expect(forks()).toHaveLength(1);
+  });
+
+  it('names the copies that have ended since', async () => {
+    const [ended] = idsOf(await fork());
+    await api.ask('DELETE', `/sandboxes/${ended ?? ''}`);
+    const again = copiesOf(await fork());
+    expect(again.filter(({ sandbox }) => sandbox !== undefined)).toHaveLength(2);
+    const [gone] = again.filter(({ error }) => error !== undefined);
+    expect(gone?.error).toMatchObject({ code: 404, message: expect.stringContaining(ended ?? '') as string });
+    await api.records.sandboxes.purgeEnded(now + 1e9, 10);
+    expect(copiesOf(await fork()).filter(({ error }) => error?.code === 404)).toHaveLength(1);
+    expect(forks()).toHaveLength(1);
+  });
+
+  it('whose outcome is unknown is continued by the repetition, not made twice', async () => {
+    const lost = new ConnectError('the connection broke', Code.Unavailable);
+    const { forkSandbox } = api.runner.client;
+    let answersLost = 1;
+    Object.assign(api.runner.client, {
+      forkSandbox: async (...args: Parameters<typeof forkSandbox>) => {
+        const answer = await forkSandbox(...args);
+        if (answersLost-- > 0) throw lost;
+        return answer;
+      },
+    });
+    const before = api.runner.sandboxes.size;
+    expect((await fork()).status).toBe(503);
+    expect(new Set(idsOf(await fork())).size).toBe(3);
+    expect(api.runner.sandboxes.size).toBe(before + 3);
+  });
+
+  it('that failed for its own fault can be repeated', async () => {
+    await api.records.quotas.setLimits(api.teamId, { sandboxes: 2 });
+    expect((await fork()).status).toBe(429);
+    await api.records.quotas.setLimits(api.teamId, { sandboxes: undefined });
+    expect((await fork(2)).status).toBe(201);
+  });
+});
+
+describe('a template build with an idempotency key', () => {
+  const request = async (body: object = { name: 'web' }, path = '/v3/templates'): Promise<Answer> =>
+    await api.ask('POST', path, { body, headers: { 'idempotency-key': 'build' } });
+  const buildIn = ({ json }: Answer) => json as { templateID: string; buildID: string };
+
+  it('that is requested again is the same build', async () => {
+    const first = await request();
+    expect(first.status).toBe(202);
+    await api.restart();
+    const again = await request();
+    expect([again.status, again.json, again.headers.get('idempotent-replayed')]).toEqual([202, first.json, 'true']);
+    expect((await request({ name: 'web', tags: ['next'] })).status).toBe(422);
+    expect(await api.records.builds.count(buildIn(first).templateID)).toBe(1);
+    await api.ask('DELETE', `/templates/${buildIn(first).templateID}`);
+    const gone = await request();
+    expect([gone.status, messageOf(gone)]).toEqual([404, expect.stringContaining('does not exist any more')]);
+  });
+
+  it('that is started again is accepted, and starts nothing; without the key it is refused', async () => {
+    const { templateID, buildID } = buildIn(await request());
+    const path = `/v2/templates/${templateID}/builds/${buildID}`;
+    const start = async (headers: Record<string, string> = { 'idempotency-key': 'start' }, more: object = {}) =>
+      (await api.ask('POST', path, { body: { fromImage: 'debian:stable', ...more }, headers })).status;
+    expect([await start(), await start()]).toEqual([202, 202]);
+    expect(await start(undefined, { force: true })).toBe(422);
+    expect([await start({}), await start({ 'idempotency-key': 'other' })]).toEqual([400, 400]);
   });
 });

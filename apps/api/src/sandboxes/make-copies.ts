@@ -1,16 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { reasons, SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown, reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
 import { errorForCaller, httpBodyFromError } from '@soulbox/contract';
 import type { ForkSandboxResponse_Outcome } from '@soulbox/contract/runner';
+import type { SandboxRecord } from '@soulbox/storage';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
 import { mayRun } from '../auth/caller.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import { errors } from '../http/schemas.ts';
+import { runOnce } from '../idempotency/run-once.ts';
 import { forksMax, runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { limitsForRunner } from '../teams/usage.ts';
+import { findPresent } from './find-made.ts';
 import { withReservations } from './reservations.ts';
 import { sandboxSchema } from './schemas.ts';
 import { sandboxToWire } from './to-wire.ts';
@@ -28,26 +33,78 @@ const forkResultSchema = z
   })
   .meta({ id: 'SandboxForkResult', description: 'Either a sandbox or an error.' });
 
+type ForkResult = z.infer<typeof forkResultSchema>;
+
 /** The parts of the schema that both forks have. */
 export const forkCallSchema = {
   body: forkSchema.nullish().transform((body) => body ?? { timeout: 15, count: 1 }),
-  response: { 201: z.array(forkResultSchema), ...errors(400, 404, 409, 413, 415, 501, 503, 504) },
+  response: { 201: z.array(forkResultSchema), ...errors(400, 404, 409, 413, 415, 422, 501, 503, 504) },
 };
 
 type ForkSource = { readonly case: 'sandboxId' | 'snapshotId'; readonly value: string };
+
+/** Makes copies, at most once for an `Idempotency-Key`. */
+export async function copyOnce(
+  context: ApiContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  body: z.infer<typeof forkSchema>,
+  makeFrom: (creationId: string) => Promise<ForkResult[]>,
+): Promise<ForkResult[]> {
+  const caller = callerOf(request);
+  return await runOnce(context, request, reply, {
+    make: makeFrom,
+    find: async (creationId, isDone) => {
+      const made = await context.records.sandboxes.findByCreation(caller.team.id, creationId);
+      // Unless the first request has ended, the runner may be about to make the others.
+      if (made.length === 0 || (!isDone && made.length < body.count)) return undefined;
+      return await copiesToWire(context, caller, made, body.count);
+    },
+    gone: copyGone,
+  });
+}
+
+/** The copies of an earlier request. One that failed then, or has ended since, has an error. */
+async function copiesToWire(
+  context: ApiContext,
+  caller: Caller,
+  made: readonly SandboxRecord[],
+  count: number,
+): Promise<ForkResult[]> {
+  const results: ForkResult[] = [];
+  for (const { id } of made) {
+    try {
+      const sandbox = await findPresent(context, caller, id);
+      results.push({ sandbox: sandboxToWire(sandbox, context.config, caller) });
+    } catch (thrown) {
+      const error = errorFromUnknown(thrown);
+      if (error.reason !== 'sandbox_not_found') throw thrown;
+      results.push({ error: httpBodyFromError(error) });
+    }
+  }
+  while (results.length < count) results.push({ error: httpBodyFromError(copyGone()) });
+  return results;
+}
+
+function copyGone(): SoulBoxError {
+  return new SoulBoxError(
+    'sandbox_not_found',
+    'The first request with this Idempotency-Key did not make this copy, or it does not exist any more.',
+  );
+}
 
 /** Creates the copies in one call of the runner. Each has an outcome of its own. `memoryMb`: that of the source. */
 export async function makeCopies(
   context: ApiContext,
   caller: Caller,
   source: ForkSource,
-  request: z.infer<typeof forkSchema>,
+  request: z.infer<typeof forkSchema> & { readonly creationId: string },
   memoryMb: number,
-) {
-  const { count, timeout: timeoutSeconds } = request;
+): Promise<ForkResult[]> {
+  const { count, timeout: timeoutSeconds, creationId } = request;
   const { keyId } = caller;
   // A copy without a token is open to a key that may not use its insides.
-  const ask = { source, count, timeoutSeconds, teamId: caller.team.id, keyId, secure: !mayRun(caller) };
+  const ask = { source, count, timeoutSeconds, teamId: caller.team.id, keyId, creationId, secure: !mayRun(caller) };
   const wanted = { id: randomUUID(), templateId: source.value, sandboxCount: count, memoryMb, keyId, isCreate: true };
   const { outcomes } = await withReservations(
     context,
@@ -65,11 +122,7 @@ export async function makeCopies(
 }
 
 /** A failed copy has the status and text that it would have had as a separate request. */
-function outcomeToWire(
-  { outcome }: ForkSandboxResponse_Outcome,
-  context: ApiContext,
-  caller: Caller,
-): z.infer<typeof forkResultSchema> {
+function outcomeToWire({ outcome }: ForkSandboxResponse_Outcome, context: ApiContext, caller: Caller): ForkResult {
   if (outcome.case === 'sandbox') return { sandbox: sandboxToWire(outcome.value, context.config, caller) };
   const { reason = '', message = '' } = outcome.value ?? {};
   const known = Object.hasOwn(reasons, reason) ? (reason as Reason) : 'internal';

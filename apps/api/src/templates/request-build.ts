@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { randomId, SoulBoxError } from '@soulbox/base';
-import type { TeamRecord, TemplateRecord } from '@soulbox/storage';
+import type { BuildRecord, TeamRecord, TemplateRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
+import { runOnce } from '../idempotency/run-once.ts';
 import { cpuMax, diskMbMax, memoryMbMax, memoryMbMin, tagsMax, waitingBuildsMax } from '../limits.ts';
 import { raiseTeam } from '../quotas/budgets.ts';
 import { storedHintSeconds } from '../quotas/quotas.ts';
@@ -60,24 +61,46 @@ export function addRequestBuildRoutes(app: ApiApp, context: ApiContext): void {
           tags: ['templates'],
           summary: `Create a build; start it after its files are uploaded${url === '/v2/templates' ? ' (older clients)' : ''}`,
           body: requestSchema,
-          response: { 202: requestedSchema, ...errors(400, 403, 409, 413, 415, 503) },
+          response: { 202: requestedSchema, ...errors(400, 403, 404, 409, 413, 415, 422, 503) },
         },
       },
       async (request, reply) => {
-        const answer = await requestBuild(context, callerOf(request).team, request.body);
+        const { team } = callerOf(request);
+        const answer = await runOnce(context, request, reply, {
+          make: async (creationId) => await requestBuild(context, team, request.body, creationId || randomUUID()),
+          find: async (creationId) => await findRequested(context, team, creationId),
+          gone: () =>
+            new SoulBoxError(
+              'build_not_found',
+              'The build that this Idempotency-Key has requested does not exist any more.',
+            ),
+        });
         return reply.code(202).send(answer);
       },
     );
 }
 
-async function requestBuild(context: ApiContext, team: TeamRecord, body: z.infer<typeof requestSchema>) {
+/** The build that was requested under this id, in the form of the first answer. */
+async function findRequested(context: ApiContext, team: TeamRecord, buildId: string) {
+  const build = await context.records.builds.find(buildId);
+  if (build === undefined) return undefined;
+  const template = await context.records.templates.findById(build.templateId);
+  return template?.teamId === team.id ? requestedToWire(team, template, build) : undefined;
+}
+
+async function requestBuild(
+  context: ApiContext,
+  team: TeamRecord,
+  body: z.infer<typeof requestSchema>,
+  buildId: string,
+) {
   const text = body.name ?? body.alias;
   if (text === undefined || text === null) throw new SoulBoxError('bad_request', 'name: is required.');
   const { name, tags } = await parseNewName(context, team, text, body.tags);
   if (tags.length > tagsMax) throw new SoulBoxError('bad_request', `tags: at most ${tagsMax} are allowed.`);
   const template = await ensureTemplate(context, team, name);
   const { cpuCount: cpus, memoryMB: memoryMb, minFreeDiskMb } = body;
-  const build = { id: randomUUID(), templateId: template.id, tags, cpuCount: cpus, memoryMb, minFreeDiskMb };
+  const build = { id: buildId, templateId: template.id, tags, cpuCount: cpus, memoryMb, minFreeDiskMb };
   const createdAt = context.clock.now();
   if (!(await context.records.builds.request({ ...build, createdAt }, waitingBuildsMax, replacedReason)))
     throw new SoulBoxError(
@@ -85,14 +108,13 @@ async function requestBuild(context: ApiContext, team: TeamRecord, body: z.infer
       `The team has ${waitingBuildsMax} requested builds that were never started. Start one of them, or retry later.`,
     );
   context.logger.info({ team: team.id, templateId: template.id, buildId: build.id }, 'build requested');
-  return {
-    templateID: template.id,
-    buildID: build.id,
-    public: template.isPublic,
-    names: [fullNameOf(team, name)],
-    tags,
-    aliases: [name],
-  };
+  return requestedToWire(team, template, build);
+}
+
+function requestedToWire(team: TeamRecord, template: TemplateRecord, build: Pick<BuildRecord, 'id' | 'tags'>) {
+  const { id, name, isPublic } = template;
+  const names = { names: [fullNameOf(team, name)], aliases: [name] };
+  return { templateID: id, buildID: build.id, public: isPublic, tags: [...build.tags], ...names };
 }
 
 async function ensureTemplate(context: ApiContext, team: TeamRecord, name: string): Promise<TemplateRecord> {

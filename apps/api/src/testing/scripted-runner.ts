@@ -153,6 +153,7 @@ export function createScriptedRunner(): ScriptedRunner {
       if (teamLimits !== undefined && usage.pausedMemoryBytes >= teamLimits.pausedMemoryBytes) throw overLimit();
     },
     failingForks: () => state.failingForks,
+    madeBy: (id) => (id === '' ? [] : [...sandboxes.values()].filter(({ creationId }) => creationId === id)),
   });
 
   const transport = createRouterTransport(({ service }) => {

@@ -24,6 +24,8 @@ export interface StateHost {
   get(sandboxId: string): Sandbox;
   plant(sandbox: MessageInitShape<typeof SandboxSchema>): Sandbox;
   tell(event: 'created' | 'updated' | 'checkpointed', value: object): void;
+  /** The sandboxes that a call with this id has made. */
+  madeBy(creationId: string): Sandbox[];
   /** Records the call; waits and fails as the test demands. */
   enter(call: string, request: object, context: HandlerContext): Promise<void>;
   /** Throw when the team's usage has reached the limit in the request. */
@@ -50,6 +52,7 @@ export function stateCalls(host: StateHost): StateCalls {
   const copyOf = (
     source: { teamId: string; templateId: string; isolation: string },
     timeoutSeconds: number,
+    creationId: string,
   ): Sandbox => {
     const endAt = timestampFromMs(Date.now() + timeoutSeconds * 1000);
     const { teamId, templateId, isolation } = source;
@@ -58,6 +61,7 @@ export function stateCalls(host: StateHost): StateCalls {
       templateId,
       isolation,
       endAt,
+      creationId,
       cause: 'fork',
       envdAccessToken: 'access-token',
     });
@@ -110,14 +114,16 @@ export function stateCalls(host: StateHost): StateCalls {
     forkSandbox: async (request, context) => {
       await host.enter('forkSandbox', request, context);
       host.checkDisk(request);
-      const { source, count, timeoutSeconds } = request;
+      const { source, count, timeoutSeconds, creationId } = request;
+      const present = host.madeBy(creationId);
+      if (present.length > 0) return { outcomes: present.map((value) => ({ outcome: { case: 'sandbox', value } })) };
       const origin = source.case === 'snapshotId' ? host.snapshots.get(source.value) : host.get(source.value ?? '');
       if (origin === undefined) return fail('snapshot_not_found', 'no such snapshot');
       if (source.case === 'sandboxId') host.tell('checkpointed', { sandboxId: source.value, snapshotId: '' });
       return {
         outcomes: Array.from({ length: count }, (_, index) =>
           index < count - host.failingForks()
-            ? { outcome: { case: 'sandbox', value: copyOf(origin, timeoutSeconds) } }
+            ? { outcome: { case: 'sandbox', value: copyOf(origin, timeoutSeconds, creationId) } }
             : { outcome: { case: 'failure', value: { reason: 'sandbox_start_failed', message: 'no memory left' } } },
         ),
       };

@@ -75,34 +75,24 @@ test('a rule replaces the header of the sandbox, whatever its case and however o
   expect(headers).toMatchObject({ authorization: 'Bearer own', 'x-new': '1', 'x-kept': 'yes' });
 });
 
-test(
-  'the value of a placeholder reaches the host, and a new version does so within seconds',
-  { timeout: 20_000 },
-  async () => {
-    const seen: string[] = [];
-    await using world = await openWorld({
-      answer: (request, response) => {
-        seen.push(String(request.headers['x-api-key']));
-        response.end();
-      },
-      rule: { headers: { 'x-api-key': 'k-${e2b.secrets.openai}' } },
-    });
-    world.values.set('e2b.secrets.openai', 'first');
-    await ask(world);
-    world.values.set('e2b.secrets.openai', 'second');
-    await expect.poll(async () => (await ask(world), seen.at(-1)), { timeout: 8000, interval: 500 }).toBe('k-second');
-    expect(seen[0]).toBe('k-first');
-    expect(world.resolved[0]).toEqual({
-      sandboxId: 'isandbox',
-      teamId: 'team',
-      placeholders: ['e2b.secrets.openai'],
-      host: hostName,
-      identityTokens: {},
-    });
-    // Not once a request.
-    expect(world.resolved.length).toBeLessThan(seen.length);
-  },
-);
+test('the value of a placeholder reaches the host, and the next connection has a new version', async () => {
+  const seen: string[] = [];
+  await using world = await openWorld({
+    answer: (request, response) => {
+      seen.push(String(request.headers['x-api-key']));
+      response.end();
+    },
+    rule: { headers: { 'x-api-key': 'k-${e2b.secrets.openai}' } },
+  });
+  world.values.set('e2b.secrets.openai', 'first');
+  await ask(world);
+  world.values.set('e2b.secrets.openai', 'second');
+  await ask(world);
+  expect(seen).toEqual(['k-first', 'k-second']);
+  const request = { sandboxId: 'isandbox', teamId: 'team', name: hostName, identityTokens: {} };
+  const asked = { ...request, placeholders: ['e2b.secrets.openai'] };
+  expect(world.resolved).toEqual([asked, asked]);
+});
 
 const canary = 'canary-0123456789-canary';
 

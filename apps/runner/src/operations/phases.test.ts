@@ -21,7 +21,7 @@ afterEach(() => bench[Symbol.asyncDispose]());
 
 const pause = { keepMemory: true, durability: 'on-return', cause: 'request' } as const;
 const resume = { timeoutSeconds: 60, withMemory: true, cause: 'request' } as const;
-const fork = { count: 2, timeoutSeconds: 60, teamId: 't', keyId: '', secure: false };
+const fork = { count: 2, timeoutSeconds: 60, teamId: 't', keyId: '', creationId: '', secure: false };
 
 /** The phases in the one line of the log with this message. */
 function phasesOf(message: string): string[] {

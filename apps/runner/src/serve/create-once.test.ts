@@ -1,14 +1,14 @@
 import { beforeEach, expect, it } from 'vitest';
 import type { TenantSandbox } from '../registry/table.ts';
-import { createOnceOnly } from './create-once.ts';
+import { createOnceOnly, madeBy } from './create-once.ts';
 
 let present: TenantSandbox[];
 let made: number;
-let onceOnly: ReturnType<typeof createOnceOnly>;
+let onceOnly: ReturnType<typeof createOnceOnly<TenantSandbox>>;
 beforeEach(() => {
   present = [];
   made = 0;
-  onceOnly = createOnceOnly(() => present);
+  onceOnly = createOnceOnly((wanted) => madeBy(present, wanted)?.[0]);
 });
 
 const sandbox = (teamId: string, creationId: string): TenantSandbox =>
@@ -47,4 +47,19 @@ it('after a failure, and after the end of the sandbox, another one is made', asy
   present = [];
   await create('t', 'c');
   expect(made).toBe(2);
+});
+
+it('a call during the first one waits for all that it makes', async () => {
+  const released = Promise.withResolvers<undefined>();
+  const all = createOnceOnly((wanted) => madeBy(present, wanted));
+  const wanted = { teamId: 't', creationId: 'c' };
+  const first = all(wanted, async () => {
+    present.push(sandbox('t', 'c'));
+    await released.promise;
+    present.push(sandbox('t', 'c'));
+    return madeBy(present, wanted) ?? [sandbox('t', 'none')];
+  });
+  const second = all(wanted, () => Promise.reject(new Error('made twice')));
+  released.resolve(undefined);
+  expect([await first, await second, await all(wanted, () => first)].map(({ length }) => length)).toEqual([2, 2, 2]);
 });

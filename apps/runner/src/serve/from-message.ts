@@ -31,13 +31,14 @@ export function createFromMessage(request: CreateSandboxRequest): CreateRequest 
 }
 
 /** Throws `bad_request` when it names no source. */
-export function forkFromMessage(request: ForkSandboxRequest): ForkRequest {
-  const { source, count, timeoutSeconds, teamId, keyId, secure } = request;
+export function forkFromMessage(message: ForkSandboxRequest): ForkRequest {
+  const { source, count, timeoutSeconds, teamId, keyId, creationId, secure } = message;
+  const same = { count, timeoutSeconds, teamId, keyId, creationId, secure };
   switch (source.case) {
     case 'sandboxId':
-      return { source: { sandboxId: source.value }, count, timeoutSeconds, teamId, keyId, secure };
+      return { source: { sandboxId: source.value }, ...same };
     case 'snapshotId':
-      return { source: { snapshotId: source.value }, count, timeoutSeconds, teamId, keyId, secure };
+      return { source: { snapshotId: source.value }, ...same };
     case undefined:
       throw new SoulBoxError('bad_request', 'A fork requires a sandbox or a snapshot.');
   }

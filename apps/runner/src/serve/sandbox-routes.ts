@@ -11,11 +11,12 @@ import { isolationOf } from '../processes/sandbox-host.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 import type { Answers } from './answer.ts';
 import { checkTeam, checkTemplate, isKillable, takesMemory } from './check-request.ts';
-import { createOnceOnly } from './create-once.ts';
+import { createOnceOnly, madeBy } from './create-once.ts';
 import { createFromMessage, forkFromMessage, networkFromMessage, parseCause, parseDurability } from './from-message.ts';
 import { createObservationRoutes } from './observation-routes.ts';
 import type { ServeContext } from './serve-context.ts';
 import { outcomeToMessage, sandboxToMessage } from './to-message.ts';
+import type { ServedOutcome } from './to-message.ts';
 
 /** Serves the lifecycle of sandboxes, and what is known about them. */
 export function createSandboxRoutes(
@@ -24,7 +25,10 @@ export function createSandboxRoutes(
 ): Partial<ServiceImpl<typeof RunnerService>> {
   const { answer } = answers;
   const { table, usageOf } = context;
-  const onceOnly = createOnceOnly(() => table.tenants());
+  const onceOnly = createOnceOnly((wanted) => madeBy(table.tenants(), wanted)?.[0]);
+  const forkOnceOnly = createOnceOnly<ServedOutcome[]>((wanted) =>
+    madeBy(table.tenants(), wanted)?.map((sandbox) => ({ sandbox })),
+  );
   return {
     ...createObservationRoutes(context, answers),
 
@@ -59,7 +63,8 @@ export function createSandboxRoutes(
     forkSandbox: answer(async (request) => {
       checkTeam(usageOf, request.teamId, request.teamLimits, 'diskBytes');
       context.holds.check(request);
-      const outcomes = await forkSandbox(context, forkFromMessage(request));
+      const fork = forkFromMessage(request);
+      const outcomes = await forkOnceOnly(request, async () => await forkSandbox(context, fork));
       return { outcomes: outcomes.map((outcome) => outcomeToMessage(outcome)) };
     }),
 

@@ -69,8 +69,10 @@ function networkToMessage(network: TenantNetwork): NetworkPolicy {
   return create(NetworkPolicySchema, policyToMessage(shown));
 }
 
-/** One outcome of a fork. */
-export function outcomeToMessage(outcome: ForkOutcome): MessageInitShape<typeof ForkSandboxResponse_OutcomeSchema> {
+/** An outcome of a fork, possibly of an earlier call; then the copy may be paused. */
+export type ServedOutcome = ForkOutcome | { readonly sandbox: TenantSandbox };
+
+export function outcomeToMessage(outcome: ServedOutcome): MessageInitShape<typeof ForkSandboxResponse_OutcomeSchema> {
   if ('sandbox' in outcome) return { outcome: { case: 'sandbox', value: sandboxToMessage(outcome.sandbox) } };
   const { reason, message } = outcome.failure;
   return { outcome: { case: 'failure', value: { reason, message } } };

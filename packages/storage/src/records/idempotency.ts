@@ -1,7 +1,7 @@
 /** A request that a client may repeat without an effect (draft-ietf-httpapi-idempotency-key-header-07). */
 export interface IdempotentRequest {
   readonly teamId: string;
-  /** The value of the header. */
+  /** The id of the sender and the value of the header, with a space between them. */
   readonly key: string;
   /** Keyed digest of the route and the body. */
   readonly fingerprint: string;

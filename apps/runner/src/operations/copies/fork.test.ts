@@ -23,7 +23,7 @@ const fork = (count: number, more: Partial<ForkRequest> = {}): Promise<ForkOutco
     count,
     timeoutSeconds: 30,
     teamId: 't',
-    keyId: 'k',
+    ...{ keyId: 'k', creationId: 'c' },
     ...{ secure: false, ...more },
   });
 const madeOf = (outcomes: ForkOutcome[]): RunningSandbox[] =>
@@ -80,6 +80,11 @@ describe('a copy', () => {
       ...[tenant.envdAccessToken, tenant.trafficAccessToken, hostToken, generation],
     ]);
     expect(new Set(tokens).size).toBe(12);
+  });
+
+  it('has the id of the call that made it, and not that of its source', async () => {
+    for (const { record } of madeOf(await fork(2))) expect(record.tenant.creationId).toBe('c');
+    for (const { record } of madeOf(await fork(1, { creationId: '' }))) expect(record.tenant.creationId).toBe('');
   });
 
   it('has the policy of its source', async () => {

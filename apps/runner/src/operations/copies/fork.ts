@@ -20,17 +20,19 @@ export interface ForkRequest {
   readonly teamId: string;
   /** The API key that makes the copies. Empty: unknown. */
   readonly keyId: string;
+  /** Empty: the fork is not repeated. */
+  readonly creationId: string;
   /** Copies have an access token even if the source has none. */
   readonly secure: boolean;
 }
 
-type Wanted = Pick<ForkRequest, 'count' | 'timeoutSeconds' | 'keyId' | 'secure'>;
+type Wanted = Pick<ForkRequest, 'count' | 'timeoutSeconds' | 'keyId' | 'creationId' | 'secure'>;
 
 export type ForkOutcome = { readonly sandbox: RunningSandbox } | { readonly failure: SoulBoxError };
 
 /** Makes several copies of a running or paused sandbox or of a snapshot. Returns one outcome for each. */
 export async function forkSandbox(context: OperationContext, request: ForkRequest): Promise<ForkOutcome[]> {
-  const { count, source, timeoutSeconds, keyId, secure } = request;
+  const { count, source } = request;
   if (!Number.isInteger(count) || count < 1 || count > maxCount) {
     throw new SoulBoxError('bad_request', `The number of copies must be 1 to ${maxCount}.`);
   }
@@ -46,7 +48,7 @@ export async function forkSandbox(context: OperationContext, request: ForkReques
     }
     return await withSource(context, source.sandboxId, async (atHand) => {
       const { teamId } = atHand.source.tenant;
-      const done = await makeCopies(context, atHand, { count, timeoutSeconds, keyId, secure }, teamId);
+      const done = await makeCopies(context, atHand, request, teamId);
       context.host.logger.info({ ...source, count, ...finish() }, 'copies made');
       context.events.emit({ kind: 'checkpointed', sandboxId: source.sandboxId, snapshotId: '' });
       return done;
@@ -83,7 +85,7 @@ type Started = { readonly sandbox: TenantSandbox } | { readonly failure: SoulBox
 async function startCopies(
   context: OperationContext,
   atHand: SourceAtHand,
-  { count, timeoutSeconds, keyId, secure }: Wanted,
+  { count, timeoutSeconds, keyId, creationId, secure }: Wanted,
   teamId: string,
 ): Promise<Started[]> {
   const { source } = atHand;
@@ -92,7 +94,7 @@ async function startCopies(
   const lifecycle = { ...source.tenant.lifecycle, timeoutSeconds };
   // Any token in the source makes a new one for the copy.
   const envdAccessToken = secure ? 'wanted' : source.tenant.envdAccessToken;
-  const own = { teamId, keyId, creationId: '', lifecycle, envdAccessToken };
+  const own = { teamId, keyId, creationId, lifecycle, envdAccessToken };
   const tenantOf = (sandboxId: string): ReturnType<typeof tenantOfCopy> =>
     tenantOfCopy(source.tenant, sandboxId, own, context.clock.now());
   const started: Started[] = [];

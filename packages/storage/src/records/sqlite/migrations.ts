@@ -575,4 +575,12 @@ export const migrations: readonly string[] = [
 
   // To which hosts the egress process may send a secret. Secrets from before name none.
   `ALTER TABLE secrets ADD COLUMN hosts TEXT NOT NULL DEFAULT '[]';`,
+
+  // Idempotency keys belong to their sender: the API key, or the user. Those whose sender is not known match no request.
+  `UPDATE idempotency_keys SET key = coalesce((
+     SELECT coalesce(
+       (SELECT user_id FROM sessions WHERE id = created_by),
+       (SELECT user_id FROM personal_tokens WHERE id = created_by),
+       created_by)
+     FROM sandboxes WHERE sandboxes.creation_id = idempotency_keys.creation_id LIMIT 1), '') || ' ' || key;`,
 ];

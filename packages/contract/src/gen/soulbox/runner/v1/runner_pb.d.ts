@@ -993,6 +993,14 @@ export declare type ForkSandboxRequest = Message<"soulbox.runner.v1.ForkSandboxR
    * @generated from field: bool secure = 8;
    */
   secure: boolean;
+
+  /**
+   * Calls with the same id make the copies once: while one of them exists, or they are being made, they return those that
+   * were made. Empty: every call makes copies.
+   *
+   * @generated from field: string creation_id = 9;
+   */
+  creationId: string;
 };
 
 /**
