@@ -40,6 +40,16 @@ const factForms: Readonly<Record<string, RegExp | 'number' | 'boolean'>> = {
   reason: word,
   bytes: 'number',
   digest: hexDigest,
+  /** Of a network policy: what it contains, and the hosts of its rules, separated by commas. */
+  allowOut: 'number',
+  denyOut: 'number',
+  rules: 'number',
+  ruleHosts: /^(?=.{1,2600}$)(?:\*\.)?[a-z0-9_.-]{1,253}(?:,(?:\*\.)?[a-z0-9_.-]{1,253}){0,9}$/,
+  placeholders: 'number',
+  internet: 'boolean',
+  learn: 'boolean',
+  limits: 'boolean',
+  proxy: 'boolean',
   /** `unavailable`: the key of the personal fields could not be had, so the record is without them. */
   personal: word,
 };

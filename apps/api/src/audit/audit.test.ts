@@ -57,6 +57,35 @@ describe('an action with outside effect', () => {
     expect((outcome?.retainUntil ?? 0) - (outcome?.time ?? 0)).toBe(365 * 24 * 3600 * 1000);
   });
 
+  test('that sets a network policy is recorded with what the policy contains, and without credentials', async () => {
+    const canary = 'canary-of-a-header';
+    const network = {
+      ...{ allowOut: ['a.example'], denyOut: ['0.0.0.0/0'] },
+      rules: { 'api.example.com': [{ transform: { headers: { authorization: `Bearer ${canary}` } } }] },
+      egressProxy: { address: '203.0.113.7:1080', username: canary, password: canary },
+    };
+    const body = { templateID: 'base', network, allow_internet_access: false };
+    const made = (await api.ask('POST', '/v2/sandboxes', { body })).json as { sandboxID: string };
+    await api.ask('PUT', `/sandboxes/${made.sandboxID}/network`, { body: { ...network, learn: true } });
+    const facts = { allowOut: 1, denyOut: 1, rules: 1, ruleHosts: 'api.example.com', placeholders: 0, proxy: true };
+    const created = await recordsOf('sandbox.create', 2);
+    expect(created.map((record) => record.facts)).toMatchObject(Array(2).fill({ ...facts, internet: false }));
+    const changed = await recordsOf('sandbox.network', 2);
+    expect(changed.map(({ stage }) => stage)).toEqual(['admitted', 'outcome']);
+    expect(changed.map((record) => record.facts)).toMatchObject(Array(2).fill({ ...facts, learn: true }));
+    expect(changed[0]?.facts?.['digest']).not.toBe(created[0]?.facts?.['digest']);
+    expect(JSON.stringify(await read())).not.toContain(canary);
+    // Ten hosts of the greatest length still have the form.
+    const hosts = Array.from(
+      { length: 10 },
+      (_, n) => `${n}${'a'.repeat(62)}.${'b'.repeat(63)}.${'c'.repeat(63)}.example`,
+    );
+    const rules = Object.fromEntries(hosts.map((host) => [host, [{ requests: [] }]]));
+    await api.ask('PUT', `/sandboxes/${made.sandboxID}/network`, { body: { rules } });
+    const long = await recordsOf('sandbox.network', 4);
+    expect(long.at(-1)?.facts?.['ruleHosts']).toBe(hosts.join(','));
+  });
+
   test('that fails is recorded with its failure', async () => {
     expect((await api.ask('DELETE', '/sandboxes/i0000000000000000000')).status).toBe(404);
     const [, outcome] = await recordsOf('sandbox.kill', 2);

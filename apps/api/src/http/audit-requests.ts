@@ -1,4 +1,4 @@
-import type { AuditResult } from '@soulbox/audit';
+import type { AuditFacts, AuditResult } from '@soulbox/audit';
 import { SoulBoxError } from '@soulbox/base';
 import type { AuditNote } from '@soulbox/storage';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -9,6 +9,10 @@ import { auditedRoutes } from './audited-routes.ts';
 import type { AuditedRoute } from './audited-routes.ts';
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What is recorded of a valid body, beside the id of the target. Contains no secrets. */
+    auditFacts?: (body: unknown) => AuditFacts | undefined;
+  }
   interface FastifyRequest {
     /** What is recorded about the request. Null until its handler may run, and for routes that are not recorded. */
     audited: { deed: Deed; note: ((targetId?: string) => AuditNote) | undefined; isNoteCommitted: boolean } | null;
@@ -55,7 +59,8 @@ export function recordRequests(app: FastifyInstance, { trail }: ApiContext): voi
     const route = auditedRoutes[`${request.method} ${request.routeOptions.url ?? ''}`];
     const teamId = request.caller?.team.id;
     if (route === undefined || route.how === 'none' || teamId === undefined) return;
-    const deed = deedOf(request, teamId, route);
+    const facts = request.routeOptions.config.auditFacts?.(request.body);
+    const deed = { ...deedOf(request, teamId, route), ...(facts === undefined ? {} : { facts }) };
     request.audited = { deed, note: undefined, isNoteCommitted: false };
     if (route.how === 'effect') await trail.admit(deed, { frees: request.method === 'DELETE' });
     if (route.how === 'always') await trail.admitAlways(deed);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { AuditFacts } from '@soulbox/audit';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
@@ -25,6 +26,7 @@ import { permitSource, permitSourceId } from '../lookup/permitted-templates.ts';
 import { getSource } from '../lookup/source.ts';
 import type { Source } from '../lookup/source.ts';
 import { sandboxToWire } from './to-wire.ts';
+import { networkFacts } from './network-facts.ts';
 import { policyToRunner } from './network-policy.ts';
 import { permitSecrets } from './permit-secrets.ts';
 import { refuseUnavailable } from './unavailable.ts';
@@ -44,13 +46,20 @@ const errorCodes: Partial<Record<Reason, string>> = {
   runner_unavailable: 'sandbox_placement_timeout',
 };
 
+/** A policy that is given at the create is recorded like one that is set later. */
+function auditFacts(body: unknown): AuditFacts | undefined {
+  const { network, allow_internet_access } = body as NewSandbox;
+  if (network === undefined && allow_internet_access === undefined) return undefined;
+  return networkFacts({ ...network, allow_internet_access });
+}
+
 const response = { 201: sandboxSchema, ...errors(400, 404, 409, 413, 415, 422, 501, 503, 504) };
 
 export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
     '/sandboxes',
     {
-      config: { errorCodes },
+      config: { errorCodes, auditFacts },
       schema: { tags: ['sandboxes'], summary: 'Create a sandbox (older clients)', body: newSandboxSchema, response },
     },
     async (request, reply) => {
@@ -66,7 +75,7 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
   app.post(
     '/v2/sandboxes',
     {
-      config: { errorCodes },
+      config: { errorCodes, auditFacts },
       schema: { tags: ['sandboxes'], summary: 'Create a sandbox', body: newSandboxV2Schema, response },
     },
     async (request, reply) => {

@@ -275,7 +275,9 @@ describe.each(['sandbox', 'snapshot'] as const)('a fork of a %s with an idempote
     const again = copiesOf(await fork());
     const made = idsOf(first).filter((id) => id !== undefined);
     expect([again.flatMap(({ sandbox }) => sandbox?.sandboxID ?? []).sort(), again.length]).toEqual([made.sort(), 3]);
-    expect(again.at(-1)).toMatchObject({ error: { code: 404, message: expect.stringContaining('did not make') as string } });
+    expect(again.at(-1)).toMatchObject({
+      error: { code: 404, message: expect.stringContaining('did not make') as string },
+    });
     expect(forks()).toHaveLength(1);
   });
 

@@ -6,7 +6,9 @@ import { runnerStateMs } from '../limits.ts';
 import { getLive, goneFromRunner, withRow } from '../lookup/sandbox.ts';
 import { callRunner } from '../runner/call.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
+import { networkFacts } from './network-facts.ts';
 import { networkUpdateSchema } from './network-schema.ts';
+import type { NetworkUpdate } from './network-schema.ts';
 import { policyToRunner } from './network-policy.ts';
 import { permitSecrets } from './permit-secrets.ts';
 
@@ -14,6 +16,7 @@ export function addSetNetworkRoute(app: ApiApp, context: ApiContext): void {
   app.put(
     '/sandboxes/:sandboxID/network',
     {
+      config: { auditFacts: (body) => networkFacts(body as NetworkUpdate) },
       schema: {
         tags: ['sandboxes'],
         summary: 'Replace the network policy of a running sandbox; 409 if it is paused',
