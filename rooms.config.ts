@@ -203,7 +203,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['canonical', 'note', 'random-pool', 'span', 'tombstones', 'tree', 'verify-log'],
     ['record'],
     ['record-id', 'seal'],
-    ['checked-numbers', 'export', 'network-addresses', 'retention', 'source', 'tiles', 'verify-proof'],
+    ['export', 'retention', 'rules', 'source', 'tiles', 'verify-proof'],
     ['checkpoint', 'frontier', 'key-files', 'log-files', 'sanitise-text'],
     ['log', 'sanitise'],
     ['operator-draft', 'prune', 'sequence', 'verifier-source', 'witness'],

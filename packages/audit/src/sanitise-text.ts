@@ -1,81 +1,103 @@
-import { cardsIn, ibansIn, socialSecurityNumbersIn } from './checked-numbers.ts';
-import { addressesIn } from './network-addresses.ts';
+import { cardsIn, ibansIn, socialSecurityNumbersIn } from './rules/checked-numbers.ts';
+import { decodedParts, foldText, removeTerminalSequences } from './rules/disguises.ts';
+import { nationalIdsIn } from './rules/national-ids.ts';
+import { addressesIn } from './rules/network-addresses.ts';
+import { phoneNumbersIn } from './rules/phone-numbers.ts';
+import { spansOf } from './rules/spans-of.ts';
+import { tokensIn } from './rules/tokens.ts';
 import type { Span } from './span.ts';
 
 /** What was found and removed. */
-export type Finding = 'token' | 'email' | 'card' | 'iban' | 'ssn' | 'address' | 'mac' | 'phone';
+export type Finding = 'token' | 'email' | 'card' | 'iban' | 'ssn' | 'national-id' | 'address' | 'mac' | 'phone';
 
 /** Longer texts are cut before the rules run, which bounds their time. Characters. */
 export const scannedCharsMax = 4096;
 /** Longer texts are cut after the rules. Characters. */
 export const textCharsMax = 256;
 
-/** Names of fields and variables whose values are secrets, and the beginning of such a name in `NAME=value`. */
-export const secretName =
-  /pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|auth(?:orization)?|bearer|credential|private[_-]?key|cookie|session|signature|otp|pin$/i;
-
-/**
- * Forms of tokens. Every quantifier has a bound or is followed by nothing that could match the same character, so no
- * text makes them slow.
- */
-const tokenForms: readonly RegExp[] = [
-  /-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^]*/g,
-  /\be2b_[0-9a-f]{16,80}/g,
-  /\b(?:sk|pk|rk)[_-](?:live|test|proj|ant|or)?[_-]?[A-Za-z0-9_-]{16,256}/g,
-  /\b(?:gh[pousr]_|github_pat_|glpat-|npm_|pypi-|hf_|dop_v1_|shpat_|xox[abeprs]-|SG\.|AIza|ya29\.)[A-Za-z0-9._-]{16,512}/g,
-  /\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b/g,
-  /\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{2,4096}(?:\.[A-Za-z0-9_-]{0,4096})?/g,
-  /\b(?:bearer|basic|digest)\s{1,4}[A-Za-z0-9._~+/=-]{8,4096}/gi,
-  /(?<=:\/\/)[^\s/:@]{0,128}:[^\s/@]{1,256}(?=@)/g,
-  /(?<![A-Za-z0-9])(?:[A-Za-z0-9_-]{0,32}?(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|authorization|credential|private[_-]?key|cookie))["']?\s{0,4}[=:]\s{0,4}[^\s,;&]{1,512}/gi,
-];
-
-const emailForm = /[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,63}/g;
+const emailForm = /[\p{L}\p{N}._%+-]{1,64}@(?:[\p{L}\p{N}-]{1,63}\.){1,8}\p{L}{2,63}/gu;
 const macForm =
   /(?<![0-9A-Fa-f:.-])(?:[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})(?![0-9A-Fa-f:-])/g;
-/** Only with the international plus: any other digits may be an amount, a time or a version. */
-const phoneForm = /(?<![\w+])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,5}\)?){2,6}(?!\w)/g;
 
 const rules: readonly (readonly [Finding, (text: string) => Iterable<Span>])[] = [
-  ['token', (text) => tokenForms.flatMap((form) => spansOf(form, text))],
+  ['token', tokensIn],
   ['email', (text) => spansOf(emailForm, text)],
   ['iban', ibansIn],
   ['card', cardsIn],
   ['ssn', socialSecurityNumbersIn],
+  ['national-id', nationalIdsIn],
   ['mac', (text) => spansOf(macForm, text)],
   ['address', addressesIn],
-  ['phone', (text) => spansOf(phoneForm, text).filter(({ from, to }) => hasPhoneLength(text.slice(from, to)))],
+  ['phone', phoneNumbersIn],
 ];
 
-function hasPhoneLength(text: string): boolean {
-  const digits = text.replaceAll(/\D/g, '').length;
-  return digits >= 8 && digits <= 15;
-}
-
-function spansOf(form: RegExp, text: string): Span[] {
-  return [...text.matchAll(form)].map(({ index, 0: { length } }) => ({ from: index, to: index + length }));
+interface Sanitised {
+  readonly text: string;
+  readonly found: readonly Finding[];
 }
 
 /**
- * Removes secrets and personal data from a text, and returns what kinds were found. Names of people cannot be found by
- * rules, so a text of people does not belong into a record at all: this is the second defence, behind the forms of the
- * fields.
+ * Removes secrets and personal data from a text, and returns what kinds were found; also where they are disguised: with
+ * look-alikes or invisible characters, between sequences for terminals, percent-encoded, in base64 or in hexadecimal.
+ * Names of people cannot be found by rules, so a text of people does not belong into a record at all: this is the second
+ * defence, behind the forms of the fields.
  */
-export function sanitiseText(text: string): { readonly text: string; readonly found: readonly Finding[] } {
-  let clean = text
-    .slice(0, scannedCharsMax)
-    .toWellFormed()
-    .replaceAll(/\p{Cc}/gu, ' ');
+export function sanitiseText(text: string): Sanitised {
+  const start = removeTerminalSequences(text.slice(0, scannedCharsMax).toWellFormed()).replaceAll(
+    /[\p{Cc}\u2028\u2029]/gu,
+    ' ',
+  );
+  const steps = [withoutPlain, withoutFolded, withoutEncoded];
   const found = new Set<Finding>();
-  for (const [kind, spans] of rules) {
-    let [result, end] = ['', 0];
-    for (const { from, to } of [...spans(clean)].sort((one, other) => one.from - other.from)) {
-      if (to <= end) continue;
-      result += `${clean.slice(end, Math.max(from, end))}[${kind}]`;
-      end = to;
-      found.add(kind);
-    }
-    clean = result + clean.slice(end);
+  let clean = start;
+  for (const step of steps) {
+    const result = step(clean);
+    clean = result.text;
+    for (const kind of result.found) found.add(kind);
   }
   return { text: clean.length > textCharsMax ? `${clean.slice(0, textCharsMax - 1)}…` : clean, found: [...found] };
+}
+
+function withoutPlain(text: string): Sanitised {
+  const found = new Set<Finding>();
+  let clean = text;
+  for (const [kind, spans] of rules) {
+    const all = [...spans(clean)];
+    if (all.length === 0) continue;
+    found.add(kind);
+    clean = replaced(clean, all, () => `[${kind}]`);
+  }
+  return { text: clean, found: [...found] };
+}
+
+/** The plain form of the whole text, if the rules find something in it. */
+function withoutFolded(text: string): Sanitised {
+  const folded = foldText(text);
+  if (folded === text) return { text, found: [] };
+  const result = withoutPlain(folded);
+  return result.found.length > 0 ? result : { text, found: [] };
+}
+
+/** Encoded parts are removed whole. */
+function withoutEncoded(text: string): Sanitised {
+  const found: Finding[] = [];
+  const hidden: (Span & { readonly kind: Finding })[] = [];
+  for (const { from, to, plain } of decodedParts(text)) {
+    const [kind] = withoutPlain(foldText(plain)).found;
+    if (kind === undefined) continue;
+    found.push(kind);
+    hidden.push({ from, to, kind });
+  }
+  return { text: replaced(text, hidden, ({ kind }) => `[${kind}]`), found };
+}
+
+/** Of overlapping spans, what the first one does not cover is replaced as well. */
+function replaced<S extends Span>(text: string, spans: readonly S[], by: (span: S) => string): string {
+  let [result, end] = ['', 0];
+  for (const span of [...spans].sort((one, other) => one.from - other.from)) {
+    if (span.to <= end) continue;
+    result += text.slice(end, Math.max(span.from, end)) + by(span);
+    end = span.to;
+  }
+  return result + text.slice(end);
 }

@@ -1,7 +1,7 @@
 /** @module-tag violation */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { passesLuhn, passesMod97 } from './checked-numbers.ts';
+import { passesLuhn, passesMod97 } from './rules/checked-numbers.ts';
 import { leafOf } from './record.ts';
 import type { AuditDraft } from './record.ts';
 import { removed, sanitise } from './sanitise.ts';
@@ -101,47 +101,9 @@ describe('the rules for texts', () => {
   });
 
   test('remove control characters and cut long texts', () => {
-    expect(sanitiseText('a\nb\u001b[31m\u0000').text).toBe('a b [31m ');
+    expect(sanitiseText('a\nb\u001b[31m\u0000').text).toBe('a b ');
     expect(sanitiseText('é'.repeat(5000)).text).toHaveLength(textCharsMax);
     expect(sanitiseText('\ud800').text).toBe('\ufffd');
-  });
-
-  test('never take long, whatever the text is', () => {
-    const pieces = [
-      'a',
-      '1',
-      ' ',
-      '-',
-      ':',
-      '.',
-      '@',
-      '=',
-      '+',
-      'A',
-      '0',
-      'password',
-      'eyJ',
-      'Bearer ',
-      '://',
-      '1 ',
-      'a.',
-      'a@',
-      'DE89',
-      'f:',
-    ];
-    const slowest = Math.max(
-      ...pieces.flatMap((one) =>
-        pieces.map((other) => {
-          const text = (one + other).repeat(4096).slice(0, 4096);
-          sanitiseText(text);
-          const before = process.cpuUsage();
-          sanitiseText(text);
-          return process.cpuUsage(before).user / 1000;
-        }),
-      ),
-    );
-    // Milliseconds of CPU for 4 KiB. An idle machine needs fewer than 10; other threads of this process count too.
-    expect(slowest).toBeLessThan(100);
   });
 
   test('have nothing left to remove in their own results', () => {

@@ -1,5 +1,6 @@
 import type { AuditDraft, AuditFacts } from './record.ts';
-import { sanitiseText, secretName } from './sanitise-text.ts';
+import { secretName } from './rules/tokens.ts';
+import { sanitiseText } from './sanitise-text.ts';
 
 /** Stands where a value was not stored. */
 export const removed = '[removed]';
@@ -66,26 +67,26 @@ export function sanitise(draft: AuditDraft): AuditDraft {
     time: wholeNumber(draft.time),
     stage: draft.stage,
     class: draft.class,
-    action: keep(draft.action, /^[a-z][a-z0-9_-]{0,39}(?:\.[a-z][a-z0-9_-]{0,39}){1,3}$/),
+    action: checked(draft.action, /^[a-z][a-z0-9_-]{0,39}(?:\.[a-z][a-z0-9_-]{0,39}){1,3}$/),
     actor: { kind: actor.kind, id: checked(actor.id, id) },
-    scope: keep(draft.scope, word),
+    scope: checked(draft.scope, word),
     target: {
-      kind: keep(target.kind, word),
+      kind: checked(target.kind, word),
       id: target.id === '' ? '' : checked(target.id, id),
       team: checked(target.team, id),
     },
     request: request && {
       id: checked(request.id, id),
       method: keep(request.method, /^[A-Z]{3,10}$/),
-      route: keep(request.route, /^[A-Za-z0-9/:._*-]{1,200}$/),
+      route: checked(request.route, /^[A-Za-z0-9/:._*-]{1,200}$/),
     },
     source: source && {
       network: source.network === undefined ? undefined : keep(source.network, /^[0-9a-f.:]{2,45}\/(?:24|48)$/),
       agent: source.agent === undefined ? undefined : checked(source.agent, /^[A-Za-z][A-Za-z0-9_.-]{0,39}$/),
     },
     result: result && { status: result.status, code: wholeNumber(result.code) },
-    rule: keep(draft.rule, word),
-    jurisdiction: keep(draft.jurisdiction, word),
+    rule: checked(draft.rule, word),
+    jurisdiction: checked(draft.jurisdiction, word),
     retainUntil: wholeNumber(draft.retainUntil),
     facts: draft.facts && sanitiseFacts(draft.facts),
     piiKeyId: draft.piiKeyId === undefined ? undefined : keep(draft.piiKeyId, /^[0-9a-f]{24}$/),
@@ -104,9 +105,9 @@ function keepCiphertext(value: string): string {
 
 /**
  * UUIDs, and words that begin with a letter and have no separators: most ids of ours. No rule finds anything in the
- * latter, and in a UUID only by chance, so they are not searched. Most of the time of a record would be spent on that.
+ * latter (but the token of Databricks, `dapi…`), and in a UUID only by chance, so they are not searched. Most of the time of a record would be spent on that.
  */
-const plainId = /^(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[a-z][a-z0-9]{0,39})$/;
+const plainId = /^(?!dapi)(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[a-z][a-z0-9]{0,39})$/;
 
 /** For what a caller chose or typed: the form may also be that of a token or a number of a person. */
 function checked(value: string, form: RegExp): string {

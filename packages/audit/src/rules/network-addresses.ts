@@ -1,5 +1,5 @@
 import { BlockList, isIP, isIPv4 } from 'node:net';
-import type { Span } from './span.ts';
+import type { Span } from '../span.ts';
 
 /** Addresses that identify nobody outside of their own network: private, loopback, link-local, unspecified. */
 const impersonal = new BlockList();

@@ -1,4 +1,4 @@
-import type { Span } from './span.ts';
+import type { Span } from '../span.ts';
 
 /** Numbers with a checksum or a fixed structure: cards, bank accounts, US social security numbers. */
 
