@@ -5,11 +5,13 @@ export type Activity = 'create' | 'read' | 'update' | 'delete' | 'other';
 
 const activities: Readonly<Record<string, Activity>> = {
   ...{ create: 'create', fork: 'create', deploy: 'create', upload: 'create', build: 'create', snapshot: 'create' },
-  ...{ read: 'read', list: 'read', export: 'read' },
+  ...{ start: 'create', add: 'create', issue: 'create' },
+  ...{ read: 'read', list: 'read', export: 'read', use: 'read' },
   ...{ update: 'update', rename: 'update', pause: 'update', resume: 'update', connect: 'update', tag: 'update' },
   ...{ timeout: 'update', refresh: 'update', rollback: 'update', 'set-secrets': 'update', publish: 'update' },
+  ...{ change: 'update', network: 'update', 'set-budgets': 'update', 'set-limits': 'update' },
   ...{ delete: 'delete', kill: 'delete', revoke: 'delete', untag: 'delete', erase: 'delete', prune: 'delete' },
-  ...{ 'remove-secret': 'delete' },
+  ...{ remove: 'delete', 'remove-secret': 'delete' },
 };
 
 /** By the last word of the action. */
@@ -29,4 +31,16 @@ export function severityOf(record: AuditRecord): Severity {
 /** True for records that tell how an action ended. */
 export function hasSucceeded({ stage, result }: AuditRecord): boolean | undefined {
   return stage === 'admitted' || result === undefined ? undefined : result.status === 'success';
+}
+
+const identityKinds = new Set(['key', 'member', 'signing-key', 'subject', 'team', 'token', 'user']);
+
+/** True for records about who somebody is and what that one may do. */
+export function isAboutIdentity({ target }: AuditRecord): boolean {
+  return identityKinds.has(target.kind);
+}
+
+/** True for a record of a process in a sandbox that is known. */
+export function isAboutProcess({ action, target }: AuditRecord): boolean {
+  return action === 'sandbox.run' && target.id !== '';
 }

@@ -1,5 +1,5 @@
 import type { AuditRecord } from '../record.ts';
-import { activityOf, hasSucceeded, severityOf } from './activity.ts';
+import { activityOf, hasSucceeded, isAboutIdentity, isAboutProcess, severityOf } from './activity.ts';
 import type { Activity, Severity } from './activity.ts';
 
 const types: Readonly<Record<Activity, string>> = {
@@ -28,7 +28,7 @@ export function toEcs(record: AuditRecord, version: string): object {
       outcome: succeeded === undefined ? 'unknown' : succeeded ? 'success' : 'failure',
       sequence: record.seq,
       severity: severities[severityOf(record)],
-      type: [types[activityOf(record)]],
+      type: [typeOf(record)],
     },
     ...(request && {
       http: {
@@ -46,7 +46,15 @@ export function toEcs(record: AuditRecord, version: string): object {
   };
 }
 
-function categoryOf({ action, target }: AuditRecord): string {
-  if (action === 'sandbox.run') return 'process';
-  return target.kind === 'key' || target.kind === 'team' || target.kind === 'subject' ? 'iam' : 'configuration';
+function categoryOf(record: AuditRecord): 'process' | 'iam' | 'configuration' {
+  if (isAboutProcess(record)) return 'process';
+  return isAboutIdentity(record) ? 'iam' : 'configuration';
+}
+
+/** ECS lists which types belong to a category: a process has a start, and `iam` has no access. */
+function typeOf(record: AuditRecord): string {
+  const category = categoryOf(record);
+  if (category === 'process') return 'start';
+  const type = types[activityOf(record)];
+  return category === 'iam' && type === 'access' ? 'info' : type;
 }
