@@ -15,8 +15,6 @@ import { createAnswerer } from './resolver/answer.ts';
 import { createLookups } from './resolver/lookups.ts';
 import { serveDns } from './resolver/serve-dns.ts';
 import { createUpstream, parseNameServer } from './resolver/upstream.ts';
-import type { LargeBuffers } from './sockets/large-buffers.ts';
-import { createLargeBuffers } from './sockets/large-buffers.ts';
 import { createDialer } from './upstream/dialer.ts';
 import type { DialThroughProxy } from './upstream/dial.ts';
 
@@ -37,8 +35,6 @@ export interface EgressOptions {
   readonly limits?: Partial<ConnectionLimits>;
   /** How long records of the log wait for more. Milliseconds, default 200. */
   readonly gatherMs?: number;
-  /** Default: `createLargeBuffers()`. */
-  readonly largeBuffers?: LargeBuffers;
   /** Absent: the kernel tells where a connection went. Tests on loopback replace it. */
   readonly findDestination?: FindDestination;
 }
@@ -70,8 +66,7 @@ export async function startEgress(options: EgressOptions): Promise<Egress> {
     await acceptConnections(
       {
         ...{ table, isOpen, log, logger, interceptor, dial: createDialer({ lookups, isOpen, dialThroughProxy }) },
-        ...{ stalls: createStallBudget(), largeBuffers: options.largeBuffers ?? createLargeBuffers() },
-        ...{ limits: { ...connectionLimits, ...limits } },
+        ...{ stalls: createStallBudget(), limits: { ...connectionLimits, ...limits } },
       },
       { address: listen.address, port: listen.tcpPort },
       options.findDestination,

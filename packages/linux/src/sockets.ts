@@ -52,6 +52,15 @@ export const sendmsg = libcFunction<[fd: number, header: Buffer, flags: number]>
   'long sendmsg(int fd, void *header, int flags)',
 );
 
+const send = libcFunction<[fd: number, bytes: Buffer, length: number, flags: number]>(
+  'long send(int fd, const void *bytes, size_t length, int flags)',
+);
+
+/** Sends what the kernel takes at once. Returns the number of bytes; 0 also if the connection has failed. */
+export function sendAtOnce(fd: number, bytes: Buffer): number {
+  return Math.max(0, send(fd, bytes, bytes.length, message.doNotWait | message.noSignal));
+}
+
 /**
  * Creates two sockets connected to each other, with the properties of `createSocket`. The caller closes both. Throws
  * `SystemCallError`.

@@ -1,7 +1,6 @@
 import type { Logger } from '@soulbox/base';
 import type { ConnectionLog } from '../log/connection-log.ts';
 import type { PolicyTable } from '../policies/policy-table.ts';
-import type { LargeBuffers } from '../sockets/large-buffers.ts';
 import type { Dial } from '../upstream/dialer.ts';
 import type { Interceptor } from './interceptor.ts';
 import type { StallBudget } from './stall-budget.ts';
@@ -15,7 +14,6 @@ export interface ConnectionContext {
   readonly interceptor: Interceptor;
   readonly log: ConnectionLog;
   readonly stalls: StallBudget;
-  readonly largeBuffers: LargeBuffers;
   readonly limits: ConnectionLimits;
   readonly logger: Logger;
 }

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
-import type { Lease } from '../sockets/large-buffers.ts';
+import { descriptorOf, sendAtOnce } from '@soulbox/linux/sockets';
 import { readWith } from '../sockets/socket-reader.ts';
-import { createReadMemory } from './read-memory.ts';
 import type { Stall } from './stall-budget.ts';
 
 export interface PumpOptions {
@@ -10,18 +9,18 @@ export interface PumpOptions {
   readonly stall: Stall;
   /** Counts bytes that were read. Returns the milliseconds to wait before more are read; Infinity: for ever. */
   readonly count: (bytes: number) => number;
-  /** What becomes of bytes before they pass. It may keep them. Absent: they pass unchanged. */
+  /** What becomes of bytes before they pass. It may keep them. Absent: they pass unchanged, and faster. */
   readonly filter?: ((bytes: Buffer) => Buffer | undefined) | undefined;
   /** Sees the first bytes, which are valid only during the call. */
   readonly onFirst?: (bytes: Buffer) => void;
-  /** Leases a buffer for reading more at once. Undefined if that is not wanted now. */
-  readonly leaseBuffer: () => Lease | undefined;
+  /** Whether bytes have a limit, which a large read would exceed. */
+  readonly isLimited: () => boolean;
 }
 
 /** One direction of a connection. */
 export interface Pump {
   readonly bytes: () => number;
-  /** Writes bytes of another origin in between. */
+  /** Writes bytes of another origin in between. The caller no longer changes them. */
   write(bytes: Buffer): void;
   /** Takes bytes that were read before. */
   push(bytes: Buffer): void;
@@ -34,8 +33,7 @@ export interface Pump {
  * Moves bytes from one socket to another: ends when it ends, and reads no faster than the peer takes. Not
  * `stream.pipe`, because its bounds are fixed and it counts nothing.
  */
-export function createPump({ from, to, stall, count, filter, onFirst, leaseBuffer }: PumpOptions): Pump {
-  const memory = createReadMemory(from, leaseBuffer);
+export function createPump({ from, to, stall, count, filter, onFirst, isLimited }: PumpOptions): Pump {
   let bytes = 0;
   /** Bytes that the kernel has not taken yet. */
   let pending = 0;
@@ -43,37 +41,44 @@ export function createPump({ from, to, stall, count, filter, onFirst, leaseBuffe
   let isFull = false;
   let activeAt = performance.now();
   let hasEnded = false;
+  // Without a filter, no more is read while something waits. So at most one read waits.
+  const shareBytes = (): number => (filter === undefined ? 1 : stall.shareBytes());
 
-  const mayRead = (): boolean => !isDelayed && !isFull && !memory.isPinned();
   const update = (): void => {
-    if (!mayRead()) from.pause();
+    if (isDelayed || isFull) from.pause();
     else if (!hasEnded && !from.destroyed) from.resume();
   };
-  const write = (chunk: Buffer, onTaken?: () => void): void => {
+  const write = (chunk: Buffer): void => {
     if (chunk.length === 0 || !to.writable) return;
     pending += chunk.length;
     to.write(chunk, () => {
       pending -= chunk.length;
       stall.set(pending);
       activeAt = performance.now();
-      onTaken?.();
-      if (isFull && pending <= stall.shareBytes() / 2) isFull = false;
-      else if (onTaken === undefined) return;
+      if (!isFull || pending > shareBytes() / 2) return;
+      isFull = false;
       update();
     });
     // Most writes are taken by the kernel at once; only the others wait.
     stall.set(to.writableLength === 0 ? 0 : pending);
-    if (pending < stall.shareBytes()) return;
+    if (to.writableLength === 0 || pending < shareBytes()) return;
     isFull = true;
     update();
   };
-  const pass = (chunk: Buffer, forward: (bytes: Buffer) => void): void => {
+  /** Copies only what the kernel does not take now. Errors show when the rest is written. */
+  const forward = (chunk: Buffer): void => {
+    const isFirstInLine = to.writable && to.writableLength === 0;
+    const sent = isFirstInLine ? sendAtOnce(descriptorOf(to), chunk) : 0;
+    if (sent < chunk.length) write(Buffer.from(chunk.subarray(sent)));
+  };
+  const pass = (chunk: Buffer): void => {
     bytes += chunk.length;
     activeAt = performance.now();
     const delayMs = count(chunk.length);
     onFirst?.(chunk);
     onFirst = undefined;
-    forward(chunk);
+    if (filter === undefined) forward(chunk);
+    else write(filter(chunk) ?? empty);
     if (delayMs <= 0) return;
     isDelayed = true;
     update();
@@ -87,41 +92,24 @@ export function createPump({ from, to, stall, count, filter, onFirst, leaseBuffe
       Math.min(delayMs, 60_000),
     ).unref();
   };
-  const push = (chunk: Buffer): void =>
-    pass(chunk, (own) => {
-      const passed = filter === undefined ? own : filter(own);
-      if (passed !== undefined) write(passed);
-    });
-  /** Without a copy: if the kernel does not take all bytes at once, nothing is read into their memory until it has. */
-  const writeLeased = (leased: Buffer): void => {
-    let isPinned = false;
-    write(leased, () => {
-      if (isPinned) memory.unpin();
-    });
-    isPinned = to.writableLength > 0;
-    if (isPinned) memory.pin();
-  };
   return {
     bytes: () => bytes,
     activeAt: () => activeAt,
     write,
-    push,
+    push: pass,
     start() {
       const end = (): void => {
         hasEnded = true;
         to.end();
       };
-      // A filter may keep bytes and needs no speed.
-      if (filter !== undefined) from.on('data', push);
+      if (filter !== undefined) from.on('data', pass);
       else
         readWith(from, {
-          take(chunk, isShared) {
-            memory.filled(chunk.length);
-            if (isShared) pass(chunk, (bytes) => write(Buffer.from(bytes)));
-            else pass(chunk, writeLeased);
-            return mayRead();
+          take(chunk) {
+            pass(chunk);
+            return !isDelayed && !isFull;
           },
-          buffer: () => memory.next(),
+          mayTakeMuch: () => !isLimited() && stall.isPlenty(),
         });
       if (from.readableEnded) end();
       else from.on('end', end);
@@ -129,3 +117,5 @@ export function createPump({ from, to, stall, count, filter, onFirst, leaseBuffe
     },
   };
 }
+
+const empty = Buffer.alloc(0);

@@ -3,7 +3,6 @@ import { parseFirstBytes } from '../first-bytes/first-bytes.ts';
 import type { FirstBytes } from '../first-bytes/first-bytes.ts';
 import { createHostGuard } from '../first-bytes/host-guard.ts';
 import type { Usage } from '../policies/usage.ts';
-import type { Lease } from '../sockets/large-buffers.ts';
 import type { ConnectionContext } from './context.ts';
 import type { JudgedConnection } from './judged-connection.ts';
 import { createPump } from './pump.ts';
@@ -33,7 +32,7 @@ export function relay(options: {
   readonly guardedName: string | undefined;
 }): Relayed {
   const { context, judged, usage, client, upstream, first, guardedName } = options;
-  const { limits, stalls, largeBuffers } = context;
+  const { limits, stalls } = context;
   const owner = judged.sandbox().sandboxId;
   const guard = guardedName === undefined ? undefined : createHostGuard(guardedName);
   const count = (direction: 'sent' | 'received', bytes: number): number => {
@@ -48,17 +47,16 @@ export function relay(options: {
   };
   const reset = (): void => judged.end('upstream_failed');
   let seen: FirstBytes | undefined;
-  // A limit would be exceeded by up to a whole buffer.
-  const leaseBuffer = (): Lease | undefined => {
+  const isLimited = (): boolean => {
     const { bytes, bytesPerSecond } = judged.sandbox().limits;
-    return bytes === 0 && bytesPerSecond === 0 ? largeBuffers.lease(owner) : undefined;
+    return bytes > 0 || bytesPerSecond > 0;
   };
   const outward = createPump({
     ...{ from: client, to: upstream, stall: stalls.open(owner, reset), count: (bytes) => count('sent', bytes) },
     filter: guard === undefined ? undefined : (bytes) => checked(guard.fromClient(bytes)),
     // Only for the log, so what is not in the first segment is not worth waiting for.
     onFirst: (bytes) => void (seen = parseFirstBytes(bytes)),
-    leaseBuffer,
+    isLimited,
   });
   const inward = createPump({
     ...{ from: upstream, to: client, stall: stalls.open(owner, reset), count: (bytes) => count('received', bytes) },
@@ -70,7 +68,7 @@ export function relay(options: {
             if (passed !== undefined) outward.write(passed);
             return bytes;
           },
-    leaseBuffer,
+    isLimited,
   });
   if (first.length > 0) outward.push(first);
   outward.start();

@@ -10,6 +10,7 @@ const plentyPart = 0.25;
 export interface Stall {
   /** Bytes from which reading pauses. */
   shareBytes(): number;
+  isPlenty(): boolean;
   set(bytes: number): void;
 }
 
@@ -39,11 +40,11 @@ export function createStallBudget(limits = { totalMax, ownerMax }): StallBudget 
   return {
     open(owner, reset) {
       const own: Waiting = { owner, reset, bytes: 0 };
+      const isPlenty = (): boolean =>
+        total < limits.totalMax * plentyPart && (owners.get(owner) ?? 0) < limits.ownerMax * plentyPart;
       return {
-        shareBytes: () =>
-          total < limits.totalMax * plentyPart && (owners.get(owner) ?? 0) < limits.ownerMax * plentyPart
-            ? shareMax.plenty
-            : shareMax.scarce,
+        isPlenty,
+        shareBytes: () => (isPlenty() ? shareMax.plenty : shareMax.scarce),
         set(bytes) {
           add(owner, bytes - own.bytes);
           own.bytes = bytes;
