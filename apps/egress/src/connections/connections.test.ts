@@ -79,6 +79,21 @@ test('an allowed name is reached at its own address, whatever address the sandbo
   });
 });
 
+test('names that connections name count as look-ups that could carry data, if no entry names them in full', async () => {
+  const from = newSandbox();
+  const name = (n: number): string => `0123456789abcdef${String(n).padStart(16, '0')}.zone.example`;
+  await lab.setPolicy(from, { ...closed, allowOut: [`${name(0)}:${web}`, `*.example:${web}`] });
+  const answers: string[] = [];
+  for (let n = 1; n <= 33; n += 1) answers.push(await talk(from, `127.50.0.1:${web}`, request(name(n))));
+  expect(answers.filter((answer) => answer.startsWith('HTTP/1.1 200'))).toHaveLength(30);
+  expect(answers.slice(30)).toEqual(['ECONNRESET', 'ECONNRESET', 'ECONNRESET']);
+  const refused = await lab.record((record) => record.sandboxId === `sb-${from}` && !record.isAllowed);
+  expect(refused).toMatchObject({ protocol: 'http', name: name(31), reason: 'tunnel_suspected' });
+  // What came before, and what an entry names in full, is still reached.
+  for (const known of [1, 0])
+    expect(await talk(from, `127.50.0.1:${web}`, request(name(known)))).toMatch(/^HTTP\/1.1 200/);
+});
+
 test('a TLS name is found in a hello that arrives byte by byte', async () => {
   const from = newSandbox();
   await lab.setPolicy(from, { ...closed, allowOut: [`a.example:${web}`] });

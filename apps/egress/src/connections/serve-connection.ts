@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { EgressReason } from '@soulbox/contract';
 import type { EgressRecord } from '@soulbox/contract/egress-record-service';
 import type { FirstBytes } from '../first-bytes/first-bytes.ts';
+import { isFreeHost } from '../judge/judge-lookup.ts';
 import { EgressRefusal } from '../judge/refusal.ts';
 import type { PolicyEntry } from '../policies/policy-table.ts';
 import type { ConnectionContext } from './context.ts';
@@ -71,6 +72,8 @@ async function pass(
   const route = judged.judge(facts.first);
   facts.rule = route.rule;
   if (route.kind === 'refuse') throw new EgressRefusal(route.reason);
+  if (route.kind !== 'to-address' && isFreeHost(entry.current, route.name) && entry.tunnel.isSuspect(route.name, 'A'))
+    throw new EgressRefusal('tunnel_suspected');
   facts.isAllowed = true;
   if (route.kind === 'intercept') {
     onConnected();

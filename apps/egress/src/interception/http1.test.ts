@@ -96,12 +96,12 @@ test('the value of a placeholder reaches the host, and the next connection has a
 
 const canary = 'canary-0123456789-canary';
 
-test('a host that repeats the value does not bring it into the sandbox: not in headers, not in the body, not at a border of chunks', async () => {
+test('a host that repeats the value does not bring it into the sandbox: not in the status line, in headers or the body, not at a border of chunks', async () => {
   await using world = await openWorld({
     answer: (request, response) => {
       const key = request.headers['x-api-key'] as string;
       expect(request.headers['accept-encoding']).toBeUndefined();
-      response.writeHead(200, `OK`, { 'x-echo': `got ${key}`, trailer: 'x-end' });
+      response.writeHead(200, `said ${key}`, { 'x-echo': `got ${key}`, trailer: 'x-end' });
       response.write(`body ${key} and ${key.slice(0, 7)}`);
       setTimeout(() => {
         response.write(`${key.slice(7)} end canary-01`);
@@ -117,6 +117,7 @@ test('a host that repeats the value does not bring it into the sandbox: not in h
     `GET / HTTP/1.1\r\nHost: ${hostName}\r\nAccept-Encoding: gzip\r\nTE: trailers\r\nConnection: close\r\n\r\n`,
   );
   expect(seen.replaceAll(/\r\n[0-9a-f]+\r\n/g, '')).toContain(`and ${'*'.repeat(canary.length)} end canary-01`);
+  expect(seen).toContain(`HTTP/1.1 200 said ${'*'.repeat(canary.length)}\r\n`);
   expect(seen).toContain(`x-echo: got ${'*'.repeat(canary.length)}`);
   expect(seen).not.toContain(canary);
   expect(seen.replaceAll(/\r\n[0-9a-f]+\r\n/g, '')).not.toContain(canary);

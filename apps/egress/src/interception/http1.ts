@@ -6,7 +6,7 @@ import { isRefusal } from './conversation.ts';
 import { createEchoMask } from './echo-mask.ts';
 import { headMaxBytes } from './http1-server.ts';
 import type { Http1Taker } from './http1-server.ts';
-import { answerHeaders, headerValues, pairsOf, requestHeaders, safeTrailers } from './message-headers.ts';
+import { answerHeaders, headerValues, maskText, pairsOf, requestHeaders, safeTrailers } from './message-headers.ts';
 import { failureAnswer, refusalAnswer } from './refusal-answer.ts';
 import type { RefusalAnswer } from './refusal-answer.ts';
 import type { RequestHead } from './request-plan.ts';
@@ -173,7 +173,8 @@ function passAnswer({ request, response, admitted, entry }: Passing, incoming: I
   if (!request.complete && hasBody(request)) response.shouldKeepAlive = false;
   incoming.on('error', () => request.socket.destroy());
   const { rule } = admitted;
-  response.writeHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', answerHeaders(incoming.rawHeaders, rule));
+  const reasonPhrase = maskText(incoming.statusMessage ?? '', rule);
+  response.writeHead(incoming.statusCode ?? 0, reasonPhrase, answerHeaders(incoming.rawHeaders, rule));
   response.flushHeaders();
   incoming.on('data', (chunk: Buffer) => entry.received(chunk.byteLength));
   const mask = isPlain(incoming) ? createEchoMask(rule.secrets) : undefined;

@@ -20,13 +20,25 @@ const plainTypes: ReadonlySet<string> = new Set(['A', 'CNAME', 'MX', 'SRV', 'PTR
  */
 const emptyTypes: ReadonlySet<string> = new Set(['AAAA', 'HTTPS', 'SVCB']);
 
+/** Whether a name could carry data outward: this entry, the first that covers it, does not name it in full. */
+const isFreeName = (rule: { readonly isWildcard: boolean } | undefined): boolean =>
+  rule === undefined || rule.isWildcard;
+
+/**
+ * Whether the look-up of a host that a connection names could carry data outward, to the name servers of the host. It is
+ * made for the sandbox, so it counts like one that the sandbox makes.
+ */
+export function isFreeHost({ targets }: PolicedSandbox, name: string): boolean {
+  return isFreeName(targets.domains.find((domain) => coversName(domain, name)));
+}
+
 /** Judges a look-up. `name` is in the form of `normalizeName`. Types are named as in dns-packet. */
 export function judgeLookup({ targets, isLearning }: PolicedSandbox, name: string, type: string): LookupVerdict {
   const rule = targets.domains.find((domain) => coversName(domain, name));
   const isOpen = isLearning || !targets.closed;
   if (rule === undefined && !isOpen) return { kind: 'nxdomain', rule: '', reason: 'not_allowed' };
   if (emptyTypes.has(type)) return { kind: 'empty' };
-  const isFree = rule === undefined || rule.isWildcard;
+  const isFree = isFreeName(rule);
   if (plainTypes.has(type) || (type === 'TXT' && isOpen)) return { kind: 'forward', rule: rule?.text ?? '', isFree };
   return { kind: 'refused', rule: '', reason: 'query_type' };
 }

@@ -1,5 +1,7 @@
 import type { Logger } from '@soulbox/base';
 import type { PolicyTaker } from '@soulbox/egress-policies';
+import { createTunnelWatch } from './tunnel-watch.ts';
+import type { TunnelWatch } from './tunnel-watch.ts';
 import { policedSandboxFromWire } from './policed-sandbox.ts';
 import type { PolicedSandbox } from './policed-sandbox.ts';
 import { createUsage } from './usage.ts';
@@ -10,6 +12,8 @@ export interface PolicyEntry {
   /** Replaced when the policy changes. */
   current: PolicedSandbox;
   readonly usage: Usage;
+  /** Counts the names that it has looked up, by itself or because a connection named them. */
+  readonly tunnel: TunnelWatch;
   /** What must be judged again when the policy changes. */
   readonly watchers: Set<PolicyWatcher>;
 }
@@ -52,7 +56,12 @@ export function createPolicyTable(logger: Logger): PolicyTable {
       return;
     }
     remove(sandbox.address);
-    entries.set(sandbox.address, { current: sandbox, usage: createUsage(sandbox.limits), watchers: new Set() });
+    entries.set(sandbox.address, {
+      current: sandbox,
+      usage: createUsage(sandbox.limits),
+      watchers: new Set(),
+      tunnel: createTunnelWatch(),
+    });
   };
   return {
     find: (address) => entries.get(address),

@@ -11,8 +11,6 @@ import type { Question } from './question.ts';
 import { encodeError, encodeReply } from './reply.ts';
 import type { ResponseCode } from './reply.ts';
 import type { Resolution } from './resolution.ts';
-import { createTunnelWatch } from './tunnel-watch.ts';
-import type { TunnelWatch } from './tunnel-watch.ts';
 
 /** Look-ups of one sandbox: per second, at once, and those that wait for a name server. */
 const lookupsPerSecond = 200;
@@ -27,7 +25,6 @@ export type AnswerMessage = (address: string, message: Buffer, over: 'udp' | 'tc
 
 interface SandboxLookups {
   readonly rate: TokenBucket;
-  readonly tunnel: TunnelWatch;
   waiting: number;
 }
 
@@ -43,7 +40,7 @@ export function createAnswerer(options: {
     const known = states.get(entry);
     if (known !== undefined) return known;
     const rate = createTokenBucket(lookupsPerSecond, lookupsBurst);
-    const state = { rate, tunnel: createTunnelWatch(), waiting: 0 };
+    const state = { rate, waiting: 0 };
     states.set(entry, state);
     return state;
   };
@@ -72,7 +69,7 @@ export function createAnswerer(options: {
       return refuse(verdict.kind === 'nxdomain' ? 'NXDOMAIN' : 'REFUSED', verdict.reason, verdict.rule);
     // The operator's name server may know names of a private network by their addresses.
     if (type === 'PTR' && !isPublicReverse(name, isOpen)) return refuse('NXDOMAIN', 'forbidden_address');
-    if (verdict.isFree && state.tunnel.isSuspect(name, type))
+    if (verdict.isFree && entry.tunnel.isSuspect(name, type))
       return refuse('REFUSED', 'tunnel_suspected', verdict.rule);
     state.waiting += 1;
     try {
