@@ -1,5 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SoulBoxError } from '@soulbox/base';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { TenantNetwork } from '../registry/record.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
@@ -61,17 +63,84 @@ it('lets the sandbox trust an authority before rules are in effect, and keeps it
   expect((await bench.readRecord(sandboxId))?.tenant?.authority).toEqual(authority);
 });
 
-it('is in effect although the sandbox does not let itself be told whom to trust', async () => {
+it('is in effect although the sandbox does not let itself be told whom to trust, and tells it later', async () => {
   await set(only('b.test'));
   await bench.envd.answer('/soulbox/trust', 500);
-  await expect(set(ruled('a.test'))).rejects.toMatchObject({ reason: 'sandbox_unreachable' });
-  const { tenant } = bench.context.table.getRunning(sandboxId).record;
-  expect([tenant.network.allowOut, tenant.authority]).toEqual([[], undefined]);
-  expect(bench.network.policies.get(slot)).toMatchObject({
-    ...ruled('a.test'),
-    authority: undefined,
-    maskRequestHost: 'masked',
-  });
+  await set(ruled('a.test'));
+  const record = () => bench.context.table.getRunning(sandboxId).record;
+  expect([record().tenant.network.allowOut, record().tenant.authority]).toEqual([[], undefined]);
+  const policy = () => bench.network.policies.get(slot);
+  expect(policy()).toMatchObject({ ...ruled('a.test'), authority: undefined, maskRequestHost: 'masked' });
+  await bench.envd.forget();
+  await vi.waitFor(() => expect(record().tenant.authority).toBeDefined(), { timeout: 5000 });
+  await vi.waitFor(() => expect(policy()).toMatchObject({ authority: record().tenant.authority }));
+});
+
+const recorded = async () => (await bench.readRecord(sandboxId))?.tenant?.network.allowOut;
+const known = () => bench.context.table.getRunning(sandboxId).record.tenant.network.allowOut;
+const enforced = () => bench.network.policies.get(slot)?.allowOut;
+const failure = new Error('nft');
+const fail = () => Promise.reject(failure);
+
+it('keeps the old policy everywhere if the filter refuses the new one', async () => {
+  await set(only('a.test'));
+  bench.network.beforeSet.push(fail);
+  await expect(set(only('b.test'))).rejects.toBe(failure);
+  expect([known(), await recorded(), enforced()]).toEqual([['a.test'], ['a.test'], ['a.test']]);
+});
+
+it('puts the old policy back if the filter has taken the new one only in part', async () => {
+  await set(only('a.test'));
+  const partly = () => {
+    (bench.network.policies as Map<number, object>).set(slot, only('b.test'));
+    return fail();
+  };
+  bench.network.beforeSet.push(partly);
+  await expect(set(only('b.test'))).rejects.toBe(failure);
+  expect([known(), await recorded(), enforced()]).toEqual([['a.test'], ['a.test'], ['a.test']]);
+  // Also if that fails at first.
+  bench.network.beforeSet.push(partly, fail, fail);
+  await expect(set(only('b.test'))).rejects.toBe(failure);
+  expect([known(), await recorded(), enforced()]).toEqual([['a.test'], ['a.test'], ['b.test']]);
+  await vi.waitFor(() => expect(enforced()).toEqual(['a.test']), { timeout: 5000 });
+  expect(bench.network.beforeSet).toEqual([]);
+});
+
+it('puts the old policy back if the new one cannot be recorded', async () => {
+  await set(only('a.test'));
+  const { store } = bench.context.host;
+  const write = store.write.bind(store);
+  const full = new SoulBoxError('disk_full', 'no room');
+  store.write = () => Promise.reject(full);
+  await expect(set(only('b.test'))).rejects.toBe(full);
+  store.write = write;
+  expect([known(), await recorded(), enforced()]).toEqual([['a.test'], ['a.test'], ['a.test']]);
+});
+
+it('gives the repair up when a newer policy has taken effect, or the sandbox has ended', async () => {
+  await set(only('a.test'));
+  bench.network.beforeSet.push(fail, fail);
+  await expect(set(only('b.test'))).rejects.toBe(failure);
+  await set(only('c.test'));
+  await sleep(700);
+  expect([known(), enforced()]).toEqual([['c.test'], ['c.test']]);
+  bench.network.beforeSet.push(fail, fail);
+  await expect(set(only('b.test'))).rejects.toBe(failure);
+  await bench.context.abandon(sandboxId);
+  await sleep(700);
+  expect(bench.network.policies.has(slot)).toBe(false);
+});
+
+it('records the new policy only after it is enforced, so that a crash leaves what the next server restores', async () => {
+  await set(only('a.test'));
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  bench.network.beforeSet.push(() => promise);
+  const done = set(only('b.test'));
+  await vi.waitFor(() => expect(bench.network.beforeSet).toEqual([]));
+  expect(await recorded()).toEqual(['a.test']);
+  resolve(undefined);
+  await done;
+  expect([await recorded(), enforced()]).toEqual([['b.test'], ['b.test']]);
 });
 
 it('waits for the current step of the sandbox', async () => {

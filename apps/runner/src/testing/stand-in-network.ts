@@ -1,4 +1,4 @@
-import type { EgressPolicy, Network } from '@soulbox/network';
+import type { EgressPolicy, Network, NetworkCounters } from '@soulbox/network';
 
 /** A network that records the policy of each slot, and closed connections. */
 export interface StandInNetwork extends Network {
@@ -8,16 +8,24 @@ export interface StandInNetwork extends Network {
   readonly plugged: ReadonlySet<number>;
   /** Paths of namespaces whose connections to the outside were reset, in order. */
   readonly closed: readonly string[];
+  /** What the next calls of `setPolicy` do before the policy is set, in order. */
+  readonly beforeSet: (() => Promise<void>)[];
+  /** What the interfaces of slots have counted. */
+  readonly traffic: Map<number, NetworkCounters>;
 }
 
 export function createStandInNetwork(): StandInNetwork {
   const policies = new Map<number, EgressPolicy>();
   const plugged = new Set<number>();
   const closed: string[] = [];
+  const beforeSet: (() => Promise<void>)[] = [];
+  const traffic = new Map<number, NetworkCounters>();
   return {
     policies,
     plugged,
     closed,
+    beforeSet,
+    traffic,
     attach(slot, _namespacePath, policy = {}) {
       policies.set(slot, policy);
       plugged.add(slot);
@@ -36,9 +44,9 @@ export function createStandInNetwork(): StandInNetwork {
       plugged.delete(slot);
       return Promise.resolve();
     },
-    setPolicy(slot, policy) {
+    async setPolicy(slot, policy) {
+      await beforeSet.shift()?.();
       policies.set(slot, policy);
-      return Promise.resolve();
     },
     clearPolicy(slot) {
       policies.set(slot, {});
@@ -51,7 +59,7 @@ export function createStandInNetwork(): StandInNetwork {
     hasUnaccepted: () => false,
     closeUnaccepted: () => 0,
     listTraces: () => [...policies.keys()],
-    counters: () => new Map(),
+    counters: () => new Map(traffic),
     close: () => Promise.resolve(),
   };
 }
