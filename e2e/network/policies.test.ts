@@ -98,6 +98,14 @@ async function createWith(network: Record<string, unknown>): Promise<Sandbox> {
   return sandbox;
 }
 
+/** Kills these processes of the server at once, and waits for the next ones. */
+async function killParts(...parts: ('egress' | 'runner')[]): Promise<void> {
+  const before = parts.map((part) => findServerPart(server.pid, part) ?? 0);
+  for (const pid of before) process.kill(pid, 'SIGKILL');
+  for (const [index, part] of parts.entries())
+    await until(`the next ${part}`, () => ![undefined, before[index]].includes(findServerPart(server.pid, part)));
+}
+
 /** A policy that allows these and nothing else. */
 const only = (...allowOut: string[]): NonNullable<SandboxOpts['network']> => ({ allowOut, denyOut: ['0.0.0.0/0'] });
 
@@ -370,6 +378,19 @@ test('limits end what exceeds them', async () => {
   expect(text.length).toBeLessThan(600_000);
   expect(text.slice(-7)).toMatch(/(reset|ended)\n$/);
   expect(await get(sandbox, `http://${allowed}/`)).toBe('unreachable');
+  // What is used up stays used up: after a kill -9 of the processes that count, and after a pause.
+  await killParts('egress', 'runner');
+  const path = `/sandboxes/${sandbox.sandboxId}`;
+  await until('the API', async () => (await api('GET', path)).status === 200);
+  const counts = await createWith({ limits: { bytes: 300_000 } });
+  await until('the next process', async () => (await get(counts, `http://${allowed}/`)) !== 'unreachable');
+  expect(await get(sandbox, `http://${allowed}/`)).toBe('unreachable');
+  expect((await dial(counts, allowed, 9000, '200000\\n', 8)).length).toBeGreaterThan(200_000);
+  await counts.pause();
+  await counts.connect();
+  const rest = await dial(counts, allowed, 9000, '200000\\n', 8);
+  expect(rest.length).toBeLessThan(110_000);
+  expect(await get(counts, `http://${allowed}/`)).toBe('unreachable');
   // Datagrams would not be counted.
   const udp = `import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); s.connect(('${nameServer}', 9))

@@ -73,6 +73,7 @@ export async function startEgress(options: EgressOptions): Promise<Egress> {
     ),
   );
   const watch = started.use(watchPolicies({ transport: options.runner, taker: table, logger }));
+  table.onUsedUp(() => watch.report());
   const owned = started.move();
   return {
     ...{ tcpPort: connections.port, dnsPort: dns.port, fed: watch.fed, openConnections: connections.openConnections },

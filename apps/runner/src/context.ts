@@ -39,6 +39,7 @@ import { keepAllWhileUnreadable } from './registry/keep-all-checkpoints.ts';
 import { createReferences } from './registry/references.ts';
 import { disconnect } from './processes/start-processes.ts';
 import { createLogBook } from './processes/log-book.ts';
+import type { RunnerUsageBook } from './processes/egress-usage.ts';
 import type { OperationContext } from './operations/operation-context.ts';
 import type { Blueprint } from './processes/blueprint.ts';
 import { createSpareMaker } from './pool/make-spare.ts';
@@ -74,6 +75,8 @@ export interface RunnerOptions {
   /** By name. `config.isolation` must be one of them. */
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
+  /** What sandboxes have used of their byte limits. Absent: nobody asks. */
+  readonly usageBook?: RunnerUsageBook;
   /** On the same file system as `dataDirectory`. */
   readonly checkpoints: CheckpointStore;
   readonly templates: TemplateStore;
@@ -211,6 +214,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   );
   const table: SandboxTable = createSandboxTable(host.store);
   const seal = createRecordSeal(options.keyring);
+  options.usageBook?.follow({ table, network, logger });
   const snapshots = await openSnapshotStore(join(options.dataDirectory, 'snapshots'), logger, seal);
   const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger, seal);
   const activity = createActivity(clock);

@@ -6,7 +6,7 @@ import type { SandboxPolicy } from '@soulbox/contract/egress';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createPolicyFeed } from './policy-feed.ts';
-import type { PolicyFeed, PolicyMessage } from './policy-feed.ts';
+import type { PolicyFeed, PolicyMessage, SandboxUsage, UsageBook } from './policy-feed.ts';
 import { addPolicyRoutes } from './serve-policies.ts';
 import { watchPolicies } from './watch-policies.ts';
 
@@ -15,8 +15,8 @@ let feed: PolicyFeed;
 let server: AsyncDisposable;
 const path = (): string => join(folder, 'runner.sock');
 
-async function serve(): Promise<void> {
-  feed = createPolicyFeed(silentLogger);
+async function serve(book?: UsageBook): Promise<void> {
+  feed = createPolicyFeed(silentLogger, book);
   const door = {
     name: 'egress',
     admits: () => true,
@@ -44,7 +44,7 @@ const policy = (n: number, sandboxId = `s${n}`): PolicyMessage => ({
 });
 
 /** What a watcher knows, as `address sandbox`. */
-function watch(): {
+function watch(usages: SandboxUsage[] = []): {
   readonly known: () => string[];
   readonly replaced: () => number;
   readonly fed: Promise<void>;
@@ -64,7 +64,9 @@ function watch(): {
         for (const address of removed) table.delete(address);
         put(policies);
       },
+      takeUsages: () => usages.splice(0),
     },
+    reportMs: 20,
     logger: silentLogger,
   });
   return {
@@ -145,3 +147,49 @@ test('an address is not given to another sandbox while a living watcher may know
   own.confirm(position);
   await own.put(policy(1, 'next'));
 }, 20_000);
+
+/** A book that keeps everything, in the order in which it came. */
+function createBook(): UsageBook & { readonly written: SandboxUsage[]; fails: boolean } {
+  const written: SandboxUsage[] = [];
+  const book = {
+    ...{ written, fails: false },
+    read: (ids: readonly string[]) => new Map(ids.map((id) => [id, 1000 * Number(id.slice(1))])),
+    write(usages: readonly SandboxUsage[]) {
+      if (book.fails) throw new Error('not now');
+      written.push(...usages);
+    },
+  };
+  return book;
+}
+
+test('counts come with a confirmation and by themselves, and again if they were not received', async () => {
+  const book = createBook();
+  await stop();
+  await serve(book);
+  await feed.put(policy(1));
+  const usages: SandboxUsage[] = [];
+  using watcher = watch(usages);
+  await watcher.fed;
+  const usage = (bytes: number): SandboxUsage => ({ sandboxId: 's1', generation: 'g', bytes });
+  usages.push(usage(5));
+  await feed.remove('10.0.0.1');
+  // The last count of a sandbox is known when its removal is.
+  expect(book.written).toEqual([usage(5)]);
+  usages.push(usage(6));
+  await vi.waitFor(() => expect(book.written).toHaveLength(2));
+  book.fails = true;
+  usages.push(usage(7));
+  await vi.waitFor(() => expect(usages).toEqual([]));
+  book.fails = false;
+  await vi.waitFor(() => expect(book.written.at(-1)).toEqual(usage(7)));
+});
+
+test('a process that starts later is told what was used by then, not what was used when the policy was set', async () => {
+  const used = new Map([['s1', 10]]);
+  const book: UsageBook = { read: () => used, write: () => undefined };
+  using own = createPolicyFeed(silentLogger, book);
+  await own.put(policy(1));
+  used.set('s1', 20);
+  const stream = own.watch(new AbortController().signal);
+  expect((await stream.next()).value).toMatchObject({ policies: [{ sandboxId: 's1', usedBytes: 20n }] });
+});

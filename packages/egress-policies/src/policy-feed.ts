@@ -4,6 +4,24 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { SandboxPolicySchema, WatchPoliciesResponseSchema } from '@soulbox/contract/egress';
 
 export type PolicyMessage = MessageInitShape<typeof SandboxPolicySchema> & { readonly address: string };
+
+/** What a sandbox has used of its byte limit, as the egress process has counted it. */
+export interface SandboxUsage {
+  readonly sandboxId: string;
+  /** Names the run of its processes in which it was counted. */
+  readonly generation: string;
+  readonly bytes: number;
+}
+
+/** Keeps what sandboxes have used of their byte limits. */
+export interface UsageBook {
+  /** At least what these sandboxes have used. Those without a count are missing. */
+  read(sandboxIds: readonly string[]): ReadonlyMap<string, number>;
+  write(usages: readonly SandboxUsage[]): void;
+}
+
+const noBook: UsageBook = { read: () => new Map(), write: () => undefined };
+
 type FeedMessage = MessageInitShape<typeof WatchPoliciesResponseSchema>;
 
 /** Policies per message of the first table. */
@@ -25,7 +43,8 @@ export interface PolicyFeed extends Disposable {
   remove(address: string): Promise<void>;
   /** All policies first, then the changes. An earlier watcher ends: only one process enforces. */
   watch(signal: AbortSignal): AsyncGenerator<FeedMessage>;
-  confirm(position: bigint): void;
+  /** Takes the counts first, so that the last count of a sandbox is known when its removal is confirmed. */
+  confirm(position: bigint, usages?: readonly SandboxUsage[]): void;
 }
 
 interface Watcher {
@@ -34,7 +53,7 @@ interface Watcher {
   ended: 'no' | 'replaced' | 'slow';
 }
 
-export function createPolicyFeed(logger: Logger): PolicyFeed {
+export function createPolicyFeed(logger: Logger, book: UsageBook = noBook): PolicyFeed {
   const table = new Map<string, PolicyMessage>();
   /** Addresses whose removal a living process may not know. A process that starts anew knows none. */
   const unconfirmed = new Set<string>();
@@ -86,7 +105,7 @@ export function createPolicyFeed(logger: Logger): PolicyFeed {
   return {
     async put(policy) {
       table.set(policy.address, policy);
-      if ((await tell({ policies: [policy] })) || !unconfirmed.has(policy.address)) return;
+      if ((await tell({ policies: withUsage([policy], book) })) || !unconfirmed.has(policy.address)) return;
       throw new SoulBoxError(
         'host_not_ready',
         'The process that judges connections does not answer, and may still know an earlier sandbox. Retry.',
@@ -98,7 +117,11 @@ export function createPolicyFeed(logger: Logger): PolicyFeed {
     },
     async *watch(signal) {
       end(watcher, 'replaced');
-      const own: Watcher = { waiting: firstTable([...table.values()], position), wake: () => undefined, ended: 'no' };
+      const own: Watcher = {
+        waiting: firstTable(withUsage([...table.values()], book), position),
+        wake: () => undefined,
+        ended: 'no',
+      };
       watcher = own;
       wasWatched = true;
       const onAbort = (): void => end(own, 'replaced');
@@ -116,13 +139,19 @@ export function createPolicyFeed(logger: Logger): PolicyFeed {
         end(own, 'replaced');
       }
     },
-    confirm(confirmedPosition) {
+    confirm(confirmedPosition, usages = []) {
+      if (usages.length > 0) book.write(usages);
       if (confirmedPosition >= position) unconfirmed.clear();
       for (const confirmation of confirmations)
         if (confirmation.position <= confirmedPosition) confirmation.resolve(true);
     },
     [Symbol.dispose]: () => end(watcher, 'replaced'),
   };
+}
+
+function withUsage(policies: readonly PolicyMessage[], book: UsageBook): PolicyMessage[] {
+  const used = book.read(policies.map(({ sandboxId = '' }) => sandboxId));
+  return policies.map((policy) => ({ ...policy, usedBytes: BigInt(used.get(policy.sandboxId ?? '') ?? 0) }));
 }
 
 function firstTable(policies: readonly PolicyMessage[], position: bigint): FeedMessage[] {

@@ -14,8 +14,11 @@ export function addPolicyRoutes(router: ConnectRouter, feed: PolicyFeed): void {
         throw connectErrorFromError(errorFromUnknown(thrown));
       }
     },
-    confirmPolicies({ position }) {
-      feed.confirm(position);
+    confirmPolicies({ position, usages }) {
+      feed.confirm(
+        position,
+        usages.map(({ sandboxId, generation, bytes }) => ({ sandboxId, generation, bytes: Number(bytes) })),
+      );
       return {};
     },
   });

@@ -11,6 +11,10 @@ export interface PolicedSandbox {
   readonly address: string;
   readonly sandboxId: string;
   readonly teamId: string;
+  /** Names the run of its processes. */
+  readonly generation: string;
+  /** Bytes that count against its byte limit from the start. */
+  readonly usedBytes: number;
   readonly targets: ParsedPolicy;
   /** Nothing is refused but forbidden addresses. */
   readonly isLearning: boolean;
@@ -69,6 +73,8 @@ export function policedSandboxFromWire(wire: SandboxPolicy): PolicedSandbox {
     address: wire.address,
     sandboxId: wire.sandboxId,
     teamId: wire.teamId,
+    generation: wire.generation,
+    usedBytes: Number(wire.usedBytes),
     targets: targetsFromWire(policy),
     isLearning: policy?.learn ?? false,
     hostRules: hostRulesFromWire(policy?.rules ?? {}),

@@ -1,5 +1,5 @@
 import type { Logger } from '@soulbox/base';
-import type { PolicyTaker } from '@soulbox/egress-policies';
+import type { PolicyTaker, SandboxUsage } from '@soulbox/egress-policies';
 import { createTunnelWatch } from './tunnel-watch.ts';
 import type { TunnelWatch } from './tunnel-watch.ts';
 import { policedSandboxFromWire } from './policed-sandbox.ts';
@@ -14,6 +14,8 @@ export interface PolicyEntry {
   readonly usage: Usage;
   /** Counts the names that it has looked up, by itself or because a connection named them. */
   readonly tunnel: TunnelWatch;
+  /** The count that was reported last. */
+  reportedBytes: number;
   /** What must be judged again when the policy changes. */
   readonly watchers: Set<PolicyWatcher>;
 }
@@ -26,17 +28,31 @@ export interface PolicyWatcher {
 export interface PolicyTable extends PolicyTaker {
   /** Undefined: packets of this address must not be here, and are refused. */
   find(address: string): PolicyEntry | undefined;
+  /** Called whenever a sandbox has reached its byte limit. */
+  onUsedUp(listener: () => void): void;
 }
 
 export function createPolicyTable(logger: Logger): PolicyTable {
   const entries = new Map<string, PolicyEntry>();
+  /** Counts that were not reported while their sandboxes still had a byte limit. */
+  let last: SandboxUsage[] = [];
+  const takeUsage = (entry: PolicyEntry): SandboxUsage[] => {
+    const bytes = entry.usage.usedBytes();
+    if (bytes === undefined || bytes === entry.reportedBytes) return [];
+    entry.reportedBytes = bytes;
+    const { sandboxId, generation } = entry.current;
+    return [{ sandboxId, generation, bytes }];
+  };
+  let tellUsedUp = (): void => undefined;
   const tell = (entry: PolicyEntry, sandbox: PolicedSandbox | undefined): void => {
     for (const watcher of [...entry.watchers]) watcher.onPolicy(sandbox);
   };
   const remove = (address: string): void => {
     const entry = entries.get(address);
     entries.delete(address);
-    if (entry !== undefined) tell(entry, undefined);
+    if (entry === undefined) return;
+    tell(entry, undefined);
+    last.push(...takeUsage(entry));
   };
   const put = (wire: Parameters<typeof policedSandboxFromWire>[0]): void => {
     let sandbox: PolicedSandbox;
@@ -50,21 +66,25 @@ export function createPolicyTable(logger: Logger): PolicyTable {
     }
     const known = entries.get(sandbox.address);
     if (known?.current.sandboxId === sandbox.sandboxId) {
+      last.push(...takeUsage(known));
+      // What this process has counted itself is exact.
+      if (known.current.generation !== sandbox.generation) known.usage.raise(sandbox.usedBytes);
       known.current = sandbox;
       known.usage.useLimits(sandbox.limits);
       tell(known, sandbox);
       return;
     }
     remove(sandbox.address);
+    const usage = createUsage(sandbox.limits, sandbox.usedBytes, () => tellUsedUp());
     entries.set(sandbox.address, {
-      current: sandbox,
-      usage: createUsage(sandbox.limits),
+      ...{ current: sandbox, usage, reportedBytes: sandbox.usedBytes },
       watchers: new Set(),
       tunnel: createTunnelWatch(),
     });
   };
   return {
     find: (address) => entries.get(address),
+    onUsedUp: (listener) => void (tellUsedUp = listener),
     replace(policies) {
       const kept = new Set(policies.map(({ address }) => address));
       for (const address of [...entries.keys()]) if (!kept.has(address)) remove(address);
@@ -73,6 +93,11 @@ export function createPolicyTable(logger: Logger): PolicyTable {
     change(policies, removed) {
       removed.forEach(remove);
       policies.forEach(put);
+    },
+    takeUsages() {
+      const changed = [...last, ...[...entries.values()].flatMap(takeUsage)];
+      last = [];
+      return changed;
     },
   };
 }

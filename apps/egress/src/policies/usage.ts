@@ -24,12 +24,17 @@ export interface Usage {
   /** Counts bytes. Returns how many milliseconds to wait before the next ones of this direction, Infinity: for ever. */
   count(direction: Direction, bytes: number): number;
   isUsedUp(): boolean;
+  /** What counts against the byte limit. Undefined without such a limit: then nothing is counted. */
+  usedBytes(): number | undefined;
+  /** Counts at least this much. */
+  raise(usedBytes: number): void;
   useLimits(limits: Limits): void;
 }
 
-export function createUsage(first: Limits): Usage {
+/** `usedBytes` count already: those of earlier runs of the sandbox. `onUsedUp` is called when the byte limit is reached. */
+export function createUsage(first: Limits, usedBytes = 0, onUsedUp = (): void => undefined): Usage {
   let limits = first;
-  let bytes = 0;
+  let bytes = usedBytes;
   let open = 0;
   let intercepted = 0;
   const always = createTokenBucket(connectionsPerSecondMax, connectionsBurstMax);
@@ -66,11 +71,17 @@ export function createUsage(first: Limits): Usage {
       return { [Symbol.dispose]: () => void (intercepted -= 1) };
     },
     count(direction, count) {
-      bytes += count;
-      if (isUsedUp()) return Infinity;
+      const wasUsedUp = isUsedUp();
+      if (limits.bytes > 0) bytes += count;
+      if (isUsedUp()) {
+        if (!wasUsedUp) onUsedUp();
+        return Infinity;
+      }
       return speeds === undefined ? 0 : speeds[direction].take(count);
     },
     isUsedUp,
+    usedBytes: () => (limits.bytes > 0 ? bytes : undefined),
+    raise: (least) => void (bytes = Math.max(bytes, least)),
     useLimits,
   };
 }

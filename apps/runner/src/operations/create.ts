@@ -8,6 +8,7 @@ import { tenantOfCopy } from './copies/tenant-of-copy.ts';
 import { getDriver } from '../processes/sandbox-host.ts';
 import type { OperationContext } from './operation-context.ts';
 import type { Blueprint, TemplateBlueprint } from '../processes/blueprint.ts';
+import { beginUsage } from '../processes/egress-usage.ts';
 import { policyOf } from '../registry/network-policy.ts';
 import type { Lifecycle, Tenant, TenantNetwork } from '../registry/record.ts';
 import type { LiveSandbox, RunningSandbox, TenantSandbox } from '../registry/table.ts';
@@ -79,7 +80,7 @@ async function claim(context: CreateContext, sandbox: LiveSandbox, tenant: Tenan
 }
 
 async function beginClaim({ host, table }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
-  await table.step(sandbox, 'claiming', { tenant });
+  await table.step(sandbox, 'claiming', { tenant, ...beginUsage(host.network, sandbox.record) });
   host.disks.settle();
   await phase('network', async () => await host.network.setPolicy(sandbox.record.slot, policyOf(sandbox.record)));
 }

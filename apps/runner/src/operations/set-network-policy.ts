@@ -1,4 +1,5 @@
 import { parseEgressPolicy } from '@soulbox/network/policy';
+import { beginUsage, countsBytes } from '../processes/egress-usage.ts';
 import { trustedAuthority } from '../processes/egress-authority.ts';
 import { policyOf } from '../registry/network-policy.ts';
 import type { TenantNetwork } from '../registry/record.ts';
@@ -31,7 +32,8 @@ export async function setNetworkPolicy(
     );
     const authority = 'error' in trust ? {} : trust;
     const changed = { tenant: { ...tenant, network, ...authority } };
-    await enforce(context, sandbox, changed);
+    const begins = countsBytes(changed) && !countsBytes(sandbox.record);
+    await enforce(context, sandbox, { ...changed, ...(begins ? beginUsage(host.network, sandbox.record) : {}) });
     tellUpdated(context, sandbox);
     if ('error' in trust) {
       // Not an error for the caller: a sandbox that stops its envd would keep its old policy by that.

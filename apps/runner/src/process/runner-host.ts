@@ -13,6 +13,7 @@ import { openTemplateStore } from '@soulbox/templates';
 import { createPolicyFeed } from '@soulbox/egress-policies';
 import type { PolicyFeed } from '@soulbox/egress-policies';
 import type { RunnerConfig } from '../config.ts';
+import { createUsageBook } from '../processes/egress-usage.ts';
 import { isSandboxPolicy } from '../registry/network-policy.ts';
 import { policyForEgress } from '../serve/network-to-message.ts';
 import type { Runner } from '../start.ts';
@@ -71,7 +72,8 @@ export async function startRunnerHost(
   await using started = new AsyncDisposableStack();
   const bundles = join(dataDirectory, 'runtime');
   const envdBundle = await buildEnvdBundle(bundles);
-  const policies = started.use(createPolicyFeed(logger.child({ part: 'runner' })));
+  const usageBook = createUsageBook();
+  const policies = started.use(createPolicyFeed(logger.child({ part: 'runner' }), usageBook));
   const network = await openRunnerNetwork(settings, policies, logger);
   const state = { isReady: false, adopted: 0 };
   started.defer(async () => {
@@ -98,6 +100,7 @@ export async function startRunnerHost(
       dataDirectory,
       drivers: await createDrivers(config.instance, logger),
       network,
+      usageBook,
       checkpoints,
       templates: openTemplateStore(settings.templatesDirectory, logger),
       dependencyBlobs,

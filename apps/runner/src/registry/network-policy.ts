@@ -5,16 +5,21 @@ import type { HostRecord, Tenant, TenantNetwork } from './record.ts';
 export interface SandboxPolicy extends EgressPolicy {
   readonly sandboxId: string;
   readonly teamId: string;
+  readonly generation: string;
   readonly network: TenantNetwork;
   /** Signs what the sandbox sees of hosts with rules. */
   readonly authority: Tenant['authority'];
 }
 
 /** A spare, which has no tenant, has an open network that no program uses. */
-export function policyOf({ sandboxId, tenant }: HostRecord): SandboxPolicy | Readonly<Record<string, never>> {
+export function policyOf({
+  sandboxId,
+  tenant,
+  generation,
+}: HostRecord): SandboxPolicy | Readonly<Record<string, never>> {
   if (tenant === undefined) return {};
   const { network, teamId, authority } = tenant;
-  return { ...network, sandboxId, teamId, network, authority };
+  return { ...network, sandboxId, teamId, generation, network, authority };
 }
 
 /** Whether the policy has an owner. */

@@ -122,6 +122,15 @@ const savedSchema = z.object({
   disk: diskDigestsSchema.optional(),
 });
 
+/** What the sandbox has used of the byte limit of its policy. */
+const egressUsageSchema = z.object({
+  bytes: z.number(),
+  /** What had passed its interface when this was counted. */
+  deviceBytes: z.number(),
+  /** The `generation` whose interface that was. */
+  generation: z.string(),
+});
+
 const causeNames = Object.keys(causes) as [Cause, ...Cause[]];
 
 /** Fields with a default are not in records of the first version. */
@@ -158,6 +167,8 @@ export const recordSchema = z.object({
   pagesFrom: z.string().default(''),
   /** It is frozen until there is room on the host's disk. */
   waitsForRoom: z.boolean().default(false),
+  /** Absent: it has used nothing. A fork has its own. */
+  egressUsage: egressUsageSchema.optional(),
   /** Set from `claiming` on. */
   tenant: tenantSchema.optional(),
 });
@@ -167,6 +178,7 @@ export type HostRecord = z.infer<typeof recordSchema>;
 export type Tenant = z.infer<typeof tenantSchema>;
 export type TenantNetwork = z.infer<typeof networkSchema>;
 export type Lifecycle = z.infer<typeof lifecycleSchema>;
+export type EgressUsage = z.infer<typeof egressUsageSchema>;
 export type Work = z.infer<typeof workSchema>;
 export { tenantSchema };
 

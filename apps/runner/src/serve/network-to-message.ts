@@ -7,10 +7,10 @@ import type { TenantNetwork } from '../registry/record.ts';
 /** What the egress process gets for the sandbox that the host sees under this address. */
 export function policyForEgress(
   address: string,
-  { sandboxId, teamId, network, authority }: SandboxPolicy,
+  { sandboxId, teamId, generation, network, authority }: SandboxPolicy,
 ): MessageInitShape<typeof SandboxPolicySchema> & { readonly address: string } {
   const policy = policyToMessage(network);
-  return { address, sandboxId, teamId, policy, ...(authority === undefined ? {} : { authority }) };
+  return { address, sandboxId, teamId, generation, policy, ...(authority === undefined ? {} : { authority }) };
 }
 
 /** The form of spec/runner, complete. */

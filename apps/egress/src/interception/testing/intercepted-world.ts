@@ -65,6 +65,8 @@ export async function openWorld(options: WorldOptions): Promise<InterceptedWorld
   const sandbox = (): PolicedSandbox => ({
     address: '10.0.0.2',
     sandboxId: 'isandbox',
+    generation: 'g',
+    usedBytes: 0,
     teamId: 'team',
     targets: parseEgressPolicy({}),
     isLearning: false,

@@ -1,6 +1,7 @@
 import { measureOperation, randomId, SoulBoxError } from '@soulbox/base';
 import type { Checkpoint } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
+import { settleUsage } from '../../processes/egress-usage.ts';
 import { freeSlot } from '../../processes/sandbox-host.ts';
 import type { OperationContext } from '../operation-context.ts';
 import { tellUpdated } from '../operation-context.ts';
@@ -122,6 +123,7 @@ async function parkDisk(
   const { host, table, background } = context;
   const { sandboxId, slot } = sandbox.record;
   try {
+    await settleUsage(context, sandbox);
     await endProcesses(host, sandbox);
     await takeDisk(context, sandbox, work.layerId);
   } catch (err) {

@@ -1,6 +1,7 @@
 import { phase } from '@soulbox/base';
 import type { Checkpoint, DiskDigests } from '@soulbox/checkpoints';
 import { freeSlot, getDriver } from '../../processes/sandbox-host.ts';
+import { settleUsage } from '../../processes/egress-usage.ts';
 import type { SandboxHost } from '../../processes/sandbox-host.ts';
 import { disconnect } from '../../processes/start-processes.ts';
 import type { OperationContext } from '../operation-context.ts';
@@ -33,9 +34,11 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
 
 /** Ends processes and network, keeps the disk and digests it, since nothing writes to it any more. Safe to repeat. */
 export async function endKeepingDisk(
-  { host }: Pick<OperationContext, 'host'>,
+  context: Pick<OperationContext, 'host' | 'table'>,
   sandbox: TenantSandbox,
 ): Promise<DiskDigests | undefined> {
+  const { host } = context;
+  await settleUsage(context, sandbox);
   await phase('end', async () => await endProcesses(host, sandbox));
   const [disk] = await phase(
     'digest',

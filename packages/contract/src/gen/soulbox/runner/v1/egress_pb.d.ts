@@ -98,6 +98,20 @@ export declare type SandboxPolicy = Message<"soulbox.runner.v1.SandboxPolicy"> &
    * @generated from field: soulbox.runner.v1.InterceptionAuthority authority = 5;
    */
   authority?: InterceptionAuthority | undefined;
+
+  /**
+   * Bytes that already count against its byte limit, when an egress process first gets the policy.
+   *
+   * @generated from field: uint64 used_bytes = 6;
+   */
+  usedBytes: bigint;
+
+  /**
+   * Names one run of the sandbox's processes. What is counted in it is reported with this name.
+   *
+   * @generated from field: string generation = 7;
+   */
+  generation: string;
 };
 
 /**
@@ -105,6 +119,36 @@ export declare type SandboxPolicy = Message<"soulbox.runner.v1.SandboxPolicy"> &
  * Use `create(SandboxPolicySchema)` to create a new message.
  */
 export declare const SandboxPolicySchema: GenMessage<SandboxPolicy>;
+
+/**
+ * What a sandbox has used of its byte limit.
+ *
+ * @generated from message soulbox.runner.v1.SandboxUsage
+ */
+export declare type SandboxUsage = Message<"soulbox.runner.v1.SandboxUsage"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: string generation = 2;
+   */
+  generation: string;
+
+  /**
+   * All bytes that count, those of earlier runs included.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.SandboxUsage.
+ * Use `create(SandboxUsageSchema)` to create a new message.
+ */
+export declare const SandboxUsageSchema: GenMessage<SandboxUsage>;
 
 /**
  * The certificate authority of one sandbox, which only that sandbox trusts.
@@ -139,6 +183,13 @@ export declare type ConfirmPoliciesRequest = Message<"soulbox.runner.v1.ConfirmP
    * @generated from field: uint64 position = 1;
    */
   position: bigint;
+
+  /**
+   * Counts that have changed since the last call.
+   *
+   * @generated from field: repeated soulbox.runner.v1.SandboxUsage usages = 2;
+   */
+  usages: SandboxUsage[];
 };
 
 /**
@@ -178,6 +229,8 @@ export declare const EgressService: GenService<{
   /**
    * Confirms that all changes up to a position are in effect: connections that they forbid have ended. The runner waits
    * for this before it reports that a policy is in effect, for at most 1 s.
+   * It also reports what sandboxes have used of their byte limits, and is repeated for that. The last count of a sandbox
+   * comes with the confirmation that its policy is removed.
    *
    * @generated from rpc soulbox.runner.v1.EgressService.ConfirmPolicies
    */

@@ -12,7 +12,7 @@ import { file_soulbox_runner_v1_runner } from "./runner_pb.js";
  * Describes the file soulbox/runner/v1/egress.proto.
  */
 export const file_soulbox_runner_v1_egress = /*@__PURE__*/
-  fileDesc("Ch5zb3VsYm94L3J1bm5lci92MS9lZ3Jlc3MucHJvdG8SEXNvdWxib3gucnVubmVyLnYxIhYKFFdhdGNoUG9saWNpZXNSZXF1ZXN0IoABChVXYXRjaFBvbGljaWVzUmVzcG9uc2USEAoIcG9zaXRpb24YASABKAQSMgoIcG9saWNpZXMYAiADKAsyIC5zb3VsYm94LnJ1bm5lci52MS5TYW5kYm94UG9saWN5Eg8KB3JlbW92ZWQYAyADKAkSEAoIaXNfd2hvbGUYBCABKAgitAEKDVNhbmRib3hQb2xpY3kSDwoHYWRkcmVzcxgBIAEoCRISCgpzYW5kYm94X2lkGAIgASgJEg8KB3RlYW1faWQYAyABKAkSMAoGcG9saWN5GAQgASgLMiAuc291bGJveC5ydW5uZXIudjEuTmV0d29ya1BvbGljeRI7CglhdXRob3JpdHkYBSABKAsyKC5zb3VsYm94LnJ1bm5lci52MS5JbnRlcmNlcHRpb25BdXRob3JpdHkiQQoVSW50ZXJjZXB0aW9uQXV0aG9yaXR5EhMKC2NlcnRpZmljYXRlGAEgASgJEhMKC3ByaXZhdGVfa2V5GAIgASgJIioKFkNvbmZpcm1Qb2xpY2llc1JlcXVlc3QSEAoIcG9zaXRpb24YASABKAQiGQoXQ29uZmlybVBvbGljaWVzUmVzcG9uc2Uy3wEKDUVncmVzc1NlcnZpY2USZAoNV2F0Y2hQb2xpY2llcxInLnNvdWxib3gucnVubmVyLnYxLldhdGNoUG9saWNpZXNSZXF1ZXN0Giguc291bGJveC5ydW5uZXIudjEuV2F0Y2hQb2xpY2llc1Jlc3BvbnNlMAESaAoPQ29uZmlybVBvbGljaWVzEikuc291bGJveC5ydW5uZXIudjEuQ29uZmlybVBvbGljaWVzUmVxdWVzdBoqLnNvdWxib3gucnVubmVyLnYxLkNvbmZpcm1Qb2xpY2llc1Jlc3BvbnNlYgZwcm90bzM", [file_soulbox_runner_v1_runner]);
+  fileDesc("Ch5zb3VsYm94L3J1bm5lci92MS9lZ3Jlc3MucHJvdG8SEXNvdWxib3gucnVubmVyLnYxIhYKFFdhdGNoUG9saWNpZXNSZXF1ZXN0IoABChVXYXRjaFBvbGljaWVzUmVzcG9uc2USEAoIcG9zaXRpb24YASABKAQSMgoIcG9saWNpZXMYAiADKAsyIC5zb3VsYm94LnJ1bm5lci52MS5TYW5kYm94UG9saWN5Eg8KB3JlbW92ZWQYAyADKAkSEAoIaXNfd2hvbGUYBCABKAgi3AEKDVNhbmRib3hQb2xpY3kSDwoHYWRkcmVzcxgBIAEoCRISCgpzYW5kYm94X2lkGAIgASgJEg8KB3RlYW1faWQYAyABKAkSMAoGcG9saWN5GAQgASgLMiAuc291bGJveC5ydW5uZXIudjEuTmV0d29ya1BvbGljeRI7CglhdXRob3JpdHkYBSABKAsyKC5zb3VsYm94LnJ1bm5lci52MS5JbnRlcmNlcHRpb25BdXRob3JpdHkSEgoKdXNlZF9ieXRlcxgGIAEoBBISCgpnZW5lcmF0aW9uGAcgASgJIkUKDFNhbmRib3hVc2FnZRISCgpzYW5kYm94X2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAkSDQoFYnl0ZXMYAyABKAQiQQoVSW50ZXJjZXB0aW9uQXV0aG9yaXR5EhMKC2NlcnRpZmljYXRlGAEgASgJEhMKC3ByaXZhdGVfa2V5GAIgASgJIlsKFkNvbmZpcm1Qb2xpY2llc1JlcXVlc3QSEAoIcG9zaXRpb24YASABKAQSLwoGdXNhZ2VzGAIgAygLMh8uc291bGJveC5ydW5uZXIudjEuU2FuZGJveFVzYWdlIhkKF0NvbmZpcm1Qb2xpY2llc1Jlc3BvbnNlMt8BCg1FZ3Jlc3NTZXJ2aWNlEmQKDVdhdGNoUG9saWNpZXMSJy5zb3VsYm94LnJ1bm5lci52MS5XYXRjaFBvbGljaWVzUmVxdWVzdBooLnNvdWxib3gucnVubmVyLnYxLldhdGNoUG9saWNpZXNSZXNwb25zZTABEmgKD0NvbmZpcm1Qb2xpY2llcxIpLnNvdWxib3gucnVubmVyLnYxLkNvbmZpcm1Qb2xpY2llc1JlcXVlc3QaKi5zb3VsYm94LnJ1bm5lci52MS5Db25maXJtUG9saWNpZXNSZXNwb25zZWIGcHJvdG8z", [file_soulbox_runner_v1_runner]);
 
 /**
  * Describes the message soulbox.runner.v1.WatchPoliciesRequest.
@@ -36,25 +36,32 @@ export const SandboxPolicySchema = /*@__PURE__*/
   messageDesc(file_soulbox_runner_v1_egress, 2);
 
 /**
+ * Describes the message soulbox.runner.v1.SandboxUsage.
+ * Use `create(SandboxUsageSchema)` to create a new message.
+ */
+export const SandboxUsageSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_runner_v1_egress, 3);
+
+/**
  * Describes the message soulbox.runner.v1.InterceptionAuthority.
  * Use `create(InterceptionAuthoritySchema)` to create a new message.
  */
 export const InterceptionAuthoritySchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_egress, 3);
+  messageDesc(file_soulbox_runner_v1_egress, 4);
 
 /**
  * Describes the message soulbox.runner.v1.ConfirmPoliciesRequest.
  * Use `create(ConfirmPoliciesRequestSchema)` to create a new message.
  */
 export const ConfirmPoliciesRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_egress, 4);
+  messageDesc(file_soulbox_runner_v1_egress, 5);
 
 /**
  * Describes the message soulbox.runner.v1.ConfirmPoliciesResponse.
  * Use `create(ConfirmPoliciesResponseSchema)` to create a new message.
  */
 export const ConfirmPoliciesResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_runner_v1_egress, 5);
+  messageDesc(file_soulbox_runner_v1_egress, 6);
 
 /**
  * @generated from service soulbox.runner.v1.EgressService
