@@ -11,7 +11,7 @@ import { readDeviceCounters } from './device-counters.ts';
 import type { NetworkCounters } from './device-counters.ts';
 import { addEgressAddress, removeEgressAddress } from './egress-address.ts';
 import { allowForwarding, checkOverlap, findMtu, hostAddresses, readRoutes, warnOfForeignDrop } from './host-state.ts';
-import { flushFlows } from './flush-flows.ts';
+import { flushFlows, flushLookups } from './flush-flows.ts';
 import { createLink, deleteLink, plugLink } from './link.ts';
 import { createNftWriter, writeOnce } from './nft-writer.ts';
 import { isOpen, parseEgressPolicy } from './policy.ts';
@@ -112,6 +112,10 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   const slots = (): Map<number, NetworkCounters> => readDeviceCounters(plan);
   const hasInterface = (slot: number): boolean => slots().has(slot);
   const refusals = await openUdpRefusals({ plan, writer, logger, hasInterface, hasEgress });
+  // After the filter: a packet in between would be a new flow with the old decision.
+  const forgetLookups = async (slot: number): Promise<void> => {
+    if (hasInterface(slot)) await flushLookups(plan.addressOf(slot));
+  };
 
   const network: Network = {
     attach: async (slot, namespacePath, policy = {}) => {
@@ -151,12 +155,14 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
       withPolicy.add(slot);
       const applied = [writer.apply(policyText(plan, slot, parsed, hasEgress)), refusals.set(slot, parsed)];
       await Promise.all([...applied, policies?.put(plan.addressOf(slot), policy)]);
+      await forgetLookups(slot);
     },
     clearPolicy: async (slot) => {
       if (!withPolicy.has(slot)) return;
       const cleared = [writer.apply(clearPolicyText(plan, slot)), refusals.clear(slot)];
       await Promise.all([...cleared, policies?.remove(plan.addressOf(slot))]);
       withPolicy.delete(slot);
+      await forgetLookups(slot);
     },
     closeOutside: (namespacePath) => closeOutside(namespacePath),
     hasUnaccepted,

@@ -18,6 +18,13 @@ export interface RulesetOptions {
 }
 
 /**
+ * What one sandbox may send to the egress process: datagrams with look-ups, and new connections. All datagrams that
+ * arrive at once must fit into the buffer of one socket, which holds about 500.
+ */
+const lookupRate = '500/second burst 200 packets';
+const connectionRate = '1000/second burst 2000 packets';
+
+/**
  * The complete table of the instance, as one repeatable transaction. Maps of policies and their chains stay; everything
  * else is rewritten. docs/decisions/005-network.md shows the path of a packet.
  */
@@ -28,6 +35,11 @@ export function rulesetText(options: RulesetOptions): string {
   const resolvers = options.resolvers.flatMap((address) => [`${address} . tcp . 53`, `${address} . udp . 53`]);
   const fixedChains =
     'translate_in redirect_in input output from_egress forward from_sandbox permitted to_sandbox refuse masquerade_out translate_out';
+  // The egress process answers what exceeds its own, lower limits. A flood ends here, before it costs that process time.
+  const floods = [
+    `udp dport ${egressPorts.dns} add @lookup_rates { ip saddr limit rate over ${lookupRate} } drop`,
+    `meta l4proto tcp ct state new add @connection_rates { ip saddr limit rate over ${connectionRate} } goto refuse`,
+  ];
   const share = `ct state new add @flows { ip saddr ct count over ${options.maxFlows} } goto refuse`;
   return `
 table inet ${plan.table} {
@@ -36,6 +48,8 @@ table inet ${plan.table} {
   map redirects { type ipv4_addr : verdict; }
   set denied { type ipv4_addr; flags interval; auto-merge; }
   set resolvers { type ipv4_addr . inet_proto . inet_service; }
+  set lookup_rates { type ipv4_addr; size ${lastSlot}; flags dynamic; }
+  set connection_rates { type ipv4_addr; size ${lastSlot}; flags dynamic; }
   set flows { type ipv4_addr; size 65535; flags dynamic; }
   chain translate_in { type filter hook prerouting priority raw; policy accept; }
   chain redirect_in { type nat hook prerouting priority dstnat; policy accept; }
@@ -76,6 +90,7 @@ table inet ${plan.table} {
     iifname != ${ours} return
     ct status & dnat == 0 goto refuse
     ip daddr != ${plan.egressAddress} goto refuse
+    ${floods.join('\n    ')}
     ${share}
     accept
   }

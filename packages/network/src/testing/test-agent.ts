@@ -1,6 +1,7 @@
 // A separate program that runs in a namespace of a test. It executes the JSON lines on its standard input and answers
 // each one.
 import { createSocket } from 'node:dgram';
+import type { Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -31,7 +32,13 @@ export type AgentCommand =
    */
   | { op: 'ping'; name: string; timeoutMs?: number }
   /** Opens `count` connections, keeps them, and answers how many succeeded. */
-  | { op: 'flood'; host: string; port: number; count: number };
+  | { op: 'flood'; host: string; port: number; count: number }
+  /** Sends datagrams as fast as it can, for some time. Answers how many. */
+  | { op: 'floodUdp'; host: string; port: number; ms: number }
+  /** One round trip after the other, each with a socket of its own. Answers the median and the longest in milliseconds, or `lost`. */
+  | { op: 'timesUdp'; host: string; port: number; count: number }
+  /** Round trips from one port, as `sendUdp`. The socket stays open under a name. */
+  | { op: 'askUdp'; name: string; host: string; port: number; timeoutMs?: number };
 
 const held = new Map<string, Socket>();
 
@@ -148,6 +155,54 @@ async function flood(command: Extract<AgentCommand, { op: 'flood' }>): Promise<s
   return String(answers.filter((answer) => answer.startsWith('open')).length);
 }
 
+async function floodUdp({ host, port, ms }: Extract<AgentCommand, { op: 'floodUdp' }>): Promise<string> {
+  const socket = createSocket('udp4');
+  await new Promise<void>((resolve) => socket.connect(port, host, resolve));
+  socket.on('error', () => undefined);
+  let sent = 0;
+  for (const end = performance.now() + ms; performance.now() < end;) {
+    await Promise.all(
+      Array.from(
+        { length: 200 },
+        async () => await new Promise<void>((resolve) => socket.send('flood', () => resolve())),
+      ),
+    );
+    sent += 200;
+  }
+  socket.close();
+  return String(sent);
+}
+
+async function timesUdp({ host, port, count }: Extract<AgentCommand, { op: 'timesUdp' }>): Promise<string> {
+  const times: number[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const startedAt = performance.now();
+    const answer = await sendUdp({ op: 'sendUdp', host, port, timeoutMs: 2000 });
+    if (answer !== 'echo') return `lost: ${answer}`;
+    times.push(performance.now() - startedAt);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  times.sort((a, b) => a - b);
+  return `${times[Math.floor(count / 2)] ?? NaN} ${times.at(-1) ?? NaN}`;
+}
+
+const asking = new Map<string, UdpSocket>();
+
+async function askUdp(command: Extract<AgentCommand, { op: 'askUdp' }>): Promise<string> {
+  const socket = asking.get(command.name) ?? createSocket('udp4').on('error', () => undefined);
+  asking.set(command.name, socket);
+  return await new Promise((resolve) => {
+    const finish = (answer: string): void => {
+      clearTimeout(timer);
+      socket.removeAllListeners('message');
+      resolve(answer);
+    };
+    const timer = setTimeout(() => finish('timeout'), command.timeoutMs ?? 700);
+    socket.once('message', (message) => finish(message.toString()));
+    socket.send('echo', command.port, command.host);
+  });
+}
+
 async function perform(command: AgentCommand): Promise<string> {
   switch (command.op) {
     case 'listen':
@@ -166,6 +221,12 @@ async function perform(command: AgentCommand): Promise<string> {
       return await ping(command);
     case 'flood':
       return await flood(command);
+    case 'floodUdp':
+      return await floodUdp(command);
+    case 'timesUdp':
+      return await timesUdp(command);
+    case 'askUdp':
+      return await askUdp(command);
   }
 }
 
