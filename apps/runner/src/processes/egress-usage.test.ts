@@ -107,7 +107,15 @@ it('a fork has a count of its own', async () => {
   pass(300);
   count(280);
   const [made] = await forkSandbox(bench.context, {
-    ...{ source: { sandboxId }, count: 1, timeoutSeconds: 30, teamId: 'team', keyId: 'k', secure: false },
+    ...{
+      source: { sandboxId },
+      count: 1,
+      timeoutSeconds: 30,
+      teamId: 'team',
+      keyId: 'k',
+      creationId: '',
+      secure: false,
+    },
   });
   if (made === undefined || !('sandbox' in made)) throw new Error('no fork');
   const fork = made.sandbox.record.sandboxId;
