@@ -54,7 +54,7 @@ export function createDraft(
   const sealPart = async (part: PartFile): Promise<FileDigests> => {
     const known = follower?.sealsOf(part) ?? [];
     // A file that was replaced while it was followed may have been longer.
-    if (known.length === 0) await rm(join(sealed, part.name), { force: true });
+    if (known.length === 0 && follower?.hasRead(part.name) === true) await rm(join(sealed, part.name), { force: true });
     if (part.sizeBytes === 0) await writeFile(join(sealed, part.name), '', { mode: 0o600 });
     const rest = await sealBlocks(part, known.length, blockCountOf(part.sizeBytes), false);
     await flush(join(sealed, part.name));
@@ -105,7 +105,7 @@ export function createDraft(
     async [Symbol.asyncDispose]() {
       await follower?.stop();
       key.fill(0);
-      for (const folder of [directory, scratch]) await removeTree(folder);
+      for (const folder of [directory, scratch]) tools.clear.drop(folder);
       if (isSealed) return;
       await removeTree(sealed);
       onEnd();

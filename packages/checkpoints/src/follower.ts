@@ -24,6 +24,8 @@ export interface Follower {
    * what was encrypted is freed.
    */
   sealsOf(part: PartFile): readonly string[];
+  /** Whether it encrypted anything of a file of this name. */
+  hasRead(partName: string): boolean;
 }
 
 /** Encrypts append-only parts of a draft while they grow. */
@@ -75,5 +77,6 @@ export function createFollower(
       if (known.seals.length * blockBytes <= part.sizeBytes) return known.seals;
       throw new Error(`${part.name} became shorter while it was encrypted`);
     },
+    hasRead: (partName) => beginnings.has(partName),
   };
 }

@@ -55,7 +55,7 @@ export async function openCheckpointStore({
   const lock = await lockFolder(paths.checkpoints);
   try {
     await sweep(paths, logger);
-    const clear = createClearFolders(clearDirectory);
+    const clear = createClearFolders(clearDirectory, logger);
     await clear.sweepDrafts();
     const tools = { digester: createDigester(), keys, clear };
     const sealed = createSealedCheckpoints(paths, tools);
@@ -155,6 +155,7 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
       return await collect(shelves, findNeeded);
     },
     async [Symbol.asyncDispose]() {
+      await clear[Symbol.asyncDispose]();
       await digester[Symbol.asyncDispose]();
       await lock.close();
     },

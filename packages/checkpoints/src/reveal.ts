@@ -1,13 +1,19 @@
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
 import type { ClearCheckpoint, PartDigests, PartKinds } from './checkpoint-store.ts';
 import type { ClearFolders } from './clear-folders.ts';
+import { blockBytes } from './digests/digest-job.ts';
 import type { Digester } from './digests/digester.ts';
 import { forEachAtOnce } from './digests/for-each-at-once.ts';
 import type { Manifest } from './manifest.ts';
 import { decryptPart, noMemory } from './sealing/decrypt-part.ts';
 import { partCipher } from './digests/part-cipher.ts';
+
+/** A restore may read the parts with other ids. */
+const mode = 0o644;
+/** So that a thread gets several small ones at once. */
+const partsAtOnce = 64;
 
 interface Revealing {
   readonly manifest: Manifest;
@@ -34,18 +40,20 @@ export async function revealCheckpoint(from: Revealing, kinds: PartKinds): Promi
       pagesChecked = verify(isNow);
     } else {
       const image = join(folder, 'image');
-      // A restore may read it with other ids. Only root may enter the folders above.
+      // For other ids, too. Only root may enter the folders above.
       await mkdir(image, { mode: 0o755 });
-      await forEachAtOnce(64, Object.entries(manifest.parts), async ([name, { sizeBytes }]) => {
-        await makeFile(join(image, name), sizeBytes);
-      });
+      // Others are made by the thread that decrypts them. A file of known size gets huge pages, which are written faster.
+      const made = Object.entries(manifest.parts).filter(
+        ([name, { sizeBytes }]) => isMemory(name) || sizeBytes === 0 || sizeBytes > blockBytes,
+      );
+      await Promise.all(made.map(async ([name, { sizeBytes }]) => await makeFile(join(image, name), sizeBytes)));
       await decryptParts(from, key, image, (name) => !isMemory(name));
       pagesChecked = decryptParts(from, key, image, isNow);
     }
     // A restore that fails earlier does not await this promise. It must not become an unhandled rejection then.
     pagesChecked.catch(() => undefined);
   } catch (error) {
-    await removeTree(folder);
+    clear.drop(folder);
     throw error instanceof SoulBoxError ? error : noMemory(`Checkpoint "${manifest.stateId}"`, error);
   }
   const end = pagesChecked;
@@ -56,16 +64,16 @@ export async function revealCheckpoint(from: Revealing, kinds: PartKinds): Promi
     pagesChecked,
     async [Symbol.asyncDispose]() {
       await end.catch(() => undefined);
-      await removeTree(folder);
+      clear.drop(folder);
     },
   };
 }
 
 async function makeFile(path: string, sizeBytes: number): Promise<void> {
-  const file = await open(path, 'wx', 0o644);
+  const file = await open(path, 'wx', mode);
   try {
     await file.truncate(sizeBytes);
-    await file.chmod(0o644);
+    await file.chmod(mode);
   } finally {
     await file.close();
   }
@@ -78,9 +86,9 @@ async function decryptParts(
   isMeant: (partName: string) => boolean,
 ): Promise<void> {
   const meant = Object.entries(parts).filter(([name]) => isMeant(name));
-  await forEachAtOnce(digester.threadCount, meant, async ([name, { sizeBytes, digests }]) => {
+  await forEachAtOnce(partsAtOnce, meant, async ([name, { sizeBytes, digests }]) => {
     const cipher = partCipher(key, stateId, name);
     const copy = { path: join(directory, name), target: join(image, name), sizeBytes, cipher };
-    await decryptPart(`${name} of checkpoint "${stateId}"`, copy, digests, digester);
+    await decryptPart(`${name} of checkpoint "${stateId}"`, copy, digests, digester, mode);
   });
 }

@@ -73,8 +73,11 @@ test('equal parts of two checkpoints, and of one that is saved again, have no eq
 
 test('clear content is removed with the draft, after a restore and after a failed one', async () => {
   const clear = join(shop.directory, 'clear');
+  const isEmpty = async (): Promise<void> => {
+    await expect.poll(async () => await readdir(clear)).toEqual([]);
+  };
   await sealTestCheckpoint(shop.store, 's1');
-  expect(await readdir(clear)).toEqual([]);
+  await isEmpty();
   {
     await using revealed = await (await shop.store.open('s1')).reveal(nothingLate);
     await revealed.pagesChecked;
@@ -83,12 +86,25 @@ test('clear content is removed with the draft, after a restore and after a faile
     ).toBe(true);
     expect(await readdir(clear)).toHaveLength(1);
   }
-  expect(await readdir(clear)).toEqual([]);
+  await isEmpty();
   await writeFile(pathIn('s1', 'core-1.img'), Buffer.alloc(1000));
   await expect(revealAll('s1')).rejects.toMatchObject(damage);
   await writeFile(pathIn('s1', 'pages-1.img'), Buffer.alloc(2.5 * mib));
   await expect(revealAll('s1')).rejects.toMatchObject(damage);
-  expect(await readdir(clear)).toEqual([]);
+  await isEmpty();
+});
+
+test('a store that is closed has removed its clear content', async () => {
+  {
+    await using draft = await shop.store.begin('s1');
+    await writeFile(join(draft.directory, 'pages-1.img'), patternOf(20 * mib));
+  }
+  await using again = await shop.store.begin('s1');
+  expect(await readdir(again.directory)).toEqual([]);
+  await again[Symbol.asyncDispose]();
+  await shop.store[Symbol.asyncDispose]();
+  expect(await readdir(join(shop.directory, 'clear'))).toEqual([]);
+  await shop.reopen();
 });
 
 test('what a dead server left in memory is removed: drafts at once, the rest when no restore is in progress', async () => {

@@ -41,6 +41,8 @@ interface DecryptRange extends CipherRange {
   readonly kind: 'decrypt';
   /** Nonce and tag of each block. */
   readonly seals: readonly string[];
+  /** Permissions of `target`, whatever the umask is. Absent: they stay, or are 0600 if it is new. */
+  readonly mode?: number;
 }
 
 interface CipherRange {
@@ -59,7 +61,7 @@ export const endOfThread = 'end';
 
 export type DigestResult = readonly string[] | readonly number[];
 
-/** The answer of a thread. An error is passed as its message and errno name. */
+/** The answer of a thread to each job of a message. An error is passed as its message and errno name. */
 export type DigestAnswer =
   | { readonly ok: true; readonly result: DigestResult }
   | { readonly ok: false; readonly message: string; readonly code: string | undefined };

@@ -7,6 +7,10 @@ import type { DigestAnswer, DigestJob, DigestResult } from './digest-job.ts';
 /** With more threads the disk is the bottleneck, and each thread uses some 10 MB. */
 const maxThreads = 4;
 
+/** A checkpoint has some 60 parts of a few KiB: a message for each costs more than the work. */
+const smallBytes = 64 * 1024;
+const smallJobsAtOnce = 16;
+
 interface Waiting {
   readonly job: DigestJob;
   readonly resolve: (result: DigestResult) => void;
@@ -28,7 +32,7 @@ export interface DigestThreads extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A pool of threads, each with one job at a time. They start when there is work, and are kept. */
+/** A pool of threads, each with one job, or several small ones, at a time. They start when there is work, and are kept. */
 export function createDigestThreads(pace: Pace): DigestThreads {
   const count = pace === 'promptly' ? Math.min(availableParallelism(), maxThreads) : 1;
   const idle: Worker[] = [];
@@ -38,23 +42,22 @@ export function createDigestThreads(pace: Pace): DigestThreads {
   const startNext = (): void => {
     if (queue.length === 0) return;
     const worker = idle.pop() ?? (all.size < count ? open() : undefined);
-    const waiting = worker === undefined ? undefined : queue.shift();
-    if (worker !== undefined && waiting !== undefined) give(worker, waiting);
+    if (worker !== undefined) give(worker, takeFrom(queue, count));
   };
 
-  const give = (worker: Worker, { job, resolve, reject }: Waiting): void => {
-    const onExit = (): void => reject(new Error('A thread that computes digests ended.'));
-    worker.once('error', reject).once('exit', onExit);
-    worker.once('message', (answer: DigestAnswer) => {
-      worker.off('error', reject).off('exit', onExit).unref();
+  const give = (worker: Worker, taken: readonly Waiting[]): void => {
+    const rejectAll = (error: Error): void => taken.forEach(({ reject }) => reject(error));
+    const onExit = (): void => rejectAll(new Error('A thread that computes digests ended.'));
+    worker.once('error', rejectAll).once('exit', onExit);
+    worker.once('message', (answers: readonly DigestAnswer[]) => {
+      worker.off('error', rejectAll).off('exit', onExit).unref();
       idle.push(worker);
-      if (answer.ok) resolve(answer.result);
-      else reject(Object.assign(new Error(answer.message), { code: answer.code }));
+      answers.forEach((answer, index) => settle(taken[index], answer));
       startNext();
     });
     // Only a thread with a job keeps the process alive.
     worker.ref();
-    worker.postMessage(job);
+    worker.postMessage(taken.map(({ job }) => job));
   };
 
   const open = (): Worker => {
@@ -86,6 +89,19 @@ export function createDigestThreads(pace: Pace): DigestThreads {
       await Promise.all([...all].map(endWorker));
     },
   };
+}
+
+/** The first job. If it is small, also the next ones that are, but the other threads get their share of them. */
+function takeFrom(queue: Waiting[], threadCount: number): Waiting[] {
+  const isSmall = ({ job }: Waiting): boolean => job.kind !== 'find-data' && job.length <= smallBytes;
+  const most = Math.min(smallJobsAtOnce, Math.ceil(queue.length / threadCount));
+  const others = queue.slice(0, most).findIndex((waiting) => !isSmall(waiting));
+  return queue.splice(0, others === -1 ? most : Math.max(others, 1));
+}
+
+function settle(waiting: Waiting | undefined, answer: DigestAnswer): void {
+  if (answer.ok) waiting?.resolve(answer.result);
+  else waiting?.reject(Object.assign(new Error(answer.message), { code: answer.code }));
 }
 
 function openWorker(pace: Pace): Worker {

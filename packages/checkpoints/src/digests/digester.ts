@@ -18,8 +18,11 @@ export interface Digester extends AsyncDisposable {
    * tag of each. With `punch`, the file is freed meanwhile.
    */
   encrypt(copy: CipherCopy, first: number, end: number, punch: boolean): Promise<string[]>;
-  /** Writes the blocks that match their seals into `target`. Gives the number of the first that does not. */
-  decrypt(copy: CipherCopy, seals: readonly string[]): Promise<number | undefined>;
+  /**
+   * Writes the blocks that match their seals into `target`, and gives it this mode. Gives the number of the first that
+   * does not match.
+   */
+  decrypt(copy: CipherCopy, seals: readonly string[], mode?: number): Promise<number | undefined>;
   /** Numbers of the blocks of a sparse file that hold data. */
   findData(path: string): Promise<number[]>;
   /** Digests of all blocks of a sparse file. Blocks that are not in `data` are holes and get the empty string. */
@@ -56,11 +59,13 @@ export function createDigester(pace: Pace = 'promptly'): Digester {
     end: number,
     act: (start: number, places: readonly number[]) => Promise<void>,
   ): Promise<void> => {
-    const starts = Array.from({ length: Math.ceil((end - first) / blocksPerJob) }, (_, i) => first + i * blocksPerJob);
+    // Few blocks also go to all threads, because a pause or a resume waits for them.
+    const size = Math.max(1, Math.min(blocksPerJob, Math.ceil((end - first) / threadCount)));
+    const starts = Array.from({ length: Math.ceil((end - first) / size) }, (_, i) => first + i * size);
     await forEachAtOnce(threadCount, starts, async (start) => {
       await act(
         start,
-        Array.from({ length: Math.min(blocksPerJob, end - start) }, (_, i) => start + i),
+        Array.from({ length: Math.min(size, end - start) }, (_, i) => start + i),
       );
     });
   };
@@ -82,10 +87,14 @@ export function createDigester(pace: Pace = 'promptly'): Digester {
       });
       return seals;
     },
-    async decrypt(copy, seals) {
+    async decrypt(copy, seals, mode) {
       const wrong: number[] = [];
       await inRanges(0, seals.length, async (start, blocks) => {
-        const job = { ...rangeOf(copy, blocks), seals: seals.slice(start, start + blocks.length) };
+        const job = {
+          ...rangeOf(copy, blocks),
+          seals: seals.slice(start, start + blocks.length),
+          ...(mode === undefined ? {} : { mode }),
+        };
         for (const index of await threads.run({ kind: 'decrypt', ...job })) wrong.push(start + Number(index));
       });
       return wrong.length === 0 ? undefined : Math.min(...wrong);

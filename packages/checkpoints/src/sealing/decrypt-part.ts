@@ -15,8 +15,9 @@ export async function decryptPart(
   copy: CipherCopy,
   seals: readonly string[],
   digester: Pick<Digester, 'decrypt'>,
+  mode?: number,
 ): Promise<void> {
-  const wrong = await digester.decrypt(copy, seals).catch((error: unknown) => {
+  const wrong = await digester.decrypt(copy, seals, mode).catch((error: unknown) => {
     if (isNodeError(error) && (error.code === 'ENOSPC' || error.code === 'ENOMEM')) throw noMemory(what, error);
     throw damaged(`${what} cannot be read`, error);
   });
