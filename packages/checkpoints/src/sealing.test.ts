@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, readdir, readFile, rename, rm, writeFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hash } from 'node:crypto';
@@ -137,6 +137,15 @@ describe('no byte is used of', () => {
       copyFile(pathIn('s2', 'pages-1.img'), pathIn('s1', 'pages-1.img')),
     'parts that were swapped': () => swap(pathIn('s1', 'pages-1.img'), pathIn('s1', 'pages-2.img')),
     'blocks that were swapped': blockSwap,
+    'a block that stands twice': async () => {
+      const bytes = await readFile(pathIn('s1', 'pages-1.img'));
+      bytes.copy(bytes, mib, 0, mib);
+      await writeFile(pathIn('s1', 'pages-1.img'), bytes);
+    },
+    'a part without its last block': () => truncate(pathIn('s1', 'pages-1.img'), 2 * mib),
+    'a part without its first block': async () =>
+      await writeFile(pathIn('s1', 'pages-1.img'), (await readFile(pathIn('s1', 'pages-1.img'))).subarray(mib)),
+    'a part that is longer': () => appendFile(pathIn('s1', 'pages-1.img'), Buffer.alloc(mib)),
     'a part that is zeros': () => writeFile(pathIn('s1', 'pages-1.img'), Buffer.alloc(2.5 * mib)),
     'a part that is readable again': () => writeFile(pathIn('s1', 'pages-1.img'), testParts['pages-1.img'] ?? ''),
   };

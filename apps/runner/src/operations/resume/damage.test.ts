@@ -1,6 +1,18 @@
 /** @module-tag violation */
 import { hash } from 'node:crypto';
-import { mkdir, mkdtemp, open, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree, silentLogger } from '@soulbox/base';
@@ -9,6 +21,7 @@ import { startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soul
 import type { RunnerProcess } from '@soulbox/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { HostRecord } from '../../registry/record.ts';
+import { decryptCheckpoint } from '../../testing/decrypt-checkpoint.ts';
 import { readStoredRecord } from '../../testing/stored-record.ts';
 
 const instance = 3;
@@ -215,6 +228,50 @@ describe('the checkpoint of a paused sandbox', () => {
     await writeFile(path, sealed.replace('"driverVersion":', '"driverVersioN":'));
     await expectRefused(resume(), 'is incomplete or altered');
     await writeFile(path, sealed);
+    await expectResumes();
+  });
+
+  it('that was decrypted is refused, and one that an older version left readable is restored', async () => {
+    await runner.stop();
+    const { saved, ...record } = await readRecord();
+    await decryptCheckpoint(directory, saved?.stateId ?? '');
+    runner = await startRunnerProcess(instance, directory);
+    await expectRefused(resume(), 'was encrypted, but is readable. Nothing was started from it.');
+    await runner.stop();
+    const { isEncrypted, ...older } = saved ?? {};
+    expect(isEncrypted).toBe(true);
+    await writeFile(recordPath(), JSON.stringify({ ...record, saved: older }));
+    runner = await startRunnerProcess(instance, directory);
+    await expectResumes();
+    // The next pause encrypts.
+    await pause();
+    expect((await readRecord()).saved?.isEncrypted).toBe(true);
+    await expectResumes();
+  });
+
+  it('of another sandbox is refused in its place, as a whole and part by part', async () => {
+    const own = join(directory, 'states', (await readRecord()).saved?.stateId ?? '');
+    const request = { teamId: 't', templateId, timeoutSeconds: 600, secure: true };
+    const { sandboxId: otherId } = (await runner.call('createSandbox', request))['sandbox'] as { sandboxId: string };
+    await runner.call('pauseSandbox', { sandboxId: otherId, keepMemory: true });
+    const other = join(directory, 'states', (await readStoredRecord(directory, otherId)).saved?.stateId ?? '');
+    await rename(own, `${own}.kept`);
+    await cp(other, own, { recursive: true });
+    await expectRefused(resume(), 'is altered or belongs to another checkpoint');
+    await removeTree(own);
+    await cp(`${own}.kept`, own, { recursive: true });
+    const parts = (await readdir(own)).filter((name) => /^(inventory|pstree|mm-1|pages-1)\.img$/.test(name));
+    expect(parts).toHaveLength(4);
+    for (const part of parts) {
+      const content = await readFile(join(other, part));
+      // Of the same size, because another size is noticed without any key.
+      const { size } = await stat(join(own, part));
+      await writeFile(join(own, part), Buffer.concat([content, Buffer.alloc(size)]).subarray(0, size));
+      await expectRefused(resume(), `altered`);
+      await copyFile(join(`${own}.kept`, part), join(own, part));
+    }
+    await removeTree(`${own}.kept`);
+    await runner.call('killSandbox', { sandboxId: otherId });
     await expectResumes();
   });
 });
