@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createDigestThreads } from './digest-threads.ts';
@@ -20,4 +22,21 @@ test('a job that has begun ends before its thread', async () => {
   });
   await threads[Symbol.asyncDispose]();
   expect(await digests).toHaveLength(1);
+});
+
+test('small jobs share a message: each gets its own result, and one that fails harms no other', async () => {
+  await using threads = createDigestThreads('background');
+  const digestAt = async (offset: number, path = import.meta.filename): Promise<unknown> =>
+    await threads.run({ kind: 'digest', path, offset, length: 10, blockBytes: 4096, writeBack: false });
+  const offsets = Array.from({ length: 40 }, (_, at) => at * 3);
+  const outcomes = await Promise.allSettled(
+    offsets.map(async (offset) => await digestAt(offset, offset === 60 ? '/nowhere' : undefined)),
+  );
+  const text = await readFile(import.meta.filename);
+  for (const [at, offset] of offsets.entries()) {
+    const digest = hash('sha256', text.subarray(offset, offset + 10));
+    expect(outcomes[at]).toMatchObject(
+      offset === 60 ? { status: 'rejected', reason: { code: 'ENOENT' } } : { status: 'fulfilled', value: [digest] },
+    );
+  }
 });
