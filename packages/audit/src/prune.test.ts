@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { prunableTo } from './prune.ts';
-import { retainUntil } from './retention.ts';
+import { jurisdictions, retainUntil, retentionDays } from './retention.ts';
 import { verifyLog } from './verify-log.ts';
 import { writeFile } from 'node:fs/promises';
 import { leavesOf, makeLog } from './testing/test-log.ts';
@@ -52,6 +52,32 @@ test('pruning does nothing below its minimum, and never removes the bundle that 
   await made.log.prune(0);
   expect(await made.log.readMinimum()).toBe(256);
   expect(await made.log.readEntries(0, 300)).toEqual(leavesOf(256, 300));
+});
+
+test.each(jurisdictions)(
+  'records of the jurisdiction %s are pruned after the days of their class, not before',
+  async (jurisdiction) => {
+    for (const recordClass of ['security', 'operation', 'reading'] as const) {
+      const time = 1_790_000_000_000;
+      const until = retainUntil(time, recordClass, { jurisdiction, minDays: 0 });
+      expect((until - time) / day).toBe(retentionDays[jurisdiction][recordClass]);
+      await using made = await makeLog(0);
+      await made.log.append(leavesOf(0, 256, { time, class: recordClass, jurisdiction, retainUntil: until }));
+      expect(await prunableTo(made.log, until - 1, [])).toBe(0);
+      expect(await prunableTo(made.log, until, [])).toBe(256);
+      expect(await prunableTo(made.log, until, [{ until: until + 1 }])).toBe(0);
+    }
+  },
+);
+
+test('a change of the jurisdiction does not shorten the time of earlier records', async () => {
+  await using made = await makeLog(0);
+  const long = retainUntil(0, 'reading', { jurisdiction: 'us-hipaa', minDays: 0 });
+  const short = retainUntil(0, 'reading', { jurisdiction: 'eu', minDays: 0 });
+  await made.log.append(leavesOf(0, 256, { retainUntil: long, jurisdiction: 'us-hipaa' }));
+  await made.log.append(leavesOf(256, 512, { retainUntil: short, jurisdiction: 'eu' }));
+  expect(await prunableTo(made.log, short, [])).toBe(0);
+  expect(await prunableTo(made.log, long, [])).toBe(512);
 });
 
 test('retention depends on jurisdiction and class, and can only be made longer', () => {
