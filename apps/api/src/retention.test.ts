@@ -65,7 +65,7 @@ it('sessions and personal tokens are removed after their end', async () => {
   const ends = { userId: 'u', createdAt: now, expiresAt: now + hour };
   await api.records.sessions.create({ ...ends, id: 's1', hash: 's1', seenAt: now }, 9);
   await api.records.personalTokens.create(
-    { ...ends, id: 't1', hash: 't1', name: 'x', suffix: 'abcd', lastUsedAt: undefined },
+    { ...ends, id: 't1', hash: 't1', name: 'x', suffix: 'abcd', isOfProgram: false, lastUsedAt: undefined },
     9,
   );
   await later(hour - 60_000);

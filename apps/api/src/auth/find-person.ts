@@ -57,6 +57,15 @@ export async function findBySession(request: FastifyRequest, context: ApiContext
   return { user, via: 'session', session };
 }
 
+/** Whether the user has this session, and it has not ended. */
+export async function isSessionOf(context: ApiContext, sessionId: string, userId: string): Promise<boolean> {
+  const { people, records, clock, config } = context;
+  const session = await records.sessions.find(sessionId);
+  if (people === undefined || session?.userId !== userId) return false;
+  const isAlive = isLive(session, clock.now(), config.sessionIdleMinutes * 60_000);
+  return isAlive && (await findUser(userId, context, people)) !== undefined;
+}
+
 export function isLive({ expiresAt, seenAt }: SessionRecord, now: number, idleMs: number): boolean {
   return expiresAt > now && seenAt + idleMs > now;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { addressOf } from '../actor.ts';
-import { personOf } from '../auth/person.ts';
+import { credentialId, personOf } from '../auth/person.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { markup } from '../pages/html.ts';
@@ -53,7 +53,8 @@ and wants to act for you in all your teams, for 30 days. Allow this only if you 
       return await sendFault(reply, thrown);
     }
     const isAllowed = decision === 'allow';
-    if (!people.devices.decide(code.slice(0, codeMax), person.user.id, isAllowed)) {
+    const approver = { userId: person.user.id, sessionId: credentialId(person) };
+    if (!people.devices.decide(code.slice(0, codeMax), approver, isAllowed)) {
       people.deviceAttempts.fail(addressOf(request));
       return await sendPage(reply, 'Connect a program', codeForm('No program waits with this code.'), 404);
     }

@@ -72,6 +72,71 @@ describe('a program without a browser', () => {
     expect((await poll(again['device_code'])).json).toEqual({ error: 'access_denied' });
   });
 
+  const allow = async (code: string | undefined): Promise<void> => {
+    const page = await browser.open(`/auth/device?user_code=${code ?? ''}`);
+    await browser.submit('/auth/device', { csrf: csrfIn(page), user_code: code ?? '', decision: 'allow' });
+  };
+
+  it('gets nothing any more when the person signs out after allowing it, or their session ends', async () => {
+    await test.signIn(browser);
+    const first = await start();
+    await allow(first['user_code']);
+    await browser.submit('/auth/sign-out', { csrf: csrfIn(await browser.open('/account')) });
+    expect((await poll(first['device_code'])).json).toEqual({ error: 'access_denied' });
+    await test.signIn(browser);
+    const second = await start();
+    await allow(second['user_code']);
+    const [user] = await test.api.records.users.list();
+    await test.api.records.sessions.removeOfUser(user?.id ?? '');
+    expect((await poll(second['device_code'])).json).toEqual({ error: 'access_denied' });
+    expect(await test.api.records.personalTokens.list(user?.id ?? '')).toEqual([]);
+  });
+
+  it('loses its token when the person signs out everywhere, but not by a sign-out of one browser', async () => {
+    const tokenOf = async (): Promise<string> => {
+      await test.signIn(browser);
+      const asked = await start();
+      await allow(asked['user_code']);
+      return (await poll(asked['device_code'])).json['access_token'] ?? '';
+    };
+    const statusOf = async (token: string): Promise<number> =>
+      (await test.api.ask('GET', '/auth/session', { key: null, headers: { authorization: `Bearer ${token}` } })).status;
+    const token = await tokenOf();
+    const signOut = async (more: object = {}) =>
+      await browser.submit('/auth/sign-out', { csrf: csrfIn(await browser.open('/account')), ...more });
+    await signOut();
+    expect(await statusOf(token)).toBe(200);
+    // With the token itself nobody can end the sessions of its person.
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await test.api.ask('DELETE', '/auth/session?everywhere=true', { key: null, headers })).status).toBe(403);
+    const other = test.openBrowser();
+    await test.signIn(other);
+    const later = await tokenOf();
+    const { csrfToken } = JSON.parse((await browser.call('GET', '/auth/session')).text) as { csrfToken: string };
+    const own = await browser.call('POST', '/personal-tokens', {
+      ...{ headers: { 'x-csrf-token': csrfToken }, body: { name: 'ci' } },
+    });
+    await signOut({ everywhere: '1' });
+    expect([await statusOf(token), await statusOf(later)]).toEqual([401, 401]);
+    expect((await other.call('GET', '/auth/session')).status).toBe(401);
+    expect(await statusOf((JSON.parse(own.text) as { token: string }).token)).toBe(200);
+    const records = (await test.api.ask('GET', '/audit/records?from=0')).json as { action: string }[];
+    expect(records.filter(({ action }) => action === 'user.sign-out-everywhere')).toHaveLength(1);
+  });
+
+  it('cannot act for a team any more from which its person was removed', async () => {
+    await test.signIn(browser);
+    const asked = await start();
+    await allow(asked['user_code']);
+    const token = (await poll(asked['device_code'])).json['access_token'] ?? '';
+    const list = async () =>
+      (await test.api.ask('GET', '/v2/sandboxes', { key: `${token}_${test.api.teamId}` })).status;
+    expect(await list()).toBe(200);
+    const [user] = await test.api.records.users.list();
+    await test.api.records.memberships.remove(user?.id ?? '', test.api.teamId);
+    expect(await list()).toBe(403);
+  });
+
   it('cannot be found by guessing: wrong codes are throttled', async () => {
     await test.signIn(browser);
     const statuses: number[] = [];

@@ -43,7 +43,7 @@ export function addE2bCliPage(app: ApiApp, context: ApiContext): void {
     if (!request.person) return await sendToSignIn(reply, path);
     const { user } = request.person;
     const target = localTarget(readForm(request, people, request.person)['next']);
-    const made = { userId: user.id, name: 'e2b CLI', days: tokenDaysDefault, rule: 'session' };
+    const made = { userId: user.id, name: 'e2b CLI', days: tokenDaysDefault, rule: 'session', isOfProgram: true };
     const token = (await createPersonalToken(request, context, made)).token.reveal();
     const { origin } = people;
     target.search = new URLSearchParams({

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addressOf } from '../actor.ts';
-import { findByToken } from '../auth/find-person.ts';
+import { findByToken, isSessionOf } from '../auth/find-person.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { formConfig } from '../pages/form.ts';
@@ -51,10 +51,11 @@ async function pollDevice(
   if (outcome === 'too_fast') return await refuse(reply, 'slow_down');
   if (outcome === 'denied') return await refuse(reply, 'access_denied');
   if (outcome === 'expired') return await refuse(reply, 'expired_token');
-  const { userId, client } = outcome;
-  if ((await context.records.users.find(userId)) === undefined) return await refuse(reply, 'access_denied');
+  const { userId, sessionId, client } = outcome;
+  // Who has signed out or was removed meanwhile gives nothing away any more.
+  if (!(await isSessionOf(context, sessionId, userId))) return await refuse(reply, 'access_denied');
   const name = client.trim() === '' ? 'program' : client.trim();
-  const made = { userId, name, days: tokenDaysDefault, rule: 'device' };
+  const made = { userId, name, days: tokenDaysDefault, rule: 'device', isOfProgram: true };
   const { token, record } = await createPersonalToken(request, context, made);
   return await answer(reply, token.reveal(), record.expiresAt - context.clock.now());
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { createDeviceRequests } from './device-requests.ts';
 
+const ada = { userId: 'ada', sessionId: 's1' };
 const now = { value: 0 };
 const devices = () => createDeviceRequests({ now: () => now.value });
 
@@ -12,9 +13,9 @@ test('a program waits, polls at its pace, and gets the decision once', () => {
   now.value += 5000;
   expect(table.poll(deviceCode)).toBe('pending');
   expect(table.find(request.userCode.toLowerCase().replace('-', ' '))).toEqual(request);
-  expect(table.decide(request.userCode, 'ada', true)).toBe(true);
-  expect(table.decide(request.userCode, 'mallory', true)).toBe(false);
-  expect(table.poll(deviceCode)).toEqual({ userId: 'ada', client: 'cli' });
+  expect(table.decide(request.userCode, ada, true)).toBe(true);
+  expect(table.decide(request.userCode, { ...ada, userId: 'mallory' }, true)).toBe(false);
+  expect(table.poll(deviceCode)).toEqual({ ...ada, client: 'cli' });
   expect(table.poll(deviceCode)).toBe('expired');
 });
 
@@ -23,11 +24,11 @@ test('a refusal, a wrong code and a late decision give nothing', () => {
   const { deviceCode, request } = table.start('cli', '203.0.113.1');
   expect([table.find(''), table.find('-'), table.find('BBBB-BBBB')]).toEqual([undefined, undefined, undefined]);
   expect(table.poll(request.userCode)).toBe('expired');
-  table.decide(request.userCode, 'ada', false);
+  table.decide(request.userCode, ada, false);
   expect(table.poll(deviceCode)).toBe('denied');
   const late = table.start('cli', '203.0.113.1');
   now.value += 600_000;
-  expect(table.decide(late.request.userCode, 'ada', true)).toBe(false);
+  expect(table.decide(late.request.userCode, ada, true)).toBe(false);
   expect(table.poll(late.deviceCode)).toBe('expired');
 });
 

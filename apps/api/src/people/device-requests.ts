@@ -2,6 +2,12 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { addressGroup, SoulBoxError } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 
+/** The person who decides, and the session in which they do. */
+export interface Approver {
+  readonly userId: string;
+  readonly sessionId: string;
+}
+
 /** A program that asks a person for access (RFC 8628). */
 export interface DeviceRequest {
   /** What the person types, such as `BCDF-GHJK`. */
@@ -12,7 +18,7 @@ export interface DeviceRequest {
   readonly address: string;
   readonly expiresAt: number;
   /** Undefined while nobody has decided. */
-  readonly decision: { readonly userId: string; readonly isAllowed: boolean } | undefined;
+  readonly decision: (Approver & { readonly isAllowed: boolean }) | undefined;
 }
 
 export interface DeviceRequests {
@@ -21,11 +27,9 @@ export interface DeviceRequests {
   /** By the code as a person typed it. */
   find(userCode: string): DeviceRequest | undefined;
   /** False if the request is gone, or decided. */
-  decide(userCode: string, userId: string, isAllowed: boolean): boolean;
+  decide(userCode: string, approver: Approver, isAllowed: boolean): boolean;
   /** For the program that polls. A decision is returned once. */
-  poll(
-    deviceCode: string,
-  ): 'expired' | 'pending' | 'too_fast' | 'denied' | { readonly userId: string; readonly client: string };
+  poll(deviceCode: string): 'expired' | 'pending' | 'too_fast' | 'denied' | (Approver & { readonly client: string });
 }
 
 export const deviceSeconds = 600;
@@ -71,10 +75,10 @@ export function createDeviceRequests(clock: Clock): DeviceRequests {
       return { deviceCode, request };
     },
     find: (userCode) => findEntry(userCode)?.request,
-    decide(userCode, userId, isAllowed) {
+    decide(userCode, { userId, sessionId }, isAllowed) {
       const entry = findEntry(userCode);
       if (entry === undefined || entry.request.decision !== undefined) return false;
-      entry.request = { ...entry.request, decision: { userId, isAllowed } };
+      entry.request = { ...entry.request, decision: { userId, sessionId, isAllowed } };
       return true;
     },
     poll(deviceCode) {
@@ -89,7 +93,8 @@ export function createDeviceRequests(clock: Clock): DeviceRequests {
         return isTooFast ? 'too_fast' : 'pending';
       }
       byDevice.delete(deviceCode);
-      return decision.isAllowed ? { userId: decision.userId, client: entry.request.client } : 'denied';
+      const { userId, sessionId, isAllowed } = decision;
+      return isAllowed ? { userId, sessionId, client: entry.request.client } : 'denied';
     },
   };
 }

@@ -17,19 +17,20 @@ export interface NewToken {
   readonly days: number;
   /** How the person who asks for it is known, such as `session`. */
   readonly rule: string;
+  readonly isOfProgram: boolean;
 }
 
 /** Creates a token of a user. Its value is in the result and nowhere else. Throws `limit_exceeded`. */
 export async function createPersonalToken(
   request: FastifyRequest,
   context: ApiContext,
-  { userId, name, days, rule }: NewToken,
+  { userId, name, days, rule, isOfProgram }: NewToken,
 ): Promise<{ readonly token: Secret; readonly record: PersonalTokenRecord }> {
   const { records, clock, logger } = context;
   const { value, hash } = peopleOf(context).secrets.createToken();
   const now = clock.now();
   const record: PersonalTokenRecord = {
-    ...{ id: randomUUID(), hash, userId, name, suffix: value.slice(-4), createdAt: now },
+    ...{ id: randomUUID(), hash, userId, name, suffix: value.slice(-4), isOfProgram, createdAt: now },
     ...{ expiresAt: now + days * 24 * 3600 * 1000, lastUsedAt: undefined },
   };
   await tellTeams(request, context, { action: 'token.create', userId, rule, target: { kind: 'token', id: record.id } });

@@ -24,7 +24,8 @@ ${teams.length === 0 ? markup`<p>You are not a member of a team yet. Ask the ope
 <h2>Personal tokens</h2>
 ${tokens.length === 0 ? markup`<p>None. "soulbox auth login" makes one.</p>` : ''}
 <dl>${tokens.map((token) => markup`<dt>${token.name}</dt><dd>…${token.suffix}, until ${timeToWire(token.expiresAt)}</dd>\n`)}</dl>
-<form method="post" action="/auth/sign-out">${formToken(people, person)}<button>Sign out</button></form>`;
+<form method="post" action="/auth/sign-out">${formToken(people, person)}<button>Sign out</button>
+<button name="everywhere" value="1">Sign out everywhere, with programs</button></form>`;
     return await sendPage(reply, 'Your account', body);
   });
 }

@@ -1,3 +1,4 @@
+import { SoulBoxError } from '@soulbox/base';
 import { roles, scopes, scopesOfRole } from '@soulbox/contract';
 import { z } from 'zod';
 import { personOf } from '../auth/person.ts';
@@ -7,7 +8,7 @@ import type { ApiApp } from '../http/app.ts';
 import { errors, noContent, timeSchema, timeToWire } from '../http/schemas.ts';
 import { peopleOf } from './people-of.ts';
 import { teamsOf } from '../auth/teams-of.ts';
-import { tellTeams } from './tell-teams.ts';
+import { signOut, signOutEverywhere } from './sign-out.ts';
 
 const sessionSchema = z
   .object({
@@ -57,18 +58,23 @@ export function addSessionRoutes(app: ApiApp, context: ApiContext): void {
       schema: {
         tags: ['people'],
         summary: 'Sign out: ends the session or revokes the token of this request. SoulBox extension.',
+        querystring: z.object({
+          everywhere: z
+            .enum(['true', 'false'])
+            .transform((text) => text === 'true')
+            .optional()
+            .describe('All sessions of the person, and all tokens that programs have got from them. Not with a token.'),
+        }),
         response: { 204: noContent, ...errors(403) },
       },
     },
     async (request, reply) => {
       const people = peopleOf(context);
       const person = personOf(request);
-      const { id: userId } = person.user;
-      if (person.via === 'session') await context.records.sessions.remove(person.session.id);
-      else await context.records.personalTokens.remove(userId, person.tokenId);
-      const target =
-        person.via === 'session' ? { kind: 'session', id: person.session.id } : { kind: 'token', id: person.tokenId };
-      await tellTeams(request, context, { action: 'user.sign-out', userId, rule: person.via, target });
+      const { everywhere = false } = request.query;
+      if (everywhere && person.via === 'token')
+        throw new SoulBoxError('forbidden', 'A token cannot end other sessions and tokens. Sign in with a browser.');
+      await (everywhere ? signOutEverywhere : signOut)(request, context, person);
       if (person.via === 'session') void reply.header('set-cookie', clearCookie('session', people));
       return await reply.code(204).send(null);
     },

@@ -1,3 +1,6 @@
+import type { FastifyRequest } from 'fastify';
+import { credentialId } from '../auth/person.ts';
+import type { Person } from '../auth/person.ts';
 import { clearCookie } from '../auth/own-cookies.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
@@ -7,6 +10,32 @@ import { peopleOf } from './people-of.ts';
 import { sendPage, sendTo } from './send-page.ts';
 import { tellTeams } from './tell-teams.ts';
 
+/** Ends the session or revokes the token of the person. */
+export async function signOut(request: FastifyRequest, context: ApiContext, person: Person): Promise<void> {
+  const { id: userId } = person.user;
+  const id = credentialId(person);
+  if (person.via === 'session') await context.records.sessions.remove(id);
+  else await context.records.personalTokens.remove(userId, id);
+  const target = { kind: person.via, id };
+  await tellTeams(request, context, { action: 'user.sign-out', userId, rule: person.via, target });
+}
+
+/**
+ * Ends all sessions of the person, and the tokens that programs have got from them. Personal tokens that they made
+ * themselves stay: those are revoked one by one.
+ */
+export async function signOutEverywhere(
+  request: FastifyRequest,
+  context: ApiContext,
+  { user, via }: Person,
+): Promise<void> {
+  const { sessions, personalTokens } = context.records;
+  await sessions.removeOfUser(user.id);
+  await personalTokens.removeOfPrograms(user.id);
+  const target = { kind: 'user', id: user.id };
+  await tellTeams(request, context, { action: 'user.sign-out-everywhere', userId: user.id, rule: via, target });
+}
+
 const signedOutPath = '/auth/signed-out';
 
 /** Ends the session of this browser. The person is asked whether to end that of the provider too. */
@@ -15,11 +44,9 @@ export function addSignOutRoutes(app: ApiApp, context: ApiContext): void {
     const people = peopleOf(context);
     const { person } = request;
     if (person?.via === 'session') {
-      readForm(request, people, person);
-      const { user, session } = person;
-      await context.records.sessions.remove(session.id);
-      const target = { kind: 'session', id: session.id };
-      await tellTeams(request, context, { action: 'user.sign-out', userId: user.id, rule: 'session', target });
+      const { everywhere = '' } = readForm(request, people, person);
+      if (everywhere === '') await signOut(request, context, person);
+      else await signOutEverywhere(request, context, person);
     }
     void reply.header('set-cookie', clearCookie('session', people));
     return await sendTo(reply, signedOutPath);

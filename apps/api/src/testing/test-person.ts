@@ -42,7 +42,15 @@ export async function makePerson(
   const tokenId = randomUUID();
   const shared = { userId, createdAt: 1, expiresAt: endAt };
   await records.personalTokens.create(
-    { ...shared, id: tokenId, hash: token.hash, name: 't', suffix: token.value.slice(-4), lastUsedAt: undefined },
+    {
+      ...shared,
+      id: tokenId,
+      hash: token.hash,
+      name: 't',
+      suffix: token.value.slice(-4),
+      isOfProgram: false,
+      lastUsedAt: undefined,
+    },
     50,
   );
   const session = secrets.createSession();

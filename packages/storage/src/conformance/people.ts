@@ -135,7 +135,16 @@ export function describePeople(name: string, open: OpenRecords): void {
       ...more,
     });
     const token = (id: string, more: Partial<PersonalTokenRecord> = {}): PersonalTokenRecord => ({
-      ...{ id, hash: `hash ${id}`, userId: 'a', name: id, suffix: 'abcd', createdAt: 1, expiresAt: 10 },
+      ...{
+        id,
+        hash: `hash ${id}`,
+        userId: 'a',
+        name: id,
+        suffix: 'abcd',
+        isOfProgram: false,
+        createdAt: 1,
+        expiresAt: 10,
+      },
       lastUsedAt: undefined,
       ...more,
     });
@@ -184,6 +193,10 @@ export function describePeople(name: string, open: OpenRecords): void {
         await records.personalTokens.touch('t1', 3);
         expect(await records.personalTokens.list('a')).toEqual([token('t2'), token('t1', { lastUsedAt: 7 })]);
         expect(await records.personalTokens.list('b')).toEqual([]);
+        await records.personalTokens.create(token('t3', { isOfProgram: true }), 9);
+        expect(await records.personalTokens.removeOfPrograms('b')).toBe(0);
+        expect(await records.personalTokens.removeOfPrograms('a')).toBe(1);
+        expect(await records.personalTokens.find('t3')).toBeUndefined();
         expect(await records.personalTokens.remove('b', 't1')).toBe(false);
         expect(await records.personalTokens.findByHash('hash t1')).toMatchObject({ id: 't1' });
         expect(await records.personalTokens.remove('a', 't1')).toBe(true);

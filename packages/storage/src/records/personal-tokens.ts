@@ -8,6 +8,8 @@ export interface PersonalTokenRecord {
   readonly name: string;
   /** The last characters of the value, for lists. */
   readonly suffix: string;
+  /** A program got it from a person with a browser: it is a kind of sign-in, and ends with a sign-out everywhere. */
+  readonly isOfProgram: boolean;
   readonly createdAt: number;
   readonly expiresAt: number;
   /** Accurate to a minute; undefined if it was never used. */
@@ -25,6 +27,8 @@ export interface PersonalTokenRecords {
   touch(id: string, usedAt: number): Promise<void>;
   /** False if the user has no such token. */
   remove(userId: string, id: string): Promise<boolean>;
+  /** Removes the tokens that programs of the user have got. Returns their number. */
+  removeOfPrograms(userId: string): Promise<number>;
   /** Removes those that expired before this time, `limit` at most. Returns their number. */
   purge(before: number, limit: number): Promise<number>;
 }

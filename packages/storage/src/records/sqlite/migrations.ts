@@ -583,4 +583,7 @@ export const migrations: readonly string[] = [
        (SELECT user_id FROM personal_tokens WHERE id = created_by),
        created_by)
      FROM sandboxes WHERE sandboxes.creation_id = idempotency_keys.creation_id LIMIT 1), '') || ' ' || key;`,
+
+  // Tokens that programs have got from a person with a browser. Of those from before, it is not known.
+  `ALTER TABLE personal_tokens ADD COLUMN is_of_program INTEGER NOT NULL DEFAULT 0;`,
 ];

@@ -9,6 +9,7 @@ function tokenFromRow(row: Record<string, SQLOutputValue>): PersonalTokenRecord 
     userId: String(row['user_id']),
     name: String(row['name']),
     suffix: String(row['suffix']),
+    isOfProgram: row['is_of_program'] === 1,
     createdAt: Number(row['created_at']),
     expiresAt: Number(row['expires_at']),
     lastUsedAt: row['last_used_at'] === null ? undefined : Number(row['last_used_at']),
@@ -17,7 +18,7 @@ function tokenFromRow(row: Record<string, SQLOutputValue>): PersonalTokenRecord 
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqlitePersonalTokens(db: DatabaseSync): PersonalTokenRecords {
-  const insert = db.prepare('INSERT INTO personal_tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)');
+  const insert = db.prepare('INSERT INTO personal_tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const count = db.prepare('SELECT count(*) AS number FROM personal_tokens WHERE user_id = ?');
   const expire = db.prepare('DELETE FROM personal_tokens WHERE user_id = ? AND expires_at <= ?');
   const byHash = db.prepare('SELECT * FROM personal_tokens WHERE hash = ?');
@@ -25,6 +26,7 @@ export function sqlitePersonalTokens(db: DatabaseSync): PersonalTokenRecords {
   const ofUser = db.prepare('SELECT * FROM personal_tokens WHERE user_id = ? ORDER BY created_at DESC, rowid DESC');
   const touch = db.prepare('UPDATE personal_tokens SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE id = ?');
   const remove = db.prepare('DELETE FROM personal_tokens WHERE user_id = ? AND id = ?');
+  const removeOfPrograms = db.prepare('DELETE FROM personal_tokens WHERE user_id = ? AND is_of_program = 1');
   const purge = db.prepare(
     'DELETE FROM personal_tokens WHERE rowid IN (SELECT rowid FROM personal_tokens WHERE expires_at < ? LIMIT ?)',
   );
@@ -32,11 +34,11 @@ export function sqlitePersonalTokens(db: DatabaseSync): PersonalTokenRecords {
     row === undefined ? undefined : tokenFromRow(row);
 
   return {
-    create: async ({ id, hash, userId, name, suffix, createdAt, expiresAt, lastUsedAt }, limit) =>
+    create: async ({ id, hash, userId, name, suffix, isOfProgram, createdAt, expiresAt, lastUsedAt }, limit) =>
       inTransaction(db, () => {
         expire.run(userId, createdAt);
         if (Number(count.get(userId)?.['number']) >= limit) return false;
-        insert.run(id, hash, userId, name, suffix, createdAt, expiresAt, lastUsedAt ?? null);
+        insert.run(id, hash, userId, name, suffix, createdAt, expiresAt, lastUsedAt ?? null, Number(isOfProgram));
         return true;
       }),
     findByHash: async (hash) => found(byHash.get(hash)),
@@ -44,6 +46,7 @@ export function sqlitePersonalTokens(db: DatabaseSync): PersonalTokenRecords {
     list: async (userId) => ofUser.all(userId).map(tokenFromRow),
     touch: async (id, usedAt) => void touch.run(usedAt, id),
     remove: async (userId, id) => remove.run(userId, id).changes === 1,
+    removeOfPrograms: async (userId) => Number(removeOfPrograms.run(userId).changes),
     purge: async (before, limit) => Number(purge.run(before, limit).changes),
   };
 }
