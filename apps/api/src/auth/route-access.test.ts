@@ -1,8 +1,11 @@
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { functionMetadataKey } from '@soulbox/contract/functions';
 import { createApiKey } from '@soulbox/storage';
 import { auditedRoutes } from '../http/audited-routes.ts';
 import { buildTemplate } from '../testing/build-template.ts';
 import { isDone, keyed, keylessFor, later, pages, signedOnly } from '../testing/route-lists.ts';
+import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { sampleOf } from '../testing/route-samples.ts';
 import type { Sample } from '../testing/route-samples.ts';
 import { createScriptedFunctions } from '../testing/scripted-functions.ts';
@@ -77,6 +80,15 @@ async function send(sample: Sample, key: string) {
     key: presented,
     headers: { 'x-forwarded-for': fresh() },
   });
+}
+
+/** A sandbox as `apps/functions` makes it, of the template to which the key "base only" is restricted. */
+async function plantFunction(more: Readonly<Record<string, string>>): Promise<string> {
+  const metadata = { ...more, [functionMetadataKey]: 'shop' };
+  const endAt = timestampFromMs(Date.now() + 600_000);
+  const sandbox = api.runner.plant({ teamId: api.teamId, templateId: 'tbase', metadata, endAt });
+  await api.records.sandboxes.put(factsFromRunner(sandbox), Date.now());
+  return sandbox.sandboxId;
 }
 
 let addresses = 0;
@@ -222,10 +234,36 @@ describe.each(named)('%s', (route, { templates }) => {
     expect([200, 201, 204, 409]).toContain(await pause('all'));
   });
 
+  test('the sandbox of a function does not exist for a key that is restricted to its template', async () => {
+    const own = await plantFunction({});
+    const sample = await sampleOf(api, route, { isReal: false });
+    const path = sample.with(own);
+    expect((await send({ ...sample, path }, 'base only')).status).toBe(templates === 'refused' ? 403 : 404);
+    // For others it is a sandbox of the team, which cannot be copied.
+    const { status } = await send({ ...sample, path }, 'all');
+    expect([route, isDone(status) || [400, 409].includes(status) || status]).toEqual([route, true]);
+  });
+
   test('a key that is restricted to its template finds it', async () => {
     const { status } = await ask(route, 'base only');
     expect(templates === 'refused' ? status === 403 : isDone(status) || status === 409).toBe(true);
   });
+});
+
+test('lists for a key that is restricted to a template leave out the sandboxes of functions', async () => {
+  const body = { templateID: 'base', timeout: 600, metadata: { list: '1' } };
+  const plain = ((await api.ask('POST', '/v2/sandboxes', { body })).json as { sandboxID: string }).sandboxID;
+  const own = await plantFunction({ list: '1' });
+  for (const path of ['/sandboxes?metadata=list%3D1', '/v2/sandboxes?metadata=list%3D1']) {
+    const listed = async (key: string) =>
+      ((await api.ask('GET', path, { key: keys[key] ?? '' })).json as { sandboxID: string }[])
+        .map(({ sandboxID }) => sandboxID)
+        .sort();
+    expect(await listed('base only')).toEqual([plain]);
+    expect(await listed('all')).toEqual([plain, own].sort());
+  }
+  const ids = `/sandboxes/metrics?sandbox_ids=${own}`;
+  expect((await api.ask('GET', ids, { key: keys['base only'] ?? '' })).text).not.toContain(own);
 });
 
 test('an upload needs a signature: keys are of no use', async () => {

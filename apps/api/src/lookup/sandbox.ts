@@ -34,14 +34,33 @@ function isOverdue({ state, endAt, lifecycle }: SandboxRecord, context: ApiConte
   return state === 'running' && lifecycle.onTimeout === 'kill' && endAt <= aliveAfter(context);
 }
 
+/** Whether it serves a function. Its files and memory have the function's secrets. */
+export function isOfFunction({ metadata }: Pick<SandboxRecord, 'metadata'>): boolean {
+  return metadata[functionMetadataKey] !== undefined;
+}
+
+/**
+ * Whether the caller may know of a sandbox of their team. A key that is restricted to templates has nothing to do with
+ * functions, so it sees no sandbox of one, of whatever template that is. Lists apply the same rule (`hiddenMetadata`).
+ */
+async function maySeeSandbox(context: ApiContext, caller: Caller, record: SandboxRecord): Promise<boolean> {
+  if (hiddenMetadata(caller) !== undefined && isOfFunction(record)) return false;
+  return await maySeeTemplate(context, caller, record.templateId);
+}
+
+/** The member of the metadata of sandboxes that the caller may not see. Undefined: there are none. */
+export function hiddenMetadata({ templates }: Pick<Caller, 'templates'>): string | undefined {
+  return templates.length === 0 ? undefined : functionMetadataKey;
+}
+
 /**
  * The caller's sandbox in any state. Undefined for an unknown or malformed id, for another team's sandbox, and for one
- * of a template that the key may not use.
+ * that the key may not see.
  */
 export async function findOwn(context: ApiContext, caller: Caller, idText: string): Promise<SandboxRecord | undefined> {
   const id = parseSandboxId(idText);
   const record = id === undefined ? undefined : await context.records.sandboxes.findOwn(caller.team.id, id);
-  return record !== undefined && (await maySeeTemplate(context, caller, record.templateId)) ? record : undefined;
+  return record !== undefined && (await maySeeSandbox(context, caller, record)) ? record : undefined;
 }
 
 /** Whether it is running or paused. */

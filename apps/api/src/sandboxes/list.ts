@@ -13,7 +13,7 @@ import { pageCharsMax } from '../limits.ts';
 import { permittedTemplateIds } from '../lookup/permitted-templates.ts';
 import { findTemplateId } from '../lookup/template.ts';
 import { parseTemplateReference } from '../names/reference.ts';
-import { aliveAfter } from '../lookup/sandbox.ts';
+import { aliveAfter, hiddenMetadata } from '../lookup/sandbox.ts';
 import { parseMetadataFilter } from './metadata-filter.ts';
 import { positionFromToken, tokenFromPosition } from '../paging/page-token.ts';
 import { readPages } from '../paging/read-pages.ts';
@@ -119,6 +119,7 @@ async function filterOf(context: ApiContext, caller: Caller, query: Filter) {
     startedAfter: query.startedAfter === undefined ? undefined : Date.parse(query.startedAfter),
     template: query.template === undefined ? undefined : await templateOf(context, caller, query.template),
     templateIds: await permittedTemplateIds(context, caller),
+    withoutMetadata: hiddenMetadata(caller),
   };
 }
 

@@ -1,9 +1,9 @@
+import type { SandboxRecord } from '@soulbox/storage';
 import { SoulBoxError } from '@soulbox/base';
-import { functionMetadataKey } from '@soulbox/contract/functions';
 import type { SignedUrlCheck } from '@soulbox/contract/signed-url-service';
 import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
-import { findOwn } from '../lookup/sandbox.ts';
+import { findOwn, isOfFunction } from '../lookup/sandbox.ts';
 
 /**
  * Throws `forbidden` unless the team of the key owns what the request is for, and the key may see it. The sandbox of a
@@ -21,6 +21,6 @@ export async function checkOwner(
   if (!isOwn) throw new SoulBoxError('forbidden', 'The key that signed the URL has no such sandbox or function.');
 }
 
-function isPlain(record: { readonly metadata: Readonly<Record<string, string>> } | undefined): boolean {
-  return record !== undefined && record.metadata[functionMetadataKey] === undefined;
+function isPlain(record: SandboxRecord | undefined): boolean {
+  return record !== undefined && !isOfFunction(record);
 }

@@ -48,6 +48,8 @@ export interface SandboxListQuery {
   readonly template: string | undefined;
   /** Only sandboxes of templates with these ids; undefined for all. */
   readonly templateIds?: ReadonlySet<string> | undefined;
+  /** Those whose metadata have this member are left out. */
+  readonly withoutMetadata?: string | undefined;
   /** Inclusive; undefined for all. */
   readonly startedAfter: number | undefined;
   /** By start time, then by id. */

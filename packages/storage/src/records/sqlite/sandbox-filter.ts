@@ -31,6 +31,10 @@ export function filterFromQuery(query: Omit<SandboxListQuery, 'order' | 'after' 
     where.push('template_id IN (SELECT value FROM json_each(?))');
     values.push(JSON.stringify([...query.templateIds]));
   }
+  if (query.withoutMetadata !== undefined) {
+    where.push('NOT EXISTS (SELECT 1 FROM json_each(metadata) AS pair WHERE pair.key = ?)');
+    values.push(query.withoutMetadata);
+  }
   for (const [key, value] of Object.entries(query.metadata)) {
     where.push('EXISTS (SELECT 1 FROM json_each(metadata) AS pair WHERE pair.key = ? AND pair.value = ?)');
     values.push(key, value);
