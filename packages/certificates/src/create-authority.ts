@@ -1,6 +1,6 @@
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import { exportKey, keyAlgorithm, serialNumber } from './keys.ts';
+import { createKeyPair, keyAlgorithm, serialNumber } from './keys.ts';
 import type { CertificateWithKey, Lifetime } from './keys.ts';
 
 /**
@@ -11,7 +11,7 @@ export async function createAuthority(
   options: Lifetime & { readonly commonName: string },
 ): Promise<CertificateWithKey> {
   const { commonName, notBefore, notAfter } = options;
-  const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
+  const { keys, keyPem } = await createKeyPair();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
       serialNumber: serialNumber(),
@@ -26,5 +26,5 @@ export async function createAuthority(
     },
     webcrypto,
   );
-  return { certPem: certificate.toString('pem'), keyPem: await exportKey(keys.privateKey) };
+  return { certPem: certificate.toString('pem'), keyPem };
 }

@@ -1,7 +1,7 @@
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import { exportKey, keyAlgorithm, serialNumber } from './keys.ts';
-import type { CertificateWithKey, Lifetime } from './keys.ts';
+import { createKeyPair, keyAlgorithm, serialNumber } from './keys.ts';
+import type { CertificateWithKey, KeyPair, Lifetime } from './keys.ts';
 
 /** A CA that is ready to sign. */
 export interface Issuer {
@@ -18,13 +18,17 @@ export async function openIssuer({ certPem, keyPem }: CertificateWithKey): Promi
   };
 }
 
-/** Issues a certificate of a server, with a P-256 key of its own. It ends no later than that of the issuer. */
+/** Issues a certificate of a server, with a P-256 key of its own unless one is given. It ends no later than that of the issuer. */
 export async function issueCertificate(
   { certificate: issuer, signingKey }: Issuer,
-  options: Lifetime & { readonly commonName: string; readonly names: x509.JsonGeneralNames },
+  options: Lifetime & {
+    readonly commonName: string;
+    readonly names: x509.JsonGeneralNames;
+    readonly keyPair?: KeyPair;
+  },
 ): Promise<CertificateWithKey> {
   const { commonName, names, notBefore, notAfter } = options;
-  const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
+  const { keys, keyPem } = options.keyPair ?? (await createKeyPair());
   const certificate = await x509.X509CertificateGenerator.create(
     {
       serialNumber: serialNumber(),
@@ -46,5 +50,5 @@ export async function issueCertificate(
     },
     webcrypto,
   );
-  return { certPem: certificate.toString('pem'), keyPem: await exportKey(keys.privateKey) };
+  return { certPem: certificate.toString('pem'), keyPem };
 }

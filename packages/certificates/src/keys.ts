@@ -15,7 +15,7 @@ export interface Lifetime {
 }
 
 /** The key in PKCS #8 as PEM. */
-export async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
   const bytes = await webcrypto.subtle.exportKey('pkcs8', key);
   return x509.PemConverter.encode(bytes, x509.PemConverter.PrivateKeyTag);
 }
@@ -25,4 +25,16 @@ export function serialNumber(): string {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01;
   return bytes.toString('hex');
+}
+
+/** A P-256 key that several certificates may have. */
+export interface KeyPair {
+  readonly keys: webcrypto.CryptoKeyPair;
+  /** PKCS #8. */
+  readonly keyPem: string;
+}
+
+export async function createKeyPair(): Promise<KeyPair> {
+  const keys = await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
+  return { keys, keyPem: await exportKey(keys.privateKey) };
 }

@@ -12,6 +12,7 @@ import { judgeRequest, pathOf } from './request-plan.ts';
 import type { RequestHead } from './request-plan.ts';
 import { refusalAnswer } from './refusal-answer.ts';
 import type { RefusalAnswer } from './refusal-answer.ts';
+import type { TlsSessions } from './tls-sessions.ts';
 import { startTls } from './upstream-tls.ts';
 
 /** A connection to the host, encrypted if the sandbox's is. */
@@ -57,13 +58,14 @@ export function createConversation(
   options: {
     readonly protocols: readonly string[];
     readonly trust: SecureContext;
+    readonly sessions: TlsSessions;
     readonly values: PlaceholderValues;
     readonly clock: Clock;
   },
 ): Conversation & AsyncDisposable {
-  const { trust, values, clock } = options;
+  const { trust, sessions, values, clock } = options;
   let { protocols } = options;
-  const { scheme, name, signal } = connection;
+  const { scheme, name, port, signal } = connection;
   const ownValues = values.open(name);
   const open = new Set<Socket>();
   let address = '';
@@ -76,7 +78,12 @@ export function createConversation(
     dialed.socket.setNoDelay(true);
     address = dialed.address;
     if (scheme === 'http') return { socket: dialed.socket, protocol: '', address };
-    const secure = await startTls(dialed.socket, { name, protocols, trust });
+    const { sandboxId } = connection.sandbox();
+    const host = `${name}:${port}`;
+    const secure = await startTls(dialed.socket, {
+      ...{ name, protocols, trust, session: sessions.find(sandboxId, host) },
+      onSession: (session) => sessions.keep(sandboxId, host, session),
+    });
     own(secure);
     return { socket: secure, protocol: secure.alpnProtocol || '', address };
   };

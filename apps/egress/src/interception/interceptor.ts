@@ -15,6 +15,7 @@ import { forwardHttp2 } from './http2.ts';
 import { createLeafCertificates } from './leaf-certificates.ts';
 import { peekHello } from './peek-hello.ts';
 import { createPlaceholderValues } from './placeholder-values.ts';
+import { createTlsSessions } from './tls-sessions.ts';
 
 const handshakeTimeoutMs = 30_000;
 const supported: ReadonlySet<string> = new Set(['h2', 'http/1.1']);
@@ -34,6 +35,7 @@ export function createInterceptor(options: {
   const { resolve, trust, clock = systemClock, logger } = options;
   boundInterimAnswers();
   const leaves = createLeafCertificates(clock);
+  const sessions = createTlsSessions(clock);
   const values = createPlaceholderValues(resolve, { clock, logger });
   const http1 = createHttp1Server();
   const running = new Set<Promise<void>>();
@@ -46,7 +48,7 @@ export function createInterceptor(options: {
     const protocols = scheme === 'https' ? await peekHello(client) : [];
     if (protocols === undefined) return;
     const offered = protocols.filter((protocol) => supported.has(protocol));
-    await using conversation = createConversation(connection, { protocols: offered, trust, values, clock });
+    await using conversation = createConversation(connection, { protocols: offered, trust, sessions, values, clock });
     const plain = scheme === 'https' ? await acceptTls(connection, conversation, offered) : client;
     if (plain === undefined) return;
     using forwarded =
@@ -64,14 +66,20 @@ export function createInterceptor(options: {
     const { client, name } = connection;
     const { authority } = connection.sandbox();
     if (authority === undefined) throw new EgressRefusal('policy_changed');
-    const leaf = leaves.contextFor(authority, name);
+    const preferred = offered[0] ?? '';
+    // There is nothing to choose and to issue, so both handshakes take place at the same time.
+    const isSettled = !offered.includes('h2') && leaves.has(authority, name);
     // If the host cannot be reached, the sandbox learns it as the answer to its request.
-    const chosen = await conversation.first.then(
-      ({ protocol }) => protocol,
-      () => offered[0] ?? '',
-    );
+    const chosen = isSettled
+      ? preferred
+      : await conversation.first.then(
+          ({ protocol }) => protocol,
+          () => preferred,
+        );
     conversation.settle(chosen);
-    const secureContext = await leaf;
+    if (client.destroyed) return undefined;
+    // Only now: with a name that is new, a sandbox makes this process sign no faster than hosts answer.
+    const secureContext = await leaves.contextFor(authority, name);
     if (client.destroyed) return undefined;
     const protocol = chosen === '' && offered.includes('http/1.1') ? 'http/1.1' : chosen;
     const secure = new TLSSocket(client, {

@@ -27,20 +27,37 @@ function readCaFile(path: string): string {
 }
 
 /**
- * Starts TLS on a connection to a host and verifies its certificate. `protocols` are offered by ALPN. Throws
+ * Starts TLS on a connection to a host and verifies its certificate, or resumes a session for which it was verified.
+ * `protocols` are offered by ALPN. `onSession` gets new sessions of a host whose certificate was verified now. Throws
  * `EgressRefusal` with `upstream_certificate` or `upstream_failed`; then the socket is destroyed.
  */
 export async function startTls(
   socket: Socket,
-  options: { readonly name: string; readonly protocols: readonly string[]; readonly trust: SecureContext },
+  options: {
+    readonly name: string;
+    readonly protocols: readonly string[];
+    readonly trust: SecureContext;
+    readonly session: Buffer | undefined;
+    readonly onSession: (session: Buffer) => void;
+  },
 ): Promise<TLSSocket> {
-  const { name, protocols, trust } = options;
+  const { name, protocols, trust, session, onSession } = options;
   const secure = connect({
     socket,
     servername: name,
     secureContext: trust,
     rejectUnauthorized: true,
+    ...(session === undefined ? {} : { session }),
     ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
+  });
+  let isVerified = false;
+  // In TLS 1.2 it comes before the certificate is verified.
+  let early: Buffer | undefined;
+  secure.on('session', (offered: Buffer) => {
+    // A session that was resumed keeps its own time limit.
+    if (secure.isSessionReused()) return;
+    if (isVerified) onSession(offered);
+    else early = offered;
   });
   return await new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {
@@ -56,6 +73,8 @@ export async function startTls(
     secure.once('secureConnect', () => {
       clearTimeout(timer);
       secure.off('error', fail).off('close', onClose);
+      isVerified = true;
+      if (early !== undefined) onSession(early);
       resolve(secure);
     });
   });
