@@ -77,10 +77,10 @@ export function createInterceptor(options: {
           () => preferred,
         );
     conversation.settle(chosen);
-    if (client.destroyed) return undefined;
+    if (isGone(client)) return undefined;
     // Only now: with a name that is new, a sandbox makes this process sign no faster than hosts answer.
     const secureContext = await leaves.contextFor(authority, name);
-    if (client.destroyed) return undefined;
+    if (isGone(client)) return undefined;
     const protocol = chosen === '' && offered.includes('http/1.1') ? 'http/1.1' : chosen;
     const secure = new TLSSocket(client, {
       isServer: true,
@@ -112,6 +112,8 @@ export function createInterceptor(options: {
     },
   };
 }
+
+const isGone = (client: Duplex): boolean => client.destroyed;
 
 async function handshake(secure: TLSSocket): Promise<boolean> {
   return await new Promise((resolve) => {

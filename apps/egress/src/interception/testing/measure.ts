@@ -18,6 +18,9 @@ await using world = await openWorld({
 });
 const medianOf = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 
+/** CPU of the last upload, client and host included. Seconds per GiB. */
+const cpuSeconds = new Map<number, number>();
+
 async function open(port: number): Promise<TLSSocket> {
   // What is measured is the proxy; each side has a CA of its own.
   const socket = connect({
@@ -51,13 +54,15 @@ async function upload(port: number): Promise<number> {
   const headers = { host: hostName, 'content-length': mib * 2 ** 20 };
   const request = httpsRequest({ createConnection: () => socket, method: 'POST', headers });
   const block = Buffer.alloc(2 ** 20);
-  const started = performance.now();
+  const [started, cpu] = [performance.now(), process.cpuUsage()];
   const answered = once(request, 'response');
   for (let sent = 0; sent < mib; sent += 1) if (!request.write(block)) await once(request, 'drain');
   request.end();
   const [response] = (await answered) as [IncomingMessage];
   socket.destroy();
   if (response.statusCode !== 200) throw new Error(`the answer is ${response.statusCode ?? 0}`);
+  const { user, system } = process.cpuUsage(cpu);
+  cpuSeconds.set(port, (user + system) / 1e6 / (mib / 1024));
   return mib / ((performance.now() - started) / 1000);
 }
 
@@ -76,4 +81,7 @@ async function compare(name: string, unit: string, measure: (port: number) => Pr
 
 await compare('new connection until the first answer', 'ms', connectTime);
 await compare('upload', 'MiB/s', upload);
-process.exit();
+const [directCpu = NaN, interceptedCpu = NaN] = [hostPort, world.port].map((port) => cpuSeconds.get(port));
+process.stdout.write(
+  `CPU of client, host and proxy: ${directCpu.toFixed(2)} and ${interceptedCpu.toFixed(2)} s per GiB\n`,
+);
