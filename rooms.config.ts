@@ -85,7 +85,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['background', 'image-map'],
     ['config'],
     ['host', 'envd', 'disk-budget'],
-    ['registry', 'templates'],
+    ['connections', 'registry', 'templates'],
     ['processes', 'metrics'],
     ['operations'],
     ['pool', 'builds', 'run', 'backup'],
@@ -307,7 +307,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/linux/src': [
     ['libc'],
     ['descriptors', 'file-attributes', 'flock', 'mounts', 'namespaces', 'processes', 'sockets'],
-    ['netlink', 'unix-messages'],
+    ['netlink', 'netlink-attributes', 'socket-filter', 'unix-messages'],
+    ['netlink-events'],
   ],
   'packages/network/src': [
     ['cidr', 'nft-writer', 'outside'],
@@ -322,7 +323,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'ruleset',
       'socket-diagnosis',
     ],
-    ['tcp-sockets', 'udp-refusals', 'unix-sockets'],
+    ['flows', 'tcp-sockets', 'udp-refusals', 'unix-sockets'],
     ['close-outside', 'unaccepted'],
     ['network'],
     ['index', 'testing'],

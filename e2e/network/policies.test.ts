@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { findServerPart, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
@@ -134,6 +135,7 @@ async function api(method: string, path: string, body?: unknown): Promise<{ stat
 }
 
 interface Connection {
+  readonly sequence: number;
   readonly protocol: string;
   readonly name?: string;
   readonly address?: string;
@@ -142,9 +144,18 @@ interface Connection {
   readonly rule?: string;
   readonly reason?: string;
   readonly bytesReceived: number;
+  readonly count?: number;
 }
-const connectionsOf = async (sandbox: Sandbox): Promise<Connection[]> =>
-  (await api('GET', `/sandboxes/${sandbox.sandboxId}/connections?limit=1000`)).json as Connection[];
+async function connectionsOf(sandbox: Sandbox): Promise<Connection[]> {
+  const all: Connection[] = [];
+  for (;;) {
+    const next = all.length === 0 ? '' : `&before=${String(all.at(-1)?.sequence)}`;
+    const path = `/sandboxes/${sandbox.sandboxId}/connections?limit=1000${next}`;
+    const page = (await api('GET', path)).json as Connection[];
+    all.push(...page);
+    if (page.length < 1000) return all;
+  }
+}
 
 describe('names', () => {
   test('an allowed name is reached over HTTP and TLS, others and bare addresses are not', async () => {
@@ -278,6 +289,8 @@ describe('changes', () => {
       await until('the API', async () => (await api('GET', `/sandboxes/${sandbox.sandboxId}`)).status === 200);
       await isKept(sandbox);
     }
+    // Of the runner, which was away for a moment.
+    await until('the gap', async () => (await connectionsOf(sandbox)).some(({ reason }) => reason === 'log_gap'));
     const [copy] = await sandbox.fork();
     if (copy === undefined || copy instanceof Error) throw new Error('no copy', { cause: copy });
     try {
@@ -352,7 +365,64 @@ describe('the record', () => {
     await found({ protocol: 'tcp', address: allowed, port: 80, allowed: false, reason: 'denied', rule: '0.0.0.0/0' });
     await found({ protocol: 'tcp', address: other, port: 22, allowed: true, rule: `${other}:22`, bytesReceived: 12 });
     await found({ protocol: 'dns', name: 'data.evil.example', allowed: false });
+    // The packet filter, which redirected them, records none of them a second time.
+    await sandbox.kill();
+    await sleep(1500);
+    const ports = (await connectionsOf(sandbox)).map(({ port }) => port).filter((port) => port !== 53);
+    expect(ports.sort()).toEqual([22, 443, 80]);
   });
+
+  test('has what the packet filter judges alone: without a policy, and by addresses', async () => {
+    const open = await create();
+    const narrow = await create(only(`${other}:22`));
+    await get(open, 'https://allowed.test/');
+    await dial(open, privateAddress, 80, '', 0.2);
+    await dial(narrow, other, 22, '', 0.5);
+    await dial(narrow, allowed, 443, '', 0.2);
+    await narrow.commands.run(`echo x > /dev/udp/${allowed}/123 || true`);
+    const found = async (of: Sandbox, count: number): Promise<Partial<Connection>[]> => {
+      await expect.poll(async () => (await connectionsOf(of)).length, { timeout: 10_000 }).toBe(count);
+      return await connectionsOf(of);
+    };
+    const denied = { allowed: false, reason: 'denied', rule: '0.0.0.0/0', bytesSent: 0 };
+    const ofNarrow = await found(narrow, 3);
+    for (const part of [
+      { protocol: 'tcp', address: other, port: 22, allowed: true, rule: `${other}:22` },
+      { protocol: 'tcp', address: allowed, port: 443, ...denied },
+      { protocol: 'udp', address: allowed, port: 123, ...denied },
+    ])
+      expect(ofNarrow).toContainEqual(expect.objectContaining(part));
+    await found(open, 2);
+    // The kernel still remembers the look-up, which ends with the sandbox.
+    await open.kill();
+    const ofOpen = await until('the look-up', async () => {
+      const list = await connectionsOf(open);
+      return list.some(({ protocol }) => protocol === 'udp') ? list : undefined;
+    });
+    const reached = ofOpen.find(({ port }) => port === 443);
+    expect(reached).toMatchObject({ protocol: 'tcp', address: allowed, allowed: true });
+    expect(reached?.name).toBeUndefined();
+    expect(reached?.bytesReceived).toBeGreaterThan(500);
+    for (const part of [
+      { address: privateAddress, port: 80, allowed: false, reason: 'forbidden_address' },
+      { protocol: 'udp', address: nameServer, port: 53, allowed: true },
+    ])
+      expect(ofOpen).toContainEqual(expect.objectContaining(part));
+  });
+
+  test('counts a flood instead of recording each connection, and misses nothing of another sandbox', async () => {
+    const [loud, quiet] = await Promise.all([create(), create()]);
+    const script = `import socket\nfor n in range(3000): socket.create_connection(('${other}', 22), 5).close()`;
+    const flood = loud.commands.run(`python3 -c "${script}"`, { timeoutMs: 60_000 });
+    await dial(quiet, other, 22, '', 0.3);
+    await flood;
+    const total = async (of: Sandbox): Promise<number> =>
+      (await connectionsOf(of)).reduce((sum, { count = 1 }) => sum + count, 0);
+    await expect.poll(async () => await total(loud), { timeout: 20_000, interval: 500 }).toBe(3000);
+    expect((await connectionsOf(loud)).some(({ reason }) => reason === 'not_logged')).toBe(true);
+    expect((await connectionsOf(loud)).length).toBeLessThan(2600);
+    await expect.poll(async () => await total(quiet), { timeout: 10_000 }).toBe(1);
+  }, 90_000);
 
   test('of a run with learn becomes a policy that allows the same and nothing else', async () => {
     const sandbox = await createWith({ learn: true });

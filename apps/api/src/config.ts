@@ -86,13 +86,13 @@ export const apiConfigSchema = {
     'SOULBOX_TEAM_CONNECTION_LIMIT',
     wholeNumber(1000, 1_000_000_000),
     100_000,
-    'Connections of sandboxes with a network policy that are kept for a team. Beyond that, the oldest are removed early.',
+    'Entries in the log of connections that are kept for a team. Beyond that, the oldest are removed early.',
   ),
   connectionRetentionHours: key(
     'SOULBOX_CONNECTION_RETENTION_HOURS',
     wholeNumber(1, 24 * 365),
     24 * 7,
-    'Hours for which connections of sandboxes with a network policy can be read.',
+    'Hours for which the connections of sandboxes can be read.',
   ),
   teamCreateRate: key(
     'SOULBOX_TEAM_CREATE_RATE',

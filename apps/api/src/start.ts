@@ -12,6 +12,7 @@ import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { stoppedReason } from './builder/follow.ts';
 import type { ApiConfig } from './config.ts';
 import { createConnectionLog } from './connections/connection-log.ts';
+import { takeConnectionsUntilStop } from './connections/take-until-stop.ts';
 import { createContext } from './context.ts';
 import type { ApiContext, AuditParts, StageBackup } from './context.ts';
 import { enforceBudgetsUntilStop } from './budgets/enforce-until-stop.ts';
@@ -138,6 +139,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const purge = purgeUntilStop(context);
   const deliveries = deliverUntilStop(context);
   const budgets = enforceBudgetsUntilStop(context);
+  const connections = takeConnectionsUntilStop(context);
   // Its own signal: it goes on until the last request has left its record.
   const lastRecord = new AbortController();
   const sequence = sequenceUntilStop(
@@ -152,6 +154,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await purge;
     await deliveries;
     await budgets;
+    await connections;
     lastRecord.abort();
     await sequence;
   };

@@ -23,6 +23,8 @@ import { standingOf } from './processes/disk-need.ts';
 import { createEvents } from './registry/events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
 import { createActivity } from './metrics/activity.ts';
+import { createConnectionQueue } from './connections/connection-queue.ts';
+import type { ConnectionQueue } from './connections/connection-queue.ts';
 import { createConsumption } from './metrics/consumption.ts';
 import type { Consumption } from './metrics/consumption.ts';
 import { createHolds } from './registry/holds.ts';
@@ -77,6 +79,8 @@ export interface RunnerOptions {
   readonly network: Network;
   /** What sandboxes have used of their byte limits. Absent: nobody asks. */
   readonly usageBook?: RunnerUsageBook;
+  /** What the network records of the sandboxes' connections. Absent: nothing. */
+  readonly connections?: ConnectionQueue;
   /** On the same file system as `dataDirectory`. */
   readonly checkpoints: CheckpointStore;
   readonly templates: TemplateStore;
@@ -159,6 +163,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     backgroundDigest,
     router,
     consumption,
+    connections: options.connections ?? createConnectionQueue(),
     dependencies: await openDependencies(options, context),
     usageOf: createTeamUsage(context),
     measureProcess: measureProcess(stopping.signal, options.droppedLogLines ?? (() => 0)),

@@ -1,4 +1,4 @@
-/** Why a connection of a sandbox was refused, or ended before its time. docs/network.md prints the list. */
+/** Why a connection of a sandbox was refused, ended before its time, or is not in the log. docs/network.md prints the list. */
 export const egressReasons = {
   not_allowed: 'No entry of the policy allows the destination, and the policy is closed.',
   denied: 'An entry of `denyOut` covers the destination.',
@@ -13,10 +13,12 @@ export const egressReasons = {
   upstream_certificate: 'The certificate of the destination is not valid for the name.',
   proxy_failed: 'The egress proxy did not connect.',
   byte_limit: 'The byte limit of the policy is used up.',
-  connection_limit: 'The policy allows no more open connections.',
+  connection_limit: 'The policy, or the server, allows no more open connections.',
   rate_limit: 'The policy allows no more connections per second.',
   tunnel_suspected: 'The look-ups have the form of data that is tunnelled through DNS.',
   query_type: 'Look-ups of this type are not answered.',
+  not_logged: 'Not one connection but `count`, which were too many to be recorded one by one.',
+  log_gap: 'No connection: others that ended in this time may be missing.',
   policy_changed: 'The policy was replaced by one that does not allow the connection.',
 } as const satisfies Record<string, string>;
 

@@ -27,8 +27,10 @@ test('records arrive as they were sent, with the count of the lost ones', async 
     },
   });
   const plain: EgressRecord = { ...record, isAllowed: true, reason: '', method: '', path: '' };
-  await records.record([record, plain], 3);
-  expect(got).toEqual([[record, plain], 3]);
+  const many: EgressRecord = { ...plain, reason: 'not_logged', count: 12_000 };
+  await records.record([record, plain, many], 3);
+  // Absent means one.
+  expect(got).toEqual([[{ ...record, count: 1 }, { ...plain, count: 1 }, many], 3]);
 });
 
 test('placeholders arrive as they were sent, and their values come back', async () => {

@@ -18,7 +18,8 @@ export interface EgressRecord {
   /** Milliseconds since the Unix epoch. */
   readonly startedAtMs: number;
   readonly durationMs: number;
-  readonly protocol: 'tcp' | 'http' | 'tls' | 'dns';
+  /** `udp`, `icmp` and `other` only of what the packet filter has judged alone. */
+  readonly protocol: 'tcp' | 'http' | 'tls' | 'dns' | 'udp' | 'icmp' | 'other';
   /** The host name that decided. Empty: none was seen. */
   readonly name: string;
   /** The address that was connected, or that a refused connection wanted. Empty for a look-up. */
@@ -35,6 +36,8 @@ export interface EgressRecord {
   /** Of an intercepted request; the path without its query. Otherwise empty. */
   readonly method: string;
   readonly path: string;
+  /** Connections that this record stands for. Absent: one. */
+  readonly count?: number;
 }
 
 /** Placeholders of header rules, for one connection of a sandbox. */
@@ -105,18 +108,19 @@ export function createEgressRecords(transport: Transport): EgressRecords {
   };
 }
 
-function recordToWire(record: EgressRecord): MessageInitShape<typeof EgressConnectionSchema> {
-  const { startedAtMs, durationMs, bytesSent, bytesReceived, ...same } = record;
+export function recordToWire(record: EgressRecord): MessageInitShape<typeof EgressConnectionSchema> {
+  const { startedAtMs, durationMs, bytesSent, bytesReceived, count = 1, ...same } = record;
   return {
     ...same,
     startedAt: timestampFromMs(startedAtMs),
     durationMs: BigInt(durationMs),
     bytesSent: BigInt(bytesSent),
     bytesReceived: BigInt(bytesReceived),
+    count: BigInt(count),
   };
 }
 
-function recordFromWire(wire: EgressConnection): EgressRecord {
+export function recordFromWire(wire: EgressConnection): EgressRecord {
   const { sandboxId, teamId, startedAt, name, address, port, rule, isAllowed, method, path } = wire;
   return {
     ...{ sandboxId, teamId, name, address, port, rule, isAllowed, method, path },
@@ -127,5 +131,6 @@ function recordFromWire(wire: EgressConnection): EgressRecord {
     reason: wire.reason as EgressRecord['reason'],
     bytesSent: Number(wire.bytesSent),
     bytesReceived: Number(wire.bytesReceived),
+    count: Math.max(Number(wire.count), 1),
   };
 }

@@ -73,7 +73,7 @@ export function createNetlinkSocket(protocol: number): NetlinkSocket {
   const fd = createSocket(addressFamily.netlink, socketType.raw, protocol);
   return {
     async ask(requests) {
-      const data = Buffer.concat(requests.map(encode));
+      const data = Buffer.concat(requests.map(encodeNetlink));
       const sentBytes = await sendFromPool(fd, data, data.length, 0);
       if (sentBytes !== data.length) throw new Error(`the kernel did not take "${requests[0]?.what ?? ''}"`);
       const answers: NetlinkMessage[] = [];
@@ -102,7 +102,7 @@ export function createNetlinkSocket(protocol: number): NetlinkSocket {
 }
 
 function sendNow(fd: number, request: NetlinkRequest): void {
-  const data = encode(request, 0);
+  const data = encodeNetlink(request, 0);
   const sentBytes = check('send to netlink', send(fd, data, data.length, 0));
   if (sentBytes !== data.length) throw new Error(`the kernel did not take "${request.what}"`);
 }
@@ -111,12 +111,13 @@ function sendNow(fd: number, request: NetlinkRequest): void {
 function receive(fd: number): NetlinkMessage[] {
   const answer = Buffer.allocUnsafe(answerBytes);
   const size = check('recv from netlink', recv(fd, answer, answer.length, messageFlags.doNotWait));
-  const messages = decode(answer.subarray(0, size));
+  const messages = decodeNetlink(answer.subarray(0, size));
   if (messages.length === 0) throw new Error('the kernel did not respond to a netlink request');
   return messages;
 }
 
-function encode({ type, flags, body }: NetlinkRequest, sequence: number): Buffer {
+/** The bytes of a request. */
+export function encodeNetlink({ type, flags, body }: NetlinkRequest, sequence: number): Buffer {
   const header = Buffer.alloc(headerBytes);
   header.writeUInt32LE(headerBytes + body.length, 0);
   header.writeUInt16LE(type, 4);
@@ -126,7 +127,7 @@ function encode({ type, flags, body }: NetlinkRequest, sequence: number): Buffer
 }
 
 /** One read may contain several messages. Each begins at a multiple of 4 bytes. */
-function decode(data: Buffer): NetlinkMessage[] {
+export function decodeNetlink(data: Buffer): NetlinkMessage[] {
   const messages: NetlinkMessage[] = [];
   for (let at = 0; at + headerBytes <= data.length;) {
     const length = data.readUInt32LE(at);

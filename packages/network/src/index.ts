@@ -1,5 +1,7 @@
 export { findNameServerFault, hasNetwork, openNetwork, removeNetwork } from './network.ts';
 export type { Network, NetworkOptions, PolicySink } from './network.ts';
+export { openFlowLog } from './flows/flow-log.ts';
+export type { FlowLog, FlowRecord } from './flows/flow-log.ts';
 export { createAddressPlan, egressPorts } from './address-plan.ts';
 export type { NetworkCounters } from './device-counters.ts';
 export { parseEgressPolicy } from './policy.ts';

@@ -11,6 +11,7 @@ import { readDeviceCounters } from './device-counters.ts';
 import type { NetworkCounters } from './device-counters.ts';
 import { addEgressAddress, removeEgressAddress } from './egress-address.ts';
 import { allowForwarding, checkOverlap, findMtu, hostAddresses, readRoutes, warnOfForeignDrop } from './host-state.ts';
+import type { FlowLog } from './flows/flow-log.ts';
 import { flushFlows, flushLookups } from './flush-flows.ts';
 import { createLink, deleteLink, plugLink } from './link.ts';
 import { createNftWriter, writeOnce } from './nft-writer.ts';
@@ -39,6 +40,8 @@ export interface NetworkOptions {
   readonly egressUserId?: number | undefined;
   /** What the egress process enforces. Absent: there is no such process, and what it would judge is refused. */
   readonly policies?: PolicySink | undefined;
+  /** What records the connections that the packet filter judges alone. Absent: nothing. */
+  readonly flowLog?: FlowLog | undefined;
   /**
    * Maximum connections that one sandbox may have open through the host. Default: 4096. All sandboxes share the host's
    * table.
@@ -98,9 +101,11 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   checkOverlap(plan, routes, logger);
   const mtu = findMtu(routes);
   allowForwarding();
-  const { maxFlows = 4096, egressUserId, policies } = options;
+  const { maxFlows = 4096, egressUserId, policies, flowLog } = options;
+  const logGroup = flowLog?.group;
+  flowLog?.setDenied(denied);
   const hasEgress = policies !== undefined;
-  const ruleset = rulesetText({ plan, denied, resolvers, maxFlows, egressUserId });
+  const ruleset = rulesetText({ plan, denied, resolvers, maxFlows, egressUserId, logGroup });
   await onHost(async () => {
     await addEgressAddress(plan);
     await writeRuleset(plan, ruleset, logger);
@@ -111,10 +116,16 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
   const withPolicy = await onHost(async () => await readPolicySlots(plan));
   const slots = (): Map<number, NetworkCounters> => readDeviceCounters(plan);
   const hasInterface = (slot: number): boolean => slots().has(slot);
-  const refusals = await openUdpRefusals({ plan, writer, logger, hasInterface, hasEgress });
+  const refusals = await openUdpRefusals({ plan, writer, logger, hasInterface, hasEgress, logGroup });
   // After the filter: a packet in between would be a new flow with the old decision.
   const forgetLookups = async (slot: number): Promise<void> => {
     if (hasInterface(slot)) await flushLookups(plan.addressOf(slot));
+  };
+
+  /** For a slot without an interface. */
+  const endFlows = async (slot: number): Promise<void> => {
+    await flushFlows(plan.addressOf(slot));
+    flowLog?.end(slot);
   };
 
   const network: Network = {
@@ -130,24 +141,27 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     plug: async (slot) => await plugLink(plan, slot),
     attachUnplugged: async (slot, namespacePath, policy = {}) => {
       if (hasInterface(slot)) await deleteLink(plan.interfaceOf(slot));
+      await endFlows(slot);
+      flowLog?.begin(slot);
       await network.setPolicy(slot, policy);
       try {
-        await flushFlows(plan.addressOf(slot));
         await createLink(plan, slot, namespacePath, mtu);
         const parsed = parseEgressPolicy(policy);
         if (!isOpen(parsed)) await refusals.set(slot, parsed);
       } catch (error) {
         await deleteLink(plan.interfaceOf(slot));
         await network.clearPolicy(slot);
+        flowLog?.end(slot);
         throw error;
       }
     },
     detach: async (slot) => {
       await deleteLink(plan.interfaceOf(slot));
-      await Promise.all([network.clearPolicy(slot), flushFlows(plan.addressOf(slot))]);
+      await Promise.all([network.clearPolicy(slot), endFlows(slot)]);
     },
     setPolicy: async (slot, policy) => {
       const parsed = parseEgressPolicy(policy);
+      flowLog?.put(slot, policy);
       if (isOpen(parsed)) {
         await network.clearPolicy(slot);
         return;

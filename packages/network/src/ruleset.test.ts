@@ -256,3 +256,29 @@ test('a policy that learns refuses no datagrams by its entries', () => {
   const learning = parseEgressPolicy({ denyOut: ['0.0.0.0/0', '203.0.113.7'], allowOut: ['a.example'], learn: true });
   expect(policyText(plan, 1, learning)).not.toMatch(/daddr \{ (0\.0\.0\.0|203)/);
 });
+
+describe('the log of connections', () => {
+  const logged = rulesetText({ plan, denied: [], resolvers: [], maxFlows: 77, logGroup: 23_003 });
+
+  test('only new connections that are permitted cause events, and no more than the limit', () => {
+    const body = /chain permitted \{\n([^}]*\}[^}]*)\}/.exec(logged)?.[1]?.trim().split(/\n\s*/) ?? [];
+    // Behind all checks: what is refused causes none.
+    expect(body.slice(-3)).toEqual([
+      'ct state new jump log_flow',
+      'tcp flags syn tcp option maxseg size set rt mtu',
+      'accept',
+    ]);
+    expect(logged).toContain(
+      'add @logged { ip saddr limit rate 100/second burst 1000 packets } ct event set destroy,protoinfo return',
+    );
+    expect(logged).toContain('add @unlogged { ip saddr counter }');
+  });
+
+  test('connections that were redirected cause no events, because the egress process records them', () => {
+    expect(logged).toMatch(/ct state new ct event set 0x0\n\s*accept\n\s*\}\n\s*chain output/);
+  });
+
+  test('without a log nothing is told', () => {
+    expect(text).not.toMatch(/ct event|group|jump log_flow/);
+  });
+});

@@ -5,6 +5,9 @@ import { textFromCidr } from './cidr.ts';
 import { isOpen, portsOf, rangesOf } from './policy.ts';
 import type { AddressRule, ParsedPolicy } from './policy.ts';
 
+/** Bytes of a refused packet that are told: an IP header with options, and the ports behind it. */
+export const toldBytes = 64;
+
 export interface RulesetOptions {
   readonly plan: AddressPlan;
   /** Ranges that no sandbox reaches, whatever its policy. The input hook handles the host's own addresses. */
@@ -15,7 +18,18 @@ export interface RulesetOptions {
   readonly maxFlows: number;
   /** The user of the egress process. It reaches only what sandboxes reach. Absent: there is no such process. */
   readonly egressUserId?: number | undefined;
+  /** Where refused packets are told, for the log of connections. Absent: connections are not logged. */
+  readonly logGroup?: number | undefined;
 }
+
+/** The sets that count, by address, the connections and refused packets that were too many for the log. */
+export const unloggedSets = { allowed: 'unlogged', refused: 'unlogged_refusals' } as const;
+/** How refused packets are told: also those that were redirected to the egress process. */
+export const refusalPrefix = { refused: 'refused', redirected: 'redirected' } as const;
+/** Connections of one sandbox that are logged, on average and at once. The others are only counted. */
+const logged = 'limit rate 100/second burst 1000 packets';
+/** The same for refused packets. */
+const loggedRefusals = 'limit rate 20/second burst 200 packets';
 
 /**
  * What one sandbox may send to the egress process: datagrams with look-ups, and new connections. All datagrams that
@@ -34,13 +48,15 @@ export function rulesetText(options: RulesetOptions): string {
   const range = textFromCidr(plan.base);
   const resolvers = options.resolvers.flatMap((address) => [`${address} . tcp . 53`, `${address} . udp . 53`]);
   const fixedChains =
-    'translate_in redirect_in input output from_egress forward from_sandbox permitted to_sandbox refuse masquerade_out translate_out';
+    'translate_in redirect_in input output from_egress forward from_sandbox permitted to_sandbox log_flow refuse log_refusal tell_refusal masquerade_out translate_out';
   // The egress process answers what exceeds its own, lower limits. A flood ends here, before it costs that process time.
   const floods = [
     `udp dport ${egressPorts.dns} add @lookup_rates { ip saddr limit rate over ${lookupRate} } drop`,
     `meta l4proto tcp ct state new add @connection_rates { ip saddr limit rate over ${connectionRate} } goto refuse`,
   ];
   const share = `ct state new add @flows { ip saddr ct count over ${options.maxFlows} } goto refuse`;
+  const { logGroup } = options;
+  const isLogged = logGroup !== undefined;
   return `
 table inet ${plan.table} {
   map addresses { type ifname : ipv4_addr; }
@@ -51,6 +67,10 @@ table inet ${plan.table} {
   set lookup_rates { type ipv4_addr; size ${lastSlot}; flags dynamic; }
   set connection_rates { type ipv4_addr; size ${lastSlot}; flags dynamic; }
   set flows { type ipv4_addr; size 65535; flags dynamic; }
+  set logged { type ipv4_addr; size 65535; flags dynamic; }
+  set logged_refusals { type ipv4_addr; size 65535; flags dynamic; }
+  set ${unloggedSets.allowed} { type ipv4_addr; size 65535; flags dynamic; }
+  set ${unloggedSets.refused} { type ipv4_addr; size 65535; flags dynamic; }
   chain translate_in { type filter hook prerouting priority raw; policy accept; }
   chain redirect_in { type nat hook prerouting priority dstnat; policy accept; }
   chain input { type filter hook input priority filter; policy accept; }
@@ -60,7 +80,10 @@ table inet ${plan.table} {
   chain from_sandbox { }
   chain permitted { }
   chain to_sandbox { }
+  chain log_flow { }
   chain refuse { }
+  chain log_refusal { }
+  chain tell_refusal { }
   chain masquerade_out { type nat hook postrouting priority srcnat; policy accept; }
   chain translate_out { type filter hook postrouting priority srcnat + 10; policy accept; }
 }
@@ -92,6 +115,7 @@ table inet ${plan.table} {
     ip daddr != ${plan.egressAddress} goto refuse
     ${floods.join('\n    ')}
     ${share}
+    ${isLogged ? 'ct state new ct event set 0x0' : ''}
     accept
   }
   chain output {
@@ -120,6 +144,7 @@ table inet ${plan.table} {
   chain permitted {
     ct original ip saddr vmap @policies
     ${share}
+    ${isLogged ? 'ct state new jump log_flow' : ''}
     tcp flags syn tcp option maxseg size set rt mtu
     accept
   }
@@ -130,7 +155,9 @@ table inet ${plan.table} {
     ct original ip saddr vmap @policies
     tcp flags syn tcp option maxseg size set rt mtu
   }
+  ${isLogged ? logRules(logGroup) : ''}
   chain refuse {
+    ${isLogged ? `iifname ${ours} ct state != { established, related } jump log_refusal` : ''}
     iifname ${ours} meta l4proto tcp reject with tcp reset
     drop
   }
@@ -138,6 +165,28 @@ table inet ${plan.table} {
   chain translate_out { oifname ${ours} ip daddr ${range} ip daddr set ${inner.address}; }
 }
 `;
+}
+
+/** What is told to the log of connections, by two limits for each sandbox. What exceeds them is counted. */
+function logRules(group: number): string {
+  return `chain log_flow {
+    ct event set 0x0
+    add @logged { ip saddr ${logged} } ct event set destroy,protoinfo return
+    add @${unloggedSets.allowed} { ip saddr counter }
+  }
+  chain log_refusal {
+    add @logged_refusals { ip saddr ${loggedRefusals} } goto tell_refusal
+    add @${unloggedSets.refused} { ip saddr counter }
+  }
+  chain tell_refusal {
+    ct status & dnat != 0 ${tell(group, refusalPrefix.redirected)} return
+    ${tell(group, refusalPrefix.refused)}
+  }`;
+}
+
+/** A statement that sends the start of a packet to the log of connections. */
+export function tell(group: number, prefix: string): string {
+  return `log prefix "${prefix}" group ${group} snaplen ${toldBytes}`;
 }
 
 function addressElements(plan: AddressPlan): string {

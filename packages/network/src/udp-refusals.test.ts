@@ -5,7 +5,7 @@ import type { EgressPolicy } from './policy.ts';
 import { refusalText } from './udp-refusals.ts';
 
 const rulesOf = (policy: EgressPolicy, hasEgress = true): string[] =>
-  refusalText(createAddressPlan(3), 7, parseEgressPolicy(policy), hasEgress)
+  refusalText(createAddressPlan(3), 7, parseEgressPolicy(policy), { hasEgress })
     .split('\n')
     .filter((line) => line.startsWith('add rule'))
     .map((line) => line.replace('add rule netdev soulbox_3 refuse_7 ', ''));
@@ -36,5 +36,15 @@ test("the chain is attached to the slot's own interface and replaces the previou
     'flush chain netdev soulbox_3 refuse_7',
     'delete chain netdev soulbox_3 refuse_7',
     'add chain netdev soulbox_3 refuse_7 { type filter hook ingress device "sb3x7" priority 0; policy accept; }',
+  ]);
+});
+
+test('with a log, each refusal is told before it is done, with the slot and a limit', () => {
+  const policy = parseEgressPolicy({ denyOut: ['9.0.0.0/8'] });
+  const lines = refusalText(createAddressPlan(3), 7, policy, { logGroup: 23_003 }).split('\n');
+  const match = 'add rule netdev soulbox_3 refuse_7 ip daddr { 9.0.0.0/8 } ip protocol udp';
+  expect(lines.slice(-3, -1)).toEqual([
+    `${match} limit rate 20/second burst 200 packets log prefix "7" group 23003 snaplen 64`,
+    `${match} reject`,
   ]);
 });

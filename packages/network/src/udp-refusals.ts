@@ -3,7 +3,7 @@ import type { Logger } from '@soulbox/base';
 import type { AddressPlan } from './address-plan.ts';
 import type { NftWriter } from './nft-writer.ts';
 import type { ParsedPolicy } from './policy.ts';
-import { matchesOf } from './ruleset.ts';
+import { matchesOf, tell } from './ruleset.ts';
 
 /**
  * Tells a sandbox at once that its policy forbids a UDP packet. Otherwise a name lookup waits for up to half a minute.
@@ -26,8 +26,10 @@ export async function openUdpRefusals(options: {
   hasInterface: (slot: number) => boolean;
   /** Whether look-ups are answered by an egress process. */
   hasEgress: boolean;
+  /** Where refused packets are told. Absent: nowhere. */
+  logGroup?: number | undefined;
 }): Promise<UdpRefusals> {
-  const { plan, writer, logger, hasInterface, hasEgress } = options;
+  const { plan, writer, logger, hasInterface, hasEgress, logGroup } = options;
   const slots = await readSlots(plan);
   const isSupported = await canRefuse(plan, logger);
   return {
@@ -35,7 +37,7 @@ export async function openUdpRefusals(options: {
       if (!isSupported || !hasInterface(slot)) return;
       try {
         slots.add(slot);
-        await writer.apply(refusalText(plan, slot, policy, hasEgress));
+        await writer.apply(refusalText(plan, slot, policy, { hasEgress, logGroup }));
       } catch (error) {
         if (!(error instanceof CommandError)) throw error;
         slots.delete(slot);
@@ -53,16 +55,28 @@ export async function openUdpRefusals(options: {
 }
 
 /** The transaction that refuses the targets which `policy` forbids, and replaces earlier refusals. */
-export function refusalText(plan: AddressPlan, slot: number, policy: ParsedPolicy, hasEgress = true): string {
+export function refusalText(
+  plan: AddressPlan,
+  slot: number,
+  policy: ParsedPolicy,
+  { hasEgress = true, logGroup }: { hasEgress?: boolean; logGroup?: number | undefined } = {},
+): string {
   const { table, chain } = names(plan, slot);
   const covered = (list: ParsedPolicy['allowed'], verdict: string): string[] =>
     matchesOf(list, 'ip daddr', 'th dport').map((match) => `${match} ${verdict}`);
   // The egress process answers look-ups, also those that the policy forbids.
   const rules = hasEgress ? ['udp dport 53 accept'] : [];
-  if (policy.datagrams === 'not-web') rules.push('udp dport { 80, 443 } reject');
+  // Here packets do not have the slot's address yet, so the prefix says whose they are.
+  const refuse = (match: string): string[] =>
+    logGroup === undefined
+      ? [`${match} reject`]
+      : [`${match} limit rate 20/second burst 200 packets ${tell(logGroup, String(slot))}`, `${match} reject`];
+  if (policy.datagrams === 'not-web') rules.push(...refuse('udp dport { 80, 443 }'));
   if (policy.datagrams !== 'none') rules.push(...covered(policy.allowed, 'accept'));
-  if (policy.closed || policy.datagrams === 'none') rules.push('ip protocol udp reject');
-  else rules.push(...covered(policy.denied, 'ip protocol udp reject'));
+  if (policy.closed || policy.datagrams === 'none') rules.push(...refuse('ip protocol udp'));
+  else
+    for (const match of matchesOf(policy.denied, 'ip daddr', 'th dport'))
+      rules.push(...refuse(`${match} ip protocol udp`));
   return [
     clearRefusalText(plan, slot).trimEnd(),
     `add chain ${table} ${chain} { type filter hook ingress device "${plan.interfaceOf(slot)}" priority 0; policy accept; }`,

@@ -163,7 +163,7 @@ describe('a key that is restricted to templates', () => {
       [own, other].map((sandboxId) => ({
         ...{ teamId: api.teamId, sandboxId, startedAt: 1, durationMs: 2, protocol: 'tls', name: 'hidden.example' },
         ...{ address: '192.0.2.1', port: 443, rule: '', isAllowed: true, reason: '', bytesSent: 3, bytesReceived: 4 },
-        ...{ method: '', path: '' },
+        ...{ method: '', path: '', count: 1 },
       })),
       10,
     );

@@ -1,5 +1,7 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
-import { startTestApi } from '../testing/test-api.ts';
+import { SoulBoxError } from '@soulbox/base';
+import type { EgressRecord } from '@soulbox/contract/egress-record-service';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTestApi, until } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
 let api: TestApi;
@@ -18,7 +20,7 @@ async function record(sandboxId: string, count: number, more: Record<string, unk
   const one = {
     ...{ teamId: team?.id ?? '', sandboxId, startedAt: 1_000, durationMs: 2, protocol: 'tls', name: 'a.io' },
     ...{ address: '1.2.3.4', port: 443, rule: '*.io', isAllowed: true, reason: '', bytesSent: 3, bytesReceived: 4 },
-    ...{ method: '', path: '' },
+    ...{ method: '', path: '', count: 1 },
     ...more,
   };
   await api.records.connections.add(
@@ -76,4 +78,63 @@ it('does not pretend that a policy with too many destinations is complete', asyn
   const { json } = await api.ask('GET', `/sandboxes/${sandbox}/network/learned`);
   expect(json).toMatchObject({ isComplete: false });
   expect((json as { allowOut: string[] }).allowOut).toHaveLength(1000);
+});
+
+it('says for how many connections an entry stands, and learns nothing from it', async () => {
+  const sandbox = await create();
+  await record(sandbox, 1, { protocol: 'other', address: '', name: '', port: 0, reason: 'not_logged', count: 12 });
+  await record(sandbox, 1, { protocol: 'icmp', name: '', port: 0 });
+  const { json } = await api.ask('GET', `/sandboxes/${sandbox}/connections`);
+  expect(json).toMatchObject([
+    { protocol: 'icmp', address: '1.2.3.4' },
+    { reason: 'not_logged', count: 12 },
+  ]);
+  expect((json as { count?: number }[])[0]).not.toHaveProperty('count');
+  const learned = await api.ask('GET', `/sandboxes/${sandbox}/network/learned`);
+  expect(learned.json).toMatchObject({ allowOut: [], connections: 0 });
+});
+
+describe('connections that the runner keeps', () => {
+  const recordOf = async (sandboxId: string, more: Partial<EgressRecord> = {}): Promise<EgressRecord> => {
+    const team = (await api.records.teams.list()).find(({ isDefault }) => isDefault);
+    return {
+      ...{ sandboxId, teamId: team?.id ?? '', startedAtMs: 1000, durationMs: 3, protocol: 'udp', name: '', port: 53 },
+      ...{ address: '192.0.2.7', rule: '', isAllowed: true, reason: '', bytesSent: 1, bytesReceived: 2 },
+      ...{ method: '', path: '', ...more },
+    };
+  };
+
+  it('are recorded once, and confirmed by the next question', async () => {
+    const sandbox = await create();
+    const batch = [await recordOf(sandbox), await recordOf(sandbox, { reason: 'not_logged', count: 9 })];
+    const number = api.runner.connections.give(batch);
+    await until(() => api.runner.connections.orders.some(({ recorded }) => recorded === number));
+    const { json } = await api.ask('GET', `/sandboxes/${sandbox}/connections`);
+    expect(json).toMatchObject([{ count: 9 }, { protocol: 'udp', address: '192.0.2.7', port: 53 }]);
+    expect(json).toHaveLength(2);
+  });
+
+  it('are given back as a number while there is no room on the disk', async () => {
+    const { connections: log } = api.records;
+    const add = log.add.bind(log);
+    log.add = () => Promise.reject(new SoulBoxError('disk_full', 'no room'));
+    const number = api.runner.connections.give([await recordOf('some')]);
+    await until(async () => (await api.readLog()).includes('connections of sandboxes could not be recorded'));
+    log.add = add;
+    await until(() => api.runner.connections.orders.some(({ refused }) => refused === number));
+  });
+
+  it('are asked for again after any other failure', async () => {
+    const sandbox = await create();
+    const { connections: log } = api.records;
+    const add = log.add.bind(log);
+    log.add = () => Promise.reject(new Error('broken'));
+    const { connections } = api.runner;
+    const number = connections.give([await recordOf(sandbox)]);
+    await until(async () => (await api.readLog()).includes('connections of sandboxes could not be recorded'));
+    log.add = add;
+    await until(() => api.runner.connections.orders.some(({ recorded }) => recorded === number));
+    expect(connections.orders.filter(({ refused }) => refused !== 0n)).toEqual([]);
+    expect((await api.ask('GET', `/sandboxes/${sandbox}/connections`)).json).toHaveLength(1);
+  });
 });

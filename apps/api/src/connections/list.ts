@@ -11,20 +11,23 @@ const connectionSchema = z
     sandboxID: z.string(),
     startedAt: z.iso.datetime(),
     durationMs: z.int(),
-    protocol: z.string().describe('`tcp`, `tls`, `http` or `dns`.'),
+    protocol: z
+      .string()
+      .describe('`tcp`, `tls`, `http` or `dns`; also `udp`, `icmp` and `other`, which are judged by address.'),
     name: z.string().optional().describe('Host name that decided: of TLS (SNI), of HTTP (Host), or of the look-up.'),
     address: z.string().optional().describe('Connected address, or the wanted one of a refused connection.'),
-    port: z.int(),
+    port: z.int().describe('0 for protocols without ports.'),
     rule: z.string().optional().describe('Entry of the policy that decided. Absent: the default.'),
     allowed: z.boolean(),
     reason: z
       .string()
       .optional()
-      .describe(`Why it was refused or ended early: ${Object.keys(egressReasons).join(', ')}.`),
+      .describe(`Why it was refused, ended early, or is not one connection: ${Object.keys(egressReasons).join(', ')}.`),
     bytesSent: z.int(),
     bytesReceived: z.int(),
     method: z.string().optional().describe('Of an intercepted request.'),
     path: z.string().optional(),
+    count: z.int().optional().describe('Connections that the entry stands for, if not one: see `not_logged`.'),
   })
   .meta({ id: 'SandboxConnection' });
 
@@ -49,7 +52,7 @@ export function addListConnectionsRoute(app: ApiApp, context: ApiContext): void 
       schema: {
         tags: ['sandboxes'],
         summary:
-          'Connections and look-ups of a sandbox with a network policy, newest first; empty for an unknown sandbox',
+          'Connections of a sandbox to the outside, and refused look-ups, newest first; empty for an unknown sandbox',
         description:
           'Recorded when they have ended. Also those of a sandbox that has ended. The response header `X-Next-Before` tells where the ' +
           'next page begins; the last page does not have it. SoulBox extension.',
@@ -73,6 +76,7 @@ export function addListConnectionsRoute(app: ApiApp, context: ApiContext): void 
           ...filled({ name: one.name, address: one.address, rule: one.rule, reason: one.reason }),
           ...{ allowed: isAllowed, bytesSent, bytesReceived },
           ...filled({ method: one.method, path: one.path }),
+          ...(one.count === 1 ? {} : { count: one.count }),
         }),
       );
     },

@@ -18,6 +18,8 @@ import type {
 import type { Runner } from '../runner/client.ts';
 import { createScriptedBuilds } from './scripted-builds.ts';
 import type { ScriptedBuild } from './scripted-builds.ts';
+import { createScriptedConnections } from './scripted-connections.ts';
+import type { ScriptedConnections } from './scripted-connections.ts';
 import { createScriptedEvents } from './scripted-events.ts';
 import type { ScriptedEvent } from './scripted-events.ts';
 import { runCalls } from './scripted-runs.ts';
@@ -50,6 +52,8 @@ export interface ScriptedRunner {
   readonly usage: { diskBytes: bigint; pausedMemoryBytes: bigint };
   /** What sandboxes have used, and who may not run. */
   readonly used: ScriptedUsage;
+  /** What sandboxes have connected to, and the orders of those who asked. */
+  readonly connections: ScriptedConnections;
   /** The part of the host's disk that is neither reserved nor promised. */
   roomBytes: number;
   /** Thrown by every call while it is set. */
@@ -97,6 +101,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const lists: number[] = [];
   const made: string[] = [];
   const used = createScriptedUsage();
+  const connections = createScriptedConnections();
   const logs = new Map<string, LogEntry[]>();
   const metrics = new Map<string, Metric[]>();
 
@@ -223,6 +228,10 @@ export function createScriptedRunner(): ScriptedRunner {
         failIfTold();
         return used.settle(request);
       },
+      takeConnections: (order) => {
+        failIfTold();
+        return connections.take(order);
+      },
       getPhases: () =>
         Promise.resolve({
           boundsSeconds: [0.01, 0.1],
@@ -314,6 +323,7 @@ export function createScriptedRunner(): ScriptedRunner {
     usage,
     stateRequests,
     used,
+    connections,
     logs,
     metrics,
     watchers: events.watchers,

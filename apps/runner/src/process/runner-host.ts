@@ -5,14 +5,15 @@ import { buildEnvdBundle, removeOldBundles } from '@soulbox/envd/build';
 import { openClearFolder, removeInstanceTraces } from '@soulbox/isolation';
 import { openMasterKeySources } from '@soulbox/keyring';
 import type { SourceOptions } from '@soulbox/keyring';
-import { openNetwork } from '@soulbox/network';
-import type { Network } from '@soulbox/network';
+import { openFlowLog, openNetwork } from '@soulbox/network';
+import type { FlowLog, Network } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { openBlobReader, openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import { createPolicyFeed } from '@soulbox/egress-policies';
 import type { PolicyFeed } from '@soulbox/egress-policies';
 import type { RunnerConfig } from '../config.ts';
+import { createConnectionQueue } from '../connections/connection-queue.ts';
 import { createUsageBook } from '../processes/egress-usage.ts';
 import { isSandboxPolicy } from '../registry/network-policy.ts';
 import { policyForEgress } from '../serve/network-to-message.ts';
@@ -74,7 +75,19 @@ export async function startRunnerHost(
   const envdBundle = await buildEnvdBundle(bundles);
   const usageBook = createUsageBook();
   const policies = started.use(createPolicyFeed(logger.child({ part: 'runner' }), usageBook));
-  const network = await openRunnerNetwork(settings, policies, logger);
+  const connections = createConnectionQueue();
+  const flowLog = openFlowLog({
+    instance: config.instance,
+    base: baseOf(settings),
+    logger: logger.child({ part: 'runner' }),
+    onRecord: (record, policy) => {
+      if (!isSandboxPolicy(policy)) return;
+      const { sandboxId, teamId } = policy;
+      connections.add({ sandboxId, teamId, name: '', method: '', path: '', ...record });
+    },
+  });
+  if (flowLog !== undefined) started.use(flowLog);
+  const network = await openRunnerNetwork(settings, { policies, flowLog }, logger);
   const state = { isReady: false, adopted: 0 };
   started.defer(async () => {
     if (!state.isReady && state.adopted === 0) await network.close();
@@ -101,6 +114,7 @@ export async function startRunnerHost(
       drivers: await createDrivers(config.instance, logger),
       network,
       usageBook,
+      connections,
       checkpoints,
       templates: openTemplateStore(settings.templatesDirectory, logger),
       dependencyBlobs,
@@ -140,10 +154,11 @@ export async function startRunnerHost(
 }
 
 async function openRunnerNetwork(
-  { config, networkCidr, deniedRanges, egressUserId }: RunnerSettings,
-  policies: PolicyFeed,
+  settings: RunnerSettings,
+  { policies, flowLog }: { policies: PolicyFeed; flowLog: FlowLog | undefined },
   logger: RootLogger,
 ): Promise<Network> {
+  const { config, deniedRanges, egressUserId } = settings;
   return await openNetwork({
     instance: config.instance,
     nameServers: config.nameServers,
@@ -155,7 +170,11 @@ async function openRunnerNetwork(
       },
       remove: async (address) => await policies.remove(address),
     },
-    ...(networkCidr === '' ? {} : { base: networkCidr }),
+    flowLog,
+    base: baseOf(settings),
     logger,
   });
 }
+
+/** The range of the sandboxes' addresses. Undefined: the instance's own. */
+const baseOf = ({ networkCidr }: RunnerSettings): string | undefined => (networkCidr === '' ? undefined : networkCidr);

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { phaseBoundsSeconds, readPhaseFigures } from '@soulbox/base';
+import { recordToWire } from '@soulbox/contract/egress-record-service';
 import type { RunnerService } from '@soulbox/contract/runner';
 import type { Answers } from './answer.ts';
 import type { ServeContext } from './serve-context.ts';
@@ -24,6 +25,13 @@ export function createHostRoutes(
         .list()
         .map(({ networkSentBytes, ...rest }) => ({ ...rest, networkSentBytes: BigInt(networkSentBytes) }));
       return await Promise.resolve({ epoch: context.consumption.epoch, counters });
+    }),
+
+    takeConnections: answer(async ({ recorded, refused }) => {
+      const order = { recorded: Number(recorded), refused: Number(refused) };
+      const { number, records, dropped } = context.connections.take(order);
+      const connections = records.map(recordToWire);
+      return await Promise.resolve({ batch: BigInt(number), connections, dropped: BigInt(dropped) });
     }),
 
     getPool: answer(async () => {

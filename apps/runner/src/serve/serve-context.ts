@@ -1,6 +1,7 @@
 import type { Logger, MeasuredFigures } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { BuildContext } from '../builds/builds.ts';
+import type { ConnectionQueue } from '../connections/connection-queue.ts';
 import type { Consumption } from '../metrics/consumption.ts';
 import type { CreateContext } from '../operations/create.ts';
 import type { TeamUsage } from '../operations/team-usage.ts';
@@ -20,6 +21,8 @@ export interface ServeContext extends CreateContext, BuildContext {
   readonly dependencies: DependencyCache | undefined;
   /** What sandboxes have used. */
   readonly consumption: Consumption;
+  /** Connections of sandboxes that wait to be recorded. */
+  readonly connections: ConnectionQueue;
   /** The team's use of the host's disk. */
   readonly usageOf: (teamId: string) => TeamUsage;
   /** The resource use of this process. */

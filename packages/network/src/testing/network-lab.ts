@@ -1,5 +1,6 @@
 import { run, silentLogger } from '@soulbox/base';
 import { openNetwork, removeNetwork } from '../network.ts';
+import type { FlowLog } from '../flows/flow-log.ts';
 import type { Network, NetworkOptions } from '../network.ts';
 import { joinToHost, readHostNetwork, startLabNamespace } from './test-lab.ts';
 import type { LabNamespace } from './test-lab.ts';
@@ -19,6 +20,7 @@ export interface NetworkLabOptions {
   readonly outside: Site;
   /** Private addresses. */
   readonly inside: Site;
+  readonly flowLog?: FlowLog | undefined;
 }
 
 /** An instance's network with two attached sandboxes, one machine on the public side and one on a private network. */
@@ -60,7 +62,12 @@ export async function openNetworkLab(lab: NetworkLabOptions): Promise<NetworkLab
     for (const address of addresses)
       await namespace.ask({ op: 'listenUdp', host: address.replace(/\/.*/, ''), port: 53 });
   }
-  const options: NetworkOptions = { instance, logger: silentLogger, nameServers: ['1.1.1.1', resolver] };
+  const options: NetworkOptions = {
+    instance,
+    logger: silentLogger,
+    nameServers: ['1.1.1.1', resolver],
+    flowLog: lab.flowLog,
+  };
   const network = await openNetwork(options);
   await Promise.all([network.attach(1, sandbox.path), network.attach(258, neighbor.path)]);
   return {

@@ -38,7 +38,9 @@ export type AgentCommand =
   /** One round trip after the other, each with a socket of its own. Answers the median and the longest in milliseconds, or `lost`. */
   | { op: 'timesUdp'; host: string; port: number; count: number }
   /** Round trips from one port, as `sendUdp`. The socket stays open under a name. */
-  | { op: 'askUdp'; name: string; host: string; port: number; timeoutMs?: number };
+  | { op: 'askUdp'; name: string; host: string; port: number; timeoutMs?: number }
+  /** Opens and closes `count` connections, 50 at a time, and answers how many succeeded. */
+  | { op: 'churn'; host: string; port: number; count: number };
 
 const held = new Map<string, Socket>();
 
@@ -203,6 +205,18 @@ async function askUdp(command: Extract<AgentCommand, { op: 'askUdp' }>): Promise
   });
 }
 
+async function churn(command: Extract<AgentCommand, { op: 'churn' }>): Promise<string> {
+  let [left, opened] = [command.count, 0];
+  const worker = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      if ((await open({ ...command, timeoutMs: 5000 })).startsWith('open')) opened += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: 50 }, worker));
+  return String(opened);
+}
+
 async function perform(command: AgentCommand): Promise<string> {
   switch (command.op) {
     case 'listen':
@@ -227,6 +241,8 @@ async function perform(command: AgentCommand): Promise<string> {
       return await timesUdp(command);
     case 'askUdp':
       return await askUdp(command);
+    case 'churn':
+      return await churn(command);
   }
 }
 

@@ -20,7 +20,7 @@ export function describeConnections(name: string, open: OpenRecords): void {
     const connection = (more: Partial<ConnectionRecord> = {}): ConnectionRecord => ({
       ...{ teamId: team, sandboxId: 's1', startedAt: 1, durationMs: 2, protocol: 'tls', name: 'a.io' },
       ...{ address: '1.2.3.4', port: 443, rule: '*.io', isAllowed: true, reason: '', bytesSent: 3, bytesReceived: 4 },
-      ...{ method: '', path: '' },
+      ...{ method: '', path: '', count: 1 },
       ...more,
     });
     const query: Omit<ConnectionQuery, 'teamId'> = {

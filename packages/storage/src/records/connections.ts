@@ -4,7 +4,7 @@ export interface ConnectionRecord {
   readonly sandboxId: string;
   readonly startedAt: number;
   readonly durationMs: number;
-  /** `tcp`, `http`, `tls` or `dns`. */
+  /** `tcp`, `http`, `tls`, `dns`, `udp`, `icmp` or `other`. */
   readonly protocol: string;
   /** The host name that decided; empty if none was seen. */
   readonly name: string;
@@ -20,6 +20,8 @@ export interface ConnectionRecord {
   /** Of an intercepted request; otherwise empty. */
   readonly method: string;
   readonly path: string;
+  /** Connections that the record stands for; 0 if it only says that some may be missing. */
+  readonly count: number;
 }
 
 export interface ConnectionQuery {
@@ -43,7 +45,7 @@ export interface Destination {
   readonly count: number;
 }
 
-/** The connections of sandboxes that have a network policy. */
+/** The connections of sandboxes to the outside. */
 export interface ConnectionRecords {
   /** Adds them in one transaction. Of a team that exceeds `kept`, the oldest are removed soon afterwards. */
   add(connections: readonly ConnectionRecord[], kept: number): Promise<void>;

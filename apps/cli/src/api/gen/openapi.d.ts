@@ -241,6 +241,7 @@ export interface components {
             bytesReceived: number;
             method?: string;
             path?: string;
+            count?: number;
         };
         SandboxNetworkRule: {
             transform?: {

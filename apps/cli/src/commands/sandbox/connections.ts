@@ -11,7 +11,7 @@ const pageSize = 1000;
 export const sandboxConnections = defineCommand({
   meta: {
     name: 'connections',
-    description: 'Print the connections and look-ups of a sandbox with a network policy, newest first',
+    description: 'Print the connections of a sandbox to the outside, and refused look-ups, newest first',
   },
   args: {
     sandbox: sandboxArg,
@@ -51,9 +51,11 @@ async function* readNewest(
 
 function lineOf(connection: ApiSandboxConnection): string {
   const { startedAt, protocol, name, address = '', port, allowed, rule, reason, bytesSent, bytesReceived } = connection;
-  const place = name === undefined ? address : address === '' ? name : `${name} (${address})`;
+  const host = name === undefined ? address : address === '' ? name : `${name} (${address})`;
+  const place = port === 0 ? host : `${host}:${port}`;
   const request = connection.method === undefined ? '' : `  ${connection.method} ${connection.path ?? ''}`;
-  const verdict = allowed ? 'allowed' : 'refused';
+  const verdict = reason === 'log_gap' ? 'unknown' : allowed ? 'allowed' : 'refused';
+  const times = connection.count === undefined ? '' : `${connection.count} connections  `;
   const why = [reason, rule === undefined ? undefined : `rule ${rule}`].filter((word) => word !== undefined);
-  return `${startedAt}  ${protocol.padEnd(4)}  ${verdict}  ${place}:${port}  ${bytesSent} sent, ${bytesReceived} received${request}  ${why.join(', ')}`.trimEnd();
+  return `${startedAt}  ${protocol.padEnd(5)}  ${verdict}  ${times}${place === '' ? '' : `${place}  `}${bytesSent} sent, ${bytesReceived} received${request}  ${why.join(', ')}`.trimEnd();
 }

@@ -15,7 +15,7 @@ const columns = [
     'rule',
     'is_allowed',
   ],
-  ...['reason', 'bytes_sent', 'bytes_received', 'method', 'path'],
+  ...['reason', 'bytes_sent', 'bytes_received', 'method', 'path', 'connections'],
 ];
 
 /** A team is cut back to its limit each time it has added this share of it. */
@@ -35,7 +35,7 @@ export function sqliteConnections(db: DatabaseSync): ConnectionRecords {
   );
   const destinations = db.prepare(
     `SELECT name, CASE name WHEN '' THEN address ELSE '' END AS place, port, count(*) AS times FROM connections
-       WHERE team_id = ? AND sandbox_id = ? AND is_allowed = 1 AND protocol <> 'dns'
+       WHERE team_id = ? AND sandbox_id = ? AND is_allowed = 1 AND protocol <> 'dns' AND port > 0
        GROUP BY name, place, port ORDER BY times DESC, name, place, port LIMIT ?`,
   );
   const added = new Map<string, number>();
@@ -86,10 +86,10 @@ export function sqliteConnections(db: DatabaseSync): ConnectionRecords {
 
 function rowFrom(connection: ConnectionRecord): SQLInputValue[] {
   const { teamId, sandboxId, startedAt, durationMs, protocol, name, address, port, rule } = connection;
-  const { isAllowed, reason, bytesSent, bytesReceived, method, path } = connection;
+  const { isAllowed, reason, bytesSent, bytesReceived, method, path, count } = connection;
   return [
     ...[teamId, sandboxId, startedAt, durationMs, protocol, name, address, port, rule, Number(isAllowed)],
-    ...[reason, bytesSent, bytesReceived, method, path],
+    ...[reason, bytesSent, bytesReceived, method, path, count],
   ];
 }
 
@@ -111,5 +111,6 @@ function connectionFrom(row: Record<string, SQLOutputValue>): ConnectionRecord &
     bytesReceived: Number(row['bytes_received']),
     method: String(row['method']),
     path: String(row['path']),
+    count: Number(row['connections']),
   };
 }

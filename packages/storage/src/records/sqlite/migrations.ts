@@ -586,4 +586,7 @@ export const migrations: readonly string[] = [
 
   // Tokens that programs have got from a person with a browser. Of those from before, it is not known.
   `ALTER TABLE personal_tokens ADD COLUMN is_of_program INTEGER NOT NULL DEFAULT 0;`,
+
+  // How many connections a record of the log stands for.
+  'ALTER TABLE connections ADD COLUMN connections INTEGER NOT NULL DEFAULT 1;',
 ];

@@ -76,7 +76,7 @@ export declare type EgressConnection = Message<"soulbox.control.v1.EgressConnect
   durationMs: bigint;
 
   /**
-   * `tcp`, `http`, `tls`, or `dns`.
+   * `tcp`, `http`, `tls`, or `dns`. Of those that the packet filter judged: `tcp`, `udp`, `icmp`, or `other`.
    *
    * @generated from field: string protocol = 5;
    */
@@ -144,6 +144,13 @@ export declare type EgressConnection = Message<"soulbox.control.v1.EgressConnect
    * @generated from field: string path = 15;
    */
   path: string;
+
+  /**
+   * Connections that this one stands for. 0: one.
+   *
+   * @generated from field: uint64 count = 16;
+   */
+  count: bigint;
 };
 
 /**

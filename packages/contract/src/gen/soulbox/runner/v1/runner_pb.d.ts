@@ -7,6 +7,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { EgressConnection } from "../../control/v1/egress_pb.js";
 
 /**
  * Describes the file soulbox/runner/v1/runner.proto.
@@ -1473,6 +1474,59 @@ export declare type SettleUsageResponse_Counters = Message<"soulbox.runner.v1.Se
  * Use `create(SettleUsageResponse_CountersSchema)` to create a new message.
  */
 export declare const SettleUsageResponse_CountersSchema: GenMessage<SettleUsageResponse_Counters>;
+
+/**
+ * @generated from message soulbox.runner.v1.TakeConnectionsRequest
+ */
+export declare type TakeConnectionsRequest = Message<"soulbox.runner.v1.TakeConnectionsRequest"> & {
+  /**
+   * The batch that the caller has recorded. 0: none yet; the last batch is returned again.
+   *
+   * @generated from field: uint64 recorded = 1;
+   */
+  recorded: bigint;
+
+  /**
+   * The batch that the caller cannot record, because it has no room. Of its connections, only the number is kept.
+   *
+   * @generated from field: uint64 refused = 2;
+   */
+  refused: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.TakeConnectionsRequest.
+ * Use `create(TakeConnectionsRequestSchema)` to create a new message.
+ */
+export declare const TakeConnectionsRequestSchema: GenMessage<TakeConnectionsRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.TakeConnectionsResponse
+ */
+export declare type TakeConnectionsResponse = Message<"soulbox.runner.v1.TakeConnectionsResponse"> & {
+  /**
+   * @generated from field: uint64 batch = 1;
+   */
+  batch: bigint;
+
+  /**
+   * @generated from field: repeated soulbox.control.v1.EgressConnection connections = 2;
+   */
+  connections: EgressConnection[];
+
+  /**
+   * Connections that were lost without a record that counts them.
+   *
+   * @generated from field: uint64 dropped = 3;
+   */
+  dropped: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.TakeConnectionsResponse.
+ * Use `create(TakeConnectionsResponseSchema)` to create a new message.
+ */
+export declare const TakeConnectionsResponseSchema: GenMessage<TakeConnectionsResponse>;
 
 /**
  * @generated from message soulbox.runner.v1.GetTeamUsageRequest
@@ -3246,6 +3300,17 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof SettleUsageRequestSchema;
     output: typeof SettleUsageResponseSchema;
+  },
+  /**
+   * Returns connections of sandboxes that the packet filter has judged alone, once they have ended or were refused. The
+   * runner keeps each batch until the caller has recorded it.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.TakeConnections
+   */
+  takeConnections: {
+    methodKind: "unary";
+    input: typeof TakeConnectionsRequestSchema;
+    output: typeof TakeConnectionsResponseSchema;
   },
   /**
    * @generated from rpc soulbox.runner.v1.RunnerService.GetTeamUsage

@@ -1,0 +1,77 @@
+import type { EgressRecord } from '@soulbox/contract/egress-record-service';
+
+/** Records that wait for the control plane. One takes about 500 bytes. More are only counted, by sandbox. */
+const waitingMax = 20_000;
+/** Sandboxes with such a count. */
+const sumsMax = 5000;
+const batchMax = 500;
+
+/** Connections that the packet filter has judged, until the control plane has recorded them. */
+export interface ConnectionQueue {
+  add(record: EgressRecord): void;
+  /**
+   * The next records. `recorded` and `refused` name the batch that the caller has recorded, or cannot record; without
+   * either, the last batch is returned again. Of a refused batch, only the number of connections of each sandbox is kept.
+   */
+  take(order: { readonly recorded: number; readonly refused: number }): ConnectionBatch;
+}
+
+export interface ConnectionBatch {
+  readonly number: number;
+  readonly records: readonly EgressRecord[];
+  /** Records that were lost with their counts. */
+  readonly dropped: number;
+}
+
+export function createConnectionQueue(): ConnectionQueue {
+  let waiting: EgressRecord[] = [];
+  /** Of each sandbox, one record that stands for all that could not be kept. */
+  const sums = new Map<string, EgressRecord>();
+  let dropped = 0;
+  // Differs for each life of the runner, so that a number of an earlier one means nothing.
+  let next = Date.now();
+  let last: ConnectionBatch | undefined;
+
+  const sum = (record: EgressRecord): void => {
+    const { sandboxId, teamId, startedAtMs, durationMs, count = 1 } = record;
+    const before = sums.get(sandboxId);
+    if (before === undefined && sums.size >= sumsMax) {
+      dropped += count;
+      return;
+    }
+    const fromMs = Math.min(startedAtMs, before?.startedAtMs ?? startedAtMs);
+    const toMs = Math.max(startedAtMs + durationMs, before === undefined ? 0 : before.startedAtMs + before.durationMs);
+    sums.set(sandboxId, {
+      ...{ sandboxId, teamId, startedAtMs: fromMs, durationMs: toMs - fromMs, protocol: 'other', name: '' },
+      ...{ address: '', port: 0, rule: '', isAllowed: true, reason: 'not_logged', method: '', path: '' },
+      bytesSent: (before?.bytesSent ?? 0) + record.bytesSent,
+      bytesReceived: (before?.bytesReceived ?? 0) + record.bytesReceived,
+      count: (before?.count ?? 0) + count,
+    });
+  };
+  return {
+    add(record) {
+      if (waiting.length < waitingMax) waiting.push(record);
+      else sum(record);
+    },
+    take({ recorded, refused }) {
+      if (last !== undefined && refused === last.number) {
+        dropped += last.dropped;
+        for (const record of last.records) sum(record);
+      } else if (last !== undefined && recorded !== last.number) return last;
+      const records = waiting.slice(0, batchMax);
+      waiting = waiting.slice(records.length);
+      // Last, so that they follow the records that were kept before them.
+      if (waiting.length === 0) {
+        for (const [sandboxId, record] of sums) {
+          if (records.length >= batchMax) break;
+          records.push(record);
+          sums.delete(sandboxId);
+        }
+      }
+      last = { number: next++, records, dropped };
+      dropped = 0;
+      return last;
+    },
+  };
+}
