@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -116,6 +116,15 @@ describe('following a driver that still writes', () => {
     await file.close();
   }
 
+  /** Waits until all complete blocks of `content` are encrypted, and the draft has heard of it. */
+  async function untilEncrypted(part: string): Promise<void> {
+    const sealed = join(shop.directory, 'states', 's1.draft', part);
+    await expect
+      .poll(async () => (await stat(sealed).catch(() => undefined))?.size ?? 0, { timeout: 10_000 })
+      .toBeGreaterThanOrEqual(20 * mib);
+    await delay(50);
+  }
+
   test('gives the same content as encrypting the finished parts', async () => {
     await using draft = await shop.store.begin('s1');
     draft.follow((name) => name.startsWith('pages'));
@@ -136,7 +145,7 @@ describe('following a driver that still writes', () => {
     draft.follow(() => true);
     const path = join(draft.directory, 'pages-1.img');
     await append(path, content);
-    await delay(50);
+    await untilEncrypted('pages-1.img');
     await truncate(path, 0);
     await append(path, content.subarray(1, 2 * mib));
     await expect(draft.seal(testFacts())).rejects.toMatchObject({ reason: 'internal' });
@@ -148,7 +157,7 @@ describe('following a driver that still writes', () => {
     draft.follow(() => true);
     const path = join(draft.directory, 'pages-1.img');
     await append(path, content);
-    await delay(50);
+    await untilEncrypted('pages-1.img');
     await writeFile(`${path}.new`, content.subarray(1, 2 * mib));
     await rename(`${path}.new`, path);
     expect(await readParts(await draft.seal(testFacts()))).toEqual(

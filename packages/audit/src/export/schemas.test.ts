@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { sanitise } from '../sanitise.ts';
