@@ -337,16 +337,19 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['main'],
   ],
   e2e: [
-    ['edge-apis', 'global-setup', 'harness'],
+    ['edge-apis', 'fixtures', 'global-setup', 'harness'],
     // `chaos` has what other long runs share: random choices, leftovers on the host.
     ['chaos', 'clients', 'fill', 'packages', 'redteam', 'run', 'upgrade', 'workloads'],
     ['crash', 'moments', 'soak'],
   ],
   'e2e/redteam': [
     ['addresses', 'host-state', 'host-witness', 'neighbor', 'walls'],
+    ['internet'],
     ['world'],
     ['attempt'],
+    ['run-batch'],
     ['inside', 'render-table', 'run-inside', 'scenes'],
+    ['run-policed'],
     ['all-attempts', 'run-redteam'],
     ['main'],
   ],

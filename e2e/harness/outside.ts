@@ -26,6 +26,8 @@ export interface Outside extends AsyncDisposable {
 export interface StandIn {
   readonly program: string;
   readonly argument: string;
+  /** A second argument. */
+  readonly more?: string;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface StandIn {
  */
 export async function openOutside(
   addresses: readonly string[],
-  { program, argument }: StandIn = { program: 'outside.mjs', argument: addresses[0] ?? '' },
+  { program, argument, more }: StandIn = { program: 'outside.mjs', argument: addresses[0] ?? '' },
 ): Promise<Outside> {
   await removeOutside();
   const ip = async (...args: string[]): Promise<string> => await run('ip', args);
@@ -60,9 +62,13 @@ export async function openOutside(
       await ip('route', 'add', whole, 'via', isIpv6(address) ? insideAddress6 : insideAddress);
     }
     const file = join(import.meta.dirname, '../fixtures', program);
-    const server = spawn('ip', ['netns', 'exec', namespace, nodeProgram, file, argument], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const server = spawn(
+      'ip',
+      ['netns', 'exec', namespace, nodeProgram, file, argument, ...(more === undefined ? [] : [more])],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    );
     const ended = once(server, 'exit');
     const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
     await Promise.race([lines.next(), ended]);

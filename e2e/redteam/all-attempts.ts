@@ -1,4 +1,8 @@
 import type { Attempt } from './attempt.ts';
+import { policedAddresses } from './inside/egress/addresses.ts';
+import { policedConnections } from './inside/egress/connections.ts';
+import { interceptionAttempts } from './inside/egress/interception.ts';
+import { policedLookups } from './inside/egress/lookups.ts';
 import { hostFiles } from './inside/host-files.ts';
 import { kernelCalls } from './inside/kernel-calls.ts';
 import { network } from './inside/network.ts';
@@ -6,11 +10,17 @@ import { privileges } from './inside/privileges.ts';
 import { processes } from './inside/processes.ts';
 import { alarm } from './scenes/alarm.ts';
 import { builds } from './scenes/builds.ts';
+import { changedPolicies } from './scenes/egress/changes.ts';
+import { egressFloods } from './scenes/egress/floods.ts';
+import { identities } from './scenes/egress/identities.ts';
+import { proxies } from './scenes/egress/proxies.ts';
+import { smugglingOut } from './scenes/egress/smuggling-out.ts';
 import { envdAttempts } from './scenes/envd.ts';
 import { floods } from './scenes/floods.ts';
 import { http2 } from './scenes/http2.ts';
 import { keys } from './scenes/keys.ts';
 import { namedAddresses } from './scenes/named-addresses.ts';
+import { outsiders } from './scenes/outsiders.ts';
 import { requests } from './scenes/requests.ts';
 import { setuid } from './scenes/setuid.ts';
 import { slowClients } from './scenes/slow-clients.ts';
@@ -25,12 +35,21 @@ export const allAttempts: readonly Attempt[] = [
   ...hostFiles,
   ...processes,
   ...network,
+  ...policedAddresses,
+  ...policedConnections,
+  ...policedLookups,
+  ...interceptionAttempts,
   ...alarm,
   ...smuggling,
   ...http2,
   ...requests,
   ...tenants,
   ...keys,
+  ...outsiders,
+  ...changedPolicies,
+  ...smugglingOut,
+  ...proxies,
+  ...identities,
   ...namedAddresses,
   ...slowClients,
   ...builds,
@@ -38,6 +57,7 @@ export const allAttempts: readonly Attempt[] = [
   ...envdAttempts,
   ...startUp,
   ...floods,
+  ...egressFloods,
 ];
 
 /** The attempts of the short form: all programs inside, and the scenes that take a moment. */

@@ -10,8 +10,13 @@ export type Who = 'user' | 'root' | 'outside';
  * - `opened`: root of the host in new namespaces, where the operation harms nobody
  * - `host`: root of the host itself, for programs that only look
  * - `neighbor`: the other team's sandbox, for its own objects
+ * - `open`: the attacker's sandbox, which has no network policy
+ * - `allowed`: the same sandbox with a policy, for a destination that the policy allows (see `policedParameters`)
  */
-export type ControlPlace = 'opened' | 'host' | 'neighbor';
+export type ControlPlace = 'opened' | 'host' | 'neighbor' | 'open' | 'allowed';
+
+/** The network policy of a sandbox: that of `namedPolicy`, or no internet. */
+export type Policy = 'named' | 'closed';
 
 /** A small program inside, one of many in one run of `batch.py`. */
 export interface InsideAttempt {
@@ -26,6 +31,8 @@ export interface InsideAttempt {
   readonly refusedWith?: readonly string[];
   /** `none` has the reason why the operation is nowhere harmless. The state of the host is compared in any case. */
   readonly control: ControlPlace | { readonly none: string };
+  /** Absent: the sandbox has no network policy. */
+  readonly policy?: Policy;
   /** Why its success is no breach if the sandbox has a kernel of its own. The state of the host must still not change. */
   readonly harmlessInOwnKernel?: string;
 }

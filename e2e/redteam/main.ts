@@ -7,7 +7,8 @@ import { getIsolation, placeOptions, progressOf, untilToldToEnd } from '../harne
 import { allAttempts, quickAttempts } from './all-attempts.ts';
 import { renderTable } from './render-table.ts';
 import { runRedteam } from './run-redteam.ts';
-import { openWorld } from './world.ts';
+import { prepareInternet } from './internet.ts';
+import { openWorld, targetOf } from './world.ts';
 
 const { values } = parseArgs({
   options: {
@@ -20,23 +21,21 @@ const { values } = parseArgs({
 const isolation = getIsolation(values.isolation);
 const instance = Number(values.instance);
 const attempts = (values.quick ? quickAttempts : allAttempts).filter(({ name, wall }) =>
-  `${wall} ${name}`.includes(values.only),
+  values.only.split('|').some((text) => `${wall} ${name}`.includes(text)),
 );
 if (attempts.length === 0) throw new Error(`No attempt and no wall has "${values.only}" in its name.`);
 const signal = untilToldToEnd();
 const driver = (await createDrivers(instance, silentLogger)).get(isolation);
 if (driver === undefined) throw new Error(`There is no driver ${isolation}.`);
-const server = await startServer({ instance, environment: { SOULBOX_ISOLATION: isolation } });
+await using internet = await prepareInternet(instance);
+const environment = { SOULBOX_ISOLATION: isolation, ...internet.environment };
+const server = await startServer({ instance, environment });
 let failed = true;
 try {
   // For the official client.
   Object.assign(process.env, server.clientEnvironment);
-  await using world = await openWorld({
-    ...{ pid: server.pid, port: server.port, instance, dataDirectory: server.dataDirectory, isolation },
-    ownKernel: driver.capabilities.ownKernel,
-    apiKey: server.clientEnvironment['E2B_API_KEY'] ?? '',
-    apiUrl: server.clientEnvironment['E2B_API_URL'] ?? '',
-  });
+  const target = targetOf(server, { isolation, ownKernel: driver.capabilities.ownKernel });
+  await using world = await openWorld(target, internet);
   const results = await runRedteam(world, attempts, { onProgress: progressOf('redteam'), signal });
   console.log(renderTable(results));
   failed = results.some(({ verdict }) => verdict !== 'held');

@@ -1,28 +1,44 @@
 /** @module-tag violation */
+import { rm } from 'node:fs/promises';
+import { startServer } from '@soulbox/testing';
 import { expect, test } from 'vitest';
 import { getIsolation } from '../harness/long-run.ts';
-import { apiKey, apiUrl, server } from '../harness/server.ts';
+import { server as shared } from '../harness/server.ts';
 import { quickAttempts } from './all-attempts.ts';
+import { prepareInternet } from './internet.ts';
 import { renderTable } from './render-table.ts';
 import { runRedteam } from './run-redteam.ts';
-import { openWorld } from './world.ts';
+import { openWorld, targetOf } from './world.ts';
 
-// The short form of `npm run test:redteam`, without races, floods and everything that waits.
-test('no program inside and no client outside gets through a wall', { timeout: 240_000 }, async () => {
-  const { pid, port, instance, dataDirectory } = server;
-  const { ownKernel } = server.capabilities;
-  const isolation = getIsolation(server.isolation);
-  await using world = await openWorld({
-    ...{ pid, port, instance, dataDirectory, isolation, ownKernel, apiKey, apiUrl },
+const instance = 2;
+
+// The short form of `npm run test:redteam`, without races, floods and everything that waits. The server knows only the
+// names of the stand-in.
+test('no program inside and no client outside gets through a wall', { timeout: 300_000 }, async () => {
+  const isolation = getIsolation(shared.isolation);
+  await using internet = await prepareInternet(instance);
+  const server = await startServer({
+    instance,
+    environment: { SOULBOX_ISOLATION: isolation, ...internet.environment },
   });
-  const results = await runRedteam(world, quickAttempts);
-  const bad = results.filter(({ verdict }) => verdict !== 'held');
-  console.log(
-    renderTable(bad.length > 0 ? bad : results)
-      .split('\n')
-      .slice(-3)
-      .join('\n'),
-  );
-  expect(results.length).toBeGreaterThan(300);
-  expect(bad.map(({ verdict, by, name, evidence }) => `${verdict} by ${by}: ${name}: ${evidence}`)).toEqual([]);
+  try {
+    // For the official client.
+    Object.assign(process.env, server.clientEnvironment);
+    const target = targetOf(server, { isolation, ownKernel: shared.capabilities.ownKernel });
+    await using world = await openWorld(target, internet);
+    const results = await runRedteam(world, quickAttempts);
+    const bad = results.filter(({ verdict }) => verdict !== 'held');
+    console.log(
+      renderTable(bad.length > 0 ? bad : results)
+        .split('\n')
+        .slice(-3)
+        .join('\n'),
+    );
+    expect(results.length).toBeGreaterThan(600);
+    expect(bad.map(({ verdict, by, name, evidence }) => `${verdict} by ${by}: ${name}: ${evidence}`)).toEqual([]);
+  } finally {
+    Object.assign(process.env, shared.plain);
+    await server.stop();
+    await rm(server.dataDirectory, { recursive: true });
+  }
 });

@@ -1,24 +1,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '@soulbox/base';
-import type { Sandbox } from 'e2b';
 import type { ControlPlace, InsideAttempt, Result } from './attempt.ts';
 import { hostPython } from './host-witness.ts';
-import { batchParameters } from './world.ts';
+import { batchTimeoutMs, orderText, parseOutcomes, program, runBatch } from './run-batch.ts';
+import type { Outcome } from './run-batch.ts';
 import type { World } from './world.ts';
-
-/** What `batch.py` reports. `did`: it succeeded. `broken`: the program of the attempt is faulty. */
-interface Outcome {
-  readonly name: string;
-  readonly outcome: 'did' | 'refused' | 'error' | 'broken';
-  readonly detail: string;
-  readonly ms: number;
-}
-
-const program = readFileSync(join(import.meta.dirname, 'batch.py'), 'utf8');
-const batchTimeoutMs = 300_000;
 
 /** Errors of a kernel that does not have a thing, or does not allow it. */
 const usualRefusals: ReadonlySet<string> = new Set([
@@ -38,14 +26,14 @@ export async function runInside(world: World, attempts: readonly InsideAttempt[]
     const results: Result[] = [];
     for (const by of ['user', 'root'] as const) {
       const mine = attempts.filter((attempt) => attempt.by.includes(by));
-      const outcomes = await runBatch(world, sandbox, mine, by);
+      const outcomes = await runBatch(world, sandbox, mine, { user: by });
       for (const attempt of mine) results.push(judge(world, attempt, by, outcomes, controls));
     }
     return results;
   });
 }
 
-function judge(
+export function judge(
   world: World,
   attempt: InsideAttempt,
   by: 'user' | 'root',
@@ -60,7 +48,7 @@ function judge(
   });
   if (found === undefined) return result('unclear', 'the program did not report');
   const { outcome, detail } = found;
-  const words = [world.host.word, world.neighbor.word].filter((word) => detail.includes(word));
+  const words = [world.host.word, world.neighbor.word, world.internet.canary].filter((word) => detail.includes(word));
   if (words.length > 0) return result('breached', `it got a word that it must not know: ${detail}`);
   if (outcome === 'did') {
     const isHarmless = world.target.ownKernel && attempt.harmlessInOwnKernel !== undefined;
@@ -76,7 +64,7 @@ function judge(
   return result('unclear', `${detail}; but the control (${attempt.control}) did not succeed: ${why}`);
 }
 
-async function runControls(world: World, attempts: readonly InsideAttempt[]): Promise<Map<string, Outcome>> {
+export async function runControls(world: World, attempts: readonly InsideAttempt[]): Promise<Map<string, Outcome>> {
   const at = (place: ControlPlace): readonly InsideAttempt[] => attempts.filter(({ control }) => control === place);
   const [opened, host, neighbor] = await Promise.all([
     runOnHost(world, at('opened'), [
@@ -91,7 +79,7 @@ async function runControls(world: World, attempts: readonly InsideAttempt[]): Pr
       '--mount-proc',
     ]),
     runOnHost(world, at('host'), []),
-    runBatch(world, world.neighbor.sandbox, at('neighbor'), 'user'),
+    runBatch(world, world.neighbor.sandbox, at('neighbor'), { user: 'user' }),
   ]);
   return new Map([...opened, ...host, ...neighbor]);
 }
@@ -109,42 +97,11 @@ async function runOnHost(
     const script = join(folder, 'batch.py');
     await run('mkdir', [scratch]);
     await writeFile(script, program);
-    await writeFile(order, orderText(world, attempts, scratch, before !== undefined));
+    await writeFile(order, orderText(world, attempts, { scratch, apart: before !== undefined }));
     const command = before === undefined ? [] : [...beforeArgs, hostPython];
     const args = [...command, script, order];
     return parseOutcomes(await run(before ?? hostPython, args, { timeoutMs: batchTimeoutMs }));
   } finally {
     await rm(folder, { recursive: true });
   }
-}
-
-async function runBatch(
-  world: World,
-  sandbox: Sandbox,
-  attempts: readonly InsideAttempt[],
-  user: 'user' | 'root',
-): Promise<Map<string, Outcome>> {
-  if (attempts.length === 0) return new Map();
-  const folder = `/tmp/redteam-${user}`;
-  await sandbox.files.write(
-    [
-      { path: `${folder}/batch.py`, data: program },
-      { path: `${folder}/order.json`, data: orderText(world, attempts, `${folder}/scratch`, false) },
-      { path: `${folder}/scratch/.keep`, data: '' },
-    ],
-    { user },
-  );
-  const command = `python3 ${folder}/batch.py ${folder}/order.json`;
-  const { stdout } = await sandbox.commands.run(command, { user, timeoutMs: batchTimeoutMs });
-  return parseOutcomes(stdout);
-}
-
-function orderText(world: World, attempts: readonly InsideAttempt[], scratch: string, apart: boolean): string {
-  const programs = attempts.map(({ name, python }) => ({ name, python }));
-  return JSON.stringify({ parameters: batchParameters(world, scratch), attempts: programs, apart });
-}
-
-function parseOutcomes(text: string): Map<string, Outcome> {
-  const lines = text.split('\n').filter((line) => line !== '');
-  return new Map(lines.map((line) => JSON.parse(line) as Outcome).map((outcome) => [outcome.name, outcome]));
 }

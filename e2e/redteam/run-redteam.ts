@@ -2,6 +2,7 @@ import { findProcess } from '@soulbox/base';
 import { Breach } from './attempt.ts';
 import type { Attempt, InsideAttempt, Result, Scene } from './attempt.ts';
 import { runInside } from './run-inside.ts';
+import { runPoliced } from './run-policed.ts';
 import type { World } from './world.ts';
 
 export interface RedteamOptions {
@@ -21,10 +22,16 @@ export async function runRedteam(
   const inside = attempts.filter((attempt): attempt is InsideAttempt => attempt.kind === 'inside');
   const scenes = attempts.filter((attempt): attempt is Scene => attempt.kind === 'scene');
   const results: Result[] = [];
-  if (inside.length > 0) {
-    results.push(...(await runInside(world, inside)));
-    onProgress?.(`${inside.length} programs inside are done`);
-    results.push(...(await checkAfter(world, 'all programs inside together')));
+  const free = inside.filter(({ policy }) => policy === undefined);
+  const policed = inside.filter(({ policy }) => policy !== undefined);
+  for (const [programs, runAll, where] of [
+    [free, runInside, 'inside'],
+    [policed, runPoliced, 'inside with a network policy'],
+  ] as const) {
+    if (programs.length === 0) continue;
+    results.push(...(await runAll(world, programs)));
+    onProgress?.(`${programs.length} programs ${where} are done`);
+    results.push(...(await checkAfter(world, `all programs ${where} together`)));
   }
   for (const scene of scenes) {
     signal?.throwIfAborted();
@@ -63,7 +70,7 @@ async function attemptScene(world: World, scene: Scene): Promise<Pick<Result, 'v
 async function checkAfter(world: World, name: string): Promise<Result[]> {
   const harm = await world.findHarm();
   const heard = (await world.outside.heard()).filter((text) => text.includes(world.host.word));
-  if (heard.length > 0) harm.push(`a metadata service heard ${heard.join(', ')}`);
+  if (heard.length > 0) harm.push(`the outside heard ${heard.slice(0, 8).join(', ')}`);
   if (harm.length === 0) return [];
   return [{ name, wall: 'hostView', by: 'root', verdict: 'breached', evidence: harm.join('; '), ms: 0 }];
 }

@@ -43,7 +43,7 @@ const chunk = `${(hidden.length + 5).toString(16)}\r\n${hidden}abcde\r\n0\r\n\r\
 const ended = `0\r\n\r\n${hidden}`;
 
 /** Name, then the headers and the body of a POST request. */
-const forms: readonly (readonly [name: string, headers: string, body: string])[] = [
+export const forms: readonly (readonly [name: string, headers: string, body: string])[] = [
   ['a length and chunks (CL.TE)', `Content-Length: ${ended.length}\r\nTransfer-Encoding: chunked`, ended],
   ['chunks and a length (TE.CL)', 'Transfer-Encoding: chunked\r\nContent-Length: 4', chunk],
   [
