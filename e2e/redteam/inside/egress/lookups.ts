@@ -114,7 +114,7 @@ const others: readonly InsideAttempt[] = (['named', 'closed'] as const).flatMap(
         ],
         [
           'datagrams in fragments',
-          `opened = connect(P['publicAddress'], 5555, socket.SOCK_DGRAM)\nopened.setsockopt(0, 10, 0)\nopened.send(P['reached'].encode() * 100)\nreturn opened.recv(99)`,
+          `opened = connect(P['publicAddress'], 5555, socket.SOCK_DGRAM, 0.3)\nopened.setsockopt(0, 10, 0)\nopened.send(P['reached'].encode() * 100)\nreturn opened.recv(99)`,
         ],
         [
           'datagrams with a short time to live',

@@ -96,7 +96,7 @@ async function frontHttp2(world: World): Promise<string> {
 
 export const proxies: readonly Scene[] = [
   {
-    ...{ kind: 'scene', wall: 'namedAddresses', by: ['outside'], pace: 'quick' },
+    ...{ kind: 'scene', wall: 'namedAddresses', by: ['outside'], pace: 'long' },
     name: 'names forbidden addresses as egress proxies, in every notation',
     run: nameProxies,
   },
