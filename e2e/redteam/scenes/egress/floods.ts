@@ -114,6 +114,8 @@ async function flood(world: World, body: string): Promise<string> {
           ]);
           const report = readReport(said);
           const growth = Math.round(serverMemoryMib(target.pid) - before);
+          // Otherwise the stand-in itself is away, and not the egress process.
+          await fetch(`http://${lab.allowed}/`, { signal: AbortSignal.timeout(neighborMs) });
           if (report.failed.length > 0)
             throw new Breach(`the other team could not connect: ${report.failed.join('; ')}`);
           if (report.slowest > neighborMs) throw new Breach(`the other team waited ${Math.round(report.slowest)} ms`);
