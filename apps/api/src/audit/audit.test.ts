@@ -382,3 +382,69 @@ describe('the direct use of a sandbox', () => {
     expect(await read(api.otherKey)).toEqual([]);
   });
 });
+
+describe('the export of the records', () => {
+  const signed = async (url: string, key = api.key): Promise<Answer> =>
+    await api.ask('POST', '/signed-urls', { body: { url, expiresInSeconds: 60 }, key });
+  const linesIn = (text: string): AuditRecord[] =>
+    text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as AuditRecord);
+
+  test('has the published records in their order, also by a signed URL, whose range nobody can change', async () => {
+    for (let n = 0; n < 150; n += 1)
+      await api.ask('POST', '/secrets', { body: { name: `s${n}`, value: 'canary-value' } });
+    await until(async () => (await info()).size >= 150);
+    const whole = await api.ask('GET', '/audit/export');
+    expect([whole.status, whole.headers.get('content-type')]).toEqual([200, 'application/x-ndjson; charset=utf-8']);
+    const records = linesIn(whole.text);
+    expect(records.map(({ seq }) => seq)).toEqual(records.map((_, n) => n));
+    expect(records.length).toBeGreaterThanOrEqual(150);
+    expect(whole.text).not.toContain('canary-value');
+    const { url } = (await signed('/audit/export?from=3&to=7')).json as { url: string };
+    const answer = await fetch(url);
+    expect(linesIn(await answer.text())).toEqual(records.slice(3, 7));
+    expect((await fetch(url.replace('to=7', 'to=70'))).status).toBe(401);
+    expect((await fetch(url.replace('from=3&', ''))).status).toBe(401);
+    await until(async () => (await withActionIn('audit.export')).length >= 2);
+  });
+
+  /** All of an action, however many other records there are. */
+  const withActionIn = async (action: string): Promise<AuditRecord[]> =>
+    linesIn((await api.ask('GET', '/audit/export')).text).filter((record) => record.action === action);
+
+  test('is that of the own team, and can be neither read nor signed without the scope admin', async () => {
+    await create();
+    await until(async () => (await info()).size >= 2);
+    const { url } = (await signed('/audit/export', api.otherKey)).json as { url: string };
+    expect(await (await fetch(url)).text()).not.toContain(api.teamId);
+    const made = await api.ask('POST', '/api-keys', { body: { name: 'k', role: 'developer' } });
+    const { key } = made.json as { key: string };
+    expect((await api.ask('GET', '/audit/export', { key })).status).toBe(403);
+    expect((await signed('/audit/export', key)).status).toBe(403);
+    expect((await fetch(`${api.url}/audit/export`)).status).toBe(401);
+  });
+
+  test.each([
+    ['?from=1000000', 200],
+    ['?from=9007199254740991&to=9007199254740991', 200],
+    ['?from=5&to=2', 200],
+    ['?from=-1', 400],
+    ['?to=x', 400],
+    ['?to=1e400', 400],
+  ])('with %s ends at once with %i', async (query, status) => {
+    const answer = await api.ask('GET', `/audit/export${query}`);
+    expect(answer.status).toBe(status);
+    if (status === 200) expect(answer.text).toBe('');
+  });
+
+  test('ends when the key is revoked through which its URL was signed', async () => {
+    const made = await api.ask('POST', '/api-keys', { body: { name: 'k' } });
+    const { key, id } = made.json as { key: string; id: string };
+    const { url } = (await signed('/audit/export', key)).json as { url: string };
+    expect((await fetch(url)).status).toBe(200);
+    await api.ask('DELETE', `/api-keys/${id}`);
+    expect((await fetch(url)).status).toBe(401);
+  });
+});

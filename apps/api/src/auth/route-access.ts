@@ -149,6 +149,7 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /audit': admin,
   'GET /audit/records': admin,
   'GET /audit/log/*': admin,
+  'GET /audit/export': { ...admin, streams: true },
 
   // Of people.
   'GET /auth/sign-in': keyless,

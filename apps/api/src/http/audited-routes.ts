@@ -193,5 +193,6 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   'GET /audit': { how: 'read', action: 'audit.read', class: 'reading', target: 'log' },
   'GET /audit/records': { how: 'read', action: 'audit.read', class: 'reading', target: 'log' },
   'GET /audit/log/*': { how: 'none' },
+  'GET /audit/export': { how: 'read', action: 'audit.export', class: 'reading', target: 'log' },
   'DELETE /kv/:name': { how: 'effect', action: 'kv.delete', class: 'operation', target: 'kv', param: 'name' },
 };
