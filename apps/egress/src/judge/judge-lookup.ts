@@ -32,11 +32,18 @@ export function isFreeHost({ targets }: PolicedSandbox, name: string): boolean {
   return isFreeName(targets.domains.find((domain) => coversName(domain, name)));
 }
 
+/**
+ * Names of special use (RFC 6761, 6762, 7686, 8375, and `.internal`): they never lead to a public server. The operator's
+ * name server could tell from them what exists in its private network.
+ */
+const privateName = /(?:^|\.)(?:localhost|local|internal|home\.arpa|onion|invalid)$/;
+
 /** Judges a look-up. `name` is in the form of `normalizeName`. Types are named as in dns-packet. */
 export function judgeLookup({ targets, isLearning }: PolicedSandbox, name: string, type: string): LookupVerdict {
   const rule = targets.domains.find((domain) => coversName(domain, name));
   const isOpen = isLearning || !targets.closed;
-  if (rule === undefined && !isOpen) return { kind: 'nxdomain', rule: '', reason: 'not_allowed' };
+  if (rule === undefined && (!isOpen || privateName.test(name)))
+    return { kind: 'nxdomain', rule: '', reason: 'not_allowed' };
   if (emptyTypes.has(type)) return { kind: 'empty' };
   const isFree = isFreeName(rule);
   if (plainTypes.has(type) || (type === 'TXT' && isOpen)) return { kind: 'forward', rule: rule?.text ?? '', isFree };

@@ -321,3 +321,119 @@ test('idle and too many connections for look-ups are closed', async () => {
   expect(sockets.filter((socket) => socket.closed)).toHaveLength(4);
   for (const socket of sockets) socket.destroy();
 });
+
+test('an allowed name may lead to one that is not, which stays unknown by itself', async () => {
+  const from = newSandbox();
+  await lab.setPolicy(from, { denyOut: ['0.0.0.0/0'], allowOut: ['alias.example.org'] });
+  lab.dns.behave = () => ({
+    answers: [cname('alias.example.org', 'cdn.test'), addressRecord('cdn.test', '127.50.0.4')],
+  });
+  expect(data(await lab.lookup(from, 'alias.example.org'))).toEqual(['cdn.test', '127.50.0.4']);
+  expect((await lab.lookup(from, 'cdn.test')).rcode).toBe('NXDOMAIN');
+});
+
+test('records that could hide the server name are left out of every answer', async () => {
+  const name = newName();
+  const hidden: Answer = { type: 'UNKNOWN_65' as 'NULL', name, data: Buffer.from('00010000', 'hex'), ttl: 5 };
+  lab.dns.behave = () => ({ answers: [hidden, addressRecord(name, '127.50.0.5')], additionals: [hidden] });
+  const reply = await lab.lookup(open, name);
+  expect((reply.answers ?? []).map(({ type }) => type)).toEqual(['A']);
+  expect(reply.additionals ?? []).toEqual([]);
+});
+
+test.each([
+  'localhost',
+  'a.localhost',
+  'printer.local',
+  'metadata.google.internal',
+  'x.home.arpa',
+  'x.onion',
+  'invalid',
+])('the name %s is not looked up, unless the policy names it', async (name) => {
+  const before = lab.dns.asked.length;
+  expect((await lab.lookup(open, name)).rcode).toBe('NXDOMAIN');
+  expect(lab.dns.asked).toHaveLength(before);
+  const from = newSandbox();
+  await lab.setPolicy(from, { denyOut: ['0.0.0.0/0'], allowOut: [name] });
+  expect((await lab.lookup(from, name)).rcode).toBe('NOERROR');
+});
+
+test('the name of a search domain below an allowed name is another name', async () => {
+  const from = newSandbox();
+  await lab.setPolicy(from, { denyOut: ['0.0.0.0/0'], allowOut: ['host.example.org'] });
+  for (const name of ['host.example.org.corp.example', 'host', 'example.org', 'host.example.org.example.org'])
+    expect((await lab.lookup(from, name)).rcode).toBe('NXDOMAIN');
+});
+
+test('an international name is known in its ASCII form only', async () => {
+  const from = newSandbox();
+  await lab.setPolicy(from, { denyOut: ['0.0.0.0/0'], allowOut: ['bücher.example.org'] });
+  expect((await lab.lookup(from, 'xn--bcher-kva.example.org')).rcode).toBe('NOERROR');
+  expect((await lab.lookup(from, 'XN--BCHER-KVA.example.org')).rcode).toBe('NOERROR');
+  expect((await lab.lookup(from, 'bücher.example.org')).rcode).toBe('FORMERR');
+  expect((await lab.lookup(from, 'xn--a.example.org')).rcode).not.toBe('NOERROR');
+});
+
+/** Asks over UDP with an EDNS record. */
+async function lookupWithEdns(name: string, edns: object): Promise<Buffer> {
+  const { createSocket } = await import('node:dgram');
+  const socket = createSocket('udp4');
+  socket.bind(0, open);
+  await once(socket, 'listening');
+  const record = {
+    type: 'OPT',
+    name: '.',
+    udpPayloadSize: 4096,
+    extendedRcode: 0,
+    ednsVersion: 0,
+    flags: 0,
+    options: [],
+  };
+  const additionals = [{ ...record, ...edns }] as unknown as Answer[];
+  const questions = [{ name, type: 'A' as const }];
+  socket.send(encode({ type: 'query', id: 7, flags: 0x0100, questions, additionals }), lab.egress.dnsPort, '127.0.0.1');
+  const [reply] = (await once(socket, 'message', { signal: AbortSignal.timeout(5000) })) as [Buffer];
+  socket.close();
+  return reply;
+}
+
+test.each([
+  [1, 512],
+  [100, 512],
+  [512, 512],
+  [1000, 1000],
+  [65_535, 1232],
+])('a reply to one that takes %d bytes over UDP has at most %d', async (udpPayloadSize, maxBytes) => {
+  const name = newName();
+  const sizes: number[] = [];
+  for (const count of [10, 25, 60]) {
+    const one = `${count}.${name}`;
+    lab.dns.behave = () => ({
+      answers: Array.from({ length: count }, (_, index) => addressRecord(one, `127.50.1.${index}`)),
+    });
+    const reply = await lookupWithEdns(one, { udpPayloadSize });
+    sizes.push(reply.length);
+    const { answers = [], flag_tc: isCut } = decode(reply) as DecodedPacket & { flag_tc: boolean };
+    expect(answers).toHaveLength(isCut ? 0 : count);
+  }
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(maxBytes);
+});
+
+test('nothing of an EDNS record reaches the name server, where it could carry data', async () => {
+  const options = [
+    { code: 'CLIENT_SUBNET', ip: '198.51.100.0', sourcePrefixLength: 24 },
+    { code: 65_001, data: Buffer.from('secret') },
+  ];
+  let seen: Buffer | undefined;
+  lab.dns.behave = ({ name }, query) => {
+    seen = encode({ ...query, type: 'query' });
+    return { answers: [addressRecord(name, '127.50.0.1')] };
+  };
+  const name = newName();
+  const reply = await lookupWithEdns(name.toUpperCase(), { options, flag_do: true, flags: 0x8000 });
+  expect(data(decode(reply))).toEqual(['127.50.0.1']);
+  expect(seen?.includes('secret')).toBe(false);
+  expect(seen?.includes(Buffer.from([198, 51, 100]))).toBe(false);
+  // The case of letters could carry data, too.
+  expect(lab.dns.asked.at(-1)).toBe(`A ${name}`);
+});
