@@ -70,7 +70,8 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
       'packages/runtimes',
       'packages/storage',
     ],
-    ...['packages/checkpoints', 'packages/envd-client', 'packages/isolation', 'packages/routing', 'packages/templates'],
+    ...['packages/checkpoints', 'packages/egress-policies', 'packages/envd-client', 'packages/isolation'],
+    ...['packages/routing', 'packages/templates'],
   ],
   // The runner with what it has on a host, and with what runs in its sandboxes.
   'apps/runner/src/process': [

@@ -98,6 +98,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'apps/runner/src/operations': [
     ['operation-context', 'trust-own-authority'],
+    ['retry-network'],
     ['layers', 'pause', 'end', 'set-deadline', 'set-network-policy'],
     ['resume', 'team-usage'],
     ['copies', 'team-limits'],
