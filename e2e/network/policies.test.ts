@@ -470,6 +470,13 @@ except OSError as error: print(type(error).__name__)`;
   expect((await sandbox.commands.run('python3 /tmp/udp.py')).stdout).toMatch(
     /^(ConnectionRefusedError|TimeoutError)\n$/,
   );
+  // A policy that the kernel could judge alone has limits, too.
+  const slow = await createWith({ denyOut: [third], limits: { bytesPerSecond: 100_000 } });
+  const slowText = await dial(slow, allowed, 9000, '5000000\\n', 2);
+  expect(slowText.length).toBeGreaterThan(100_000);
+  expect(slowText.length).toBeLessThan(500_000);
+  expect(slowText.slice(-5)).toBe('held\n');
+  expect(await dial(slow, third, 9000, '1\\n', 2)).toBe('reset\n');
   const few = await createWith({ limits: { connections: 2 } });
   const three = await Promise.all([1, 2, 3].map(async () => await dial(few, other, 22, '', 3)));
   expect(three.map((end) => end.trim().split('\n').at(-1)).toSorted()).toEqual(['held', 'held', 'reset']);
