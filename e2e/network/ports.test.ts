@@ -227,6 +227,28 @@ test('maskRequestHost changes the host that the service sees', async () => {
   expect(body).toMatch(/^Host: localhost:8001$/im);
 });
 
+test('httpsPorts are reached with TLS, whose certificate is not checked', async () => {
+  const own = await createSandbox({ network: { httpsPorts: [8443] } });
+  const certificate = await own.commands.run(
+    "cd /tmp && openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj '/CN=own' -keyout key.pem -out cert.pem",
+  );
+  expect(certificate.exitCode).toBe(0);
+  const secure = echoProgram
+    .replace('Server((', 's = Server((')
+    .replace('.serve_forever()', '')
+    .concat(
+      `\nimport ssl; c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain('/tmp/cert.pem', '/tmp/key.pem')`,
+      `\ns.socket = c.wrap_socket(s.socket, server_side=True); s.serve_forever()`,
+    );
+  await own.files.write('/tmp/secure.py', secure);
+  for (const port of [8443, 8444])
+    await own.commands.run(`python3 /tmp/secure.py 0.0.0.0 ${port}`, { background: true, timeoutMs: 0 });
+  const statusOf = async (port: number) => (await ask({ path: '/', headers: routes.host(own.sandboxId, port) })).status;
+  await until('the service', async () => (await statusOf(8443)) === 200);
+  expect(await statusOf(8444)).not.toBe(200);
+  expect((await own.getInfo()).network).toMatchObject({ httpsPorts: [8443] });
+});
+
 test('a request waits for a service that starts a moment later', async () => {
   await sandbox().commands.run('sleep 0.15; exec python3 /home/user/echo.py 127.0.0.1 8055', {
     background: true,

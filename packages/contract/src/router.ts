@@ -15,6 +15,8 @@ export interface SandboxRoute {
   readonly envdAccessToken: Secret | undefined;
   /** The Host header for ports other than envd's. `${PORT}` stands for the port. */
   readonly maskRequestHost: string | undefined;
+  /** Ports whose services speak TLS. */
+  readonly httpsPorts: readonly number[];
   /** A `paused` sandbox must be woken before it can be dialled. */
   readonly state: 'running' | 'paused';
   /** Whether a request may wake the sandbox. */

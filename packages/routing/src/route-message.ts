@@ -15,12 +15,13 @@ export function routeToMessage(route: SandboxRoute): RouteFields {
     comesBack: route.comesBack,
     waitsForRoom: route.waitsForRoom,
     countsVisits: route.countsVisits,
+    httpsPorts: [...route.httpsPorts],
   };
 }
 
 export function routeFromMessage(message: Route): SandboxRoute {
   const { sandboxId, trafficAccessToken, envdAccessToken, maskRequestHost } = message;
-  const { autoResume, comesBack, waitsForRoom, countsVisits } = message;
+  const { autoResume, comesBack, waitsForRoom, countsVisits, httpsPorts } = message;
   return {
     sandboxId,
     trafficAccessToken: trafficAccessToken === '' ? undefined : new Secret(trafficAccessToken),
@@ -31,5 +32,6 @@ export function routeFromMessage(message: Route): SandboxRoute {
     comesBack,
     waitsForRoom,
     countsVisits,
+    httpsPorts,
   };
 }

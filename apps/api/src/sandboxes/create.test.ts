@@ -144,11 +144,28 @@ describe('creating a sandbox', () => {
 
   it.each([
     ['volumeMounts', { volumeMounts: [{ name: 'a', path: '/b' }] }],
-    ['network.httpsPorts', { network: { httpsPorts: [8443] } }],
   ])('refuses %s by name instead of ignoring it', async (name, body) => {
     const answer = await create(body);
     expect(answer.status).toBe(501);
     expect(answer.json).toEqual({ code: 501, message: `${name} is not available in this version of SoulBox.` });
+    expect(api.runner.creates).toEqual([]);
+  });
+
+  it('passes ports that speak TLS on, and shows them', async () => {
+    const answer = await create({ network: { httpsPorts: [8443, 3000] } });
+    expect(answer.status).toBe(201);
+    expect(api.runner.creates).toMatchObject([{ network: { httpsPorts: [8443, 3000] } }]);
+  });
+
+  it.each([
+    ['port 0', [0]],
+    ['port 65536', [65_536]],
+    ["envd's port", [49_983]],
+    ['a fraction', [1.5]],
+    ['a port as text', ['443']],
+    ['101 ports', Array.from({ length: 101 }, (_, index) => index + 1)],
+  ])('refuses %s in httpsPorts', async (_, httpsPorts) => {
+    expect((await create({ network: { httpsPorts } })).status).toBe(400);
     expect(api.runner.creates).toEqual([]);
   });
 

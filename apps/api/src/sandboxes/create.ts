@@ -161,6 +161,7 @@ function requestToRunner(caller: Caller, limits: TeamLimits, source: Source, bod
       ...policyToRunner({ ...network, allow_internet_access: allowInternetAccess }, body.iam),
       ...(network?.allowPublicTraffic === undefined ? {} : { allowPublicTraffic: network.allowPublicTraffic }),
       maskRequestHost: network?.maskRequestHost ?? '',
+      httpsPorts: network?.httpsPorts ?? [],
     },
     secure: body.secure,
     lifecycle: lifecycleToRunner(body),

@@ -54,7 +54,7 @@ export function policyFromRunner(
   policy: NetworkPolicy,
   { showsValues }: { readonly showsValues: boolean },
 ): z.infer<typeof networkDetailSchema> {
-  const { allowOut, denyOut, rules, egressProxy, limits, learn, maskRequestHost } = policy;
+  const { allowOut, denyOut, rules, egressProxy, limits, learn, maskRequestHost, httpsPorts } = policy;
   const hosts = Object.entries(rules).map(([host, { headers, requests }]) => [
     host,
     [
@@ -75,6 +75,7 @@ export function policyFromRunner(
     ...(learn ? { learn } : {}),
     allowPublicTraffic: policy.allowPublicTraffic ?? true,
     ...(maskRequestHost === '' ? {} : { maskRequestHost }),
+    ...(httpsPorts.length === 0 ? {} : { httpsPorts }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { envdPort } from '@soulbox/contract';
 import { networkRulesMax } from '../limits.ts';
 
 const target = z.string().max(300);
@@ -75,7 +76,17 @@ export const networkSchema = z
       .regex(/^[A-Za-z0-9.:[\]_-]*(\$\{PORT\})?[A-Za-z0-9.:[\]_-]*$/, 'must be a host, with ${PORT} if needed')
       .optional()
       .describe("Host header for the sandbox's services; `${PORT}` stands for the port."),
-    httpsPorts: z.array(z.int().min(1).max(65535)).optional().describe('Not available in this version.'),
+    httpsPorts: z
+      .array(
+        z
+          .int()
+          .min(1)
+          .max(65535)
+          .refine((port) => port !== envdPort, `must not be ${envdPort}`),
+      )
+      .max(100)
+      .optional()
+      .describe('Ports whose services speak TLS. Requests reach them with TLS; their certificates are not checked.'),
   })
   .meta({ id: 'SandboxNetworkConfig' });
 
@@ -95,7 +106,7 @@ export const iamSchema = z
 
 /** The network part of the details of a sandbox. */
 export const networkDetailSchema = networkSchema
-  .omit({ httpsPorts: true, allow_internet_access: true })
+  .omit({ allow_internet_access: true })
   .meta({ id: 'SandboxNetworkDetail' });
 
 export type NetworkUpdate = z.infer<typeof networkUpdateSchema>;

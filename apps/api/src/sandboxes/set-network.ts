@@ -22,7 +22,7 @@ export function addSetNetworkRoute(app: ApiApp, context: ApiContext): void {
         summary: 'Replace the network policy of a running sandbox; 409 if it is paused',
         description:
           'The response follows when the policy is in effect. Connections that it forbids have ended. What the body leaves out is ' +
-          'cleared. `allowPublicTraffic`, `maskRequestHost` and `iam` stay as they were at the create.',
+          'cleared. `allowPublicTraffic`, `maskRequestHost`, `httpsPorts` and `iam` stay as they were at the create.',
         params: sandboxParams,
         body: networkUpdateSchema,
         response: { 204: noContent, ...errors(400, 404, 409, 413, 415, 503) },

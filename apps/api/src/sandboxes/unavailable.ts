@@ -9,7 +9,6 @@ type CreateSettings = Omit<NewSandbox, 'secure' | 'isolation'>;
 
 const unavailable: readonly [name: string, asked: (body: CreateSettings) => boolean][] = [
   ['volumeMounts', (body) => isFilled(body.volumeMounts)],
-  ['network.httpsPorts', (body) => isFilled(body.network?.httpsPorts)],
 ];
 
 /** Throws `not_implemented` with the name of the first such setting. */

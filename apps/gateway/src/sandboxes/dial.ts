@@ -33,7 +33,8 @@ export async function dialSandbox(
   }
 }
 
-function gone(sandboxId: string): SoulBoxError {
+/** The sandbox is no longer served. */
+export function gone(sandboxId: string): SoulBoxError {
   return new SoulBoxError(
     'sandbox_not_found',
     `Sandbox "${sandboxId}" ended while a connection to it was being opened.`,

@@ -2,6 +2,7 @@ import { SandboxAgent } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 import type { GatewayConfig } from '../config.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import { startBackendTls } from './backend-tls.ts';
 import { dialSandbox } from './dial.ts';
 import { createHttp2Sessions } from './http2-sessions.ts';
 import type { Http2Sessions } from './http2-sessions.ts';
@@ -75,12 +76,14 @@ export function createSandboxTable(options: { config: GatewayConfig; router: San
 }
 
 function createConnections(config: GatewayConfig, router: SandboxRouter, sandboxId: string): SandboxConnections {
-  const dial = (port: number) =>
-    dialSandbox(router, sandboxId, port, {
-      retries: config.portClosedRetries,
-      retryDelayMs: config.portClosedRetryDelayMs,
-      isGone: () => connections.gone,
-    });
+  const dialFor = (protocol: 'http/1.1' | 'h2') => async (port: number) => {
+    const isGone = (): boolean => connections.gone;
+    const { portClosedRetries: retries, portClosedRetryDelayMs: retryDelayMs } = config;
+    const connection = await dialSandbox(router, sandboxId, port, { retries, retryDelayMs, isGone });
+    if (router.find(sandboxId)?.httpsPorts.includes(port) !== true) return connection;
+    return await startBackendTls(connection, { sandboxId, protocol, isGone });
+  };
+  const dial = dialFor('http/1.1');
   const connections: SandboxConnections = {
     pooled: new SandboxAgent(dial, {
       keepAlive: true,
@@ -88,7 +91,7 @@ function createConnections(config: GatewayConfig, router: SandboxRouter, sandbox
       timeout: config.poolIdleTimeoutMs,
     }),
     fresh: new SandboxAgent(dial, { keepAlive: false }),
-    http2: createHttp2Sessions(dial, config.poolIdleTimeoutMs),
+    http2: createHttp2Sessions(dialFor('h2'), config.poolIdleTimeoutMs),
     exchanges: new Map(),
     breakOffWith(exchange, breakOff) {
       if (connections.exchanges.has(exchange)) connections.exchanges.set(exchange, breakOff);

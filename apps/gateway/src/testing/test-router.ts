@@ -8,6 +8,7 @@ import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
 interface TestFacts {
   readonly trafficToken?: string;
   readonly maskRequestHost?: string;
+  readonly httpsPorts?: readonly number[];
   readonly accessToken?: string;
   /** Whether envd requires the access token. The token makes the signatures in any case. */
   readonly secure?: boolean;
@@ -95,6 +96,7 @@ export function createTestRouter(): TestRouter {
         comesBack: facts.comesBack ?? false,
         waitsForRoom: facts.waitsForRoom ?? false,
         countsVisits: true,
+        httpsPorts: facts.httpsPorts ?? [],
       };
       sandboxes.set(sandboxId, {
         route,

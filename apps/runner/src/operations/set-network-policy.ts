@@ -24,8 +24,8 @@ export async function setNetworkPolicy(
   return await table.alone(sandboxId, async () => {
     const sandbox = table.getRunning(sandboxId);
     const { tenant } = sandbox.record;
-    const { allowPublicTraffic, maskRequestHost, identityTokens } = tenant.network;
-    const network = { ...wanted, allowPublicTraffic, maskRequestHost, identityTokens };
+    const { allowPublicTraffic, maskRequestHost, httpsPorts, identityTokens } = tenant.network;
+    const network = { ...wanted, allowPublicTraffic, maskRequestHost, httpsPorts, identityTokens };
     // Before the policy: a host with a rule is refused without it.
     const trust = await trustedAuthority(context, sandbox.live.envd, { ...tenant, network }).catch(
       (error: unknown) => ({ error }),

@@ -32,6 +32,7 @@ const networkSchema = z.object({
   denyOut: z.array(z.string()),
   allowPublicTraffic: z.boolean().optional(),
   maskRequestHost: z.string(),
+  httpsPorts: z.array(z.number()).optional(),
   rules: z.record(z.string(), hostRuleSchema).optional(),
   egressProxy: z.object({ address: z.string(), username: z.string(), password: z.string() }).optional(),
   limits: networkLimitsSchema.optional(),

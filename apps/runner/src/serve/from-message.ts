@@ -70,6 +70,7 @@ export function networkFromMessage(policy: NetworkPolicy | undefined): TenantNet
     denyOut: policy?.denyOut ?? [],
     allowPublicTraffic: policy?.allowPublicTraffic,
     maskRequestHost: policy?.maskRequestHost ?? '',
+    ...(policy === undefined || policy.httpsPorts.length === 0 ? {} : { httpsPorts: policy.httpsPorts }),
     ...(policy === undefined ? {} : egressFromMessage(policy)),
   };
 }

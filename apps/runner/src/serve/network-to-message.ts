@@ -15,7 +15,7 @@ export function policyForEgress(
 
 /** The form of spec/runner, complete. */
 export function policyToMessage(network: TenantNetwork): MessageInitShape<typeof NetworkPolicySchema> {
-  const { allowInternetAccess, allowPublicTraffic, rules, egressProxy, limits, learn, identityTokens, ...rest } =
+  const { allowInternetAccess, allowPublicTraffic, rules, egressProxy, limits, learn, identityTokens, httpsPorts, ...rest } =
     network;
   return {
     ...rest,
@@ -27,6 +27,7 @@ export function policyToMessage(network: TenantNetwork): MessageInitShape<typeof
       ? {}
       : { limits: { ...limits, bytes: BigInt(limits.bytes), bytesPerSecond: BigInt(limits.bytesPerSecond) } }),
     learn: learn ?? false,
+    httpsPorts: httpsPorts ?? [],
     ...(identityTokens === undefined ? {} : { identityTokens }),
   };
 }

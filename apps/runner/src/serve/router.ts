@@ -113,5 +113,6 @@ function routeOf(sandbox: TenantSandbox): SandboxRoute {
     envdAccessToken: secretOrNone(envdAccessToken),
     trafficAccessToken: secretOrNone(trafficAccessToken),
     maskRequestHost: network.maskRequestHost === '' ? undefined : network.maskRequestHost,
+    httpsPorts: network.httpsPorts ?? [],
   };
 }

@@ -46,6 +46,7 @@ export function createStandInSource(): StandInSource {
         comesBack: false,
         waitsForRoom: false,
         countsVisits: true,
+        httpsPorts: [],
         ...route,
       });
       changed(sandboxId);

@@ -319,6 +319,7 @@ export interface components {
             learn?: boolean;
             allowPublicTraffic?: boolean;
             maskRequestHost?: string;
+            httpsPorts?: number[];
         };
         Sandbox: {
             sandboxID: string;

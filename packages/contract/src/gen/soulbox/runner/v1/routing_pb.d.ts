@@ -77,6 +77,13 @@ export declare type Route = Message<"soulbox.runner.v1.Route"> & {
    * @generated from field: bool counts_visits = 9;
    */
   countsVisits: boolean;
+
+  /**
+   * Ports whose services speak TLS.
+   *
+   * @generated from field: repeated uint32 https_ports = 10;
+   */
+  httpsPorts: number[];
 };
 
 /**

@@ -275,6 +275,13 @@ export declare type NetworkPolicy = Message<"soulbox.runner.v1.NetworkPolicy"> &
    * @generated from field: map<string, soulbox.runner.v1.IdentityToken> identity_tokens = 10;
    */
   identityTokens: { [key: string]: IdentityToken };
+
+  /**
+   * Ports whose services speak TLS. The gateway connects to them with TLS.
+   *
+   * @generated from field: repeated uint32 https_ports = 11;
+   */
+  httpsPorts: number[];
 };
 
 /**
@@ -3252,7 +3259,7 @@ export declare const RunnerService: GenService<{
     output: typeof SetDeadlineResponseSchema;
   },
   /**
-   * Replaces the network policy of a running sandbox, except `allow_public_traffic`, `mask_request_host` and
+   * Replaces the network policy of a running sandbox, except `allow_public_traffic`, `mask_request_host`, `https_ports` and
    * `identity_tokens`, which stay as they were. Returns when the new policy is in effect. Connections that it forbids have ended. Fails with
    * `illegal_transition` for a paused sandbox.
    *
