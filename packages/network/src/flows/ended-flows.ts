@@ -1,4 +1,5 @@
 import { NetlinkError, createNetlinkSocket, netlinkFlags, netlinkProtocol } from '@soulbox/linux/netlink';
+import type { NetlinkRequest, NetlinkSocket } from '@soulbox/linux/netlink';
 import { readNetlinkAttributes } from '@soulbox/linux/netlink-attributes';
 import type { NetlinkAttribute } from '@soulbox/linux/netlink-attributes';
 import { openNetlinkEvents } from '@soulbox/linux/netlink-events';
@@ -36,6 +37,8 @@ const bufferBytes = 16 * 1024 * 1024;
 const lingerMs = 1000;
 /** Requests to forget a connection that are sent at once. Their answers must fit into the socket's buffer. */
 const forgetMax = 100;
+/** Such groups in one call. */
+const forgetGroups = 10;
 /** Ended connections that are known. More are reported when the kernel forgets them by itself. */
 const endedMax = 20_000;
 
@@ -64,6 +67,13 @@ export interface EndedFlows extends Disposable {
   forgetEnded(): Promise<void>;
 }
 
+interface Ended {
+  readonly atMs: number;
+  /** The attributes that name it. */
+  readonly key: Buffer;
+  isAsked: boolean;
+}
+
 /**
  * Follows connection tracking. The ruleset chooses the connections with `ct event`. Throws `SystemCallError`.
  */
@@ -75,7 +85,24 @@ export function openEndedFlows(range: Cidr): EndedFlows {
     filter: filterFor(range),
   });
   /** TCP connections that have ended, by the id that the kernel gave them. */
-  const ended = new Map<number, { readonly atMs: number; readonly key: Buffer; isAsked: boolean }>();
+  const ended = new Map<number, Ended>();
+  const forgetDue = async (socket: NetlinkSocket): Promise<boolean> => {
+    const before = Date.now() - lingerMs;
+    const due: Ended[] = [];
+    for (const entry of ended.values()) {
+      if (due.length === forgetMax || entry.atMs > before) break;
+      if (!entry.isAsked) due.push(entry);
+    }
+    if (due.length === 0) return false;
+    for (const entry of due) entry.isAsked = true;
+    try {
+      await socket.ask(due.map(({ key }) => forgetRequest(key)));
+    } catch (error) {
+      // The kernel was faster, or the connection began anew.
+      if (!(error instanceof NetlinkError)) throw error;
+    }
+    return due.length === forgetMax;
+  };
   return {
     read(max) {
       const { messages, hasLost } = events.read(max);
@@ -98,26 +125,15 @@ export function openEndedFlows(range: Cidr): EndedFlows {
       return { flows, hasLost };
     },
     async forgetEnded() {
-      const before = Date.now() - lingerMs;
-      const due = [...ended].filter(([, { atMs, isAsked }]) => !isAsked && atMs <= before).slice(0, forgetMax);
       // What the kernel has forgotten in a lost event stays here no longer than this.
-      for (const [id, { atMs, isAsked }] of ended) if (isAsked && atMs < before - 10 * lingerMs) ended.delete(id);
-      if (due.length === 0) return;
-      for (const [, entry] of due) entry.isAsked = true;
-      using socket = createNetlinkSocket(netlinkProtocol.netfilter);
-      const requests = due.map(([, { key }]) => ({
-        type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,
-        flags: netlinkFlags.request | netlinkFlags.acknowledge,
-        // struct nfgenmsg: family, version, resource.
-        body: Buffer.concat([Buffer.from([addressFamily.v4, 0, 0, 0]), key]),
-        what: 'forget an ended connection',
-      }));
-      try {
-        await socket.ask(requests);
-      } catch (error) {
-        // The kernel was faster, or the connection began anew.
-        if (!(error instanceof NetlinkError)) throw error;
+      const lostBefore = Date.now() - 10 * lingerMs;
+      for (const [id, { atMs, isAsked }] of ended) {
+        if (atMs > lostBefore) break;
+        if (isAsked) ended.delete(id);
       }
+      if (ended.size === 0) return;
+      using socket = createNetlinkSocket(netlinkProtocol.netfilter);
+      for (let group = 0; group < forgetGroups; group += 1) if (!(await forgetDue(socket))) return;
     },
     [Symbol.dispose]: () => events[Symbol.dispose](),
   };
@@ -152,6 +168,16 @@ function filterFor(range: Cidr): FilterStep[] {
     [filterCode.return, filterVerdict.drop],
   ];
   return steps;
+}
+
+function forgetRequest(key: Buffer): NetlinkRequest {
+  return {
+    type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,
+    flags: netlinkFlags.request | netlinkFlags.acknowledge,
+    // struct nfgenmsg: family, version, resource.
+    body: Buffer.concat([Buffer.from([addressFamily.v4, 0, 0, 0]), key]),
+    what: 'forget an ended connection',
+  };
 }
 
 /** Undefined for what is not a connection over IPv4. */

@@ -39,8 +39,8 @@ export type AgentCommand =
   | { op: 'timesUdp'; host: string; port: number; count: number }
   /** Round trips from one port, as `sendUdp`. The socket stays open under a name. */
   | { op: 'askUdp'; name: string; host: string; port: number; timeoutMs?: number }
-  /** Opens and closes `count` connections, 50 at a time, and answers how many succeeded. */
-  | { op: 'churn'; host: string; port: number; count: number };
+  /** Opens and closes `count` connections, `lanes` at a time (default 50), and answers how many succeeded. */
+  | { op: 'churn'; host: string; port: number; count: number; lanes?: number };
 
 const held = new Map<string, Socket>();
 
@@ -213,7 +213,7 @@ async function churn(command: Extract<AgentCommand, { op: 'churn' }>): Promise<s
       if ((await open({ ...command, timeoutMs: 5000 })).startsWith('open')) opened += 1;
     }
   };
-  await Promise.all(Array.from({ length: 50 }, worker));
+  await Promise.all(Array.from({ length: command.lanes ?? 50 }, worker));
   return String(opened);
 }
 
