@@ -119,6 +119,8 @@ describe('protective rules', () => {
       'iifname != "sb3x*" return',
       'ct status & dnat == 0 goto refuse',
       'ip daddr != 10.203.255.254 goto refuse',
+      'udp dport 5353 add @lookup_rates { ip saddr limit rate over 500/second burst 200 packets } drop',
+      'meta l4proto tcp ct state new add @connection_rates { ip saddr limit rate over 1000/second burst 2000 packets } goto refuse',
       'ct state new add @flows { ip saddr ct count over 77 } goto refuse',
       'accept',
     ]);
