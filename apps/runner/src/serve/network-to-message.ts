@@ -15,8 +15,17 @@ export function policyForEgress(
 
 /** The form of spec/runner, complete. */
 export function policyToMessage(network: TenantNetwork): MessageInitShape<typeof NetworkPolicySchema> {
-  const { allowInternetAccess, allowPublicTraffic, rules, egressProxy, limits, learn, identityTokens, httpsPorts, ...rest } =
-    network;
+  const {
+    allowInternetAccess,
+    allowPublicTraffic,
+    rules,
+    egressProxy,
+    limits,
+    learn,
+    identityTokens,
+    httpsPorts,
+    ...rest
+  } = network;
   return {
     ...rest,
     ...(allowInternetAccess === undefined ? {} : { allowInternetAccess }),
