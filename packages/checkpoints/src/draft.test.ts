@@ -154,7 +154,7 @@ describe('following a driver that still writes', () => {
 
   test('forgets a part that was replaced by another file', async () => {
     await using draft = await shop.store.begin('s1');
-    draft.follow(() => true);
+    draft.follow((name) => name === 'pages-1.img');
     const path = join(draft.directory, 'pages-1.img');
     await append(path, content);
     await untilEncrypted('pages-1.img');
@@ -163,6 +163,19 @@ describe('following a driver that still writes', () => {
     expect(await readParts(await draft.seal(testFacts()))).toEqual(
       hashesOf({ 'pages-1.img': content.subarray(1, 2 * mib) }),
     );
+  });
+
+  test('frees nothing of a longer file that replaced a part', async () => {
+    await using draft = await shop.store.begin('s1');
+    draft.follow((name) => name === 'pages-1.img');
+    const path = join(draft.directory, 'pages-1.img');
+    await append(path, content.subarray(0, mib));
+    await delay(50);
+    const longer = patternOf(5.5 * mib, 11);
+    await writeFile(`${path}.new`, longer);
+    await rename(`${path}.new`, path);
+    await delay(100);
+    expect(await readParts(await draft.seal(testFacts()))).toEqual(hashesOf({ 'pages-1.img': longer }));
   });
 
   test('can be sealed immediately after its start, and disposed while it reads', async () => {

@@ -47,9 +47,9 @@ export function createDraft(
   let isSealed = false;
 
   const sealBlocks = async (part: PartFile, first: number, end: number, isFreed: boolean): Promise<string[]> => {
-    const { name, path, sizeBytes } = part;
+    const { name, path, sizeBytes, inode } = part;
     const cipher = partCipher(key, checkpointId, name);
-    return await digester.encrypt({ path, target: join(sealed, name), sizeBytes, cipher }, first, end, isFreed);
+    return await digester.encrypt({ path, target: join(sealed, name), sizeBytes, cipher, inode }, first, end, isFreed);
   };
   const sealPart = async (part: PartFile): Promise<FileDigests> => {
     const known = follower?.sealsOf(part) ?? [];

@@ -40,6 +40,8 @@ export function createFollower(
   const read = async (part: PartFile): Promise<boolean> => {
     const known = beginnings.get(part.name) ?? { inode: part.inode, seals: [] };
     beginnings.set(part.name, known);
+    // `seal` reads a file that replaced another one from its beginning, so nothing of it may be freed.
+    if (known.inode !== part.inode) return false;
     const first = known.seals.length;
     // Only complete blocks, because the last one still grows.
     const end = Math.min(Math.floor(part.sizeBytes / blockBytes), first + maxBlocksAtOnce);

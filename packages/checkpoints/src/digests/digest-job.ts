@@ -31,6 +31,8 @@ interface FindData {
 interface EncryptRange extends CipherRange {
   readonly kind: 'encrypt';
   readonly punch: boolean;
+  /** The file is refused if it has another one: it was replaced, and nothing of it may be freed. */
+  readonly inode: number | undefined;
 }
 
 /**

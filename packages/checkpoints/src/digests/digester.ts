@@ -34,6 +34,8 @@ export interface CipherCopy {
   readonly target: string;
   readonly sizeBytes: number;
   readonly cipher: PartCipher;
+  /** Of the file at `path`. For `encrypt`, which throws for another one. */
+  readonly inode?: number;
 }
 
 /** Computes digests of files in background threads. Dispose it when no call is in progress. */
@@ -82,7 +84,7 @@ export function createDigester(pace: Pace = 'promptly'): Digester {
     async encrypt(copy, first, end, punch) {
       const seals: string[] = new Array<string>(end - first);
       await inRanges(first, end, async (start, blocks) => {
-        const made = await threads.run({ kind: 'encrypt', ...rangeOf(copy, blocks), punch });
+        const made = await threads.run({ kind: 'encrypt', ...rangeOf(copy, blocks), punch, inode: copy.inode });
         made.forEach((seal, index) => (seals[start - first + index] = String(seal)));
       });
       return seals;
