@@ -137,6 +137,8 @@ async function putBack(
   if (live !== undefined && template !== undefined && record.runtimeName === bundleNameOf(host)) {
     const spare = { record, live };
     table.add(spare);
+    // So that its later tenant is not taken for one who was there before this runner.
+    await host.network.setPolicy(record.slot, policyOf(record));
     pool.put({ kind: 'template', template, isolation: record.driver }, spare);
     return true;
   }
