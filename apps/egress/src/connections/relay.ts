@@ -15,7 +15,7 @@ export interface Relayed {
   readonly bytes: () => { readonly sent: number; readonly received: number };
   /** What the first bytes showed, for the log. */
   readonly seen: () => FirstBytes | undefined;
-  /** Resolves when both directions have ended, or one side has closed. */
+  /** Resolves when both sides have closed. */
   readonly ended: Promise<void>;
 }
 
@@ -76,7 +76,6 @@ export function relay(options: {
 
   const ended = Promise.withResolvers<undefined>();
   const onClose = (): void => {
-    clearInterval(sweep);
     // Whoever is left has lost its peer: after an orderly end it is closed as well, otherwise it hears a reset.
     for (const [one, other] of [
       [client, upstream],
@@ -87,6 +86,9 @@ export function relay(options: {
       else if (other.errored === null && one.writableEnded && other.readableEnded) one.destroySoon();
       else one.resetAndDestroy();
     }
+    // One that waits for its last bytes to leave is still open. Until then it counts, and can be ended.
+    if (!client.destroyed || !upstream.destroyed) return;
+    clearInterval(sweep);
     ended.resolve(undefined);
   };
   const sweep = setInterval(

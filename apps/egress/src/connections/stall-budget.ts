@@ -54,6 +54,8 @@ export function createStallBudget(limits = { totalMax, ownerMax }): StallBudget 
           const isTotal = total > limits.totalMax;
           for (const oldest of waiting)
             if (isTotal || oldest.owner === owner) {
+              // Its bytes are freed a moment later. The next call must not wait for the same one.
+              waiting.delete(oldest);
               oldest.reset();
               return;
             }

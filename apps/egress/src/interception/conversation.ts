@@ -3,6 +3,7 @@ import type { SecureContext } from 'node:tls';
 import type { EgressReason } from '@soulbox/contract';
 import type { Clock } from '@soulbox/base';
 import type { InterceptedConnection } from '../connections/interceptor.ts';
+import { EgressRefusal } from '../judge/refusal.ts';
 import { findHostRule } from '../policies/policed-sandbox.ts';
 import type { HostRule } from '../policies/policed-sandbox.ts';
 import { headersOfRule } from './rule-headers.ts';
@@ -69,9 +70,12 @@ export function createConversation(
   const ownValues = values.open(name);
   const open = new Set<Socket>();
   let address = '';
+  /** The sandbox has left: what is connected to the host from now on is closed at once. */
+  let isOver = false;
   const findRule = (): HostRule | undefined => findHostRule(connection.sandbox(), name);
 
   const openNew = async (): Promise<Upstream> => {
+    if (isOver) throw new EgressRefusal('upstream_failed');
     const dialed = await connection.dial(name);
     own(dialed.socket);
     // Otherwise the body of a small request waits 40 ms for the other side's acknowledgement of the head.
@@ -91,7 +95,7 @@ export function createConversation(
     open.add(socket);
     socket.once('close', () => open.delete(socket));
     socket.on('error', () => undefined);
-    if (signal.aborted) socket.destroy();
+    if (signal.aborted || isOver) socket.destroy();
   };
   const first = openNew();
   first.catch(() => undefined);
@@ -138,6 +142,7 @@ export function createConversation(
       };
     },
     async [Symbol.asyncDispose]() {
+      isOver = true;
       ownValues[Symbol.dispose]();
       await first.catch(() => undefined);
       for (const socket of open) socket.destroy();

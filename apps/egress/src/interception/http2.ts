@@ -86,6 +86,7 @@ async function openSession(conversation: Conversation, server: ServerHttp2Sessio
   session.once('goaway', () => server.close());
   session.once('close', () => server.destroy());
   server.once('close', () => session.destroy());
+  if (server.destroyed) session.destroy();
   return session;
 }
 

@@ -53,10 +53,9 @@ export function safeTrailers(received: RawHeaders, rule: RuleHeaders): string[] 
 
 /** Replaces values that the rule has added by as many asterisks. */
 export function maskText(text: string, { secrets }: RuleHeaders): string {
-  return secrets.reduce((masked, secret) => {
-    const value = secret.reveal();
-    return masked.replaceAll(value, '*'.repeat(value.length));
-  }, text);
+  // The longest first: one may begin with another, and its rest would stay readable.
+  const values = secrets.map((secret) => secret.reveal()).toSorted((one, other) => other.length - one.length);
+  return values.reduce((masked, value) => masked.replaceAll(value, '*'.repeat(value.length)), text);
 }
 
 /** All values of a header. `name` is in lower case. */

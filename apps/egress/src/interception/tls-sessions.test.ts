@@ -38,6 +38,26 @@ test('a sandbox with many hosts displaces its own sessions and not those of othe
   expect(sessions.find('loud', 'h10.example:443')).toBeDefined();
 });
 
+test('a session that is larger than those of honest hosts is not kept, and replaces none', () => {
+  const sessions = createTlsSessions(createClockAt(0));
+  sessions.keep('one', 'a.example:443', Buffer.alloc(16 * 1024));
+  sessions.keep('one', 'b.example:443', Buffer.alloc(16 * 1024 + 1));
+  expect(sessions.find('one', 'a.example:443')).toBeDefined();
+  expect(sessions.find('one', 'b.example:443')).toBeUndefined();
+});
+
+test('when all places are taken, the sandbox that was quiet longest loses its oldest session', () => {
+  const sessions = createTlsSessions(createClockAt(0));
+  for (let count = 0; count < 2000; count += 1)
+    sessions.keep(`s${Math.floor(count / 50)}`, `h${count % 50}.example:443`, Buffer.from('s'));
+  sessions.keep('s0', 'h0.example:443', Buffer.from('again'));
+  sessions.keep('new', 'a.example:443', Buffer.from('s'));
+  expect(sessions.find('s1', 'h0.example:443')).toBeUndefined();
+  expect(sessions.find('s1', 'h1.example:443')).toBeDefined();
+  expect(sessions.find('s0', 'h0.example:443')?.toString()).toBe('again');
+  expect(sessions.find('new', 'a.example:443')).toBeDefined();
+});
+
 async function resumptions(options: Partial<WorldOptions>): Promise<{ statuses: number[]; resumed: boolean[] }> {
   const resumed: boolean[] = [];
   await using world = await openWorld({

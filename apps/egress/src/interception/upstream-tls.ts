@@ -28,7 +28,7 @@ function readCaFile(path: string): string {
 
 /**
  * Starts TLS on a connection to a host and verifies its certificate, or resumes a session for which it was verified.
- * `protocols` are offered by ALPN. `onSession` gets new sessions of a host whose certificate was verified now. Throws
+ * `protocols` are offered by ALPN. `onSession` gets at most one new session, of a host whose certificate was verified now. Throws
  * `EgressRefusal` with `upstream_certificate` or `upstream_failed`; then the socket is destroyed.
  */
 export async function startTls(
@@ -53,7 +53,8 @@ export async function startTls(
   let isVerified = false;
   // In TLS 1.2 it comes before the certificate is verified.
   let early: Buffer | undefined;
-  secure.on('session', (offered: Buffer) => {
+  // One is enough, and a host may send any number of them.
+  secure.once('session', (offered: Buffer) => {
     // A session that was resumed keeps its own time limit.
     if (secure.isSessionReused()) return;
     if (isVerified) onSession(offered);
