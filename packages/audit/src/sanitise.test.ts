@@ -195,6 +195,13 @@ describe('a draft', () => {
   });
 });
 
+test('a host that looks like personal data hides neither its domain nor the hosts beside it', () => {
+  const facts = { host: '4111-1111-1111-1111.evil.example', ruleHosts: 'a.example,201-555-0123.evil.example' };
+  const stored = sanitise(draftOf({ facts })).facts;
+  expect(stored?.['host']).toMatch(/^(?!.*4111).*\.evil\.example$/);
+  expect(stored?.['ruleHosts']).toMatch(/^a\.example,(?!.*201-555).*\.evil\.example$/);
+});
+
 test('a record is canonical: the order of its fields does not matter', () => {
   const draft = draftOf();
   const reversed = Object.fromEntries(Object.entries(draft).reverse()) as unknown as AuditDraft;

@@ -127,6 +127,18 @@ function isClean(value: string): boolean {
   return true;
 }
 
+const hostFacts: ReadonlySet<string> = new Set(['host', 'ruleHosts']);
+
+/**
+ * Of host names, only the part that was found is removed. A key that chooses the host of a secret could otherwise hide it,
+ * and others beside it, with a label like a card number.
+ */
+function checkedHosts(value: string, form: RegExp): string {
+  if (!form.test(value)) return removed;
+  const hosts = value.split(',').map((host) => (isClean(host) ? host : sanitiseText(host).text));
+  return hosts.join(',');
+}
+
 function wholeNumber(value: number): number {
   return Number.isSafeInteger(value) ? value : 0;
 }
@@ -137,7 +149,8 @@ function sanitiseFacts(facts: AuditFacts): AuditFacts {
   const entries = sorted.flatMap(([name, value]) => {
     const form = Object.hasOwn(factForms, name) ? factForms[name] : undefined;
     if (form === undefined || secretName.test(name)) return [];
-    if (form instanceof RegExp) return [[name, typeof value === 'string' ? checked(value, form) : removed] as const];
+    const check = hostFacts.has(name) ? checkedHosts : checked;
+    if (form instanceof RegExp) return [[name, typeof value === 'string' ? check(value, form) : removed] as const];
     return [[name, typeof value === form && Number.isSafeInteger(Number(value)) ? value : removed] as const];
   });
   return Object.fromEntries(entries);

@@ -1,4 +1,4 @@
-export { checkIdentityTokens, checkRules, isHeaderValue } from './check-rules.ts';
+export { checkIdentityTokens, checkRules, isHeaderValue, ruleLimits } from './check-rules.ts';
 export { compareHostPatterns, coversHost, hostPatternText, parseHostPattern } from './host-patterns.ts';
 export type { HostPattern } from './host-patterns.ts';
 export { findPlaceholder, parseTemplate } from './placeholders.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { AuditFacts } from '@soulbox/audit';
-import { hostPatternText, parseHostPattern, parseTemplate } from '@soulbox/egress-policies';
+import { hostPatternText, parseHostPattern, parseTemplate, ruleLimits } from '@soulbox/egress-policies';
 import type { NetworkUpdate } from './network-schema.ts';
 
 /** Stands in the canonical policy for text that may be a credential. */
@@ -12,6 +12,8 @@ const hidden = '***';
  */
 export function networkFacts(network: NetworkUpdate): AuditFacts {
   const { allowOut = [], denyOut = [], rules = {}, limits, learn = false, egressProxy } = network;
+  // It will be refused. A body of 1 MiB can have so many that the other facts take a second.
+  if (Object.keys(rules).length > ruleLimits.hosts) return { rules: Object.keys(rules).length };
   const headers = Object.values(rules).flatMap(([rule]) => Object.values(rule?.transform?.headers ?? {}));
   const hosts = Object.keys(rules).map(hostOf).sort();
   return {

@@ -5,6 +5,7 @@ import type { ApiApp } from '../http/app.ts';
 import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { secretsMax } from '../limits.ts';
+import { hostFacts } from './hosts.ts';
 import { idPrefix, newSecretSchema, placeOfVersion, secretSchema, secretToWire } from './schemas.ts';
 
 export function addCreateSecretRoute(app: ApiApp, context: ApiContext): void {
@@ -19,6 +20,7 @@ export function addCreateSecretRoute(app: ApiApp, context: ApiContext): void {
         body: newSecretSchema,
         response: { 201: secretSchema, ...errors(400, 409, 413, 415) },
       },
+      config: { auditFacts: hostFacts },
     },
     async (request, reply) => {
       const { team } = callerOf(request);

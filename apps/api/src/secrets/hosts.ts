@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import type { AuditFacts } from '@soulbox/audit';
 import { coversHost, hostPatternText, parseHostPattern } from '@soulbox/egress-policies';
 import { z } from 'zod';
 
@@ -19,6 +21,16 @@ export const secretHosts = z
   .describe(
     'Hosts to which rules may send the secret: names, or `*.domain` for all names below one. Empty: none are named, and it may go to the host of any rule, unless the server requires hosts.',
   );
+
+/**
+ * For the audit log: how many hosts a valid body names, and the SHA-256 of them, sorted, each on a line. So who knows the
+ * hosts can check whether they were these.
+ */
+export function hostFacts(body: unknown): AuditFacts {
+  const { hosts } = body as { readonly hosts: readonly string[] };
+  const lines = hosts.toSorted().join('\n');
+  return { count: hosts.length, digest: createHash('sha256').update(lines).digest('hex') };
+}
 
 /**
  * Whether a secret with these hosts may go to this host, which is in the form of `normalizeName`. `needsHosts`: without

@@ -169,9 +169,13 @@ describe('the hosts of a secret', () => {
     const changed = await api.ask('PATCH', '/secrets/A', { body: { hosts: ['b.example'] } });
     expect(changed).toMatchObject({ status: 200, json: { secretID, currentVersion: 1, hosts: ['b.example'] } });
     const waiting = await api.records.audit.listWaiting(api.teamId, 0, 100);
-    expect(waiting.map(({ text }) => text).filter((text) => text.includes('secret.set-hosts'))).toEqual([
-      expect.stringContaining(secretID),
-    ]);
+    const [record, ...others] = waiting.map(({ text }) => text).filter((text) => text.includes('secret.set-hosts'));
+    expect(others).toEqual([]);
+    expect(record).toContain(secretID);
+    // SHA-256 of "b.example".
+    expect(record).toContain(
+      '"facts":{"count":1,"digest":"e8d39256ad2eb523741a6cecf390d3a0d0048250e14424a1b5cc458de18d49d3"}',
+    );
     expect((await api.ask('PATCH', '/secrets/a', { body: { hosts: [] }, key: api.otherKey })).status).toBe(404);
     expect(await get('a')).toMatchObject({ json: { hosts: ['b.example'] } });
   });

@@ -4,6 +4,7 @@ import type { ApiApp } from '../http/app.ts';
 import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { getSecret } from './find.ts';
+import { hostFacts } from './hosts.ts';
 import { changedHostsSchema, idPrefix, secretNotFound, secretParams, secretSchema, secretToWire } from './schemas.ts';
 
 export function addSetSecretHostsRoute(app: ApiApp, context: ApiContext): void {
@@ -21,6 +22,7 @@ export function addSetSecretHostsRoute(app: ApiApp, context: ApiContext): void {
         body: changedHostsSchema,
         response: { 200: secretSchema, ...errors(400, 404, 413, 415) },
       },
+      config: { auditFacts: hostFacts },
     },
     async (request) => {
       const { team } = callerOf(request);

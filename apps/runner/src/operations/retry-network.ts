@@ -10,6 +10,12 @@ const enforceMs = 500;
 /** When the sandbox is asked again to trust its authority. An attempt may hold its lock for seconds. Milliseconds. */
 const trustDelaysMs = [1000, 5000, 30_000, 60_000, 300_000];
 
+/**
+ * Sandboxes that are asked again. One job is enough for each: an attempt takes up to 10 s of its lock, and whoever wants
+ * to end the sandbox waits for that lock.
+ */
+const asked = new WeakSet<RunningSandbox>();
+
 /** Enforces what the record says, until that succeeds or the processes have ended. The next server does it, too. */
 export function enforceRecordLater(context: OperationContext, { record }: RunningSandbox): void {
   const { host } = context;
@@ -22,12 +28,16 @@ export function enforceRecordLater(context: OperationContext, { record }: Runnin
 }
 
 /** Asks the sandbox again to trust its authority, a few times. Until then, hosts with rules are refused. */
-export function trustLater(context: OperationContext, { record }: RunningSandbox): void {
+export function trustLater(context: OperationContext, sandbox: RunningSandbox): void {
+  const { record } = sandbox;
+  if (asked.has(sandbox)) return;
+  asked.add(sandbox);
   context.background.start(async (stopping) => {
     for (const delayMs of trustDelaysMs) {
-      if (!(await pause(delayMs, stopping))) return;
-      if (await attempt(context, record, async (sandbox) => await trustOwnAuthority(context, sandbox))) return;
+      if (!(await pause(delayMs, stopping))) break;
+      if (await attempt(context, record, async (found) => await trustOwnAuthority(context, found))) break;
     }
+    asked.delete(sandbox);
   });
 }
 

@@ -584,8 +584,9 @@ export const migrations: readonly string[] = [
        created_by)
      FROM sandboxes WHERE sandboxes.creation_id = idempotency_keys.creation_id LIMIT 1), '') || ' ' || key;`,
 
-  // Tokens that programs have got from a person with a browser. Of those from before, it is not known.
-  `ALTER TABLE personal_tokens ADD COLUMN is_of_program INTEGER NOT NULL DEFAULT 0;`,
+  // Tokens that programs have got from a person with a browser. Of those from before, it is not known: "sign out
+  // everywhere" ends them all.
+  `ALTER TABLE personal_tokens ADD COLUMN is_of_program INTEGER NOT NULL DEFAULT 1;`,
 
   // How many connections a record of the log stands for.
   'ALTER TABLE connections ADD COLUMN connections INTEGER NOT NULL DEFAULT 1;',
