@@ -32,6 +32,7 @@ const template = {
 const secret = {
   ...{ secretID: 'sec_1', name: 'token', currentVersion: 2, metadata: {} },
   ...{ createdAt: '2026-01-01T00:00:00.000Z', updatedAt: '2026-01-01T00:00:00.000Z' },
+  hosts: ['a.example', '*.b.example'],
 };
 const webhook = { id: 'w1', name: 'ci', url: 'https://x', enabled: true, events: ['sandbox.lifecycle.paused'] };
 
@@ -168,7 +169,7 @@ test.each([
     { names: ['default/mine'] },
     /^default\/mine: for the team only\.\n$/,
   ],
-  ['secret list', 'GET /secrets', undefined, 200, [secret], /sec_1 +token +2 +2026/],
+  ['secret list', 'GET /secrets', undefined, 200, [secret], /sec_1 +token +2 +a\.example,\*\.b\.example +2026/],
   ['secret delete Token', 'DELETE /secrets/Token', undefined, 204, undefined, /^Deleted Token\.\n$/],
   ['webhook list', 'GET /events/webhooks', undefined, 200, [webhook], /w1 +ci +on +https:\/\/x +paused/],
   ['webhook delete w1', 'DELETE /events/webhooks/w1', undefined, 204, undefined, /^Deleted w1\.\n$/],

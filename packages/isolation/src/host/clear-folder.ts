@@ -1,6 +1,7 @@
+import { lstatSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { CommandError, run } from '@soulbox/base';
-import { readMounts } from '../cgroup/mounts.ts';
 import { clearFolder } from './names.ts';
 
 /**
@@ -40,6 +41,8 @@ export async function closeClearFolder(instance: number): Promise<void> {
   if (isMounted(path)) await run('umount', ['--lazy', '--', path], { timeoutMs });
 }
 
+/** By the device, and not by the list of mounts: one there can be hidden below another mount. */
 function isMounted(path: string): boolean {
-  return readMounts().some(({ mountPoint }) => mountPoint === path);
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  return found !== undefined && found.dev !== lstatSync(dirname(path)).dev;
 }

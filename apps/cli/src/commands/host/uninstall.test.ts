@@ -10,6 +10,8 @@ import { removeTree, run } from '@soulbox/base';
  */
 const freshHost = `
 set -e
+# What is mounted below would stay in the list of mounts.
+awk '$2 ~ "^/run/" { print $2 }' /proc/mounts | xargs -r umount --lazy
 for folder in /run /usr/local /var/lib /sys/fs/cgroup; do mount -t tmpfs none $folder; done
 mkdir -p /usr/local/bin /usr/local/lib/soulbox/criu /var/lib/soulbox-host /var/lib/box/templates
 soulbox() { "$node" "$cli" "$@"; }
