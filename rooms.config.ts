@@ -229,7 +229,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/checkpoints/src': [
     ['digests', 'disk-facts', 'flush', 'names', 'sealed-json'],
     ['clear-folders', 'damage', 'damaged-checkpoints', 'flatten', 'manifest', 'part-files'],
-    ['background-digests', 'checkpoint-store', 'follower', 'sealing'],
+    ['background-digests', 'check-freed', 'checkpoint-store', 'follower', 'sealing'],
     ['reveal', 'store-tools'],
     ['disk-digests', 'open-checkpoint'],
     ['archive', 'draft', 'layers', 'sealed-checkpoints'],

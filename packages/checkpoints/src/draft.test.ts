@@ -178,6 +178,21 @@ describe('following a driver that still writes', () => {
     expect(await readParts(await draft.seal(testFacts()))).toEqual(hashesOf({ 'pages-1.img': longer }));
   });
 
+  test('refuses a part whose beginning was written again after it was encrypted', async () => {
+    await using draft = await shop.store.begin('s1');
+    draft.follow((name) => name === 'pages-1.img');
+    const path = join(draft.directory, 'pages-1.img');
+    await append(path, content);
+    await untilEncrypted('pages-1.img');
+    const file = await open(path, 'r+');
+    await file.write(Buffer.alloc(4096, 1), 0, 4096, 0);
+    await file.close();
+    await expect(draft.seal(testFacts())).rejects.toMatchObject({
+      cause: { message: 'block 0 of pages-1.img was written again after it was encrypted' },
+    });
+    expect(await checkpointsIn()).toEqual(['s1.draft']);
+  });
+
   test('can be sealed immediately after its start, and disposed while it reads', async () => {
     await using first = await shop.store.begin('s1');
     await writeFile(join(first.directory, 'pages-1.img'), content);

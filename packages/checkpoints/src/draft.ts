@@ -3,7 +3,9 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorFromNode, removeTree, SoulBoxError } from '@soulbox/base';
 import { blockKeyBytes } from '@soulbox/keyring/blocks';
+import { checkFreed } from './check-freed.ts';
 import { blockBytes, blockCountOf } from './digests/digest-job.ts';
+import type { Encrypted } from './digests/digest-job.ts';
 import { forEachAtOnce } from './digests/for-each-at-once.ts';
 import { flush } from './flush.ts';
 import { createFollower } from './follower.ts';
@@ -46,19 +48,20 @@ export function createDraft(
   let follower: Follower | undefined;
   let isSealed = false;
 
-  const sealBlocks = async (part: PartFile, first: number, end: number, isFreed: boolean): Promise<string[]> => {
+  const sealBlocks = async (part: PartFile, first: number, end: number, punch: boolean): Promise<Encrypted> => {
     const { name, path, sizeBytes, inode } = part;
     const cipher = partCipher(key, checkpointId, name);
-    return await digester.encrypt({ path, target: join(sealed, name), sizeBytes, cipher, inode }, first, end, isFreed);
+    return await digester.encrypt({ path, target: join(sealed, name), sizeBytes, cipher, inode }, first, end, punch);
   };
   const sealPart = async (part: PartFile): Promise<FileDigests> => {
-    const known = follower?.sealsOf(part) ?? [];
+    const { seals: known, isFreed } = follower?.sealsOf(part) ?? { seals: [], isFreed: false };
+    if (isFreed) await checkFreed(part, known.length, digester);
     // A file that was replaced while it was followed may have been longer.
     if (known.length === 0 && follower?.hasRead(part.name) === true) await rm(join(sealed, part.name), { force: true });
     if (part.sizeBytes === 0) await writeFile(join(sealed, part.name), '', { mode: 0o600 });
     const rest = await sealBlocks(part, known.length, blockCountOf(part.sizeBytes), false);
     await flush(join(sealed, part.name));
-    return { sizeBytes: part.sizeBytes, digests: [...known, ...rest] };
+    return { sizeBytes: part.sizeBytes, digests: [...known, ...rest.seals] };
   };
 
   const sealParts = async (files: readonly PartFile[]): Promise<Record<string, FileDigests>> => {

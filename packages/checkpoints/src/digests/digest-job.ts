@@ -26,7 +26,7 @@ interface FindData {
 
 /**
  * Encrypts each block in a range of bytes into the same place of `target`, by AES-256-GCM under a random nonce. Gives
- * nonce and tag of each block in hexadecimal. With `punch`, the blocks of `path` are freed then.
+ * `Encrypted`. With `punch`, the blocks of `path` are freed then.
  */
 interface EncryptRange extends CipherRange {
   readonly kind: 'encrypt';
@@ -61,7 +61,22 @@ interface CipherRange {
 /** The message after which a thread ends. */
 export const endOfThread = 'end';
 
-export type DigestResult = readonly string[] | readonly number[];
+/** The result of encrypting blocks. */
+export interface Encrypted {
+  /** Nonce and tag of each block, in hexadecimal. */
+  readonly seals: readonly string[];
+  /** Whether the encrypted blocks are holes now. A file system may be unable to free them. */
+  readonly isFreed: boolean;
+}
+
+interface Results {
+  readonly digest: readonly string[];
+  readonly 'find-data': readonly number[];
+  readonly encrypt: Encrypted;
+  readonly decrypt: readonly number[];
+}
+
+export type DigestResult<Kind extends DigestJob['kind'] = DigestJob['kind']> = Results[Kind];
 
 /** The answer of a thread to each job of a message. An error is passed as its message and errno name. */
 export type DigestAnswer =

@@ -22,7 +22,7 @@ export type Pace = 'promptly' | 'background';
 
 export interface DigestThreads extends AsyncDisposable {
   readonly count: number;
-  run(job: DigestJob): Promise<DigestResult>;
+  run<Job extends DigestJob>(job: Job): Promise<DigestResult<Job['kind']>>;
   /** Starts missing threads for work that follows soon, because a start takes at least 35 ms. */
   start(): void;
   /**
@@ -76,11 +76,13 @@ export function createDigestThreads(pace: Pace): DigestThreads {
 
   return {
     count,
-    async run(job) {
-      return await new Promise<DigestResult>((resolve, reject) => {
+    async run<Job extends DigestJob>(job: Job) {
+      const result = await new Promise<DigestResult>((resolve, reject) => {
         queue.push({ job, resolve, reject });
         startNext();
       });
+      // The thread gives the result of this kind of job.
+      return result as DigestResult<Job['kind']>;
     },
     start() {
       while (all.size < count) idle.push(open());

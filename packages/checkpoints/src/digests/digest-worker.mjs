@@ -109,8 +109,7 @@ function encrypt(fd, { target, offset, length, blockBytes, key, places, punch, i
     syncFileRange(out, offset, length, SYNC_FILE_RANGE_WRITE);
     return made;
   });
-  if (punch) punchHole(fd, offset, length);
-  return seals;
+  return { seals, isFreed: punch && punchHole(fd, offset, length) };
 }
 
 function decrypt(fd, { target, offset, length, blockBytes, key, places, seals, mode }) {
@@ -141,9 +140,9 @@ function writeAll(fd, bytes, position) {
   for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
 }
 
-/** Only a help for a host with little memory, so that a file system that cannot do it is no error. */
+/** Only a help for a host with little memory, so that a file system that cannot do it is no error. Whether it worked. */
 function punchHole(fd, offset, length) {
-  fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+  return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) === 0;
 }
 
 function findData(fd, { blockBytes }) {

@@ -1,4 +1,5 @@
 import { blockBytes, blockCountOf } from './digest-job.ts';
+import type { Encrypted } from './digest-job.ts';
 import type { Pace } from './digest-threads.ts';
 import { createDigestThreads } from './digest-threads.ts';
 import { forEachAtOnce } from './for-each-at-once.ts';
@@ -14,10 +15,10 @@ export interface Digester extends AsyncDisposable {
   /** Digests of the blocks `first` to `end - 1` of a file that has, or will have, `sizeBytes`. */
   digest(path: string, first: number, end: number, sizeBytes: number, writeBack?: boolean): Promise<string[]>;
   /**
-   * Encrypts the blocks `first` to `end - 1` of a file that has, or will have, `sizeBytes` into `target`. Gives nonce and
-   * tag of each. With `punch`, the file is freed meanwhile.
+   * Encrypts the blocks `first` to `end - 1` of a file that has, or will have, `sizeBytes` into `target`. With
+   * `punch`, the file is freed meanwhile: after an error, blocks whose seals are lost may be freed.
    */
-  encrypt(copy: CipherCopy, first: number, end: number, punch: boolean): Promise<string[]>;
+  encrypt(copy: CipherCopy, first: number, end: number, punch: boolean): Promise<Encrypted>;
   /**
    * Writes the blocks that match their seals into `target`, and gives it this mode. Gives the number of the first that
    * does not match.
@@ -50,7 +51,7 @@ export function createDigester(pace: Pace = 'promptly'): Digester {
       const offset = start * blockBytes;
       const length = Math.min(Math.min(start + blocksPerJob, end) * blockBytes, sizeBytes) - offset;
       const found = await threads.run({ kind: 'digest', path, offset, length, blockBytes, writeBack });
-      found.forEach((value, index) => (digests[start - first + index] = String(value)));
+      found.forEach((value, index) => (digests[start - first + index] = value));
     });
     return digests;
   };
@@ -83,11 +84,13 @@ export function createDigester(pace: Pace = 'promptly'): Digester {
     digest,
     async encrypt(copy, first, end, punch) {
       const seals: string[] = new Array<string>(end - first);
+      let isFreed = punch;
       await inRanges(first, end, async (start, blocks) => {
         const made = await threads.run({ kind: 'encrypt', ...rangeOf(copy, blocks), punch, inode: copy.inode });
-        made.forEach((seal, index) => (seals[start - first + index] = String(seal)));
+        made.seals.forEach((seal, index) => (seals[start - first + index] = seal));
+        isFreed &&= made.isFreed;
       });
-      return seals;
+      return { seals, isFreed };
     },
     async decrypt(copy, seals, mode) {
       const wrong: number[] = [];
@@ -97,12 +100,12 @@ export function createDigester(pace: Pace = 'promptly'): Digester {
           seals: seals.slice(start, start + blocks.length),
           ...(mode === undefined ? {} : { mode }),
         };
-        for (const index of await threads.run({ kind: 'decrypt', ...job })) wrong.push(start + Number(index));
+        for (const index of await threads.run({ kind: 'decrypt', ...job })) wrong.push(start + index);
       });
       return wrong.length === 0 ? undefined : Math.min(...wrong);
     },
     async findData(path) {
-      return (await threads.run({ kind: 'find-data', path, blockBytes })).map(Number);
+      return [...(await threads.run({ kind: 'find-data', path, blockBytes }))];
     },
     async digestSparse(path, sizeBytes, data) {
       const digests = new Array<string>(blockCountOf(sizeBytes)).fill('');
