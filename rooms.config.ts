@@ -84,7 +84,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/runner/src': [
     ['background', 'image-map'],
     ['config'],
-    ['host', 'envd', 'disk-budget'],
+    ['host', 'envd', 'disk-budget', 'memory-room'],
     ['connections', 'registry', 'templates'],
     ['processes', 'metrics'],
     ['operations'],

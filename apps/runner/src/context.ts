@@ -17,6 +17,7 @@ import { openLayerCache } from './builds/cache/layer-cache.ts';
 import { createCacheSweeper } from './upkeep/sweep-cache.ts';
 import type { RunnerConfig } from './config.ts';
 import { createDiskBudget } from './disk-budget/budget.ts';
+import { createMemoryRoom } from './memory-room/memory-room.ts';
 import type { DiskBudgetOptions } from './disk-budget/budget.ts';
 import { startDiskGuard } from './upkeep/disk-guard.ts';
 import { standingOf } from './processes/disk-need.ts';
@@ -214,7 +215,7 @@ interface Operations {
 async function createOperations(options: RunnerOptions, stopping: AbortSignal): Promise<Operations> {
   const { network, logger } = options;
   const clock = options.clock ?? systemClock;
-  const host = await createSandboxHost(options, clock, (sandboxId) =>
+  const host = await createSandboxHost(options, clock, stopping, (sandboxId) =>
     standingOf(options, table.find(sandboxId)?.record),
   );
   const table: SandboxTable = createSandboxTable(host.store);
@@ -260,6 +261,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
 async function createSandboxHost(
   options: RunnerOptions,
   clock: Clock,
+  stopping: AbortSignal,
   standing: DiskBudgetOptions['standingOf'],
 ): Promise<SandboxHost> {
   const directory = join(options.dataDirectory, 'sandboxes');
@@ -268,7 +270,7 @@ async function createSandboxHost(
   const { config: policy, logger } = options;
   const store = createRecordStore(directory, options.reserve, createRecordSeal(options.keyring));
   const disks = createDiskBudget({ policy, directory, standingOf: standing, clock, logger });
-  return { ...options, slots: createSlots(), store, disks };
+  return { ...options, slots: createSlots(), store, disks, memory: createMemoryRoom({ stopping }) };
 }
 
 function createRunnerPool(

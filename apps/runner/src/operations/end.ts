@@ -29,6 +29,8 @@ export interface EndContext {
  * before it is recorded: after a crash in between, the sandbox would still run although its end was announced.
  */
 export async function endSandbox(context: EndContext, sandboxId: string, cause: Cause): Promise<boolean> {
+  // A save or restore that waits for memory of the host has the lock.
+  using _refusal = context.host.memory.refuse(sandboxId);
   return await context.table.alone(sandboxId, async () => {
     const sandbox = context.table.find(sandboxId);
     if (sandbox === undefined || sandbox.record.state === 'ending') return false;

@@ -47,7 +47,7 @@ async function damage(path: string): Promise<void> {
   await writeFile(path, bytes);
 }
 
-const check = (): Promise<CheckedMemory> => checkMemory(bench.context.host, use, 'itself');
+const check = (): Promise<CheckedMemory> => checkMemory(bench.context.host, use, { owner: 'itself', sandboxId: '' });
 const damaged = { reason: 'state_damaged' };
 const incompatible = { reason: 'state_incompatible' };
 
@@ -129,7 +129,7 @@ it.each([
     memoryMb = megabytes;
     await save(pagesBytes);
     Object.assign(bench.driver.capabilities, { lazyRestore });
-    const memory = await checkMemory(bench.context.host, use, owner);
+    const memory = await checkMemory(bench.context.host, use, { owner, sandboxId: '' });
     expect(comesLate(memory)).toBe(isLate);
     await memory.pagesChecked;
   },

@@ -36,14 +36,27 @@ const lateFromBytes = 64 * 2 ** 20;
 const lateMaxShare = 0.75;
 
 /** Copies share one check. A lazy reader for each of many copies would cost more than it saves. */
-export type MemoryOwner = 'itself' | 'copies';
+type MemoryOwner = 'itself' | 'copies';
+
+export interface MemoryRestore {
+  readonly owner: MemoryOwner;
+  /** The sandbox whose lock is held meanwhile. Empty: none. */
+  readonly sandboxId: string;
+  /** Whether it must not wait for others (`MemoryNeed`). */
+  readonly isUrgent?: boolean;
+}
 
 /**
  * Checks a checkpoint before its restore. Nothing is started from one that is incomplete, altered or made for another
  * host. Its pages may be checked while everything else is prepared. The driver checks the pages of a lazy restore.
- * Throws `state_damaged`, `state_incompatible`, and `disk_full` when it must be unpacked first.
+ * Throws `state_damaged`, `state_incompatible`, `disk_full` when it must be unpacked first, and `sandbox_resume_failed`
+ * when the host's memory has no room.
  */
-export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: MemoryOwner): Promise<CheckedMemory> {
+export async function checkMemory(
+  host: SandboxHost,
+  use: CheckpointUse,
+  restore: MemoryRestore,
+): Promise<CheckedMemory> {
   const checkpoint = await host.checkpoints.unpack(use.checkpointId, (bytes) =>
     host.disks.admit(bytes, 'Unpacking the saved memory'),
   );
@@ -54,22 +67,44 @@ export async function checkMemory(host: SandboxHost, use: CheckpointUse, owner: 
     );
   await checkFit(host, checkpoint, use);
   await checkLayers(host, use.layers);
-  return await memoryOf(host, use.driver, checkpoint, owner);
+  return await memoryOf(host, use.driver, checkpoint, restore);
 }
 
-/** The memory of a checkpoint, decrypted and checked. */
+/**
+ * The memory of a checkpoint, decrypted and checked. Memory of the host is reserved for its clear copy until disposed.
+ * Throws `sandbox_resume_failed`.
+ */
 export async function memoryOf(
-  host: Pick<SandboxHost, 'drivers'>,
+  host: Pick<SandboxHost, 'drivers' | 'memory'>,
   driverName: string,
   checkpoint: Checkpoint,
-  owner: MemoryOwner,
+  { owner, sandboxId, isUrgent = false }: MemoryRestore,
 ): Promise<CheckedMemory> {
   const driver = getDriver(host, driverName);
   const isLate = owner === 'itself' && driver.capabilities.lazyRestore && isWorthwhile(driver, checkpoint);
-  return await checkpoint.reveal({
-    isMemory: (partName) => driver.isMemoryPart(partName),
-    isLate: (partName) => isLate && driver.isMemoryPart(partName),
-  });
+  const kinds = {
+    isMemory: (partName: string) => driver.isMemoryPart(partName),
+    isLate: (partName: string) => isLate && driver.isMemoryPart(partName),
+  };
+  const need = { what: 'Restoring saved memory', reason: 'sandbox_resume_failed', sandboxId, isUrgent } as const;
+  using held = new DisposableStack();
+  held.use(await host.memory.admit({ ...need, bytes: clearBytesOf(checkpoint, kinds.isLate) }));
+  const clear = await checkpoint.reveal(kinds);
+  const kept = held.move();
+  return {
+    ...clear,
+    async [Symbol.asyncDispose]() {
+      using _kept = kept;
+      await clear[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Bytes of the clear copy that a restore reads. A lazy restore decrypts most of a part elsewhere. */
+function clearBytesOf({ key, manifest: { parts } }: Checkpoint, isLate: (partName: string) => boolean): number {
+  if (key === undefined) return 0;
+  const copied = Object.entries(parts).filter(([partName]) => !isLate(partName));
+  return copied.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0);
 }
 
 /** Whether the restore is lazy, so that the checkpoint must stay while the sandbox runs. */

@@ -6,6 +6,7 @@ import type { Network } from '@soulbox/network';
 import type { CheckpointStore } from '@soulbox/checkpoints';
 import type { RunnerConfig } from '../config.ts';
 import type { DiskBudget } from '../disk-budget/budget.ts';
+import type { MemoryRoom } from '../memory-room/memory-room.ts';
 import type { RecordStore, HostRecord } from '../registry/record.ts';
 import type { Slots } from '../registry/slots.ts';
 
@@ -22,6 +23,7 @@ export interface SandboxHost {
   readonly store: RecordStore;
   readonly checkpoints: CheckpointStore;
   readonly disks: DiskBudget;
+  readonly memory: MemoryRoom;
   readonly logger: Logger;
 }
 

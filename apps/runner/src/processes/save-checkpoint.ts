@@ -57,16 +57,40 @@ export async function factsOf(context: SaveContext, sandbox: RunningSandbox, sav
   };
 }
 
+const saving = 'Saving the sandbox';
+
 /**
- * Reserves room on the host's disk for all memory that the sandbox uses now, and for `besidesBytes`, until disposed.
- * Throws `disk_full`.
+ * Reserves room for all memory that the sandbox uses now, on the host's disk and in its memory, until disposed. May wait
+ * for other saves, but an urgent one does not. Throws `disk_full`, `checkpoint_failed`.
  */
 export async function holdRoom(
-  { host }: Pick<SaveContext, 'host'>,
-  { live }: RunningSandbox,
+  context: Pick<SaveContext, 'host'>,
+  sandbox: RunningSandbox,
   keepMemory: boolean,
-  besidesBytes = 0,
+  isUrgent = false,
 ): Promise<Disposable> {
-  const used = keepMemory ? (await live.driver.sample(live.instance)).memoryRssBytes : 0;
-  return host.disks.admit(used + besidesBytes, 'Saving the sandbox');
+  if (!keepMemory) return holdDisk(context, 0);
+  using held = new DisposableStack();
+  const { bytes } = held.use(await holdMemory(context, sandbox, isUrgent));
+  held.use(holdDisk(context, bytes));
+  return held.move();
+}
+
+/** Reserves room on the host's disk until disposed. Throws `disk_full`. */
+export function holdDisk({ host }: Pick<SaveContext, 'host'>, bytes: number): Disposable {
+  return host.disks.admit(bytes, saving);
+}
+
+/**
+ * Reserves memory of the host for a clear copy of the sandbox's memory until disposed. Called with the lock of the sandbox
+ * held. Throws `checkpoint_failed`.
+ */
+export async function holdMemory(
+  { host }: Pick<SaveContext, 'host'>,
+  { live, record: { sandboxId } }: RunningSandbox,
+  isUrgent = false,
+): Promise<Disposable & { readonly bytes: number }> {
+  const bytes = (await live.driver.sample(live.instance)).memoryRssBytes;
+  const hold = await host.memory.admit({ bytes, what: saving, reason: 'checkpoint_failed', sandboxId, isUrgent });
+  return { bytes, [Symbol.dispose]: () => hold[Symbol.dispose]() };
 }

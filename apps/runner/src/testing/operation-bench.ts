@@ -12,6 +12,7 @@ import type { Template, TemplateStore } from '@soulbox/templates';
 import { runnerConfigSchema } from '../config.ts';
 import type { RunnerConfig } from '../config.ts';
 import { createDiskBudget } from '../disk-budget/budget.ts';
+import { createMemoryRoom } from '../memory-room/memory-room.ts';
 import type { DiskBudget } from '../disk-budget/budget.ts';
 import { standingOf } from '../processes/disk-need.ts';
 import { createEvents } from '../registry/events.ts';
@@ -59,6 +60,8 @@ export interface OperationBench extends AsyncDisposable {
   readonly cutOff: readonly string[];
   /** The purposes for which room on the host's disk is reserved at present. */
   readonly roomFor: readonly string[];
+  /** Free memory of the host. */
+  availableBytes: number;
   /** The host's disk has no room for this purpose, as `admit` names it. */
   noRoomFor: string;
   /** The time of the bench's clock, in milliseconds since the epoch. */
@@ -74,6 +77,8 @@ export interface OperationBench extends AsyncDisposable {
 }
 
 const startMs = 1_800_000_000_000;
+/** How long a save or a restore waits for memory of the host. */
+const memoryWaitMs = 1000;
 
 export async function createOperationBench(config: Partial<RunnerConfig> = {}): Promise<OperationBench> {
   const cleanup = new AsyncDisposableStack();
@@ -114,6 +119,11 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
       roomFor,
       () => bench.noRoomFor,
     ),
+    memory: createMemoryRoom({
+      stopping: AbortSignal.any([]),
+      readMemory: () => ({ totalBytes: 2 ** 40, availableBytes: bench.availableBytes }),
+      maxWaitMs: memoryWaitMs,
+    }),
     logger: silentLogger,
   };
   cleanup.defer(() => host.checkpoints[Symbol.asyncDispose]());
@@ -133,7 +143,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     return sandbox;
   };
   const bench: OperationBench = {
-    ...{ ...parts, driver, network, envd, roomFor, noRoomFor: '', nowMs: startMs },
+    ...{ ...parts, driver, network, envd, roomFor, noRoomFor: '', availableBytes: 2 ** 40, nowMs: startMs },
     async addRunning(tenant = {}, record = {}) {
       const sandbox = await start(createRecord(host, { state: 'running', ...record }, tenant));
       table.add(sandbox);

@@ -4,11 +4,8 @@ import { dirname } from 'node:path';
 import { CommandError, run } from '@soulbox/base';
 import { clearFolder } from './names.ts';
 
-/**
- * Half of the host's memory is the kernel's default. A sandbox's memory and its copy can be larger when the copy is
- * encrypted and freed while it is made.
- */
-const size = 'size=80%';
+/** The runner admits saves and restores by the memory that is free. This bounds what one of them can take by surprise. */
+const size = 'size=50%';
 /**
  * The best first. `noswap` (Linux 6.4): nothing of it gets to a disk for swapping. Huge pages make writes eight times as
  * fast.

@@ -17,7 +17,7 @@ export async function withPaused<T>(
   if (saved === undefined) throw new Error('a paused sandbox has no checkpoint');
   await shareDisk(context, sandbox, chain);
   using _hold = context.references.hold({ checkpoints: [saved.stateId], layers: sandbox.record.layers });
-  return await use(sealedSource(context.host, sourceFrom(sandbox, saved)));
+  return await use(sealedSource(context.host, sourceFrom(sandbox, saved), sandbox.record.sandboxId));
 }
 
 /** An altered disk would be sealed as it is, so it is checked first. */

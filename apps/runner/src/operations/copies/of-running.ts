@@ -43,7 +43,7 @@ export async function withRunning<T>(
   const sealed = goesOn.then(async () => await sealTop(context, layers, layerId));
   const atHand = {
     source: sourceFrom(sandbox, { stateId: checkpoint.checkpointId, hasMemory: true, isEncrypted: true }),
-    getMemory: async () => await memoryOf(context.host, driver, checkpoint, 'copies'),
+    getMemory: async () => await memoryOf(context.host, driver, checkpoint, { owner: 'copies', sandboxId }),
     sealDisk: async () => await sealed,
     // It is sealed already. Otherwise the source could not have continued from it.
     sealMemory: () => Promise.resolve(),
@@ -145,7 +145,9 @@ async function continueSource(
 ): Promise<void> {
   const { driver, cause, stateSinceMs, pagesFrom: before } = sandbox.record;
   try {
-    await using memory = await memoryOf(context.host, driver, checkpoint, 'itself');
+    // The copies hold their memory until this is done, so it must not wait for them.
+    const use = { owner: 'itself', sandboxId: sandbox.record.sandboxId, isUrgent: true } as const;
+    await using memory = await memoryOf(context.host, driver, checkpoint, use);
     const pagesFrom = comesLate(memory) ? checkpoint.checkpointId : '';
     await restoreSandbox(context, sandbox, { memory, change: { cause, stateSinceMs, pagesFrom } });
   } catch (error) {

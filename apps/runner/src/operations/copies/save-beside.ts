@@ -5,7 +5,7 @@ import type { OperationContext } from '../operation-context.ts';
 import type { CheckedMemory } from '../../processes/check-memory.ts';
 import { thawSandbox } from '../pause/thaw.ts';
 import { explainSaveFailure } from '../pause/pause.ts';
-import { holdRoom, factsOf } from '../../processes/save-checkpoint.ts';
+import { factsOf, holdDisk, holdMemory } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 import type { RunningSandbox } from '../../registry/table.ts';
 import type { ShortChain } from '../layers/shorten-chain.ts';
@@ -36,12 +36,14 @@ export async function saveBeside(
 ): Promise<SourceAtHand & AsyncDisposable> {
   const { host, table, references } = context;
   const { sandboxId } = sandbox.record;
-  using _room = await holdRoom(context, sandbox, true, copiedDiskMaxBytes);
+  await using parts = new AsyncDisposableStack();
+  // The clear copy of the memory exists as long as the result.
+  const { bytes } = parts.use(await holdMemory(context, sandbox));
+  using _room = holdDisk(context, bytes + copiedDiskMaxBytes);
   const checkpointId = randomId(20);
   const layerId = randomId(20);
   const layers = [layerId, ...chain.below(sandbox.record.layers)];
   const facts = await factsOf(context, sandbox, { checkpointId, keepMemory: true, layers });
-  await using parts = new AsyncDisposableStack();
   parts.use(references.hold({ checkpoints: [checkpointId], layers }));
   const draft = parts.use(await host.checkpoints.begin(checkpointId, layers));
   // The record does not name the layer, because the sandbox never uses it.

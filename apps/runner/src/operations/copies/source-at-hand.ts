@@ -22,12 +22,13 @@ export interface SourceAtHand {
 
 export type UseSource<T> = (atHand: SourceAtHand) => Promise<T>;
 
-/** A source that is sealed already. */
-export function sealedSource(host: SandboxHost, source: CopySource): SourceAtHand {
+/** A source that is sealed already. `sandboxId` is the sandbox whose lock is held. Empty: it is a snapshot. */
+export function sealedSource(host: SandboxHost, source: CopySource, sandboxId = ''): SourceAtHand {
   return {
     source,
     getMemory: async () => {
-      if (source.hasMemory) return await checkMemory(host, { ...source, checkpointId: source.stateId }, 'copies');
+      const restore = { owner: 'copies', sandboxId } as const;
+      if (source.hasMemory) return await checkMemory(host, { ...source, checkpointId: source.stateId }, restore);
       await checkLayers(host, source.layers);
       return undefined;
     },

@@ -22,7 +22,8 @@ export async function pauseUnconfirmed(context: OperationContext, sandbox: Tenan
   try {
     await table.update(sandbox, { work: { ...work, stateId: checkpointId } });
     await freeze(context, sandbox);
-    using _room = await holdRoom(context, sandbox, true);
+    // Its failed restore may still hold its saved memory, so it must not wait for others that do the same.
+    using _room = await holdRoom(context, sandbox, true, true);
     const checkpoint = await saveCheckpoint(context, sandbox, { checkpointId, keepMemory: true, layers });
     const disk = await endKeepingDisk(context, sandbox);
     const change = { saved: { ...savedFrom(checkpoint), disk }, slot: 0, pagesFrom: '', work: undefined };

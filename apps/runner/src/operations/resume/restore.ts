@@ -54,7 +54,11 @@ async function checkSaved(
   const [memory] = await Promise.all([
     saved === undefined
       ? checkLayers(host, layers)
-      : checkMemory(host, { ...saved, checkpointId: saved.stateId, layers, driver, runtimeName }, 'itself'),
+      : checkMemory(
+          host,
+          { ...saved, checkpointId: saved.stateId, layers, driver, runtimeName },
+          { owner: 'itself', sandboxId: record.sandboxId },
+        ),
     checkKeptDisk(host, record),
   ]);
   return memory ?? undefined;
