@@ -19,7 +19,10 @@ export interface MasterKeySource extends AsyncDisposable {
   readonly where: string;
   /** Looks again each time, because a rotation in another process adds keys. Throws `config_invalid` if the source cannot be used. */
   find(id: string): Promise<MasterKey | undefined>;
-  /** A key of the source that is in none of `known` and that this server may use. */
+  /**
+   * The newest key of the source that is not in `known` and that this server may use. An older one may have been kept only
+   * for backups.
+   */
   findUnused(known: readonly string[]): Promise<MasterKey | undefined>;
   /** Adds a key. It is durable when this returns. Throws `file_exists` if another process has just created the first key. */
   create(): Promise<MasterKey>;

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Secret } from '@soulbox/base';
 import { openSqliteRecords } from '@soulbox/storage';
+import { fileKeyringRecords } from './file-records.ts';
 import { fileMasterKeys } from './file/file-master-keys.ts';
 import { openKeyring } from './keyring.ts';
 import { rotateMasterKey } from './rotate.ts';
@@ -125,6 +126,39 @@ describe('a rotation', () => {
     expect(await keysInFile()).toEqual([]);
     using keyring = await openKeyring({ records: folder.records.keyring, sources });
     expect((await keyring.open(sealed[4] ?? '', place(4))).reveal()).toBe('value 4');
+  });
+
+  it('includes a set that a server begins to use with the old key at the last moment', async () => {
+    await sealMany(2);
+    const [old = ''] = await keysInFile();
+    const late = fileKeyringRecords(join(folder.path, 'runner-keys.json'));
+    let sealed = '';
+    const first = folder.records.keyring;
+    const racing = {
+      ...first,
+      async eraseReplaced() {
+        if (sealed === '') {
+          await late.switchMasterKey(old, undefined, 1);
+          using keyring = await openKeyring({ records: late, sources: [folder.source] });
+          sealed = await keyring.seal(new Secret('late'), place(1));
+        }
+        return await first.eraseReplaced();
+      },
+    };
+    const rotation = await rotateMasterKey({ records: [racing, late], sources: [folder.source], keepOld: false });
+    expect(rotation.rewrapped).toBe(3);
+    expect(await keysInFile()).toEqual([rotation.to]);
+    using keyring = await openKeyring({ records: late, sources: [folder.source] });
+    expect((await keyring.open(sealed, place(1))).reveal()).toBe('late');
+  });
+
+  it('is followed by no use of a kept old key: a new set of data keys begins with the newest', async () => {
+    await sealMany(1);
+    const { to } = await rotate(true);
+    expect(await keysInFile()).toHaveLength(2);
+    const fresh = fileKeyringRecords(join(folder.path, 'runner-keys.json'));
+    using _ = await openKeyring({ records: fresh, sources: [folder.source] });
+    expect((await fresh.listMasterKeys()).map(({ id }) => id)).toEqual([to]);
   });
 
   it('does not begin without the old key, and creates no new one', async () => {

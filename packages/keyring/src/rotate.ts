@@ -11,6 +11,7 @@ const batchSize = 200;
 export interface RotateOptions {
   /**
    * All sets of data keys under these master keys. A set without a master key, which no server has used yet, is left out.
+   * One that a server begins to use meanwhile is included.
    */
   readonly records: readonly KeyringRecords[];
   /** The new master key is created in the first one. */
@@ -58,6 +59,8 @@ export async function rotateMasterKey(options: RotateOptions): Promise<Rotation>
     if ((await countNotCurrent(all)) > 0) continue;
     // The replaced wrappings must not remain in the files, because the old key could open them.
     const erased = await Promise.all(all.map(async (records) => await records.eraseReplaced()));
+    // A server that started meanwhile may have begun to use a set with an old key.
+    if (await takeInNewSets(options.records, all, current.id, clock.now())) continue;
     const retired = await Promise.all(
       old.map(async (id) => ({ id, isRemoved: !keepOld && ((await sourceOf(sources, id)?.remove(id)) ?? false) })),
     );
@@ -108,6 +111,23 @@ async function newKey(sets: readonly KeysOfSet[], sources: RotateOptions['source
 async function switchTo(records: KeyringRecords, id: string, before: string | undefined, now: number): Promise<void> {
   if (before === id || (await records.switchMasterKey(id, before, now))) return;
   throw new SoulBoxError('illegal_transition', 'Another process has rotated the master key at the same time.');
+}
+
+/** Switches sets that have another current key than `id`, and adds them to `all`. Whether there are any. */
+async function takeInNewSets(
+  records: readonly KeyringRecords[],
+  all: KeyringRecords[],
+  id: string,
+  now: number,
+): Promise<boolean> {
+  const late = (await Promise.all(records.map(findKeys))).filter(
+    ({ current }) => current !== undefined && current !== id,
+  );
+  for (const { records: set, current } of late) {
+    await switchTo(set, id, current, now);
+    if (!all.includes(set)) all.push(set);
+  }
+  return late.length > 0;
 }
 
 async function countNotCurrent(sets: readonly KeyringRecords[]): Promise<number> {

@@ -25,10 +25,10 @@ export function fileMasterKeys(path: string, options: FileOptions = {}): MasterK
     const text = await file.read();
     return text === undefined ? [] : parseKeyLines(text, shownAs);
   };
-  /** Overwrites all keys except the result. */
+  /** The newest key, which is the last line. Overwrites all others. */
   const pick = async (isWanted: (id: string) => boolean): Promise<MasterKey | undefined> => {
     const keys = await readKeys();
-    const found = keys.find(({ id }) => isWanted(id));
+    const found = keys.findLast(({ id }) => isWanted(id));
     for (const entry of keys) if (entry !== found) entry.key.fill(0);
     return found === undefined ? undefined : masterKeyOf(found);
   };
