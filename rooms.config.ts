@@ -215,7 +215,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['blocks', 'config', 'file-records', 'gcm', 'place', 'master-key'],
     ['data-key-cache', 'file', 'pkcs11', 'rotation-lock', 'sealed-text', 'sources'],
     ['data-keys', 'open-sources'],
-    ['ensure-master-key', 'rotate'],
+    ['check-data-keys', 'ensure-master-key', 'rotate'],
     ['keyring'],
     ['index', 'testing'],
   ],
@@ -229,7 +229,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/checkpoints/src': [
     ['digests', 'disk-facts', 'flush', 'names', 'sealed-json'],
     ['clear-folders', 'damage', 'damaged-checkpoints', 'flatten', 'manifest', 'part-files'],
-    ['background-digests', 'check-freed', 'checkpoint-store', 'follower', 'sealing'],
+    ['background-digests', 'check-freed', 'checkpoint-store', 'find-sealed-checkpoint', 'follower', 'sealing'],
     ['reveal', 'store-tools'],
     ['disk-digests', 'open-checkpoint'],
     ['archive', 'draft', 'layers', 'sealed-checkpoints'],

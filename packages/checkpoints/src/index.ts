@@ -11,6 +11,7 @@ export type {
   CheckpointStore,
 } from './checkpoint-store.ts';
 export type { CheckpointKeys } from './sealing/checkpoint-keys.ts';
+export { findSealedCheckpoint } from './find-sealed-checkpoint.ts';
 export { openDamagedCheckpoints } from './damaged-checkpoints.ts';
 export type { DamagedCheckpoint, DamagedCheckpoints, DamageNote } from './damaged-checkpoints.ts';
 export { readSealedJson, writeSealedJson } from './sealed-json.ts';

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isNodeError, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import { tryLock } from '@soulbox/linux/flock';
-import type { KeyringRecords } from '@soulbox/storage';
+import type { DataKeyRecord, KeyringRecords } from '@soulbox/storage';
 
 /** A change takes some milliseconds. */
 const lockTimeoutMs = 10_000;
@@ -31,19 +31,25 @@ const contentSchema = z.object({
 
 type Content = z.infer<typeof contentSchema>;
 
+export interface FileKeyringRecords extends KeyringRecords {
+  /** All data keys, oldest first. Undefined: there is no file. */
+  listDataKeys(): Promise<readonly DataKeyRecord[] | undefined>;
+}
+
 /**
  * Wrapped data keys in a file, for a part of the server that has no database. Changes are atomic and durable. Several
  * processes may use the file: a lock beside it guards each change. Throws `config_invalid` for a file of a newer
  * version, `state_damaged` for one that is no such file: a new one would make all that was encrypted unreadable.
  */
-export function fileKeyringRecords(path: string): KeyringRecords {
-  const read = async (): Promise<Content> => {
+export function fileKeyringRecords(path: string): FileKeyringRecords {
+  const tryRead = async (): Promise<Content | undefined> => {
     const text = await readFile(path, 'utf8').catch((error: unknown) => {
       if (isNodeError(error) && error.code === 'ENOENT') return undefined;
       throw error;
     });
-    return text === undefined ? { format: 1, masterKeys: [], dataKeys: [] } : parseContent(text, path);
+    return text === undefined ? undefined : parseContent(text, path);
   };
+  const read = async (): Promise<Content> => (await tryRead()) ?? { format: 1, masterKeys: [], dataKeys: [] };
   /** `change` returns the new content and a result, or only a result if nothing changes. */
   const change = async <T>(act: (content: Content) => { readonly next?: Content; readonly result: T }): Promise<T> => {
     await using _lock = await lock(`${path}.lock`);
@@ -56,6 +62,7 @@ export function fileKeyringRecords(path: string): KeyringRecords {
   };
 
   return {
+    listDataKeys: async () => (await tryRead())?.dataKeys,
     listMasterKeys: async () => (await read()).masterKeys,
     switchMasterKey: async (id, before, now) =>
       await change((content) => {

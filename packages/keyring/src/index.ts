@@ -1,5 +1,6 @@
 export { findMasterKey } from './sources.ts';
 export { createMasterKeyFile, fileMasterKeys } from './file/file-master-keys.ts';
+export { checkDataKeys } from './check-data-keys.ts';
 export { fileKeyringRecords } from './file-records.ts';
 export { openKeyring } from './keyring.ts';
 export type { Keyring } from './keyring.ts';

@@ -34,7 +34,10 @@ const logger = createLogger({ level: 'info', file: join(dataDirectory, 'runner.l
 const network = await openNetwork({ instance, logger, nameServers: ['1.1.1.1'] });
 const reserve = openDiskReserve(join(dataDirectory, 'reserve'));
 const masterKeys = fileMasterKeys(join(dataDirectory, 'secrets', 'master-key'));
-const keyring = await openRunnerKeys(join(dataDirectory, 'runner-keys.json'), [masterKeys], reserve);
+const keyring = await openRunnerKeys({
+  ...{ path: join(dataDirectory, 'runner-keys.json'), dataDirectory },
+  ...{ sources: [masterKeys], reserve },
+});
 const checkpoints = await openCheckpointStore({
   directory: dataDirectory,
   clearDirectory: await openClearFolder(instance),

@@ -97,7 +97,9 @@ export async function startRunnerHost(
   const reserve = openDiskReserve(settings.reserveDirectory);
   const masterKeys = await openMasterKeySources(settings.masterKeys);
   for (const source of masterKeys) started.use(source);
-  const keyring = started.use(await openRunnerKeys(settings.keysFile, masterKeys, reserve));
+  const keyring = started.use(
+    await openRunnerKeys({ path: settings.keysFile, dataDirectory, sources: masterKeys, reserve }),
+  );
   const checkpoints = started.use(
     await openCheckpointStore({
       directory: dataDirectory,

@@ -12,7 +12,8 @@ export async function refuseNewerRecords(dataDirectory: string): Promise<void> {
     for (const path of await listRecords(join(dataDirectory, folder))) await refuseNewerRecord(path);
 }
 
-async function listRecords(directory: string): Promise<string[]> {
+/** The paths of the records in a folder, which may be missing. */
+export async function listRecords(directory: string): Promise<string[]> {
   try {
     const names = await readdir(directory);
     return names.filter((name) => name.endsWith('.json')).map((name) => join(directory, name));
