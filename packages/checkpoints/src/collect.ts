@@ -49,7 +49,7 @@ async function findUnneeded(
 /** An unreadable checkpoint may name any layer. A checkpoint that was removed meanwhile has no layers. */
 async function findLayers(shelves: Shelves, checkpointId: string): Promise<readonly string[] | 'unreadable'> {
   try {
-    return (await readManifest(checkpointId, shelves.checkpointPath(checkpointId), shelves.keys)).manifest.facts.layers;
+    return (await readManifest(checkpointId, shelves.checkpointPath(checkpointId), shelves.keys)).facts.layers;
   } catch (error) {
     if (!(error instanceof SoulBoxError)) throw error;
     if (!(await shelves.store.list()).includes(checkpointId)) return [];

@@ -54,8 +54,7 @@ async function linkParts(
   archive: Pick<Archive, 'copyInto'> | undefined,
   keys: CheckpointKeys,
 ): Promise<boolean> {
-  const { manifest } = await readManifest(checkpointId, draft, keys);
-  const { parts, packed } = manifest;
+  const { parts, packed } = await readManifest(checkpointId, draft, keys);
   for (const name of Object.keys(parts).filter((part) => !(part in packed))) {
     if (!(await tryLink(join(source, name), join(draft, name)))) return false;
   }

@@ -19,7 +19,7 @@ import type { PartDigests, Checkpoint } from './checkpoint-store.ts';
 
 /** Reads the checkpoint in `directory`, which exists. Throws `state_damaged`, `state_incompatible`. */
 export async function openCheckpoint(checkpointId: string, directory: string, tools: StoreTools): Promise<Checkpoint> {
-  const { manifest, key } = await readManifest(checkpointId, directory, tools.keys);
+  const { manifest, key } = await readWithKey(checkpointId, directory, tools.keys);
   const { digester, clear } = tools;
   await checkParts(manifest, directory);
   const verify: Checkpoint['verify'] = async (isMeant = () => true) =>
@@ -45,17 +45,22 @@ function sizeOf({ parts, packed }: Manifest): number {
 }
 
 /** A manifest, and the key of its parts if they are encrypted. */
-export interface OpenManifest {
+interface OpenManifest {
   readonly manifest: Manifest;
   readonly key: Buffer | undefined;
 }
 
-/** Throws `state_damaged`, `state_incompatible`, and the errors of `CheckpointKeys.open`. */
-export async function readManifest(
-  checkpointId: string,
-  directory: string,
-  keys: CheckpointKeys,
-): Promise<OpenManifest> {
+/**
+ * The manifest alone: the key of the checkpoint is overwritten. Throws `state_damaged`, `state_incompatible`, and the
+ * errors of `CheckpointKeys.open`.
+ */
+export async function readManifest(checkpointId: string, directory: string, keys: CheckpointKeys): Promise<Manifest> {
+  const { manifest, key } = await readWithKey(checkpointId, directory, keys);
+  key?.fill(0);
+  return manifest;
+}
+
+async function readWithKey(checkpointId: string, directory: string, keys: CheckpointKeys): Promise<OpenManifest> {
   const content = await readSealedJson(join(directory, manifestName)).catch((error: unknown) => {
     throw damaged(`The manifest of checkpoint "${checkpointId}" cannot be read`, error);
   });

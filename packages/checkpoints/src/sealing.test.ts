@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hash } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
+import { openDiskBlobs } from '@soulbox/storage';
 import type { Checkpoint } from './checkpoint-store.ts';
 import { openCheckpointStore } from './open-checkpoint-store.ts';
 import { readSealedJson, writeSealedJson } from './sealed-json.ts';
@@ -254,4 +255,24 @@ describe('a checkpoint of a version that did not encrypt', () => {
     await writeFile(pathIn('old', 'pages-1.img'), Buffer.alloc(2.5 * mib));
     await expect(revealAll('old')).rejects.toMatchObject(damage);
   });
+});
+
+test('a collection, a sweep of the archive and a copy overwrite the keys of the checkpoints that they read', async () => {
+  await sealTestCheckpoint(shop.store, 's1');
+  await shop.store[Symbol.asyncDispose]();
+  const opened: Buffer[] = [];
+  const keys = testKeys();
+  const open = async (checkpointId: string, sealed: string): Promise<Buffer> => {
+    const key = await keys.open(checkpointId, sealed);
+    opened.push(key);
+    return key;
+  };
+  const blobs = await openDiskBlobs({ directory: join(shop.directory, 'blobs') });
+  // The sweep of the archive.
+  await using store = await openCheckpointStore({ ...testOptions(shop.directory), keys: { ...keys, open }, blobs });
+  expect(opened).toHaveLength(1);
+  await store.collect(() => ({ checkpoints: new Set(['s1']), layers: new Set() }));
+  await store.linkInto(join(shop.directory, 'copy'), ['s1'], []);
+  expect(opened).toHaveLength(3);
+  expect(opened.every((key) => key.equals(Buffer.alloc(key.length)))).toBe(true);
 });

@@ -96,8 +96,8 @@ export function createArchive(blobs: BlobStore, tools: StoreTools): Archive {
         if (!directories.has(checkpointId)) await blobs.delete(key);
       }
       for (const [checkpointId, directory] of directories) {
-        const found = await readManifest(checkpointId, directory, tools.keys).catch(() => undefined);
-        if (found !== undefined) await sweepCheckpoint(blobs, found.manifest, directory);
+        const manifest = await readManifest(checkpointId, directory, tools.keys).catch(() => undefined);
+        if (manifest !== undefined) await sweepCheckpoint(blobs, manifest, directory);
       }
     },
   };

@@ -7,7 +7,7 @@ export interface CheckpointKeys {
   seal(checkpointId: string, key: Uint8Array): Promise<string>;
   /**
    * Throws `state_damaged` for a text that was altered or sealed for another checkpoint, `master_key_missing` when the
-   * key that sealed it is lost. The caller overwrites the result after use.
+   * key that sealed it is lost. The caller overwrites the result after use, except that of an open `Checkpoint`, which has no end.
    */
   open(checkpointId: string, sealed: string): Promise<Buffer>;
 }

@@ -48,7 +48,10 @@ export async function openManifest(
   const envelope = envelopeSchema.safeParse(content).data;
   if (envelope?.stateId !== checkpointId) return undefined;
   const key = await keys.open(checkpointId, envelope.key);
-  if (key.length !== blockKeyBytes) return undefined;
-  const text = openBlock(key, place(checkpointId), Buffer.from(envelope.manifest, 'base64'), envelope.seal);
-  return text === undefined ? undefined : { content: JSON.parse(text.toString('utf8')), key };
+  const isKey = key.length === blockKeyBytes;
+  const block = Buffer.from(envelope.manifest, 'base64');
+  const text = isKey ? openBlock(key, place(checkpointId), block, envelope.seal) : undefined;
+  if (text !== undefined) return { content: JSON.parse(text.toString('utf8')), key };
+  key.fill(0);
+  return undefined;
 }
