@@ -27,5 +27,6 @@ export { measureOperation, phase, phaseBoundsSeconds, readPhaseFigures, wholeOpe
 export type { OperationTimes, PhaseFigures } from './phases.ts';
 export { createLocks } from './locks.ts';
 export type { Locks } from './locks.ts';
+export { nearestCount } from './nearest-count.ts';
 export { createByteCollector } from './byte-collector.ts';
 export { escapeHtml } from './escape-html.ts';

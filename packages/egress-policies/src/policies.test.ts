@@ -1,7 +1,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClient } from '@connectrpc/connect';
 import { createLogger, silentLogger } from '@soulbox/base';
+import { EgressService } from '@soulbox/contract/egress';
 import type { SandboxPolicy } from '@soulbox/contract/egress';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -192,4 +194,40 @@ test('a process that starts later is told what was used by then, not what was us
   used.set('s1', 20);
   const stream = own.watch(new AbortController().signal);
   expect((await stream.next()).value).toMatchObject({ policies: [{ sandboxId: 's1', usedBytes: 20n }] });
+});
+
+test('a count that no sandbox can have does not keep the policies from the next process', async () => {
+  const used = new Map<string, number>();
+  await stop();
+  await serve({
+    read: () => used,
+    write: (usages) => usages.forEach(({ sandboxId, bytes }) => used.set(sandboxId, bytes)),
+  });
+  await feed.put(policy(1));
+  const client = createClient(EgressService, createSocketTransport(path()));
+  const usages = [{ sandboxId: 's1', generation: 'g', bytes: 2n ** 64n - 1n }];
+  await client.confirmPolicies({ position: 0n, usages });
+  expect(used.get('s1')).toBe(Number.MAX_SAFE_INTEGER);
+  using watcher = watch();
+  await watcher.fed;
+  expect(watcher.known()).toEqual(['10.0.0.1 s1']);
+});
+
+test.each([2 ** 64, -1, 0.5, NaN, Infinity])('a recorded count of %s is sent as one that is valid', async (bytes) => {
+  await stop();
+  await serve({ read: () => new Map([['s1', bytes]]), write: () => undefined });
+  await feed.put(policy(1));
+  using watcher = watch();
+  await watcher.fed;
+  expect(watcher.known()).toEqual(['10.0.0.1 s1']);
+});
+
+test('of the counts of one call, no more are taken than a host has room for', async () => {
+  let taken = 0;
+  await stop();
+  await serve({ read: () => new Map(), write: (usages) => void (taken += usages.length) });
+  const client = createClient(EgressService, createSocketTransport(path()));
+  const usages = Array.from({ length: 10_001 }, (_, n) => ({ sandboxId: `s${n}`, generation: 'g', bytes: 1n }));
+  await client.confirmPolicies({ position: 0n, usages });
+  expect(taken).toBe(10_000);
 });

@@ -1,4 +1,4 @@
-import { sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
+import { sleepUnlessAborted, SoulBoxError, nearestCount } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { SandboxPolicySchema, WatchPoliciesResponseSchema } from '@soulbox/contract/egress';
@@ -149,9 +149,13 @@ export function createPolicyFeed(logger: Logger, book: UsageBook = noBook): Poli
   };
 }
 
+/** A count that cannot be encoded would keep the policies of all sandboxes from the egress process. */
 function withUsage(policies: readonly PolicyMessage[], book: UsageBook): PolicyMessage[] {
   const used = book.read(policies.map(({ sandboxId = '' }) => sandboxId));
-  return policies.map((policy) => ({ ...policy, usedBytes: BigInt(used.get(policy.sandboxId ?? '') ?? 0) }));
+  return policies.map((policy) => ({
+    ...policy,
+    usedBytes: BigInt(nearestCount(used.get(policy.sandboxId ?? '') ?? 0)),
+  }));
 }
 
 function firstTable(policies: readonly PolicyMessage[], position: bigint): FeedMessage[] {

@@ -143,6 +143,18 @@ it('ignores counts of sandboxes that it does not know or that are ending', async
   expect(await bench.readRecord(sandboxId)).toBeUndefined();
 });
 
+it('ignores counts of a sandbox without a byte limit, and takes one count of each sandbox from a call', async () => {
+  await setNetworkPolicy(bench.context, sandboxId, { ...limited(), limits: undefined });
+  count(5);
+  expect(record()?.egressUsage).toBeUndefined();
+  await setNetworkPolicy(bench.context, sandboxId, limited());
+  let changes = 0;
+  bench.context.table.onChange(() => (changes += 1));
+  const generation = record()?.generation ?? '';
+  book.write([1, 2, 3].map((bytes) => ({ sandboxId, generation, bytes })));
+  expect([used(), changes]).toEqual([3, 1]);
+});
+
 it('an earlier version has left no count, and nothing is known before the start', () => {
   expect(createUsageBook().read([sandboxId]).size).toBe(0);
   expect(record()?.egressUsage).toBeUndefined();

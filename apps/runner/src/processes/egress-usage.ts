@@ -28,6 +28,7 @@ export function createUsageBook(): RunnerUsageBook {
     const sandbox = table.find(sandboxId);
     // A late count of an earlier run would replace a newer one. The record of an ending sandbox is about to be removed.
     if (sandbox?.record.generation !== generation || sandbox.record.state === 'ending') return;
+    if (!countsBytes(sandbox.record)) return;
     const { deviceBytes } = usageOf(sandbox.record, network);
     table.note(sandbox, { egressUsage: { bytes, deviceBytes, generation } }).catch((err: unknown) => {
       logger.warn({ err, sandboxId }, 'the byte count of a sandbox could not be written yet');
@@ -48,7 +49,9 @@ export function createUsageBook(): RunnerUsageBook {
       return used;
     },
     write(usages) {
-      for (const usage of usages) if (parts !== undefined) writeOne(parts, usage);
+      if (parts === undefined) return;
+      // One write of each record, whatever a process that was taken over sends.
+      for (const usage of new Map(usages.map((one) => [one.sandboxId, one])).values()) writeOne(parts, usage);
     },
   };
 }
