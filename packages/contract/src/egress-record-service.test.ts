@@ -33,6 +33,22 @@ test('records arrive as they were sent, with the count of the lost ones', async 
   expect(got).toEqual([[{ ...record, count: 1 }, { ...plain, count: 1 }, many], 3]);
 });
 
+test.each([-1, -0.5, NaN, 2 ** 64, Infinity])('a record with the number %s can be sent', async (n) => {
+  let got: readonly EgressRecord[] = [];
+  const records = across({ record: (list) => Promise.resolve(void (got = list)) });
+  const numbers = { durationMs: n, bytesSent: n, bytesReceived: n, count: n };
+  await records.record([{ ...record, ...numbers }], 0);
+  const nearest = n > 1 ? Number.MAX_SAFE_INTEGER : 0;
+  expect(got).toMatchObject([{ durationMs: nearest, bytesSent: nearest, bytesReceived: nearest }]);
+});
+
+test('a record of a moment that is none can be sent', async () => {
+  let got: readonly EgressRecord[] = [];
+  const records = across({ record: (list) => Promise.resolve(void (got = list)) });
+  await records.record([{ ...record, startedAtMs: NaN }], 0);
+  expect(got).toMatchObject([{ startedAtMs: 0 }]);
+});
+
 test('placeholders arrive as they were sent, and their values come back', async () => {
   const got: PlaceholderRequest[] = [];
   const records = across({

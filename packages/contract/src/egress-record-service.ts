@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { createClient } from '@connectrpc/connect';
 import type { ConnectRouter, Transport } from '@connectrpc/connect';
-import { errorFromUnknown } from '@soulbox/base';
+import { errorFromUnknown, nearestCount } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { EgressRecordService } from '@soulbox/contract/control-egress';
 import type { EgressConnection, EgressConnectionSchema } from '@soulbox/contract/control-egress';
@@ -97,7 +97,7 @@ export function createEgressRecords(transport: Transport): EgressRecords {
   };
   return {
     async record(records, dropped) {
-      const message = { connections: records.map(recordToWire), dropped: BigInt(dropped) };
+      const message = { connections: records.map(recordToWire), dropped: BigInt(nearestCount(dropped)) };
       await translated(client.recordConnections(message, { timeoutMs: callMs }));
     },
     async resolve({ placeholders, identityTokens, ...request }) {
@@ -108,15 +108,16 @@ export function createEgressRecords(transport: Transport): EgressRecords {
   };
 }
 
+/** Numbers that the wire does not have, such as a duration below 0 after the clock was set back, become the nearest. */
 export function recordToWire(record: EgressRecord): MessageInitShape<typeof EgressConnectionSchema> {
   const { startedAtMs, durationMs, bytesSent, bytesReceived, count = 1, ...same } = record;
   return {
     ...same,
-    startedAt: timestampFromMs(startedAtMs),
-    durationMs: BigInt(durationMs),
-    bytesSent: BigInt(bytesSent),
-    bytesReceived: BigInt(bytesReceived),
-    count: BigInt(count),
+    startedAt: timestampFromMs(nearestCount(startedAtMs)),
+    durationMs: BigInt(nearestCount(durationMs)),
+    bytesSent: BigInt(nearestCount(bytesSent)),
+    bytesReceived: BigInt(nearestCount(bytesReceived)),
+    count: BigInt(nearestCount(count)),
   };
 }
 

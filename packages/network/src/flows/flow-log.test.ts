@@ -1,5 +1,5 @@
 import { silentLogger } from '@soulbox/base';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { openNetwork } from '../network.ts';
 import type { EgressPolicy } from '../policy.ts';
 import { openNetworkLab } from '../testing/network-lab.ts';
@@ -179,5 +179,17 @@ describe('the log of connections', () => {
     const found = await seen(2, { port: 8080 });
     for (const { startedAtMs } of found) expect(startedAtMs).toBeLessThan(before);
     expect(records.filter(({ reason }) => reason === 'log_gap')).toHaveLength(1);
+  });
+
+  test('no duration is below 0 when the clock is set back', () => {
+    using other = openFlowLog({
+      ...{ instance: 18, logger: silentLogger },
+      onRecord: (record, owner) => void records.push({ ...record, owner }),
+    });
+    let nowMs = Date.now();
+    vi.spyOn(Date, 'now').mockImplementation(() => (nowMs -= 1000));
+    onTestFinished(() => void vi.restoreAllMocks());
+    other?.put(5, own('adopted'));
+    expect(records).toMatchObject([{ reason: 'log_gap', durationMs: 0 }]);
   });
 });

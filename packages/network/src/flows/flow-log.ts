@@ -155,7 +155,9 @@ function startFlowLog({ instance, base, logger, onRecord }: FlowLogOptions): Flo
     const policy = policyAt(slot, nowMs);
     if (policy === undefined) return;
     const nothing = { protocol: 'other', address: '', port: 0, rule: '', bytesSent: 0, bytesReceived: 0 } as const;
-    onRecord({ ...nothing, isAllowed: true, ...sum, durationMs: nowMs - sum.startedAtMs }, policy.given);
+    // The clock may have been set back in the meantime.
+    const durationMs = Math.max(0, nowMs - sum.startedAtMs);
+    onRecord({ ...nothing, isAllowed: true, ...sum, durationMs }, policy.given);
   };
   const counted = { allowed: new Map<number, number>(), refused: new Map<number, number>() };
   const readCounters = (): void => {
