@@ -10,14 +10,15 @@ const recordOf = (sandboxId: string, more: Partial<EgressRecord> = {}): EgressRe
 const nothing = { recorded: 0, refused: 0 };
 
 /** Takes and confirms until nothing is left. */
-function drain(queue: ConnectionQueue): { records: EgressRecord[]; dropped: number } {
-  const all = { records: [] as EgressRecord[], dropped: 0 };
-  let batch: ConnectionBatch = queue.take(nothing);
+function drain(queue: ConnectionQueue, recorded = 0): { records: EgressRecord[]; dropped: number; number: number } {
+  const all = { records: [] as EgressRecord[], dropped: 0, number: 0 };
+  let batch: ConnectionBatch = queue.take({ recorded, refused: 0 });
   while (batch.records.length + batch.dropped > 0) {
     all.records.push(...batch.records);
     all.dropped += batch.dropped;
     batch = queue.take({ recorded: batch.number, refused: 0 });
   }
+  all.number = batch.number;
   return all;
 }
 
@@ -63,14 +64,46 @@ test('while the control plane is away, memory is bounded and nothing goes uncoun
   const queue = createConnectionQueue();
   for (let n = 0; n < 50_000; n += 1) queue.add(recordOf(n % 2 === 0 ? 'a' : 'b'));
   const { records, dropped } = drain(queue);
-  expect(records).toHaveLength(20_002);
+  // Two thirds of the room, and a sum of each.
+  expect(records.length).toBeGreaterThan(13_300);
+  expect(records.length).toBeLessThan(13_400);
   expect(records.reduce((sum, { count = 1 }) => sum + count, 0)).toBe(50_000);
   expect(dropped).toBe(0);
 });
 
 test('more sandboxes than can be counted are at least counted together', () => {
   const queue = createConnectionQueue();
-  for (let n = 0; n < 20_000; n += 1) queue.add(recordOf('a'));
-  for (let n = 0; n < 5010; n += 1) queue.add(recordOf(`s${n}`));
+  for (let n = 0; n < 25_010; n += 1) queue.add(recordOf(`s${n}`));
   expect(drain(queue).dropped).toBe(10);
+});
+
+test('a sandbox that fills its share takes nothing from the others', () => {
+  const queue = createConnectionQueue();
+  for (let n = 0; n < 20_000; n += 1) queue.add(recordOf('a'));
+  for (let n = 0; n < 4000; n += 1) queue.add(recordOf(`b${n}`));
+  for (let n = 0; n < 20_000; n += 1) queue.add(recordOf('a'));
+  queue.add(recordOf('c', { port: 7 }));
+  const { records, number } = drain(queue);
+  expect(records.filter(({ sandboxId }) => sandboxId.startsWith('b')).map(({ reason }) => reason)).toEqual(
+    Array.from({ length: 4000 }, () => ''),
+  );
+  expect(records).toContainEqual(recordOf('c', { port: 7 }));
+  const own = records.filter(({ sandboxId }) => sandboxId === 'a');
+  expect(own.reduce((sum, { count = 1 }) => sum + count, 0)).toBe(40_000);
+  // What has been taken is free again.
+  queue.add(recordOf('a', { port: 8 }));
+  expect(drain(queue, number).records).toEqual([recordOf('a', { port: 8 })]);
+});
+
+test('a batch that nobody can take is given up, with its sums, and the others follow', () => {
+  const queue = createConnectionQueue();
+  for (let n = 0; n < 500; n += 1) queue.add(recordOf('a'));
+  queue.add(recordOf('b', { port: 9 }));
+  const first = queue.take(nothing);
+  for (let round = 0; round < 99; round += 1) expect(queue.take(nothing)).toBe(first);
+  const second = queue.take(nothing);
+  expect(second.records).toEqual([
+    recordOf('b', { port: 9 }),
+    expect.objectContaining({ sandboxId: 'a', reason: 'not_logged', count: 500 }),
+  ]);
 });

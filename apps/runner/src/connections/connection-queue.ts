@@ -1,17 +1,20 @@
 import type { EgressRecord } from '@soulbox/contract/egress-record-service';
 
-/** Records that wait for the control plane. One takes about 500 bytes. More are only counted, by sandbox. */
+/** Records that wait for the control plane. One takes about 500 bytes. Others are only counted, by sandbox. */
 const waitingMax = 20_000;
 /** Sandboxes with such a count. */
 const sumsMax = 5000;
 const batchMax = 500;
+/** How often a batch is given before it counts as refused. The control plane asks every 2 s while it fails. */
+const givenMax = 100;
 
 /** Connections that the packet filter has judged, until the control plane has recorded them. */
 export interface ConnectionQueue {
   add(record: EgressRecord): void;
   /**
    * The next records. `recorded` and `refused` name the batch that the caller has recorded, or cannot record; without
-   * either, the last batch is returned again. Of a refused batch, only the number of connections of each sandbox is kept.
+   * either, the last batch is returned again, up to 100 times: one that cannot be sent must not keep the others. Of a
+   * refused batch, only the number of connections of each sandbox is kept.
    */
   take(order: { readonly recorded: number; readonly refused: number }): ConnectionBatch;
 }
@@ -31,6 +34,14 @@ export function createConnectionQueue(): ConnectionQueue {
   // Differs for each life of the runner, so that a number of an earlier one means nothing.
   let next = Date.now();
   let last: ConnectionBatch | undefined;
+  let given = 0;
+  /** Records of each sandbox that wait. */
+  const own = new Map<string, number>();
+  const countOwn = (sandboxId: string, more: number): void => {
+    const count = (own.get(sandboxId) ?? 0) + more;
+    if (count > 0) own.set(sandboxId, count);
+    else own.delete(sandboxId);
+  };
 
   const sum = (record: EgressRecord): void => {
     const { sandboxId, teamId, startedAtMs, durationMs, count = 1 } = record;
@@ -51,16 +62,28 @@ export function createConnectionQueue(): ConnectionQueue {
   };
   return {
     add(record) {
-      if (waiting.length < waitingMax) waiting.push(record);
-      else sum(record);
+      const { sandboxId } = record;
+      // No sandbox takes more than is left for all others: one alone gets half, and so there is always room for the next.
+      if ((own.get(sandboxId) ?? 0) >= waitingMax - waiting.length) {
+        sum(record);
+        return;
+      }
+      waiting.push(record);
+      countOwn(sandboxId, 1);
     },
     take({ recorded, refused }) {
-      if (last !== undefined && refused === last.number) {
+      if (last !== undefined && recorded !== last.number) {
+        if (refused !== last.number && given < givenMax) {
+          given += 1;
+          return last;
+        }
         dropped += last.dropped;
         for (const record of last.records) sum(record);
-      } else if (last !== undefined && recorded !== last.number) return last;
+      }
+      given = 1;
       const records = waiting.slice(0, batchMax);
       waiting = waiting.slice(records.length);
+      for (const { sandboxId } of records) countOwn(sandboxId, -1);
       // Last, so that they follow the records that were kept before them.
       if (waiting.length === 0) {
         for (const [sandboxId, record] of sums) {
