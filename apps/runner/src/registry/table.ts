@@ -108,15 +108,26 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
   const sandboxes = new Map<string, KnownSandbox>();
   const tokens = createTokenIndex();
   const writes = createLocks();
+  /** The record of each sandbox that was written last. */
+  const written = new WeakMap<KnownSandbox, HostRecord>();
   /**
    * Writes one record at a time for each sandbox, and always the newest. Otherwise an older one could replace a newer
-   * one.
+   * one. `undo` is called before the next write, which must not contain what failed.
    */
-  const save = async (sandbox: KnownSandbox): Promise<void> => {
-    await phase(
-      'record',
-      async () => await writes.alone(sandbox.record.sandboxId, async () => await store.write(sandbox.record)),
-    );
+  const save = async (sandbox: KnownSandbox, undo?: () => void): Promise<void> => {
+    const write = async (): Promise<void> => {
+      const { record } = sandbox;
+      // A write of something else that waited before this one has written this change, too.
+      if (written.get(sandbox) === record) return;
+      try {
+        await store.write(record);
+        written.set(sandbox, record);
+      } catch (error) {
+        undo?.();
+        throw error;
+      }
+    };
+    await phase('record', async () => await writes.alone(sandbox.record.sandboxId, write));
   };
   const setRecord = (sandbox: KnownSandbox, record: HostRecord): void => {
     const isAnother = record.tenant !== sandbox.record.tenant;
@@ -160,26 +171,19 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
       checkStep(sandbox.record.sandboxId, sandbox.record.state, to);
       // In memory first and synchronously: of two callers that race for a step, the second must see that it was taken.
       const before = sandbox.record;
-      const after = { ...before, ...change, state: to };
-      setRecord(sandbox, after);
+      const taken = { ...change, state: to };
+      setRecord(sandbox, { ...before, ...taken });
       if (isAsRecorded(before, to)) return;
-      try {
-        await save(sandbox);
-      } catch (error) {
-        if (!isDoneAnyway(to) && sandbox.record === after) setRecord(sandbox, before);
-        throw error;
-      }
+      await save(sandbox, () => {
+        // A later step has built on this one.
+        if (!isDoneAnyway(to) && sandbox.record.state === to)
+          setRecord(sandbox, withoutChange(sandbox.record, taken, before));
+      });
     },
     async update(sandbox, change) {
       const before = sandbox.record;
-      const after = { ...before, ...change };
-      setRecord(sandbox, after);
-      try {
-        await save(sandbox);
-      } catch (error) {
-        if (sandbox.record === after) setRecord(sandbox, before);
-        throw error;
-      }
+      setRecord(sandbox, { ...before, ...change });
+      await save(sandbox, () => setRecord(sandbox, withoutChange(sandbox.record, change, before)));
     },
     async note(sandbox, change) {
       setRecord(sandbox, { ...sandbox.record, ...change });
@@ -196,6 +200,19 @@ export function createSandboxTable(store: RecordStore): SandboxTable {
     },
   };
   return table;
+}
+
+/**
+ * The record as if `change` had not been made to `before`. What was noted since then stays, also of the keys that were
+ * changed.
+ */
+function withoutChange(record: HostRecord, change: Partial<HostRecord>, before: HostRecord): HostRecord {
+  const keys = Object.keys(change) as (keyof HostRecord)[];
+  const undone = new Set<string>(keys.filter((key) => record[key] === change[key]));
+  return Object.fromEntries([
+    ...Object.entries(record).filter(([key]) => !undone.has(key)),
+    ...Object.entries(before).filter(([key]) => undone.has(key)),
+  ]) as HostRecord;
 }
 
 /**
