@@ -266,7 +266,7 @@ describe('the log of connections', () => {
     const body = /chain permitted \{\n([^}]*\}[^}]*)\}/.exec(logged)?.[1]?.trim().split(/\n\s*/) ?? [];
     // Behind all checks: what is refused causes none.
     expect(body.slice(-3)).toEqual([
-      'ct state new jump log_flow',
+      'ct state new ct status & confirmed == 0 jump log_flow',
       'tcp flags syn tcp option maxseg size set rt mtu',
       'accept',
     ]);

@@ -144,7 +144,7 @@ table inet ${plan.table} {
   chain permitted {
     ct original ip saddr vmap @policies
     ${share}
-    ${isLogged ? 'ct state new jump log_flow' : ''}
+    ${isLogged ? 'ct state new ct status & confirmed == 0 jump log_flow' : ''}
     tcp flags syn tcp option maxseg size set rt mtu
     accept
   }
@@ -167,7 +167,10 @@ table inet ${plan.table} {
 `;
 }
 
-/** What is told to the log of connections, by two limits for each sandbox. What exceeds them is counted. */
+/**
+ * What is told to the log of connections, by two limits for each sandbox. What exceeds them is counted. Only the first
+ * packet of a connection comes here: the others are of a confirmed one, even if nobody answers.
+ */
 function logRules(group: number): string {
   return `chain log_flow {
     ct event set 0x0

@@ -155,6 +155,20 @@ describe('the log of connections', () => {
     expect(records.filter(({ reason }) => reason === 'connection_limit')).toEqual([]);
   }, 40_000);
 
+  test('takes a flow that nobody answers for one connection, however many packets it has', async () => {
+    const silent = await lab.start();
+    await lab.network.attach(21, silent.path, own('silent'));
+    const sent = Number(await silent.ask({ op: 'floodUdp', host: outsideHost, port: 7, ms: 300 }));
+    expect(sent).toBeGreaterThan(3000);
+    await silent.ask({ op: 'connect', host: outsideHost, port: 8080 });
+    await lab.network.detach(21);
+    const told = records.filter(({ owner }) => owner.who === 'silent');
+    expect(told.map(({ protocol, reason, count }) => [protocol, reason, count]).sort()).toEqual([
+      ['tcp', '', 1],
+      ['udp', '', 1],
+    ]);
+  });
+
   test('tells equal refused datagrams once', async () => {
     await lab.network.setPolicy(258, own('neighbor', { allowInternetAccess: false }));
     for (let round = 0; round < 5; round += 1)
