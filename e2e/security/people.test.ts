@@ -165,7 +165,7 @@ test.skipIf(!hasBrowser)('people sign in with a browser, connect both command li
 
   // Sign-out, here and at the provider.
   await page.goto(`${origin}/account`);
-  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
   await page.getByRole('heading', { name: 'Signed out' }).waitFor();
   expect(await context.cookies(origin)).toEqual([]);
   await page.goto(`${origin}/account`);
