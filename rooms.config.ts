@@ -314,6 +314,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/network/src': [
     ['cidr', 'nft-writer', 'outside'],
     ['address-plan', 'enter-namespace', 'flush-flows', 'policy', 'route-requests'],
+    ['shared-limits'],
     [
       'closed-namespace',
       'device-counters',

@@ -73,6 +73,28 @@ test('a flood of look-ups ends in the kernel, and those of another sandbox take 
   expect(arrived.udp.get(plan.addressOf(258))).toBe(100);
 });
 
+test('floods of many sandboxes together are bounded, and the look-ups of another one pass', async () => {
+  const { sandbox, neighbor } = lab;
+  const more = await Promise.all(Array.from({ length: 10 }, async () => await lab.start()));
+  const slots = more.map((_, index) => 30 + index);
+  await Promise.all(more.map(async ({ path }, index) => await network.attach(30 + index, path, closed)));
+  const startedAt = performance.now();
+  const flooding = [sandbox, ...more].map(
+    async (each) => await each.ask({ op: 'floodUdp', host: '9.9.9.9', port: 53, ms: 1000 }),
+  );
+  expect(await neighbor.ask({ op: 'timesUdp', host: '9.9.9.9', port: 53, count: 15 })).not.toContain('lost');
+  await Promise.all(flooding);
+  const seconds = (performance.now() - startedAt) / 1000;
+  const arrivedOf = (slot: number): number => arrived.udp.get(plan.addressOf(slot)) ?? 0;
+  const counts = [1, ...slots].map(arrivedOf);
+  expect(Math.min(...counts)).toBeGreaterThanOrEqual(20);
+  const all = counts.reduce((sum, count) => sum + count, 0);
+  process.stdout.write(`look-ups of ${counts.length} floods that arrived in ${seconds.toFixed(2)} s: ${all}\n`);
+  // Of all, and the small part of each.
+  expect(all).toBeLessThan(300 + 2000 * seconds + counts.length * (20 + 20 * seconds) + 100);
+  await Promise.all(slots.map(async (slot) => await network.detach(slot)));
+}, 30_000);
+
 test('a flood of connections is refused at once beyond its limit, and one of another sandbox is not', async () => {
   const { sandbox, neighbor } = lab;
   const answers = sandbox.ask({ op: 'flood', host: outsideHost, port: 8080, count: 3500 });

@@ -119,12 +119,28 @@ describe('protective rules', () => {
       'iifname != "sb3x*" return',
       'ct status & dnat == 0 goto refuse',
       'ip daddr != 10.203.255.254 goto refuse',
-      'udp dport 5353 add @lookup_rates { ip saddr limit rate over 500/second burst 200 packets } drop',
-      'meta l4proto tcp ct state new add @connection_rates { ip saddr limit rate over 1000/second burst 2000 packets } goto refuse',
+      'udp dport 5353 jump limit_lookups',
+      'meta l4proto tcp ct state new jump limit_connections',
       'ct state new add @flows { ip saddr ct count over 77 } goto refuse',
       'accept',
     ]);
     expect(rulesOf('redirect_in')).toEqual(['iifname != "sb3x*" return', 'ip saddr vmap @redirects']);
+  });
+
+  test('what one sandbox sends to the egress process is limited, and beyond a small part also what all send', () => {
+    expect(rulesOf('limit_lookups')).toEqual([
+      'add @lookups_own { ip saddr limit rate 20/second burst 20 packets } return',
+      'add @lookups_more { ip saddr limit rate 480/second burst 180 packets } limit rate 2000/second burst 300 packets return',
+      'drop',
+    ]);
+    expect(rulesOf('limit_connections')).toEqual([
+      'add @connections_own { ip saddr limit rate 20/second burst 20 packets } return',
+      'add @connections_more { ip saddr limit rate 980/second burst 1980 packets } limit rate 2000/second burst 3000 packets return',
+      'goto refuse',
+    ]);
+    // One element each for every slot: a set that is full would refuse the next sandbox everything.
+    for (const set of ['lookups_own', 'lookups_more', 'connections_own', 'connections_more'])
+      expect(text).toContain(`set ${set} { type ipv4_addr; size 4095; flags dynamic; }`);
   });
 
   test('the policy and the connection limit are checked before a packet is let out', () => {
@@ -261,23 +277,36 @@ test('a policy that learns refuses no datagrams by its entries', () => {
 
 describe('the log of connections', () => {
   const logged = rulesetText({ plan, denied: [], resolvers: [], maxFlows: 77, logGroup: 23_003 });
+  const bodyOf = (chain: string): string[] => {
+    const body = new RegExp(`^ {2}chain ${chain} \\{\\n(.*?)\\n {2}\\}$`, 'ms').exec(logged)?.[1] ?? '';
+    return body.split('\n').map((line) => line.trim());
+  };
 
   test('only new connections that are permitted cause events, and no more than the limit', () => {
-    const body = /chain permitted \{\n([^}]*\}[^}]*)\}/.exec(logged)?.[1]?.trim().split(/\n\s*/) ?? [];
     // Behind all checks: what is refused causes none.
-    expect(body.slice(-3)).toEqual([
+    expect(bodyOf('permitted').slice(-3)).toEqual([
       'ct state new ct status & confirmed == 0 jump log_flow',
       'tcp flags syn tcp option maxseg size set rt mtu',
       'accept',
     ]);
-    expect(logged).toContain(
-      'add @logged { ip saddr limit rate 100/second burst 1000 packets } ct event set destroy,protoinfo return',
-    );
-    expect(logged).toContain('add @unlogged { ip saddr counter }');
+  });
+
+  test('a sandbox has a small part of the log, more only while all together stay below a limit, and the rest is counted', () => {
+    expect(bodyOf('log_flow')).toEqual([
+      'ct event set 0x0',
+      'add @logged_own { ip saddr limit rate 10/second burst 20 packets } ct event set destroy,protoinfo return',
+      'add @logged_more { ip saddr limit rate 90/second burst 980 packets } limit rate 2000/second burst 2000 packets ct event set destroy,protoinfo return',
+      'add @unlogged { ip saddr counter }',
+    ]);
+    expect(bodyOf('log_refusal')).toEqual([
+      'add @refusals_own { ip saddr limit rate 2/second burst 20 packets } goto tell_refusal',
+      'add @refusals_more { ip saddr limit rate 18/second burst 180 packets } limit rate 500/second burst 1000 packets goto tell_refusal',
+      'add @unlogged_refusals { ip saddr counter }',
+    ]);
   });
 
   test('connections that were redirected cause no events, because the egress process records them', () => {
-    expect(logged).toMatch(/ct state new ct event set 0x0\n\s*accept\n\s*\}\n\s*chain output/);
+    expect(logged).toMatch(/ct state new ct event set 0x0\n\s*accept\n\s*\}\n\s*chain limit_lookups/);
   });
 
   test('without a log nothing is told', () => {

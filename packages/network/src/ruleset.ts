@@ -4,6 +4,7 @@ import type { Cidr } from './cidr.ts';
 import { textFromCidr } from './cidr.ts';
 import { isOpen, portsOf, rangesOf } from './policy.ts';
 import type { AddressRule, ParsedPolicy } from './policy.ts';
+import { limitSets, withinLimit } from './shared-limits.ts';
 
 /** Bytes of a refused packet that are told: an IP header with options, and the ports behind it. */
 export const toldBytes = 64;
@@ -26,18 +27,6 @@ export interface RulesetOptions {
 export const unloggedSets = { allowed: 'unlogged', refused: 'unlogged_refusals' } as const;
 /** How refused packets are told: also those that were redirected to the egress process. */
 export const refusalPrefix = { refused: 'refused', redirected: 'redirected' } as const;
-/** Connections of one sandbox that are logged, on average and at once. The others are only counted. */
-const logged = 'limit rate 100/second burst 1000 packets';
-/** The same for refused packets. */
-const loggedRefusals = 'limit rate 20/second burst 200 packets';
-
-/**
- * What one sandbox may send to the egress process: datagrams with look-ups, and new connections. All datagrams that
- * arrive at once must fit into the buffer of one socket, which holds about 500.
- */
-const lookupRate = '500/second burst 200 packets';
-const connectionRate = '1000/second burst 2000 packets';
-
 /**
  * The complete table of the instance, as one repeatable transaction. Maps of policies and their chains stay; everything
  * else is rewritten. docs/decisions/005-network.md shows the path of a packet.
@@ -48,15 +37,11 @@ export function rulesetText(options: RulesetOptions): string {
   const range = textFromCidr(plan.base);
   const resolvers = options.resolvers.flatMap((address) => [`${address} . tcp . 53`, `${address} . udp . 53`]);
   const fixedChains =
-    'translate_in redirect_in input output from_egress forward from_sandbox permitted to_sandbox log_flow refuse log_refusal tell_refusal masquerade_out translate_out';
-  // The egress process answers what exceeds its own, lower limits. A flood ends here, before it costs that process time.
-  const floods = [
-    `udp dport ${egressPorts.dns} add @lookup_rates { ip saddr limit rate over ${lookupRate} } drop`,
-    `meta l4proto tcp ct state new add @connection_rates { ip saddr limit rate over ${connectionRate} } goto refuse`,
-  ];
+    'translate_in redirect_in input limit_lookups limit_connections output from_egress forward from_sandbox permitted to_sandbox log_flow refuse log_refusal tell_refusal masquerade_out translate_out';
   const share = `ct state new add @flows { ip saddr ct count over ${options.maxFlows} } goto refuse`;
   const { logGroup } = options;
   const isLogged = logGroup !== undefined;
+  // The egress process answers what exceeds its own, lower limits. A flood ends here, before it costs that process time.
   return `
 table inet ${plan.table} {
   map addresses { type ifname : ipv4_addr; }
@@ -64,16 +49,15 @@ table inet ${plan.table} {
   map redirects { type ipv4_addr : verdict; }
   set denied { type ipv4_addr; flags interval; auto-merge; }
   set resolvers { type ipv4_addr . inet_proto . inet_service; }
-  set lookup_rates { type ipv4_addr; size ${lastSlot}; flags dynamic; }
-  set connection_rates { type ipv4_addr; size ${lastSlot}; flags dynamic; }
+  ${limitSets()}
   set flows { type ipv4_addr; size 65535; flags dynamic; }
-  set logged { type ipv4_addr; size 65535; flags dynamic; }
-  set logged_refusals { type ipv4_addr; size 65535; flags dynamic; }
   set ${unloggedSets.allowed} { type ipv4_addr; size 65535; flags dynamic; }
   set ${unloggedSets.refused} { type ipv4_addr; size 65535; flags dynamic; }
   chain translate_in { type filter hook prerouting priority raw; policy accept; }
   chain redirect_in { type nat hook prerouting priority dstnat; policy accept; }
   chain input { type filter hook input priority filter; policy accept; }
+  chain limit_lookups { }
+  chain limit_connections { }
   chain output { type filter hook output priority filter; policy accept; }
   chain forward { type filter hook forward priority filter; policy accept; }
   chain from_egress { }
@@ -113,10 +97,19 @@ table inet ${plan.table} {
     iifname != ${ours} return
     ct status & dnat == 0 goto refuse
     ip daddr != ${plan.egressAddress} goto refuse
-    ${floods.join('\n    ')}
+    udp dport ${egressPorts.dns} jump limit_lookups
+    meta l4proto tcp ct state new jump limit_connections
     ${share}
     ${isLogged ? 'ct state new ct event set 0x0' : ''}
     accept
+  }
+  chain limit_lookups {
+    ${withinLimit('lookups', 'return')}
+    drop
+  }
+  chain limit_connections {
+    ${withinLimit('connections', 'return')}
+    goto refuse
   }
   chain output {
     oifname ${ours} ct state != { established, related } drop
@@ -168,17 +161,17 @@ table inet ${plan.table} {
 }
 
 /**
- * What is told to the log of connections, by two limits for each sandbox. What exceeds them is counted. Only the first
- * packet of a connection comes here: the others are of a confirmed one, even if nobody answers.
+ * What is told to the log of connections. What exceeds the limits is counted. Only the first packet of a connection comes
+ * here: the others are of a confirmed one, even if nobody answers.
  */
 function logRules(group: number): string {
   return `chain log_flow {
     ct event set 0x0
-    add @logged { ip saddr ${logged} } ct event set destroy,protoinfo return
+    ${withinLimit('logged', 'ct event set destroy,protoinfo return')}
     add @${unloggedSets.allowed} { ip saddr counter }
   }
   chain log_refusal {
-    add @logged_refusals { ip saddr ${loggedRefusals} } goto tell_refusal
+    ${withinLimit('refusals', 'goto tell_refusal')}
     add @${unloggedSets.refused} { ip saddr counter }
   }
   chain tell_refusal {
