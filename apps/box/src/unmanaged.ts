@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { findProcess } from '@soulbox/base';
 import { findServer } from './server-file.ts';
 
 const recordSchema = z.object({ sandboxId: z.string(), tenant: z.unknown().optional() });
@@ -35,13 +36,15 @@ export async function findUnmanaged(dataDirectory: string): Promise<UnmanagedSan
 }
 
 /**
- * The instance of each sandbox on this host that has a process, by sandbox id. The path of its control group contains
+ * The instance of each sandbox on this host that has a process which runs, by sandbox id. The path of its control group contains
  * both names.
  */
 async function findRunning(): Promise<Map<string, number>> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const running = new Map<string, number>();
   for (const pid of pids) {
+    // A zombie has ended. It stays, also in its group, until the init of the host collects it.
+    if (findProcess(Number(pid)) === undefined) continue;
     const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
     const [, instance, sandboxId] = /\/soulbox-(\d+)\/([a-z0-9]+)/.exec(groups) ?? [];
     if (sandboxId !== undefined) running.set(sandboxId, Number(instance));
