@@ -6,6 +6,7 @@ import { leafOf } from './record.ts';
 import type { AuditDraft } from './record.ts';
 import { removed, sanitise } from './sanitise.ts';
 import { sanitiseText, textCharsMax } from './sanitise-text.ts';
+import { ordinary } from './testing/pii-corpus.ts';
 import { draftOf, positionOf } from './testing/test-log.ts';
 
 /** Values that must never be stored, by what they are. Made up; numbers have right checksums. */
@@ -49,33 +50,6 @@ const planted: Readonly<Record<string, readonly string[]>> = {
   address: ['203.0.113.7', '2001:db8::8a2e:370:7334', '8.8.8.8:53', '2001:4860:4860::8888'],
   phone: ['+49 30 901820', '+1 (415) 555-2671', '+442079460958'],
 };
-
-/** Ordinary values of ours, none of which may be damaged. */
-const ordinary: readonly string[] = [
-  'i2kx8v3m1q0z9y7w5u3s',
-  '0193a5b0-3c4d-7e2f-8a1b-0c9d8e7f6a5b',
-  'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
-  'sandbox.create',
-  '/sandboxes/:sandboxID/snapshots',
-  '2026-11-28T08:28:57.123Z',
-  '1790000000000',
-  '1764318537123456789',
-  'code-interpreter-v1:latest',
-  'Linux 6.18.0-1-amd64',
-  '12:30:45.123',
-  '10.11.0.2 and 127.0.0.1:3000 and ::1 and fe80::1 and 192.168.1.20',
-  'v2.51.0',
-  '00:00:00',
-  '3.14159265358979',
-  '1024 x 768 x 32',
-  'exit code 137 after 12000 ms',
-  'build 5500 of 0000',
-  '123-456-7890',
-  '000-12-3456',
-  'tokens used: many',
-  'secretary',
-  'passed 12 of 12',
-];
 
 describe('the rules for texts', () => {
   for (const [kind, values] of Object.entries(planted))

@@ -12,21 +12,15 @@ import type { Keyring } from '@soulbox/keyring';
 import { openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
 import { until } from '../testing/test-api.ts';
-import type { Deed } from './deed.ts';
 import { sequenceUntilStop } from './sequence-until-stop.ts';
 import { createTeamLogs } from './team-logs.ts';
 import type { TeamLogs } from './team-logs.ts';
 import { createTrail } from './trail.ts';
 import type { Trail } from './trail.ts';
 import { createWitnessing } from './witnessing.ts';
+import { testDeed } from './testing/test-deed.ts';
 
 const hourMs = 60 * 60 * 1000;
-const deed: Deed = {
-  ...{ teamId: 't', action: 'sandbox.create', class: 'operation', scope: 'team', rule: 'key' },
-  actor: { kind: 'key', id: 'k1' },
-  target: { kind: 'sandbox', id: '' },
-  source: { address: '203.0.113.7', userAgent: 'e2b-js-sdk/2.51.0' },
-};
 
 let folder: string;
 let records: Records;
@@ -69,7 +63,7 @@ const untilActions = async (wanted: readonly string[]): Promise<void> =>
   });
 
 test('an hour without a record leaves one, and only one', async () => {
-  await trail.admit(deed);
+  await trail.admit(testDeed);
   await untilActions(['sandbox.create']);
   now += hourMs - 1;
   await sleep(1200);
@@ -83,8 +77,8 @@ test('an hour without a record leaves one, and only one', async () => {
 });
 
 test('erasing a subject makes its fields unreadable, and changes neither a hash nor the root', async () => {
-  await trail.admit(deed);
-  await trail.admit({ ...deed, actor: { kind: 'key', id: 'k2' } });
+  await trail.admit(testDeed);
+  await trail.admit({ ...testDeed, actor: { kind: 'key', id: 'k2' } });
   await untilActions(['sandbox.create', 'sandbox.create']);
   const { log } = await logs.open('t');
   const { note, root } = log.checkpoint;

@@ -8,16 +8,10 @@ import { removeTree, silentLogger, systemClock } from '@soulbox/base';
 import { openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
 import { createTrail } from './trail.ts';
-import type { Deed } from './deed.ts';
 import type { Trail } from './trail.ts';
+import { testDeed } from './testing/test-deed.ts';
 
 const away = (): Promise<never> => Promise.reject(new Error('The module does not answer.'));
-const deed: Deed = {
-  ...{ teamId: 't', action: 'sandbox.create', class: 'operation', scope: 'team', rule: 'key' },
-  actor: { kind: 'key', id: 'k1' },
-  target: { kind: 'sandbox', id: '' },
-  source: { address: '203.0.113.7', userAgent: 'e2b-js-sdk/2.51.0' },
-};
 let folder: string;
 let records: Records;
 /** A trail whose keyring is away. */
@@ -45,16 +39,16 @@ const recorded = async (): Promise<AuditRecord[]> =>
   (await records.audit.listWaiting('t', 0, 100)).map(({ text }) => recordOfLeaf(text));
 
 it('refuses an action whose personal fields cannot be sealed, and stores nothing of it', async () => {
-  await expect(trail.admit(deed)).rejects.toMatchObject({ reason: 'audit_unavailable' });
-  await expect(trail.note(deed, { status: 'success', code: 200 })).rejects.toMatchObject({
+  await expect(trail.admit(testDeed)).rejects.toMatchObject({ reason: 'audit_unavailable' });
+  await expect(trail.note(testDeed, { status: 'success', code: 200 })).rejects.toMatchObject({
     reason: 'audit_unavailable',
   });
   expect(await recorded()).toEqual([]);
 });
 
 it('records kills and what has happened without the personal fields, and says so', async () => {
-  await trail.admitAlways({ ...deed, action: 'sandbox.kill' });
-  await trail.tell({ ...deed, facts: { count: 2 } }, 'outcome', { status: 'success', code: 204 });
+  await trail.admitAlways({ ...testDeed, action: 'sandbox.kill' });
+  await trail.tell({ ...testDeed, facts: { count: 2 } }, 'outcome', { status: 'success', code: 204 });
   const [kill, outcome] = await recorded();
   expect(kill).toMatchObject({ action: 'sandbox.kill', facts: { personal: 'unavailable' } });
   expect(outcome).toMatchObject({ facts: { count: 2, personal: 'unavailable' }, result: { code: 204 } });

@@ -139,6 +139,7 @@ export const ordinary: readonly string[] = [
   'd62a85c',
   '87c80a2f1d3b5e7f9a0b2c4d6e8f0a1b2c3d4e5f',
   'sandbox.create',
+  'Linux 6.18.0-1-amd64',
   '/sandboxes/:sandboxID/snapshots',
   '/home/user/project/node_modules/.bin/tsc',
   '2026-11-28T08:28:57.123Z',
