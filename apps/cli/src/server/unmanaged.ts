@@ -14,7 +14,9 @@ export function describeUnmanaged(sandboxes: readonly UnmanagedSandbox[]): strin
     ...(tenants.length > 0 ? [`${tenants.length} ${tenants.length === 1 ? 'sandbox' : 'sandboxes'} (${named})`] : []),
     ...(spares > 0 ? [`${spares} ${spares === 1 ? 'spare' : 'spares'}`] : []),
   ].join(' and ');
-  return `${who} still run, but their server is dead: their timeouts are not enforced`;
+  return sandboxes.length === 1
+    ? `${who} still runs, but its server is dead: its timeout is not enforced`
+    : `${who} still run, but their server is dead: their timeouts are not enforced`;
 }
 
 export const unmanagedFix = '"soulbox up" adopts them, "soulbox down --end-sandboxes" ends them';
