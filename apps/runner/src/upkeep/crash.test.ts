@@ -205,7 +205,8 @@ describe('a sandbox that is frozen after a pause in the background', () => {
       const shell = async (command: string): Promise<unknown> =>
         (await runner.call('shell', { sandboxId, command }))['output'];
       await shell('setsid sleep 4321 > /dev/null 2>&1 & echo');
-      expect(await shell('pgrep -fc "^sleep 4321"')).toBe('1\n');
+      // The shell ends before its child has become this program.
+      await expect.poll(async () => await shell('pgrep -fc "^sleep 4321"')).toBe('1\n');
       await runner.call('pauseSandbox', { sandboxId, keepMemory: true, durability: 'in-background' });
       const isSaved = async (): Promise<boolean> =>
         (await readdir(join(directory, 'states'))).some((name) => !name.includes('.'));
