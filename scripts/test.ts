@@ -105,6 +105,10 @@ async function failuresOf(name: string): Promise<string[]> {
     const path = relative(process.cwd(), file.name);
     const failed = file.assertionResults.filter(({ status }) => status === 'failed');
     if (failed.length === 0 && file.status === 'failed') return [`${path}: ${firstLine(file.message)}`];
-    return failed.map(({ fullName, failureMessages }) => `${path} > ${fullName}: ${firstLine(failureMessages[0])}`);
+    return failed.map(({ fullName, failureMessages: [message] }) => {
+      // A message such as "expected 0 to be 1" fits several lines of a test.
+      const line = message?.split(`${file.name}:`)[1]?.match(/^\d+/)?.[0] ?? '?';
+      return `${path}:${line} > ${fullName}: ${firstLine(message)}`;
+    });
   });
 }
