@@ -217,6 +217,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['data-keys', 'open-sources'],
     ['check-data-keys', 'ensure-master-key', 'rotate'],
     ['keyring'],
+    ['blobs'],
     ['index', 'testing'],
   ],
   'packages/storage/src': [['blobs', 'reserve'], ['records'], ['conformance', 'index', 'testing']],

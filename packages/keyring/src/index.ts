@@ -1,3 +1,7 @@
+export { readSealed } from './blobs/blob-content.ts';
+export { openRootKey } from './blobs/root-key.ts';
+export { sealBlobs } from './blobs/sealed-blobs.ts';
+export type { BlobKeys, SealedBlobs } from './blobs/sealed-blobs.ts';
 export { findMasterKey } from './sources.ts';
 export { createMasterKeyFile, fileMasterKeys } from './file/file-master-keys.ts';
 export { checkDataKeys } from './check-data-keys.ts';

@@ -5,7 +5,6 @@ import { buffer, text } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import type { BlobStore, BlobStream } from '../blobs/blobs.ts';
-import { openDiskBlobs } from '../blobs/disk/open.ts';
 
 const oneOf = (content: string | Buffer): AsyncIterable<Uint8Array> => Readable.from([Buffer.from(content)]);
 
@@ -103,7 +102,7 @@ export function describeBlobs(name: string, open: (folder: string) => Promise<Bl
       expect(await blobs.copyInto(copies, 'a/')).toEqual(['a/1', 'a/2']);
       await blobs.delete('a/1');
       await blobs.put('a/2', oneOf('newer'));
-      await using other = await openDiskBlobs({ directory: copies });
+      await using other = await open(copies);
       expect((await other.list('')).map(({ key }) => key)).toEqual(['a/1', 'a/2']);
       expect(await text((await other.read('a/1')) as BlobStream)).toBe('a/1');
       expect(await text((await other.read('a/2')) as BlobStream)).toBe('a/2');

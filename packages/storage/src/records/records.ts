@@ -1,5 +1,6 @@
 import type { ApiKeyRecords } from './api-keys.ts';
 import type { AuditRecords } from './audit.ts';
+import type { BlobRootKeyRecords } from './blob-root-keys.ts';
 import type { BuildFileRecords } from './build-files.ts';
 import type { BuildRecords } from './builds.ts';
 import type { ConnectionRecords } from './connections.ts';
@@ -46,6 +47,7 @@ export interface Records extends AsyncDisposable {
   readonly usedNonces: UsedNonceRecords;
   readonly keyring: KeyringRecords;
   readonly sealing: SealingRecords;
+  readonly blobRootKeys: BlobRootKeyRecords;
   readonly secrets: SecretRecords;
   readonly audit: AuditRecords;
   readonly connections: ConnectionRecords;

@@ -46,4 +46,8 @@ export interface SealingRecords {
    * or if another process reads or writes at the moment; then try again.
    */
   finish(): Promise<boolean>;
+  /** Whether an older version may have stored blobs readable. */
+  areBlobsPending(): Promise<boolean>;
+  /** All blobs are encrypted. */
+  finishBlobs(): Promise<void>;
 }

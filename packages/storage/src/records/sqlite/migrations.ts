@@ -590,4 +590,12 @@ export const migrations: readonly string[] = [
 
   // How many connections a record of the log stands for.
   'ALTER TABLE connections ADD COLUMN connections INTEGER NOT NULL DEFAULT 1;',
+
+  // The key of encrypted blobs. Those from before are readable until the control plane has encrypted them.
+  `CREATE TABLE blob_root_keys (
+     id TEXT PRIMARY KEY,
+     sealed_key TEXT NOT NULL,
+     created_at INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO pending_sealing VALUES ('blobs');`,
 ];

@@ -8,6 +8,7 @@ import { sqliteApiKeys } from './api-keys.ts';
 import { createAuditQueue } from './audit-queue.ts';
 import { createAuditWriter } from './audit-writer.ts';
 import { sqliteAudit } from './audit.ts';
+import { sqliteBlobRootKeys } from './blob-root-keys.ts';
 import { sqliteBuildFiles } from './build-files.ts';
 import { sqliteBuilds } from './builds.ts';
 import { sqliteConnections } from './connections.ts';
@@ -71,6 +72,7 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     usedNonces: sqliteUsedNonces(db, writer),
     keyring: sqliteKeyring(db),
     sealing: sqliteSealing(db),
+    blobRootKeys: sqliteBlobRootKeys(db),
     identityKeys: sqliteIdentityKeys(db),
     secrets: sqliteSecrets(db, writer),
     audit: sqliteAudit(db, writer, queue),

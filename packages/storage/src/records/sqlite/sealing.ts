@@ -10,9 +10,11 @@ const leftSql = `
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSealing(db: DatabaseSync): SealingRecords {
-  const pending = db.prepare('SELECT 1 FROM pending_sealing');
+  const pending = db.prepare("SELECT 1 FROM pending_sealing WHERE task = 'values'");
+  const pendingBlobs = db.prepare("SELECT 1 FROM pending_sealing WHERE task = 'blobs'");
+  const doneBlobs = db.prepare("DELETE FROM pending_sealing WHERE task = 'blobs'");
   const left = db.prepare(leftSql);
-  const done = db.prepare('DELETE FROM pending_sealing');
+  const done = db.prepare("DELETE FROM pending_sealing WHERE task = 'values'");
   const webhooks = db.prepare(
     "SELECT id, team_id, signature_secret FROM webhooks WHERE sealed_secret = '' ORDER BY id LIMIT ?",
   );
@@ -60,6 +62,8 @@ export function sqliteSealing(db: DatabaseSync): SealingRecords {
         wrapped: Buffer.from(row['wrapped'] as Uint8Array),
       })),
     sealSubjectKey: async (teamId, id, sealedKey) => void sealSubjectKey.run(teamId, id, sealedKey),
+    areBlobsPending: async () => pendingBlobs.get() !== undefined,
+    finishBlobs: async () => void doneBlobs.run(),
     finish: async () => {
       if (Number(left.get()?.['number']) > 0 || !rewriteFile(db)) return false;
       done.run();

@@ -1,0 +1,61 @@
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { openKeyring } from '../keyring.ts';
+import { rotateMasterKey } from '../rotate.ts';
+import { makeKeyFolder } from '../testing/key-folder.ts';
+import type { KeyFolder } from '../testing/key-folder.ts';
+import { openRootKey } from './root-key.ts';
+
+let folder: KeyFolder;
+beforeEach(async () => {
+  folder = await makeKeyFolder();
+});
+afterEach(() => folder[Symbol.asyncDispose]());
+
+const open = async (): Promise<{ id: string; key: string }> => {
+  using keyring = await openKeyring({ records: folder.records.keyring, sources: [folder.source] });
+  using root = await openRootKey(folder.records.blobRootKeys, keyring, 1);
+  return { id: root.id, key: Buffer.from(root.key).toString('hex') };
+};
+const query = (sql: string): Record<string, unknown>[] => {
+  const db = new DatabaseSync(folder.recordsFile);
+  try {
+    return db.prepare(sql).all();
+  } finally {
+    db.close();
+  }
+};
+
+it('is created once, is not readable in the records, and survives a rotation that removes the old master key', async () => {
+  const made = await open();
+  expect(await open()).toEqual(made);
+  const [row] = query('SELECT * FROM blob_root_keys');
+  expect(row).toMatchObject({ id: made.id, created_at: 1 });
+  expect(JSON.stringify(row)).not.toContain(Buffer.from(made.key, 'hex').toString('base64'));
+  const rotation = await rotateMasterKey({
+    ...{ records: [folder.records.keyring], sources: [folder.source] },
+    keepOld: false,
+  });
+  expect(rotation.retired).toMatchObject([{ isRemoved: true }]);
+  expect(await open()).toEqual(made);
+});
+
+it('is refused when it was altered, or its data key is lost, and no other one is created', async () => {
+  const made = await open();
+  query("UPDATE blob_root_keys SET sealed_key = sealed_key || 'x'");
+  await expect(open()).rejects.toMatchObject({ reason: 'state_damaged' });
+  query('UPDATE blob_root_keys SET sealed_key = substr(sealed_key, 1, length(sealed_key) - 1)');
+  expect(await open()).toEqual(made);
+  query("UPDATE blob_root_keys SET id = '00'");
+  await expect(open()).rejects.toMatchObject({ reason: 'state_damaged' });
+  query('DELETE FROM data_keys');
+  await expect(open()).rejects.toMatchObject({ reason: 'state_damaged' });
+  expect(query('SELECT id FROM blob_root_keys')).toHaveLength(1);
+});
+
+it('is not replaced by the one of a start that was slower', async () => {
+  const { blobRootKeys } = folder.records;
+  await blobRootKeys.add({ id: 'a', sealedKey: 'x', createdAt: 1 });
+  await blobRootKeys.add({ id: 'b', sealedKey: 'y', createdAt: 2 });
+  expect(await blobRootKeys.find()).toEqual({ id: 'a', sealedKey: 'x', createdAt: 1 });
+});
