@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { measureProcess, Secret } from '@soulbox/base';
 import type { Clock, Logger, ProcessFigures, SupervisedProcesses } from '@soulbox/base';
 import type { FunctionService } from '@soulbox/contract/function-service';
-import type { Keyring } from '@soulbox/keyring';
+import type { BlobKeys, Keyring } from '@soulbox/keyring';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { createKeyUse } from './keys/key-use.ts';
@@ -71,6 +71,8 @@ export interface ApiContext {
   readonly clock: Clock;
   /** Archives that were uploaded for builds; the runner reads them too. */
   readonly files: BlobStore;
+  /** With which the runner can read them. */
+  readonly fileKeys: BlobKeys;
   /** The reserve on the server's disk. */
   readonly reserve: DiskReserve;
   /** The templates in the runner's store. */
@@ -122,6 +124,7 @@ export interface ApiParts {
   readonly keyring: Keyring;
   readonly runner: Runner;
   readonly files: BlobStore;
+  readonly fileKeys: BlobKeys;
   readonly reserve: DiskReserve;
   readonly droppedLogLines: () => number;
   readonly supervised: () => SupervisedProcesses;

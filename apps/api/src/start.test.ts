@@ -52,6 +52,7 @@ const start = async (listen: Parameters<typeof startApi>[0]['listen'] = { socket
     keyring,
     runner: runner.client,
     files,
+    fileKeys: { keyOf: () => new Uint8Array(32), mayBeReadable: false },
     reserve,
     outside,
     metricsToken,

@@ -6,7 +6,7 @@ import type { FunctionService } from '@soulbox/contract/function-service';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
-import type { Keyring } from '@soulbox/keyring';
+import type { BlobKeys, Keyring } from '@soulbox/keyring';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
 import { stoppedReason } from './builder/follow.ts';
@@ -41,6 +41,8 @@ export interface ApiOptions {
   readonly runner: Runner;
   /** The store of archives for builds. Owned by the caller, and also read by the runner. */
   readonly files: BlobStore;
+  /** With which the runner can read these archives. */
+  readonly fileKeys: BlobKeys;
   /** The reserve on the disk of records and files. */
   readonly reserve: DiskReserve;
   /** The number of lines that the server's log had to drop, for the metrics. */
@@ -99,6 +101,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     functions,
     stageBackup,
     files,
+    fileKeys,
     reserve,
     outside,
     metricsToken,
@@ -118,6 +121,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       functions,
       stageBackup,
       files,
+      fileKeys,
       reserve,
       droppedLogLines,
       supervised,

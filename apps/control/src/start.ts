@@ -4,6 +4,7 @@ import type { Transport } from '@connectrpc/connect';
 import { startApi } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
 import { openAuditSigningKey, readTombstones, tombstonesName } from '@soulbox/audit';
+import { systemClock } from '@soulbox/base';
 import type { RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxRouter } from '@soulbox/contract';
@@ -13,7 +14,7 @@ import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { RunnerService } from '@soulbox/contract/runner';
 import { startFunctions } from '@soulbox/functions';
 import type { FunctionsConfig } from '@soulbox/functions';
-import { openKeyring } from '@soulbox/keyring';
+import { openKeyring, openRootKey, sealBlobs } from '@soulbox/keyring';
 import type { MasterKeySources, SourceOptions } from '@soulbox/keyring';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import {
@@ -28,6 +29,7 @@ import { createStage } from './backup/stage.ts';
 import { ensureAdminToken, ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
 import { controlFolders } from './folders.ts';
 import { keepReserve } from './keep-reserve.ts';
+import { sealOldBlobs } from './sealing/seal-old-blobs.ts';
 import { sealOldValues } from './sealing/seal-old-values.ts';
 
 /** Settings that the starting process passes to the control plane. */
@@ -96,8 +98,14 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   });
   await eraseAgain(records, folders.audit);
   const apiKey = await ensureDefaultApiKey(directory, records);
-  const files = started.use(holdableBlobs(await openDiskBlobs({ directory: folders.uploads })));
-  const functionBlobs = started.use(holdableBlobs(await openDiskBlobs({ directory: folders.functions })));
+  const root = started.use(await openRootKey(records.blobRootKeys, keyring, systemClock.now()));
+  const sealing = { root, mayBeReadable: await records.sealing.areBlobsPending() };
+  const uploads = sealBlobs(await openDiskBlobs({ directory: folders.uploads }), { ...sealing, store: 'uploads' });
+  const ofFunctions = sealBlobs(await openDiskBlobs({ directory: folders.functions }), {
+    ...sealing,
+    store: 'functions',
+  });
+  const [files, functionBlobs] = [started.use(holdableBlobs(uploads)), started.use(holdableBlobs(ofFunctions))];
   const client = createClient(RunnerService, runner);
   const functions = started.use(
     await startFunctions({
@@ -123,6 +131,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       runner: client,
       functions: functions.service,
       files,
+      fileKeys: uploads,
       reserve,
       stageBackup: createStage({ ...stage, runner: client }),
       droppedLogLines: () => logger.droppedLines(),
@@ -137,6 +146,15 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       logger: logger.child({ part: 'api' }),
     }),
   );
+  if (uploads.mayBeReadable)
+    started.use(
+      sealOldBlobs({
+        sealing: records.sealing,
+        stores: [ofFunctions, uploads],
+        runner: client,
+        logger: logger.child({ part: 'control' }),
+      }),
+    );
   started.use(keepReserve(reserve, logger.child({ part: 'control' })));
   const parts = started.move();
   return {

@@ -1,9 +1,14 @@
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '@soulbox/base';
+import { readSealed } from '@soulbox/keyring';
+import { openBlobReader } from '@soulbox/storage';
+import type { BlobStream } from '@soulbox/storage';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { requestBuild, startBuild } from '../testing/build-template.ts';
 import type { Requested } from '../testing/build-template.ts';
@@ -92,9 +97,18 @@ describe('uploading the files of a build', () => {
   it('provides the file that the runner must unpack', async () => {
     await put((await link()).url, 'archive');
     const steps = [{ type: 'COPY', args: ['src', '/dst', '', ''], filesHash: hash, force: false }];
-    expect((await startBuild(api, build, { start: { steps } })).request.steps).toMatchObject([
-      { type: 'COPY', args: ['src', '/dst', '', ''], filesHash: hash, filesBlobKey: `${api.teamId}/${hash}` },
-    ]);
+    const [step] = (await startBuild(api, build, { start: { steps } })).request.steps;
+    const key = `${api.teamId}/${hash}`;
+    expect(step).toMatchObject({ type: 'COPY', args: ['src', '/dst', '', ''], filesHash: hash, filesBlobKey: key });
+    if (step === undefined) return;
+    // As the runner reads it: from the disk, with the key that it got.
+    const onDisk = await readFile(join(api.folder, 'uploads', key.replace('/', '~')));
+    expect(onDisk.includes('archive')).toBe(false);
+    const wanted = { placeKey: step.filesKey, mayBeReadable: step.filesMayBeReadable };
+    const reader = openBlobReader({ directory: join(api.folder, 'uploads') });
+    const content = await readSealed(reader, { store: 'uploads', key, ...wanted });
+    expect(await text(content as BlobStream)).toBe('archive');
+    expect(await api.readLog()).not.toContain(Buffer.from(step.filesKey).toString('base64'));
   });
 
   it('is for one team: another team neither sees nor uses the file', async () => {

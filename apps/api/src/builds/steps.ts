@@ -56,7 +56,14 @@ export async function stepsToRunner(
       if (!present.has(filesHash) && !(await findFile(context, team, filesHash)))
         refuse(index, `refers to files that were not uploaded (${filesHash})`);
       present.add(filesHash);
-      result.push({ ...step, filesHash, filesBlobKey: fileKeyOf(team, filesHash) });
+      const filesBlobKey = fileKeyOf(team, filesHash);
+      const { fileKeys } = context;
+      const files = {
+        filesBlobKey,
+        filesKey: fileKeys.keyOf(filesBlobKey),
+        filesMayBeReadable: fileKeys.mayBeReadable,
+      };
+      result.push({ ...step, filesHash, ...files });
     }
   }
   return result;

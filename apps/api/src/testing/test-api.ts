@@ -9,7 +9,8 @@ import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
-import type { Keyring } from '@soulbox/keyring';
+import { openRootKey, sealBlobs } from '@soulbox/keyring';
+import type { Keyring, SealedBlobs } from '@soulbox/keyring';
 import { openTestKeyring } from '@soulbox/keyring/testing';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
@@ -49,7 +50,7 @@ export interface TestApi extends AsyncDisposable {
   readonly records: Records;
   readonly keyring: Keyring;
   /** Uploads for builds. */
-  readonly files: BlobStore;
+  readonly files: SealedBlobs;
   readonly runner: ScriptedRunner;
   readonly signedUrls: SignedUrlChecker;
   readonly resolvePlaceholders: EgressRecords['resolve'];
@@ -107,7 +108,10 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const otherKey = (await createApiKey(records, other, 'second')).key.reveal();
   const runner = createScriptedRunner();
   const keyring = await openTestKeyring(records);
-  const files = await openDiskBlobs({ directory: join(folder, 'uploads') });
+  const files = sealBlobs(await openDiskBlobs({ directory: join(folder, 'uploads') }), {
+    ...{ store: 'uploads', mayBeReadable: false },
+    root: await openRootKey(records.blobRootKeys, keyring, 1),
+  });
   const logFile = join(folder, 'api.log');
   const audit = {
     signingKey: options.signingKey ?? (await openAuditSigningKey(join(folder, 'secrets'))),
@@ -120,6 +124,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       keyring,
       runner: runner.client,
       files,
+      fileKeys: files,
       reserve: openDiskReserve(join(folder, 'reserve')),
       outside: createOutsidePolicy(),
       metricsToken: new Secret(metricsToken),

@@ -12,11 +12,11 @@ export interface Bundle {
   readonly sizeBytes: number;
 }
 
-/** Stores a bundle under its digest; identical code is stored once. */
+/** Stores a bundle under its digest; identical code is stored once. A damaged one is replaced. */
 export async function putBundle(blobs: BlobStore, source: string): Promise<Bundle> {
   const bytes = Buffer.from(source, 'utf8');
   const digest = createHash('sha256').update(bytes).digest('hex');
-  if ((await blobs.stat(keyOf(digest))) === undefined) await blobs.put(keyOf(digest), Readable.from([bytes]));
+  if (!(await isWhole(blobs, digest))) await blobs.put(keyOf(digest), Readable.from([bytes]));
   return { digest, sizeBytes: bytes.length };
 }
 
@@ -30,6 +30,16 @@ export async function readBundle(blobs: BlobStore, digest: string): Promise<stri
       'The bundle of this version is missing or damaged. Deploy the function again.',
     );
   return source;
+}
+
+async function isWhole(blobs: BlobStore, digest: string): Promise<boolean> {
+  try {
+    await readBundle(blobs, digest);
+    return true;
+  } catch (error) {
+    if (error instanceof SoulBoxError && error.reason === 'state_damaged') return false;
+    throw error;
+  }
 }
 
 export async function dropBundles(blobs: BlobStore, digests: readonly string[]): Promise<void> {

@@ -141,6 +141,8 @@ describe('a bundle', () => {
     await context.blobs.put(`bundles/${digest}`, Readable.from([Buffer.from(says('evil'))]));
     const damaged = { reason: 'state_damaged' };
     await expect(readBundle(context.blobs, digest)).rejects.toMatchObject(damaged);
+    await putBundle(context.blobs, says('one'));
+    expect(await readBundle(context.blobs, digest)).toBe(says('one'));
     await context.blobs.delete(`bundles/${digest}`);
     await expect(readBundle(context.blobs, digest)).rejects.toMatchObject(damaged);
   });

@@ -42,6 +42,10 @@ export interface BuildStep {
   readonly args: readonly string[];
   /** Key of the archive that a COPY unpacks. */
   readonly filesBlobKey: string;
+  /** Opens whatever is stored under that key, and nothing else. */
+  readonly filesKey: Uint8Array;
+  /** An earlier version may have stored the archive readable. */
+  readonly filesMayBeReadable: boolean;
   /** Identifies the content of the archive. */
   readonly filesHash: string;
   readonly force: boolean;

@@ -8,8 +8,11 @@ export function buildFromMessage(request: RunBuildRequest): BuildSpec {
   const { cpuCount, memoryMb, minFreeDiskMb } = request;
   if (cpuCount === 0 || memoryMb === 0)
     throw new SoulBoxError('bad_request', 'A build requires a CPU count and a memory size.');
-  const steps = request.steps.map(({ type, args, filesBlobKey, filesHash, force: forced }) => ({
-    ...{ type, args, filesBlobKey, filesHash, force: forced },
+  const steps = request.steps.map(({ type, args, filesHash, force: forced, ...files }) => ({
+    ...{ type, args, filesHash, force: forced },
+    filesBlobKey: files.filesBlobKey,
+    filesKey: files.filesKey,
+    filesMayBeReadable: files.filesMayBeReadable,
   }));
   const own = { buildId, teamId, templateId, force, startCommand, readyCommand, isolation };
   return { ...own, cpuCount, memoryMb, minFreeDiskMb, steps, base: baseFromMessage(request.base) };

@@ -48,6 +48,8 @@ export interface SealedBlobs extends BlobStore, BlobKeys {
 
 /** How often a reader may meet a blob that is being replaced. */
 const attempts = 3;
+/** After so many failures, for example because the disk is full, the rest is left for the next time. */
+const failuresMax = 16;
 /** Blobs whose heads are read at the same time. */
 const openAtOnce = 32;
 
@@ -134,7 +136,7 @@ export function sealBlobs(blobs: BlobStore, { store, root, ...options }: SealedB
     copyInto: async (directory, prefix) => await blobs.copyInto(directory, prefix),
     delete: async (key) => await change(key, async () => await blobs.delete(key)),
     async sealReadable({ signal, holdRoom }) {
-      let sealed = 0;
+      let [sealed, failures] = [0, 0];
       const left: unknown[] = [];
       for (const { key } of await blobs.list('')) {
         signal.throwIfAborted();
@@ -151,9 +153,11 @@ export function sealBlobs(blobs: BlobStore, { store, root, ...options }: SealedB
           if (await working) sealed++;
         } catch (error) {
           left.push(error);
+          failures++;
         } finally {
           sealing.delete(key);
         }
+        if (failures >= failuresMax) break;
       }
       return { sealed, left };
     },

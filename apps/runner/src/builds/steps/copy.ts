@@ -1,5 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Programs } from '@soulbox/envd-client';
+import { readSealed } from '@soulbox/keyring';
 import type { StepContext } from '../build-spec.ts';
 import { findHome } from './home.ts';
 import { runScript, script } from './shell.ts';
@@ -133,9 +134,10 @@ function modeOf(mode: string): string {
   );
 }
 
-/** Writes the archive unchanged to the disk of the sandbox. Gives its compression. */
+/** Decrypts the archive and writes it unchanged to the disk of the sandbox. Gives its compression. */
 async function sendArchive({ blobs, signal }: StepTools, programs: Programs, step: Step): Promise<'gzip' | 'plain'> {
-  const blob = await blobs.read(step.filesBlobKey);
+  const { filesBlobKey: key, filesKey: placeKey, filesMayBeReadable: mayBeReadable } = step;
+  const blob = await readSealed(blobs, { store: 'uploads', key, placeKey, mayBeReadable });
   if (blob === undefined)
     throw new SoulBoxError('build_failed', `The files of COPY '${step.args[0] ?? ''}' were not uploaded.`);
   let head = Buffer.alloc(0);

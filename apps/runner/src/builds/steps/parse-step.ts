@@ -15,6 +15,7 @@ const types: Readonly<Record<string, StepType>> = {
 /** The maximum length of one argument of execve (MAX_ARG_STRLEN of the kernel). */
 const maxArgLength = 128 * 1024;
 const maxArgs = 1000;
+const filesKeyBytes = 32;
 
 const argCounts: Readonly<Record<StepType, readonly [min: number, max: number]>> = {
   RUN: [1, 2],
@@ -25,7 +26,8 @@ const argCounts: Readonly<Record<StepType, readonly [min: number, max: number]>>
 };
 
 /** Throws `bad_request` for a step that is unknown or incomplete. */
-export function parseStep({ type: name, args, filesBlobKey, filesHash, force }: BuildStep): Step {
+export function parseStep({ type: name, ...rest }: BuildStep): Step {
+  const { args, filesBlobKey, filesHash, filesKey } = rest;
   const type = Object.hasOwn(types, name) ? types[name] : undefined;
   if (type === undefined) throw refuse(`The step type ${JSON.stringify(name.slice(0, 40))} is not known.`);
   const [min, max] = argCounts[type];
@@ -36,7 +38,8 @@ export function parseStep({ type: name, args, filesBlobKey, filesHash, force }: 
   if (args[0] === '') throw refuse(`The first argument of ${name} is empty.`);
   if (type === 'ENV') checkVariables(args);
   if (type === 'COPY' && (filesBlobKey === '' || filesHash === '')) throw refuse(`${name} has no uploaded files.`);
-  return { type, args, filesBlobKey, filesHash, force };
+  if (type === 'COPY' && filesKey.length !== filesKeyBytes) throw refuse(`${name} has no key of its files.`);
+  return { type, ...rest };
 }
 
 function checkVariables(args: readonly string[]): void {

@@ -11,6 +11,8 @@ export interface Step {
   readonly type: StepType;
   readonly args: readonly string[];
   readonly filesBlobKey: string;
+  readonly filesKey: Uint8Array;
+  readonly filesMayBeReadable: boolean;
   readonly filesHash: string;
   readonly force: boolean;
 }

@@ -6,7 +6,7 @@ import { makeTar } from '@soulbox/templates/testing';
 import type { TarEntry } from '@soulbox/templates/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBuildLab } from '../testing/build-lab.ts';
-import type { BuildLab } from '../testing/build-lab.ts';
+import type { BuildLab, StepDraft } from '../testing/build-lab.ts';
 import { askBuilt, env, linesOf, sh, user, workdir } from '../testing/steps.ts';
 
 let lab: BuildLab;
@@ -196,10 +196,31 @@ describe('a COPY of a hostile archive', () => {
     expect(noTar.failed?.message).toMatch(/^failed to copy '.' to '\/dst': .*tar/);
     const other = await lab.build([await tar([{ name: 'a', type: '0' }], ['b', '/dst'])]);
     expect(other.failed?.message).toBe("failed to copy 'b' to '/dst': the uploaded archive has no such file");
-    const gone = await lab.build([{ type: 'COPY', args: ['a', 'b'], filesBlobKey: 'test/none', filesHash: 'none' }]);
-    expect(gone.failed?.message).toBe("The files of COPY 'a' were not uploaded.");
+    const filesKey = Buffer.alloc(32).toString('base64');
+    const none = { type: 'COPY', args: ['a', 'b'], filesBlobKey: 'test/none', filesHash: 'none', filesKey };
+    expect((await lab.build([none])).failed?.message).toBe("The files of COPY 'a' were not uploaded.");
+    const keyless = await lab.build([{ ...none, filesKey: '' }]);
+    expect(keyless.failed).toMatchObject({ reason: 'bad_request', message: 'COPY has no key of its files.' });
     const up = await lab.build([await tar([{ name: 'a', type: '0' }], ['../a', '/dst'])]);
     expect(up.failed?.message).toBe("'../a' is outside the build folder.");
+  });
+
+  it('that somebody changed, exchanged or put there readable on the disk of the host is refused', async () => {
+    const [one, other] = [await tar([{ name: 'a', type: '0' }]), await tar([{ name: 'b', type: '0' }])];
+    const fileOf = ({ filesBlobKey = '' }: StepDraft): string =>
+      join(lab.directory, 'uploads', filesBlobKey.replace('/', '~'));
+    const whole = await readFile(fileOf(one));
+    const changed = Buffer.from(whole);
+    changed[changed.length - 100] = 1 ^ (changed[changed.length - 100] ?? 0);
+    const readable = makeTar([{ name: 'evil', type: '0' }]);
+    for (const content of [changed, whole.subarray(0, -1), await readFile(fileOf(other)), readable]) {
+      await writeFile(fileOf(one), content);
+      const { failed } = await lab.build([one]);
+      expect(failed).toMatchObject({ reason: 'state_damaged', step: '1' });
+    }
+    // What an earlier version stored is used only if the control plane says that there is such a thing.
+    expect((await lab.build([{ ...one, filesMayBeReadable: true }])).done).toBeDefined();
+    expect(await lab.leftovers()).toEqual([]);
   });
 
   it('with a sparse file of 100 GiB uses no disk space', async () => {

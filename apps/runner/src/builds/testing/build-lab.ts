@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomId, removeTree, run, silentLogger } from '@soulbox/base';
+import { sealBlobs } from '@soulbox/keyring';
 import { openDiskBlobs } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import { listHostTraces, startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
@@ -29,6 +31,9 @@ export interface StepDraft {
   readonly args: readonly string[];
   readonly filesBlobKey?: string;
   readonly filesHash?: string;
+  /** In base64. */
+  readonly filesKey?: string;
+  readonly filesMayBeReadable?: boolean;
   readonly force?: boolean;
 }
 
@@ -70,7 +75,10 @@ export async function openBuildLab(instance: number, environment: Readonly<Recor
   await symlink(join(testTemplatesDirectory, base.templateId), join(templatesDirectory, base.templateId));
   const options = { templatesDirectory, environment };
   let runner = await startRunnerProcess(instance, directory, options);
-  const files = await openDiskBlobs({ directory: join(directory, 'uploads') });
+  const files = sealBlobs(await openDiskBlobs({ directory: join(directory, 'uploads') }), {
+    ...{ store: 'uploads', mayBeReadable: false },
+    root: { id: randomBytes(16).toString('hex'), key: randomBytes(32) },
+  });
 
   const start: BuildLab['start'] = (steps, request = {}) => {
     const buildId = randomId(20);
@@ -103,7 +111,8 @@ export async function openBuildLab(instance: number, environment: Readonly<Recor
     async copy(args, archive) {
       const key = `test/${randomId(20)}`;
       await files.put(key, once(Buffer.isBuffer(archive) ? archive : await pack(directory, archive)));
-      return { type: 'COPY', args, filesBlobKey: key, filesHash: key };
+      const filesKey = Buffer.from(files.keyOf(key)).toString('base64');
+      return { type: 'COPY', args, filesBlobKey: key, filesHash: key, filesKey };
     },
     async stop() {
       await runner.stop();

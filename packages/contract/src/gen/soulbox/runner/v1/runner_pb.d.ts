@@ -2104,6 +2104,21 @@ export declare type BuildStep = Message<"soulbox.runner.v1.BuildStep"> & {
    * @generated from field: bool force = 5;
    */
   force: boolean;
+
+  /**
+   * For a COPY: the key that opens the archive, whatever is uploaded under its name, and nothing else (32 bytes). Never
+   * stored and never logged.
+   *
+   * @generated from field: bytes files_key = 6;
+   */
+  filesKey: Uint8Array;
+
+  /**
+   * True: an earlier version may have stored the archive readable.
+   *
+   * @generated from field: bool files_may_be_readable = 7;
+   */
+  filesMayBeReadable: boolean;
 };
 
 /**
