@@ -1,17 +1,23 @@
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { access, rename, rm } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { access, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { nodeProgram, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
-import { Sandbox } from 'e2b';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Sandbox, Template } from 'e2b';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { filesWith } from '../harness/files-with.ts';
 import { needs } from '../harness/needs.ts';
 import { server as shared } from '../harness/server.ts';
+import { hasTemplate } from '../harness/template.ts';
+import { until } from '../harness/until.ts';
 
 needs('checkpoint');
+const hasFunctions = await hasTemplate('edge');
 
 // A server of its own, because its keys are rotated and taken away.
 let server: ServerProcess;
@@ -108,6 +114,77 @@ test('literal headers of rules, passwords of proxies and keys of sandbox CAs are
   await sandbox.kill();
   await Sandbox.deleteSnapshot(snapshotId, connection());
 });
+
+const ask = async (method: string, path: string, body?: object): Promise<string> => {
+  const answer = await fetch(env('E2B_API_URL') + path, {
+    method,
+    headers: { 'x-api-key': env('E2B_API_KEY'), 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const said = await answer.text();
+  expect(answer.ok, said).toBe(true);
+  return said;
+};
+
+test('files of COPY steps stay encrypted, and are unpacked by builds also after a rotation and a restart', async () => {
+  const canary = newCanary();
+  // Bytes that gzip does not change.
+  const content = Buffer.concat([randomBytes(40_000), Buffer.from(canary), randomBytes(40_000)]);
+  expect(gzipSync(content).includes(canary)).toBe(true);
+  const folder = await mkdtemp(join(tmpdir(), 'soulbox-copy-'));
+  onTestFinished(async () => await rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'file'), content);
+  const build = async (skipCache: boolean): Promise<void> => {
+    const base = Template({ fileContextPath: folder });
+    const template = (skipCache ? base.skipCache() : base).fromTemplate('base').copy('file', '/opt/file');
+    await Template.build(template, 'at-rest', { ...connection(), cpuCount: 1, memoryMB: 256 });
+    const sandbox = await Sandbox.create('at-rest', connection());
+    const found = await sandbox.commands.run('sha256sum /opt/file');
+    expect(found.stdout).toContain(createHash('sha256').update(content).digest('hex'));
+    await sandbox.kill();
+  };
+  await build(false);
+  expect(await readdir(join(server.dataDirectory, 'uploads'))).toHaveLength(1);
+  expect(await filesOf(canary)).toEqual([]);
+  await soulbox('key', 'rotate-master');
+  await server.stop();
+  await server.restart();
+  await build(true);
+  expect(await filesOf(canary)).toEqual([]);
+});
+
+test.skipIf(!hasFunctions)(
+  'code, variables and values of functions stay encrypted; what an older version stored becomes so',
+  async () => {
+    const [ofCode, ofVariable, ofSecret, ofValue] = [newCanary(), newCanary(), newCanary(), newCanary()];
+    const source = `export default {
+    async fetch(request, env) {
+      if (request.method === 'POST') await env.STORE.put('key', await request.text());
+      return new Response([await env.STORE.get('key'), env.VARIABLE, env.SECRET, '${ofCode}'].join());
+    },
+  };`;
+    const values = { environment: { VARIABLE: ofVariable }, secrets: { SECRET: ofSecret } };
+    await ask('POST', '/functions', { name: 'at-rest', source, ...values, kv: { STORE: 'at-rest' } });
+    const expected = [JSON.stringify({ ofValue }), ofVariable, ofSecret, ofCode].join();
+    expect(await ask('POST', '/functions-http/at-rest/', { ofValue })).toBe(expected);
+    const found = async (): Promise<string[]> =>
+      (await Promise.all([ofCode, ofVariable, ofSecret, ofValue].map(filesOf))).flat();
+    expect(await found()).toEqual([]);
+    await server.stop();
+    // As the version before left it.
+    const bundle = `bundles~${createHash('sha256').update(source).digest('hex')}`;
+    await writeFile(join(server.dataDirectory, 'control/functions', bundle), source);
+    const db = new DatabaseSync(join(server.dataDirectory, 'control/records.sqlite'));
+    db.exec("INSERT INTO pending_sealing VALUES ('blobs')");
+    db.close();
+    expect(await filesOf(ofCode)).toEqual([`control/functions/${bundle}`]);
+    await server.restart();
+    expect(await ask('GET', '/functions-http/at-rest/')).toBe(expected);
+    await until('the old bundle is encrypted', async () => (await filesOf(ofCode)).length === 0);
+    expect(await ask('GET', '/functions-http/at-rest/')).toBe(expected);
+    await ask('DELETE', '/functions/at-rest');
+  },
+);
 
 test('a sandbox that was paused before a rotation and a restart is resumed after it', async () => {
   const { sandbox, canaries } = await makeSandbox();

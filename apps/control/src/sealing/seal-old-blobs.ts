@@ -13,8 +13,10 @@ export interface SealOldBlobs {
   readonly retryMs?: number;
 }
 
-/** A runner that starts is there by then, and a full disk is asked again at little cost. */
-const defaultRetryMs = 10_000;
+/** The first wait before blobs that are left are tried again. A runner that starts is there by then. */
+const firstRetryMs = 1000;
+/** Each wait is twice as long, up to this. */
+const retryMaxMs = 60_000;
 
 /**
  * Encrypts the blobs that an older version stored readable, beside the running server, one at a time. A blob that cannot
@@ -36,13 +38,14 @@ export function sealOldBlobs(options: SealOldBlobs): AsyncDisposable {
 }
 
 async function sealUntilDone(
-  { sealing, stores, runner, logger, retryMs = defaultRetryMs }: SealOldBlobs,
+  { sealing, stores, runner, logger, retryMs = firstRetryMs }: SealOldBlobs,
   signal: AbortSignal,
 ): Promise<void> {
   const holdRoom = async (bytes: number): Promise<Disposable> =>
     await holdHostRoom(runner, { bytes, what: 'The encrypted copy of a blob' });
   let count = 0;
   let isFirst = true;
+  let wait = retryMs;
   for (;;) {
     const left: unknown[] = [];
     for (const store of stores) {
@@ -53,7 +56,8 @@ async function sealUntilDone(
     if (left.length === 0) break;
     if (isFirst) logger.warn({ err: left[0] }, 'some old blobs are still readable on the disk; tried again until done');
     isFirst = false;
-    await sleepUnlessAborted(retryMs, signal);
+    await sleepUnlessAborted(wait, signal);
+    wait = Math.min(2 * wait, retryMaxMs);
   }
   await sealing.finishBlobs();
   for (const store of stores) store.refuseReadable();
