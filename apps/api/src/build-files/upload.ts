@@ -14,7 +14,7 @@ import { fileKeyOf } from './find.ts';
 import { fileParams } from './link.ts';
 
 /**
- * Receives an archive and stores it unchanged; it is unpacked only inside a sandbox. The signature in the URL replaces
+ * Receives an archive and stores it unchanged and encrypted; it is unpacked only inside a sandbox. The signature in the URL replaces
  * the key. Not in the OpenAPI document, because clients use the URL that they received.
  */
 export function addFileUploadRoute(app: ApiApp, context: ApiContext): void {

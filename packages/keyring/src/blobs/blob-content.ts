@@ -102,7 +102,7 @@ async function* cut(
   content: AsyncIterable<Uint8Array>,
   size: number,
 ): AsyncGenerator<{ readonly bytes: Buffer; readonly isLast: boolean }> {
-  const block = Buffer.allocUnsafe(size);
+  let block = Buffer.allocUnsafe(0);
   let filled = 0;
   for await (const piece of content) {
     for (let from = 0; from < piece.length;) {
@@ -111,6 +111,11 @@ async function* cut(
         filled = 0;
       }
       const taken = piece.subarray(from, from + size - filled);
+      if (filled + taken.length > block.length) {
+        const larger = Buffer.allocUnsafe(Math.min(size, Math.max(filled + taken.length, 2 * block.length)));
+        larger.set(block.subarray(0, filled));
+        block = larger;
+      }
       block.set(taken, filled);
       filled += taken.length;
       from += taken.length;
