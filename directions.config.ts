@@ -21,7 +21,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/keyring': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/checkpoints': ['packages/base', 'packages/keyring', 'packages/linux', 'packages/storage'],
   'packages/isolation': ['packages/base', 'packages/contract', 'packages/keyring', 'packages/linux'],
-  'packages/host': ['packages/base', 'packages/contract', 'packages/isolation', 'packages/storage'],
+  'packages/host': ['packages/base', 'packages/contract', 'packages/isolation', 'packages/linux', 'packages/storage'],
   'packages/audit': ['packages/base'],
   'packages/testing': ['packages/*', 'apps/*'],
 

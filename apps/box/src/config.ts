@@ -91,6 +91,7 @@ export interface BoxOverrides {
   readonly instance?: number;
   readonly poolSize?: number;
   readonly isolation?: RunnerConfig['isolation'];
+  readonly encryptDisks?: boolean;
 }
 
 /**
@@ -112,7 +113,8 @@ export function loadBoxConfig(
     ],
     environment,
   ).map((name) => `${name}: unknown setting. docs/config.md lists all settings`);
-  const { host, port, tlsPort, instance, poolSize, isolation, dataDirectory, templatesDirectory } = overrides;
+  const { host, port, tlsPort, instance, poolSize, isolation, encryptDisks, dataDirectory, templatesDirectory } =
+    overrides;
   const read = <S extends ConfigSchema>(schema: S, values: Partial<ConfigOf<S>> = {}): ConfigOf<S> =>
     readConfig(schema, environment, { overrides: values, faults });
   const box = read(boxConfigSchema, defined({ dataDirectory, templatesDirectory }));
@@ -125,7 +127,7 @@ export function loadBoxConfig(
   const runner = readConfig(
     runnerConfigSchema,
     { SOULBOX_REGISTRY_PROXY: findHostProxy(environment), ...environment },
-    { overrides: defined({ instance, poolSize, isolation }), faults },
+    { overrides: defined({ instance, poolSize, isolation, encryptDisks }), faults },
   );
   if ((gateway.tlsCertFile === '') !== (gateway.tlsKeyFile === ''))
     faults.push('SOULBOX_TLS_CERT, SOULBOX_TLS_KEY: only useful together');

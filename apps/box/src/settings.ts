@@ -15,6 +15,7 @@ export function runnerSettings(config: BoxConfig): RunnerSettings {
     dataDirectory,
     templatesDirectory,
     uploadsDirectory: join(control, 'uploads'),
+    functionsDirectory: join(control, 'functions'),
     reserveDirectory: join(control, 'reserve'),
     networkCidr,
     keysFile: runnerKeysFileIn(dataDirectory),

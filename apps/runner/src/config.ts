@@ -1,7 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { defaultIsolation, isolations } from '@soulbox/contract';
 import { z } from 'zod';
-import { key, wholeNumber } from '@soulbox/base';
+import { flag, key, wholeNumber } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
 import { defaultImageMap, imageMapSchema } from './image-map.ts';
 
@@ -163,6 +163,12 @@ export const runnerConfigSchema = {
     wholeNumber(0, 90),
     5,
     'Percent of all CPU time that is kept for the server and everything else on the host. With 0, sandboxes can use all of it, and on many kernels a busy sandbox can starve the host.',
+  ),
+  encryptDisks: key(
+    'SOULBOX_ENCRYPT_DISKS',
+    flag,
+    false,
+    'Whether the kernel encrypts the folders with the files of tenants (fscrypt): disks of sandboxes, layers, checkpoints, uploads, caches. Needs ext4 with the feature `encrypt`, and empty folders. An encrypted data folder stays encrypted without this setting. Off by default, because few file systems have the feature, disks that are encrypted as a whole do not need it, and it is slow on kernels without accelerated AES (docs/secrets.md).',
   ),
   diskReserveMb: key(
     'SOULBOX_DISK_RESERVE_MB',

@@ -64,8 +64,18 @@ describe('data keys in a file', () => {
   );
 
   it('of a newer version are refused', async () => {
-    await writeFile(path, '{"format":2}');
-    await expect(seal(fileKeyringRecords(path), 'x')).rejects.toThrow('newer SoulBox (format 2)');
+    await writeFile(path, '{"format":3}');
+    await expect(seal(fileKeyringRecords(path), 'x')).rejects.toThrow('newer SoulBox (format 3)');
+  });
+
+  it('keep the key of encrypted folders through all changes, and have only one', async () => {
+    const sealed = await seal(fileKeyringRecords(path), 'x');
+    const diskKey = { keyId: 'ab'.repeat(16), sealed };
+    await fileKeyringRecords(path).addDiskKey(diskKey);
+    await expect(fileKeyringRecords(path).addDiskKey({ ...diskKey, sealed: 'other' })).rejects.toThrow('already');
+    await seal(fileKeyringRecords(path), 'y', 1);
+    expect(await fileKeyringRecords(path).findDiskKey()).toEqual(diskKey);
+    expect(await unseal(fileKeyringRecords(path), sealed)).toBe('x');
   });
 
   it('need the master key that wrapped them, and no other one is created', async () => {

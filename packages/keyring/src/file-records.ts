@@ -22,18 +22,38 @@ const dataKeySchema = z.object({
   claimed: z.number(),
   createdAt: z.number(),
 });
-const contentSchema = z.object({
-  format: z.literal(1),
+const keysShape = {
   masterKeys: z.array(masterKeySchema),
   /** Oldest first. */
   dataKeys: z.array(dataKeySchema),
-});
+};
+const diskKeySchema = z.object({ keyId: z.string().regex(/^[0-9a-f]{32}$/), sealed: z.string() });
+/**
+ * Format 2 has the key of encrypted folders. A version that does not know it must not start on them: without the key
+ * they seem to contain unknown files, which that version would remove.
+ */
+const contentSchema = z.discriminatedUnion('format', [
+  z.object({ format: z.literal(1), ...keysShape }),
+  z.object({ format: z.literal(2), ...keysShape, diskKey: diskKeySchema }),
+]);
+const newestFormat = 2;
 
 type Content = z.infer<typeof contentSchema>;
+
+/** The key of the encrypted folders of a data folder. */
+export interface DiskKeyRecord {
+  /** The kernel's identifier of the key, in hex. */
+  readonly keyId: string;
+  /** The key, encrypted by the keyring. */
+  readonly sealed: string;
+}
 
 export interface FileKeyringRecords extends KeyringRecords {
   /** All data keys, oldest first. Undefined: there is no file. */
   listDataKeys(): Promise<readonly DataKeyRecord[] | undefined>;
+  findDiskKey(): Promise<DiskKeyRecord | undefined>;
+  /** There is one for the life of the file. */
+  addDiskKey(record: DiskKeyRecord): Promise<void>;
 }
 
 /**
@@ -63,6 +83,15 @@ export function fileKeyringRecords(path: string): FileKeyringRecords {
 
   return {
     listDataKeys: async () => (await tryRead())?.dataKeys,
+    async findDiskKey() {
+      const content = await read();
+      return content.format === 2 ? content.diskKey : undefined;
+    },
+    addDiskKey: async (diskKey) =>
+      await change((content) => {
+        if (content.format === 2) throw new SoulBoxError('internal', `${path} has a key of folders already.`);
+        return { next: { ...content, format: 2, diskKey }, result: undefined };
+      }),
     listMasterKeys: async () => (await read()).masterKeys,
     switchMasterKey: async (id, before, now) =>
       await change((content) => {
@@ -118,7 +147,7 @@ export function fileKeyringRecords(path: string): FileKeyringRecords {
 function parseContent(text: string, path: string): Content {
   const value = parseJson(text) as { format?: unknown } | null | undefined;
   const format = value?.format;
-  if (typeof format === 'number' && format > 1)
+  if (typeof format === 'number' && format > newestFormat)
     throw new SoulBoxError(
       'config_invalid',
       `${path} was written by a newer SoulBox (format ${format}). Start that one.`,

@@ -6,6 +6,7 @@ export { findMasterKey } from './sources.ts';
 export { createMasterKeyFile, fileMasterKeys } from './file/file-master-keys.ts';
 export { checkDataKeys } from './check-data-keys.ts';
 export { fileKeyringRecords } from './file-records.ts';
+export type { FileKeyringRecords } from './file-records.ts';
 export { openKeyring } from './keyring.ts';
 export type { Keyring } from './keyring.ts';
 export type { MasterKey, MasterKeySource } from './master-key.ts';

@@ -1,5 +1,5 @@
 export { openTemplateStore } from './store/template-store.ts';
-export type { AddTemplate, TemplateFacts, TemplateStore } from './store/template-store.ts';
+export type { AddTemplate, StoreOptions, TemplateFacts, TemplateStore } from './store/template-store.ts';
 export { isListed, parseTemplateName } from './store/template.ts';
 export type { Template } from './store/template.ts';
 export type { TemplateDraft } from './store/template-draft.ts';

@@ -4,7 +4,9 @@ import { errorFromNode, run, silentLogger, SoulBoxError, writeFileAtomic } from 
 import { readCpuType } from '@soulbox/runner';
 import { createDrivers } from '../drivers.ts';
 import { emptyFolder, flushFolder, openTarget } from './folders.ts';
-import type { Backup } from './manifest.ts';
+import type { KeyringConfig } from '@soulbox/keyring/config';
+import { encryptTarget, isKeyPart } from './encrypt-target.ts';
+import type { Backup, BackupPart } from './manifest.ts';
 import { incompleteMark, refuseHalfRestored } from './half-restored.ts';
 import { readBackupManifest } from './manifest.ts';
 import { readPart } from './part-file.ts';
@@ -13,6 +15,8 @@ export interface RestoreBackup {
   readonly source: string;
   /** The data folder, which must be missing or empty. */
   readonly target: string;
+  /** The master keys, if the folders with what tenants made are to be encrypted. */
+  readonly encryptWith?: KeyringConfig;
   readonly onStep: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -25,9 +29,11 @@ export interface Restored {
 
 /**
  * Creates a data folder from a backup. Verifies the digest of every part. After a failure nothing remains. Throws
- * `backup_unusable`, `bad_path` for a target that is not empty, and `disk_full` before anything is written.
+ * `backup_unusable`, `bad_path` for a target that is not empty, `disk_full` before anything is written, and
+ * `config_invalid` for a target that cannot be encrypted.
  */
-export async function restoreBackup({ source, target, onStep, signal }: RestoreBackup): Promise<Restored> {
+export async function restoreBackup(options: RestoreBackup): Promise<Restored> {
+  const { source, target, encryptWith, onStep, signal } = options;
   const backup = await readBackupManifest(source);
   await refuseHalfRestored(target);
   await openTarget(target);
@@ -35,10 +41,15 @@ export async function restoreBackup({ source, target, onStep, signal }: RestoreB
   try {
     await writeFileAtomic(join(target, incompleteMark), '', { durable: true });
     await mkdir(join(target, 'templates'), { mode: 0o700 });
-    for (const [index, part] of backup.parts.entries()) {
-      onStep(`${index + 1} of ${backup.parts.length}: ${part.name}`);
-      await readPart(join(source, part.file), part, join(target, part.into), signal);
-    }
+    const read = async (parts: readonly BackupPart[]): Promise<void> => {
+      for (const part of parts) {
+        onStep(`${backup.parts.indexOf(part) + 1} of ${backup.parts.length}: ${part.name}`);
+        await readPart(join(source, part.file), part, join(target, part.into), signal);
+      }
+    };
+    await read(backup.parts.filter(isKeyPart));
+    if (encryptWith !== undefined) await encryptTarget(target, backup.parts, encryptWith);
+    await read(backup.parts.filter((part) => !isKeyPart(part)));
     onStep('writing it to the disk');
     await run('sync', ['--file-system', target], { timeoutMs: 600_000 });
     await rm(join(target, incompleteMark));

@@ -4,6 +4,8 @@ import { checkDataKeys, dataKeyIdOf, fileKeyringRecords, openKeyring } from '@so
 import type { Keyring, MasterKeySources } from '@soulbox/keyring';
 import type { DiskReserve } from '@soulbox/storage';
 import { findSealedRecord } from '../registry/find-sealed-record.ts';
+import { findEncryptedFolder } from './encrypt-folders.ts';
+import { runnerContentFolders } from './content-folders.ts';
 
 /** Far below the limit of NIST SP 800-38D (8.3), and enough for some hundred starts. */
 const valuesPerKey = 2 ** 31;
@@ -53,7 +55,10 @@ export async function openRunnerKeys(options: RunnerKeysOptions): Promise<Keyrin
 
 /** A new file beside encrypted content would hide that the old one is lost. */
 async function refuseLoss(path: string, dataDirectory: string): Promise<void> {
-  const sealed = (await findSealedRecord(dataDirectory)) ?? (await findSealedCheckpoint(dataDirectory));
+  const sealed =
+    (await findEncryptedFolder(runnerContentFolders(dataDirectory))) ??
+    (await findSealedRecord(dataDirectory)) ??
+    (await findSealedCheckpoint(dataDirectory));
   if (sealed !== undefined) throw missing(`The file of the runner's data keys ${path} is missing, but ${sealed} is`);
 }
 

@@ -1,5 +1,5 @@
-import { join } from 'node:path';
-import type { RootLogger } from '@soulbox/base';
+import { dirname, join } from 'node:path';
+import type { Logger, RootLogger } from '@soulbox/base';
 import { openCheckpointStore } from '@soulbox/checkpoints';
 import { buildEnvdBundle, removeOldBundles } from '@soulbox/envd/build';
 import { openClearFolder, removeInstanceTraces } from '@soulbox/isolation';
@@ -10,6 +10,7 @@ import type { FlowLog, Network } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { openBlobReader, openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
+import type { StoreOptions } from '@soulbox/templates';
 import { createPolicyFeed } from '@soulbox/egress-policies';
 import type { PolicyFeed } from '@soulbox/egress-policies';
 import type { RunnerConfig } from '../config.ts';
@@ -21,6 +22,9 @@ import type { Runner } from '../start.ts';
 import { startRunner } from '../start.ts';
 import { createDrivers } from './drivers.ts';
 import { checkpointKeys } from '../processes/checkpoint-keys.ts';
+import { runnerContentFolders } from './content-folders.ts';
+import { encryptFolders } from './encrypt-folders.ts';
+import type { EncryptedFolders } from './encrypt-folders.ts';
 import { openRunnerKeys } from './open-keys.ts';
 import { recipes } from './recipes.ts';
 
@@ -34,6 +38,8 @@ export interface RunnerSettings {
   readonly templatesDirectory: string;
   /** Archives for builds, which the control plane writes. */
   readonly uploadsDirectory: string;
+  /** Bundles and values of functions, which the control plane writes. */
+  readonly functionsDirectory: string;
   /** Folder of the reserve on the disk of the data folder. */
   readonly reserveDirectory: string;
   /** Empty: the instance's own. */
@@ -92,14 +98,21 @@ export async function startRunnerHost(
   started.defer(async () => {
     if (!state.isReady && state.adopted === 0) await network.close();
   });
-  const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
-  const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
   const reserve = openDiskReserve(settings.reserveDirectory);
   const masterKeys = await openMasterKeySources(settings.masterKeys);
   for (const source of masterKeys) started.use(source);
   const keyring = started.use(
     await openRunnerKeys({ path: settings.keysFile, dataDirectory, sources: masterKeys, reserve }),
   );
+  // Before anything reads these folders: without the key they seem to contain unknown files.
+  const encrypted = await encryptFolders({
+    isWanted: config.encryptDisks,
+    folders: [...runnerContentFolders(dataDirectory), settings.uploadsDirectory, settings.functionsDirectory],
+    keysFile: settings.keysFile,
+    keyring,
+  });
+  const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
+  const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
   const checkpoints = started.use(
     await openCheckpointStore({
       directory: dataDirectory,
@@ -118,7 +131,7 @@ export async function startRunnerHost(
       usageBook,
       connections,
       checkpoints,
-      templates: openTemplateStore(settings.templatesDirectory, logger),
+      templates: openTemplateStore(settings.templatesDirectory, logger, draftEncryption(settings, encrypted, logger)),
       dependencyBlobs,
       recipes,
       envdBundle,
@@ -148,11 +161,24 @@ export async function startRunnerHost(
       if (keepSandboxes) return;
       await network.close();
       await removeInstanceTraces(config.instance);
+      await encrypted?.lock(logger);
     },
     async [Symbol.asyncDispose]() {
       await parts.disposeAsync();
     },
   };
+}
+
+/** Templates that the runner makes contain files of tenants' images. Other servers may share another folder of templates. */
+function draftEncryption(
+  { dataDirectory, templatesDirectory }: RunnerSettings,
+  encrypted: EncryptedFolders | undefined,
+  logger: Logger,
+): StoreOptions {
+  if (encrypted === undefined) return {};
+  if (dirname(templatesDirectory) === dataDirectory) return { prepareDraft: encrypted.encrypt.bind(encrypted) };
+  logger.warn({ templatesDirectory }, 'templates outside of the data folder are not encrypted');
+  return {};
 }
 
 async function openRunnerNetwork(

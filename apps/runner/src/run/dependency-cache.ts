@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { once } from 'node:events';
-import { randomId, SoulBoxError } from '@soulbox/base';
+import { randomId, removeTree, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 import { whileRoom } from '../disk-budget/host-work.ts';
@@ -61,8 +61,9 @@ interface Entry {
 
 export async function openDependencyCache(options: DependencyCacheOptions): Promise<DependencyCache> {
   const { blobs, scratchDirectory, limitBytes, maxAgeMs, clock, logger } = options;
-  await rm(scratchDirectory, { recursive: true, force: true });
   await mkdir(scratchDirectory, { recursive: true, mode: 0o700 });
+  // The folder itself stays, because it may be encrypted.
+  for (const name of await readdir(scratchDirectory)) await removeTree(join(scratchDirectory, name));
 
   const entries = async (prefix: string): Promise<Entry[]> =>
     (await blobs.list(prefix)).flatMap((info) => entryOf(info)).sort((a, b) => b.createdAtMs - a.createdAtMs);

@@ -46,6 +46,13 @@ test('a device that is not there is unknown, and devices that contain each other
   expect(await findDiskEncryption('9:2', sys)).toBe('unknown');
 });
 
+test('folders that SoulBox encrypts are no warning', () => {
+  expect(judgeDiskEncryption('folders')).toMatchObject({
+    status: 'ok',
+    detail: expect.stringContaining('fscrypt') as string,
+  });
+});
+
 test('anything but an encrypted disk is a warning that says what is readable', async () => {
   expect(judgeDiskEncryption('encrypted').status).toBe('ok');
   expect(judgeDiskEncryption('readable').detail).toContain('the disks of sandboxes');

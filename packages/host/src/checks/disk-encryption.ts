@@ -1,20 +1,26 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { readFolderPolicy } from '@soulbox/linux/fscrypt';
 import type { Check, Finding, HostSubject } from '../finding.ts';
 import { sameFix } from '../finding.ts';
 
 /** Devices below devices: a volume group on RAID on a partition has 4 levels. */
 const levelsMax = 8;
 
-/** `unknown`: the file system does not name its device, as Btrfs, ZFS and overlayfs. */
-export type DiskEncryption = 'encrypted' | 'readable' | 'unknown';
+/**
+ * `folders`: the folders with tenants' files are encrypted by SoulBox, the device is not. `unknown`: the file system
+ * does not name its device, as Btrfs, ZFS and overlayfs.
+ */
+export type DiskEncryption = 'encrypted' | 'folders' | 'readable' | 'unknown';
 
 /**
- * Whether the disk with the data folder is encrypted by the host (dm-crypt, such as LUKS). SoulBox encrypts saved memory
- * and records itself, but not the disks of sandboxes (decision 045).
+ * Whether the disk with the data folder is encrypted by the host (dm-crypt, such as LUKS), or the folders with
+ * tenants' files by SoulBox. Saved memory and records are encrypted in any case (decision 045).
  */
-export const checkDiskEncryption: Check = async ({ dataDirectory }: HostSubject) =>
-  judgeDiskEncryption(await findDiskEncryption(await deviceOfNearest(dataDirectory)));
+export const checkDiskEncryption: Check = async ({ dataDirectory }: HostSubject) => {
+  const found = await findDiskEncryption(await deviceOfNearest(dataDirectory));
+  return judgeDiskEncryption(found !== 'encrypted' && hasEncryptedFolders(dataDirectory) ? 'folders' : found);
+};
 
 export function judgeDiskEncryption(found: DiskEncryption): Finding {
   const base = {
@@ -23,6 +29,8 @@ export function judgeDiskEncryption(found: DiskEncryption): Finding {
     protects: 'the files of sandboxes when a disk is stolen',
   };
   if (found === 'encrypted') return { ...base, status: 'ok', detail: 'dm-crypt' };
+  if (found === 'folders')
+    return { ...base, status: 'ok', detail: 'SoulBox encrypts the folders with files of tenants (fscrypt)' };
   return {
     ...base,
     status: 'warn',
@@ -30,8 +38,19 @@ export function judgeDiskEncryption(found: DiskEncryption): Finding {
       found === 'readable'
         ? 'not encrypted: the disks of sandboxes, layers and uploads are readable on a stolen disk; saved memory and records are encrypted'
         : 'unknown: the file system does not name a block device',
-    fix: sameFix('put the data folder on an encrypted device (cryptsetup luksFormat), see docs/secrets.md'),
+    fix: sameFix(
+      'put the data folder on an encrypted device (cryptsetup luksFormat), or start on a new data folder with SOULBOX_ENCRYPT_DISKS=true, see docs/secrets.md',
+    ),
   };
+}
+
+/** The runner encrypts all its folders or none; these have the disks. */
+function hasEncryptedFolders(dataDirectory: string): boolean {
+  try {
+    return ['sandboxes', 'layers'].every((name) => readFolderPolicy(join(dataDirectory, name)).kind === 'encrypted');
+  } catch {
+    return false;
+  }
 }
 
 /** Every device below must be checked: of a RAID with one readable disk, that disk can be read. */

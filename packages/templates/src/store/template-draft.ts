@@ -15,9 +15,14 @@ export interface TemplateDraft {
   readonly rootfs: string;
 }
 
-export async function createDraft(storeDirectory: string, templateId: string): Promise<TemplateDraft> {
+export async function createDraft(
+  storeDirectory: string,
+  templateId: string,
+  prepare: (folder: string) => void,
+): Promise<TemplateDraft> {
   const directory = join(storeDirectory, `${draftPrefix}${templateId}`);
   await mkdir(directory, { mode: 0o700 });
+  prepare(directory);
   await writeOwner(directory);
   const rootfs = join(directory, 'rootfs');
   await mkdir(rootfs, { mode: 0o755 });

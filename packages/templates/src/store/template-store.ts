@@ -54,25 +54,39 @@ export interface TemplateStore extends TemplateReader {
 
 const defaults = { cpuCount: 2, memoryMb: 1024, diskMb: 10_240, defaultUser: 'user', environment: {} };
 
+export interface StoreOptions {
+  /** Is given the empty folder of each new template, for example to encrypt it. */
+  readonly prepareDraft?: (folder: string) => void;
+}
+
 /** Opens the store in `directory` (DATA/templates) and creates the folder if it is missing. Keeps nothing open. */
-export function openTemplateStore(directory: string, logger: Logger = silentLogger): TemplateStore {
+export function openTemplateStore(
+  directory: string,
+  logger: Logger = silentLogger,
+  { prepareDraft = () => undefined }: StoreOptions = {},
+): TemplateStore {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const reader = createTemplateReader(directory, logger);
   return {
     ...reader,
     directory,
-    add: async (request) => await addTemplate(directory, reader, request),
+    add: async (request) => await addTemplate({ directory, reader, prepareDraft }, request),
     remove: async (idOrName, isNeeded = () => false) => await removeTemplate(directory, reader, { idOrName, isNeeded }),
     sweep: async () => await sweepDrafts(directory),
   };
 }
 
-async function addTemplate(directory: string, reader: TemplateReader, request: AddTemplate): Promise<Template> {
+interface StoreParts extends Required<StoreOptions> {
+  readonly directory: string;
+  readonly reader: TemplateReader;
+}
+
+async function addTemplate({ directory, reader, prepareDraft }: StoreParts, request: AddTemplate): Promise<Template> {
   if (request.name !== undefined) parseTemplateName(request.name);
   // Checked before the work, so that nobody waits minutes for a refusal, and again under the lock.
   await refuseTakenName(reader, request);
   const templateId = randomId(20);
-  const draft = await createDraft(directory, templateId);
+  const draft = await createDraft(directory, templateId, prepareDraft);
   try {
     const file = await fillDraft(draft, templateId, request);
     const target = join(directory, templateId);

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { defineCommand } from 'citty';
 import { restoreBackup as restore } from '@soulbox/box/backup';
-import { resolveFolders } from '../../config.ts';
+import { loadBoxConfig } from '@soulbox/box/config';
+import { environment, resolveFolders } from '../../config.ts';
 import { createProgress } from '../../output/progress.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { abortOnSignal } from './abort-on-signal.ts';
@@ -17,14 +18,24 @@ export const restoreBackup = defineCommand({
       ...dataDirArg,
       description: 'Folder to restore into; must be missing or empty (default /var/lib/soulbox)',
     },
+    'encrypt-disks': {
+      type: 'boolean',
+      description: 'Encrypt the disks and layers of sandboxes in the data folder (SOULBOX_ENCRYPT_DISKS)',
+    },
     json: jsonArg,
   },
   async run({ args }) {
     const { dataDirectory } = resolveFolders(args['data-dir']);
+    const encryptDisks = args['encrypt-disks'];
+    const { keyring, runner } = loadBoxConfig(environment, {
+      dataDirectory,
+      ...(encryptDisks === undefined ? {} : { encryptDisks }),
+    });
     const { backup, warnings } = await (async () => {
       using progress = createProgress('Restore:');
       return await restore({
         ...{ source: resolve(args.source), target: dataDirectory, signal: abortOnSignal() },
+        ...(runner.encryptDisks ? { encryptWith: keyring } : {}),
         onStep: (text) => progress.step(text),
       });
     })();

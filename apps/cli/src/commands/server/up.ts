@@ -36,6 +36,10 @@ export const up = defineCommand({
       description: 'Isolation of sandboxes that do not specify one',
       valueHint: isolations.join('|'),
     },
+    'encrypt-disks': {
+      type: 'boolean',
+      description: 'Encrypt the disks and layers of sandboxes (ext4 with the feature encrypt; a new data folder)',
+    },
     'log-file': {
       type: 'string',
       description:
@@ -67,6 +71,7 @@ export const up = defineCommand({
       ...(instance === undefined ? {} : { instance }),
       ...(args.host === undefined ? {} : { host: args.host }),
       ...(isolation === undefined ? {} : { isolation }),
+      ...(args['encrypt-disks'] === undefined ? {} : { encryptDisks: args['encrypt-disks'] }),
     };
     const units = args.units === true;
     if (units && (args.detach === true || args['log-file'] !== undefined))
@@ -156,5 +161,9 @@ function flagsFrom(overrides: BoxOverrides): string[] {
     host: overrides.host,
     isolation: overrides.isolation,
   };
-  return Object.entries(flags).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
+  const given = Object.entries(flags).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, String(value)],
+  );
+  if (overrides.encryptDisks === undefined) return given;
+  return [...given, overrides.encryptDisks ? '--encrypt-disks' : '--no-encrypt-disks'];
 }

@@ -1,0 +1,90 @@
+/** @module-tag violation */
+import { mkdir, mkdtemp, open, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadConfig, removeTree, run } from '@soulbox/base';
+import { keyringConfigSchema } from '@soulbox/keyring/config';
+import { fileMasterKeys } from '@soulbox/keyring';
+import { readFolderPolicy } from '@soulbox/linux/fscrypt';
+import { openRunnerKeys } from '@soulbox/runner/process';
+import { openDiskReserve } from '@soulbox/storage';
+import { makeTestDirectory } from '@soulbox/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { masterKeyFileIn, runnerKeysFileIn } from '../data-folder.ts';
+import type { BackupPart } from './manifest.ts';
+import { backupFormat, writeBackupManifest } from './manifest.ts';
+import { writePart } from './part-file.ts';
+import { restoreBackup } from './restore.ts';
+
+const { signal } = new AbortController();
+const encryptWith = loadConfig(keyringConfigSchema, {});
+let folder: string;
+let disk: string;
+let backup: string;
+
+beforeAll(async () => {
+  folder = await makeTestDirectory('encrypt-target-');
+  const image = join(folder, 'image');
+  disk = join(folder, 'disk');
+  const file = await open(image, 'wx');
+  await file.truncate(64 * 2 ** 20);
+  await file.close();
+  await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-O', 'encrypt', image]);
+  await mkdir(disk);
+  await run('mount', ['-t', 'ext4', '-o', 'loop', image, disk]);
+  backup = await makeBackup();
+});
+afterAll(async () => {
+  await run('umount', ['--', disk]);
+  await removeTree(folder);
+});
+
+/** Of a data folder with its keys and one file in each of these places. */
+async function makeBackup(): Promise<string> {
+  const [source, target] = [join(folder, 'source'), join(folder, 'backup')];
+  await mkdir(join(source, 'secrets'), { recursive: true });
+  await mkdir(target);
+  (
+    await openRunnerKeys({
+      ...{ path: runnerKeysFileIn(source), dataDirectory: source, sources: [fileMasterKeys(masterKeyFileIn(source))] },
+      reserve: openDiskReserve(join(source, 'reserve')),
+    })
+  )[Symbol.dispose]();
+  for (const name of ['layers', 'uploads', 'a1']) {
+    await mkdir(join(source, name));
+    await writeFile(join(source, name, 'file'), `content of ${name}`);
+  }
+  const parts: BackupPart[] = [];
+  const add = async (name: string, names: string[], into: BackupPart['into'] = '.'): Promise<void> => {
+    const file = `${name.replaceAll('/', '-')}.tar.zst`;
+    const written = await writePart({ directory: source, names }, join(target, file), signal);
+    parts.push({ name, into, file, contentBytes: 1000, ...written });
+  };
+  await add('layers/x', ['layers']);
+  await add('secrets', ['secrets']);
+  await add('runner-keys', ['runner-keys.json']);
+  await add('uploads', ['uploads']);
+  await add('templates/a1', ['a1'], 'templates');
+  const none = { savers: [], sandboxCount: 0, snapshotCount: 0, leftOut: [] };
+  await writeBackupManifest(target, { format: backupFormat, createdAtMs: 1, cpuType: 'c', ...none, parts });
+  return target;
+}
+
+async function restore(encrypted: boolean): Promise<string> {
+  const target = await mkdtemp(join(disk, 'data-'));
+  const options = { source: backup, target, signal, onStep: () => undefined };
+  await restoreBackup({ ...options, ...(encrypted ? { encryptWith } : {}) });
+  return target;
+}
+
+const places = ['layers', 'uploads', 'templates/a1'];
+
+test.for([
+  ['encrypted', true],
+  ['none', false],
+] as const)('the folders of a restored backup are of the kind %s, with encryption %s', async ([kind, encrypted]) => {
+  const target = await restore(encrypted);
+  for (const place of places) {
+    expect([place, readFolderPolicy(join(target, place)).kind]).toEqual([place, kind]);
+    expect(await readFile(join(target, place, 'file'), 'utf8')).toBe(`content of ${place.replace('templates/', '')}`);
+  }
+});

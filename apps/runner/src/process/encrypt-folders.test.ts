@@ -1,0 +1,186 @@
+/** @module-tag violation */
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree, run, silentLogger } from '@soulbox/base';
+import { fileKeyringRecords, fileMasterKeys } from '@soulbox/keyring';
+import { readFolderPolicy } from '@soulbox/linux/fscrypt';
+import { openDiskReserve } from '@soulbox/storage';
+import { makeTestDirectory } from '@soulbox/testing';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { runnerContentFolders } from './content-folders.ts';
+import { encryptFolders } from './encrypt-folders.ts';
+import type { EncryptedFolders } from './encrypt-folders.ts';
+import { openRunnerKeys } from './open-keys.ts';
+
+const mib = 2 ** 20;
+let folder: string;
+let disk: string;
+/** A new data folder on the disk for each test. */
+let data: string;
+
+beforeAll(async () => {
+  folder = await makeTestDirectory('encrypt-');
+  disk = await makeDisk('encrypt');
+});
+afterAll(async () => {
+  await run('umount', ['--', disk]);
+  await removeTree(folder);
+});
+beforeEach(async () => {
+  data = await mkdtemp(join(disk, 'data-'));
+});
+afterEach(async () => {
+  await removeTree(data);
+});
+
+/** Mounts a new ext4 with these features, and returns its folder. */
+async function makeDisk(features: string): Promise<string> {
+  const [image, path] = [join(folder, `${features}.img`), join(folder, features)];
+  const file = await open(image, 'wx');
+  await file.truncate(64 * mib);
+  await file.close();
+  await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-O', features, image]);
+  await mkdir(path);
+  await run('mount', ['-t', 'ext4', '-o', 'loop', image, path]);
+  return path;
+}
+
+/** As the start of a runner. */
+async function start({ isWanted = true, directory = data } = {}): Promise<EncryptedFolders | undefined> {
+  const keysFile = join(directory, 'runner-keys.json');
+  using keyring = await openRunnerKeys({
+    ...{ path: keysFile, dataDirectory: directory, sources: [fileMasterKeys(join(folder, 'master-key'))] },
+    reserve: openDiskReserve(join(directory, 'reserve')),
+  });
+  return await encryptFolders({ isWanted, folders: runnerContentFolders(directory), keysFile, keyring });
+}
+
+const layer = (): string => join(data, 'layers', 'a.img');
+
+test('the folders are encrypted with one key, and files move between them and out of them', async () => {
+  expect(await start()).toBeDefined();
+  const policies = runnerContentFolders(data).map(readFolderPolicy);
+  expect(new Set(policies.map((policy) => JSON.stringify(policy))).size).toBe(1);
+  expect(policies[0]).toMatchObject({ kind: 'encrypted' });
+  await mkdir(join(data, 'sandboxes', 'x'));
+  await writeFile(join(data, 'sandboxes', 'x', 'a.img'), 'content');
+  await rename(join(data, 'sandboxes', 'x', 'a.img'), layer());
+  await mkdir(join(data, 'stage'));
+  await rename(layer(), join(data, 'stage', 'a.img'));
+  expect(await readFile(join(data, 'stage', 'a.img'), 'utf8')).toBe('content');
+});
+
+test('without the key nothing can be read or made, and a start without the setting gives it back', async () => {
+  const encrypted = await start();
+  await writeFile(layer(), 'content');
+  await encrypted?.lock(silentLogger);
+  expect(await readdir(join(data, 'layers'))).not.toContain('a.img');
+  await expect(writeFile(join(data, 'layers', 'b.img'), '')).rejects.toThrow('126');
+  expect(await start({ isWanted: false })).toBeDefined();
+  expect(await readFile(layer(), 'utf8')).toBe('content');
+  expect(await start()).toBeDefined();
+});
+
+test('a start that was killed between two folders is completed by the next one', async () => {
+  await start();
+  await rm(join(data, 'archive'), { recursive: true });
+  await mkdir(join(data, 'archive'));
+  await rm(join(data, 'damaged'), { recursive: true });
+  await start({ isWanted: false });
+  expect(readFolderPolicy(join(data, 'archive'))).toEqual(readFolderPolicy(join(data, 'layers')));
+  expect(readFolderPolicy(join(data, 'damaged'))).toEqual(readFolderPolicy(join(data, 'layers')));
+});
+
+test('an older version refuses the file of keys, because it knows only format 1', async () => {
+  await start({ isWanted: false });
+  const formatOf = async (): Promise<unknown> =>
+    (JSON.parse(await readFile(join(data, 'runner-keys.json'), 'utf8')) as { format: unknown }).format;
+  expect(await formatOf()).toBe(1);
+  await start();
+  expect(await formatOf()).toBe(2);
+});
+
+test('without the setting a data folder stays readable, and nothing is created', async () => {
+  expect(await start({ isWanted: false })).toBeUndefined();
+  expect(await readdir(data)).not.toContain('layers');
+  expect(await fileKeyringRecords(join(data, 'runner-keys.json')).findDiskKey()).toBeUndefined();
+});
+
+test('a folder with readable files is refused with its remedy, and no folder is encrypted', async () => {
+  await mkdir(join(data, 'layers'));
+  await writeFile(layer(), 'content');
+  await expect(start()).rejects.toMatchObject({
+    reason: 'config_invalid',
+    message: expect.stringMatching(
+      /layers has readable files[^]*soulbox backup create[^]*restore --encrypt-disks/,
+    ) as string,
+  });
+  expect(readFolderPolicy(join(data, 'layers'))).toEqual({ kind: 'none' });
+  await expect(stat(join(data, 'states'))).rejects.toThrow('ENOENT');
+});
+
+test('a link in place of a folder is refused, and does not matter without the setting', async () => {
+  await mkdir(join(data, 'elsewhere'));
+  await symlink(join(data, 'elsewhere'), join(data, 'archive'));
+  await expect(start()).rejects.toThrow(/archive must be a folder/);
+  expect(await start({ isWanted: false })).toBeUndefined();
+  expect(readFolderPolicy(join(data, 'elsewhere'))).toEqual({ kind: 'none' });
+});
+
+test('a lost file of keys beside encrypted folders is named, and no new one is made', async () => {
+  const encrypted = await start();
+  await encrypted?.lock(silentLogger);
+  await rm(join(data, 'runner-keys.json'));
+  await expect(start()).rejects.toMatchObject({ reason: 'master_key_missing' });
+  await expect(stat(join(data, 'runner-keys.json'))).rejects.toThrow('ENOENT');
+});
+
+test.for([true, false])(
+  'folders with another key than that of the file are refused, with the setting %s',
+  async (isWanted) => {
+    await start();
+    await writeFile(layer(), 'content');
+    const other = await mkdtemp(join(disk, 'other-'));
+    await start({ directory: other });
+    await rename(join(other, 'runner-keys.json'), join(data, 'runner-keys.json'));
+    await removeTree(other);
+    await expect(start({ isWanted })).rejects.toMatchObject({
+      reason: 'master_key_missing',
+      message: expect.stringMatching(/is encrypted with the key [0-9a-f]{32}, but .* has the key/) as string,
+    });
+    expect(await readFile(layer(), 'utf8')).toBe('content');
+  },
+);
+
+test('an altered key is refused', async () => {
+  await start();
+  const path = join(data, 'runner-keys.json');
+  const content = JSON.parse(await readFile(path, 'utf8')) as { diskKey: { sealed: string } };
+  const { sealed } = content.diskKey;
+  content.diskKey.sealed = sealed.slice(0, -8) + (sealed.at(-8) === 'A' ? 'B' : 'A') + sealed.slice(-7);
+  await writeFile(path, JSON.stringify(content));
+  await expect(start()).rejects.toMatchObject({ reason: 'state_damaged' });
+});
+
+test.for([
+  ['ext4 without the feature', async () => await makeDisk('^encrypt'), /tune2fs -O encrypt/],
+  ['a tmpfs', async () => await mountTmpfs(), /full-disk encryption/],
+] as const)('%s is refused with its remedy, and works without the setting', async ([, make, remedy]) => {
+  const path = await make();
+  try {
+    await expect(start({ directory: path })).rejects.toMatchObject({
+      reason: 'config_invalid',
+      message: expect.stringMatching(remedy) as string,
+    });
+    expect(await start({ directory: path, isWanted: false })).toBeUndefined();
+  } finally {
+    await run('umount', ['--', path]);
+  }
+});
+
+async function mountTmpfs(): Promise<string> {
+  const path = join(folder, 'tmpfs');
+  await mkdir(path);
+  await run('mount', ['-t', 'tmpfs', 'tmpfs', path]);
+  return path;
+}

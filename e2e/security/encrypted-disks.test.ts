@@ -1,0 +1,136 @@
+/** @module-tag violation */
+import { execFile } from 'node:child_process';
+import { mkdir, open, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { removeTree, run } from '@soulbox/base';
+import { listHostTraces, makeTestDirectory, startServer } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { server as shared } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
+
+const instance = 2;
+const mib = 2 ** 20;
+const marker = `canary-${Math.random().toString(36).slice(2)}`;
+let folder: string;
+let image: string;
+let disk: string;
+let server: ServerProcess | undefined;
+
+beforeAll(async () => {
+  folder = await makeTestDirectory('encrypted-');
+  [image, disk] = [join(folder, 'image'), join(folder, 'disk')];
+  await makeFile(image, 3072);
+  await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-O', 'encrypt', image]);
+  await mkdir(disk);
+  await mountDisk();
+});
+afterAll(async () => {
+  await server?.stop();
+  expect(await listHostTraces(instance)).toEqual([]);
+  await unmountDisk();
+  await removeTree(folder);
+});
+
+async function makeFile(path: string, sizeMib: number): Promise<void> {
+  const file = await open(path, 'wx');
+  await file.truncate(sizeMib * mib);
+  await file.close();
+}
+
+const mountDisk = async (): Promise<string> => await run('mount', ['-t', 'ext4', '-o', 'loop', image, disk]);
+
+/** The kernel releases the loop devices of sandboxes a moment after they have ended. */
+async function unmountDisk(): Promise<void> {
+  const unmount = async (): Promise<boolean> =>
+    await run('umount', ['--', disk]).then(
+      () => true,
+      () => false,
+    );
+  await until('the disk to be let go', unmount);
+}
+
+/** Whether the raw disk contains the text anywhere, also in blocks that are free again. */
+async function diskContains(text: string): Promise<boolean> {
+  return await promisify(execFile)('grep', ['--quiet', '--text', '--fixed-strings', text, image]).then(
+    () => true,
+    (error: unknown) => {
+      if ((error as { code: unknown }).code === 1) return false;
+      throw error;
+    },
+  );
+}
+
+async function start(): Promise<void> {
+  const environment = { SOULBOX_ISOLATION: shared.isolation, SOULBOX_ENCRYPT_DISKS: 'true' };
+  server = await startServer({ instance, dataDirectory: join(disk, 'data'), poolSize: 0, environment });
+}
+
+const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } => ({
+  apiUrl: server?.clientEnvironment['E2B_API_URL'] ?? '',
+  sandboxUrl: server?.clientEnvironment['E2B_SANDBOX_URL'] ?? '',
+  apiKey: server?.clientEnvironment['E2B_API_KEY'] ?? '',
+});
+
+async function ask(method: string, path: string, body?: object): Promise<unknown> {
+  const answer = await fetch(connection().apiUrl + path, {
+    method,
+    headers: { 'x-api-key': connection().apiKey, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  expect([path, answer.ok]).toEqual([path, true]);
+  return await answer.json();
+}
+
+async function upload(): Promise<void> {
+  const { templateID } = (await ask('POST', '/v3/templates', { name: 'with-files' })) as { templateID: string };
+  const { url } = (await ask('GET', `/templates/${templateID}/files/${'a'.repeat(64)}`)) as { url: string };
+  expect((await fetch(url, { method: 'PUT', body: marker.repeat(500) })).ok).toBe(true);
+}
+
+/** What a disk of a sandbox is without the setting: a file with an ext4 in a readable folder. */
+async function writeReadableControl(text: string): Promise<void> {
+  const [inner, mountPoint] = [join(disk, 'control.img'), join(folder, 'control')];
+  await makeFile(inner, 16);
+  await run('mkfs.ext4', ['-q', '-F', inner]);
+  await mkdir(mountPoint);
+  await run('mount', ['-o', 'loop', inner, mountPoint]);
+  await writeFile(join(mountPoint, 'file'), text);
+  await run('umount', ['--', mountPoint]);
+}
+
+const readMarker = async (sandbox: Sandbox): Promise<string> => await sandbox.files.read('/home/user/file');
+
+test('with encrypted folders the raw disk has nothing of a sandbox, its fork, its snapshot or an upload, and all of them survive a crash and a reboot', async () => {
+  await start();
+  const sandbox = await Sandbox.create(connection());
+  await sandbox.files.write('/home/user/file', marker.repeat(500));
+  await sandbox.commands.run('sync');
+  await upload();
+  const { snapshotID } = (await ask('POST', `/sandboxes/${sandbox.sandboxId}/snapshots`, { name: 'kept' })) as {
+    snapshotID: string;
+  };
+  const forks = (await ask('POST', `/sandboxes/${sandbox.sandboxId}/fork`, {})) as { sandbox: { sandboxID: string } }[];
+  const fork = await Sandbox.connect(forks[0]?.sandbox.sandboxID ?? '', connection());
+  expect(await readMarker(fork)).toContain(marker);
+  await fork.commands.run('sync');
+
+  await server?.kill9();
+  await server?.restart();
+  expect(await readMarker(sandbox)).toContain(marker);
+
+  await server?.stop();
+  // The key has left the kernel with the server.
+  expect(await readdir(join(disk, 'data/layers'))).not.toContainEqual(expect.stringMatching(/[.]img$/));
+  const control = `control-${marker.slice(7)}`;
+  await writeReadableControl(control);
+  await unmountDisk();
+  expect([await diskContains(control), await diskContains(marker)]).toEqual([true, false]);
+
+  await mountDisk();
+  await server?.restart();
+  const copy = await Sandbox.create(snapshotID, connection());
+  expect(await readMarker(copy)).toContain(marker);
+});

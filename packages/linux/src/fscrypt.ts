@@ -1,0 +1,105 @@
+import { closeSync, constants, openSync } from 'node:fs';
+import { constants as os } from 'node:os';
+import { check, lastErrno, libcPoolFunction } from './libc.ts';
+import { ioctl } from './descriptors.ts';
+
+// The kernel's encryption of folders (Documentation/filesystems/fscrypt.rst, linux/fscrypt.h), policies of version 2.
+const setPolicy = 0x800c6613;
+const getPolicyEx = 0xc0096616;
+const addKey = 0xc0506617;
+const removeKey = 0xc0406618;
+
+const version2 = 2;
+const modes = { contentsAes256Xts: 1, namesAes256Cts: 4, padNamesTo32: 3 } as const;
+const policySize = 24;
+const identifierSize = 16;
+const identifierAt = 8;
+/** FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER. */
+const byIdentifier = 2;
+const rawSizeAt = 40;
+const addKeySize = 80;
+const removeKeySize = 64;
+
+/** Bytes of a key (FSCRYPT_MAX_KEY_SIZE), as AES-256-XTS needs them. */
+export const folderKeySize = 64;
+
+/** `no_feature`: the file system can, but the operator has to enable it. `unsupported`: the file system cannot. */
+export type FolderPolicy =
+  | { readonly kind: 'none' | 'no_feature' | 'unsupported' }
+  /** `keyId`: the kernel's identifier of the key, in hex. */
+  | { readonly kind: 'encrypted'; readonly keyId: string };
+
+const ioctlOnPool = libcPoolFunction<[fd: number, request: number, argument: Buffer]>(
+  'int ioctl(int fd, unsigned long request, void *argument)',
+);
+
+const openFolder = (path: string): number =>
+  openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+
+function inFolder<T>(path: string, act: (fd: number) => T): T {
+  const fd = openFolder(path);
+  try {
+    return act(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The policy of a folder, which applies to everything that is created in it. */
+export function readFolderPolicy(path: string): FolderPolicy {
+  return inFolder(path, (fd) => {
+    const argument = Buffer.alloc(8 + policySize);
+    argument.writeBigUInt64LE(BigInt(policySize));
+    if (ioctl(fd, getPolicyEx, argument) >= 0) {
+      const policy = argument.subarray(8);
+      return { kind: 'encrypted', keyId: policy.toString('hex', identifierAt, identifierAt + identifierSize) };
+    }
+    const errno = lastErrno();
+    if (errno === os.errno.ENODATA) return { kind: 'none' };
+    if (errno === os.errno.EOPNOTSUPP) return { kind: 'no_feature' };
+    // A policy of a later version than the kernel's.
+    if (errno === os.errno.EOVERFLOW) return { kind: 'encrypted', keyId: 'unknown' };
+    return { kind: 'unsupported' };
+  });
+}
+
+/** Encrypts what is created in an empty folder from now on. Its key must have been added. Throws `SystemCallError`. */
+export function setFolderPolicy(path: string, keyId: string): void {
+  const argument = Buffer.alloc(policySize);
+  argument.set([version2, modes.contentsAes256Xts, modes.namesAes256Cts, modes.padNamesTo32]);
+  argument.write(keyId, identifierAt, 'hex');
+  inFolder(path, (fd) => check('FS_IOC_SET_ENCRYPTION_POLICY', ioctl(fd, setPolicy, argument)));
+}
+
+/**
+ * Gives the file system of a folder a key; it keeps it until it is unmounted. Returns the identifier, which follows
+ * from the key. Can be repeated. Throws `SystemCallError`.
+ */
+export function addFolderKey(path: string, key: Buffer): string {
+  const argument = Buffer.alloc(addKeySize + key.length);
+  argument.writeUInt32LE(byIdentifier);
+  argument.writeUInt32LE(key.length, rawSizeAt);
+  key.copy(argument, addKeySize);
+  try {
+    inFolder(path, (fd) => check('FS_IOC_ADD_ENCRYPTION_KEY', ioctl(fd, addKey, argument)));
+    return argument.toString('hex', identifierAt, identifierAt + identifierSize);
+  } finally {
+    argument.fill(0);
+  }
+}
+
+/**
+ * Takes the key from the file system of a folder: its files cannot be opened any more, and leave the kernel's memory,
+ * except those that are in use. Waits until the file system is written to the disk. Returns false if it had no key.
+ */
+export async function removeFolderKey(path: string, keyId: string): Promise<boolean> {
+  const argument = Buffer.alloc(removeKeySize);
+  argument.writeUInt32LE(byIdentifier);
+  argument.write(keyId, identifierAt, 'hex');
+  const fd = openFolder(path);
+  try {
+    return (await ioctlOnPool(fd, removeKey, argument)) >= 0;
+  } finally {
+    closeSync(fd);
+  }
+}
