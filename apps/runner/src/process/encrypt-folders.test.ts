@@ -83,12 +83,12 @@ test('without the key nothing can be read or made, and a start without the setti
 
 test('a start that was killed between two folders is completed by the next one', async () => {
   await start();
-  await rm(join(data, 'archive'), { recursive: true });
-  await mkdir(join(data, 'archive'));
-  await rm(join(data, 'damaged'), { recursive: true });
+  await rm(join(data, 'sandboxes'), { recursive: true });
+  await mkdir(join(data, 'sandboxes'));
+  await rm(join(data, 'dependencies'), { recursive: true });
   await start({ isWanted: false });
-  expect(readFolderPolicy(join(data, 'archive'))).toEqual(readFolderPolicy(join(data, 'layers')));
-  expect(readFolderPolicy(join(data, 'damaged'))).toEqual(readFolderPolicy(join(data, 'layers')));
+  expect(readFolderPolicy(join(data, 'sandboxes'))).toEqual(readFolderPolicy(join(data, 'layers')));
+  expect(readFolderPolicy(join(data, 'dependencies'))).toEqual(readFolderPolicy(join(data, 'layers')));
 });
 
 test('an older version refuses the file of keys, because it knows only format 1', async () => {
@@ -116,13 +116,13 @@ test('a folder with readable files is refused with its remedy, and no folder is 
     ) as string,
   });
   expect(readFolderPolicy(join(data, 'layers'))).toEqual({ kind: 'none' });
-  await expect(stat(join(data, 'states'))).rejects.toThrow('ENOENT');
+  await expect(stat(join(data, 'sandboxes'))).rejects.toThrow('ENOENT');
 });
 
 test('a link in place of a folder is refused, and does not matter without the setting', async () => {
   await mkdir(join(data, 'elsewhere'));
-  await symlink(join(data, 'elsewhere'), join(data, 'archive'));
-  await expect(start()).rejects.toThrow(/archive must be a folder/);
+  await symlink(join(data, 'elsewhere'), join(data, 'sandboxes'));
+  await expect(start()).rejects.toThrow(/sandboxes must be a folder/);
   expect(await start({ isWanted: false })).toBeUndefined();
   expect(readFolderPolicy(join(data, 'elsewhere'))).toEqual({ kind: 'none' });
 });

@@ -26,11 +26,8 @@ export const restoreBackup = defineCommand({
   },
   async run({ args }) {
     const { dataDirectory } = resolveFolders(args['data-dir']);
-    const encryptDisks = args['encrypt-disks'];
-    const { keyring, runner } = loadBoxConfig(environment, {
-      dataDirectory,
-      ...(encryptDisks === undefined ? {} : { encryptDisks }),
-    });
+    const flags = args['encrypt-disks'] === true ? { encryptDisks: true } : {};
+    const { keyring, runner } = loadBoxConfig(environment, { dataDirectory, ...flags });
     const { backup, warnings } = await (async () => {
       using progress = createProgress('Restore:');
       return await restore({

@@ -71,7 +71,7 @@ export const up = defineCommand({
       ...(instance === undefined ? {} : { instance }),
       ...(args.host === undefined ? {} : { host: args.host }),
       ...(isolation === undefined ? {} : { isolation }),
-      ...(args['encrypt-disks'] === undefined ? {} : { encryptDisks: args['encrypt-disks'] }),
+      ...(args['encrypt-disks'] === true ? { encryptDisks: true } : {}),
     };
     const units = args.units === true;
     if (units && (args.detach === true || args['log-file'] !== undefined))
@@ -164,6 +164,5 @@ function flagsFrom(overrides: BoxOverrides): string[] {
   const given = Object.entries(flags).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, String(value)],
   );
-  if (overrides.encryptDisks === undefined) return given;
-  return [...given, overrides.encryptDisks ? '--encrypt-disks' : '--no-encrypt-disks'];
+  return overrides.encryptDisks === true ? [...given, '--encrypt-disks'] : given;
 }
