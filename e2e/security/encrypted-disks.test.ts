@@ -52,15 +52,12 @@ async function unmountDisk(): Promise<void> {
   await until('the disk to be let go', unmount);
 }
 
-/** Whether the raw disk contains the text anywhere, also in blocks that are free again. */
-async function diskContains(text: string): Promise<boolean> {
-  return await promisify(execFile)('grep', ['--quiet', '--text', '--fixed-strings', text, image]).then(
-    () => true,
-    (error: unknown) => {
-      if ((error as { code: unknown }).code === 1) return false;
-      throw error;
-    },
-  );
+/** Which of these texts the raw disk contains anywhere, also in blocks that are free again. One pass. */
+async function findOnDisk(texts: readonly string[]): Promise<string[]> {
+  const patterns = texts.flatMap((text) => ['--regexp', text]);
+  const search = ['--text', '--fixed-strings', '--only-matching', ...patterns, image];
+  const { stdout } = await promisify(execFile)('grep', search);
+  return [...new Set(stdout.split('\n'))].filter((line) => line !== '');
 }
 
 async function start(): Promise<void> {
@@ -123,7 +120,7 @@ test('with encrypted folders the raw disk has nothing of a sandbox, its fork, it
   const control = `control-${marker.slice(7)}`;
   await writeReadableControl(control);
   await unmountDisk();
-  expect([await diskContains(control), await diskContains(marker)]).toEqual([true, false]);
+  expect(await findOnDisk([control, marker])).toEqual([control]);
 
   await mountDisk();
   await server?.restart();
