@@ -44,4 +44,5 @@ const noReports: SandboxUseReporter = { report: () => Promise.resolve() };
 
 const noSignedUrls: SignedUrlChecker = {
   check: () => Promise.reject(new SoulBoxError('not_implemented', 'This server does not accept signed URLs.')),
+  findEnded: () => Promise.resolve([]),
 };

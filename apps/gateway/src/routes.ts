@@ -10,6 +10,7 @@ import { guardOrigin } from './destinations/guard-origin.ts';
 import { createCheckLimit } from './destinations/check-limit.ts';
 import { toNamedSandbox } from './destinations/named-sandbox.ts';
 import { checkSigned } from './destinations/signed.ts';
+import { createSignerWatch } from './destinations/signer-watch.ts';
 import { toUnnamedSandbox } from './destinations/unnamed-sandbox.ts';
 import { internalFault } from './errors/edge-error.ts';
 import { sendBadRequest, sendEdgeError } from './errors/send-edge-error.ts';
@@ -84,7 +85,10 @@ function createDestinations(context: RouteContext): Send {
     forwardToApi(exchange, { ...apiCommon, unread, path, idleTimeoutMs, logger });
   const unnamed = { tenant, signatures: createSignatureSearch(router, clock), toApi };
 
-  const signed = { checker: signedUrls, limit: createCheckLimit(clock), logger };
+  const signed = {
+    ...{ checker: signedUrls, limit: createCheckLimit(clock) },
+    ...{ watch: createSignerWatch(signedUrls, logger), logger },
+  };
 
   const toTenant = (exchange: Exchange, target: TenantTarget, isSigned: boolean): void => {
     // A browser saves a file of a sandbox instead of showing it on the origin of the API.

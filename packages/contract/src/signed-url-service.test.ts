@@ -4,8 +4,13 @@ import { expect, test } from 'vitest';
 import { addSignedUrlCheck, createSignedUrlChecker } from './signed-url-service.ts';
 import type { SignedUrlCheck, SignedUrlChecker } from './signed-url-service.ts';
 
-const across = (check: SignedUrlChecker['check']): SignedUrlChecker =>
-  createSignedUrlChecker(createRouterTransport((router) => addSignedUrlCheck(router, { check }, silentLogger)));
+const across = (
+  check: SignedUrlChecker['check'],
+  findEnded: SignedUrlChecker['findEnded'] = () => Promise.resolve([]),
+): SignedUrlChecker =>
+  createSignedUrlChecker(
+    createRouterTransport((router) => addSignedUrlCheck(router, { check, findEnded }, silentLogger)),
+  );
 
 const request: SignedUrlCheck = {
   ...{ method: 'GET', authority: 'a:1', target: '/x?y', isSharedHost: true, isPreflight: false },
@@ -47,4 +52,19 @@ test('an unexpected error does not show its message', async () => {
 test('a control plane that is away is reported as such, and allows nothing', async () => {
   const away = createSignedUrlChecker(createRouterTransport(() => undefined));
   await expect(away.check(request)).rejects.toThrow();
+});
+
+test('signers that have ended are found, however many are asked about', async () => {
+  const signers = Array.from({ length: 2500 }, (_, n) => ({ keyId: `s${n}`, apiKeyId: `a${n}` }));
+  const sizes: number[] = [];
+  const checker = across(
+    () => Promise.resolve(),
+    (asked) => {
+      sizes.push(asked.length);
+      return Promise.resolve(asked.filter(({ keyId }) => keyId.endsWith('99')));
+    },
+  );
+  const ended = await checker.findEnded(signers);
+  expect(sizes).toEqual([1000, 1000, 500]);
+  expect([ended.length, ended[0]]).toEqual([25, { keyId: 's99', apiKeyId: 'a99' }]);
 });

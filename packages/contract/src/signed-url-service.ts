@@ -8,6 +8,7 @@ import { controlAway, errorFromConnect } from './error-from-connect.ts';
 import { connectErrorFromError } from './error-to-connect.ts';
 import { errorForCaller } from './error-to-http.ts';
 import type { RequestFacts } from './signed-url/limits.ts';
+import type { Grant } from './signed-url/parameters.ts';
 
 /** A signed request for code of a tenant, as the gateway has received it. */
 export interface SignedUrlCheck {
@@ -33,7 +34,15 @@ export interface SignedUrlChecker {
    * `forbidden`, `body_too_large`, `unsupported_media_type`, `limit_exceeded` or `bad_request`.
    */
   check(request: SignedUrlCheck): Promise<void>;
+  /** Those of the keys behind open requests that have ended, so that the requests end too. */
+  findEnded(signers: readonly SignerOfUrl[]): Promise<SignerOfUrl[]>;
 }
+
+/** The keys that a signed URL names. */
+export type SignerOfUrl = Pick<Grant, 'keyId' | 'apiKeyId'>;
+
+/** Signers in one question. A longer list is asked in parts. */
+export const signersMax = 1000;
 
 /** The gateway answers 503 when the control plane needs longer. */
 const checkMs = 10_000;
@@ -49,6 +58,14 @@ export function addSignedUrlCheck(router: ConnectRouter, checker: SignedUrlCheck
         const error = errorForCaller(errorFromUnknown(thrown));
         if (error.reason === 'internal') logger.error({ err: thrown }, 'signed URL could not be checked');
         throw connectErrorFromError(error);
+      }
+    },
+    findEndedSigners: async ({ signers }) => {
+      try {
+        if (signers.length > signersMax) throw new SoulBoxError('bad_request', `More than ${signersMax} signers.`);
+        return { signers: await checker.findEnded(signers.map(({ keyId, apiKeyId }) => ({ keyId, apiKeyId }))) };
+      } catch (thrown) {
+        throw connectErrorFromError(errorForCaller(errorFromUnknown(thrown)));
       }
     },
   });
@@ -93,6 +110,19 @@ export function createSignedUrlChecker(transport: Transport): SignedUrlChecker {
       } catch (thrown) {
         throw errorFromConnect(thrown, controlAway);
       }
+    },
+    async findEnded(signers) {
+      const ended: SignerOfUrl[] = [];
+      try {
+        for (let at = 0; at < signers.length; at += signersMax) {
+          const part = signers.slice(at, at + signersMax).map(({ keyId, apiKeyId }) => ({ keyId, apiKeyId }));
+          const answer = await client.findEndedSigners({ signers: part }, { timeoutMs: checkMs });
+          ended.push(...answer.signers.map(({ keyId, apiKeyId }) => ({ keyId, apiKeyId })));
+        }
+      } catch (thrown) {
+        throw errorFromConnect(thrown, controlAway);
+      }
+      return ended;
     },
   };
 }

@@ -5,11 +5,10 @@ import type { RequestFacts } from '@soulbox/contract/signed-url';
 import type { FastifyRequest } from 'fastify';
 import { addressOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
-import { callerFromKey } from './caller.ts';
-import type { Caller } from './caller.ts';
+import type { Signer, SignerIds } from '../signing/signer.ts';
 
 /**
- * The caller behind a signed URL: the API key through which it was signed. Undefined for a request without a signature.
+ * Who signed the URL of a request: the API key through which it was signed. Undefined for a request without a signature.
  * `accepts` says whether the route is meant for signed URLs. Throws `unauthorized`, `bad_request`, `forbidden` and the
  * errors of limits. A one-time URL is used afterwards.
  */
@@ -17,8 +16,8 @@ export async function findSigner(
   request: FastifyRequest,
   context: ApiContext,
   { accepts }: { readonly accepts: boolean },
-): Promise<Caller | undefined> {
-  const { signing, records } = context;
+): Promise<(Signer & { readonly ids: SignerIds }) | undefined> {
+  const { signing } = context;
   const parsed = parseSignedRequest({
     method: request.method,
     authority: apiAuthority(context, request.headers.host ?? ''),
@@ -36,14 +35,13 @@ export async function findSigner(
   const signer = await signing.verify(signed);
   const fault = findLimitFault(signed.grant, factsOf(request));
   if (fault !== undefined) throw fault;
-  const team = await records.teams.find(signer.teamId);
-  if (team === undefined) throw new SoulBoxError('unauthorized', 'Unauthorized, the team was deleted.');
   const sandboxId = (request.params as Readonly<Record<string, string>>)['sandboxID'];
   await signing.use(signed, signer, {
     target: sandboxId === undefined ? { kind: 'route', id: '' } : { kind: 'sandbox', id: sandboxId },
     source: { address: addressOf(request), userAgent: request.headers['user-agent'] ?? '' },
   });
-  return callerFromKey(team, signer.apiKey);
+  const { keyId, apiKeyId } = signed.grant;
+  return { ...signer, ids: { keyId, apiKeyId } };
 }
 
 /**

@@ -12,6 +12,7 @@ import { findSigner } from './authenticate-signed.ts';
 import { readKeyCookie } from './key-cookie.ts';
 import { findThrottled, wrongKey } from './throttle.ts';
 import type { Presented } from './throttle.ts';
+import type { SignerIds } from '../signing/signer.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -22,8 +23,8 @@ declare module 'fastify' {
     caller: Caller | null | undefined;
     /** True for the operator, who acts for no team. Only on routes whose rule allows it. */
     isOperator: boolean;
-    /** True if a signed URL identified the caller. */
-    isSigned: boolean;
+    /** The keys of the signed URL that identified the caller. Null or undefined if none did. */
+    signedBy: SignerIds | null | undefined;
   }
 }
 
@@ -44,8 +45,8 @@ export async function authenticate(request: FastifyRequest, reply: FastifyReply,
   const accepts = rule === 'key-or-signature' || rule === 'signature';
   const signer = await findSigner(request, context, { accepts });
   if (signer !== undefined) {
-    request.isSigned = true;
-    accept(request, signer);
+    request.signedBy = signer.ids;
+    accept(request, callerFromKey(signer.team, signer.apiKey));
     return;
   }
   if (rule === 'none') return;

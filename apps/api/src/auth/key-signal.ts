@@ -8,7 +8,8 @@ import { whyPersonEnded } from './why-person-ended.ts';
 /**
  * Aborted with an `unauthorized` error when the caller's key is revoked or expires before the response is complete. For
  * what goes on for a while; other requests are completed. Never aborted for a request without a key. For a person, it is
- * aborted when the session, the token or the membership ends, and when the role loses a scope.
+ * aborted when the session, the token or the membership ends, and when the role loses a scope; for a signed URL, also
+ * when its signing key ends.
  */
 export function keySignalOf(request: FastifyRequest, reply: FastifyReply, context: ApiContext): AbortSignal {
   const { caller } = request;
@@ -18,8 +19,13 @@ export function keySignalOf(request: FastifyRequest, reply: FastifyReply, contex
   return watched.signal;
 }
 
-function openKeyOf({ person }: FastifyRequest, caller: Caller, context: ApiContext): OpenKey {
+function openKeyOf({ person, signedBy }: FastifyRequest, caller: Caller, context: ApiContext): OpenKey {
   const { team, keyId, scopes } = caller;
+  if (signedBy)
+    return {
+      id: [signedBy.keyId, keyId, ...scopes].join(' '),
+      findEnd: async () => await context.signing.findEnd(signedBy, scopes),
+    };
   if (person)
     return {
       id: [keyId, team.id, ...scopes].join(' '),

@@ -228,6 +228,23 @@ describe('an upload is refused', () => {
     },
   );
 
+  it('when the signing key of its link ends while it arrives', async () => {
+    const { url } = await link();
+    const upload = httpRequest(url, { method: 'PUT', headers: { 'content-length': '1000000' } });
+    const failed = once(upload, 'error');
+    upload.on('response', (answer) => answer.resume());
+    upload.write('part');
+    const feed = setInterval(() => upload.write('more'), 200);
+    await sleep(300);
+    expect((await api.ask('POST', '/signing-keys', { body: { overlapSeconds: 0 } })).status).toBe(201);
+    const endedAt = Date.now();
+    await failed;
+    clearInterval(feed);
+    expect(Date.now() - endedAt).toBeLessThan(2500);
+    await until(async () => (await api.records.buildFiles.clearReserved()) === 0);
+    expect(await blobs()).toEqual([]);
+  });
+
   it('already at the request for a link, with an invalid host', async () => {
     const { hostname, port } = new URL(api.url);
     const socket = connect(Number(port), hostname);

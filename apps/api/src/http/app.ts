@@ -68,7 +68,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   app.setSerializerCompiler(serializerCompiler);
   app.decorateRequest('caller', null);
   app.decorateRequest('isOperator', false);
-  app.decorateRequest('isSigned', false);
+  app.decorateRequest('signedBy', null);
   app.decorateRequest('person', null);
   readJsonOnly(app);
   const allowed = collectAllowedMethods(app);
@@ -89,7 +89,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     await authenticate(request, reply, context);
     permitRoute(request);
     // Strangers with a signed URL must not use up the rate of its key.
-    if (request.caller !== null && !request.isSigned) {
+    if (request.caller !== null && !request.signedBy) {
       await rates.checkKey(request, reply);
       if (request.caller !== undefined) await context.quotas.takeRequest(request.caller.team.id);
     }

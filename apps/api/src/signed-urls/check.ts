@@ -5,6 +5,7 @@ import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { callerFromKey } from '../auth/caller.ts';
 import { accessOfSigned, permit } from '../auth/permit.ts';
 import { apiAuthority } from '../auth/authenticate-signed.ts';
+import { gatewayAccess } from '../auth/route-access.ts';
 import type { ApiContext } from '../context.ts';
 import { checkOwner } from './check-owner.ts';
 import { checkPort } from './file-requests.ts';
@@ -30,9 +31,7 @@ export function createSignedUrlChecker(context: ApiContext): SignedUrlChecker {
         const names = request.own.map(([name]) => name);
         checkPort(destination.port, { method: request.method, path: path ?? '', names });
       }
-      const team = await context.records.teams.find(signer.teamId);
-      if (team === undefined) throw new SoulBoxError('unauthorized', 'Unauthorized, the team was deleted.');
-      const caller = callerFromKey(team, signer.apiKey);
+      const caller = callerFromKey(signer.team, signer.apiKey);
       permit(caller, accessOfSigned(destination, undefined));
       await checkOwner(context, caller, destination);
       await context.keyUse.note(signer.apiKey);
@@ -42,6 +41,12 @@ export function createSignedUrlChecker(context: ApiContext): SignedUrlChecker {
           ? { kind: 'sandbox', id: destination.sandboxId }
           : { kind: 'function', id: destination.name };
       await signing.use(request, signer, { target: used, source: { address: facts.address, userAgent: '' } });
+    },
+    async findEnded(signers) {
+      const ended = await Promise.all(
+        signers.map(async (signer) => (await signing.findEnd(signer, [gatewayAccess.sandbox.scope])) !== undefined),
+      );
+      return signers.filter((_, index) => ended[index]);
     },
   };
 }

@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SoulBoxError } from '@soulbox/base';
 import { createApiKey } from '@soulbox/storage';
@@ -316,6 +317,51 @@ describe('the check for the gateway', () => {
     expect(results.slice(200)).toEqual(['limit_exceeded', 'limit_exceeded', 'limit_exceeded']);
     expect((await api.ask('GET', '/teams', { key: 'e2b_wrong' })).status).toBe(429);
     expect(await check(url)).toBe('allowed');
+  });
+});
+
+describe('the question of the gateway about open requests', () => {
+  const signerOf = (url: string) => {
+    const query = new URL(url).searchParams;
+    return { keyId: query.get('soulbox-key') ?? '', apiKeyId: query.get('soulbox-by') ?? '' };
+  };
+
+  it('finds nothing while the keys are valid, even after the URL has expired', async () => {
+    const signer = signerOf(await sign({ url: portUrl(), expiresInSeconds: 1 }));
+    now.value += 60_000;
+    expect(await api.signedUrls.findEnded([signer])).toEqual([]);
+  });
+
+  it('finds a signing key that was replaced, when its overlap is over', async () => {
+    const signer = signerOf(await sign({ url: portUrl() }));
+    const rotated = await api.ask('POST', '/signing-keys', { body: { overlapSeconds: 60 } });
+    expect(rotated.status).toBe(201);
+    expect(await api.signedUrls.findEnded([signer])).toEqual([]);
+    now.value += 60_000;
+    expect(await api.signedUrls.findEnded([signer, signerOf(await sign({ url: portUrl() }))])).toEqual([signer]);
+  });
+
+  it('finds a signing key that was ended, and one that nobody knows', async () => {
+    const signer = signerOf(await sign({ url: portUrl() }));
+    await api.ask('DELETE', `/signing-keys/${signer.keyId}`);
+    const unknown = { keyId: 'sabcdefghijkl', apiKeyId: signer.apiKeyId };
+    expect(await api.signedUrls.findEnded([signer, unknown])).toEqual([signer, unknown]);
+  });
+
+  it('finds an API key that was revoked, that has expired, and a team that was deleted', async () => {
+    const make = async (expiresAt?: number) =>
+      await createApiKey(api.records, { id: api.teamId }, 'k', { ...(expiresAt === undefined ? {} : { expiresAt }) });
+    const [revoked, expiring] = [await make(), await make(now.value + 60_000)];
+    const signers = [];
+    for (const { key } of [revoked, expiring]) signers.push(signerOf(await sign({ url: portUrl() }, key.reveal())));
+    const theirs = signerOf(await sign({ url: logs() }, api.otherKey));
+    await api.records.apiKeys.remove(api.teamId, revoked.record.id);
+    expect(await api.signedUrls.findEnded([...signers, theirs])).toEqual(signers.slice(0, 1));
+    now.value += 60_000;
+    const db = new DatabaseSync(`${api.folder}/records.sqlite`);
+    db.exec(`PRAGMA foreign_keys = OFF; DELETE FROM teams WHERE id = '${api.otherTeamId}'`);
+    db.close();
+    expect(await api.signedUrls.findEnded([...signers, theirs])).toEqual([...signers, theirs]);
   });
 });
 

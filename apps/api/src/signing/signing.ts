@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { randomId, SoulBoxError } from '@soulbox/base';
 import type { Clock, Secret } from '@soulbox/base';
+import type { Scope } from '@soulbox/contract';
 import { isSignedWith, signedTarget } from '@soulbox/contract/signed-url';
 import type { Grant, SignedParts, SignedRequest } from '@soulbox/contract/signed-url';
-import type { ApiKeyRecord, Records, SigningKeyRecord } from '@soulbox/storage';
+import type { Records } from '@soulbox/storage';
 import type { ApiConfig } from '../config.ts';
 import type { WrongKeyBudget } from '../keys/wrong-key-budget.ts';
 import type { Deed } from '../trail/deed.ts';
 import type { Trail } from '../trail/trail.ts';
 import type { Use } from '../trail/uses.ts';
+import { getSigner } from './signer.ts';
+import type { Signer, SignerIds } from './signer.ts';
 import { teamKey } from './team-keys.ts';
 
 const nonceBytes = 16;
@@ -33,12 +36,6 @@ export interface Signed {
   readonly expiresAt: number;
 }
 
-/** The API key that a valid signature was made through. */
-export interface Signer {
-  readonly teamId: string;
-  readonly apiKey: ApiKeyRecord;
-}
-
 /** What a signed URL is used for, and by whom. */
 export interface UseOf {
   readonly target: Deed['target'];
@@ -51,6 +48,11 @@ export interface Signing {
   sign(by: { readonly teamId: string; readonly apiKeyId: string }, wanted: Wanted): Promise<Signed>;
   /** Checks signature, key and end of a request. Throws `unauthorized`, and `limit_exceeded` after too many faults. */
   verify(request: SignedRequest): Promise<Signer>;
+  /**
+   * Why a request in progress may not continue: a key behind its URL has ended, or has lost one of these scopes.
+   * Undefined: it may. The end of the URL itself is no reason.
+   */
+  findEnd(ids: SignerIds, scopes: readonly Scope[]): Promise<SoulBoxError | undefined>;
   /**
    * Records the use of a URL: of a one-time URL together with its audit record, of any other by a count. Call it last:
    * afterwards a one-time URL is used. Throws `signed_url_used`, `limit_exceeded` if the team has too many used URLs that
@@ -104,20 +106,24 @@ export function createSigning(parts: {
       const { grant } = request;
       const key = await records.signingKeys.find(grant.keyId);
       if (key === undefined || !isSignedWith(request, teamKey(root, key))) throw isWrong();
-      const now = clock.now();
-      if (now >= (grant.expiresAt + signedUrlSkewSeconds) * 1000)
+      if (clock.now() >= (grant.expiresAt + signedUrlSkewSeconds) * 1000)
         throw new SoulBoxError('unauthorized', 'Unauthorized, the signed URL has expired.');
-      if (hasEnded(key, now))
-        throw new SoulBoxError('unauthorized', 'Unauthorized, the key of the signed URL was replaced.');
-      const apiKey = await records.apiKeys.find(key.teamId, grant.apiKeyId);
-      if (apiKey === undefined)
-        throw new SoulBoxError('unauthorized', 'Unauthorized, the API key behind the signed URL was revoked.');
-      if (apiKey.expiresAt !== undefined && now >= apiKey.expiresAt)
-        throw new SoulBoxError('unauthorized', 'Unauthorized, the API key behind the signed URL has expired.');
-      return { teamId: key.teamId, apiKey };
+      return await getSigner(key, grant, { records, clock });
     },
 
-    async use({ grant }, { teamId, apiKey }, { target, source }) {
+    async findEnd(ids, scopes) {
+      try {
+        const { apiKey } = await getSigner(await records.signingKeys.find(ids.keyId), ids, { records, clock });
+        if (scopes.every((scope) => apiKey.scopes.includes(scope))) return undefined;
+        return new SoulBoxError('unauthorized', 'Unauthorized, the signer of the URL may no longer do this.');
+      } catch (error) {
+        if (error instanceof SoulBoxError && error.reason === 'unauthorized') return error;
+        throw error;
+      }
+    },
+
+    async use({ grant }, { team, apiKey }, { target, source }) {
+      const teamId = team.id;
       const success = { status: 'success', code: 0 } as const;
       const deed: Omit<Use, 'result'> = {
         ...{ teamId, action: 'signed-url.use', class: 'security', scope: 'url', rule: 'signature', target },
@@ -138,8 +144,4 @@ export function createSigning(parts: {
       throw new SoulBoxError('signed_url_used', 'The signed URL was already used.');
     },
   };
-}
-
-function hasEnded({ endsAt }: SigningKeyRecord, now: number): boolean {
-  return endsAt !== undefined && now >= endsAt;
 }

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SoulBoxError } from '@soulbox/base';
 import { fileSignature } from '@soulbox/contract';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ask, askHttp2, askRaw } from '../testing/http-client.ts';
 import { createTestChecker } from '../testing/test-checker.ts';
 import { sandboxId, startTestWorld } from '../testing/test-world.ts';
@@ -252,6 +252,87 @@ describe('a request is refused', () => {
   });
 });
 
+describe('a request in progress', () => {
+  const endless = 8081;
+  beforeAll(async () => {
+    const server = createServer((request, response) => {
+      if (request.url === '/silent') return;
+      if (request.method === 'POST') takeBody(request);
+      else response.write('some');
+    });
+    server.on('upgrade', (_request, socket) => {
+      socket.on('error', () => undefined);
+      socket.on('end', () => socket.destroy()).resume();
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\nhello');
+    });
+    await world.serveNet(endless, server, { sandboxId: id });
+  });
+  afterEach(() => checker.endedKeys.clear());
+
+  /** Opens one on a connection of its own. `over` resolves with all that was received. */
+  async function open(keyId: string, { method = 'GET', path = '/', more = '', first = /some\r\n$/ } = {}) {
+    const host = hostOf(endless);
+    const target = checker.sign(host, { method, path, grant: { keyId } });
+    const socket = connect(world.gateway.port, '127.0.0.1');
+    const text = { value: '' };
+    socket.setEncoding('latin1').on('data', (chunk: string) => (text.value += chunk));
+    socket.on('error', () => undefined);
+    const over = new Promise<string>((resolve) => socket.once('close', () => resolve(text.value)));
+    socket.write(`${method} ${target} HTTP/1.1\r\nHost: ${host}\r\n${more}\r\n`);
+    await expect.poll(() => text.value).toMatch(first);
+    return { socket, over, text };
+  }
+  const upgrade = { more: 'Connection: upgrade\r\nUpgrade: echo\r\n', first: /hello$/ };
+
+  test('ends with the key of its URL, and those of other keys go on', async () => {
+    const [one, other] = ['saaaaaaaaaaaa', 'sbbbbbbbbbbbb'];
+    const ending = [await open(one), await open(one, upgrade)];
+    const staying = [await open(other), await open(other, upgrade)];
+    checker.endedKeys.add(one);
+    const endedAt = Date.now();
+    const [stream] = await Promise.all(ending.map(({ over }) => over));
+    expect(Date.now() - endedAt).toBeLessThan(2000);
+    expect(stream).not.toMatch(/0\r\n\r\n$/);
+    for (const { socket } of staying) {
+      expect(socket.closed).toBe(false);
+      socket.destroy();
+    }
+  });
+
+  test('over HTTP/2 is reset', async () => {
+    const host = hostOf(endless);
+    const target = checker.sign(host, { grant: { keyId: 'saaaaaaaaaaaa' } });
+    const asking = askHttp2(world.url, { ':path': target, ':authority': host });
+    await expect.poll(() => checker.checked.length).toBe(1);
+    checker.endedKeys.add('saaaaaaaaaaaa');
+    await expect(asking).rejects.toThrow();
+  });
+
+  test('gets 401 if its answer has not begun, and an upload never looks complete', async () => {
+    const keyId = 'saaaaaaaaaaaa';
+    const waiting = await open(keyId, { path: '/silent', first: /^$/ });
+    const upload = await open(keyId, { method: 'POST', more: 'Content-Length: 100\r\n', first: /^$/ });
+    upload.socket.write('x'.repeat(50));
+    await expect.poll(() => checker.checked.length).toBe(2);
+    await sleep(100);
+    checker.endedKeys.add(keyId);
+    await expect.poll(() => waiting.text.value, { timeout: 2000 }).toMatch(/^HTTP\/1\.1 401 [\s\S]*has ended/);
+    waiting.socket.destroy();
+    expect(await upload.over).toBe('');
+    await expect.poll(() => arrived).toEqual([{ bytes: 50, isComplete: false }]);
+  });
+
+  test('goes on while the control plane is away', async () => {
+    const { socket, over } = await open('saaaaaaaaaaaa');
+    checker.endedKeys.add('saaaaaaaaaaaa');
+    checker.failure = new SoulBoxError('control_unavailable', 'away');
+    await sleep(1200);
+    expect(socket.closed).toBe(false);
+    checker.failure = undefined;
+    await over;
+  });
+});
+
 describe('the size limit of a signed URL', () => {
   const limited = (maxBytes: number): { host: string; target: string } => {
     const host = hostOf(8080);
@@ -313,7 +394,7 @@ describe('the size limit of a signed URL', () => {
 
 test('only a limited number of checks of an address wait at a time', async () => {
   const held: (() => void)[] = [];
-  const waiting = { check: () => new Promise<void>((resolve) => held.push(resolve)) };
+  const waiting = { ...checker, check: () => new Promise<void>((resolve) => held.push(resolve)) };
   await using own = await startTestWorld({ signedUrls: waiting });
   const host = `8080-iaaaaaaaaaaaaaaaaaaaa.soulbox.localhost:${own.gateway.port}`;
   await own.serve(8080, (_request, response) => response.end('ok'));

@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { bodyTooLarge } from '@soulbox/contract/signed-url';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
-import { signedUrlRefused, tooManyChecks } from '../errors/edge-error.ts';
+import { signedUrlRefused, signerEnded, tooManyChecks } from '../errors/edge-error.ts';
 import { sendEdgeError } from '../errors/send-edge-error.ts';
 import { findHeader, headerValues } from '../exchange/exchange.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -10,21 +10,23 @@ import { limitBody } from '../forward/limit-body.ts';
 import type { UncheckedSignature } from '../routing/signed-target.ts';
 import type { Target } from '../routing/target.ts';
 import type { CheckLimit } from './check-limit.ts';
+import type { SignerWatch } from './signer-watch.ts';
 
 export interface SignedContext {
   readonly checker: SignedUrlChecker;
   readonly limit: CheckLimit;
+  readonly watch: SignerWatch;
   readonly logger: Logger;
 }
 
 /**
  * Asks the control plane about a signed request, then passes it to `allow`. Nothing is cached: a revoked key ends its
- * URLs at once. The body waits at the client meanwhile.
+ * URLs at once, and requests in progress soon after. The body waits at the client meanwhile.
  */
 export async function checkSigned(
   exchange: Exchange,
   request: { readonly target: Target & { kind: 'sandbox' | 'function' }; readonly signature: UncheckedSignature },
-  { checker, limit, logger }: SignedContext,
+  { checker, limit, watch, logger }: SignedContext,
   allow: (exchange: Exchange) => void,
 ): Promise<void> {
   const { target, signature } = request;
@@ -51,11 +53,19 @@ export async function checkSigned(
     return;
   }
   if (exchange.closed) return;
+  const watched = watch.watch(grant, () => endExchange(exchange));
+  exchange.onClose(() => watched[Symbol.dispose]());
   const { maxBytes } = grant;
   const refuse = (): void => {
     if (maxBytes !== undefined) sendEdgeError(exchange, signedUrlRefused(bodyTooLarge(maxBytes)));
   };
   allow(maxBytes === undefined || !exchange.hasBody ? exchange : limitBody(exchange, maxBytes, refuse));
+}
+
+/** A request whose body is on its way is reset, so that the program never takes it for complete. */
+function endExchange(exchange: Exchange): void {
+  if (exchange.hasBody) exchange.reset();
+  else sendEdgeError(exchange, signerEnded);
 }
 
 function factsOf({ headers, remoteAddress, upgrade }: Exchange) {

@@ -78,6 +78,9 @@ export function signedUrlRefused(thrown: unknown): EdgeError {
   return { code: httpStatusFromError(error), message: error.message };
 }
 
+/** Only sent before the answer has begun. Later, the exchange is reset. */
+export const signerEnded: EdgeError = { code: 401, message: 'Unauthorized, a key of the signed URL has ended.' };
+
 export const unknownToken: EdgeError = {
   code: 502,
   message: 'The sandbox that this access token belongs to was not found.',

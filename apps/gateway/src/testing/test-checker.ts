@@ -16,6 +16,8 @@ export interface TestChecker extends SignedUrlChecker {
   readonly checked: SignedUrlCheck[];
   /** Set: every check fails with it. */
   failure: SoulBoxError | undefined;
+  /** Ids of signing keys that have ended. */
+  readonly endedKeys: Set<string>;
   /** Path and query of a URL that is signed for the host. */
   sign(
     host: string,
@@ -28,6 +30,11 @@ export function createTestChecker(): TestChecker {
   const checker: TestChecker = {
     checked,
     failure: undefined,
+    endedKeys: new Set(),
+    async findEnded(signers) {
+      if (checker.failure !== undefined) throw checker.failure;
+      return await Promise.resolve(signers.filter(({ keyId }) => checker.endedKeys.has(keyId)));
+    },
     sign: (host, { method = 'GET', path = '/', own = [], grant = {} }) =>
       signedTarget({ method, host: canonicalHost(host) ?? '', path, own, grant: { ...plainGrant, ...grant } }, key),
     async check(request) {

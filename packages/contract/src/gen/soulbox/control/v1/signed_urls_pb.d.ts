@@ -147,6 +147,63 @@ export declare type CheckSignedUrlResponse = Message<"soulbox.control.v1.CheckSi
 export declare const CheckSignedUrlResponseSchema: GenMessage<CheckSignedUrlResponse>;
 
 /**
+ * @generated from message soulbox.control.v1.FindEndedSignersRequest
+ */
+export declare type FindEndedSignersRequest = Message<"soulbox.control.v1.FindEndedSignersRequest"> & {
+  /**
+   * @generated from field: repeated soulbox.control.v1.SignerOfUrl signers = 1;
+   */
+  signers: SignerOfUrl[];
+};
+
+/**
+ * Describes the message soulbox.control.v1.FindEndedSignersRequest.
+ * Use `create(FindEndedSignersRequestSchema)` to create a new message.
+ */
+export declare const FindEndedSignersRequestSchema: GenMessage<FindEndedSignersRequest>;
+
+/**
+ * @generated from message soulbox.control.v1.FindEndedSignersResponse
+ */
+export declare type FindEndedSignersResponse = Message<"soulbox.control.v1.FindEndedSignersResponse"> & {
+  /**
+   * Those of the request that have ended.
+   *
+   * @generated from field: repeated soulbox.control.v1.SignerOfUrl signers = 1;
+   */
+  signers: SignerOfUrl[];
+};
+
+/**
+ * Describes the message soulbox.control.v1.FindEndedSignersResponse.
+ * Use `create(FindEndedSignersResponseSchema)` to create a new message.
+ */
+export declare const FindEndedSignersResponseSchema: GenMessage<FindEndedSignersResponse>;
+
+/**
+ * The keys that a signed URL names.
+ *
+ * @generated from message soulbox.control.v1.SignerOfUrl
+ */
+export declare type SignerOfUrl = Message<"soulbox.control.v1.SignerOfUrl"> & {
+  /**
+   * @generated from field: string key_id = 1;
+   */
+  keyId: string;
+
+  /**
+   * @generated from field: string api_key_id = 2;
+   */
+  apiKeyId: string;
+};
+
+/**
+ * Describes the message soulbox.control.v1.SignerOfUrl.
+ * Use `create(SignerOfUrlSchema)` to create a new message.
+ */
+export declare const SignerOfUrlSchema: GenMessage<SignerOfUrl>;
+
+/**
  * @generated from service soulbox.control.v1.SignedUrlService
  */
 export declare const SignedUrlService: GenService<{
@@ -161,6 +218,17 @@ export declare const SignedUrlService: GenService<{
     methodKind: "unary";
     input: typeof CheckSignedUrlRequestSchema;
     output: typeof CheckSignedUrlResponseSchema;
+  },
+  /**
+   * Which of the signers of open requests have ended: the signing key, the API key or the team. The gateway ends their
+   * requests. Fails with `bad_request` for more than 1000.
+   *
+   * @generated from rpc soulbox.control.v1.SignedUrlService.FindEndedSigners
+   */
+  findEndedSigners: {
+    methodKind: "unary";
+    input: typeof FindEndedSignersRequestSchema;
+    output: typeof FindEndedSignersResponseSchema;
   },
 }>;
 
