@@ -17,6 +17,10 @@ export const headers = {
   totalRunning: 'x-total-running',
   keepalivePingInterval: 'keepalive-ping-interval',
   requestId: 'x-request-id',
+  /** Of draft-ietf-httpapi-idempotency-key-header. */
+  idempotencyKey: 'idempotency-key',
+  /** `true` if the response is that of an earlier request with the same key. */
+  idempotentReplayed: 'idempotent-replayed',
   /** Ours: the isolation that a create or a build requests. */
   isolation: 'x-soulbox-isolation',
   /** Ours: proves to envd that the runner is calling. The gateway strips it from every tenant's request. */

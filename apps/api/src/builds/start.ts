@@ -37,6 +37,7 @@ export function addStartBuildRoute(app: ApiApp, context: ApiContext): void {
       const isolation = requestedIsolation(request, request.body);
       const caller = callerOf(request);
       await runOnce(context, request, reply, {
+        isSecond: true,
         make: async () => {
           await startBuild(context, caller, request.params, { ...request.body, isolation });
           return true;

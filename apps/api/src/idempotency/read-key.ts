@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
+import { headers } from '@soulbox/contract';
 import type { FastifyRequest } from 'fastify';
 
-export const idempotencyHeader = 'idempotency-key';
 const lengthMax = 255;
 
 /** A string of RFC 8941, as the draft asks for. Its content is group 1. */
@@ -14,7 +14,7 @@ const bareForm = /^[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+$/;
  * are the same key. Undefined without the header. Throws `bad_request`.
  */
 export function readIdempotencyKey({ raw }: Pick<FastifyRequest, 'raw'>): string | undefined {
-  const values = raw.headersDistinct[idempotencyHeader];
+  const values = raw.headersDistinct[headers.idempotencyKey];
   if (values === undefined) return undefined;
   const [value = '', ...more] = values;
   const key = quotedForm.exec(value)?.[1]?.replaceAll(/\\(["\\])/g, '$1') ?? bareForm.exec(value)?.[0] ?? '';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
-import { httpStatusFromError } from '@soulbox/contract';
+import { headers, httpStatusFromError } from '@soulbox/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
@@ -17,6 +17,11 @@ export interface Repeatable<T> {
    * `isDone`: the first request has ended, so nothing can be missing.
    */
   readonly find: (creationId: string, isDone: boolean) => Promise<T | undefined>;
+  /**
+   * The second request of something that takes two, so that both may have the same key: a client that sends fixed
+   * headers cannot change it in between.
+   */
+  readonly isSecond?: boolean;
   /** For the error when it is gone without a trace. */
   readonly gone: () => SoulBoxError;
 }
@@ -39,7 +44,7 @@ export async function runOnce<T>(
   const sent = readIdempotencyKey(request);
   if (sent === undefined) return await work.make('');
   const teamId = callerOf(request).team.id;
-  const key = `${senderOf(request)} ${sent}`;
+  const key = `${senderOf(request)}${work.isSecond === true ? ':second' : ''} ${sent}`;
   const { idempotentUnderway: underway } = context;
   const id = `${teamId} ${key}`;
   const isUnderway = underway.has(id);
@@ -47,7 +52,7 @@ export async function runOnce<T>(
   try {
     const { creationId, isNew, isDone } = await begin(context, request, { teamId, key, isUnderway });
     const found = isNew ? undefined : await work.find(creationId, isDone);
-    if (found !== undefined) void reply.header('idempotent-replayed', 'true');
+    if (found !== undefined) void reply.header(headers.idempotentReplayed, 'true');
     else if (isDone) throw work.gone();
     const answer =
       found ?? (await (isNew ? makeFirst(context, { teamId, key }, work, creationId) : work.make(creationId)));

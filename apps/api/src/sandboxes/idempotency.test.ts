@@ -345,4 +345,15 @@ describe('a template build with an idempotency key', () => {
     expect(await start(undefined, { force: true })).toBe(422);
     expect([await start({}), await start({ 'idempotency-key': 'other' })]).toEqual([400, 400]);
   });
+
+  it('can use one key for both of its requests, as a client with fixed headers does', async () => {
+    const { templateID, buildID } = buildIn(await request());
+    const start = async (more: object = {}) =>
+      await api.ask('POST', `/v2/templates/${templateID}/builds/${buildID}`, {
+        body: { fromImage: 'debian:stable', ...more },
+        headers: { 'idempotency-key': 'build' },
+      });
+    expect([(await start()).status, (await start()).headers.get('idempotent-replayed')]).toEqual([202, 'true']);
+    expect([(await start({ force: true })).status, (await request()).status]).toEqual([422, 202]);
+  });
 });

@@ -1,4 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
+import { headers } from '@soulbox/contract';
 import { ApiError } from './api-error.ts';
 import type { ApiConnection } from './connection.ts';
 
@@ -47,7 +48,7 @@ export async function openApi(api: ApiConnection, call: ApiCall): Promise<Respon
       'x-api-key': api.key.reveal(),
       ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(accept === undefined ? {} : { accept }),
-      ...(call.idempotencyKey === undefined ? {} : { 'idempotency-key': quoted(call.idempotencyKey) }),
+      ...(call.idempotencyKey === undefined ? {} : { [headers.idempotencyKey]: quotedKey(call.idempotencyKey) }),
     },
     signal,
     ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
@@ -59,7 +60,7 @@ export async function openApi(api: ApiConnection, call: ApiCall): Promise<Respon
 }
 
 /** As a string of RFC 8941. Other characters than ASCII cannot be in a header. */
-function quoted(text: string): string {
+export function quotedKey(text: string): string {
   if (/^[\x20-\x7e]+$/.test(text)) return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
   throw new SoulBoxError('bad_request', 'An idempotency key must consist of visible ASCII characters.');
 }

@@ -37,6 +37,12 @@ export const timeoutArg = {
   valueHint: 'SECONDS',
 } as const;
 
+export const idempotencyKeyArg = {
+  type: 'string',
+  description: 'A repetition with the same key within 24 hours makes nothing new and prints the same result',
+  valueHint: 'KEY',
+} as const;
+
 export const countArg = {
   type: 'string',
   description: 'Number of sandboxes, 1 to 100 (default 1)',

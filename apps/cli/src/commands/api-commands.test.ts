@@ -202,6 +202,28 @@ test('a list is read to its last page', async () => {
   expect(api.seen[1]?.line).toBe('GET /v2/sandboxes?nextToken=a%3Db');
 });
 
+test.each([
+  ['sandbox create', sandbox],
+  ['sandbox fork i1', [{ sandbox }]],
+  ['snapshot fork s:1', [{ sandbox }]],
+  ['sandbox snapshot i1', { snapshotID: 's:1', names: [] }],
+])('%s sends an idempotency key, and says when the result is an earlier one', async (line, body) => {
+  const headers = { 'idempotent-replayed': 'true' };
+  await using api = await startScriptedApi([
+    { status: 201, body },
+    { status: 201, body, headers },
+  ]);
+  const args = [...line.split(' '), '--idempotency-key', 'a "b"'];
+  const first = await runCli(args, api.environment);
+  const again = await runCli(args, api.environment);
+  expect(api.seen.map(({ idempotencyKey }) => idempotencyKey)).toEqual([String.raw`"a \"b\""`, String.raw`"a \"b\""`]);
+  expect([first.code, first.stderr]).toEqual([0, '']);
+  expect(again).toEqual({
+    ...first,
+    stderr: expect.stringMatching(/used before.*nothing new was made\.\n$/) as string,
+  });
+});
+
 test('a copy that failed is an error beside the ids of the others', async () => {
   const body = [{ sandbox }, { error: { code: 503, message: 'no room' } }];
   await using api = await startScriptedApi([{ status: 201, body }]);

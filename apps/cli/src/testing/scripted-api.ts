@@ -11,6 +11,8 @@ export interface SeenCall {
   readonly body: unknown;
   /** The value of the header. */
   readonly isolation: string | undefined;
+  /** The value of the header. */
+  readonly idempotencyKey: string | undefined;
 }
 
 /** A response of the scripted API; an object is sent as JSON. */
@@ -39,6 +41,7 @@ export async function startScriptedApi(answers: readonly ScriptedAnswer[]): Prom
         line: `${request.method ?? ''} ${request.url ?? ''}`,
         key: typeof key === 'string' ? key : undefined,
         body: body === '' ? undefined : body.startsWith('{') ? JSON.parse(body) : body,
+        idempotencyKey: request.headers[headerNames.idempotencyKey]?.toString(),
         isolation: request.headers[headerNames.isolation]?.toString(),
       });
       response.writeHead(status, { ...headers });

@@ -121,7 +121,7 @@ async function takeSandbox(api: ApiConnection, request: RunRequest, target: Targ
   }
   const timeout = Math.ceil(request.timeoutSeconds) + spareSeconds + (target.kind === 'folder' ? installSeconds : 0);
   const body = { templateID: request.template ?? templateFor(target, request), timeout };
-  return await createPatiently<ApiSandbox>(api, body);
+  return (await createPatiently<ApiSandbox>(api, body)).body;
 }
 
 async function letGo(api: ApiConnection, sandboxId: string, keep: boolean): Promise<void> {

@@ -2,10 +2,12 @@ import { defineCommand } from 'citty';
 import { isolations } from '@soulbox/contract';
 import { createPatiently } from '../../api/create-patiently.ts';
 import { findApi } from '../../api/connection.ts';
+import { tellReplay } from '../../api/tell-replay.ts';
 import type { ApiSandbox } from '../../api/wire.ts';
 import { networkArgs, readNetworkFlags } from '../../command-line/network-args.ts';
 import {
   apiDataDirArg,
+  idempotencyKeyArg,
   jsonArg,
   parseChoiceFlag,
   parseNumberFlag,
@@ -34,11 +36,7 @@ export const createSandbox = defineCommand({
       valueHint: isolations.join('|'),
     },
     ...networkArgs,
-    'idempotency-key': {
-      type: 'string',
-      description: 'A repetition with the same key within 24 hours returns the same sandbox',
-      valueHint: 'KEY',
-    },
+    'idempotency-key': idempotencyKeyArg,
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
@@ -55,7 +53,9 @@ export const createSandbox = defineCommand({
       autoResume: args['auto-resume'] === true ? { enabled: true } : undefined,
     };
     const api = await findApi(args['data-dir']);
-    const sandbox = await createPatiently<ApiSandbox>(api, body, args['idempotency-key']);
+    const answer = await createPatiently<ApiSandbox>(api, body, args['idempotency-key']);
+    tellReplay(answer);
+    const sandbox = answer.body;
     console.log(args.json === true ? JSON.stringify(sandbox) : sandbox.sandboxID);
   },
 });

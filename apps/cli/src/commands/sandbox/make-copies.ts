@@ -2,11 +2,13 @@ import { exitCodes } from '../../command-line/exit-codes.ts';
 import { parseNumberFlag } from '../../command-line/shared-args.ts';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
+import { tellReplay } from '../../api/tell-replay.ts';
 import type { ApiCopy } from '../../api/wire.ts';
 
 export interface ForkArguments {
   readonly count?: string | undefined;
   readonly timeout?: string | undefined;
+  readonly 'idempotency-key'?: string | undefined;
   readonly 'data-dir'?: string | undefined;
   readonly json?: boolean | undefined;
 }
@@ -17,7 +19,10 @@ export async function makeCopies(path: string, args: ForkArguments): Promise<num
   // Sent explicitly: without it a copy would live for the default of E2B's API, which is 15 s.
   const timeout = parseNumberFlag('timeout', args.timeout, 1, 999_999_999) ?? 300;
   const api = await findApi(args['data-dir']);
-  const { body: copies } = await callApi<readonly ApiCopy[]>(api, { method: 'POST', path, body: { count, timeout } });
+  const call = { method: 'POST', path, body: { count, timeout }, idempotencyKey: args['idempotency-key'] } as const;
+  const answer = await callApi<readonly ApiCopy[]>(api, call);
+  tellReplay(answer);
+  const copies = answer.body;
   if (args.json === true) console.log(JSON.stringify(copies));
   else copies.forEach(printCopy);
   return copies.every(({ error }) => error === undefined) ? exitCodes.ok : exitCodes.failed;

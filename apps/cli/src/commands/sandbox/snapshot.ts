@@ -1,21 +1,26 @@
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
+import { tellReplay } from '../../api/tell-replay.ts';
 import type { ApiSnapshot } from '../../api/wire.ts';
-import { apiDataDirArg, jsonArg, sandboxArg } from '../../command-line/shared-args.ts';
+import { apiDataDirArg, idempotencyKeyArg, jsonArg, sandboxArg } from '../../command-line/shared-args.ts';
 
 export const snapshotSandbox = defineCommand({
   meta: { name: 'snapshot', description: 'Create a snapshot of a sandbox; prints its id' },
   args: {
     sandbox: sandboxArg,
     name: { type: 'string', description: 'Its name: a-z, 0-9, - and _, optionally with :TAG', valueHint: 'NAME' },
+    'idempotency-key': idempotencyKeyArg,
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
   async run({ args }) {
     const api = await findApi(args['data-dir']);
     const path = `/sandboxes/${encodeURIComponent(args.sandbox)}/snapshots`;
-    const { body } = await callApi<ApiSnapshot>(api, { method: 'POST', path, body: { name: args.name } });
+    const call = { method: 'POST', path, body: { name: args.name }, idempotencyKey: args['idempotency-key'] } as const;
+    const answer = await callApi<ApiSnapshot>(api, call);
+    tellReplay(answer);
+    const { body } = answer;
     console.log(args.json === true ? JSON.stringify(body) : body.snapshotID);
   },
 });

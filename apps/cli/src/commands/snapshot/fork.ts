@@ -1,10 +1,24 @@
 import { defineCommand } from 'citty';
 import { makeCopies } from '../sandbox/make-copies.ts';
-import { apiDataDirArg, countArg, jsonArg, snapshotArg, timeoutArg } from '../../command-line/shared-args.ts';
+import {
+  apiDataDirArg,
+  countArg,
+  idempotencyKeyArg,
+  jsonArg,
+  snapshotArg,
+  timeoutArg,
+} from '../../command-line/shared-args.ts';
 
 export const forkSnapshot = defineCommand({
   meta: { name: 'fork', description: 'Create sandboxes from a snapshot; prints their ids' },
-  args: { snapshot: snapshotArg, count: countArg, timeout: timeoutArg, 'data-dir': apiDataDirArg, json: jsonArg },
+  args: {
+    snapshot: snapshotArg,
+    count: countArg,
+    timeout: timeoutArg,
+    'idempotency-key': idempotencyKeyArg,
+    'data-dir': apiDataDirArg,
+    json: jsonArg,
+  },
   async run({ args }) {
     return await makeCopies(`/snapshots/${encodeURIComponent(args.snapshot)}/fork`, args);
   },

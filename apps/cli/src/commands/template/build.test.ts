@@ -33,6 +33,7 @@ async function build(answers: readonly ScriptedAnswer[], ...args: string[]) {
   return {
     ...result,
     asked: api.seen.map(({ line }) => line),
+    keys: api.seen.map(({ idempotencyKey }) => idempotencyKey),
     walls: api.seen.map(({ isolation }) => isolation),
     bodies: api.seen.map(({ body }) => body),
   };
@@ -73,6 +74,14 @@ test("a build can use another isolation than the server's default", async () => 
   expect([code, walls[1]]).toEqual([0, 'gvisor']);
   const refused = await build([], folder, 'mine', '--isolation', 'paper');
   expect(refused.stderr).toMatch(/container.*gvisor/);
+});
+
+test('an idempotency key is sent with both requests of a build', async () => {
+  await writeFile(join(folder, 'Dockerfile'), 'FROM debian:stable\n');
+  const answers = [requested, started, status('ready', []), status('ready', [])];
+  const { code, keys } = await build(answers, folder, 'mine', '--idempotency-key', 'job 1');
+  expect([code, keys[0], keys[1]]).toEqual([0, '"job 1"', '"job 1"']);
+  expect((await build([], folder, 'mine', '--idempotency-key', 'é')).stderr).toMatch(/visible ASCII/);
 });
 
 describe('a failure is one clear line', () => {

@@ -4,9 +4,16 @@ import { isNodeError, SoulBoxError } from '@soulbox/base';
 import { headers, isolations } from '@soulbox/contract';
 import { defineCommand } from 'citty';
 import { ApiError } from '../../api/api-error.ts';
+import { quotedKey } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import { createBuildLogPrinter } from '../../output/build-log.ts';
-import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../command-line/shared-args.ts';
+import {
+  apiDataDirArg,
+  idempotencyKeyArg,
+  jsonArg,
+  parseChoiceFlag,
+  parseNumberFlag,
+} from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
 
 /** In the order of the official CLI. */
@@ -37,6 +44,10 @@ export const buildTemplate = defineCommand({
       valueHint: isolations.join('|'),
     },
     force: { type: 'boolean', description: 'Do not use the cache' },
+    'idempotency-key': {
+      ...idempotencyKeyArg,
+      description: 'A repetition with the same key within 24 hours follows the same build instead of another one',
+    },
     verbose: { type: 'boolean', description: 'Also show debug entries' },
     'data-dir': apiDataDirArg,
     json: jsonArg,
@@ -46,6 +57,7 @@ export const buildTemplate = defineCommand({
     const memoryMB = parseNumberFlag('memory-mb', args['memory-mb'], 128, 1_048_576);
     const minFreeDiskMb = parseNumberFlag('free-disk-mb', args['free-disk-mb'], 0, 16_777_216);
     const isolation = parseChoiceFlag('isolation', args.isolation, isolations);
+    const idempotencyKey = args['idempotency-key'];
     const commands = { start: args['start-command'], ready: args['ready-command'] };
     if (commands.start !== undefined && commands.ready === undefined)
       throw new UsageError('--start-command requires --ready-command.');
@@ -64,8 +76,11 @@ export const buildTemplate = defineCommand({
     const print = createBuildLogPrinter(args.verbose === true);
     const building = Template.build(template, args.name, {
       ...{ apiUrl: api.url, apiKey: api.key.reveal(), skipCache: args.force === true, onBuildLogs: print },
+      apiHeaders: {
+        ...(isolation === undefined ? {} : { [headers.isolation]: isolation }),
+        ...(idempotencyKey === undefined ? {} : { [headers.idempotencyKey]: quotedKey(idempotencyKey) }),
+      },
       ...(args.tags === undefined ? {} : { tags: args.tags.split(',').map((tag) => tag.trim()) }),
-      ...(isolation === undefined ? {} : { apiHeaders: { [headers.isolation]: isolation } }),
       ...(cpuCount === undefined ? {} : { cpuCount }),
       ...(memoryMB === undefined ? {} : { memoryMB }),
       ...(minFreeDiskMb === undefined ? {} : { minFreeDiskMb }),
