@@ -33,7 +33,7 @@ function measureChecks(lab: Lab): Figure {
   lab.progress(`checks of a signature, ${checksPerSample} at a time`);
   const key = Buffer.alloc(32, 1);
   const grant = {
-    ...{ keyId: 'sabcdefghijkl', apiKeyId: '123e4567-e89b-12d3-a456-426614174000', expiresAt: 4_000_000_000 },
+    ...{ keyId: 'sabcdefghijkl', signerId: '123e4567-e89b-12d3-a456-426614174000', expiresAt: 4_000_000_000 },
     ...{ nonce: 'AAECAwQFBgcICQoLDA0ODw', once: false },
   };
   const own = [['path', '/home/user/report.pdf'] as const, ['username', 'user'] as const];

@@ -55,7 +55,7 @@ test('a control plane that is away is reported as such, and allows nothing', asy
 });
 
 test('signers that have ended are found, however many are asked about', async () => {
-  const signers = Array.from({ length: 2500 }, (_, n) => ({ keyId: `s${n}`, apiKeyId: `a${n}` }));
+  const signers = Array.from({ length: 2500 }, (_, n) => ({ keyId: `s${n}`, signerId: `a${n}` }));
   const sizes: number[] = [];
   const checker = across(
     () => Promise.resolve(),
@@ -66,5 +66,5 @@ test('signers that have ended are found, however many are asked about', async ()
   );
   const ended = await checker.findEnded(signers);
   expect(sizes).toEqual([1000, 1000, 500]);
-  expect([ended.length, ended[0]]).toEqual([25, { keyId: 's99', apiKeyId: 'a99' }]);
+  expect([ended.length, ended[0]]).toEqual([25, { keyId: 's99', signerId: 'a99' }]);
 });

@@ -39,7 +39,7 @@ export interface SignedUrlChecker {
 }
 
 /** The keys that a signed URL names. */
-export type SignerOfUrl = Pick<Grant, 'keyId' | 'apiKeyId'>;
+export type SignerOfUrl = Pick<Grant, 'keyId' | 'signerId'>;
 
 /** Signers in one question. A longer list is asked in parts. */
 export const signersMax = 1000;
@@ -63,7 +63,7 @@ export function addSignedUrlCheck(router: ConnectRouter, checker: SignedUrlCheck
     findEndedSigners: async ({ signers }) => {
       try {
         if (signers.length > signersMax) throw new SoulBoxError('bad_request', `More than ${signersMax} signers.`);
-        return { signers: await checker.findEnded(signers.map(({ keyId, apiKeyId }) => ({ keyId, apiKeyId }))) };
+        return { signers: await checker.findEnded(signers.map(({ keyId, signerId }) => ({ keyId, signerId }))) };
       } catch (thrown) {
         throw connectErrorFromError(errorForCaller(errorFromUnknown(thrown)));
       }
@@ -115,9 +115,9 @@ export function createSignedUrlChecker(transport: Transport): SignedUrlChecker {
       const ended: SignerOfUrl[] = [];
       try {
         for (let at = 0; at < signers.length; at += signersMax) {
-          const part = signers.slice(at, at + signersMax).map(({ keyId, apiKeyId }) => ({ keyId, apiKeyId }));
+          const part = signers.slice(at, at + signersMax).map(({ keyId, signerId }) => ({ keyId, signerId }));
           const answer = await client.findEndedSigners({ signers: part }, { timeoutMs: checkMs });
-          ended.push(...answer.signers.map(({ keyId, apiKeyId }) => ({ keyId, apiKeyId })));
+          ended.push(...answer.signers.map(({ keyId, signerId }) => ({ keyId, signerId })));
         }
       } catch (thrown) {
         throw errorFromConnect(thrown, controlAway);

@@ -4,12 +4,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
 import { tokenPrefix } from '../people/people-secrets.ts';
 import type { AuthRule } from './auth-rule.ts';
+import { callerFromPerson } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { findBySession, findByToken } from './find-person.ts';
 import type { PresentedPerson } from './find-person.ts';
 import { credentialId } from './person.ts';
 import { refuseOtherSites } from './refuse-other-sites.ts';
-import { scopesOfRole } from './scopes.ts';
 import { findThrottled } from './throttle.ts';
 
 declare module 'fastify' {
@@ -98,10 +98,6 @@ async function callerForTeam(
   const team = role === undefined ? undefined : await records.teams.find(teamId);
   if (role === undefined || team === undefined)
     throw new SoulBoxError('forbidden', `You are not a member of a team ${JSON.stringify(teamId.slice(0, 64))}.`);
-  return {
-    kind: person.via === 'session' ? 'session' : 'personal token',
-    ...{ team, keyId: credentialId(person), isolation: '', scopes: scopesOfRole(role), templates: [] },
-    // What a person makes in a browser may outlast the session. A token that was stolen must not outlive its own end.
-    expiresAt: person.via === 'session' ? undefined : person.expiresAt,
-  };
+  const expiresAt = person.via === 'session' ? person.session.expiresAt : person.expiresAt;
+  return callerFromPerson(team, { via: person.via, id: credentialId(person), role, expiresAt });
 }

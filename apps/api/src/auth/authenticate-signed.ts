@@ -8,7 +8,7 @@ import type { ApiContext } from '../context.ts';
 import type { Signer, SignerIds } from '../signing/signer.ts';
 
 /**
- * Who signed the URL of a request: the API key through which it was signed. Undefined for a request without a signature.
+ * Who signed the URL of a request. Undefined for a request without a signature.
  * `accepts` says whether the route is meant for signed URLs. Throws `unauthorized`, `bad_request`, `forbidden` and the
  * errors of limits. A one-time URL is used afterwards.
  */
@@ -40,8 +40,8 @@ export async function findSigner(
     target: sandboxId === undefined ? { kind: 'route', id: '' } : { kind: 'sandbox', id: sandboxId },
     source: { address: addressOf(request), userAgent: request.headers['user-agent'] ?? '' },
   });
-  const { keyId, apiKeyId } = signed.grant;
-  return { ...signer, ids: { keyId, apiKeyId } };
+  const { keyId, signerId } = signed.grant;
+  return { ...signer, ids: { keyId, signerId } };
 }
 
 /**

@@ -5,7 +5,7 @@ import type { ApiContext } from '../context.ts';
 import { noteKey } from '../actor.ts';
 import { whyEnded } from '../keys/key-watch.ts';
 import type { AuthRule } from './auth-rule.ts';
-import { callerFromKey } from './caller.ts';
+import { callerFromKey, callerFromSigner } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { admitPerson } from './admit-person.ts';
 import { findSigner } from './authenticate-signed.ts';
@@ -23,8 +23,8 @@ declare module 'fastify' {
     caller: Caller | null | undefined;
     /** True for the operator, who acts for no team. Only on routes whose rule allows it. */
     isOperator: boolean;
-    /** The keys of the signed URL that identified the caller. Null or undefined if none did. */
-    signedBy: SignerIds | null | undefined;
+    /** The signed URL that identified the caller, and the person who signed it. Null or undefined if none did. */
+    signedBy: (SignerIds & { readonly userId: string | undefined }) | null | undefined;
   }
 }
 
@@ -45,8 +45,8 @@ export async function authenticate(request: FastifyRequest, reply: FastifyReply,
   const accepts = rule === 'key-or-signature' || rule === 'signature';
   const signer = await findSigner(request, context, { accepts });
   if (signer !== undefined) {
-    request.signedBy = signer.ids;
-    accept(request, callerFromKey(signer.team, signer.apiKey));
+    request.signedBy = { ...signer.ids, userId: signer.by.kind === 'person' ? signer.by.userId : undefined };
+    accept(request, callerFromSigner(signer));
     return;
   }
   if (rule === 'none') return;

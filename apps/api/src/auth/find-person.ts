@@ -1,9 +1,9 @@
 import { constantTimeEqual, Secret } from '@soulbox/base';
-import type { SessionRecord, UserRecord } from '@soulbox/storage';
+import type { UserRecord } from '@soulbox/storage';
 import type { FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
+import { isLive } from '../keys/is-live.ts';
 import type { People } from '../people/people.ts';
-
 import { readCookie } from './own-cookies.ts';
 import type { Person } from './person.ts';
 
@@ -64,10 +64,6 @@ export async function isSessionOf(context: ApiContext, sessionId: string, userId
   if (people === undefined || session?.userId !== userId) return false;
   const isAlive = isLive(session, clock.now(), config.sessionIdleMinutes * 60_000);
   return isAlive && (await findUser(userId, context, people)) !== undefined;
-}
-
-export function isLive({ expiresAt, seenAt }: SessionRecord, now: number, idleMs: number): boolean {
-  return expiresAt > now && seenAt + idleMs > now;
 }
 
 /** A user of another provider than the configured one is nobody. */

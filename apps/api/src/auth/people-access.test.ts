@@ -78,8 +78,6 @@ async function ask(route: string, credential: Credential, isReal: boolean, path?
   return await api.ask(sample.method, path ?? sample.path, { body: sample.body, key: null, headers });
 }
 
-/** They sign, and a signed URL ends with the API key that signed it. */
-const signing = ['POST /signed-urls', 'GET /templates/:templateID/files/:hash'];
 const isChange = (route: string): boolean => !route.startsWith('GET ');
 
 describe.each(keyed)('%s', (route, { scope }) => {
@@ -90,7 +88,8 @@ describe.each(keyed)('%s', (route, { scope }) => {
       const { status, json } = await ask(route, credential(role), isOpen);
       const message = (json as { message?: string } | undefined)?.message ?? '';
       if (!isOpen) expect([way, status, message]).toEqual([way, 403, expect.stringContaining(`"${scope}"`)]);
-      else if (signing.includes(route)) expect([way, status, message]).toMatchObject([way, 403, /cannot sign URLs/]);
+      else if (route === 'POST /signed-urls')
+        expect([way, status, message]).toEqual([way, 403, expect.stringContaining('no route that can be signed')]);
       else if (later.test(route)) expect([way, status]).toEqual([way, 501]);
       else expect([route, way, status, isDone(status)]).toEqual([route, way, status, true]);
     }
@@ -114,7 +113,8 @@ describe.each(keyed)('%s', (route, { scope }) => {
     }
     if (!/:(?!volumeID)/.test(route) || later.test(route) || route === 'GET /audit/log/*') return;
     const { status, json } = await ask(route, byToken('admin elsewhere'), true);
-    if (signing.includes(route)) expect(status).toBe(403);
+    // The signing route looks at the URL before the thing behind it.
+    if (route === 'POST /signed-urls') expect([403, 404]).toContain(status);
     else if (status === 200) expect([route, json]).toEqual([route, []]);
     else expect([route, status]).toEqual([route, 404]);
   });

@@ -22,6 +22,102 @@ const makeMember = async (role: 'admin' | 'developer' | 'viewer') => await makeP
 const put = async ({ userId }: TestPerson, role: 'admin' | 'developer' | 'viewer') =>
   await api.records.memberships.put({ userId, teamId: api.teamId, role, source: 'operator', createdAt: 1 });
 
+describe('a URL that a person signs', () => {
+  const ways = (person: TestPerson) =>
+    [
+      ['token', { key: person.key }],
+      ['session', { key: null, headers: person.session }],
+    ] as const;
+  const sign = async (options: object, url: string) =>
+    await api.ask('POST', '/signed-urls', { ...options, body: { url } });
+  const portUrl = (id: string): string => `https://8080-${id}.box.example/`;
+  /** The path at the API of a signed URL, as a client without any credential uses it. */
+  const statusOf = async (url: string): Promise<number> => {
+    const { pathname, search } = new URL(url);
+    return (await api.ask('GET', pathname + search, { key: null })).status;
+  };
+  const signerOf = (url: string) => {
+    const query = new URL(url).searchParams;
+    return { keyId: query.get('soulbox-key') ?? '', signerId: query.get('soulbox-by') ?? '' };
+  };
+  const checkPort = async (url: string, id: string): Promise<string> => {
+    const { host, pathname, search } = new URL(url);
+    const facts = { address: '', contentTypes: [], contentEncodings: [], announcedBytes: undefined, isUpgrade: false };
+    const request = {
+      method: 'GET',
+      authority: host,
+      target: pathname + search,
+      isSharedHost: false,
+      isPreflight: false,
+    };
+    const destination = { kind: 'sandbox', sandboxId: id, port: 8080 } as const;
+    return await api.signedUrls.check({ ...request, destination, facts }).then(
+      () => 'allowed',
+      (error: unknown) => (error as { reason: string }).reason,
+    );
+  };
+
+  it('opens what their role may: logs for a viewer, ports for a developer, the audit log for an admin', async () => {
+    const id = await makeSandbox();
+    const people = [await makeMember('viewer'), await makeMember('developer'), await makeMember('admin')];
+    const urls = [`/sandboxes/${id}/logs`, portUrl(id), '/audit/export'];
+    for (const [rank, person] of people.entries())
+      for (const [way, options] of ways(person)) {
+        const statuses = await Promise.all(urls.map(async (url) => (await sign(options, url)).status));
+        expect([way, ...statuses]).toEqual([way, ...urls.map((_, needs) => (rank >= needs ? 201 : 403))]);
+      }
+    const signed = idOf((await sign({ key: people[0]?.key }, `/sandboxes/${id}/logs`)).json, 'url');
+    expect(await statusOf(signed)).toBe(200);
+  });
+
+  it('ends with their session or token, with their role, and with their membership', async () => {
+    const id = await makeSandbox();
+    const lowered = await makeMember('developer');
+    const gone = await makeMember('developer');
+    const signedOut = await makeMember('developer');
+    const removed = await makeMember('developer');
+    const of = async (person: TestPerson, way: 0 | 1) =>
+      idOf((await sign(ways(person)[way][1], portUrl(id))).json, 'url');
+    const urls = [await of(lowered, 0), await of(gone, 1), await of(signedOut, 1), await of(removed, 0)];
+    const stays = [await of(signedOut, 0)];
+    for (const url of [...urls, ...stays]) expect(await checkPort(url, id)).toBe('allowed');
+    expect(await api.signedUrls.findEnded([...urls, ...stays].map(signerOf))).toEqual([]);
+    await put(lowered, 'viewer');
+    await api.records.memberships.remove(gone.userId, api.teamId);
+    await api.records.sessions.removeOfUser(signedOut.userId);
+    await api.records.users.remove(removed.userId);
+    expect(await checkPort(urls[0] ?? '', id)).toBe('scope_missing');
+    for (const url of urls.slice(1)) expect(await checkPort(url, id)).toBe('unauthorized');
+    for (const url of stays) expect(await checkPort(url, id)).toBe('allowed');
+    expect(await api.signedUrls.findEnded([...urls, ...stays].map(signerOf))).toEqual(urls.map(signerOf));
+    now.value += dayMs;
+    for (const url of stays) expect(await checkPort(url, id)).toBe('unauthorized');
+  });
+
+  it('does not keep a session alive that nobody uses', async () => {
+    const id = await makeSandbox();
+    const url = idOf(
+      (await sign({ key: null, headers: (await makeMember('viewer')).session }, `/sandboxes/${id}/logs`)).json,
+      'url',
+    );
+    expect(await statusOf(url)).toBe(200);
+    now.value += 3000 * 1000;
+    // The sandbox has ended meanwhile.
+    expect(await statusOf(url)).toBe(404);
+    now.value += 3000 * 1000;
+    expect(await statusOf(url)).toBe(401);
+  });
+
+  it('needs the token of the session against other sites, and never opens another team', async () => {
+    const id = await makeSandbox();
+    const { session } = await makeMember('developer');
+    const { 'x-csrf-token': _token, ...without } = session;
+    expect((await sign({ key: null, headers: without }, portUrl(id))).status).toBe(403);
+    const stranger = await makePerson(api, { [api.otherTeamId]: 'admin' });
+    expect((await sign({ key: stranger.key }, portUrl(id))).status).toBe(403);
+  });
+});
+
 describe('a person', () => {
   it('gets the tokens of sandboxes as a developer, and as a viewer does not', async () => {
     const id = await makeSandbox();

@@ -27,9 +27,3 @@ export function personOf(request: FastifyRequest): Person {
 export function credentialId(person: Person): string {
   return person.via === 'session' ? person.session.id : person.tokenId;
 }
-
-/** Throws `forbidden` for a person: a signed URL names the API key with which it ends. */
-export function refusePerson(request: FastifyRequest): void {
-  if (request.person)
-    throw new SoulBoxError('forbidden', 'A person cannot sign URLs, and upload links are signed. Use an API key.');
-}

@@ -1,7 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { ApiContext } from '../context.ts';
 import type { Caller } from './caller.ts';
-import { isLive } from './find-person.ts';
+import { isLive } from '../keys/is-live.ts';
 import type { Person } from './person.ts';
 import { scopesOfRole } from './scopes.ts';
 

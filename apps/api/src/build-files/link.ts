@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
-import { refusePerson } from '../auth/person.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { baseUrlOf } from '../http/base-url.ts';
@@ -36,13 +35,12 @@ export function addFileLinkRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      refusePerson(request);
-      const { team, keyId: apiKeyId } = callerOf(request);
+      const { team, keyId: signerId } = callerOf(request);
       const { hash } = request.params;
       const { id: templateId } = await getOwnTemplate(context, team, request.params.templateID);
       const { base, host, path, own } = parseUrl(`/templates/${templateId}/files/${hash}`, baseUrlOf(context, request));
       const { target } = await context.signing.sign(
-        { teamId: team.id, apiKeyId },
+        { teamId: team.id, signerId },
         {
           ...{ method: 'PUT', host, path, own },
           expiresInSeconds: Math.min(uploadLinkSeconds, context.config.signedUrlMaxSeconds),

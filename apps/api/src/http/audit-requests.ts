@@ -32,9 +32,10 @@ export function deedOf(request: FastifyRequest, teamId: string, { action, class:
   };
 }
 
-/** A person is the same actor in every session and with every token. */
-function actorOf({ person, caller }: FastifyRequest): Pick<Deed, 'actor' | 'rule'> {
+/** A person is the same actor in every session, with every token and behind every URL that they signed. */
+function actorOf({ person, caller, signedBy }: FastifyRequest): Pick<Deed, 'actor' | 'rule'> {
   if (person) return { actor: { kind: 'user', id: person.user.id }, rule: person.via };
+  if (signedBy?.userId !== undefined) return { actor: { kind: 'user', id: signedBy.userId }, rule: 'signature' };
   if (caller) return { actor: { kind: 'key', id: caller.keyId }, rule: 'key' };
   return { actor: { kind: 'server', id: 'signed-link' }, rule: 'signature' };
 }

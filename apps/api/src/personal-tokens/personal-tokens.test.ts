@@ -89,16 +89,6 @@ describe('a personal token', () => {
     expect(await statusOf(third)).toBe(401);
   });
 
-  it('cannot sign URLs or upload links, which would outlive it', async () => {
-    const { token } = await create();
-    const key = `${token}_${test.api.teamId}`;
-    expect((await asKey('POST', '/signed-urls', key, { body: { url: '/health', expiresInSeconds: 60 } })).status).toBe(
-      403,
-    );
-    const hash = 'a'.repeat(64);
-    expect((await asKey('GET', `/templates/tbase/files/${hash}`, key)).status).toBe(403);
-  });
-
   it('cannot change what only the administrator may change, even for an admin of the team', async () => {
     const { token } = await create();
     const [user] = await test.api.records.users.list();

@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { findLimitFault, findPortPath, parseSignedRequest } from '@soulbox/contract/signed-url';
 import type { Grant } from '@soulbox/contract/signed-url';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
-import { callerFromKey } from '../auth/caller.ts';
+import { callerFromSigner } from '../auth/caller.ts';
 import { accessOfSigned, permit } from '../auth/permit.ts';
 import { apiAuthority } from '../auth/authenticate-signed.ts';
 import { gatewayAccess } from '../auth/route-access.ts';
@@ -31,10 +31,10 @@ export function createSignedUrlChecker(context: ApiContext): SignedUrlChecker {
         const names = request.own.map(([name]) => name);
         checkPort(destination.port, { method: request.method, path: path ?? '', names });
       }
-      const caller = callerFromKey(signer.team, signer.apiKey);
+      const caller = callerFromSigner(signer);
       permit(caller, accessOfSigned(destination, undefined));
       await checkOwner(context, caller, destination);
-      await context.keyUse.note(signer.apiKey);
+      if (signer.by.kind === 'key') await context.keyUse.note(signer.by.apiKey);
       if (isPreflight) return;
       const used =
         destination.kind === 'sandbox'

@@ -11,7 +11,6 @@ import type { Grant } from '@soulbox/contract/signed-url';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import { accessOfSigned, permit } from '../auth/permit.ts';
-import { refusePerson } from '../auth/person.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { baseUrlOf } from '../http/base-url.ts';
@@ -69,9 +68,8 @@ export function addSignRoute(app: ApiApp, context: ApiContext): void {
       },
     },
     async (request, reply) => {
-      refusePerson(request);
       const caller = callerOf(request);
-      const { team, keyId: apiKeyId } = caller;
+      const { team, keyId: signerId } = caller;
       const { url, method, expiresInSeconds, once, ...wanted } = request.body;
       const parsed = parseUrl(url, baseUrlOf(context, request));
       const { base, host, path, own, destination, servicePath } = parsed;
@@ -83,7 +81,7 @@ export function addSignRoute(app: ApiApp, context: ApiContext): void {
         checkPort(destination.port, { method, path: servicePath, names: own.map(([name]) => name) });
       if (destination !== undefined) await checkOwner(context, caller, destination);
       const limits = limitsOf(parsed, method, wanted);
-      const by = { teamId: team.id, apiKeyId };
+      const by = { teamId: team.id, signerId };
       const signed = await context.signing.sign(by, { method, host, path, own, expiresInSeconds, once, limits });
       if (signed.target.length > signedTargetMax)
         throw new SoulBoxError('bad_request', `The signed URL would be longer than ${signedTargetMax} characters.`);

@@ -323,7 +323,7 @@ describe('the check for the gateway', () => {
 describe('the question of the gateway about open requests', () => {
   const signerOf = (url: string) => {
     const query = new URL(url).searchParams;
-    return { keyId: query.get('soulbox-key') ?? '', apiKeyId: query.get('soulbox-by') ?? '' };
+    return { keyId: query.get('soulbox-key') ?? '', signerId: query.get('soulbox-by') ?? '' };
   };
 
   it('finds nothing while the keys are valid, even after the URL has expired', async () => {
@@ -344,7 +344,7 @@ describe('the question of the gateway about open requests', () => {
   it('finds a signing key that was ended, and one that nobody knows', async () => {
     const signer = signerOf(await sign({ url: portUrl() }));
     await api.ask('DELETE', `/signing-keys/${signer.keyId}`);
-    const unknown = { keyId: 'sabcdefghijkl', apiKeyId: signer.apiKeyId };
+    const unknown = { keyId: 'sabcdefghijkl', signerId: signer.signerId };
     expect(await api.signedUrls.findEnded([signer, unknown])).toEqual([signer, unknown]);
   });
 

@@ -10,7 +10,7 @@ import type { WrongKeyBudget } from '../keys/wrong-key-budget.ts';
 import type { Deed } from '../trail/deed.ts';
 import type { Trail } from '../trail/trail.ts';
 import type { Use } from '../trail/uses.ts';
-import { getSigner } from './signer.ts';
+import { getSigner, scopesOfSigner } from './signer.ts';
 import type { Signer, SignerIds } from './signer.ts';
 import { teamKey } from './team-keys.ts';
 
@@ -45,11 +45,12 @@ export interface UseOf {
 /** Signs URLs for a team and checks them. */
 export interface Signing {
   /** Throws `bad_request` for a lifetime that is too long, and `limit_exceeded` if the team has no room for a nonce. */
-  sign(by: { readonly teamId: string; readonly apiKeyId: string }, wanted: Wanted): Promise<Signed>;
+  sign(by: { readonly teamId: string; readonly signerId: string }, wanted: Wanted): Promise<Signed>;
   /** Checks signature, key and end of a request. Throws `unauthorized`, and `limit_exceeded` after too many faults. */
   verify(request: SignedRequest): Promise<Signer>;
   /**
-   * Why a request in progress may not continue: a key behind its URL has ended, or has lost one of these scopes.
+   * Why a request in progress may not continue: a key behind its URL has ended, or its signer has lost one of these
+   * scopes.
    * Undefined: it may. The end of the URL itself is no reason.
    */
   findEnd(ids: SignerIds, scopes: readonly Scope[]): Promise<SoulBoxError | undefined>;
@@ -85,7 +86,7 @@ export function createSigning(parts: {
     );
 
   return {
-    async sign({ teamId, apiKeyId }, { expiresInSeconds, limits, once, ...request }) {
+    async sign({ teamId, signerId }, { expiresInSeconds, limits, once, ...request }) {
       if (expiresInSeconds > signedUrlMaxSeconds)
         throw new SoulBoxError('bad_request', `A signed URL may be valid for at most ${signedUrlMaxSeconds} s.`);
       if (once && (await records.usedNonces.count(teamId)) >= teamNonceLimit) throw storeIsFull();
@@ -94,7 +95,7 @@ export function createSigning(parts: {
       const key = await records.signingKeys.ensureActive(wantedKey);
       const expiresAt = Math.floor(now / 1000) + expiresInSeconds;
       const nonce = randomBytes(nonceBytes).toString('base64url');
-      const grant = { ...limits, keyId: key.id, apiKeyId, expiresAt, nonce, once };
+      const grant = { ...limits, keyId: key.id, signerId, expiresAt, nonce, once };
       return {
         target: signedTarget({ ...request, grant }, teamKey(root, key)),
         keyId: key.id,
@@ -108,13 +109,13 @@ export function createSigning(parts: {
       if (key === undefined || !isSignedWith(request, teamKey(root, key))) throw isWrong();
       if (clock.now() >= (grant.expiresAt + signedUrlSkewSeconds) * 1000)
         throw new SoulBoxError('unauthorized', 'Unauthorized, the signed URL has expired.');
-      return await getSigner(key, grant, { records, clock });
+      return await getSigner(key, grant, parts);
     },
 
     async findEnd(ids, scopes) {
       try {
-        const { apiKey } = await getSigner(await records.signingKeys.find(ids.keyId), ids, { records, clock });
-        if (scopes.every((scope) => apiKey.scopes.includes(scope))) return undefined;
+        const has = scopesOfSigner(await getSigner(await records.signingKeys.find(ids.keyId), ids, parts));
+        if (scopes.every((scope) => has.includes(scope))) return undefined;
         return new SoulBoxError('unauthorized', 'Unauthorized, the signer of the URL may no longer do this.');
       } catch (error) {
         if (error instanceof SoulBoxError && error.reason === 'unauthorized') return error;
@@ -122,12 +123,12 @@ export function createSigning(parts: {
       }
     },
 
-    async use({ grant }, { team, apiKey }, { target, source }) {
+    async use({ grant }, { team, by }, { target, source }) {
       const teamId = team.id;
       const success = { status: 'success', code: 0 } as const;
       const deed: Omit<Use, 'result'> = {
         ...{ teamId, action: 'signed-url.use', class: 'security', scope: 'url', rule: 'signature', target },
-        actor: { kind: 'key', id: apiKey.id },
+        actor: by.kind === 'key' ? { kind: 'key', id: by.apiKey.id } : { kind: 'user', id: by.userId },
       };
       if (!grant.once) {
         trail.recordUse({ ...deed, result: success });

@@ -54,4 +54,4 @@ export function createSignerWatch(checker: Pick<SignedUrlChecker, 'findEnded'>, 
   };
 }
 
-const nameOf = ({ keyId, apiKeyId }: SignerOfUrl): string => `${keyId} ${apiKeyId}`;
+const nameOf = ({ keyId, signerId }: SignerOfUrl): string => `${keyId} ${signerId}`;

@@ -53,7 +53,7 @@ export function createTestChecker(): TestChecker {
 
 const plainGrant: Grant = {
   keyId: 'sabcdefghijkl',
-  apiKeyId: '123e4567-e89b-12d3-a456-426614174000',
+  signerId: '123e4567-e89b-12d3-a456-426614174000',
   expiresAt: 4_000_000_000,
   nonce: 'AAECAwQFBgcICQoLDA0ODw',
   once: false,

@@ -20,7 +20,7 @@ const parts: fc.Arbitrary<SignedParts> = fc.record({
   own: fc.array(fc.tuple(name, text), { maxLength: 5 }),
   grant: fc.record({
     keyId: fc.constantFrom('saaaaaaaaaaaa', 'sbbbbbbbbbbbb'),
-    apiKeyId: fc.constant('123e4567-e89b-12d3-a456-426614174000'),
+    signerId: fc.constant('123e4567-e89b-12d3-a456-426614174000'),
     expiresAt: fc.integer({ min: 1, max: 9_999_999_999 }),
     nonce: fc.constantFrom('AAECAwQFBgcICQoLDA0ODw', 'BAECAwQFBgcICQoLDA0ODw'),
     once: fc.boolean(),

@@ -59,7 +59,7 @@ describe('the address of a client', () => {
   });
 });
 
-const grant: Grant = { keyId: 's', apiKeyId: 'a', expiresAt: 1, nonce: 'n', once: false };
+const grant: Grant = { keyId: 's', signerId: 'a', expiresAt: 1, nonce: 'n', once: false };
 const facts: RequestFacts = {
   address: '192.0.2.1',
   contentTypes: [],

@@ -6,7 +6,7 @@ export const parameterPrefix = 'soulbox-';
 
 export const parameterNames = {
   keyId: 'soulbox-key',
-  apiKeyId: 'soulbox-by',
+  signerId: 'soulbox-by',
   expiresAt: 'soulbox-expires',
   nonce: 'soulbox-nonce',
   once: 'soulbox-once',
@@ -25,8 +25,8 @@ export const filePathName = 'path';
 export interface Grant {
   /** Names the signing key of the team. */
   readonly keyId: string;
-  /** The API key through which the URL was signed. When that key is revoked, the URL ends. */
-  readonly apiKeyId: string;
+  /** The API key, session or personal token through which the URL was signed. When that ends, the URL ends. */
+  readonly signerId: string;
   /** Unix seconds. */
   readonly expiresAt: number;
   /** 16 random bytes in base64url. */

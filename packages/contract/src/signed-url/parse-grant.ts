@@ -38,7 +38,7 @@ export function parseGrant(parameters: readonly Parameter[]): ParsedGrant {
   return {
     grant: {
       keyId: get(names.keyId),
-      apiKeyId: get(names.apiKeyId),
+      signerId: get(names.signerId),
       expiresAt: Number(get(names.expiresAt)),
       nonce: get(names.nonce),
       once: values.has(names.once),
@@ -53,11 +53,11 @@ export function parseGrant(parameters: readonly Parameter[]): ParsedGrant {
   };
 }
 
-const required = [names.keyId, names.apiKeyId, names.expiresAt, names.nonce, names.signature] as const;
+const required = [names.keyId, names.signerId, names.expiresAt, names.nonce, names.signature] as const;
 
 const isValid: Readonly<Record<string, (value: string) => boolean>> = {
   [names.keyId]: (value) => keyForm.test(value),
-  [names.apiKeyId]: (value) => uuidForm.test(value),
+  [names.signerId]: (value) => uuidForm.test(value),
   [names.expiresAt]: (value) => secondsForm.test(value),
   [names.nonce]: (value) => nonceForm.test(value),
   [names.once]: (value) => value === '1',
@@ -97,7 +97,7 @@ export function areAddressRanges(ranges: readonly string[]): boolean {
 export function parametersOf(grant: Grant): Parameter[] {
   const all: readonly (readonly [string, string | undefined])[] = [
     [names.keyId, grant.keyId],
-    [names.apiKeyId, grant.apiKeyId],
+    [names.signerId, grant.signerId],
     [names.expiresAt, String(grant.expiresAt)],
     [names.nonce, grant.nonce],
     [names.once, grant.once ? '1' : undefined],

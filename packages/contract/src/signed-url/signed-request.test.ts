@@ -8,7 +8,7 @@ const key = Buffer.alloc(32, 7);
 const otherKey = Buffer.alloc(32, 8);
 const grant: Grant = {
   keyId: 'sabcdefghijkl',
-  apiKeyId: '123e4567-e89b-12d3-a456-426614174000',
+  signerId: '123e4567-e89b-12d3-a456-426614174000',
   expiresAt: 1_800_000_000,
   nonce: 'AAECAwQFBgcICQoLDA0ODw',
   once: false,

@@ -192,9 +192,9 @@ export declare type SignerOfUrl = Message<"soulbox.control.v1.SignerOfUrl"> & {
   keyId: string;
 
   /**
-   * @generated from field: string api_key_id = 2;
+   * @generated from field: string signer_id = 2;
    */
-  apiKeyId: string;
+  signerId: string;
 };
 
 /**
