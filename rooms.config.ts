@@ -309,7 +309,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/linux/src': [
     ['libc'],
     ['descriptors', 'file-attributes', 'flock', 'mounts', 'namespaces', 'processes', 'sockets'],
-    ['netlink', 'netlink-attributes', 'socket-filter', 'unix-messages'],
+    ['fscrypt', 'netlink', 'netlink-attributes', 'socket-filter', 'unix-messages'],
     ['netlink-events'],
   ],
   'packages/network/src': [
