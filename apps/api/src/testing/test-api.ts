@@ -14,7 +14,7 @@ import type { Keyring, SealedBlobs } from '@soulbox/keyring';
 import { openTestKeyring } from '@soulbox/keyring/testing';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
-import type { BlobStore, Records } from '@soulbox/storage';
+import type { Records } from '@soulbox/storage';
 import { apiConfigSchema } from '../config.ts';
 import type { ApiConfig } from '../config.ts';
 import type { AuditParts, StageBackup } from '../context.ts';

@@ -97,7 +97,7 @@ describe('an encrypted blob', () => {
       (await blobs.read('a', { offset: 5, length: 10 }))?.destroy();
       for await (const piece of (await blobs.read('a')) ?? []) if (piece.length > 0) break;
     }
-    await expect.poll(count).toBeLessThanOrEqual(before);
+    await expect.poll(count, { timeout: 5000 }).toBeLessThanOrEqual(before);
   });
 
   it('can be read in parts while it is replaced again and again', async () => {

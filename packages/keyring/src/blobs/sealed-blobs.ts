@@ -1,7 +1,7 @@
 import { lstat, open, rm } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { buffer } from 'node:stream/consumers';
-import { isNodeError, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
 import type { BlobInfo, BlobStore, BlobStream, ByteRange } from '@soulbox/storage';
 import { openBlocks, readSealed, sealContent, streamOf } from './blob-content.ts';
 import {
@@ -47,7 +47,7 @@ export interface SealedBlobs extends BlobStore, BlobKeys {
 }
 
 /** How often a reader may meet a blob that is being replaced. */
-const attempts = 3;
+const attempts = 10;
 /** After so many failures, for example because the disk is full, the rest is left for the next time. */
 const failuresMax = 16;
 /** Blobs whose heads are read at the same time. */
