@@ -22,7 +22,12 @@ export async function createDraft(
 ): Promise<TemplateDraft> {
   const directory = join(storeDirectory, `${draftPrefix}${templateId}`);
   await mkdir(directory, { mode: 0o700 });
-  prepare(directory);
+  try {
+    prepare(directory);
+  } catch (error) {
+    await removeTree(directory);
+    throw error;
+  }
   await writeOwner(directory);
   const rootfs = join(directory, 'rootfs');
   await mkdir(rootfs, { mode: 0o755 });

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, statSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { findProcess, removeTree, run } from '@soulbox/base';
+import { findProcess, removeTree, run, silentLogger } from '@soulbox/base';
 import { openScratchDisk } from './scratch-disk.ts';
 import { openTemplateStore } from './template-store.ts';
 import type { AddTemplate, TemplateStore } from './template-store.ts';
@@ -47,6 +48,25 @@ test('a template is found by name and by id, with defaults filled in', async () 
   expect(await openTemplateStore(store.directory).list()).toEqual([added]);
   expect(await readFile(join(added.rootfs, 'file'), 'utf8')).toBe('one');
   expect(await readdir(join(store.directory, added.templateId))).toEqual(['rootfs', 'template.json']);
+});
+
+test('the folder of a template is prepared while it is empty, and stays that folder', async () => {
+  const prepared: { readonly entries: string[]; readonly inode: number }[] = [];
+  const preparing = openTemplateStore(store.directory, silentLogger, {
+    prepareDraft: (folder) => prepared.push({ entries: readdirSync(folder), inode: statSync(folder).ino }),
+  });
+  const { templateId } = await preparing.add(request('one'));
+  expect(prepared).toEqual([{ entries: [], inode: statSync(join(store.directory, templateId)).ino }]);
+});
+
+test('a folder that cannot be prepared leaves no template', async () => {
+  const preparing = openTemplateStore(store.directory, silentLogger, {
+    prepareDraft: () => {
+      throw new Error('no key');
+    },
+  });
+  await expect(preparing.add(request('one'))).rejects.toThrow('no key');
+  expect(await readdir(store.directory)).toEqual([]);
 });
 
 test('a taken name is refused before the work begins, and replaced on request', async () => {
