@@ -63,7 +63,7 @@ it('sessions and personal tokens are removed after their end', async () => {
   const user = { id: 'u', issuer: 'i', subject: 's', email: '', name: '', createdAt: now, lastSignInAt: undefined };
   await api.records.users.create(user, 9);
   const ends = { userId: 'u', createdAt: now, expiresAt: now + hour };
-  await api.records.sessions.create({ ...ends, id: 's1', hash: 's1', seenAt: now }, 9);
+  await api.records.sessions.create({ ...ends, id: 's1', hash: 's1', seenAt: now, providerSid: '' }, 9);
   await api.records.personalTokens.create(
     { ...ends, id: 't1', hash: 't1', name: 'x', suffix: 'abcd', isOfProgram: false, lastUsedAt: undefined },
     9,

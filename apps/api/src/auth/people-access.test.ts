@@ -41,7 +41,7 @@ beforeAll(async () => {
   people['revoked'] = await makePerson(api, { [teamId]: 'admin' });
   const { userId, tokenId } = person('revoked');
   await api.records.personalTokens.remove(userId, tokenId);
-  await api.records.sessions.removeOfUser(userId);
+  await api.records.sessions.endOfUser(userId);
 });
 afterAll(() => api[Symbol.asyncDispose]());
 

@@ -84,7 +84,7 @@ describe('a URL that a person signs', () => {
     expect(await api.signedUrls.findEnded([...urls, ...stays].map(signerOf))).toEqual([]);
     await put(lowered, 'viewer');
     await api.records.memberships.remove(gone.userId, api.teamId);
-    await api.records.sessions.removeOfUser(signedOut.userId);
+    await api.records.sessions.endOfUser(signedOut.userId);
     await api.records.users.remove(removed.userId);
     expect(await checkPort(urls[0] ?? '', id)).toBe('scope_missing');
     for (const url of urls.slice(1)) expect(await checkPort(url, id)).toBe('unauthorized');

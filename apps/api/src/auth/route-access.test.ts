@@ -116,6 +116,7 @@ test('only health, documents, pages, people and the operator need no key', () =>
     'GET /docs/api/cli',
     'GET /health',
     'GET /openapi.json',
+    'POST /auth/backchannel-logout',
     'POST /auth/device',
     'POST /auth/device-code',
     'POST /auth/revoke',

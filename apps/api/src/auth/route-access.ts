@@ -160,6 +160,7 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'DELETE /auth/session': person,
   'POST /auth/sign-out': keyless,
   'GET /auth/signed-out': keyless,
+  'POST /auth/backchannel-logout': keyless,
   'GET /personal-tokens': person,
   'POST /personal-tokens': person,
   'DELETE /personal-tokens/:tokenID': person,

@@ -87,9 +87,27 @@ describe('a program without a browser', () => {
     const second = await start();
     await allow(second['user_code']);
     const [user] = await test.api.records.users.list();
-    await test.api.records.sessions.removeOfUser(user?.id ?? '');
+    await test.api.records.sessions.endOfUser(user?.id ?? '');
     expect((await poll(second['device_code'])).json).toEqual({ error: 'access_denied' });
     expect(await test.api.records.personalTokens.list(user?.id ?? '')).toEqual([]);
+  });
+
+  it('gets nothing when the person signs out everywhere while its token is made', async () => {
+    await test.signIn(browser);
+    const asked = await start();
+    await allow(asked['user_code']);
+    const [user] = await test.api.records.users.list();
+    const { memberships, sessions, personalTokens } = test.api.records;
+    const before = { ...memberships };
+    // The memberships are read between the check of the session and the creation of the token.
+    Object.assign(memberships, {
+      listOfUser: async (id: string) => {
+        await sessions.endOfUser(id);
+        return await before.listOfUser(id);
+      },
+    });
+    expect((await poll(asked['device_code'])).json).toEqual({ error: 'access_denied' });
+    expect(await personalTokens.list(user?.id ?? '')).toEqual([]);
   });
 
   it('loses its token when the person signs out everywhere, but not by a sign-out of one browser', async () => {

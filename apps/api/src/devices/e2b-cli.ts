@@ -1,5 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import { z } from 'zod';
+import { credentialId } from '../auth/person.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { markup, pageHeaders, renderPage } from '../pages/html.ts';
@@ -43,7 +44,10 @@ export function addE2bCliPage(app: ApiApp, context: ApiContext): void {
     if (!request.person) return await sendToSignIn(reply, path);
     const { user } = request.person;
     const target = localTarget(readForm(request, people, request.person)['next']);
-    const made = { userId: user.id, name: 'e2b CLI', days: tokenDaysDefault, rule: 'session', isOfProgram: true };
+    const made = {
+      ...{ userId: user.id, name: 'e2b CLI', days: tokenDaysDefault, rule: 'session', isOfProgram: true },
+      sessionId: credentialId(request.person),
+    };
     const token = (await createPersonalToken(request, context, made)).token.reveal();
     const { origin } = people;
     target.search = new URLSearchParams({

@@ -1,3 +1,4 @@
+import { SoulBoxError } from '@soulbox/base';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addressOf } from '../actor.ts';
 import { findByToken, isSessionOf } from '../auth/find-person.ts';
@@ -55,9 +56,14 @@ async function pollDevice(
   // Who has signed out or was removed meanwhile gives nothing away any more.
   if (!(await isSessionOf(context, sessionId, userId))) return await refuse(reply, 'access_denied');
   const name = client.trim() === '' ? 'program' : client.trim();
-  const made = { userId, name, days: tokenDaysDefault, rule: 'device', isOfProgram: true };
-  const { token, record } = await createPersonalToken(request, context, made);
-  return await answer(reply, token.reveal(), record.expiresAt - context.clock.now());
+  const made = { userId, name, days: tokenDaysDefault, rule: 'device', isOfProgram: true, sessionId };
+  try {
+    const { token, record } = await createPersonalToken(request, context, made);
+    return await answer(reply, token.reveal(), record.expiresAt - context.clock.now());
+  } catch (thrown) {
+    if (thrown instanceof SoulBoxError && thrown.reason === 'unauthorized') return await refuse(reply, 'access_denied');
+    throw thrown;
+  }
 }
 
 async function refresh(

@@ -44,6 +44,7 @@ test('only reading, uploads by signed link and pages are not recorded', () => {
     'POST /host/backup-stage',
     'DELETE /auth/session',
     'POST /auth/sign-out',
+    'POST /auth/backchannel-logout',
     'POST /personal-tokens',
     'DELETE /personal-tokens/:tokenID',
     'POST /auth/device-code',

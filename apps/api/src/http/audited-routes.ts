@@ -91,6 +91,7 @@ const unrecorded = [
   'DELETE /auth/session',
   'POST /auth/sign-out',
   'GET /auth/signed-out',
+  'POST /auth/backchannel-logout',
   'GET /personal-tokens',
   'POST /personal-tokens',
   'DELETE /personal-tokens/:tokenID',

@@ -9,6 +9,8 @@ export interface Identity {
   readonly email: string;
   readonly name: string;
   readonly groups: readonly string[];
+  /** The name of the session at the provider. Empty if it tells none. */
+  readonly providerSid: string;
 }
 
 type Claims = Readonly<Record<string, unknown>>;
@@ -28,6 +30,7 @@ export function identityFrom(issuer: string, claims: Claims, config: SignInConfi
     ...{ issuer, subject: sub, email: verifiedEmail(claims, config) },
     name: typeof name === 'string' ? shown(name) : '',
     groups: listOf(claims[config.oidcGroupsClaim]),
+    providerSid: typeof claims['sid'] === 'string' && subjectForm.test(claims['sid']) ? claims['sid'] : '',
   };
 }
 

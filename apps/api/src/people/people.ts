@@ -4,6 +4,8 @@ import { createAttempts } from './attempts.ts';
 import type { Attempts } from './attempts.ts';
 import { createDeviceRequests } from './device-requests.ts';
 import type { DeviceRequests } from './device-requests.ts';
+import { createLogoutTokens } from './logout-tokens.ts';
+import type { LogoutTokens } from './logout-tokens.ts';
 import { createPeopleSecrets } from './people-secrets.ts';
 import type { PeopleSecrets } from './people-secrets.ts';
 import { createProvider } from './provider.ts';
@@ -15,6 +17,8 @@ export interface People {
   readonly secrets: PeopleSecrets;
   readonly signInAttempts: Attempts;
   readonly deviceAttempts: Attempts;
+  readonly logoutAttempts: Attempts;
+  readonly logoutTokens: LogoutTokens;
   readonly devices: DeviceRequests;
   /** The origin under which browsers know this server, such as `https://api.example.com`. */
   readonly origin: string;
@@ -34,11 +38,17 @@ export interface PeopleOptions {
 export function createPeople({ config, clientSecret, root, clock, logger }: PeopleOptions): People | undefined {
   if (config.oidcIssuer === '') return undefined;
   const { origin, protocol } = new URL(config.apiUrl);
+  const provider = createProvider({ config, clientSecret, redirectUri: `${origin}/auth/callback`, clock, logger });
   return {
-    provider: createProvider({ config, clientSecret, redirectUri: `${origin}/auth/callback`, clock, logger }),
+    provider,
     secrets: createPeopleSecrets(root),
     signInAttempts: createAttempts(clock, 'sign-ins'),
     deviceAttempts: createAttempts(clock, 'codes'),
+    logoutAttempts: createAttempts(clock, 'logout tokens'),
+    logoutTokens: createLogoutTokens({
+      ...{ issuer: provider.issuer, clientId: config.oidcClientId, clock },
+      findKeysUrl: async () => await provider.findKeysUrl(),
+    }),
     devices: createDeviceRequests(clock),
     origin,
     isSecure: protocol === 'https:',

@@ -24,6 +24,8 @@ export interface Provider {
    * `sign_in_refused` and `provider_unavailable`.
    */
   redeem(query: URLSearchParams, secrets: SignInSecrets): Promise<Identity>;
+  /** Where it has its public keys. Throws `provider_unavailable`. */
+  findKeysUrl(): Promise<string | undefined>;
   /** Where a person ends the session at the provider too. Undefined if it offers none, or if it is away. */
   endSessionUrl(returnTo: string): Promise<URL | undefined>;
 }
@@ -122,6 +124,11 @@ export function createProvider(options: ProviderOptions): Provider {
         exchanges -= 1;
       }
     },
+    findKeysUrl: async () =>
+      await translated(
+        'a logout token could not be checked',
+        async () => (await getClient()).serverMetadata().jwks_uri,
+      ),
     async endSessionUrl(returnTo) {
       try {
         const client = await getClient();

@@ -18,13 +18,18 @@ export interface NewToken {
   /** How the person who asks for it is known, such as `session`. */
   readonly rule: string;
   readonly isOfProgram: boolean;
+  /** The session that allows it. */
+  readonly sessionId: string;
 }
 
-/** Creates a token of a user. Its value is in the result and nowhere else. Throws `limit_exceeded`. */
+/**
+ * Creates a token of a user. Its value is in the result and nowhere else. Throws `limit_exceeded`, and `unauthorized` if
+ * the session has ended: this is decided in one step with the creation, so that a sign-out leaves no token behind.
+ */
 export async function createPersonalToken(
   request: FastifyRequest,
   context: ApiContext,
-  { userId, name, days, rule, isOfProgram }: NewToken,
+  { userId, name, days, rule, isOfProgram, sessionId }: NewToken,
 ): Promise<{ readonly token: Secret; readonly record: PersonalTokenRecord }> {
   const { records, clock, logger } = context;
   const { value, hash } = peopleOf(context).secrets.createToken();
@@ -34,7 +39,9 @@ export async function createPersonalToken(
     ...{ expiresAt: now + days * 24 * 3600 * 1000, lastUsedAt: undefined },
   };
   await tellTeams(request, context, { action: 'token.create', userId, rule, target: { kind: 'token', id: record.id } });
-  if (!(await records.personalTokens.create(record, tokensOfUserMax)))
+  const outcome = await records.personalTokens.create(record, tokensOfUserMax, sessionId);
+  if (outcome === 'session_ended') throw new SoulBoxError('unauthorized', 'Unauthorized, the session has ended.');
+  if (outcome === 'limit_reached')
     throw new SoulBoxError('limit_exceeded', `You have ${tokensOfUserMax} personal tokens. Revoke some.`);
   logger.info({ user: userId, tokenId: record.id }, 'personal token created');
   return { token: new Secret(value), record };

@@ -34,7 +34,8 @@ export function addCreateTokenRoute(app: ApiApp, context: ApiContext): void {
       if (person.via !== 'session')
         throw new SoulBoxError('forbidden', 'A personal token cannot create another one. Sign in with a browser.');
       const { name, expiresInDays: days } = request.body;
-      const made = { userId: person.user.id, name, days, rule: 'session', isOfProgram: false };
+      const { user, session } = person;
+      const made = { userId: user.id, name, days, rule: 'session', isOfProgram: false, sessionId: session.id };
       const { token, record } = await createPersonalToken(request, context, made);
       return reply.code(201).send({ ...tokenToWire(record), token: token.reveal() });
     },

@@ -40,12 +40,15 @@ async function signIn(request: FastifyRequest, reply: FastifyReply, context: Api
   if (pending === undefined)
     throw new SoulBoxError('sign_in_failed', 'This browser has not started a sign-in, or it took too long.');
   const query = new URL(request.originalUrl, where.origin).searchParams;
-  const userId = await admitUser(request, context, await provider.redeem(query, pending));
+  const identity = await provider.redeem(query, pending);
+  const userId = await admitUser(request, context, identity);
   await endPresentSession(request, context);
   const { value, hash } = secrets.createSession();
   const now = clock.now();
   const seconds = config.sessionHours * 3600;
-  const session = { id: randomUUID(), hash, userId, createdAt: now, seenAt: now, expiresAt: now + seconds * 1000 };
+  const { providerSid } = identity;
+  const times = { createdAt: now, seenAt: now, expiresAt: now + seconds * 1000 };
+  const session = { id: randomUUID(), hash, userId, ...times, providerSid };
   const target = { kind: 'session', id: session.id };
   await tellTeams(request, context, { action: 'user.sign-in', userId, rule: 'provider', target });
   await records.sessions.create(session, sessionsOfUserMax);

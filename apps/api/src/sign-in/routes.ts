@@ -2,6 +2,7 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { acceptForms } from '../pages/form.ts';
 import { addAccountPage } from './account-page.ts';
+import { addBackchannelLogoutRoute } from './backchannel-logout.ts';
 import { addCallbackRoute } from './callback.ts';
 import { addSessionRoutes } from './session.ts';
 import { addSignInPage } from './sign-in-page.ts';
@@ -18,6 +19,7 @@ export function addSignInRoutes(app: ApiApp, context: ApiContext): void {
   void app.register((scope: ApiApp, _options, done) => {
     acceptForms(scope);
     addSignOutRoutes(scope, context);
+    addBackchannelLogoutRoute(scope, context);
     done();
   });
 }

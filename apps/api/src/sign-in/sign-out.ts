@@ -29,9 +29,7 @@ export async function signOutEverywhere(
   context: ApiContext,
   { user, via }: Person,
 ): Promise<void> {
-  const { sessions, personalTokens } = context.records;
-  await sessions.removeOfUser(user.id);
-  await personalTokens.removeOfPrograms(user.id);
+  await context.records.sessions.endOfUser(user.id);
   const target = { kind: 'user', id: user.id };
   await tellTeams(request, context, { action: 'user.sign-out-everywhere', userId: user.id, rule: via, target });
 }

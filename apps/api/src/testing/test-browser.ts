@@ -10,7 +10,7 @@ export interface Page {
 export interface TestBrowser {
   /** Goes to an address by a link. `hops`: redirects that are followed at most. */
   open(url: string, options?: { readonly hops?: number; readonly headers?: Record<string, string> }): Promise<Page>;
-  /** Sends the form of a page of ours. */
+  /** Sends the form of a page: of ours, or by its whole address. */
   submit(path: string, fields: Readonly<Record<string, string>>, headers?: Record<string, string>): Promise<Page>;
   /** Calls the API from a page of ours. */
   call(
@@ -57,7 +57,7 @@ export function createTestBrowser(origin: string, url: string): TestBrowser {
   return {
     open,
     submit: async (path, fields, headers = {}) =>
-      await send(origin + path, {
+      await send(path.startsWith('/') ? origin + path : path, {
         method: 'POST',
         headers: { 'content-type': 'application/x-www-form-urlencoded', ...own, ...headers },
         body: new URLSearchParams(fields).toString(),

@@ -38,6 +38,7 @@ export async function startTestPeople(config: Partial<ApiConfig> = {}): Promise<
       ...config,
     },
   });
+  provider.backchannel = api.url;
   return {
     ...{ api, provider, now },
     openBrowser: () => createTestBrowser(peopleOrigin, api.url),

@@ -55,7 +55,7 @@ export async function makePerson(
   );
   const session = secrets.createSession();
   const id = randomUUID();
-  await records.sessions.create({ ...shared, id, hash: session.hash, seenAt: Date.now() }, 20);
+  await records.sessions.create({ ...shared, id, hash: session.hash, seenAt: Date.now(), providerSid: '' }, 20);
   return {
     ...{ userId, tokenId, key: `${token.value}_${teamId}` },
     session: {

@@ -19,6 +19,10 @@ export interface TestProvider extends AsyncDisposable {
   readonly clientSecret: string;
   /** Who signs in next, without being asked. */
   account: TestAccount;
+  /** Where the redirect origin really is. Its logout tokens go there. */
+  backchannel: string | undefined;
+  /** The status with which each of them was answered. */
+  readonly toldLogouts: number[];
 }
 
 const loginForm = `<!doctype html><title>Provider</title><form method="post">
@@ -45,11 +49,24 @@ export async function startTestProvider(
         ...{ client_id: clientId, client_secret: clientSecret },
         redirect_uris: [`${redirectOrigin}/auth/callback`],
         post_logout_redirect_uris: [`${redirectOrigin}/auth/signed-out`],
+        backchannel_logout_uri: `${redirectOrigin}/auth/backchannel-logout`,
+        backchannel_logout_session_required: true,
       },
     ],
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'groups', 'tier'] },
     cookies: { keys: ['a-key-for-cookies'] },
-    features: { devInteractions: { enabled: false } },
+    features: {
+      ...{ devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
+      rpInitiatedLogout: { logoutSource: (context, form) => void (context.body = form) },
+    },
+    // Without its dispatcher, which refuses addresses of this host.
+    fetch: async (url, { method, headers, body, signal }: RequestInit = {}) => {
+      const named = url instanceof Request ? url.url : url.toString();
+      const target = named.replace(redirectOrigin, test.backchannel ?? redirectOrigin);
+      const answer = await fetch(target, { method, headers, body, signal, redirect: 'manual' } as RequestInit);
+      test.toldLogouts.push(answer.status);
+      return answer;
+    },
     pkce: { required: () => true },
     interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
     findAccount: (_context, sub) => ({
@@ -59,7 +76,7 @@ export async function startTestProvider(
   });
   const oidc = provider.callback();
   const test: TestProvider = {
-    ...{ issuer, clientId, clientSecret, account: first },
+    ...{ issuer, clientId, clientSecret, account: first, backchannel: undefined, toldLogouts: [] },
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

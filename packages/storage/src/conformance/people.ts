@@ -131,7 +131,7 @@ export function describePeople(name: string, open: OpenRecords): void {
     });
 
     const session = (id: string, more: Partial<SessionRecord> = {}): SessionRecord => ({
-      ...{ id, hash: `hash ${id}`, userId: 'a', createdAt: 1, seenAt: 1, expiresAt: 10 },
+      ...{ id, hash: `hash ${id}`, userId: 'a', createdAt: 1, seenAt: 1, expiresAt: 10, providerSid: '' },
       ...more,
     });
     const token = (id: string, more: Partial<PersonalTokenRecord> = {}): PersonalTokenRecord => ({
@@ -169,7 +169,7 @@ export function describePeople(name: string, open: OpenRecords): void {
         for (const id of ['s1', 's2', 's3']) await records.sessions.create(session(id), 2);
         expect(await records.sessions.findByHash('hash s1')).toBeUndefined();
         expect(await records.sessions.findByHash('hash s2')).toBeDefined();
-        expect(await records.sessions.removeOfUser('a')).toBe(2);
+        expect(await records.sessions.endOfUser('a')).toEqual({ sessions: 2, tokens: 0 });
       });
 
       it('are purged after their end, some at a time', async () => {
@@ -187,25 +187,45 @@ export function describePeople(name: string, open: OpenRecords): void {
       });
 
       it('are found by hash, listed, touched, and removed by their user only', async () => {
-        expect(await records.personalTokens.create(token('t1'), 9)).toBe(true);
-        expect(await records.personalTokens.create(token('t2'), 9)).toBe(true);
+        expect(await records.personalTokens.create(token('t1'), 9)).toBe('created');
+        expect(await records.personalTokens.create(token('t2'), 9)).toBe('created');
         await records.personalTokens.touch('t1', 7);
         await records.personalTokens.touch('t1', 3);
         expect(await records.personalTokens.list('a')).toEqual([token('t2'), token('t1', { lastUsedAt: 7 })]);
         expect(await records.personalTokens.list('b')).toEqual([]);
         await records.personalTokens.create(token('t3', { isOfProgram: true }), 9);
-        expect(await records.personalTokens.removeOfPrograms('b')).toBe(0);
-        expect(await records.personalTokens.removeOfPrograms('a')).toBe(1);
+        expect(await records.sessions.endOfUser('b')).toEqual({ sessions: 0, tokens: 0 });
+        expect(await records.sessions.endOfUser('a')).toEqual({ sessions: 0, tokens: 1 });
         expect(await records.personalTokens.find('t3')).toBeUndefined();
         expect(await records.personalTokens.remove('b', 't1')).toBe(false);
         expect(await records.personalTokens.findByHash('hash t1')).toMatchObject({ id: 't1' });
         expect(await records.personalTokens.remove('a', 't1')).toBe(true);
       });
 
+      it('are made for a session only while it lasts, and end with it at the provider', async () => {
+        await records.sessions.create(session('s1', { providerSid: 'sid 1' }), 9);
+        await records.sessions.create(session('s2', { providerSid: 'sid 2' }), 9);
+        const program = (id: string, more: object = {}) => token(id, { isOfProgram: true, ...more });
+        expect(await records.personalTokens.create(program('t1'), 9, 's1')).toBe('created');
+        expect(await records.personalTokens.create(program('t2'), 9, 's2')).toBe('created');
+        expect(await records.personalTokens.create(token('t3'), 9, 's1')).toBe('created');
+        expect(await records.personalTokens.create(program('t4', { userId: 'b' }), 9, 's1')).toBe('session_ended');
+        expect([await records.sessions.findUsers('sid 1'), await records.sessions.findUsers('sid')]).toEqual([
+          ['a'],
+          [],
+        ]);
+        expect(await records.sessions.endOfUser('a', 'sid 1')).toEqual({ sessions: 1, tokens: 1 });
+        expect((await records.personalTokens.list('a')).map(({ id }) => id)).toEqual(['t3', 't2']);
+        expect(await records.personalTokens.create(program('t5'), 9, 's1')).toBe('session_ended');
+        expect(await records.sessions.remove('s2')).toBe(true);
+        expect(await records.sessions.findUsers('sid 2')).toEqual(['a']);
+        expect(await records.sessions.endOfUser('a', 'sid 2')).toEqual({ sessions: 0, tokens: 1 });
+      });
+
       it('are limited in number, without those that have expired', async () => {
-        expect(await records.personalTokens.create(token('t1'), 1)).toBe(true);
-        expect(await records.personalTokens.create(token('t2'), 1)).toBe(false);
-        expect(await records.personalTokens.create(token('t3', { createdAt: 10, expiresAt: 20 }), 1)).toBe(true);
+        expect(await records.personalTokens.create(token('t1'), 1)).toBe('created');
+        expect(await records.personalTokens.create(token('t2'), 1)).toBe('limit_reached');
+        expect(await records.personalTokens.create(token('t3', { createdAt: 10, expiresAt: 20 }), 1)).toBe('created');
         expect(await records.personalTokens.find('t1')).toBeUndefined();
         expect(await records.personalTokens.purge(21, 9)).toBe(1);
       });

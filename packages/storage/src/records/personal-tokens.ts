@@ -17,8 +17,15 @@ export interface PersonalTokenRecord {
 }
 
 export interface PersonalTokenRecords {
-  /** Removes the expired tokens of the user. False, and nothing is written, if `limit` others remain. */
-  create(token: PersonalTokenRecord, limit: number): Promise<boolean>;
+  /**
+   * Removes the expired tokens of the user. Writes nothing if `limit` others remain, or if the user no longer has the
+   * session `sessionId`, which gives the token its session at the provider.
+   */
+  create(
+    token: PersonalTokenRecord,
+    limit: number,
+    sessionId?: string,
+  ): Promise<'created' | 'limit_reached' | 'session_ended'>;
   findByHash(hash: string): Promise<PersonalTokenRecord | undefined>;
   find(id: string): Promise<PersonalTokenRecord | undefined>;
   /** Newest first. */
@@ -27,8 +34,6 @@ export interface PersonalTokenRecords {
   touch(id: string, usedAt: number): Promise<void>;
   /** False if the user has no such token. */
   remove(userId: string, id: string): Promise<boolean>;
-  /** Removes the tokens that programs of the user have got. Returns their number. */
-  removeOfPrograms(userId: string): Promise<number>;
   /** Removes those that expired before this time, `limit` at most. Returns their number. */
   purge(before: number, limit: number): Promise<number>;
 }

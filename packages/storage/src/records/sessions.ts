@@ -9,6 +9,8 @@ export interface SessionRecord {
   /** Accurate to a minute. */
   readonly seenAt: number;
   readonly expiresAt: number;
+  /** The name of the session at the provider. Empty if the provider told none. */
+  readonly providerSid: string;
 }
 
 export interface SessionRecords {
@@ -19,8 +21,13 @@ export interface SessionRecords {
   /** A time before the recorded one changes nothing. */
   touch(id: string, seenAt: number): Promise<void>;
   remove(id: string): Promise<boolean>;
-  /** Ends all sessions of the user. Returns their number. */
-  removeOfUser(userId: string): Promise<number>;
+  /**
+   * Ends all sessions of the user and removes the tokens that programs have got from them, in one step. With
+   * `providerSid`: only those of this session at the provider, which is not empty.
+   */
+  endOfUser(userId: string, providerSid?: string): Promise<{ readonly sessions: number; readonly tokens: number }>;
+  /** The users with a session, or with a token of a program, of this session at the provider. */
+  findUsers(providerSid: string): Promise<string[]>;
   /** Removes those that expired before this time, `limit` at most. Returns their number. */
   purge(before: number, limit: number): Promise<number>;
 }

@@ -34,7 +34,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   idempotency: ['finish', 'abandon', 'purge'],
   users: ['remove'],
   memberships: ['remove'],
-  sessions: ['remove', 'removeOfUser', 'purge'],
+  sessions: ['remove', 'endOfUser', 'purge'],
   personalTokens: ['remove', 'purge'],
 };
 

@@ -10,12 +10,13 @@ function sessionFromRow(row: Record<string, SQLOutputValue>): SessionRecord {
     createdAt: Number(row['created_at']),
     seenAt: Number(row['seen_at']),
     expiresAt: Number(row['expires_at']),
+    providerSid: String(row['provider_sid']),
   };
 }
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSessions(db: DatabaseSync): SessionRecords {
-  const insert = db.prepare('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)');
+  const insert = db.prepare('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)');
   const trim = db.prepare(
     `DELETE FROM sessions WHERE id IN
        (SELECT id FROM sessions WHERE user_id = ? ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?)`,
@@ -24,7 +25,16 @@ export function sqliteSessions(db: DatabaseSync): SessionRecords {
   const byId = db.prepare('SELECT * FROM sessions WHERE id = ?');
   const touch = db.prepare('UPDATE sessions SET seen_at = max(seen_at, ?) WHERE id = ?');
   const remove = db.prepare('DELETE FROM sessions WHERE id = ?');
-  const removeOfUser = db.prepare('DELETE FROM sessions WHERE user_id = ?');
+  const end = db.prepare('DELETE FROM sessions WHERE user_id = ?');
+  const endTokens = db.prepare('DELETE FROM personal_tokens WHERE user_id = ? AND is_of_program = 1');
+  const endOfSid = db.prepare('DELETE FROM sessions WHERE user_id = ? AND provider_sid = ?');
+  const endTokensOfSid = db.prepare(
+    'DELETE FROM personal_tokens WHERE user_id = ? AND is_of_program = 1 AND provider_sid = ?',
+  );
+  const users = db.prepare(
+    `SELECT user_id FROM sessions WHERE provider_sid = ?1
+     UNION SELECT user_id FROM personal_tokens WHERE is_of_program = 1 AND provider_sid = ?1`,
+  );
   const purge = db.prepare(
     'DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE expires_at < ? LIMIT ?)',
   );
@@ -32,16 +42,22 @@ export function sqliteSessions(db: DatabaseSync): SessionRecords {
     row === undefined ? undefined : sessionFromRow(row);
 
   return {
-    create: async ({ id, hash, userId, createdAt, seenAt, expiresAt }, keep) =>
+    create: async ({ id, hash, userId, createdAt, seenAt, expiresAt, providerSid }, keep) =>
       inTransaction(db, () => {
-        insert.run(id, hash, userId, createdAt, seenAt, expiresAt);
+        insert.run(id, hash, userId, createdAt, seenAt, expiresAt, providerSid);
         trim.run(userId, keep);
       }),
     findByHash: async (hash) => found(byHash.get(hash)),
     find: async (id) => found(byId.get(id)),
     touch: async (id, seenAt) => void touch.run(seenAt, id),
     remove: async (id) => remove.run(id).changes === 1,
-    removeOfUser: async (userId) => Number(removeOfUser.run(userId).changes),
+    endOfUser: async (userId, providerSid) =>
+      inTransaction(db, () => {
+        const args = providerSid === undefined ? [userId] : [userId, providerSid];
+        const [ofSessions, ofTokens] = providerSid === undefined ? [end, endTokens] : [endOfSid, endTokensOfSid];
+        return { sessions: Number(ofSessions.run(...args).changes), tokens: Number(ofTokens.run(...args).changes) };
+      }),
+    findUsers: async (providerSid) => users.all(providerSid).map((row) => String(row['user_id'])),
     purge: async (before, limit) => Number(purge.run(before, limit).changes),
   };
 }
