@@ -11,7 +11,7 @@ interface SharedLimit {
   readonly all: string;
 }
 
-const sharedLimits = {
+export const sharedLimits = {
   /**
    * Connections that are logged, each with two events. The kernel keeps about 10,000 events, of which 8000 are read in a
    * second.
@@ -21,7 +21,7 @@ const sharedLimits = {
     more: '90/second burst 980 packets',
     all: '2000/second burst 2000 packets',
   },
-  /** Refused packets that are logged. */
+  /** Refused packets that are logged. UDP packets that get a response are told in another table, within the same limit. */
   refusals: {
     own: '2/second burst 20 packets',
     more: '18/second burst 180 packets',

@@ -30,21 +30,30 @@ test('denied targets are refused, except allowed ones', () => {
 
 test("the chain is attached to the slot's own interface and replaces the previous one", () => {
   const lines = refusalText(createAddressPlan(3), 7, parseEgressPolicy({ allowInternetAccess: false })).split('\n');
-  expect(lines.slice(0, 5)).toEqual([
+  expect(lines.slice(0, 8)).toEqual([
     'add table netdev soulbox_3',
     'add chain netdev soulbox_3 refuse_7',
     'flush chain netdev soulbox_3 refuse_7',
     'delete chain netdev soulbox_3 refuse_7',
+    'add chain netdev soulbox_3 told_7',
+    'flush chain netdev soulbox_3 told_7',
+    'delete chain netdev soulbox_3 told_7',
     'add chain netdev soulbox_3 refuse_7 { type filter hook ingress device "sb3x7" priority 0; policy accept; }',
   ]);
 });
 
-test('with a log, each refusal is told before it is done, with the slot and a limit', () => {
+test('with a log, refusals are told within one limit of the slot and one of all, with the slot', () => {
   const policy = parseEgressPolicy({ denyOut: ['9.0.0.0/8'] });
   const lines = refusalText(createAddressPlan(3), 7, policy, { logGroup: 23_003 }).split('\n');
-  const match = 'add rule netdev soulbox_3 refuse_7 ip daddr { 9.0.0.0/8 } ip protocol udp';
-  expect(lines.slice(-3, -1)).toEqual([
-    `${match} limit rate 20/second burst 200 packets log prefix "7" group 23003 snaplen 64`,
-    `${match} reject`,
-  ]);
+  const told = 'log prefix "7" group 23003 snaplen 64 reject';
+  const rule = 'add rule netdev soulbox_3 told_7';
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      'add limit netdev soulbox_3 told_of_all { rate 500/second burst 1000 packets ; }',
+      `${rule} limit rate 2/second burst 20 packets ${told}`,
+      `${rule} limit rate 18/second burst 180 packets limit name "told_of_all" ${told}`,
+      `${rule} reject`,
+    ]),
+  );
+  expect(lines.at(-2)).toBe('add rule netdev soulbox_3 refuse_7 ip daddr { 9.0.0.0/8 } ip protocol udp goto told_7');
 });

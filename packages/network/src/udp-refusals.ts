@@ -4,6 +4,7 @@ import type { AddressPlan } from './address-plan.ts';
 import type { NftWriter } from './nft-writer.ts';
 import type { ParsedPolicy } from './policy.ts';
 import { matchesOf, tell } from './ruleset.ts';
+import { sharedLimits } from './shared-limits.ts';
 
 /**
  * Tells a sandbox at once that its policy forbids a UDP packet. Otherwise a name lookup waits for up to half a minute.
@@ -61,16 +62,12 @@ export function refusalText(
   policy: ParsedPolicy,
   { hasEgress = true, logGroup }: { hasEgress?: boolean; logGroup?: number | undefined } = {},
 ): string {
-  const { table, chain } = names(plan, slot);
+  const { table, chain, told } = names(plan, slot);
   const covered = (list: ParsedPolicy['allowed'], verdict: string): string[] =>
     matchesOf(list, 'ip daddr', 'th dport').map((match) => `${match} ${verdict}`);
   // The egress process answers look-ups, also those that the policy forbids.
   const rules = hasEgress ? ['udp dport 53 accept'] : [];
-  // Here packets do not have the slot's address yet, so the prefix says whose they are.
-  const refuse = (match: string): string[] =>
-    logGroup === undefined
-      ? [`${match} reject`]
-      : [`${match} limit rate 20/second burst 200 packets ${tell(logGroup, String(slot))}`, `${match} reject`];
+  const refuse = (match: string): string[] => [`${match} ${logGroup === undefined ? 'reject' : `goto ${told}`}`];
   if (policy.datagrams === 'not-web') rules.push(...refuse('udp dport { 80, 443 }'));
   if (policy.datagrams !== 'none') rules.push(...covered(policy.allowed, 'accept'));
   if (policy.closed || policy.datagrams === 'none') rules.push(...refuse('ip protocol udp'));
@@ -79,10 +76,27 @@ export function refusalText(
       rules.push(...refuse(`${match} ip protocol udp`));
   return [
     clearRefusalText(plan, slot).trimEnd(),
+    ...(logGroup === undefined ? [] : toldText(plan, slot, logGroup)),
     `add chain ${table} ${chain} { type filter hook ingress device "${plan.interfaceOf(slot)}" priority 0; policy accept; }`,
     ...rules.map((rule) => `add rule ${table} ${chain} ${rule}`),
     '',
   ].join('\n');
+}
+
+/** The chain that tells of refusals, within one limit of the slot whatever the number of its rules, and one of all slots. */
+function toldText(plan: AddressPlan, slot: number, logGroup: number): string[] {
+  const { table, told } = names(plan, slot);
+  const { own, more, all } = sharedLimits.refusals;
+  // Here packets do not have the slot's address yet, so the prefix says whose they are.
+  const tellIt = tell(logGroup, String(slot));
+  return [
+    // Adding it again changes nothing.
+    `add limit ${table} ${limitOfAll} { rate ${all} ; }`,
+    `add chain ${table} ${told}`,
+    `add rule ${table} ${told} limit rate ${own} ${tellIt} reject`,
+    `add rule ${table} ${told} limit rate ${more} limit name "${limitOfAll}" ${tellIt} reject`,
+    `add rule ${table} ${told} reject`,
+  ];
 }
 
 /**
@@ -90,19 +104,19 @@ export function refusalText(
  * that name.
  */
 export function clearRefusalText(plan: AddressPlan, slot: number): string {
-  const { table, chain } = names(plan, slot);
-  return [
-    `add table ${table}`,
-    `add chain ${table} ${chain}`,
-    `flush chain ${table} ${chain}`,
-    `delete chain ${table} ${chain}`,
-    '',
-  ].join('\n');
+  const { table, chain, told } = names(plan, slot);
+  const remove = (name: string): string[] => ['add', 'flush', 'delete'].map((verb) => `${verb} chain ${table} ${name}`);
+  // The second one is in use by the first.
+  return [`add table ${table}`, ...remove(chain), ...remove(told), ''].join('\n');
 }
 
-const names = (plan: AddressPlan, slot: number): { table: string; chain: string } => ({
+/** Bounds what all sandboxes together have told, as in the inet table. */
+const limitOfAll = 'told_of_all';
+
+const names = (plan: AddressPlan, slot: number): { table: string; chain: string; told: string } => ({
   table: `netdev ${plan.table}`,
   chain: `refuse_${slot}`,
+  told: `told_${slot}`,
 });
 
 /** Asks the kernel without changing anything. */
@@ -131,7 +145,7 @@ async function canRefuse(plan: AddressPlan, logger: Logger): Promise<boolean> {
 async function readSlots(plan: AddressPlan): Promise<Set<number>> {
   try {
     const listing = await run('nft', ['list', 'table', 'netdev', plan.table]);
-    return new Set([...listing.matchAll(/chain refuse_([0-9]+)/g)].map((match) => Number(match[1])));
+    return new Set([...listing.matchAll(/chain (?:refuse|told)_([0-9]+)/g)].map((match) => Number(match[1])));
   } catch (error) {
     if (error instanceof CommandError) return new Set();
     throw error;

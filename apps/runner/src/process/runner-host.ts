@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import type { Logger, RootLogger } from '@soulbox/base';
 import { openCheckpointStore } from '@soulbox/checkpoints';
 import { buildEnvdBundle, removeOldBundles } from '@soulbox/envd/build';
-import { openClearFolder, removeInstanceTraces } from '@soulbox/isolation';
+import { openClearFolder, removeInstanceTraces, runFolder } from '@soulbox/isolation';
 import { openMasterKeySources } from '@soulbox/keyring';
 import type { SourceOptions } from '@soulbox/keyring';
 import { openFlowLog, openNetwork } from '@soulbox/network';
@@ -86,6 +86,7 @@ export async function startRunnerHost(
     instance: config.instance,
     base: baseOf(settings),
     logger: logger.child({ part: 'runner' }),
+    markFile: join(runFolder(config.instance), 'connections-read'),
     onRecord: (record, policy) => {
       if (!isSandboxPolicy(policy)) return;
       const { sandboxId, teamId } = policy;

@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger } from '@soulbox/base';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { openNetwork } from '../network.ts';
@@ -13,13 +17,15 @@ const hostAddress = '203.0.113.33';
 
 type Owned = FlowRecord & { readonly owner: EgressPolicy & { readonly who?: string } };
 
+const folder = mkdtempSync(join(tmpdir(), 'flow-log-'));
+const markFile = join(folder, 'read');
 let lab: NetworkLab;
 let flowLog: FlowLog;
 let records: Owned[] = [];
 
 const open = (): FlowLog => {
   const opened = openFlowLog({
-    ...{ instance, logger: silentLogger },
+    ...{ instance, logger: silentLogger, markFile },
     onRecord: (record, owner) => void records.push({ ...record, owner }),
   });
   if (opened === undefined) throw new Error('this kernel tells nothing about connections');
@@ -39,6 +45,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await lab[Symbol.asyncDispose]();
   flowLog[Symbol.dispose]();
+  rmSync(folder, { recursive: true });
 });
 
 beforeEach(async () => {
@@ -181,11 +188,16 @@ describe('the log of connections', () => {
 
   test('says so when a server takes over that has not seen what came before', async () => {
     await lab.sandbox.ask({ op: 'hold', name: 'long', host: outsideHost, port: 8080 });
+    const closedAt = Date.now();
     flowLog[Symbol.dispose]();
+    await sleep(300);
     flowLog = open();
     const network = await openNetwork({ ...lab.options, flowLog });
     await network.setPolicy(1, own('adopted'));
-    await seen(1, { reason: 'log_gap', isAllowed: true });
+    const [gap] = await seen(1, { reason: 'log_gap', isAllowed: true });
+    const { startedAtMs: since = 0, durationMs = 0 } = gap ?? {};
+    expect(Math.abs(since - closedAt)).toBeLessThan(1500);
+    expect(since + durationMs).toBeGreaterThanOrEqual(closedAt + 300);
     await network.setPolicy(1, own('adopted'));
     // A connection that was open all the time is recorded as a whole.
     const before = Date.now();
@@ -195,6 +207,20 @@ describe('the log of connections', () => {
     for (const { startedAtMs } of found) expect(startedAtMs).toBeLessThan(before);
     expect(records.filter(({ reason }) => reason === 'log_gap')).toHaveLength(1);
   });
+
+  test.each(['', 'x', '-1', '1e999', '9999999999999', `1${'0'.repeat(5000)}`])(
+    'does not believe that an earlier log has read until "%s"',
+    (text) => {
+      const file = join(folder, 'bad');
+      writeFileSync(file, text);
+      using other = openFlowLog({
+        ...{ instance: 18, logger: silentLogger, markFile: file },
+        onRecord: (record, owner) => void records.push({ ...record, owner }),
+      });
+      other?.put(5, own('adopted'));
+      expect(records).toMatchObject([{ reason: 'log_gap', durationMs: 0 }]);
+    },
+  );
 
   test('no duration is below 0 when the clock is set back', () => {
     using other = openFlowLog({

@@ -9,6 +9,7 @@ import { openEndedFlows } from './ended-flows.ts';
 import type { EndedFlow } from './ended-flows.ts';
 import { ruleFor, whyRefused } from './judge.ts';
 import type { Judgement } from './judge.ts';
+import { openReadMark } from './read-mark.ts';
 import { openRefusedPackets } from './refused-packets.ts';
 import type { RefusedPacket } from './refused-packets.ts';
 import { readAddressCounters } from './unlogged-counters.ts';
@@ -39,7 +40,7 @@ export interface FlowRecord {
   readonly isAllowed: boolean;
   /**
    * Empty: it ended normally. `not_logged`: `count` connections or refused packets, which were too many to be told one by
-   * one. `log_gap`: connections that ended in this time may be missing.
+   * one. `log_gap`: connections that ended in this time may be missing; without a duration, it is not known since when.
    */
   readonly reason: '' | 'forbidden_address' | 'denied' | 'not_allowed' | 'connection_limit' | 'not_logged' | 'log_gap';
   /** With the headers of IP. */
@@ -53,6 +54,8 @@ export interface FlowLogOptions {
   readonly instance: number;
   readonly base?: string | undefined;
   readonly logger: Logger;
+  /** The file, in a file system in memory, that says until when an earlier log has read. */
+  readonly markFile?: string | undefined;
   /** Gets each record with the policy that judged it, as it was given to `put`. */
   readonly onRecord: (record: FlowRecord, policy: EgressPolicy) => void;
 }
@@ -67,7 +70,7 @@ export interface FlowLog extends Disposable {
   begin(slot: number): void;
   /**
    * The slot has this policy from now on. If its owner is unknown, it was there before this log, which then says that
-   * connections may be missing.
+   * connections may be missing since an earlier log has read.
    */
   put(slot: number, policy: EgressPolicy): void;
   /** Records what the slot has done, and forgets its owner. All of its connections must have ended. */
@@ -100,13 +103,14 @@ export function openFlowLog(options: FlowLogOptions): FlowLog | undefined {
   }
 }
 
-function startFlowLog({ instance, base, logger, onRecord }: FlowLogOptions): FlowLog {
+function startFlowLog({ instance, base, logger, markFile, onRecord }: FlowLogOptions): FlowLog {
   const plan = createAddressPlan(instance, base);
   const group = firstGroup + instance;
   using opening = new DisposableStack();
   const flows = opening.use(openEndedFlows(plan.base));
   const refusals = opening.use(openRefusedPackets(group));
   countConnections(logger);
+  const mark = openReadMark(markFile, logger);
   const owners = new Map<number, Owner>();
   const told = new Map<string, number>();
   let denied: readonly Cidr[] = [];
@@ -195,6 +199,7 @@ function startFlowLog({ instance, base, logger, onRecord }: FlowLogOptions): Flo
   const round = async (): Promise<void> => {
     read(roundMax);
     rounds += 1;
+    if (rounds % countersEvery === 0) mark.write(lastReadMs);
     if (rounds % countersEvery === 0 && owners.size > 0) readUnlogged();
     await flows.forgetEnded();
   };
@@ -216,7 +221,7 @@ function startFlowLog({ instance, base, logger, onRecord }: FlowLogOptions): Flo
       const owner = owners.get(slot) ?? addOwner(slot);
       owner.policies.push({ sinceMs: Date.now(), given, parsed: parseEgressPolicy(given) });
       if (owner.policies.length > policiesMax) owner.policies.shift();
-      if (isAdopted) tellSum(slot, { reason: 'log_gap', startedAtMs: Date.now(), count: 1 });
+      if (isAdopted) tellSum(slot, { reason: 'log_gap', startedAtMs: mark.foundMs ?? Date.now(), count: 1 });
     },
     end(slot) {
       const owner = owners.get(slot);
@@ -229,6 +234,7 @@ function startFlowLog({ instance, base, logger, onRecord }: FlowLogOptions): Flo
     },
     [Symbol.dispose]() {
       clearInterval(timer);
+      mark.write(lastReadMs);
       opened.dispose();
     },
   };
