@@ -346,7 +346,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['crash', 'moments', 'soak'],
   ],
   'e2e/redteam': [
-    ['addresses', 'host-state', 'host-witness', 'neighbor', 'walls'],
+    ['addresses', 'host-state', 'host-witness', 'identity-provider', 'neighbor', 'walls'],
     ['internet'],
     ['world'],
     ['attempt'],

@@ -23,6 +23,7 @@ import { namedAddresses } from './scenes/named-addresses.ts';
 import { outsiders } from './scenes/outsiders.ts';
 import { requests } from './scenes/requests.ts';
 import { setuid } from './scenes/setuid.ts';
+import { signIns } from './scenes/sign-in.ts';
 import { slowClients } from './scenes/slow-clients.ts';
 import { smuggling } from './scenes/smuggling.ts';
 import { startUp } from './scenes/start-up.ts';
@@ -46,6 +47,7 @@ export const allAttempts: readonly Attempt[] = [
   ...tenants,
   ...keys,
   ...outsiders,
+  ...signIns,
   ...changedPolicies,
   ...smugglingOut,
   ...proxies,

@@ -7,6 +7,7 @@ import { getIsolation, placeOptions, progressOf, untilToldToEnd } from '../harne
 import { allAttempts, quickAttempts } from './all-attempts.ts';
 import { renderTable } from './render-table.ts';
 import { runRedteam } from './run-redteam.ts';
+import { openIdentityProvider } from './identity-provider.ts';
 import { prepareInternet } from './internet.ts';
 import { openWorld, targetOf } from './world.ts';
 
@@ -28,14 +29,15 @@ const signal = untilToldToEnd();
 const driver = (await createDrivers(instance, silentLogger)).get(isolation);
 if (driver === undefined) throw new Error(`There is no driver ${isolation}.`);
 await using internet = await prepareInternet(instance);
-const environment = { SOULBOX_ISOLATION: isolation, ...internet.environment };
-const server = await startServer({ instance, environment });
+await using identity = await openIdentityProvider();
+const environment = { SOULBOX_ISOLATION: isolation, ...internet.environment, ...identity.environment };
+const server = await startServer({ instance, port: identity.port, environment });
 let failed = true;
 try {
   // For the official client.
   Object.assign(process.env, server.clientEnvironment);
   const target = targetOf(server, { isolation, ownKernel: driver.capabilities.ownKernel });
-  await using world = await openWorld(target, internet);
+  await using world = await openWorld(target, internet, identity);
   const results = await runRedteam(world, attempts, { onProgress: progressOf('redteam'), signal });
   console.log(renderTable(results));
   failed = results.some(({ verdict }) => verdict !== 'held');

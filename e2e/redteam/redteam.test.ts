@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { getIsolation } from '../harness/long-run.ts';
 import { server as shared } from '../harness/server.ts';
 import { quickAttempts } from './all-attempts.ts';
+import { openIdentityProvider } from './identity-provider.ts';
 import { prepareInternet } from './internet.ts';
 import { renderTable } from './render-table.ts';
 import { runRedteam } from './run-redteam.ts';
@@ -17,15 +18,17 @@ const instance = 2;
 test('no program inside and no client outside gets through a wall', { timeout: 300_000 }, async () => {
   const isolation = getIsolation(shared.isolation);
   await using internet = await prepareInternet(instance);
+  await using identity = await openIdentityProvider();
   const server = await startServer({
     instance,
-    environment: { SOULBOX_ISOLATION: isolation, ...internet.environment },
+    port: identity.port,
+    environment: { SOULBOX_ISOLATION: isolation, ...internet.environment, ...identity.environment },
   });
   try {
     // For the official client.
     Object.assign(process.env, server.clientEnvironment);
     const target = targetOf(server, { isolation, ownKernel: shared.capabilities.ownKernel });
-    await using world = await openWorld(target, internet);
+    await using world = await openWorld(target, internet, identity);
     const results = await runRedteam(world, quickAttempts);
     const bad = results.filter(({ verdict }) => verdict !== 'held');
     console.log(

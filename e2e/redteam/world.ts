@@ -16,6 +16,8 @@ import type { HostWitness } from './host-witness.ts';
 import { createNeighbor } from './neighbor.ts';
 import type { Neighbor } from './neighbor.ts';
 import { labAddresses } from './internet.ts';
+import type { HostileProvider } from '@soulbox/api/hostile-provider';
+import type { IdentityProvider } from './identity-provider.ts';
 import type { Internet } from './internet.ts';
 
 /** The server under attack. */
@@ -50,6 +52,8 @@ export interface World extends AsyncDisposable {
   readonly host: HostWitness;
   readonly outside: Outside;
   readonly internet: Internet;
+  /** At which people sign in. */
+  readonly provider: HostileProvider;
   /** The key of the message queue of the host. The neighbor's is the next. */
   readonly queue: number;
   /** A sandbox for one attempt, which may destroy it. */
@@ -69,9 +73,9 @@ export interface World extends AsyncDisposable {
 
 /**
  * The environment must have the variables of the server's default team for the official client, and the server must have
- * been started with the environment of `internet`.
+ * been started with the environments of `internet` and of the identity provider, and its port.
  */
-export async function openWorld(target: Target, internet: Internet): Promise<World> {
+export async function openWorld(target: Target, internet: Internet, { provider }: IdentityProvider): Promise<World> {
   await using opening = new AsyncDisposableStack();
   const word = (): string => `redteam-${randomBytes(12).toString('hex')}`;
   const queue = 0x5b000000 + randomBytes(2).readUInt16BE() * 2;
@@ -105,7 +109,7 @@ export async function openWorld(target: Target, internet: Internet): Promise<Wor
   const before = await readState();
   const all = opening.move();
   return {
-    ...{ target, attacker, neighbor, host, outside, internet, queue },
+    ...{ target, attacker, neighbor, host, outside, internet, provider, queue },
     attackerToken: (attacker as unknown as { envdAccessToken: string }).envdAccessToken,
     async withSandbox(use, options = {}) {
       const sandbox = await Sandbox.create({ timeoutMs: 600_000, ...options });

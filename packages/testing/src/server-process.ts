@@ -26,6 +26,8 @@ export interface ServerOptions {
   readonly dataDirectory?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly poolSize?: number;
+  /** Default: a free one. */
+  readonly port?: number;
   /** Of TLS. Default: a free one. */
   readonly tlsPort?: number;
 }
@@ -57,7 +59,7 @@ export interface ServerProcess {
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
   const dataDirectory = options.dataDirectory ?? (await makeTestDirectory(`data-${options.instance}-`));
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
-  let server = await launch(options, dataDirectory, { port: 0, tlsPort: options.tlsPort ?? 0 });
+  let server = await launch(options, dataDirectory, { port: options.port ?? 0, tlsPort: options.tlsPort ?? 0 });
   const clients = await clientEnvironments(dataDirectory, server);
   return {
     instance: options.instance,
