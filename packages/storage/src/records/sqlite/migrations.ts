@@ -598,6 +598,7 @@ export const migrations: readonly string[] = [
      created_at INTEGER NOT NULL
    ) STRICT;
    INSERT INTO pending_sealing VALUES ('blobs');`,
+
   // The session at the identity provider in which a person signed in, so that its end is theirs. Of those from before, it
   // is not known.
   `ALTER TABLE sessions ADD COLUMN provider_sid TEXT NOT NULL DEFAULT '';
