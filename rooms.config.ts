@@ -212,8 +212,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/certificates/src': [['keys', 'subject-hash'], ['create-authority', 'issue-certificate'], ['index']],
   'packages/keyring/src': [
-    ['blocks', 'config', 'file-records', 'gcm', 'place', 'master-key'],
-    ['data-key-cache', 'file', 'pkcs11', 'rotation-lock', 'sealed-text', 'sources'],
+    ['block-cipher.mjs', 'config', 'file-records', 'gcm', 'place', 'master-key'],
+    ['blocks', 'data-key-cache', 'file', 'pkcs11', 'rotation-lock', 'sealed-text', 'sources'],
     ['data-keys', 'open-sources'],
     ['check-data-keys', 'ensure-master-key', 'rotate'],
     ['keyring'],

@@ -1,10 +1,7 @@
-// Encrypts large files block by block. Imports nothing of ours, because a process whose start is part of a resume loads
-// it.
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+// Encrypts large files block by block. Imports little, because a process whose start is part of a resume loads it.
+import { openInPlace, sealInPlace } from './block-cipher.mjs';
 
-const algorithm = 'aes-256-gcm';
-const nonceBytes = 12;
-const tagBytes = 16;
+export { openInPlace, sealInPlace };
 
 /** Key of one checkpoint. No other data are encrypted with it. */
 export const blockKeyBytes = 32;
@@ -25,33 +22,19 @@ export interface SealedBlock {
   readonly seal: string;
 }
 
-/** The nonce is random: a block that is written again gets another one. */
+/** Encrypts a copy, see `sealInPlace`. */
 export function sealBlock(key: Uint8Array, place: Uint8Array, plain: Uint8Array): SealedBlock {
-  const nonce = randomBytes(nonceBytes);
-  const cipher = createCipheriv(algorithm, key, nonce, { authTagLength: tagBytes }).setAAD(place);
-  const bytes = cipher.update(plain);
-  cipher.final();
-  return { bytes, seal: nonce.toString('hex') + cipher.getAuthTag().toString('hex') };
+  const bytes = Buffer.from(plain);
+  return { seal: sealInPlace(key, place, bytes), bytes };
 }
 
-/** Undefined if the bytes were not encrypted with this key for this place. */
+/** Decrypts a copy. Undefined if the bytes were not encrypted with this key for this place. */
 export function openBlock(
   key: Uint8Array,
   place: Uint8Array,
   bytes: Uint8Array,
   seal: string | undefined,
 ): Buffer | undefined {
-  if (seal === undefined || !blockSealForm.test(seal)) return undefined;
-  const [nonce, tag] = [seal.slice(0, nonceBytes * 2), seal.slice(nonceBytes * 2)];
-  const decipher = createDecipheriv(algorithm, key, Buffer.from(nonce, 'hex'), { authTagLength: tagBytes })
-    .setAAD(place)
-    .setAuthTag(Buffer.from(tag, 'hex'));
-  const plain = decipher.update(bytes);
-  try {
-    decipher.final();
-    return plain;
-  } catch {
-    plain.fill(0);
-    return undefined;
-  }
+  const plain = Buffer.from(bytes);
+  return openInPlace(key, place, plain, seal) ? plain : undefined;
 }

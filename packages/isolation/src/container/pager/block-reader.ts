@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { openBlock, placeOfBlock } from '@soulbox/keyring/blocks';
+import { openInPlace, placeOfBlock } from '@soulbox/keyring/blocks';
 import type { BlockDigests } from '../../driver.ts';
 
 /** Reads blocks of saved memory, encrypted or not. */
@@ -39,10 +39,7 @@ export function createBlockReader(directory: string, { blockBytes, parts, sealed
       const wanted = parts[file]?.[index];
       if (sealed === undefined)
         return createHash('sha256').update(content).digest('hex') === wanted ? bytes : undefined;
-      const plain = openBlock(key, placeOfBlock(sealed.checkpointId, file, index), content, wanted);
-      if (plain === undefined) return undefined;
-      plain.copy(buffer);
-      return bytes;
+      return openInPlace(key, placeOfBlock(sealed.checkpointId, file, index), content, wanted) ? bytes : undefined;
     },
     close() {
       for (const fd of files.values()) closeSync(fd);
