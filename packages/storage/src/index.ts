@@ -34,7 +34,7 @@ export type { BuildLog, BuildLogQuery, BuildReason, BuildRecord } from './record
 export type { Delivery, WebhookChanges, WebhookRecord } from './records/webhooks.ts';
 export type { FunctionLimits, FunctionRecord, FunctionVersionRecord } from './records/functions.ts';
 export type { ConnectionRecord, ConnectionRecords, Destination } from './records/connections.ts';
-export type { BlobRootKeyRecord, BlobRootKeyRecords } from './records/blob-root-keys.ts';
+export type { BlobRootKeyRecords } from './records/blob-root-keys.ts';
 export type { IdentityKeyRecord } from './records/identity-keys.ts';
 export type { SigningKeyRecord } from './records/signing-keys.ts';
 export type { DataKeyRecord, KeyringRecords, MasterKeyRecord, Rewrapped } from './records/keyring.ts';

@@ -39,7 +39,7 @@ export interface BlobPlace {
   readonly placeKey: Uint8Array;
 }
 
-export function deriveKey(secret: Uint8Array, salt: Uint8Array, purpose: string): Buffer {
+function deriveKey(secret: Uint8Array, salt: Uint8Array, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, salt, purpose, keyBytes));
 }
 
