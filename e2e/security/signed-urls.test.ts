@@ -109,6 +109,20 @@ describe('a signed URL of a file', () => {
   });
 });
 
+/** Sends the beginning of an answer, and waits. */
+const endlessServer = `import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header('content-length', '100')
+        self.end_headers()
+        self.wfile.write(b'x')
+        self.wfile.flush()
+        time.sleep(60)
+ThreadingHTTPServer(('0.0.0.0', 8001), Handler).serve_forever()
+`;
+
 describe('a signed URL of a port', () => {
   let closed: Sandbox;
   beforeAll(async () => {
@@ -165,11 +179,26 @@ describe('a signed URL of a port', () => {
     expect((await fetch(target)).status).toBe(401);
   });
 
-  test('ends with its signing key, after the overlap', async () => {
+  test('ends with its signing key, after the overlap, and so does a download in progress', async () => {
+    await closed.files.write('/home/user/hold.py', endlessServer);
+    await closed.commands.run('python3 /home/user/hold.py', { background: true });
+    const endless = await sign({ url: `/sandboxes-http/8001-${closed.sandboxId}/` });
+    const opened: Response[] = [];
+    await until('it answers', async () => {
+      const answer = await fetch(endless);
+      if (answer.status === 200) opened.push(answer);
+      return answer.status === 200;
+    });
     const before = await sign({ url: url('/a/page.txt') });
     expect((await askApi('POST', '/signing-keys', { overlapSeconds: 1 })).status).toBe(201);
     expect((await fetch(before)).status).toBe(200);
     await until('the overlap ends', async () => (await fetch(before)).status === 401);
+    const endedAt = Date.now();
+    const outcome = await opened[0]?.text().then(
+      () => 'complete',
+      () => 'cut off',
+    );
+    expect([outcome, Date.now() - endedAt < 3000]).toEqual(['cut off', true]);
     expect((await fetch(await sign({ url: url('/a/page.txt') }))).status).toBe(200);
   });
 });
