@@ -18,6 +18,13 @@ export function acceptForms(scope: ApiApp): void {
   );
 }
 
+/** Throws `unsupported_media_type`, before the body is read. The scope also accepts JSON, which may be longer. */
+export function requireForm(request: FastifyRequest): void {
+  const type = request.headers['content-type'] ?? '';
+  if (/^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(type)) return;
+  throw new SoulBoxError('unsupported_media_type', 'This route only accepts a form.');
+}
+
 /**
  * Throws `forbidden` for a form of another page: it could make the browser show the sandboxes of that page's author.
  */

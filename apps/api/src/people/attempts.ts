@@ -16,6 +16,8 @@ const ofOthers: Allowance = { burst: 1000, refillMs: 20 };
 export interface Attempts {
   /** Throws `limit_exceeded` for an address that has failed too often. */
   check(address: string): void;
+  /** Whether `check` throws nothing. */
+  allows(address: string): boolean;
   fail(address: string): void;
   /** The number of counted addresses. */
   readonly size: number;
@@ -34,14 +36,18 @@ export function createAttempts(clock: Clock, what: string): Attempts {
   const forget = (now: number): void => {
     for (const [group, at] of clearAt) if (at <= now) clearAt.delete(group);
   };
+  const allows: Attempts['allows'] = (address) => {
+    const name = nameOf(address);
+    const { burst, refillMs } = allowanceOf(name);
+    return (clearAt.get(name) ?? 0) - clock.now() <= (burst - 1) * refillMs;
+  };
   return {
+    allows,
     get size() {
       return clearAt.size;
     },
     check(address) {
-      const name = nameOf(address);
-      const { burst, refillMs } = allowanceOf(name);
-      if ((clearAt.get(name) ?? 0) - clock.now() > (burst - 1) * refillMs)
+      if (!allows(address))
         throw new SoulBoxError('limit_exceeded', `Too many failed ${what} from this address. Retry in a minute.`);
     },
     fail(address) {

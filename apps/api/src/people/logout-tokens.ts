@@ -1,9 +1,9 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
-import { createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
-import type { JWTPayload, JWTVerifyGetKey } from 'jose';
-import { isProtected } from '../sign-in-config.ts';
-import { boundedFetch } from './bounded-fetch.ts';
+import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
+import type { JWTPayload, ProtectedHeaderParameters } from 'jose';
+import type { TokenSource } from './provider.ts';
+import { createProviderKeys } from './provider-keys.ts';
 
 /** What the provider says has ended (OpenID Connect Back-Channel Logout 1.0). At least one of the two is not empty. */
 export interface Logout {
@@ -13,15 +13,16 @@ export interface Logout {
 
 /** Checks the tokens with which the provider tells that sessions have ended. */
 export interface LogoutTokens {
-  /** Throws `bad_request`, `limit_exceeded` and `provider_unavailable`. A token is accepted once. */
-  redeem(token: string): Promise<Logout>;
+  /**
+   * Calls `end` with what the token says. A token is accepted once, unless `end` throws. Throws `bad_request`,
+   * `limit_exceeded`, `provider_unavailable`, and what `end` throws.
+   */
+  redeem(token: string, end: (logout: Logout) => Promise<void>): Promise<void>;
 }
 
 export interface LogoutTokenParts {
-  readonly issuer: string;
   readonly clientId: string;
-  /** Where the provider has its keys. Throws `provider_unavailable`. */
-  readonly findKeysUrl: () => Promise<string | undefined>;
+  readonly findTokenSource: () => Promise<TokenSource>;
   readonly clock: Clock;
 }
 
@@ -44,57 +45,81 @@ const eventName = 'http://schemas.openid.net/event/backchannel-logout';
 const ageSeconds = 120;
 const skewSeconds = 30;
 const idForm = /^[\x20-\x7e]{1,255}$/;
+const tokenBytesMax = 4096;
 /** Used tokens that are remembered until they no longer count. Only the provider can make any. */
 const usedMax = 10_000;
 
-export function createLogoutTokens({ issuer, clientId, findKeysUrl, clock }: LogoutTokenParts): LogoutTokens {
+export function createLogoutTokens({ clientId, findTokenSource, clock }: LogoutTokenParts): LogoutTokens {
   const used = new Map<string, number>();
-  let keys: { readonly url: string; readonly get: JWTVerifyGetKey } | undefined;
+  const keys = createProviderKeys({ findTokenSource, clock });
 
-  const getKeys = async (): Promise<JWTVerifyGetKey> => {
-    const url = await findKeysUrl();
-    if (url === undefined || !URL.canParse(url) || !isProtected(url))
-      throw new SoulBoxError('provider_unavailable', 'The identity provider has no valid keys.');
-    // The set is kept: it asks the provider for an unknown key at most twice a minute.
-    if (keys?.url !== url)
-      keys = {
-        url,
-        get: createRemoteJWKSet(new URL(url), {
-          [customFetch]: async (from: string) =>
-            await boundedFetch(from, { method: 'GET', headers: { accept: 'application/json' } }),
-        }),
-      };
-    return keys.get;
-  };
-  const use = (jti: string): void => {
+  const use = ({ jti, issuedAt }: Facts): void => {
     const now = clock.now();
     for (const [id, until] of used) if (until <= now) used.delete(id);
     if (used.has(jti)) throw refused('was already used');
     if (used.size >= usedMax) throw new SoulBoxError('limit_exceeded', 'Too many logout tokens. Retry in a minute.');
-    used.set(jti, now + (ageSeconds + 2 * skewSeconds) * 1000);
+    used.set(jti, (issuedAt + ageSeconds + skewSeconds + 1) * 1000);
   };
 
   return {
-    async redeem(token) {
-      const get = await getKeys();
-      const claims = await jwtVerify(token, get, {
-        ...{ issuer, audience: clientId, algorithms, requiredClaims: ['iat', 'jti', 'events'] },
+    async redeem(token, end) {
+      // Costs nothing and asks nobody, so that most of what strangers send ends here.
+      const facts = factsOf(token, { clientId, nowSeconds: clock.now() / 1000 });
+      const { issuerOf } = await keys.findSource();
+      await jwtVerify(token, async (header, of) => await keys.get(header, of), {
+        ...{ issuer: issuerOf(facts.claims), audience: clientId, algorithms },
         ...{ maxTokenAge: ageSeconds, clockTolerance: skewSeconds, currentDate: new Date(clock.now()) },
-      }).then(({ payload, protectedHeader: { typ } }) => {
-        // An ID token must not pass as a logout token.
-        if (typ !== undefined && !/^(application\/)?(logout\+)?jwt$/i.test(typ)) throw refused('has another type');
-        return payload;
-      }, rethrow);
-      const logout = logoutFrom(claims);
-      use(String(claims.jti));
-      return logout;
+      }).catch(rethrow);
+      use(facts);
+      try {
+        await end(facts.logout);
+      } catch (thrown) {
+        // The provider sends the same token again.
+        used.delete(facts.jti);
+        throw thrown;
+      }
     },
   };
 }
 
-function logoutFrom({ sub, sid, events, nonce, jti }: JWTPayload): Logout {
-  if (nonce !== undefined) throw refused('has a nonce, so it is an ID token');
+interface Facts {
+  readonly claims: JWTPayload;
+  readonly logout: Logout;
+  readonly jti: string;
+  /** Unix seconds. */
+  readonly issuedAt: number;
+}
+
+/** Everything about a token that needs no key. Throws `bad_request`. */
+function factsOf(
+  token: string,
+  { clientId, nowSeconds }: { readonly clientId: string; readonly nowSeconds: number },
+): Facts {
+  const { header, claims } = decoded(token);
+  // An ID token must not pass as a logout token.
+  if (header.typ !== undefined && !/^(application\/)?(logout\+)?jwt$/i.test(header.typ))
+    throw refused('has another type');
+  if (!algorithms.includes(header.alg ?? '')) throw refused('has a signature of another kind');
+  const { aud, iat, jti } = claims;
+  if (![aud].flat().includes(clientId)) throw refused('is for another audience');
+  if (typeof iat !== 'number') throw refused('has no valid "iat"');
+  if (nowSeconds - iat > ageSeconds + skewSeconds + 1 || iat - nowSeconds > skewSeconds + 1)
+    throw refused('is too old, or from the future');
   if (typeof jti !== 'string' || !idForm.test(jti)) throw refused('has no valid "jti"');
+  return { claims, logout: logoutFrom(claims), jti, issuedAt: iat };
+}
+
+function decoded(token: string): { readonly header: ProtectedHeaderParameters; readonly claims: JWTPayload } {
+  if (token.length > tokenBytesMax) throw refused(`has more than ${tokenBytesMax} bytes`);
+  try {
+    return { header: decodeProtectedHeader(token), claims: decodeJwt(token) };
+  } catch (cause) {
+    throw new SoulBoxError('bad_request', 'The logout token is not valid.', { cause });
+  }
+}
+
+function logoutFrom({ sub, sid, events, nonce }: JWTPayload): Logout {
+  if (nonce !== undefined) throw refused('has a nonce, so it is an ID token');
   const event =
     typeof events === 'object' && events !== null ? (events as Record<string, unknown>)[eventName] : undefined;
   if (typeof event !== 'object' || event === null) throw refused('is for another event');
@@ -105,11 +130,9 @@ function logoutFrom({ sub, sid, events, nonce, jti }: JWTPayload): Logout {
   return { subject: sub ?? '', providerSid: (sid as string | undefined) ?? '' };
 }
 
-/** The library wraps what our `fetch` throws. */
+/** The library may wrap what our look-up of keys throws. */
 function rethrow(thrown: unknown): never {
   for (let error = thrown; error instanceof Error; error = error.cause) if (error instanceof SoulBoxError) throw error;
-  if (thrown instanceof errors.JWKSTimeout)
-    throw new SoulBoxError('provider_unavailable', 'The identity provider does not respond. Retry later.');
   throw new SoulBoxError('bad_request', 'The logout token is not valid.', { cause: thrown });
 }
 

@@ -17,6 +17,7 @@ export interface People {
   readonly secrets: PeopleSecrets;
   readonly signInAttempts: Attempts;
   readonly deviceAttempts: Attempts;
+  /** Bounds what the log says about refused logout tokens. They are never throttled: the provider must be heard. */
   readonly logoutAttempts: Attempts;
   readonly logoutTokens: LogoutTokens;
   readonly devices: DeviceRequests;
@@ -46,8 +47,8 @@ export function createPeople({ config, clientSecret, root, clock, logger }: Peop
     deviceAttempts: createAttempts(clock, 'codes'),
     logoutAttempts: createAttempts(clock, 'logout tokens'),
     logoutTokens: createLogoutTokens({
-      ...{ issuer: provider.issuer, clientId: config.oidcClientId, clock },
-      findKeysUrl: async () => await provider.findKeysUrl(),
+      ...{ clientId: config.oidcClientId, clock },
+      findTokenSource: async () => await provider.findTokenSource(),
     }),
     devices: createDeviceRequests(clock),
     origin,

@@ -24,10 +24,20 @@ export interface Provider {
    * `sign_in_refused` and `provider_unavailable`.
    */
   redeem(query: URLSearchParams, secrets: SignInSecrets): Promise<Identity>;
-  /** Where it has its public keys. Throws `provider_unavailable`. */
-  findKeysUrl(): Promise<string | undefined>;
+  /** How its tokens can be checked that do not come from a sign-in. Throws `provider_unavailable`. */
+  findTokenSource(): Promise<TokenSource>;
   /** Where a person ends the session at the provider too. Undefined if it offers none, or if it is away. */
   endSessionUrl(returnTo: string): Promise<URL | undefined>;
+}
+
+export interface TokenSource {
+  /** Where the provider has its public keys. */
+  readonly keysUrl: string;
+  /**
+   * The issuer of a token with these claims, as the provider spells it: the configured issuer may lack a final slash,
+   * and that of a provider with many tenants is a template.
+   */
+  issuerOf(claims: Readonly<Record<string, unknown>>): string;
 }
 
 export interface ProviderOptions {
@@ -124,11 +134,18 @@ export function createProvider(options: ProviderOptions): Provider {
         exchanges -= 1;
       }
     },
-    findKeysUrl: async () =>
-      await translated(
-        'a logout token could not be checked',
-        async () => (await getClient()).serverMetadata().jwks_uri,
-      ),
+    async findTokenSource() {
+      try {
+        const { issuer, jwks_uri: keysUrl } = (await getClient()).serverMetadata();
+        if (keysUrl === undefined || !URL.canParse(keysUrl) || !isProtected(keysUrl))
+          throw new SoulBoxError('provider_unavailable', 'The identity provider has no valid keys.');
+        return { keysUrl, issuerOf: ({ tid }) => issuer.replace('{tenantid}', () => String(tid)) };
+      } catch (thrown) {
+        if (thrown instanceof SoulBoxError) throw thrown;
+        const message = 'The identity provider does not respond as it should. Retry later.';
+        throw new SoulBoxError('provider_unavailable', message, { cause: thrown });
+      }
+    },
     async endSessionUrl(returnTo) {
       try {
         const client = await getClient();

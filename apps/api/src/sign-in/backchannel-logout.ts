@@ -3,25 +3,32 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { addressOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { formConfig } from '../pages/form.ts';
+import { formConfig, requireForm } from '../pages/form.ts';
 import type { Logout } from '../people/logout-tokens.ts';
 import { peopleOf } from './people-of.ts';
 import { tellTeams } from './tell-teams.ts';
 
 /** The provider tells that a session there has ended (OpenID Connect Back-Channel Logout 1.0, 2.5 to 2.8). */
 export function addBackchannelLogoutRoute(app: ApiApp, context: ApiContext): void {
-  app.post('/auth/backchannel-logout', { config: formConfig, schema: { hide: true } }, async (request, reply) => {
+  const options = {
+    ...{ config: formConfig, schema: { hide: true } },
+    onRequest: (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
+      requireForm(request);
+      done();
+    },
+  };
+  app.post('/auth/backchannel-logout', options, async (request, reply) => {
     const people = peopleOf(context);
     void reply.header('cache-control', 'no-store');
-    const address = addressOf(request);
-    people.logoutAttempts.check(address);
     const { logout_token: token = '' } = (request.body ?? {}) as Readonly<Record<string, string>>;
     try {
-      await endSessions(request, context, await people.logoutTokens.redeem(token));
+      await people.logoutTokens.redeem(token, async (logout) => await endSessions(request, context, logout));
     } catch (thrown) {
       if (!(thrown instanceof SoulBoxError) || thrown.reason !== 'bad_request') throw thrown;
+      const address = addressOf(request);
+      if (people.logoutAttempts.allows(address))
+        context.logger.warn({ err: thrown, address }, 'a logout token was refused');
       people.logoutAttempts.fail(address);
-      context.logger.warn({ err: thrown, address }, 'a logout token was refused');
       return await refuse(reply, thrown.message);
     }
     return await reply.code(200).send({});

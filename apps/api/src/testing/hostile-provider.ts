@@ -8,6 +8,8 @@ import type { AddressInfo } from 'node:net';
 /** A provider that a test can let lie. The members are what it does at the next sign-in. */
 export interface HostileProvider extends AsyncDisposable {
   readonly issuer: string;
+  /** The issuer as it says, in its metadata and in ID tokens. */
+  ownIssuer: string;
   /** Claims in addition to, or instead of, the right ones. */
   claims: Record<string, unknown>;
   /** Signs the ID token. */
@@ -44,7 +46,7 @@ export async function startHostileProvider(): Promise<HostileProvider> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const issuer = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
   const provider: HostileProvider = {
-    ...{ issuer, claims: {}, nonce: '', asked: [], key: privateKey },
+    ...{ issuer, ownIssuer: issuer, claims: {}, nonce: '', asked: [], key: privateKey },
     sign: (header, payload) => signed(privateKey, header, payload),
     intercept: () => false,
     [Symbol.asyncDispose]: async () => {
@@ -59,12 +61,20 @@ export async function startHostileProvider(): Promise<HostileProvider> {
     if (provider.intercept(path, response)) return;
     const now = Math.floor(Date.now() / 1000);
     const payload = {
-      ...{ iss: issuer, aud: 'soulbox', sub: 'subject-ada', iat: now, exp: now + 300, nonce: provider.nonce },
+      ...{
+        iss: provider.ownIssuer,
+        aud: 'soulbox',
+        sub: 'subject-ada',
+        iat: now,
+        exp: now + 300,
+        nonce: provider.nonce,
+      },
       ...{ email: 'ada@example.com', email_verified: true, ...provider.claims },
     };
     const answers: Record<string, object> = {
       '/.well-known/openid-configuration': {
-        ...{ issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` },
+        ...{ issuer: provider.ownIssuer, authorization_endpoint: `${issuer}/authorize` },
+        token_endpoint: `${issuer}/token`,
         ...{ jwks_uri: `${issuer}/jwks`, response_types_supported: ['code'], subject_types_supported: ['public'] },
         id_token_signing_alg_values_supported: ['RS256', 'HS256', 'none'],
       },
