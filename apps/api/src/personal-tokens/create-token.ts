@@ -4,7 +4,7 @@ import type { PersonalTokenRecord } from '@soulbox/storage';
 import type { FastifyRequest } from 'fastify';
 import type { ApiContext } from '../context.ts';
 import { peopleOf } from '../sign-in/people-of.ts';
-import { tellTeams } from '../sign-in/tell-teams.ts';
+import { notesForTeams } from '../sign-in/tell-teams.ts';
 
 /** Tokens of a user that have not expired. */
 const tokensOfUserMax = 50;
@@ -38,8 +38,9 @@ export async function createPersonalToken(
     ...{ id: randomUUID(), hash, userId, name, suffix: value.slice(-4), isOfProgram, createdAt: now },
     ...{ expiresAt: now + days * 24 * 3600 * 1000, lastUsedAt: undefined },
   };
-  await tellTeams(request, context, { action: 'token.create', userId, rule, target: { kind: 'token', id: record.id } });
-  const outcome = await records.personalTokens.create(record, tokensOfUserMax, sessionId);
+  const deed = { action: 'token.create', userId, rule, target: { kind: 'token', id: record.id } };
+  const notes = await notesForTeams(request, context, deed);
+  const outcome = await records.personalTokens.create(record, tokensOfUserMax, sessionId, notes);
   if (outcome === 'session_ended') throw new SoulBoxError('unauthorized', 'Unauthorized, the session has ended.');
   if (outcome === 'limit_reached')
     throw new SoulBoxError('limit_exceeded', `You have ${tokensOfUserMax} personal tokens. Revoke some.`);

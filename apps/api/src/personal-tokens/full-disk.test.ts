@@ -39,3 +39,15 @@ it('a sign-in, a new token and a program that was allowed get 507, and nobody is
   expect([page.status, other.cookies.size]).toEqual([507, 0]);
   expect((await browser.call('POST', '/personal-tokens', { headers, body: { name: 'x' } })).status).toBe(507);
 });
+
+it('a sign-out works although the log of a team is full, and a sign-in does not', async () => {
+  const { audit } = test.api.records;
+  const findHead = audit.findHead.bind(audit);
+  audit.findHead = async (team) => {
+    const head = await findHead(team);
+    return head && { ...head, bytes: Infinity };
+  };
+  expect((await test.signIn(test.openBrowser())).status).not.toBe(200);
+  expect((await browser.call('DELETE', '/auth/session', { headers })).status).toBe(204);
+  expect((await browser.call('GET', '/auth/session')).status).toBe(401);
+});

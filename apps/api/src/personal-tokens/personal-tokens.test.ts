@@ -127,6 +127,8 @@ describe('a personal token', () => {
     for (let n = 0; n < 50; n += 1) await create();
     const headers = { 'x-csrf-token': csrf };
     expect((await browser.call('POST', '/personal-tokens', { headers, body: { name: 'x' } })).status).toBe(429);
+    const texts = (await test.api.records.audit.listWaiting(test.api.teamId, 0, 999)).map(({ text }) => text);
+    expect(texts.filter((text) => text.includes('token.create'))).toHaveLength(50);
   });
 
   it.each([

@@ -6,7 +6,7 @@ import type { ApiApp } from '../http/app.ts';
 import { formConfig, requireForm } from '../pages/form.ts';
 import type { Logout } from '../people/logout-tokens.ts';
 import { peopleOf } from './people-of.ts';
-import { tellTeams } from './tell-teams.ts';
+import { notesOfEnd } from './tell-teams.ts';
 
 /** The provider tells that a session there has ended (OpenID Connect Back-Channel Logout 1.0, 2.5 to 2.8). */
 export function addBackchannelLogoutRoute(app: ApiApp, context: ApiContext): void {
@@ -52,10 +52,12 @@ async function endSessions(request: FastifyRequest, context: ApiContext, logout:
   const userIds =
     subject === '' ? await records.sessions.findUsers(providerSid) : named === undefined ? [] : [named.id];
   for (const userId of userIds) {
-    const { sessions, tokens } = await records.sessions.endOfUser(userId, providerSid === '' ? undefined : providerSid);
-    if (sessions + tokens === 0) continue;
-    logger.info({ user: userId, sessions, tokens }, 'the identity provider has ended sessions');
     const target = { kind: 'user', id: userId };
-    await tellTeams(request, context, { action: 'user.sign-out-by-provider', userId, rule: 'provider', target });
+    const deed = { action: 'user.sign-out-by-provider', userId, rule: 'provider', target, by: 'provider' } as const;
+    const notes = await notesOfEnd(request, context, deed);
+    const which = providerSid === '' ? {} : { providerSid };
+    const { sessions, tokens } = await records.sessions.endOfUser(userId, { ...which, notes });
+    if (sessions + tokens > 0)
+      logger.info({ user: userId, sessions, tokens }, 'the identity provider has ended sessions');
   }
 }

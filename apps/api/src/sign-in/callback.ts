@@ -10,7 +10,7 @@ import { openPending } from '../people/pending-sign-in.ts';
 import { admitUser } from './admit-user.ts';
 import { peopleOf } from './people-of.ts';
 import { sendFault, sendTo } from './send-page.ts';
-import { tellTeams } from './tell-teams.ts';
+import { notesForTeams } from './tell-teams.ts';
 
 /** Sessions of a user at the same time. The oldest ends. */
 const sessionsOfUserMax = 20;
@@ -50,8 +50,8 @@ async function signIn(request: FastifyRequest, reply: FastifyReply, context: Api
   const times = { createdAt: now, seenAt: now, expiresAt: now + seconds * 1000 };
   const session = { id: randomUUID(), hash, userId, ...times, providerSid };
   const target = { kind: 'session', id: session.id };
-  await tellTeams(request, context, { action: 'user.sign-in', userId, rule: 'provider', target });
-  await records.sessions.create(session, sessionsOfUserMax);
+  const deed = { action: 'user.sign-in', userId, rule: 'provider', target };
+  await records.sessions.create(session, sessionsOfUserMax, await notesForTeams(request, context, deed));
   logger.info({ user: userId, session: session.id }, 'person signed in');
   // The header is a list: the cookie of the sign-in is removed by the same response.
   void reply.header('set-cookie', setCookie('session', value, seconds, where));

@@ -214,12 +214,38 @@ export function describePeople(name: string, open: OpenRecords): void {
           ['a'],
           [],
         ]);
-        expect(await records.sessions.endOfUser('a', 'sid 1')).toEqual({ sessions: 1, tokens: 1 });
+        expect(await records.sessions.endOfUser('a', { providerSid: 'sid 1' })).toEqual({ sessions: 1, tokens: 1 });
         expect((await records.personalTokens.list('a')).map(({ id }) => id)).toEqual(['t3', 't2']);
         expect(await records.personalTokens.create(program('t5'), 9, 's1')).toBe('session_ended');
         expect(await records.sessions.remove('s2')).toBe(true);
         expect(await records.sessions.findUsers('sid 2')).toEqual(['a']);
-        expect(await records.sessions.endOfUser('a', 'sid 2')).toEqual({ sessions: 0, tokens: 1 });
+        expect(await records.sessions.endOfUser('a', { providerSid: 'sid 2' })).toEqual({ sessions: 0, tokens: 1 });
+      });
+
+      it('and sessions without a name at the provider end with any of its sessions', async () => {
+        for (const [id, providerSid] of Object.entries({ s1: 'sid 1', s2: 'sid 2', s3: '' }))
+          await records.sessions.create(session(id, { providerSid }), 9);
+        await records.personalTokens.create(token('t1', { isOfProgram: true }), 9, 's3');
+        expect(await records.sessions.endOfUser('a', { providerSid: 'sid 1' })).toEqual({ sessions: 2, tokens: 1 });
+        expect(await records.sessions.find('s2')).toBeDefined();
+      });
+
+      it('and sessions are committed together with their records, if anything changes', async () => {
+        const note = noteOf(team);
+        const count = async () => (await records.audit.listWaiting(team, 0, 99)).length;
+        await records.sessions.create(session('s1'), 9, [note]);
+        await records.personalTokens.create(token('t1', { isOfProgram: true }), 1, 's1', [note]);
+        expect(await count()).toBe(2);
+        await records.personalTokens.create(token('t2'), 9, 'gone', [note]);
+        await records.personalTokens.create(token('t2'), 1, 's1', [note]);
+        expect(await count()).toBe(2);
+        for (let n = 0; n < 2; n += 1) await records.sessions.endOfUser('a', { notes: [note] });
+        expect(await count()).toBe(3);
+        const compose = () => {
+          throw new Error('no record');
+        };
+        await expect(records.sessions.create(session('s2'), 9, [{ ...note, compose }])).rejects.toThrow('no record');
+        expect(await records.sessions.find('s2')).toBeUndefined();
       });
 
       it('are limited in number, without those that have expired', async () => {

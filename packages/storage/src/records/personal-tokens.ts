@@ -1,3 +1,5 @@
+import type { AuditNote } from './audit.ts';
+
 /** A token with which programs act for a user. Only its HMAC is stored. */
 export interface PersonalTokenRecord {
   /** A UUID, which is no secret. */
@@ -19,12 +21,14 @@ export interface PersonalTokenRecord {
 export interface PersonalTokenRecords {
   /**
    * Removes the expired tokens of the user. Writes nothing if `limit` others remain, or if the user no longer has the
-   * session `sessionId`, which gives the token its session at the provider.
+   * session `sessionId`, which gives the token its session at the provider. The `notes` are committed
+   * together with the token.
    */
   create(
     token: PersonalTokenRecord,
     limit: number,
     sessionId?: string,
+    notes?: readonly AuditNote[],
   ): Promise<'created' | 'limit_reached' | 'session_ended'>;
   findByHash(hash: string): Promise<PersonalTokenRecord | undefined>;
   find(id: string): Promise<PersonalTokenRecord | undefined>;

@@ -81,8 +81,8 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     idempotency: sqliteIdempotency(db),
     users: sqliteUsers(db, writer),
     memberships: sqliteMemberships(db, writer),
-    sessions: sqliteSessions(db),
-    personalTokens: sqlitePersonalTokens(db),
+    sessions: sqliteSessions(db, writer),
+    personalTokens: sqlitePersonalTokens(db, writer),
     [Symbol.asyncDispose]: () => {
       queue[Symbol.dispose]();
       if (db.isOpen) db.close();

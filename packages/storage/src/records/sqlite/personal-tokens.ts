@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import type { AuditWriter } from './audit-writer.ts';
 import type { PersonalTokenRecord, PersonalTokenRecords } from '../personal-tokens.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -17,7 +18,7 @@ function tokenFromRow(row: Record<string, SQLOutputValue>): PersonalTokenRecord 
 }
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqlitePersonalTokens(db: DatabaseSync): PersonalTokenRecords {
+export function sqlitePersonalTokens(db: DatabaseSync, audit: AuditWriter): PersonalTokenRecords {
   const insert = db.prepare('INSERT INTO personal_tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const count = db.prepare('SELECT count(*) AS number FROM personal_tokens WHERE user_id = ?');
   const expire = db.prepare('DELETE FROM personal_tokens WHERE user_id = ? AND expires_at <= ?');
@@ -34,7 +35,12 @@ export function sqlitePersonalTokens(db: DatabaseSync): PersonalTokenRecords {
     row === undefined ? undefined : tokenFromRow(row);
 
   return {
-    create: async ({ id, hash, userId, name, suffix, isOfProgram, createdAt, expiresAt, lastUsedAt }, limit, of) =>
+    create: async (
+      { id, hash, userId, name, suffix, isOfProgram, createdAt, expiresAt, lastUsedAt },
+      limit,
+      of,
+      notes = [],
+    ) =>
       inTransaction(db, () => {
         expire.run(userId, createdAt);
         if (Number(count.get(userId)?.['number']) >= limit) return 'limit_reached';
@@ -43,6 +49,7 @@ export function sqlitePersonalTokens(db: DatabaseSync): PersonalTokenRecords {
         const providerSid = String(row?.['provider_sid'] ?? '');
         const times = [createdAt, expiresAt, lastUsedAt ?? null];
         insert.run(id, hash, userId, name, suffix, ...times, Number(isOfProgram), providerSid);
+        for (const note of notes) audit.write(note);
         return 'created';
       }),
     findByHash: async (hash) => found(byHash.get(hash)),

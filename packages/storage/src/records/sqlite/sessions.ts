@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import type { AuditWriter } from './audit-writer.ts';
 import type { SessionRecord, SessionRecords } from '../sessions.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -15,7 +16,7 @@ function sessionFromRow(row: Record<string, SQLOutputValue>): SessionRecord {
 }
 
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
-export function sqliteSessions(db: DatabaseSync): SessionRecords {
+export function sqliteSessions(db: DatabaseSync, audit: AuditWriter): SessionRecords {
   const insert = db.prepare('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)');
   const trim = db.prepare(
     `DELETE FROM sessions WHERE id IN
@@ -27,9 +28,9 @@ export function sqliteSessions(db: DatabaseSync): SessionRecords {
   const remove = db.prepare('DELETE FROM sessions WHERE id = ?');
   const end = db.prepare('DELETE FROM sessions WHERE user_id = ?');
   const endTokens = db.prepare('DELETE FROM personal_tokens WHERE user_id = ? AND is_of_program = 1');
-  const endOfSid = db.prepare('DELETE FROM sessions WHERE user_id = ? AND provider_sid = ?');
+  const endOfSid = db.prepare("DELETE FROM sessions WHERE user_id = ? AND provider_sid IN (?, '')");
   const endTokensOfSid = db.prepare(
-    'DELETE FROM personal_tokens WHERE user_id = ? AND is_of_program = 1 AND provider_sid = ?',
+    "DELETE FROM personal_tokens WHERE user_id = ? AND is_of_program = 1 AND provider_sid IN (?, '')",
   );
   const users = db.prepare(
     `SELECT user_id FROM sessions WHERE provider_sid = ?1
@@ -42,20 +43,24 @@ export function sqliteSessions(db: DatabaseSync): SessionRecords {
     row === undefined ? undefined : sessionFromRow(row);
 
   return {
-    create: async ({ id, hash, userId, createdAt, seenAt, expiresAt, providerSid }, keep) =>
+    create: async ({ id, hash, userId, createdAt, seenAt, expiresAt, providerSid }, keep, notes = []) =>
       inTransaction(db, () => {
         insert.run(id, hash, userId, createdAt, seenAt, expiresAt, providerSid);
         trim.run(userId, keep);
+        for (const note of notes) audit.write(note);
       }),
     findByHash: async (hash) => found(byHash.get(hash)),
     find: async (id) => found(byId.get(id)),
     touch: async (id, seenAt) => void touch.run(seenAt, id),
     remove: async (id) => remove.run(id).changes === 1,
-    endOfUser: async (userId, providerSid) =>
+    endOfUser: async (userId, { providerSid, notes = [] } = {}) =>
       inTransaction(db, () => {
         const args = providerSid === undefined ? [userId] : [userId, providerSid];
         const [ofSessions, ofTokens] = providerSid === undefined ? [end, endTokens] : [endOfSid, endTokensOfSid];
-        return { sessions: Number(ofSessions.run(...args).changes), tokens: Number(ofTokens.run(...args).changes) };
+        const sessions = Number(ofSessions.run(...args).changes);
+        const tokens = Number(ofTokens.run(...args).changes);
+        if (sessions + tokens > 0) for (const note of notes) audit.write(note);
+        return { sessions, tokens };
       }),
     findUsers: async (providerSid) => users.all(providerSid).map((row) => String(row['user_id'])),
     purge: async (before, limit) => Number(purge.run(before, limit).changes),
