@@ -196,7 +196,9 @@ async function forgeLogout(world: World): Promise<string> {
     if (status < 400) breaches.push(`a token with ${what} returns ${status}`);
   }
   if ((await victim.who()) === undefined) breaches.push('a forged token has ended the session');
-  const right = signed(provider.key, { typ: 'logout+jwt' }, claims());
+  // Before the next sign-in, which would end with it.
+  const iat = Math.floor(Date.now() / 1000) - 5;
+  const right = signed(provider.key, { typ: 'logout+jwt' }, claims({ iat }));
   if ((await send(right)) !== 200 || (await victim.who()) !== undefined)
     throw new Error('the right token ends nothing either');
   const again = await signIn(world);

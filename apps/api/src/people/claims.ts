@@ -11,6 +11,8 @@ export interface Identity {
   readonly groups: readonly string[];
   /** The name of the session at the provider. Empty if it tells none. */
   readonly providerSid: string;
+  /** When the provider made the ID token. Unix seconds. */
+  readonly issuedAt: number;
 }
 
 type Claims = Readonly<Record<string, unknown>>;
@@ -31,6 +33,7 @@ export function identityFrom(issuer: string, claims: Claims, config: SignInConfi
     name: typeof name === 'string' ? shown(name) : '',
     groups: listOf(claims[config.oidcGroupsClaim]),
     providerSid: typeof claims['sid'] === 'string' && subjectForm.test(claims['sid']) ? claims['sid'] : '',
+    issuedAt: Number(claims['iat']),
   };
 }
 

@@ -3,6 +3,7 @@ import { silentLogger } from '@soulbox/base';
 import { signed, startHostileProvider } from '../testing/hostile-provider.ts';
 import type { HostileProvider } from '../testing/hostile-provider.ts';
 import type { SignInConfig } from '../sign-in-config.ts';
+import { createEndedSignIns } from './ended-sign-ins.ts';
 import { createLogoutTokens } from './logout-tokens.ts';
 import type { LogoutTokens } from './logout-tokens.ts';
 import { createProvider } from './provider.ts';
@@ -20,7 +21,7 @@ beforeEach(async () => {
     logger: silentLogger,
   });
   const findTokenSource = async () => await provider.findTokenSource();
-  tokens = createLogoutTokens({ clientId: 'soulbox', findTokenSource, clock });
+  tokens = createLogoutTokens({ clientId: 'soulbox', findTokenSource, ended: createEndedSignIns(clock), clock });
 });
 afterEach(() => hostile[Symbol.asyncDispose]());
 
@@ -53,7 +54,12 @@ it('a template of issuers is filled with the tenant of the token', async () => {
     keysUrl: `${hostile.issuer}/jwks`,
     issuerOf: ({ tid }: { tid?: unknown }) => issuer.replace('{tenantid}', String(tid)),
   };
-  tokens = createLogoutTokens({ clientId: 'soulbox', findTokenSource: () => Promise.resolve(source), clock });
+  tokens = createLogoutTokens({
+    clientId: 'soulbox',
+    findTokenSource: () => Promise.resolve(source),
+    ended: createEndedSignIns(clock),
+    clock,
+  });
   expect(await redeem(tokenOf({ iss: 'https://login.example/t1/v2.0', tid: 't1' }))).toBe('accepted');
   expect(await redeem(tokenOf({ iss: 'https://login.example/t1/v2.0', tid: 't2' }))).toBe('bad_request');
 });

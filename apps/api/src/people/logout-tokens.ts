@@ -2,6 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import type { JWTPayload, ProtectedHeaderParameters } from 'jose';
+import type { EndedSignIns } from './ended-sign-ins.ts';
 import type { TokenSource } from './provider.ts';
 import { createProviderKeys } from './provider-keys.ts';
 
@@ -23,6 +24,7 @@ export interface LogoutTokens {
 export interface LogoutTokenParts {
   readonly clientId: string;
   readonly findTokenSource: () => Promise<TokenSource>;
+  readonly ended: EndedSignIns;
   readonly clock: Clock;
 }
 
@@ -49,7 +51,7 @@ const tokenBytesMax = 4096;
 /** Used tokens that are remembered until they no longer count. Only the provider can make any. */
 const usedMax = 10_000;
 
-export function createLogoutTokens({ clientId, findTokenSource, clock }: LogoutTokenParts): LogoutTokens {
+export function createLogoutTokens({ clientId, findTokenSource, ended, clock }: LogoutTokenParts): LogoutTokens {
   const used = new Map<string, number>();
   const keys = createProviderKeys({ findTokenSource, clock });
 
@@ -71,6 +73,7 @@ export function createLogoutTokens({ clientId, findTokenSource, clock }: LogoutT
         ...{ maxTokenAge: ageSeconds, clockTolerance: skewSeconds, currentDate: new Date(clock.now()) },
       }).catch(rethrow);
       use(facts);
+      ended.note(facts.logout, facts.issuedAt);
       try {
         await end(facts.logout);
       } catch (thrown) {

@@ -4,6 +4,8 @@ import { createAttempts } from './attempts.ts';
 import type { Attempts } from './attempts.ts';
 import { createDeviceRequests } from './device-requests.ts';
 import type { DeviceRequests } from './device-requests.ts';
+import { createEndedSignIns } from './ended-sign-ins.ts';
+import type { EndedSignIns } from './ended-sign-ins.ts';
 import { createLogoutTokens } from './logout-tokens.ts';
 import type { LogoutTokens } from './logout-tokens.ts';
 import { createPeopleSecrets } from './people-secrets.ts';
@@ -20,6 +22,7 @@ export interface People {
   /** Bounds what the log says about refused logout tokens. They are never throttled: the provider must be heard. */
   readonly logoutAttempts: Attempts;
   readonly logoutTokens: LogoutTokens;
+  readonly endedSignIns: EndedSignIns;
   readonly devices: DeviceRequests;
   /** The origin under which browsers know this server, such as `https://api.example.com`. */
   readonly origin: string;
@@ -40,6 +43,7 @@ export function createPeople({ config, clientSecret, root, clock, logger }: Peop
   if (config.oidcIssuer === '') return undefined;
   const { origin, protocol } = new URL(config.apiUrl);
   const provider = createProvider({ config, clientSecret, redirectUri: `${origin}/auth/callback`, clock, logger });
+  const endedSignIns = createEndedSignIns(clock);
   return {
     provider,
     secrets: createPeopleSecrets(root),
@@ -47,9 +51,10 @@ export function createPeople({ config, clientSecret, root, clock, logger }: Peop
     deviceAttempts: createAttempts(clock, 'codes'),
     logoutAttempts: createAttempts(clock, 'logout tokens'),
     logoutTokens: createLogoutTokens({
-      ...{ clientId: config.oidcClientId, clock },
+      ...{ clientId: config.oidcClientId, ended: endedSignIns, clock },
       findTokenSource: async () => await provider.findTokenSource(),
     }),
+    endedSignIns,
     devices: createDeviceRequests(clock),
     origin,
     isSecure: protocol === 'https:',

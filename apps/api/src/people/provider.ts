@@ -37,7 +37,7 @@ export interface TokenSource {
    * The issuer of a token with these claims, as the provider spells it: the configured issuer may lack a final slash,
    * and that of a provider with many tenants is a template.
    */
-  issuerOf(claims: Readonly<Record<string, unknown>>): string;
+  readonly issuerOf: (claims: Readonly<Record<string, unknown>>) => string;
 }
 
 export interface ProviderOptions {

@@ -56,7 +56,8 @@ describe('a logout token', () => {
     const started = await browser.open('/auth/start', { hops: 0 });
     const { searchParams } = new URL(started.headers.get('location') ?? '');
     provider.nonce = searchParams.get('nonce') ?? '';
-    provider.claims = { sub, email: `${sub}@example.com`, ...(sid === undefined ? {} : { sid }) };
+    const iat = Math.floor(now.value / 1000);
+    provider.claims = { sub, email: `${sub}@example.com`, iat, ...(sid === undefined ? {} : { sid }) };
     await browser.open(`${peopleOrigin}/auth/callback?code=c&state=${searchParams.get('state') ?? ''}`);
     expect(await isSignedIn(browser)).toBe(true);
     return browser;
@@ -74,7 +75,7 @@ describe('a logout token', () => {
 
   it('with a subject ends all sessions of the person, and the tokens of programs', async () => {
     const [one, two, other] = [await signIn('1'), await signIn(), await signIn('1', 'subject-bea')];
-    const [user] = await api.records.users.list();
+    const user = await api.records.users.findBySubject(provider.issuer, 'subject-ada');
     const token = { userId: user?.id ?? '', name: '', suffix: '', createdAt: 1, lastUsedAt: undefined };
     for (const isOfProgram of [true, false])
       await api.records.personalTokens.create(
@@ -99,13 +100,32 @@ describe('a logout token', () => {
   it('with a session also ends what has no name at the provider, and stays usable until all has ended', async () => {
     const [browser, other] = [await signIn(), await signIn('2')];
     const { sessions } = api.records;
-    const { endOfUser } = sessions;
+    const endOfUser = sessions.endOfUser.bind(sessions);
     sessions.endOfUser = () => Promise.reject(new Error('broken'));
     const token = tokenOf({ sid: '1' });
     expect((await send(api, token)).status).toBe(500);
     sessions.endOfUser = endOfUser;
     expect((await send(api, token)).status).toBe(200);
     expect([await isSignedIn(browser), await isSignedIn(other)]).toEqual([false, true]);
+  });
+
+  it.each([
+    ['session', { sub: undefined, sid: '1' }],
+    ['person', {}],
+  ])('for a %s also ends a sign-in that is under way', async (_what, claims) => {
+    const { users } = api.records;
+    const findBySubject = users.findBySubject.bind(users);
+    let isTold = false;
+    users.findBySubject = async (issuer, subject) => {
+      users.findBySubject = findBySubject;
+      expect((await send(api, tokenOf(claims))).status).toBe(200);
+      isTold = true;
+      return await findBySubject(issuer, subject);
+    };
+    await expect(signIn('1')).rejects.toThrow('expected false to be true');
+    expect(isTold).toBe(true);
+    now.value += 1000;
+    expect(await isSignedIn(await signIn('2'))).toBe(true);
   });
 
   it('for a session or a person that nobody knows is accepted, and ends nothing', async () => {
@@ -120,7 +140,7 @@ describe('a logout token', () => {
     const token = tokenOf();
     const statuses = await Promise.all(Array.from({ length: 5 }, async () => (await send(api, token)).status));
     expect(statuses.sort()).toEqual([200, 400, 400, 400, 400]);
-    const browser = await signIn();
+    const browser = await signIn(undefined, 'subject-bea');
     expect((await send(api, token)).status).toBe(400);
     expect(await isSignedIn(browser)).toBe(true);
   });

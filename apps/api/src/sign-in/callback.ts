@@ -34,7 +34,7 @@ export function addCallbackRoute(app: ApiApp, context: ApiContext): void {
 
 async function signIn(request: FastifyRequest, reply: FastifyReply, context: ApiContext): Promise<FastifyReply> {
   const { records, clock, config, logger } = context;
-  const { provider, secrets, ...where } = peopleOf(context);
+  const { provider, secrets, endedSignIns, ...where } = peopleOf(context);
   const cookie = readCookie(request, 'sign-in', where);
   const pending = cookie === undefined ? undefined : openPending(secrets, cookie, clock.now());
   if (pending === undefined)
@@ -52,6 +52,10 @@ async function signIn(request: FastifyRequest, reply: FastifyReply, context: Api
   const target = { kind: 'session', id: session.id };
   const deed = { action: 'user.sign-in', userId, rule: 'provider', target };
   await records.sessions.create(session, sessionsOfUserMax, await notesForTeams(request, context, deed));
+  if (endedSignIns.includes(identity)) {
+    await records.sessions.remove(session.id);
+    throw new SoulBoxError('sign_in_failed', 'The identity provider has ended this sign-in. Start again.');
+  }
   logger.info({ user: userId, session: session.id }, 'person signed in');
   // The header is a list: the cookie of the sign-in is removed by the same response.
   void reply.header('set-cookie', setCookie('session', value, seconds, where));
