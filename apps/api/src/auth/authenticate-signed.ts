@@ -5,6 +5,8 @@ import type { RequestFacts } from '@soulbox/contract/signed-url';
 import type { FastifyRequest } from 'fastify';
 import { addressOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
+import { callerFromSigner } from './caller.ts';
+import { permitRoute } from './permit.ts';
 import type { Signer, SignerIds } from '../signing/signer.ts';
 
 /**
@@ -35,6 +37,8 @@ export async function findSigner(
   const signer = await signing.verify(signed);
   const fault = findLimitFault(signed.grant, factsOf(request));
   if (fault !== undefined) throw fault;
+  // What is refused must not use the URL, and must not be recorded as a use.
+  permitRoute(request, callerFromSigner(signer));
   const sandboxId = (request.params as Readonly<Record<string, string>>)['sandboxID'];
   await signing.use(signed, signer, {
     target: sandboxId === undefined ? { kind: 'route', id: '' } : { kind: 'sandbox', id: sandboxId },

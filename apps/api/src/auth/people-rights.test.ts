@@ -57,6 +57,21 @@ describe('a URL that a person signs', () => {
     );
   };
 
+  it('is not used by a request that its role no longer allows, and hides who uses it as nobody of the team', async () => {
+    const person = await makeMember('admin');
+    const body = { url: '/audit/export', once: true };
+    const url = idOf((await api.ask('POST', '/signed-urls', { key: person.key, body })).json, 'url');
+    await put(person, 'viewer');
+    expect(await statusOf(url)).toBe(403);
+    expect(await api.records.usedNonces.count(api.teamId)).toBe(0);
+    await put(person, 'admin');
+    expect(await statusOf(url)).toBe(200);
+    const texts = (await api.records.audit.listWaiting(api.teamId, 0, 99)).map(({ text }) => text);
+    const uses = texts.filter((text) => text.includes('signed-url.use')).map((text) => JSON.parse(text) as object);
+    const key = await api.records.audit.findSubjectKey(api.teamId, signerOf(url).keyId);
+    expect(uses).toMatchObject([{ actor: { kind: 'user', id: person.userId }, piiKeyId: key?.id }]);
+  });
+
   it('opens what their role may: logs for a viewer, ports for a developer, the audit log for an admin', async () => {
     const id = await makeSandbox();
     const people = [await makeMember('viewer'), await makeMember('developer'), await makeMember('admin')];

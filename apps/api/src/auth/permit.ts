@@ -5,16 +5,16 @@ import { gatewayAccess, routeAccess } from './route-access.ts';
 import type { RouteAccess } from './route-access.ts';
 
 /**
- * Whether the caller of a request may call its route at all. The one place where scopes of routes are enforced. Throws
+ * Whether the caller of a request, `request.caller` by default, may call its route at all. The one place where scopes of routes are enforced. Throws
  * `scope_missing`, and `internal` for a route without an entry in the table.
  */
-export function permitRoute(request: FastifyRequest): void {
+export function permitRoute(request: FastifyRequest, caller = request.caller): void {
   if (request.is404) return;
   const route = `${request.method} ${request.routeOptions.url ?? ''}`;
   const access = routeAccess[route];
   if (access === undefined) throw new SoulBoxError('internal', `The route ${route} does not say who may call it.`);
   // Without a caller, `authenticate` has let in the operator, or a browser that will be asked for a key.
-  if (request.caller !== null && request.caller !== undefined) permit(request.caller, access);
+  if (caller !== null && caller !== undefined) permit(caller, access);
 }
 
 /** What the holder of a key needs to sign a URL: the same as for what it opens. Throws `internal` for an unknown route. */

@@ -135,7 +135,9 @@ export function createSigning(parts: {
         return;
       }
       await trail.checkRoom(teamId);
-      const note = await trail.note({ ...deed, source, facts: { signingKeyId: grant.keyId, once: true } }, success);
+      // Whoever has the link may use it, so the source is not that of the signer.
+      const used = { ...deed, source, subject: grant.keyId, facts: { signingKeyId: grant.keyId, once: true } };
+      const note = await trail.note(used, success);
       const keptUntil = (grant.expiresAt + signedUrlSkewSeconds) * 1000 + nonceMarginMs;
       const nonce = { teamId, nonce: grant.nonce, keptUntil };
       const result = await records.usedNonces.use(nonce, clock.now(), teamNonceLimit, note());

@@ -12,5 +12,7 @@ export interface Deed {
   readonly request?: { readonly id: string; readonly method: string; readonly route: string };
   /** The whole address and user agent. They are sealed; the record has a part that identifies nobody. */
   readonly source?: { readonly address: string; readonly userAgent: string };
+  /** Whose source it is: an erasure of this id makes it unreadable. Default: the actor's. */
+  readonly subject?: string;
   readonly facts?: AuditFacts;
 }

@@ -93,12 +93,12 @@ export function createTrail({ records, sealer, isOverdue, policy, maxBytes, cloc
     });
   };
   const sealed = async (
-    { teamId, actor, facts }: Deed,
+    { teamId, actor, facts, subject = actor.id }: Deed,
     personal: PersonalFields,
     { id, needs }: { readonly id: string; readonly needs: Needs },
   ): Promise<Pick<AuditDraft, 'piiKeyId' | 'sealed' | 'facts'>> => {
     try {
-      const key = await subjects.get(teamId, actor.id);
+      const key = await subjects.get(teamId, subject);
       return { piiKeyId: key.id, sealed: sealFields(personal, key, id), facts };
     } catch (err) {
       if (needs === 'personal fields') throw err;
