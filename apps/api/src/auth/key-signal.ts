@@ -14,9 +14,16 @@ import { whyPersonEnded } from './why-person-ended.ts';
 export function keySignalOf(request: FastifyRequest, reply: FastifyReply, context: ApiContext): AbortSignal {
   const { caller } = request;
   if (caller === null || caller === undefined) return new AbortController().signal;
+  // Nobody closes it again: a watch would never end.
+  if (isClosed(reply)) return AbortSignal.abort(new Error('The client has disconnected.'));
   const watched = context.keyWatch.watch(openKeyOf(request, caller, context));
   reply.raw.once('close', () => watched[Symbol.dispose]());
   return watched.signal;
+}
+
+/** Whether the response has ended or the client has left. Then there is no further `close` event. */
+export function isClosed({ raw }: FastifyReply): boolean {
+  return raw.closed || raw.destroyed;
 }
 
 function openKeyOf({ person, signedBy }: FastifyRequest, caller: Caller, context: ApiContext): OpenKey {

@@ -34,7 +34,9 @@ export function createKeyWatch(): KeyWatch {
     for (const { key, streams } of keys.values()) {
       try {
         const end = await key.findEnd();
-        if (end !== undefined) for (const stream of streams) stream.abort(end);
+        if (end === undefined) continue;
+        if (keys.get(key.id)?.streams === streams) keys.delete(key.id);
+        for (const stream of streams) stream.abort(end);
       } catch {
         // The records cannot be read now. Requests fail for the same reason; the next look decides.
       }

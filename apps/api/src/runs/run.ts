@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { SoulBoxError } from '@soulbox/base';
 import type { FastifyReply } from 'fastify';
 import { callerOf } from '../auth/authenticate.ts';
-import { keySignalOf } from '../auth/key-signal.ts';
+import { isClosed, keySignalOf } from '../auth/key-signal.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
@@ -65,6 +65,7 @@ function checkStreamed({ timeout, stdinOpen, outputLimit = 0 }: Run, isStreamed:
 /** Aborted when the client disconnects before its response is complete. */
 function leftBy(reply: FastifyReply): AbortSignal {
   const left = new AbortController();
+  if (isClosed(reply)) left.abort();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) left.abort();
   });
