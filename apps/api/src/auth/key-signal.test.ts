@@ -20,7 +20,11 @@ it('watches no key for a client that has left', async () => {
   const watch: typeof keyWatch.watch = (key) => {
     const watched = keyWatch.watch(key);
     watches += 1;
-    return { signal: watched.signal, [Symbol.dispose]: () => ((watches -= 1), watched[Symbol.dispose]()) };
+    const end = (): void => {
+      watches -= 1;
+      watched[Symbol.dispose]();
+    };
+    return { signal: watched.signal, [Symbol.dispose]: end };
   };
   const caller = { keyId: 'k1', team: { id: 't1' }, scopes: [] };
   const signalOf = () =>

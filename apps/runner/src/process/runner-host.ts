@@ -148,6 +148,7 @@ export async function startRunnerHost(
   state.adopted = runner.runningCount();
   const oldBundles = await removeOldBundles(bundles, runner.bundlesInUse().add(envdBundle.directory));
   if (oldBundles > 0) logger.info({ removed: oldBundles }, 'old envd versions removed');
+  flowLog?.noteAdopted();
   state.isReady = true;
   const parts = started.move();
   return {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,6 +35,7 @@ const own = (who: string, policy: EgressPolicy = {}): EgressPolicy => ({ ...poli
 
 beforeAll(async () => {
   flowLog = open();
+  flowLog.noteAdopted();
   lab = await openNetworkLab({
     ...{ instance, resolver: '192.168.78.53', flowLog },
     outside: { host: `${hostAddress}/28`, addresses: [`${outsideHost}/28`] },
@@ -221,6 +222,19 @@ describe('the log of connections', () => {
       expect(records).toMatchObject([{ reason: 'log_gap', durationMs: 0 }]);
     },
   );
+
+  test('a start that fails before all are known again does not hide since when nothing was read', () => {
+    const file = join(folder, 'kept');
+    const since = String(Date.now() - 60_000);
+    writeFileSync(file, since);
+    const other = openFlowLog({
+      ...{ instance: 18, logger: silentLogger, markFile: file },
+      onRecord: () => undefined,
+    });
+    other?.put(5, own('adopted'));
+    other?.[Symbol.dispose]();
+    expect(readFileSync(file, 'utf8')).toBe(since);
+  });
 
   test('no duration is below 0 when the clock is set back', () => {
     using other = openFlowLog({

@@ -73,6 +73,11 @@ export interface FlowLog extends Disposable {
    * connections may be missing since an earlier log has read.
    */
   put(slot: number, policy: EgressPolicy): void;
+  /**
+   * All slots that had an owner before this log have their policy. Only from now on the file says that this log has
+   * read: a start that fails before must not hide since when connections may be missing.
+   */
+  noteAdopted(): void;
   /** Records what the slot has done, and forgets its owner. All of its connections must have ended. */
   end(slot: number): void;
 }
@@ -118,6 +123,7 @@ function startFlowLog({ instance, base, logger, markFile, onRecord }: FlowLogOpt
   let lossSinceMs: number | undefined;
   let nextLossMs = 0;
   let rounds = 0;
+  let isAdopted = false;
 
   const slotOf = (address: number): number => address - plan.base.address;
   const policyAt = (slot: number, atMs: number): Owner['policies'][number] | undefined => {
@@ -199,7 +205,7 @@ function startFlowLog({ instance, base, logger, markFile, onRecord }: FlowLogOpt
   const round = async (): Promise<void> => {
     read(roundMax);
     rounds += 1;
-    if (rounds % countersEvery === 0) mark.write(lastReadMs);
+    if (isAdopted && rounds % countersEvery === 0) mark.write(lastReadMs);
     if (rounds % countersEvery === 0 && owners.size > 0) readUnlogged();
     await flows.forgetEnded();
   };
@@ -217,11 +223,15 @@ function startFlowLog({ instance, base, logger, markFile, onRecord }: FlowLogOpt
     setDenied: (ranges) => void (denied = ranges),
     begin: (slot) => void addOwner(slot),
     put(slot, given) {
-      const isAdopted = !owners.has(slot);
+      const isFound = !owners.has(slot);
       const owner = owners.get(slot) ?? addOwner(slot);
       owner.policies.push({ sinceMs: Date.now(), given, parsed: parseEgressPolicy(given) });
       if (owner.policies.length > policiesMax) owner.policies.shift();
-      if (isAdopted) tellSum(slot, { reason: 'log_gap', startedAtMs: mark.foundMs ?? Date.now(), count: 1 });
+      if (isFound) tellSum(slot, { reason: 'log_gap', startedAtMs: mark.foundMs ?? Date.now(), count: 1 });
+    },
+    noteAdopted() {
+      isAdopted = true;
+      mark.write(lastReadMs);
     },
     end(slot) {
       const owner = owners.get(slot);
@@ -234,7 +244,7 @@ function startFlowLog({ instance, base, logger, markFile, onRecord }: FlowLogOpt
     },
     [Symbol.dispose]() {
       clearInterval(timer);
-      mark.write(lastReadMs);
+      if (isAdopted) mark.write(lastReadMs);
       opened.dispose();
     },
   };
