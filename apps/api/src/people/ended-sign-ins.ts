@@ -1,6 +1,11 @@
 import type { Clock } from '@soulbox/base';
 import type { Identity } from './claims.ts';
-import type { Logout } from './logout-tokens.ts';
+
+/** What the provider says has ended (OpenID Connect Back-Channel Logout 1.0). At least one of the two is not empty. */
+export interface Logout {
+  readonly subject: string;
+  readonly providerSid: string;
+}
 
 /**
  * What the provider has ended lately. A sign-in may be under way when the provider ends its session: the records do not

@@ -2,15 +2,9 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import type { JWTPayload, ProtectedHeaderParameters } from 'jose';
-import type { EndedSignIns } from './ended-sign-ins.ts';
+import type { EndedSignIns, Logout } from './ended-sign-ins.ts';
 import type { TokenSource } from './provider.ts';
 import { createProviderKeys } from './provider-keys.ts';
-
-/** What the provider says has ended (OpenID Connect Back-Channel Logout 1.0). At least one of the two is not empty. */
-export interface Logout {
-  readonly subject: string;
-  readonly providerSid: string;
-}
 
 /** Checks the tokens with which the provider tells that sessions have ended. */
 export interface LogoutTokens {

@@ -4,7 +4,7 @@ import { addressOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { formConfig, requireForm } from '../pages/form.ts';
-import type { Logout } from '../people/logout-tokens.ts';
+import type { Logout } from '../people/ended-sign-ins.ts';
 import { peopleOf } from './people-of.ts';
 import { notesOfEnd } from './tell-teams.ts';
 

@@ -10,7 +10,7 @@ import { openPending } from '../people/pending-sign-in.ts';
 import { admitUser } from './admit-user.ts';
 import { peopleOf } from './people-of.ts';
 import { sendFault, sendTo } from './send-page.ts';
-import { notesForTeams } from './tell-teams.ts';
+import { notesForTeams, tellTeams } from './tell-teams.ts';
 
 /** Sessions of a user at the same time. The oldest ends. */
 const sessionsOfUserMax = 20;
@@ -54,6 +54,7 @@ async function signIn(request: FastifyRequest, reply: FastifyReply, context: Api
   await records.sessions.create(session, sessionsOfUserMax, await notesForTeams(request, context, deed));
   if (endedSignIns.includes(identity)) {
     await records.sessions.remove(session.id);
+    await tellTeams(request, context, { ...deed, action: 'user.sign-out-by-provider', by: 'provider' });
     throw new SoulBoxError('sign_in_failed', 'The identity provider has ended this sign-in. Start again.');
   }
   logger.info({ user: userId, session: session.id }, 'person signed in');
