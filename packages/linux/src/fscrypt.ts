@@ -9,11 +9,15 @@ const getPolicyEx = 0xc0096616;
 const addKey = 0xc0506617;
 const removeKey = 0xc0406618;
 
+const version1 = 0;
 const version2 = 2;
 const modes = { contentsAes256Xts: 1, namesAes256Cts: 4, padNamesTo32: 3 } as const;
 const policySize = 24;
 const identifierSize = 16;
 const identifierAt = 8;
+/** Where a policy of version 1 has its key: a descriptor of the operator's choice. */
+const descriptorAt = 4;
+const descriptorSize = 8;
 /** FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER. */
 const byIdentifier = 2;
 const rawSizeAt = 40;
@@ -26,7 +30,7 @@ export const folderKeySize = 64;
 /** `no_feature`: the file system can, but the operator has to enable it. `unsupported`: the file system cannot. */
 export type FolderPolicy =
   | { readonly kind: 'none' | 'no_feature' | 'unsupported' }
-  /** `keyId`: the kernel's identifier of the key, in hex. */
+  /** `keyId`: the kernel's identifier of the key in hex; for other policies than those of SoulBox a text of its own. */
   | { readonly kind: 'encrypted'; readonly keyId: string };
 
 const ioctlOnPool = libcPoolFunction<[fd: number, request: number, argument: Buffer]>(
@@ -51,8 +55,7 @@ export function readFolderPolicy(path: string): FolderPolicy {
     const argument = Buffer.alloc(8 + policySize);
     argument.writeBigUInt64LE(BigInt(policySize));
     if (ioctl(fd, getPolicyEx, argument) >= 0) {
-      const policy = argument.subarray(8);
-      return { kind: 'encrypted', keyId: policy.toString('hex', identifierAt, identifierAt + identifierSize) };
+      return { kind: 'encrypted', keyId: keyIdOf(argument.subarray(8)) };
     }
     const errno = lastErrno();
     if (errno === os.errno.ENODATA) return { kind: 'none' };
@@ -61,6 +64,13 @@ export function readFolderPolicy(path: string): FolderPolicy {
     if (errno === os.errno.EOVERFLOW) return { kind: 'encrypted', keyId: 'unknown' };
     return { kind: 'unsupported' };
   });
+}
+
+function keyIdOf(policy: Buffer): string {
+  if (policy[0] === version2) return policy.toString('hex', identifierAt, identifierAt + identifierSize);
+  if (policy[0] === version1)
+    return `version 1: ${policy.toString('hex', descriptorAt, descriptorAt + descriptorSize)}`;
+  return 'unknown';
 }
 
 /** Encrypts what is created in an empty folder from now on. Its key must have been added. Throws `SystemCallError`. */

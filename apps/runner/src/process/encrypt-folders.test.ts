@@ -1,12 +1,21 @@
 /** @module-tag violation */
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, run, silentLogger } from '@soulbox/base';
 import { fileKeyringRecords, fileMasterKeys } from '@soulbox/keyring';
-import { readFolderPolicy } from '@soulbox/linux/fscrypt';
+import { ioctl } from '@soulbox/linux/descriptors';
+import {
+  addFolderKey,
+  folderKeySize,
+  readFolderPolicy,
+  removeFolderKey,
+  setFolderPolicy,
+} from '@soulbox/linux/fscrypt';
+import { check } from '@soulbox/linux/libc';
 import { openDiskReserve } from '@soulbox/storage';
 import { makeTestDirectory } from '@soulbox/testing';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { runnerContentFolders } from './content-folders.ts';
 import { encryptFolders } from './encrypt-folders.ts';
 import type { EncryptedFolders } from './encrypt-folders.ts';
@@ -151,6 +160,74 @@ test.for([true, false])(
     expect(await readFile(layer(), 'utf8')).toBe('content');
   },
 );
+
+describe('a data folder in a folder that the operator has encrypted', () => {
+  const policies = [
+    ['of version 2', encryptAsOperator],
+    ['of version 1', encryptByVersion1],
+  ] as const;
+
+  test.for(policies)(
+    '%s starts without the setting, again and again, and keeps nothing of a key',
+    async ([, encrypt]) => {
+      await using _operator = await encrypt(data);
+      const directory = join(data, 'inner');
+      await mkdir(directory);
+      for (let n = 0; n < 2; n++) {
+        expect(await start({ isWanted: false, directory })).toBeUndefined();
+        for (const path of runnerContentFolders(directory)) await mkdir(path, { recursive: true });
+      }
+      expect(await fileKeyringRecords(join(directory, 'runner-keys.json')).findDiskKey()).toBeUndefined();
+    },
+  );
+
+  test.for(policies)('%s may lose its file of keys beside folders that have no content', async ([, encrypt]) => {
+    await using _operator = await encrypt(data);
+    await mkdir(join(data, 'layers'));
+    expect(await start({ isWanted: false })).toBeUndefined();
+  });
+
+  test.for(policies)('%s refuses the setting, with its remedy and no new key', async ([, encrypt]) => {
+    await using _operator = await encrypt(data);
+    await expect(start()).rejects.toMatchObject({
+      reason: 'config_invalid',
+      message: expect.stringMatching(/that you have encrypted[^]*SOULBOX_ENCRYPT_DISKS=false/) as string,
+    });
+    expect(await fileKeyringRecords(join(data, 'runner-keys.json')).findDiskKey()).toBeUndefined();
+  });
+
+  test('may be reached by a link', async () => {
+    await using _operator = await encryptAsOperator(data);
+    await mkdir(join(data, 'inner'));
+    await mkdir(join(data, 'inner', 'layers'));
+    const link = join(folder, 'link');
+    await symlink(join(data, 'inner'), link);
+    expect(await start({ isWanted: false, directory: link })).toBeUndefined();
+    await expect(start({ directory: link })).rejects.toThrow('that you have encrypted');
+  });
+});
+
+/** As `fscrypt encrypt`. */
+async function encryptAsOperator(path: string): Promise<AsyncDisposable> {
+  const keyId = addFolderKey(path, randomBytes(folderKeySize));
+  setFolderPolicy(path, keyId);
+  return await Promise.resolve({ [Symbol.asyncDispose]: async () => void (await removeFolderKey(disk, keyId)) });
+}
+
+/** As e4crypt: the key has a name of 8 bytes (linux/fscrypt.h). */
+async function encryptByVersion1(path: string): Promise<AsyncDisposable> {
+  const name = randomBytes(8);
+  const key = Buffer.concat([Buffer.alloc(80), randomBytes(64)]);
+  key.writeUInt32LE(1);
+  name.copy(key, 8);
+  key.writeUInt32LE(64, 40);
+  const policy = Buffer.from([0, 1, 4, 3, ...name]);
+  await using handle = await open(path, 'r');
+  check('add key', ioctl(handle.fd, 0xc0506617, key));
+  check('set policy', ioctl(handle.fd, 0x800c6613, policy));
+  // The kernel keeps it until the disk is unmounted.
+  return { [Symbol.asyncDispose]: async () => await Promise.resolve() };
+}
 
 test('an altered key is refused', async () => {
   await start();

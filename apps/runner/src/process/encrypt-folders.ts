@@ -1,20 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { lchown, lstat, mkdir, readdir, stat } from 'node:fs/promises';
+import { lchown, mkdir, readdir, stat } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { dirname } from 'node:path';
-import { isNodeError, Secret, SoulBoxError } from '@soulbox/base';
+import { Secret, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { fileKeyringRecords } from '@soulbox/keyring';
 import type { Keyring } from '@soulbox/keyring';
-import {
-  addFolderKey,
-  folderKeySize,
-  readFolderPolicy,
-  removeFolderKey,
-  setFolderPolicy,
-} from '@soulbox/linux/fscrypt';
-import type { FolderPolicy } from '@soulbox/linux/fscrypt';
+import { addFolderKey, folderKeySize, removeFolderKey, setFolderPolicy } from '@soulbox/linux/fscrypt';
 import { SystemCallError } from '@soulbox/linux/libc';
+import { findFolder, isEncrypted } from './folder-policies.ts';
+import type { FoundFolder } from './folder-policies.ts';
 
 const place = { table: 'runner', row: 'disks', field: 'key', team: '' };
 const fullDisk =
@@ -38,15 +33,9 @@ export interface EncryptedFolders {
   lock(logger: Logger): Promise<void>;
 }
 
-/** The first encrypted one of these folders. Needs no key. */
-export async function findEncryptedFolder(folders: readonly string[]): Promise<string | undefined> {
-  for (const folder of folders) if (isEncrypted(await policyOf(folder))) return folder;
-  return undefined;
-}
-
 /**
  * Encrypts the folders by the kernel (fscrypt; decision 045) if it is wanted, and gives the kernel the key of folders
- * that are encrypted. Undefined: they are not. Throws `config_invalid` for a file system that cannot, and for a folder
+ * that are encrypted. Undefined: this server does not encrypt them. Throws `config_invalid` for a file system that cannot, and for a folder
  * with readable files, which would stay readable. Throws `master_key_missing` for a lost key. After an error no file has
  * changed.
  */
@@ -54,10 +43,10 @@ export async function encryptFolders(options: EncryptFoldersOptions): Promise<En
   const { folders, keysFile, keyring, isWanted } = options;
   const records = fileKeyringRecords(keysFile);
   const known = await records.findDiskKey();
-  const before = await Promise.all(folders.map(async (folder) => ({ folder, policy: await policyOf(folder) })));
-  for (const { folder, policy } of before) refuseOtherKey(folder, policy, known?.keyId, keysFile);
-  if (!isWanted && !before.some(({ policy }) => isEncrypted(policy))) return undefined;
-  for (const { folder, policy } of before) await refuseReadable(folder, policy);
+  const before = await Promise.all(folders.map(findFolder));
+  for (const found of before) refuseOtherKey(found, known?.keyId, keysFile);
+  if (!isWanted && !before.some(({ policy, isOperators }) => isEncrypted(policy) && !isOperators)) return undefined;
+  for (const found of before) await refuseUnusable(found);
   for (const { folder, policy } of before) if (policy === undefined) await makeFolder(folder);
 
   const key = known === undefined ? randomBytes(folderKeySize) : await openKey(keyring, known.sealed);
@@ -78,24 +67,12 @@ export async function encryptFolders(options: EncryptFoldersOptions): Promise<En
   }
 }
 
-/** Undefined: there is nothing. */
-type Found = FolderPolicy | 'not_a_folder' | undefined;
-
-const isEncrypted = (found: Found): found is FolderPolicy & { kind: 'encrypted' } =>
-  typeof found === 'object' && found.kind === 'encrypted';
-
-async function policyOf(folder: string): Promise<Found> {
-  try {
-    // The user of the control plane could replace its own folders by links.
-    return (await lstat(folder)).isDirectory() ? readFolderPolicy(folder) : 'not_a_folder';
-  } catch (error) {
-    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-function refuseOtherKey(folder: string, policy: Found, keyId: string | undefined, keysFile: string): void {
-  if (!isEncrypted(policy) || policy.keyId === keyId) return;
+function refuseOtherKey(
+  { folder, policy, isOperators }: FoundFolder,
+  keyId: string | undefined,
+  keysFile: string,
+): void {
+  if (!isEncrypted(policy) || isOperators || policy.keyId === keyId) return;
   throw new SoulBoxError(
     'master_key_missing',
     `${folder} is encrypted with the key ${policy.keyId}, but ${keysFile} has ${keyId === undefined ? 'none' : `the key ${keyId}`}. ` +
@@ -103,7 +80,13 @@ function refuseOtherKey(folder: string, policy: Found, keyId: string | undefined
   );
 }
 
-async function refuseReadable(folder: string, policy: Found): Promise<void> {
+async function refuseUnusable({ folder, policy, isOperators }: FoundFolder): Promise<void> {
+  if (isOperators)
+    throw new SoulBoxError(
+      'config_invalid',
+      `SOULBOX_ENCRYPT_DISKS: ${dirname(folder)} is in a folder that you have encrypted (fscrypt), and the kernel allows no other key in it. ` +
+        'Set SOULBOX_ENCRYPT_DISKS=false, and your key protects the files of tenants; or use a data folder outside of that folder (docs/secrets.md).',
+    );
   if (policy === 'not_a_folder')
     throw new SoulBoxError(
       'config_invalid',

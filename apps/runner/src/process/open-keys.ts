@@ -4,7 +4,7 @@ import { checkDataKeys, dataKeyIdOf, fileKeyringRecords, openKeyring } from '@so
 import type { Keyring, MasterKeySources } from '@soulbox/keyring';
 import type { DiskReserve } from '@soulbox/storage';
 import { findSealedRecord } from '../registry/find-sealed-record.ts';
-import { findEncryptedFolder } from './encrypt-folders.ts';
+import { findEncryptedFolder } from './folder-policies.ts';
 import { runnerContentFolders } from './content-folders.ts';
 
 /** Far below the limit of NIST SP 800-38D (8.3), and enough for some hundred starts. */

@@ -8,7 +8,7 @@ import { sameFix } from '../finding.ts';
 const levelsMax = 8;
 
 /**
- * `folders`: the folders with tenants' files are encrypted by SoulBox, the device is not. `unknown`: the file system
+ * `folders`: the folders with tenants' files are encrypted by SoulBox or by the operator, the device is not. `unknown`: the file system
  * does not name its device, as Btrfs, ZFS and overlayfs.
  */
 export type DiskEncryption = 'encrypted' | 'folders' | 'readable' | 'unknown';
@@ -30,7 +30,7 @@ export function judgeDiskEncryption(found: DiskEncryption): Finding {
   };
   if (found === 'encrypted') return { ...base, status: 'ok', detail: 'dm-crypt' };
   if (found === 'folders')
-    return { ...base, status: 'ok', detail: 'SoulBox encrypts the folders with files of tenants (fscrypt)' };
+    return { ...base, status: 'ok', detail: 'the folders with files of tenants are encrypted (fscrypt)' };
   return {
     ...base,
     status: 'warn',
