@@ -78,6 +78,19 @@ describe('data keys in a file', () => {
     expect(await unseal(fileKeyringRecords(path), sealed)).toBe('x');
   });
 
+  it('stay when the key of encrypted folders is removed from a copy, and another one can be added', async () => {
+    const sealed = await seal(fileKeyringRecords(path), 'x');
+    await fileKeyringRecords(path).removeDiskKey();
+    await fileKeyringRecords(path).addDiskKey({ keyId: 'ab'.repeat(16), sealed });
+    await fileKeyringRecords(path).removeDiskKey();
+    expect(await fileKeyringRecords(path).findDiskKey()).toBeUndefined();
+    expect(await readFile(path, 'utf8')).not.toContain('diskKey');
+    expect(await unseal(fileKeyringRecords(path), sealed)).toBe('x');
+    const other = { keyId: 'cd'.repeat(16), sealed };
+    await fileKeyringRecords(path).addDiskKey(other);
+    expect(await fileKeyringRecords(path).findDiskKey()).toEqual(other);
+  });
+
   it('need the master key that wrapped them, and no other one is created', async () => {
     await seal(fileKeyringRecords(path), 'x');
     await rm(masterKeyFile());

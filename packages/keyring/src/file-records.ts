@@ -52,8 +52,10 @@ export interface FileKeyringRecords extends KeyringRecords {
   /** All data keys, oldest first. Undefined: there is no file. */
   listDataKeys(): Promise<readonly DataKeyRecord[] | undefined>;
   findDiskKey(): Promise<DiskKeyRecord | undefined>;
-  /** There is one for the life of the file. */
+  /** There is one for the life of the data folder. */
   addDiskKey(record: DiskKeyRecord): Promise<void>;
+  /** For a copy of the file in a data folder that has no encrypted folder. */
+  removeDiskKey(): Promise<void>;
 }
 
 /**
@@ -91,6 +93,12 @@ export function fileKeyringRecords(path: string): FileKeyringRecords {
       await change((content) => {
         if (content.format === 2) throw new SoulBoxError('internal', `${path} has a key of folders already.`);
         return { next: { ...content, format: 2, diskKey }, result: undefined };
+      }),
+    removeDiskKey: async () =>
+      await change((content) => {
+        if (content.format === 1) return { result: undefined };
+        const { diskKey: _, ...others } = content;
+        return { next: { ...others, format: 1 }, result: undefined };
       }),
     listMasterKeys: async () => (await read()).masterKeys,
     switchMasterKey: async (id, before, now) =>

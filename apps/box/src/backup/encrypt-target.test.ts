@@ -1,11 +1,11 @@
 /** @module-tag violation */
 import { mkdir, mkdtemp, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadConfig, removeTree, run } from '@soulbox/base';
+import { loadConfig, removeTree, run, silentLogger } from '@soulbox/base';
 import { keyringConfigSchema } from '@soulbox/keyring/config';
-import { fileMasterKeys } from '@soulbox/keyring';
+import { fileKeyringRecords, fileMasterKeys } from '@soulbox/keyring';
 import { readFolderPolicy } from '@soulbox/linux/fscrypt';
-import { openRunnerKeys } from '@soulbox/runner/process';
+import { encryptFolders, openRunnerKeys } from '@soulbox/runner/process';
 import { openDiskReserve } from '@soulbox/storage';
 import { makeTestDirectory } from '@soulbox/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -20,6 +20,7 @@ const encryptWith = loadConfig(keyringConfigSchema, {});
 let folder: string;
 let disk: string;
 let backup: string;
+let originKeyId: string | undefined;
 
 beforeAll(async () => {
   folder = await makeTestDirectory('encrypt-target-');
@@ -38,17 +39,12 @@ afterAll(async () => {
   await removeTree(folder);
 });
 
-/** Of a data folder with its keys and one file in each of these places. */
+/** Of a server with encrypted folders: a data folder with its keys and one file in each of these places. */
 async function makeBackup(): Promise<string> {
   const [source, target] = [join(folder, 'source'), join(folder, 'backup')];
   await mkdir(join(source, 'secrets'), { recursive: true });
   await mkdir(target);
-  (
-    await openRunnerKeys({
-      ...{ path: runnerKeysFileIn(source), dataDirectory: source, sources: [fileMasterKeys(masterKeyFileIn(source))] },
-      reserve: openDiskReserve(join(source, 'reserve')),
-    })
-  )[Symbol.dispose]();
+  await encryptOrigin(source);
   for (const name of ['layers', 'uploads', 'a1']) {
     await mkdir(join(source, name));
     await writeFile(join(source, name, 'file'), `content of ${name}`);
@@ -69,6 +65,17 @@ async function makeBackup(): Promise<string> {
   return target;
 }
 
+async function encryptOrigin(source: string): Promise<void> {
+  const keysFile = runnerKeysFileIn(source);
+  using keyring = await openRunnerKeys({
+    ...{ path: keysFile, dataDirectory: source, sources: [fileMasterKeys(masterKeyFileIn(source))] },
+    reserve: openDiskReserve(join(source, 'reserve')),
+  });
+  const encrypted = await encryptFolders({ isWanted: true, folders: [join(disk, 'origin')], keysFile, keyring });
+  originKeyId = (await fileKeyringRecords(keysFile).findDiskKey())?.keyId;
+  await encrypted?.lock(silentLogger);
+}
+
 async function restore(encrypted: boolean): Promise<string> {
   const target = await mkdtemp(join(disk, 'data-'));
   const options = { source: backup, target, signal, onStep: () => undefined };
@@ -87,4 +94,15 @@ test.for([
     expect([place, readFolderPolicy(join(target, place)).kind]).toEqual([place, kind]);
     expect(await readFile(join(target, place, 'file'), 'utf8')).toBe(`content of ${place.replace('templates/', '')}`);
   }
+});
+
+test('a restored copy has no key of its origin, so the end of one server takes nothing from the other', async () => {
+  const keyIds = await Promise.all(
+    [true, true, false].map(async (encrypted) => {
+      const target = await restore(encrypted);
+      return (await fileKeyringRecords(runnerKeysFileIn(target)).findDiskKey())?.keyId;
+    }),
+  );
+  expect(keyIds[2]).toBeUndefined();
+  expect(new Set([...keyIds.slice(0, 2), originKeyId])).toHaveProperty('size', 3);
 });

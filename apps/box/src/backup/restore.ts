@@ -4,7 +4,9 @@ import { errorFromNode, run, silentLogger, SoulBoxError, writeFileAtomic } from 
 import { readCpuType } from '@soulbox/runner';
 import { createDrivers } from '../drivers.ts';
 import { emptyFolder, flushFolder, openTarget } from './folders.ts';
+import { fileKeyringRecords } from '@soulbox/keyring';
 import type { KeyringConfig } from '@soulbox/keyring/config';
+import { runnerKeysFileIn } from '../data-folder.ts';
 import { encryptTarget, isKeyPart } from './encrypt-target.ts';
 import type { Backup, BackupPart } from './manifest.ts';
 import { incompleteMark, refuseHalfRestored } from './half-restored.ts';
@@ -48,6 +50,8 @@ export async function restoreBackup(options: RestoreBackup): Promise<Restored> {
       }
     };
     await read(backup.parts.filter(isKeyPart));
+    // With the key of its origin, the end of one of the two servers would take the key from the other.
+    await fileKeyringRecords(runnerKeysFileIn(target)).removeDiskKey();
     if (encryptWith !== undefined) await encryptTarget(target, backup.parts, encryptWith);
     await read(backup.parts.filter((part) => !isKeyPart(part)));
     onStep('writing it to the disk');
