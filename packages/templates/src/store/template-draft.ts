@@ -24,14 +24,14 @@ export async function createDraft(
   await mkdir(directory, { mode: 0o700 });
   try {
     prepare(directory);
+    await writeOwner(directory);
+    const rootfs = join(directory, 'rootfs');
+    await mkdir(rootfs, { mode: 0o755 });
+    return { directory, rootfs };
   } catch (error) {
     await removeTree(directory);
     throw error;
   }
-  await writeOwner(directory);
-  const rootfs = join(directory, 'rootfs');
-  await mkdir(rootfs, { mode: 0o755 });
-  return { directory, rootfs };
 }
 
 export async function discardDraft(directory: string): Promise<void> {

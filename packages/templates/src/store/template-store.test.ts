@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -66,6 +66,14 @@ test('a folder that cannot be prepared leaves no template', async () => {
     },
   });
   await expect(preparing.add(request('one'))).rejects.toThrow('no key');
+  expect(await readdir(store.directory)).toEqual([]);
+});
+
+test('a folder in which nothing can be created after it was prepared leaves no template', async () => {
+  const preparing = openTemplateStore(store.directory, silentLogger, {
+    prepareDraft: (folder) => writeFileSync(join(folder, 'rootfs'), ''),
+  });
+  await expect(preparing.add(request('one'))).rejects.toThrow('EEXIST');
   expect(await readdir(store.directory)).toEqual([]);
 });
 
