@@ -8,6 +8,7 @@ const setPolicy = 0x800c6613;
 const getPolicyEx = 0xc0096616;
 const addKey = 0xc0506617;
 const removeKey = 0xc0406618;
+const getKeyStatus = 0xc080661a;
 
 const version1 = 0;
 const version2 = 2;
@@ -23,6 +24,15 @@ const byIdentifier = 2;
 const rawSizeAt = 40;
 const addKeySize = 80;
 const removeKeySize = 64;
+const removalFlagsAt = 40;
+/** FSCRYPT_KEY_REMOVAL_STATUS_FLAG_*. */
+const filesBusy = 1;
+const otherUsers = 2;
+const keyStatusSize = 128;
+const statusAt = 64;
+/** FSCRYPT_KEY_STATUS_*. */
+const absent = 1;
+const present = 2;
 
 /** Bytes of a key (FSCRYPT_MAX_KEY_SIZE), as AES-256-XTS needs them. */
 export const folderKeySize = 64;
@@ -99,17 +109,45 @@ export function addFolderKey(path: string, key: Buffer): string {
 }
 
 /**
- * Takes the key from the file system of a folder: its files cannot be opened any more, and leave the kernel's memory,
- * except those that are in use. Waits until the file system is written to the disk. Returns false if it had no key.
+ * `in_use`: the kernel keeps the keys of files that are open, and removes them when it is asked again. `other_users`:
+ * another user of the host has added the same key. `absent`: there was none.
  */
-export async function removeFolderKey(path: string, keyId: string): Promise<boolean> {
-  const argument = Buffer.alloc(removeKeySize);
-  argument.writeUInt32LE(byIdentifier);
-  argument.write(keyId, identifierAt, 'hex');
+export type KeyRemoval = 'removed' | 'in_use' | 'other_users' | 'absent';
+
+/**
+ * Takes the key from the file system of a folder: its files cannot be opened any more, and leave the kernel's memory,
+ * except those that are in use. Waits until the file system is written to the disk. Throws `SystemCallError`.
+ */
+export async function removeFolderKey(path: string, keyId: string): Promise<KeyRemoval> {
+  const argument = keyArgument(removeKeySize, keyId);
   const fd = openFolder(path);
   try {
-    return (await ioctlOnPool(fd, removeKey, argument)) >= 0;
+    if ((await ioctlOnPool(fd, removeKey, argument)) >= 0) {
+      const flags = argument.readUInt32LE(removalFlagsAt);
+      if ((flags & otherUsers) !== 0) return 'other_users';
+      return (flags & filesBusy) !== 0 ? 'in_use' : 'removed';
+    }
+    // The error number stayed on the other thread.
+    if (statusOf(fd, keyId) === absent) return 'absent';
+    throw new Error('FS_IOC_REMOVE_ENCRYPTION_KEY failed, and the kernel still has the key');
   } finally {
     closeSync(fd);
   }
+}
+
+/** Whether the file system of a folder has the key for new and closed files. Throws `SystemCallError`. */
+export const hasFolderKey = (path: string, keyId: string): boolean =>
+  inFolder(path, (fd) => statusOf(fd, keyId)) === present;
+
+function statusOf(fd: number, keyId: string): number {
+  const argument = keyArgument(keyStatusSize, keyId);
+  check('FS_IOC_GET_ENCRYPTION_KEY_STATUS', ioctl(fd, getKeyStatus, argument));
+  return argument.readUInt32LE(statusAt);
+}
+
+function keyArgument(size: number, keyId: string): Buffer {
+  const argument = Buffer.alloc(size);
+  argument.writeUInt32LE(byIdentifier);
+  argument.write(keyId, identifierAt, 'hex');
+  return argument;
 }

@@ -1,11 +1,12 @@
 /** @module-tag violation */
-import { mkdir, mkdtemp, open, readFile, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig, removeTree, run, silentLogger } from '@soulbox/base';
 import { keyringConfigSchema } from '@soulbox/keyring/config';
 import { fileKeyringRecords, fileMasterKeys } from '@soulbox/keyring';
-import { readFolderPolicy } from '@soulbox/linux/fscrypt';
-import { encryptFolders, openRunnerKeys } from '@soulbox/runner/process';
+import { hasFolderKey, readFolderPolicy } from '@soulbox/linux/fscrypt';
+import { encryptFolders, openRunnerKeys, runnerContentFolders } from '@soulbox/runner/process';
 import { openDiskReserve } from '@soulbox/storage';
 import { makeTestDirectory } from '@soulbox/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -71,16 +72,37 @@ async function encryptOrigin(source: string): Promise<void> {
     ...{ path: keysFile, dataDirectory: source, sources: [fileMasterKeys(masterKeyFileIn(source))] },
     reserve: openDiskReserve(join(source, 'reserve')),
   });
-  const encrypted = await encryptFolders({ isWanted: true, folders: [join(disk, 'origin')], keysFile, keyring });
-  originKeyId = (await fileKeyringRecords(keysFile).findDiskKey())?.keyId;
-  await encrypted?.lock(silentLogger);
+  const encrypted = await encryptFolders({
+    isWanted: true,
+    folders: [join(disk, 'origin')],
+    keysFile,
+    keyring,
+    logger: silentLogger,
+  });
+  originKeyId = await keyIdOf(source);
+  await encrypted?.lock();
 }
 
 async function restore(encrypted: boolean): Promise<string> {
   const target = await mkdtemp(join(disk, 'data-'));
   const options = { source: backup, target, signal, onStep: () => undefined };
-  await restoreBackup({ ...options, ...(encrypted ? { encryptWith } : {}) });
+  const { warnings } = await restoreBackup({ ...options, ...(encrypted ? { encryptWith } : {}) });
+  expect(warnings).toEqual([]);
   return target;
+}
+
+const keyIdOf = async (target: string): Promise<string | undefined> =>
+  (await fileKeyringRecords(runnerKeysFileIn(target)).findDiskKey())?.keyId;
+
+/** As the start of a server. */
+async function unlock(target: string): Promise<void> {
+  const keysFile = runnerKeysFileIn(target);
+  using keyring = await openRunnerKeys({
+    ...{ path: keysFile, dataDirectory: target, sources: [fileMasterKeys(masterKeyFileIn(target))] },
+    reserve: openDiskReserve(join(target, 'reserve')),
+  });
+  const folders = runnerContentFolders(target);
+  await encryptFolders({ isWanted: false, folders, keysFile, keyring, logger: silentLogger });
 }
 
 const places = ['layers', 'uploads', 'templates/a1'];
@@ -90,6 +112,11 @@ test.for([
   ['none', false],
 ] as const)('the folders of a restored backup are of the kind %s, with encryption %s', async ([kind, encrypted]) => {
   const target = await restore(encrypted);
+  if (encrypted) {
+    expect(hasFolderKey(target, (await keyIdOf(target)) ?? '')).toBe(false);
+    expect(await readdir(join(target, 'layers'))).not.toContain('file');
+    await unlock(target);
+  }
   for (const place of places) {
     expect([place, readFolderPolicy(join(target, place)).kind]).toEqual([place, kind]);
     expect(await readFile(join(target, place, 'file'), 'utf8')).toBe(`content of ${place.replace('templates/', '')}`);
@@ -98,11 +125,22 @@ test.for([
 
 test('a restored copy has no key of its origin, so the end of one server takes nothing from the other', async () => {
   const keyIds = await Promise.all(
-    [true, true, false].map(async (encrypted) => {
-      const target = await restore(encrypted);
-      return (await fileKeyringRecords(runnerKeysFileIn(target)).findDiskKey())?.keyId;
-    }),
+    [true, true, false].map(async (encrypted) => await keyIdOf(await restore(encrypted))),
   );
   expect(keyIds[2]).toBeUndefined();
   expect(new Set([...keyIds.slice(0, 2), originKeyId])).toHaveProperty('size', 3);
+});
+
+test('a restore that fails leaves no file and no key in the kernel', async () => {
+  const target = await mkdtemp(join(disk, 'data-'));
+  const given: string[] = [];
+  const onStep = (text: string): void => {
+    if (!text.includes('templates/')) return;
+    const { diskKey } = JSON.parse(readFileSync(runnerKeysFileIn(target), 'utf8')) as { diskKey: { keyId: string } };
+    if (hasFolderKey(target, diskKey.keyId)) given.push(diskKey.keyId);
+    throw new Error('no');
+  };
+  await expect(restoreBackup({ source: backup, target, signal, onStep, encryptWith })).rejects.toThrow();
+  expect(await readdir(target)).toEqual([]);
+  expect(given.map((keyId) => hasFolderKey(target, keyId))).toEqual([false]);
 });

@@ -1,8 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Logger } from '@soulbox/base';
 import { openMasterKeySources } from '@soulbox/keyring';
 import type { KeyringConfig } from '@soulbox/keyring/config';
 import { encryptFolders, openRunnerKeys, runnerContentFolders } from '@soulbox/runner/process';
+import type { EncryptedFolders } from '@soulbox/runner/process';
 import { openDiskReserve } from '@soulbox/storage';
 import { masterKeyFileIn, runnerKeysFileIn } from '../data-folder.ts';
 import type { BackupPart } from './manifest.ts';
@@ -12,13 +14,14 @@ export const isKeyPart = ({ name }: BackupPart): boolean => name === 'secrets' |
 
 /**
  * Creates the encrypted folders of a data folder that has its keys and nothing else yet, and those of the templates
- * among the parts. Errors are those of `encryptFolders` and `openRunnerKeys`.
+ * among the parts. The kernel has the key until the caller locks them. Errors are those of `encryptFolders` and
+ * `openRunnerKeys`.
  */
 export async function encryptTarget(
   target: string,
   parts: readonly BackupPart[],
-  config: KeyringConfig,
-): Promise<void> {
+  { config, logger }: { readonly config: KeyringConfig; readonly logger: Pick<Logger, 'warn'> },
+): Promise<EncryptedFolders | undefined> {
   await using opened = new AsyncDisposableStack();
   // The next start moves the control plane's folders to their places.
   const sources = await openMasterKeySources({ config, defaultFile: masterKeyFileIn(target) });
@@ -27,12 +30,28 @@ export async function encryptTarget(
   const reserve = openDiskReserve(join(target, 'reserve'));
   const keyring = opened.use(await openRunnerKeys({ path: keysFile, dataDirectory: target, sources, reserve }));
   const folders = [...runnerContentFolders(target), join(target, 'uploads'), join(target, 'functions')];
-  const encrypted = await encryptFolders({ isWanted: true, folders, keysFile, keyring });
+  const templates = join(target, 'templates');
+  const encrypted = await encryptFolders({ isWanted: true, folders, templates, keysFile, keyring, logger });
+  if (encrypted === undefined) return undefined;
+  try {
+    await encryptTemplates(templates, parts, encrypted);
+  } catch (error) {
+    await encrypted.lock();
+    throw error;
+  }
+  return encrypted;
+}
+
+async function encryptTemplates(
+  directory: string,
+  parts: readonly BackupPart[],
+  encrypted: EncryptedFolders,
+): Promise<void> {
   for (const { name } of parts) {
     const templateId = /^templates\/([a-z0-9]+)$/.exec(name)?.[1];
     if (templateId === undefined) continue;
-    const folder = join(target, 'templates', templateId);
+    const folder = join(directory, templateId);
     await mkdir(folder, { mode: 0o700 });
-    encrypted?.encrypt(folder);
+    encrypted.encrypt(folder);
   }
 }

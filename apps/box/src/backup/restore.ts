@@ -2,6 +2,7 @@ import { mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorFromNode, run, silentLogger, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import { readCpuType } from '@soulbox/runner';
+import type { EncryptedFolders } from '@soulbox/runner/process';
 import { createDrivers } from '../drivers.ts';
 import { emptyFolder, flushFolder, openTarget } from './folders.ts';
 import { fileKeyringRecords } from '@soulbox/keyring';
@@ -25,7 +26,7 @@ export interface RestoreBackup {
 
 export interface Restored {
   readonly backup: Backup;
-  /** Parts of the backup that this host cannot resume. */
+  /** Parts of the backup that this host cannot resume, and a key that the kernel keeps. */
   readonly warnings: readonly string[];
 }
 
@@ -40,6 +41,9 @@ export async function restoreBackup(options: RestoreBackup): Promise<Restored> {
   await refuseHalfRestored(target);
   await openTarget(target);
   await checkRoom(backup, target);
+  const keyWarnings: string[] = [];
+  const logger = { warn: (_: object, message: string) => void keyWarnings.push(`${message}.`) };
+  let encrypted: EncryptedFolders | undefined;
   try {
     await writeFileAtomic(join(target, incompleteMark), '', { durable: true });
     await mkdir(join(target, 'templates'), { mode: 0o700 });
@@ -52,17 +56,21 @@ export async function restoreBackup(options: RestoreBackup): Promise<Restored> {
     await read(backup.parts.filter(isKeyPart));
     // With the key of its origin, the end of one of the two servers would take the key from the other.
     await fileKeyringRecords(runnerKeysFileIn(target)).removeDiskKey();
-    if (encryptWith !== undefined) await encryptTarget(target, backup.parts, encryptWith);
+    if (encryptWith !== undefined)
+      encrypted = await encryptTarget(target, backup.parts, { config: encryptWith, logger });
     await read(backup.parts.filter((part) => !isKeyPart(part)));
     onStep('writing it to the disk');
     await run('sync', ['--file-system', target], { timeoutMs: 600_000 });
     await rm(join(target, incompleteMark));
     await flushFolder(target);
+    await encrypted?.lock();
   } catch (error) {
+    // Root removes files without their key.
+    await encrypted?.lock();
     await emptyFolder(target);
     throw errorFromNode(error, `The backup could not be restored to ${target}.`);
   }
-  return { backup, warnings: await findMisfits(backup) };
+  return { backup, warnings: [...keyWarnings, ...(await findMisfits(backup))] };
 }
 
 async function checkRoom({ parts }: Backup, target: string): Promise<void> {

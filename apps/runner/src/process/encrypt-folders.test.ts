@@ -1,13 +1,15 @@
 /** @module-tag violation */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, rmdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, run, silentLogger } from '@soulbox/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { removeTree, run } from '@soulbox/base';
 import { fileKeyringRecords, fileMasterKeys } from '@soulbox/keyring';
 import { ioctl } from '@soulbox/linux/descriptors';
 import {
   addFolderKey,
   folderKeySize,
+  hasFolderKey,
   readFolderPolicy,
   removeFolderKey,
   setFolderPolicy,
@@ -20,48 +22,60 @@ import { runnerContentFolders } from './content-folders.ts';
 import { encryptFolders } from './encrypt-folders.ts';
 import type { EncryptedFolders } from './encrypt-folders.ts';
 import { openRunnerKeys } from './open-keys.ts';
+import { findOwnTemplates } from './own-templates.ts';
 
 const mib = 2 ** 20;
+const warned: string[] = [];
+const logger = { warn: (_: object, message: string) => void warned.push(message) };
 let folder: string;
 let disk: string;
 /** A new data folder on the disk for each test. */
 let data: string;
+/** Mounts of one test. */
+const mounted: string[] = [];
 
 beforeAll(async () => {
   folder = await makeTestDirectory('encrypt-');
-  disk = await makeDisk('encrypt');
+  disk = await makeDisk('encrypt', join(folder, 'disk'));
 });
 afterAll(async () => {
   await run('umount', ['--', disk]);
   await removeTree(folder);
 });
 beforeEach(async () => {
+  warned.length = 0;
   data = await mkdtemp(join(disk, 'data-'));
 });
 afterEach(async () => {
+  for (const path of mounted.splice(0)) await run('umount', ['--', path]);
   await removeTree(data);
 });
 
 /** Mounts a new ext4 with these features, and returns its folder. */
-async function makeDisk(features: string): Promise<string> {
-  const [image, path] = [join(folder, `${features}.img`), join(folder, features)];
+async function makeDisk(features: string, path: string): Promise<string> {
+  const image = join(folder, `${randomBytes(4).toString('hex')}.img`);
   const file = await open(image, 'wx');
   await file.truncate(64 * mib);
   await file.close();
   await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-O', features, image]);
-  await mkdir(path);
+  await mkdir(path, { recursive: true });
   await run('mount', ['-t', 'ext4', '-o', 'loop', image, path]);
   return path;
 }
 
 /** As the start of a runner. */
-async function start({ isWanted = true, directory = data } = {}): Promise<EncryptedFolders | undefined> {
+async function start({
+  isWanted = true,
+  directory = data,
+  templates,
+}: { isWanted?: boolean; directory?: string; templates?: string } = {}): Promise<EncryptedFolders | undefined> {
   const keysFile = join(directory, 'runner-keys.json');
   using keyring = await openRunnerKeys({
     ...{ path: keysFile, dataDirectory: directory, sources: [fileMasterKeys(join(folder, 'master-key'))] },
     reserve: openDiskReserve(join(directory, 'reserve')),
   });
-  return await encryptFolders({ isWanted, folders: runnerContentFolders(directory), keysFile, keyring });
+  const folders = runnerContentFolders(directory);
+  return await encryptFolders({ isWanted, folders, templates, keysFile, keyring, logger });
 }
 
 const layer = (): string => join(data, 'layers', 'a.img');
@@ -82,7 +96,7 @@ test('the folders are encrypted with one key, and files move between them and ou
 test('without the key nothing can be read or made, and a start without the setting gives it back', async () => {
   const encrypted = await start();
   await writeFile(layer(), 'content');
-  await encrypted?.lock(silentLogger);
+  await encrypted?.lock();
   expect(await readdir(join(data, 'layers'))).not.toContain('a.img');
   await expect(writeFile(join(data, 'layers', 'b.img'), '')).rejects.toThrow('126');
   expect(await start({ isWanted: false })).toBeDefined();
@@ -138,7 +152,7 @@ test('a link in place of a folder is refused, and does not matter without the se
 
 test('a lost file of keys beside encrypted folders is named, and no new one is made', async () => {
   const encrypted = await start();
-  await encrypted?.lock(silentLogger);
+  await encrypted?.lock();
   await rm(join(data, 'runner-keys.json'));
   await expect(start()).rejects.toMatchObject({ reason: 'master_key_missing' });
   await expect(stat(join(data, 'runner-keys.json'))).rejects.toThrow('ENOENT');
@@ -229,6 +243,117 @@ async function encryptByVersion1(path: string): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: async () => await Promise.resolve() };
 }
 
+const keyId = async (): Promise<string> =>
+  (await fileKeyringRecords(join(data, 'runner-keys.json')).findDiskKey())?.keyId ?? '';
+
+describe('the key in the kernel', () => {
+  test('is gone after the end, which may be repeated', async () => {
+    const encrypted = await start();
+    expect(hasFolderKey(disk, await keyId())).toBe(true);
+    await encrypted?.lock();
+    await encrypted?.lock();
+    expect([hasFolderKey(disk, await keyId()), warned]).toEqual([false, []]);
+  });
+
+  test('stays for a file in use, with one warning, and the end waits for files that are closed soon', async () => {
+    const encrypted = await start();
+    const file = await open(layer(), 'w');
+    const closed = sleep(500).then(async () => await file.close());
+    await encrypted?.lock();
+    await closed;
+    expect(warned).toEqual([]);
+    await start();
+    await using _file = await open(layer());
+    await encrypted?.lock();
+    expect(warned).toEqual([expect.stringContaining('encrypted files are in use')]);
+  });
+
+  test('cannot be taken from a folder that is gone or has another file system, with a warning', async () => {
+    const encrypted = await start();
+    await removeTree(join(data, 'sandboxes'));
+    await mountTmpfs(join(data, 'layers'));
+    await encrypted?.lock();
+    expect(warned).toEqual(Array(2).fill('the key of encrypted folders could not be taken from the kernel'));
+    expect(hasFolderKey(disk, await keyId())).toBe(false);
+  });
+
+  test('is taken back from a start that fails, unless it was there before', async () => {
+    const first = await start();
+    await (await start())?.takeBack();
+    expect(hasFolderKey(disk, await keyId())).toBe(true);
+    await first?.takeBack();
+    expect(hasFolderKey(disk, await keyId())).toBe(false);
+    expect(await start()).toBeDefined();
+  });
+
+  test('does not stay when a folder cannot be encrypted', async () => {
+    const encrypted = await start();
+    await encrypted?.lock();
+    await removeTree(join(data, 'dependencies'));
+    await mkdir(join(data, 'dependencies'));
+    await mountTmpfs(join(data, 'dependencies'));
+    await expect(start()).rejects.toMatchObject({ reason: 'config_invalid' });
+    expect([hasFolderKey(disk, await keyId()), warned]).toEqual([false, []]);
+  });
+});
+
+describe('templates', () => {
+  const templates = (): string => join(data, 'templates');
+  beforeEach(() => mkdir(templates()));
+
+  test('are encrypted one by one, and the folder itself is not', async () => {
+    await writeFile(join(templates(), 'file'), '');
+    const encrypted = await start({ templates: templates() });
+    expect(await readdir(templates())).toEqual(['file']);
+    expect(readFolderPolicy(templates())).toEqual({ kind: 'none' });
+    await mkdir(join(templates(), 'a1'));
+    encrypted?.encrypt(join(templates(), 'a1'));
+    expect(readFolderPolicy(join(templates(), 'a1'))).toEqual(readFolderPolicy(join(data, 'layers')));
+  });
+
+  test('on a mount of their own have the key there until the end', async () => {
+    mounted.push(await makeDisk('encrypt', templates()));
+    const encrypted = await start({ templates: templates() });
+    const template = join(templates(), 'a1');
+    await mkdir(template);
+    encrypted?.encrypt(template);
+    await writeFile(join(template, 'file'), '');
+    await encrypted?.lock();
+    expect([hasFolderKey(templates(), await keyId()), hasFolderKey(disk, await keyId()), warned]).toEqual([
+      ...[false, false],
+      [],
+    ]);
+  });
+
+  test('on a mount that cannot encrypt are refused at the start, with two remedies and nothing changed', async () => {
+    mounted.push(await makeDisk('^encrypt', templates()));
+    await expect(start({ templates: templates() })).rejects.toMatchObject({
+      reason: 'config_invalid',
+      message: expect.stringMatching(/templates cannot be encrypted[^]*tune2fs[^]*SOULBOX_TEMPLATES_DIR/) as string,
+    });
+    expect(await fileKeyringRecords(join(data, 'runner-keys.json')).findDiskKey()).toBeUndefined();
+    expect(readFolderPolicy(join(data, 'layers'))).toEqual({ kind: 'none' });
+  });
+
+  test('in a folder with another key are refused, and no entry is left', async () => {
+    await using _operator = await encryptAsOperator(templates());
+    await expect(start({ templates: templates() })).rejects.toThrow(/another key[^]*SOULBOX_TEMPLATES_DIR/);
+    expect(await readdir(templates())).toEqual([]);
+  });
+
+  test('are those of the server if no setting and no link leads elsewhere', async () => {
+    const link = join(folder, 'data-link');
+    await symlink(data, link);
+    expect(await findOwnTemplates(link, join(link, 'templates'))).toBe(templates());
+    expect(await findOwnTemplates(data, join(disk, 'new'))).toBeUndefined();
+    await rmdir(templates());
+    await symlink(join(disk, 'new'), templates());
+    expect(await findOwnTemplates(data, templates())).toBeUndefined();
+    await rm(templates());
+    expect(await findOwnTemplates(data, templates())).toBe(templates());
+  });
+});
+
 test('an altered key is refused', async () => {
   await start();
   const path = join(data, 'runner-keys.json');
@@ -240,24 +365,20 @@ test('an altered key is refused', async () => {
 });
 
 test.for([
-  ['ext4 without the feature', async () => await makeDisk('^encrypt'), /tune2fs -O encrypt/],
-  ['a tmpfs', async () => await mountTmpfs(), /full-disk encryption/],
+  ['ext4 without the feature', async (path: string) => await makeDisk('^encrypt', path), /tune2fs -O encrypt/],
+  ['a tmpfs', async (path: string) => await mountTmpfs(path), /full-disk encryption/],
 ] as const)('%s is refused with its remedy, and works without the setting', async ([, make, remedy]) => {
-  const path = await make();
-  try {
-    await expect(start({ directory: path })).rejects.toMatchObject({
-      reason: 'config_invalid',
-      message: expect.stringMatching(remedy) as string,
-    });
-    expect(await start({ directory: path, isWanted: false })).toBeUndefined();
-  } finally {
-    await run('umount', ['--', path]);
-  }
+  const directory = join(data, 'other');
+  await mkdir(directory);
+  if ((await make(directory)) !== undefined) mounted.push(directory);
+  await expect(start({ directory })).rejects.toMatchObject({
+    reason: 'config_invalid',
+    message: expect.stringMatching(remedy) as string,
+  });
+  expect(await start({ directory, isWanted: false })).toBeUndefined();
 });
 
-async function mountTmpfs(): Promise<string> {
-  const path = join(folder, 'tmpfs');
-  await mkdir(path);
+async function mountTmpfs(path: string): Promise<void> {
   await run('mount', ['-t', 'tmpfs', 'tmpfs', path]);
-  return path;
+  mounted.push(path);
 }

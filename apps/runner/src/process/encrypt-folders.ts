@@ -1,46 +1,48 @@
 import { randomBytes } from 'node:crypto';
 import { lchown, mkdir, readdir, stat } from 'node:fs/promises';
-import { constants as os } from 'node:os';
 import { dirname } from 'node:path';
 import { Secret, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { fileKeyringRecords } from '@soulbox/keyring';
 import type { Keyring } from '@soulbox/keyring';
-import { addFolderKey, folderKeySize, removeFolderKey, setFolderPolicy } from '@soulbox/linux/fscrypt';
-import { SystemCallError } from '@soulbox/linux/libc';
+import { folderKeySize } from '@soulbox/linux/fscrypt';
+import { giveKey, hasKey, setPolicy, takeKey, tryEntries } from './folder-keys.ts';
 import { findFolder, isEncrypted } from './folder-policies.ts';
 import type { FoundFolder } from './folder-policies.ts';
 
 const place = { table: 'runner', row: 'disks', field: 'key', team: '' };
-const fullDisk =
-  'Use full-disk encryption (LUKS) there instead, and set SOULBOX_ENCRYPT_DISKS=false (docs/secrets.md).';
 
 export interface EncryptFoldersOptions {
   /** Whether the operator wants it. A data folder that is encrypted stays so. */
   readonly isWanted: boolean;
   /** Absolute paths. Missing ones are created; they get the owner of their parent. */
   readonly folders: readonly string[];
+  /** A folder whose new entries are encrypted one by one. It must exist, and may be a mount. */
+  readonly templates?: string | undefined;
   /** The file with the runner's data keys, which also has the key of the folders. */
   readonly keysFile: string;
   readonly keyring: Pick<Keyring, 'open' | 'seal'>;
+  readonly logger: Pick<Logger, 'warn'>;
 }
 
 /** The folders are encrypted, and the kernel has their key. */
 export interface EncryptedFolders {
   /** Encrypts one more folder, which must be empty. */
   encrypt(folder: string): void;
-  /** Takes the key from the kernel. No program may use the folders any more. */
-  lock(logger: Logger): Promise<void>;
+  /** Takes the key from the kernel. No program may use the folders any more. Throws nothing. */
+  lock(): Promise<void>;
+  /** For a start that fails: takes the key from the kernel if it had none before. Throws nothing. */
+  takeBack(): Promise<void>;
 }
 
 /**
  * Encrypts the folders by the kernel (fscrypt; decision 045) if it is wanted, and gives the kernel the key of folders
- * that are encrypted. Undefined: this server does not encrypt them. Throws `config_invalid` for a file system that cannot, and for a folder
- * with readable files, which would stay readable. Throws `master_key_missing` for a lost key. After an error no file has
- * changed.
+ * that are encrypted. Undefined: this server does not encrypt them. Throws `config_invalid` for a file system that
+ * cannot, and for a folder with readable files, which would stay readable. Throws `master_key_missing` for a lost key.
+ * After an error no file has changed, and the kernel has no other keys than before.
  */
 export async function encryptFolders(options: EncryptFoldersOptions): Promise<EncryptedFolders | undefined> {
-  const { folders, keysFile, keyring, isWanted } = options;
+  const { folders, templates, keysFile, keyring, isWanted, logger } = options;
   const records = fileKeyringRecords(keysFile);
   const known = await records.findDiskKey();
   const before = await Promise.all(folders.map(findFolder));
@@ -50,8 +52,12 @@ export async function encryptFolders(options: EncryptFoldersOptions): Promise<En
   for (const { folder, policy } of before) if (policy === undefined) await makeFolder(folder);
 
   const key = known === undefined ? randomBytes(folderKeySize) : await openKey(keyring, known.sealed);
+  // Each folder may be a mount.
+  const places = templates === undefined ? folders : [...folders, templates];
+  const given = createGivenKeys(logger, known?.keyId);
   try {
-    const keyId = addKey(folders, key);
+    const keyId = given.add(places, key);
+    if (templates !== undefined) await tryEntries(templates, keyId);
     // On the disk before the first folder is encrypted. From now on an older version refuses to start here.
     if (known === undefined) {
       const sealed = await keyring.seal(new Secret(key.toString('base64')), place);
@@ -60,11 +66,38 @@ export async function encryptFolders(options: EncryptFoldersOptions): Promise<En
     for (const { folder, policy } of before) if (!isEncrypted(policy)) setPolicy(folder, keyId);
     return {
       encrypt: (folder) => setPolicy(folder, keyId),
-      lock: async (logger) => await lock(folders, keyId, logger),
+      lock: async () => await takeKey(places, keyId, logger),
+      takeBack: given.takeBack,
     };
+  } catch (error) {
+    await given.takeBack();
+    throw error;
   } finally {
     key.fill(0);
   }
+}
+
+interface GivenKeys {
+  /** Returns the identifier of the key. */
+  add(folders: readonly string[], key: Buffer): string;
+  takeBack(): Promise<void>;
+}
+
+/** File systems that had the key before keep it: sandboxes may run on them without their server. */
+function createGivenKeys(logger: Pick<Logger, 'warn'>, knownId: string | undefined): GivenKeys {
+  const given: string[] = [];
+  let keyId = '';
+  return {
+    add(folders, key) {
+      const had = folders.map((folder) => knownId !== undefined && hasKey(folder, knownId));
+      for (const [index, folder] of folders.entries()) {
+        keyId = giveKey(folder, key);
+        if (had[index] !== true) given.push(folder);
+      }
+      return keyId;
+    },
+    takeBack: async () => await takeKey(given, keyId, logger),
+  };
 }
 
 function refuseOtherKey(
@@ -110,56 +143,4 @@ async function makeFolder(folder: string): Promise<void> {
 
 async function openKey(keyring: Pick<Keyring, 'open'>, sealed: string): Promise<Buffer> {
   return Buffer.from((await keyring.open(sealed, place)).reveal(), 'base64');
-}
-
-/** Each folder may be a mount. A file system that has the key keeps it. */
-function addKey(folders: readonly string[], key: Buffer): string {
-  const ids = folders.map((folder) => {
-    try {
-      return addFolderKey(folder, key);
-    } catch (error) {
-      throw cannotEncrypt(folder, error);
-    }
-  });
-  return ids[0] ?? '';
-}
-
-function setPolicy(folder: string, keyId: string): void {
-  try {
-    setFolderPolicy(folder, keyId);
-  } catch (error) {
-    throw cannotEncrypt(folder, error);
-  }
-}
-
-function cannotEncrypt(folder: string, cause: unknown): unknown {
-  if (!(cause instanceof SystemCallError)) return cause;
-  const remedy = remedyOf(folder, cause.errno);
-  return remedy === undefined
-    ? cause
-    : new SoulBoxError('config_invalid', `SOULBOX_ENCRYPT_DISKS: ${folder} cannot be encrypted: ${remedy}`, { cause });
-}
-
-function remedyOf(folder: string, errno: number): string | undefined {
-  if (errno === os.errno.ENOTTY) return `its file system has no such encryption; ext4 has. ${fullDisk}`;
-  if (errno === os.errno.EOPNOTSUPP)
-    return (
-      'the feature `encrypt` of its file system is off. Enable it with `tune2fs -O encrypt DEVICE`, ' +
-      `where \`findmnt --target ${folder}\` names the device. If the kernel has no CONFIG_FS_ENCRYPTION: ${fullDisk}`
-    );
-  if (errno === enopkg) return `the kernel has no AES-XTS, AES-CTS or SHA-512. ${fullDisk}`;
-  return undefined;
-}
-
-/** asm-generic/errno.h; node:os has no name for it. */
-const enopkg = 65;
-
-async function lock(folders: readonly string[], keyId: string, logger: Logger): Promise<void> {
-  for (const folder of folders) {
-    try {
-      await removeFolderKey(folder, keyId);
-    } catch (err) {
-      logger.warn({ err, folder }, 'the key of encrypted folders could not be taken from the kernel');
-    }
-  }
 }

@@ -4,10 +4,10 @@ import { isNodeError } from '@soulbox/base';
 import { readFolderPolicy } from '@soulbox/linux/fscrypt';
 import type { FolderPolicy } from '@soulbox/linux/fscrypt';
 
-export type EncryptedPolicy = FolderPolicy & { kind: 'encrypted' };
+type EncryptedPolicy = FolderPolicy & { kind: 'encrypted' };
 
 /** Undefined: there is nothing. */
-export type FoundPolicy = FolderPolicy | 'not_a_folder' | undefined;
+type FoundPolicy = FolderPolicy | 'not_a_folder' | undefined;
 
 export interface FoundFolder {
   readonly folder: string;

@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Logger, RootLogger } from '@soulbox/base';
 import { openCheckpointStore } from '@soulbox/checkpoints';
 import { buildEnvdBundle, removeOldBundles } from '@soulbox/envd/build';
@@ -26,6 +26,7 @@ import { runnerContentFolders } from './content-folders.ts';
 import { encryptFolders } from './encrypt-folders.ts';
 import type { EncryptedFolders } from './encrypt-folders.ts';
 import { openRunnerKeys } from './open-keys.ts';
+import { findOwnTemplates } from './own-templates.ts';
 import { recipes } from './recipes.ts';
 
 /** The template of a create that names none. Its spares are kept warm from the start. */
@@ -106,11 +107,17 @@ export async function startRunnerHost(
     await openRunnerKeys({ path: settings.keysFile, dataDirectory, sources: masterKeys, reserve }),
   );
   // Before anything reads these folders: without the key they seem to contain unknown files.
+  const ownTemplates = await findOwnTemplates(dataDirectory, settings.templatesDirectory);
   const encrypted = await encryptFolders({
     isWanted: config.encryptDisks,
+    templates: ownTemplates,
     folders: [...runnerContentFolders(dataDirectory), settings.uploadsDirectory, settings.functionsDirectory],
     keysFile: settings.keysFile,
     keyring,
+    logger: logger.child({ part: 'runner' }),
+  });
+  started.defer(async () => {
+    if (!state.isReady && state.adopted === 0) await encrypted?.takeBack();
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
   const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
@@ -132,7 +139,11 @@ export async function startRunnerHost(
       usageBook,
       connections,
       checkpoints,
-      templates: openTemplateStore(settings.templatesDirectory, logger, draftEncryption(settings, encrypted, logger)),
+      templates: openTemplateStore(
+        settings.templatesDirectory,
+        logger,
+        draftEncryption(settings, encrypted, ownTemplates !== undefined, logger),
+      ),
       dependencyBlobs,
       recipes,
       envdBundle,
@@ -163,7 +174,7 @@ export async function startRunnerHost(
       if (keepSandboxes) return;
       await network.close();
       await removeInstanceTraces(config.instance);
-      await encrypted?.lock(logger);
+      await encrypted?.lock();
     },
     async [Symbol.asyncDispose]() {
       await parts.disposeAsync();
@@ -173,12 +184,13 @@ export async function startRunnerHost(
 
 /** Templates that the runner makes contain files of tenants' images. Other servers may share another folder of templates. */
 function draftEncryption(
-  { dataDirectory, templatesDirectory }: RunnerSettings,
+  { templatesDirectory }: RunnerSettings,
   encrypted: EncryptedFolders | undefined,
+  isOwn: boolean,
   logger: Logger,
 ): StoreOptions {
   if (encrypted === undefined) return {};
-  if (dirname(templatesDirectory) === dataDirectory) return { prepareDraft: encrypted.encrypt.bind(encrypted) };
+  if (isOwn) return { prepareDraft: encrypted.encrypt.bind(encrypted) };
   logger.warn({ templatesDirectory }, 'templates outside of the data folder are not encrypted');
   return {};
 }

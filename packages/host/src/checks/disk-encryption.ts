@@ -8,8 +8,8 @@ import { sameFix } from '../finding.ts';
 const levelsMax = 8;
 
 /**
- * `folders`: the folders with tenants' files are encrypted by SoulBox or by the operator, the device is not. `unknown`: the file system
- * does not name its device, as Btrfs, ZFS and overlayfs.
+ * `folders`: the folders with tenants' files are encrypted by SoulBox or by the operator, the device is not. `unknown`:
+ * the file system does not name its device, as Btrfs, ZFS and overlayfs.
  */
 export type DiskEncryption = 'encrypted' | 'folders' | 'readable' | 'unknown';
 
