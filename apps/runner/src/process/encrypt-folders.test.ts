@@ -225,7 +225,11 @@ describe('a data folder in a folder that the operator has encrypted', () => {
 async function encryptAsOperator(path: string): Promise<AsyncDisposable> {
   const keyId = addFolderKey(path, randomBytes(folderKeySize));
   setFolderPolicy(path, keyId);
-  return await Promise.resolve({ [Symbol.asyncDispose]: async () => void (await removeFolderKey(disk, keyId)) });
+  return await Promise.resolve({
+    [Symbol.asyncDispose]: async () => {
+      await removeFolderKey(disk, keyId);
+    },
+  });
 }
 
 /** As e4crypt: the key has a name of 8 bytes (linux/fscrypt.h). */

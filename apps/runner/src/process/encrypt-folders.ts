@@ -67,7 +67,7 @@ export async function encryptFolders(options: EncryptFoldersOptions): Promise<En
     return {
       encrypt: (folder) => setPolicy(folder, keyId),
       lock: async () => await takeKey(places, keyId, logger),
-      takeBack: given.takeBack,
+      takeBack: async () => await given.takeBack(),
     };
   } catch (error) {
     await given.takeBack();
