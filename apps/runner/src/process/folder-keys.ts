@@ -1,6 +1,6 @@
 import { mkdtemp, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { constants as os } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
@@ -10,7 +10,8 @@ import { SystemCallError } from '@soulbox/linux/libc';
 
 /** The kernel lets go of the loop devices of sandboxes a moment after they have ended. */
 const inUseTimeoutMs = 2000;
-const retryMs = 100;
+/** The kernel logs a line each time. */
+const retryMs = 250;
 
 const fullDisk =
   'Use full-disk encryption (LUKS) there instead, and set SOULBOX_ENCRYPT_DISKS=false (docs/secrets.md).';
@@ -70,10 +71,11 @@ export async function takeKey(folders: readonly string[], keyId: string, logger:
   const seen = new Set<number>();
   for (const folder of folders) {
     try {
-      const { dev } = await stat(folder);
-      if (seen.has(dev)) continue;
-      seen.add(dev);
-      const removal = await removeWhenFree(folder, keyId);
+      const [own, above] = await Promise.all([stat(folder), stat(dirname(folder))]);
+      if (seen.has(own.dev)) continue;
+      seen.add(own.dev);
+      // An encrypted folder that is open for the call would be in use itself. The one above is not encrypted.
+      const removal = await removeWhenFree(own.dev === above.dev ? dirname(folder) : folder, keyId);
       if (removal === 'in_use')
         logger.warn({ folder }, 'encrypted files are in use: the kernel keeps their keys until the disk is unmounted');
       if (removal === 'other_users')
