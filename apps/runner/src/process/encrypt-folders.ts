@@ -123,7 +123,7 @@ async function refuseUnusable({ folder, policy, isOperators }: FoundFolder): Pro
   if (policy === 'not_a_folder')
     throw new SoulBoxError(
       'config_invalid',
-      `SOULBOX_ENCRYPT_DISKS: ${folder} must be a folder, not a link or a file. Put a folder, or a mount, in its place.`,
+      `SOULBOX_ENCRYPT_DISKS: ${folder} must be a folder, not a link or a file. Put a folder, or a bind mount of one, in its place.`,
     );
   if (policy === undefined || isEncrypted(policy) || (await readdir(folder)).length === 0) return;
   throw new SoulBoxError(
