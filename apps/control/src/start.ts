@@ -98,13 +98,14 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   });
   await eraseAgain(records, folders.audit);
   const apiKey = await ensureDefaultApiKey(directory, records);
-  const root = started.use(await openRootKey(records.blobRootKeys, keyring, systemClock.now()));
+  const stores = {
+    uploads: await openDiskBlobs({ directory: folders.uploads }),
+    functions: await openDiskBlobs({ directory: folders.functions }),
+  };
+  const root = started.use(await openRootKey(records.blobRootKeys, keyring, { now: systemClock.now(), stores }));
   const sealing = { root, mayBeReadable: await records.sealing.areBlobsPending() };
-  const uploads = sealBlobs(await openDiskBlobs({ directory: folders.uploads }), { ...sealing, store: 'uploads' });
-  const ofFunctions = sealBlobs(await openDiskBlobs({ directory: folders.functions }), {
-    ...sealing,
-    store: 'functions',
-  });
+  const uploads = sealBlobs(stores.uploads, { ...sealing, store: 'uploads' });
+  const ofFunctions = sealBlobs(stores.functions, { ...sealing, store: 'functions' });
   const [files, functionBlobs] = [started.use(holdableBlobs(uploads)), started.use(holdableBlobs(ofFunctions))];
   const client = createClient(RunnerService, runner);
   const functions = started.use(

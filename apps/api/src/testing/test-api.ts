@@ -108,9 +108,13 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const otherKey = (await createApiKey(records, other, 'second')).key.reveal();
   const runner = createScriptedRunner();
   const keyring = await openTestKeyring(records);
-  const files = sealBlobs(await openDiskBlobs({ directory: join(folder, 'uploads') }), {
+  const stores = {
+    uploads: await openDiskBlobs({ directory: join(folder, 'uploads') }),
+    functions: await openDiskBlobs({ directory: join(folder, 'functions') }),
+  };
+  const files = sealBlobs(stores.uploads, {
     ...{ store: 'uploads', mayBeReadable: false },
-    root: await openRootKey(records.blobRootKeys, keyring, 1),
+    root: await openRootKey(records.blobRootKeys, keyring, { now: 1, stores }),
   });
   const logFile = join(folder, 'api.log');
   const audit = {

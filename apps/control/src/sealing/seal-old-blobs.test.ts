@@ -39,13 +39,13 @@ beforeEach(async () => {
     for (const key of ['a', 'b']) await plain.put(key, Readable.from([Buffer.from(`canary ${name} ${key}`)]));
   }
   records = openSqliteRecords(join(folder, 'records.sqlite'));
-  const root = await openRootKey(records.blobRootKeys, await openTestKeyring(records), 1);
+  const plain = {
+    uploads: await openDiskBlobs({ directory: join(folder, 'uploads') }),
+    functions: await openDiskBlobs({ directory: join(folder, 'functions') }),
+  };
+  const root = await openRootKey(records.blobRootKeys, await openTestKeyring(records), { now: 1, stores: plain });
   const mayBeReadable = await records.sealing.areBlobsPending();
-  stores = await Promise.all(
-    names.map(async (store) =>
-      sealBlobs(await openDiskBlobs({ directory: join(folder, store) }), { store, root, mayBeReadable }),
-    ),
-  );
+  stores = names.map((store) => sealBlobs(plain[store], { store, root, mayBeReadable }));
 });
 afterEach(async () => {
   await records[Symbol.asyncDispose]();

@@ -37,6 +37,8 @@ export interface BlobPlace {
   /** Its name in the store; that of an upload begins with the id of its team. */
   readonly key: string;
   readonly placeKey: Uint8Array;
+  /** Id of the root key. Absent: not known here. */
+  readonly rootId?: string;
 }
 
 function deriveKey(secret: Uint8Array, salt: Uint8Array, purpose: string): Buffer {
@@ -44,7 +46,12 @@ function deriveKey(secret: Uint8Array, salt: Uint8Array, purpose: string): Buffe
 }
 
 export function placeOf(root: RootKey, store: SealedStore, key: string): BlobPlace {
-  return { store, key, placeKey: deriveKey(root.key, Buffer.alloc(0), `soulbox blob place 1\0${store}\0${key}`) };
+  return {
+    store,
+    key,
+    rootId: root.id,
+    placeKey: deriveKey(root.key, Buffer.alloc(0), `soulbox blob place 1\0${store}\0${key}`),
+  };
 }
 
 export function newHeader(root: RootKey): Buffer {
@@ -54,6 +61,11 @@ export function newHeader(root: RootKey): Buffer {
 /** Whether a blob that begins with these bytes is encrypted. */
 export function isSealedHead(head: Uint8Array): boolean {
   return magic.equals(head.subarray(0, magic.length));
+}
+
+/** The id of the root key of an encrypted blob. Not authenticated. */
+export function rootIdOf(head: Uint8Array): string {
+  return Buffer.from(head.subarray(magic.length, magic.length + rootIdBytes)).toString('hex');
 }
 
 /** Encrypts or decrypts the blocks of one blob. */
@@ -67,6 +79,7 @@ export interface BlockCipher {
 /** `header` is that of the blob, with its salt. Throws `state_damaged` for a header that is none. */
 export function blockCipher(place: BlobPlace, header: Uint8Array): BlockCipher {
   if (header.length !== headerBytes || !isSealedHead(header)) throw damagedBlob(place);
+  if (place.rootId !== undefined && rootIdOf(header) !== place.rootId) throw foreignBlob(place, rootIdOf(header));
   const key = deriveKey(place.placeKey, header.subarray(-saltBytes), 'soulbox blob 1');
   const associated = (index: number): Buffer =>
     Buffer.concat([header, Buffer.from(`\0${place.store}\0${place.key}\0${index}`, 'utf8')]);
@@ -113,5 +126,12 @@ export function damagedBlob({ store, key }: Pick<BlobPlace, 'store' | 'key'>, ca
     'state_damaged',
     `The blob ${key} of the ${store} cannot be decrypted: it is damaged, readable, or belongs elsewhere.`,
     { cause },
+  );
+}
+
+function foreignBlob({ store, key, rootId }: BlobPlace, found: string): SoulBoxError {
+  return new SoulBoxError(
+    'state_damaged',
+    `The blob ${key} of the ${store} was encrypted with the root key ${found}, but the records have the root key ${String(rootId)}. It belongs to other records.`,
   );
 }

@@ -1,10 +1,14 @@
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { DatabaseSync } from 'node:sqlite';
+import { openDiskBlobs } from '@soulbox/storage';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openKeyring } from '../keyring.ts';
 import { rotateMasterKey } from '../rotate.ts';
 import { makeKeyFolder } from '../testing/key-folder.ts';
 import type { KeyFolder } from '../testing/key-folder.ts';
 import { openRootKey } from './root-key.ts';
+import { sealBlobs } from './sealed-blobs.ts';
 
 let folder: KeyFolder;
 beforeEach(async () => {
@@ -12,9 +16,13 @@ beforeEach(async () => {
 });
 afterEach(() => folder[Symbol.asyncDispose]());
 
+const openStores = async () => ({
+  uploads: await openDiskBlobs({ directory: join(folder.path, 'uploads') }),
+  functions: await openDiskBlobs({ directory: join(folder.path, 'functions') }),
+});
 const open = async (): Promise<{ id: string; key: string }> => {
   using keyring = await openKeyring({ records: folder.records.keyring, sources: [folder.source] });
-  using root = await openRootKey(folder.records.blobRootKeys, keyring, 1);
+  using root = await openRootKey(folder.records.blobRootKeys, keyring, { now: 1, stores: await openStores() });
   return { id: root.id, key: Buffer.from(root.key).toString('hex') };
 };
 const query = (sql: string): Record<string, unknown>[] => {
@@ -58,4 +66,21 @@ it('is not replaced by the one of a start that was slower', async () => {
   await blobRootKeys.add({ id: 'a', sealedKey: 'x', createdAt: 1 });
   await blobRootKeys.add({ id: 'b', sealedKey: 'y', createdAt: 2 });
   expect(await blobRootKeys.find()).toEqual({ id: 'a', sealedKey: 'x', createdAt: 1 });
+});
+
+it('is not created again while a blob is encrypted with the old one', async () => {
+  const made = await open();
+  const stores = await openStores();
+  for (let n = 0; n < 40; n++) await stores.uploads.put(`t/readable${n}`, Readable.from([Buffer.from('old')]));
+  const root = { id: made.id, key: Buffer.from(made.key, 'hex') };
+  const sealed = sealBlobs(stores.functions, { store: 'functions', root, mayBeReadable: false });
+  await sealed.put('kv/n/x', Readable.from([Buffer.from('value')]));
+  query('DELETE FROM blob_root_keys');
+  await expect(open()).rejects.toMatchObject({
+    reason: 'master_key_missing',
+    message: expect.stringContaining(`functions/kv/n/x is encrypted with the root key ${made.id}`) as string,
+  });
+  expect(query('SELECT id FROM blob_root_keys')).toEqual([]);
+  await sealed.delete('kv/n/x');
+  expect((await open()).id).not.toBe(made.id);
 });

@@ -202,6 +202,12 @@ describe('who can write to the disk', () => {
     expect((await read('t1/a'))?.equals(content)).toBe(true);
   });
 
+  it('is told when the blob belongs to other records', async () => {
+    const other = newRoot();
+    const message = `encrypted with the root key ${root.id}, but the records have the root key ${other.id}`;
+    await expect(read('t1/a', await openOn(folder, false, other))).rejects.toThrow(message);
+  });
+
   it('cannot give it the header or the blocks of another blob', async () => {
     await put('t1/b', content);
     const other = await readFile(fileOf('t1/b'));

@@ -1,6 +1,5 @@
 import { lstat, open, rm } from 'node:fs/promises';
 import { constants } from 'node:fs';
-import { buffer } from 'node:stream/consumers';
 import { SoulBoxError } from '@soulbox/base';
 import type { BlobInfo, BlobStore, BlobStream, ByteRange } from '@soulbox/storage';
 import { openBlocks, readSealed, sealContent, streamOf } from './blob-content.ts';
@@ -14,6 +13,7 @@ import {
   storedBlockBytes,
 } from './blob-format.ts';
 import type { BlobPlace, RootKey, SealedStore } from './blob-format.ts';
+import { readHead } from './read-head.ts';
 
 export interface SealedBlobsOptions {
   readonly store: SealedStore;
@@ -166,12 +166,6 @@ export function sealBlobs(blobs: BlobStore, { store, root, ...options }: SealedB
     },
     [Symbol.asyncDispose]: async () => await blobs[Symbol.asyncDispose](),
   };
-}
-
-/** Empty if there is no such blob. */
-async function readHead(blobs: BlobStore, key: string): Promise<Buffer> {
-  const stream = await blobs.read(key, { offset: 0, length: headerBytes });
-  return stream === undefined ? Buffer.alloc(0) : await buffer(stream as AsyncIterable<Buffer>);
 }
 
 /**
