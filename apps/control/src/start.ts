@@ -5,7 +5,7 @@ import { startApi } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
 import { openAuditSigningKey, readTombstones, tombstonesName } from '@soulbox/audit';
 import { systemClock } from '@soulbox/base';
-import type { RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
+import type { Logger, RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
@@ -19,6 +19,7 @@ import type { MasterKeySources, SourceOptions } from '@soulbox/keyring';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import {
   backupSqliteRecords,
+  findForeignNames,
   holdableBlobs,
   openDiskBlobs,
   openDiskReserve,
@@ -28,9 +29,13 @@ import type { Records } from '@soulbox/storage';
 import { createStage } from './backup/stage.ts';
 import { ensureAdminToken, ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
 import { controlFolders } from './folders.ts';
+import type { ControlFolders } from './folders.ts';
 import { keepReserve } from './keep-reserve.ts';
 import { sealOldBlobs } from './sealing/seal-old-blobs.ts';
 import { sealOldValues } from './sealing/seal-old-values.ts';
+
+/** Names of other files in one log line. */
+const foreignNamesMax = 20;
 
 /** Settings that the starting process passes to the control plane. */
 export interface ControlSettings {
@@ -102,6 +107,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     uploads: await openDiskBlobs({ directory: folders.uploads }),
     functions: await openDiskBlobs({ directory: folders.functions }),
   };
+  await reportForeignNames(folders, logger);
   const root = started.use(await openRootKey(records.blobRootKeys, keyring, { now: systemClock.now(), stores }));
   const sealing = { root, mayBeReadable: await records.sealing.areBlobsPending() };
   const uploads = sealBlobs(stores.uploads, { ...sealing, store: 'uploads' });
@@ -166,6 +172,18 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     apiKey,
     [Symbol.asyncDispose]: async () => await parts.disposeAsync(),
   };
+}
+
+/** Warns about files that SoulBox did not make: they are neither encrypted nor copied into backups. */
+async function reportForeignNames({ uploads, functions }: ControlFolders, logger: Logger): Promise<void> {
+  for (const folder of [uploads, functions]) {
+    const names = await findForeignNames(folder);
+    if (names.length > 0)
+      logger.warn(
+        { folder, names: names.slice(0, foreignNamesMax), count: names.length },
+        'the folder of blobs contains other files: they are ignored, and not encrypted',
+      );
+  }
 }
 
 /** Destroys keys of personal data that an older database has brought back. The log has recorded the first time. */

@@ -60,7 +60,7 @@ export { recordsFileName } from './records/records-file.ts';
 export { openDiskReserve } from './reserve/disk-reserve.ts';
 export type { DiskReserve } from './reserve/disk-reserve.ts';
 export { openBlobReader } from './blobs/disk/open-reader.ts';
-export { openDiskBlobs } from './blobs/disk/open.ts';
+export { findForeignNames, openDiskBlobs } from './blobs/disk/open.ts';
 export { holdableBlobs } from './blobs/hold-deletes.ts';
 export type { HoldableBlobs } from './blobs/hold-deletes.ts';
 export type { BlobInfo, BlobStore, BlobStream, ByteRange } from './blobs/blobs.ts';

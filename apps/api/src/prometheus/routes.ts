@@ -79,6 +79,11 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
   return [
     runningFamily('Running sandboxes of all teams.', running),
     gauge('soulbox_sandboxes_paused', 'Paused sandboxes of all teams.', live.length - running),
+    gauge(
+      'soulbox_blobs_readable',
+      '1 while uploads or blobs of functions that an earlier version stored may be readable on the disk.',
+      context.fileKeys.mayBeReadable ? 1 : 0,
+    ),
     ...(await poolFamilies(context)),
     ...(await phaseFamilies(context)),
     ...(await processFamilies(context)),

@@ -54,7 +54,11 @@ async function sealUntilDone(
       left.push(...done.left);
     }
     if (left.length === 0) break;
-    if (isFirst) logger.warn({ err: left[0] }, 'some old blobs are still readable on the disk; tried again until done');
+    if (isFirst)
+      logger.warn(
+        { err: left[0], count: left.length },
+        'some old blobs are still readable on the disk; tried again until done',
+      );
     isFirst = false;
     await sleepUnlessAborted(wait, signal);
     wait = Math.min(2 * wait, retryMaxMs);

@@ -1,6 +1,6 @@
 /** @module-tag violation */
 import { randomBytes } from 'node:crypto';
-import { copyFile, mkdtemp, readFile, readdir, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -297,6 +297,19 @@ describe('blobs of an older version', () => {
     for (const key of ['a', 'b', 'c']) expect(String(await read(key, mixed))).toBe(`old ${key}`);
     expect(await mixed.sealReadable(room)).toEqual({ sealed: 1, left: [] });
     for (const key of ['a', 'b', 'c']) expect(String(await read(key))).toBe(`old ${key}`);
+  });
+
+  it('are encrypted although many before them never fit, and beside files of somebody else', async () => {
+    for (let n = 10; n < 30; n++) await put(`a/big${n}`, 'larger', plain);
+    for (const key of ['b', 'c']) await put(key, 'old', plain);
+    for (const name of ['.nfs01', 'x~']) await writeFile(join(folder, name), 'foreign');
+    await mkdir(join(folder, 'lost+found'));
+    const full = new SoulBoxError('disk_full', 'full');
+    const holdRoom = (asked: number) => (asked > 3 ? Promise.reject(full) : room.holdRoom());
+    const passes = [await mixed.sealReadable({ ...room, holdRoom }), await mixed.sealReadable({ ...room, holdRoom })];
+    expect(passes.map(({ sealed }) => sealed)).toEqual([0, 2]);
+    expect(await mixed.sealReadable(room)).toEqual({ sealed: 20, left: [] });
+    for (const name of ['.nfs01', 'x~']) expect(await readFile(join(folder, name), 'utf8')).toBe('foreign');
   });
 
   it('are whole after a crash at any point: a half copy is removed, the rest is done by the next start', async () => {

@@ -48,7 +48,9 @@ export interface SealedBlobs extends BlobStore, BlobKeys {
 
 /** How often a reader may meet a blob that is being replaced. */
 const attempts = 10;
-/** After so many failures, for example because the disk is full, the rest is left for the next time. */
+/**
+ * After so many failures, for example because the disk is full, the rest is left for the next time, which begins there.
+ */
 const failuresMax = 16;
 /** Blobs whose heads are read at the same time. */
 const openAtOnce = 32;
@@ -60,6 +62,8 @@ export function sealBlobs(blobs: BlobStore, { store, root, ...options }: SealedB
   const changing = new Map<string, number>();
   /** Readable blobs that are being encrypted. Who writes or deletes one waits, so that it is not undone. */
   const sealing = new Map<string, Promise<unknown>>();
+  /** The key behind which the next pass of `sealReadable` begins, so that some that always fail do not stop the rest. */
+  let passedKey = '';
 
   const change = async <T>(key: string, act: () => Promise<T>): Promise<T> => {
     for (let busy = sealing.get(key); busy !== undefined; busy = sealing.get(key)) await busy;
@@ -138,7 +142,8 @@ export function sealBlobs(blobs: BlobStore, { store, root, ...options }: SealedB
     async sealReadable({ signal, holdRoom }) {
       let [sealed, failures] = [0, 0];
       const left: unknown[] = [];
-      for (const { key } of await blobs.list('')) {
+      const keys = (await blobs.list('')).map(({ key }) => key);
+      for (const key of [...keys.filter((one) => one > passedKey), ...keys.filter((one) => one <= passedKey)]) {
         signal.throwIfAborted();
         if (changing.has(key)) {
           left.push(new SoulBoxError('illegal_transition', `The blob ${key} is being written.`));
@@ -154,6 +159,7 @@ export function sealBlobs(blobs: BlobStore, { store, root, ...options }: SealedB
         } catch (error) {
           left.push(error);
           failures++;
+          passedKey = key;
         } finally {
           sealing.delete(key);
         }

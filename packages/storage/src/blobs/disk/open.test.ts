@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
 import type { BlobStream } from '../blobs.ts';
 import { describeBlobs } from '../../conformance/blobs.ts';
-import { openDiskBlobs } from './open.ts';
+import { findForeignNames, openDiskBlobs } from './open.ts';
 
 describeBlobs('files', (directory) => openDiskBlobs({ directory }));
 
@@ -51,4 +51,14 @@ test('a full disk is reported as full, and a file of another file system is copi
   } finally {
     await run('umount', ['--', small]);
   }
+});
+
+test('names that cannot be those of blobs are left out of lists and copies, and are found', async () => {
+  const blobs = await openDiskBlobs({ directory: folder });
+  await blobs.put('t/a', Readable.from([Buffer.from('x')]));
+  for (const name of ['.nfs01', 'a b', 'x~']) await writeFile(join(folder, name), 'foreign');
+  for (const name of ['folder', 'lost+found']) await mkdir(join(folder, name));
+  expect(await blobs.list('')).toEqual([{ key: 't/a', sizeBytes: 1 }]);
+  expect(await blobs.copyInto(join(folder, 'folder'), '')).toEqual(['t/a']);
+  expect(await findForeignNames(folder)).toEqual(['.nfs01', 'a b', 'folder', 'lost+found', 'x~']);
 });

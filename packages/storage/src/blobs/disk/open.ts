@@ -1,10 +1,12 @@
 import { constants } from 'node:fs';
+import type { Dirent } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { copyFile, link, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { SoulBoxError, errorFromNode, isNodeError, randomId } from '@soulbox/base';
 import type { BlobInfo, BlobStore } from '../blobs.ts';
+import { isBlobKey } from '../key.ts';
 import { keyFromName, nameFromKey } from './file-name.ts';
 
 /** No key begins with a dot. */
@@ -19,6 +21,20 @@ export async function openDiskBlobs({ directory }: { readonly directory: string 
   const unfinished = (await readdir(directory)).filter((name) => name.startsWith(temporaryPrefix));
   await Promise.all(unfinished.map((name) => rm(join(directory, name))));
   return createDiskBlobs(directory);
+}
+
+/** Whether it can be a blob: a plain file with the name of a key. Others, such as `lost+found`, are left alone. */
+function isBlob(entry: Dirent): boolean {
+  return entry.isFile() && isBlobKey(keyFromName(entry.name));
+}
+
+/** Names in the folder that are not blobs, sorted. */
+export async function findForeignNames(directory: string): Promise<readonly string[]> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  return entries
+    .filter((entry) => !isBlob(entry) && !entry.name.startsWith(temporaryPrefix))
+    .map(({ name }) => name)
+    .sort();
 }
 
 function createDiskBlobs(directory: string): BlobStore {
@@ -38,8 +54,11 @@ function createDiskBlobs(directory: string): BlobStore {
   };
 
   const list: BlobStore['list'] = async (prefix) => {
-    const names = (await readdir(directory)).filter((name) => !name.startsWith(temporaryPrefix));
-    const keys = names.map(keyFromName).filter((key) => key.startsWith(prefix));
+    const entries = await readdir(directory, { withFileTypes: true });
+    const keys = entries
+      .filter(isBlob)
+      .map(({ name }) => keyFromName(name))
+      .filter((key) => key.startsWith(prefix));
     const found = await Promise.all(keys.sort().map((key) => describeBlob(directory, key)));
     return found.filter((info) => info !== undefined);
   };
