@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -254,6 +254,47 @@ describe('an upload is refused', () => {
     socket.write(`GET ${path} HTTP/1.1\r\nhost: a@b/c?\r\nx-api-key: ${api.key}\r\nconnection: close\r\n\r\n`);
     await once(socket, 'close');
     expect(said).toMatch(/^HTTP\/1\.1 400 /);
+  });
+});
+
+describe('a file that is damaged on the disk', () => {
+  const steps = [{ type: 'COPY', args: ['src', '/dst', '', ''], filesHash: hash, force: false }];
+  const onDisk = () => join(api.folder, 'uploads', `${api.teamId}~${hash}`);
+  const failDamaged = async (of: Requested, meanwhile?: () => Promise<unknown>): Promise<void> => {
+    const side = await startBuild(api, of, { start: { steps } });
+    await meanwhile?.();
+    side.fail('The uploaded files are damaged.', '1', 'state_damaged');
+    await until(async () => (await api.records.builds.find(of.buildID))?.status === 'error');
+  };
+  beforeEach(async () => {
+    await put((await link()).url, 'archive');
+  });
+
+  it.each([
+    ['cut', (bytes: Buffer) => bytes.subarray(0, -1)],
+    ['readable', () => Buffer.from('a readable archive that is longer than a header of an encrypted one is')],
+  ])('because it is %s must be uploaded again', async (_how, change) => {
+    await writeFile(onDisk(), change(await readFile(onDisk())));
+    const path = `/v2/templates/${build.templateID}/builds/${build.buildID}`;
+    const answer = await api.ask('POST', path, { body: { fromImage: 'debian:stable', steps } });
+    expect([answer.status, answer.text]).toEqual([400, expect.stringMatching(/not uploaded, or were damaged since/)]);
+    const { present, url } = await link();
+    expect(present).toBe(false);
+    await put(url, 'again');
+    expect([(await link()).present, await stored()]).toEqual([true, 'again']);
+  });
+
+  it('is forgotten when a build fails with it', async () => {
+    await failDamaged(build);
+    expect([(await link()).present, await blobs()]).toEqual([false, []]);
+  });
+
+  it('stays when it was uploaded again meanwhile', async () => {
+    await failDamaged(build, async () => {
+      now += 10;
+      await put((await link()).url, 'again');
+    });
+    expect([(await link()).present, await stored()]).toEqual([true, 'again']);
   });
 });
 

@@ -4,14 +4,17 @@ import type { Clock, Logger } from '@soulbox/base';
 import { errorForCaller, errorFromConnect } from '@soulbox/contract';
 import type { RunBuildRequestSchema, RunBuildResponse_Done } from '@soulbox/contract/runner';
 import { buildLogLevels } from '@soulbox/storage';
-import type { BuildLog, BuildReason, Records } from '@soulbox/storage';
+import type { BlobStore, BuildLog, BuildReason, Records } from '@soulbox/storage';
 import { buildLogBytesMax, buildLogEntriesMax, buildLogMessageMax } from '../limits.ts';
 import type { Runner } from '../runner/client.ts';
+import { dropDamagedFile } from './drop-damaged-file.ts';
 import { msFromTimestamp } from '../runner/sandbox-facts.ts';
 
 /** The parts of the server that following a build needs. */
 export interface BuilderParts {
   readonly records: Records;
+  /** Archives that were uploaded for builds. */
+  readonly files: Pick<BlobStore, 'delete'>;
   readonly runner: Runner;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -62,12 +65,18 @@ export async function followBuild(parts: BuilderParts, job: BuildJob, ends: Ends
 
 const waitingMessage = 'Waiting for other builds of this host to end.';
 
+/** The runner's reason when an archive, or something else that was saved, is damaged. */
+const damagedReason = 'state_damaged';
+
 async function followOnce(
-  { runner, logger }: BuilderParts,
-  { buildId, request }: BuildJob,
+  parts: BuilderParts,
+  job: BuildJob,
   log: LogWriter,
   signal: AbortSignal,
 ): Promise<BuildOutcome | 'full'> {
+  const { runner, logger, clock } = parts;
+  const { buildId, request } = job;
+  const startedAt = clock.now();
   for await (const { event } of runner.runBuild(request, { signal })) {
     if (event.case === 'log') await log.write({ ...event.value, atMs: msFromTimestamp(event.value.timestamp) });
     else if (event.case === 'done')
@@ -75,6 +84,7 @@ async function followOnce(
     else if (event.case === 'failed') {
       const { reason, message, step } = event.value;
       if (reason === fullReason) return 'full';
+      if (reason === damagedReason) await dropDamagedFile(parts, job, { step, startedAt });
       if (reason === 'internal') logger.error({ buildId, step }, 'runner failed to build');
       return failed(message, stepFrom(step));
     }

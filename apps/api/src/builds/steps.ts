@@ -54,7 +54,7 @@ export async function stepsToRunner(
     else if (filesHash === undefined) refuse(index, 'requires filesHash');
     else {
       if (!present.has(filesHash) && !(await findFile(context, team, filesHash)))
-        refuse(index, `refers to files that were not uploaded (${filesHash})`);
+        refuse(index, `refers to files that were not uploaded, or were damaged since (${filesHash}); upload them`);
       present.add(filesHash);
       const filesBlobKey = fileKeyOf(team, filesHash);
       const { fileKeys } = context;

@@ -134,6 +134,15 @@ function modeOf(mode: string): string {
   );
 }
 
+/** The control plane forgets the archive then. */
+function damagedFiles({ args: [source = ''] }: Step, cause: SoulBoxError): SoulBoxError {
+  return new SoulBoxError(
+    'state_damaged',
+    `The uploaded files of COPY '${source}' are damaged on the server. Build again and upload them again.`,
+    { cause },
+  );
+}
+
 /** Decrypts the archive and writes it unchanged to the disk of the sandbox. Gives its compression. */
 async function sendArchive({ blobs, signal }: StepTools, programs: Programs, step: Step): Promise<'gzip' | 'plain'> {
   const { filesBlobKey: key, filesKey: placeKey, filesMayBeReadable: mayBeReadable } = step;
@@ -141,14 +150,22 @@ async function sendArchive({ blobs, signal }: StepTools, programs: Programs, ste
   if (blob === undefined)
     throw new SoulBoxError('build_failed', `The files of COPY '${step.args[0] ?? ''}' were not uploaded.`);
   let head = Buffer.alloc(0);
+  let damage: SoulBoxError | undefined;
   async function* watched(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const piece of content) {
-      if (head.length < 2) head = Buffer.concat([head, piece.subarray(0, 2)]);
-      yield piece;
+    try {
+      for await (const piece of content) {
+        if (head.length < 2) head = Buffer.concat([head, piece.subarray(0, 2)]);
+        yield piece;
+      }
+    } catch (error) {
+      if (error instanceof SoulBoxError && error.reason === 'state_damaged') damage = damagedFiles(step, error);
+      throw error;
     }
   }
   try {
     await programs.upload(archive, watched(blob), { user: 'root', signal });
+  } catch (error) {
+    throw damage ?? error;
   } finally {
     blob.destroy();
   }

@@ -216,7 +216,8 @@ describe('a COPY of a hostile archive', () => {
     for (const content of [changed, whole.subarray(0, -1), await readFile(fileOf(other)), readable]) {
       await writeFile(fileOf(one), content);
       const { failed } = await lab.build([one]);
-      expect(failed).toMatchObject({ reason: 'state_damaged', step: '1' });
+      const message = `The uploaded files of COPY '.' are damaged on the server. Build again and upload them again.`;
+      expect(failed).toMatchObject({ reason: 'state_damaged', step: '1', message });
     }
     // What an earlier version stored is used only if the control plane says that there is such a thing.
     expect((await lab.build([{ ...one, filesMayBeReadable: true }])).done).toBeDefined();
