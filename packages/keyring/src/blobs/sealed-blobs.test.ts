@@ -323,8 +323,29 @@ describe('blobs of an older version', () => {
     await writeFile(join(folder, '.new-half'), 'half');
     const next = await openOn(folder, true);
     expect(await readdir(folder)).toEqual(['a', 'b']);
-    expect(await next.sealReadable(room)).toEqual({ sealed: 1, left: [] });
+    expect(await next.sealReadable(room)).toEqual({ sealed: 2, left: [] });
     for (const key of ['a', 'b']) expect(String(await read(key))).toBe(`old ${key}`);
+  });
+
+  it('do not delay a stop: a large one stays as it was, without a half copy', async () => {
+    await put('a', 'old', plain);
+    const stop = new AbortController();
+    let pieces = 0;
+    async function* large() {
+      for (; pieces < 1000; pieces++) {
+        if (pieces === 3) stop.abort();
+        yield await Promise.resolve(Buffer.alloc(1000));
+      }
+    }
+    const slow: BlobStore = {
+      ...plain,
+      read: async (key, range) => (range === undefined ? Readable.from(large()) : await plain.read(key, range)),
+    };
+    const sealing = sealBlobs(slow, { store: 'uploads', root, mayBeReadable: true });
+    await expect(sealing.sealReadable({ ...room, signal: stop.signal })).rejects.toThrow(/abort/i);
+    expect(pieces).toBeLessThan(100);
+    expect(await readdir(folder)).toEqual(['a']);
+    expect(String(await read('a', mixed))).toBe('old');
   });
 
   it('are not brought back over one that is written or deleted meanwhile', async () => {

@@ -86,13 +86,13 @@ export function sealBlobs(blobs: BlobStore, { store, root, ...options }: SealedB
     return { key, sizeBytes: contentBytes(sizeBytes) };
   };
   /** False if it is gone, or encrypted already. */
-  const sealOne = async (key: string, holdRoom: SealReadableOptions['holdRoom']): Promise<boolean> => {
+  const sealOne = async (key: string, { signal, holdRoom }: SealReadableOptions): Promise<boolean> => {
     if (isSealedHead(await readHead(blobs, key))) return false;
     const [found, stored] = [await blobs.stat(key), await blobs.read(key)];
     if (found === undefined || stored === undefined) return false;
     try {
       using _room = await holdRoom(found.sizeBytes);
-      await put(key, whileThere(blobs, key, stored));
+      await put(key, whileThere(blobs, key, untilAborted(stored, signal)));
       return true;
     } catch (error) {
       if (error === gone) return false;
@@ -149,7 +149,7 @@ export function sealBlobs(blobs: BlobStore, { store, root, ...options }: SealedB
           left.push(new SoulBoxError('illegal_transition', `The blob ${key} is being written.`));
           continue;
         }
-        const working = sealOne(key, holdRoom);
+        const working = sealOne(key, { signal, holdRoom });
         sealing.set(
           key,
           working.catch(() => undefined),
@@ -157,6 +157,7 @@ export function sealBlobs(blobs: BlobStore, { store, root, ...options }: SealedB
         try {
           if (await working) sealed++;
         } catch (error) {
+          signal.throwIfAborted();
           left.push(error);
           failures++;
           passedKey = key;
@@ -220,6 +221,14 @@ async function* slice(content: AsyncIterable<Uint8Array>, offset: number, length
     at += piece.length;
     if (part.length > 0) yield part;
     if (at >= offset + length) return;
+  }
+}
+
+/** A large blob does not delay the end of the process. */
+async function* untilAborted(content: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const piece of content) {
+    signal.throwIfAborted();
+    yield piece;
   }
 }
 
