@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
-import type { ClientHttp2Session } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -147,6 +147,35 @@ describe('over its link a sandbox', () => {
     stream.close(8);
     await expect.poll(() => context.blobs.list('')).toEqual([]);
     expect((await ask('GET', '/kv/STORE/a')).status).toBe(404);
+  });
+
+  test('reads at most 16 values at the same time; others wait, and those that are given up do not count', async () => {
+    expect((await ask('PUT', '/kv/STORE/a', 'value')).status).toBe(200);
+    let begun = 0;
+    const read = context.blobs.read.bind(context.blobs);
+    context.blobs.read = async (key, range) => {
+      begun += 1;
+      return await read(key, range);
+    };
+    // Nothing of a body is taken.
+    session.settings({ initialWindowSize: 0 });
+    await once(session, 'localSettings');
+    const start = (): ClientHttp2Stream => {
+      const stream = session.request({ ':path': '/kv/STORE/a' });
+      stream.on('error', () => undefined);
+      return stream;
+    };
+    const first = Array.from({ length: 16 }, start);
+    await expect.poll(() => begun).toBe(16);
+    const givenUp = Array.from({ length: 10 }, start);
+    await sleep(100);
+    for (const stream of givenUp) stream.close(8);
+    const answer = once(start(), 'response');
+    await sleep(100);
+    expect(begun).toBe(16);
+    for (const stream of first) stream.close(8);
+    expect((await answer)[0]).toMatchObject({ ':status': 200 });
+    expect(begun).toBe(17);
   });
 
   test('sends its log', async () => {
