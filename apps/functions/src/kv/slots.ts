@@ -7,7 +7,7 @@ interface Waiter {
   off(event: 'close', listener: () => void): unknown;
 }
 
-export interface Slots {
+interface Slots {
   /** Waits for a free slot, which is held until disposed. Throws when the stream closes before. */
   take(stream: Waiter): Promise<Disposable>;
 }

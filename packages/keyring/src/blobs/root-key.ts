@@ -14,7 +14,7 @@ const placeOfRootKey = (id: string): Place => ({ table: 'blob_root_keys', row: i
 /** Blobs whose heads are read at the same time. */
 const openAtOnce = 32;
 
-export interface RootKeyOptions {
+interface RootKeyOptions {
   readonly now: number;
   /** The stores below those that encrypt. */
   readonly stores: Readonly<Record<SealedStore, Pick<BlobStore, 'list' | 'read'>>>;
