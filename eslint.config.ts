@@ -61,7 +61,19 @@ export default defineConfig(
       ],
     },
   },
-  { files: ['**/*.test.ts', '**/testing/**'], rules: { 'no-restricted-syntax': 'off' } },
+  {
+    files: ['**/*.test.ts', '**/testing/**'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          // It has no properties of its own, so every value matches it.
+          selector: 'CallExpression[callee.property.name="toMatchObject"] Property > Literal[regex]',
+          message: 'toMatchObject accepts anything for a regular expression. Use expect.stringMatching.',
+        },
+      ],
+    },
+  },
   {
     files: [
       '**/config.ts',

@@ -85,7 +85,10 @@ describe('a build', () => {
     const first = await startBuild(api, build);
     first.fail('This host runs its limit.', '', 'too_many_builds');
     await until(() => api.runner.builds.get(runnerId(build)) !== first);
-    expect(await statusOf(api, build)).toMatchObject({ status: 'building', logEntries: [{ message: /Waiting/ }] });
+    expect(await statusOf(api, build)).toMatchObject({
+      status: 'building',
+      logEntries: [{ message: expect.stringMatching(/Waiting/) as string }],
+    });
     api.runner.builds.get(runnerId(build))?.finish();
     await settled(build);
     expect((await statusOf(api, build)).status).toBe('ready');
@@ -104,7 +107,10 @@ describe('a build', () => {
     const second = await requestBuild(api, 'mine');
     expect((await statusOf(api, first)).status).toBe('building');
     const secondRunner = await startBuild(api, second);
-    expect(await statusOf(api, first)).toMatchObject({ status: 'error', reason: { message: /canceled/ } });
+    expect(await statusOf(api, first)).toMatchObject({
+      status: 'error',
+      reason: { message: expect.stringMatching(/canceled/) as string },
+    });
     await until(() => runner.dropped.aborted);
     expect(otherRunner.dropped.aborted).toBe(false);
     secondRunner.finish();
@@ -158,7 +164,10 @@ describe('a build', () => {
   it('cannot be started twice', async () => {
     const build = await requestBuild(api, 'mine');
     await startBuild(api, build);
-    expect((await start(build, { fromImage: 'x' })).json).toMatchObject({ code: 400, message: /already started/ });
+    expect((await start(build, { fromImage: 'x' })).json).toMatchObject({
+      code: 400,
+      message: expect.stringMatching(/already started/) as string,
+    });
   });
 
   it('fails when the server stops, and when the server is killed and starts again', async () => {
@@ -166,12 +175,18 @@ describe('a build', () => {
     const runner = await startBuild(api, stopped);
     await api.restart();
     expect(runner.dropped.aborted).toBe(true);
-    expect(await statusOf(api, stopped)).toMatchObject({ status: 'error', reason: { message: /server stopped/ } });
+    expect(await statusOf(api, stopped)).toMatchObject({
+      status: 'error',
+      reason: { message: expect.stringMatching(/server stopped/) as string },
+    });
     // As after a kill: the record says building, but nothing works on it.
     const commands = { startCommand: '', readyCommand: '' };
     await api.records.builds.start(killed.buildID, commands, 9, { message: '', step: '' }, 1);
     await api.restart();
-    expect(await statusOf(api, killed)).toMatchObject({ status: 'error', reason: { message: /server stopped/ } });
+    expect(await statusOf(api, killed)).toMatchObject({
+      status: 'error',
+      reason: { message: expect.stringMatching(/server stopped/) as string },
+    });
   });
 
   it('fails if the runner has lost its snapshot; snapshots without a record are deleted', async () => {

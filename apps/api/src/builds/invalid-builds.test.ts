@@ -33,7 +33,10 @@ describe('an invalid build', () => {
     ['a force that is no flag', { fromImage: 'a', force: 'yes' }, /force/],
   ])('%s', async (_what, body, message) => {
     const build = await requestBuild(api, 'mine');
-    expect((await start(build, body)).json).toMatchObject({ code: 400, message });
+    expect((await start(build, body)).json).toMatchObject({
+      code: 400,
+      message: expect.stringMatching(message) as string,
+    });
     expect((await statusOf(api, build)).status).toBe('waiting');
     expect(api.runner.builds.size).toBe(0);
   });
@@ -48,21 +51,24 @@ describe('an invalid build', () => {
     [{ type: 'RUN', args: ['a\0'] }, /args/],
     [{ type: 'RUN', args: [5] }, /args/],
     [{ type: 'RUN', args: 'x' }, /args/],
-    [{ type: 'ENV', args: [] }, /step 2: ENV takes names and values/],
-    [{ type: 'ENV', args: ['A'] }, /step 2: ENV takes names and values/],
-    [{ type: 'ENV', args: ['', 'x'] }, /step 2: ENV takes names and values/],
-    [{ type: 'ARG', args: ['A', 'x', 'B'] }, /step 2: ARG takes names and values/],
+    [{ type: 'ENV', args: [] }, /step 2: ENV takes pairs of a name and a value/],
+    [{ type: 'ENV', args: ['A'] }, /step 2: ENV takes pairs of a name and a value/],
+    [{ type: 'ENV', args: ['', 'x'] }, /step 2: ENV takes pairs of a name and a value/],
+    [{ type: 'ARG', args: ['A', 'x', 'B'] }, /step 2: ARG takes pairs of a name and a value/],
     [{ type: 'WORKDIR', args: ['/a', '/b'] }, /step 2: WORKDIR takes a path/],
     [{ type: 'USER', args: [] }, /step 2: USER takes a name/],
     [{ type: 'COPY', args: ['a', 'b'] }, /step 2: COPY requires filesHash/],
-    [{ type: 'ADD', args: ['a', 'b'], filesHash: 'a'.repeat(64) }, /step 2: ADD names files that were not uploaded/],
+    [
+      { type: 'ADD', args: ['a', 'b'], filesHash: 'a'.repeat(64) },
+      /step 2: ADD refers to files that were not uploaded/,
+    ],
     [{ type: 'COPY', args: ['a', 'b'], filesHash: '../x' }, /filesHash/],
     [{ type: 'COPY', args: ['a', 'b'], filesHash: 'A'.repeat(64) }, /filesHash/],
-    [{ type: 'COPY', args: ['a'], filesHash: 'a'.repeat(64) }, /step 2: COPY takes source/],
+    [{ type: 'COPY', args: ['a'], filesHash: 'a'.repeat(64) }, /step 2: COPY takes a source/],
   ])('the step %j', async (step, message) => {
     const build = await requestBuild(api, 'mine');
     const answer = await start(build, { fromImage: 'a', steps: [{ type: 'RUN', args: ['ok'] }, step] });
-    expect(answer.json).toMatchObject({ code: 400, message });
+    expect(answer.json).toMatchObject({ code: 400, message: expect.stringMatching(message) as string });
     expect((await statusOf(api, build)).status).toBe('waiting');
   });
 

@@ -68,7 +68,7 @@ describe('changing and deleting templates', () => {
     const { sandboxID } = (await create('mine', api.otherKey)).json as { sandboxID: string };
     expect(await ask('DELETE', path('mine'))).toMatchObject({
       status: 400,
-      json: { code: 400, message: /running or paused/ },
+      json: { code: 400, message: expect.stringMatching(/running or paused/) as string },
     });
     await ask('POST', `/sandboxes/${sandboxID}/pause`, {}, api.otherKey);
     expect(await statusOf('DELETE', path('mine'))).toBe(400);
