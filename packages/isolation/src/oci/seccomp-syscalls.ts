@@ -30,9 +30,14 @@ const threads = `
   arch_prctl futex futex_requeue futex_wait futex_waitv futex_wake get_robust_list get_thread_area membarrier
   restart_syscall rseq set_robust_list set_thread_area set_tid_address`;
 
+/**
+ * Without pkey_alloc, pkey_free and pkey_mprotect: CRIU 4 does not save which protection keys (pkeys(7)) a process has.
+ * After a restore, V8's WebAssembly would end Node with "Commit wasm code space Allocation failed" on each processor that
+ * has such keys. V8 does without them if there are none.
+ */
 const memory = `
   brk madvise mincore mlock mlock2 mlockall mmap mprotect mremap mseal msync munlock munlockall munmap memfd_create
-  map_shadow_stack pkey_alloc pkey_free pkey_mprotect remap_file_pages riscv_flush_icache`;
+  map_shadow_stack remap_file_pages riscv_flush_icache`;
 
 const time = `
   adjtimex alarm clock_adjtime clock_getres clock_gettime clock_nanosleep getitimer getrandom gettimeofday nanosleep
