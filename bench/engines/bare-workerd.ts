@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree } from '@soulbox/base';
+import { findFreePort } from '@soulbox/testing';
 
 const workerdInTemplate = 'opt/soulbox/edge/node_modules/@cloudflare/workerd-linux-64/bin/workerd';
 const startTimeoutMs = 10_000;
@@ -18,7 +17,7 @@ export interface BareWorkerd extends AsyncDisposable {
 
 export async function startBareWorkerd(rootfs: string, source: string): Promise<BareWorkerd> {
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-bench-workerd-'));
-  const port = await freePort();
+  const port = await findFreePort();
   await writeFile(join(folder, 'function.js'), source);
   await writeFile(
     join(folder, 'config.capnp'),
@@ -49,13 +48,4 @@ const config :Workerd.Config = (
       await removeTree(folder);
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

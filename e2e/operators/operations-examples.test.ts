@@ -1,12 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
-import { startServer } from '@soulbox/testing';
+import { findFreePort, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runNode } from '../harness/cli.ts';
@@ -163,13 +161,4 @@ async function start(path: string, args: readonly string[]): Promise<AsyncDispos
       await once(child, 'exit');
     },
   };
-}
-
-async function findFreePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { startHostileProvider } from '@soulbox/api/hostile-provider';
 import type { HostileProvider } from '@soulbox/api/hostile-provider';
+import { findFreePort } from '@soulbox/testing';
 
 /** The provider at which people sign in: it says what an attempt wants. */
 export interface IdentityProvider extends AsyncDisposable {
@@ -30,13 +28,4 @@ export async function openIdentityProvider(): Promise<IdentityProvider> {
     },
     [Symbol.asyncDispose]: async () => await provider[Symbol.asyncDispose](),
   };
-}
-
-async function findFreePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

@@ -2,14 +2,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startTestProvider } from '@soulbox/api/testing';
 import type { TestProvider } from '@soulbox/api/testing';
 import { removeTree } from '@soulbox/base';
-import { isThere, nodeProgram, startServer } from '@soulbox/testing';
+import { findFreePort, isThere, nodeProgram, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
@@ -31,7 +29,7 @@ let folder: string;
 let origin: string;
 
 beforeAll(async () => {
-  const port = await freePort();
+  const port = await findFreePort();
   origin = `https://localhost:${port}`;
   const ada = { sub: 'subject-ada', email: 'ada@example.com', email_verified: true, name: 'Ada', groups: ['makers'] };
   provider = await startTestProvider(origin, ada, { asks: true });
@@ -56,14 +54,6 @@ afterAll(async () => {
   await removeTree(folder);
   await removeTree(server.dataDirectory);
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 /** Our CLI, as the operator or as a person. */
 async function soulbox(args: readonly string[], more: Readonly<Record<string, string>> = {}) {

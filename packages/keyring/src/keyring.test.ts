@@ -1,5 +1,4 @@
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Secret, systemClock } from '@soulbox/base';
 import { openSqliteRecords } from '@soulbox/storage';
@@ -20,14 +19,6 @@ const place = (row: string): Place => ({ table: 'webhooks', row, field: 'secret'
 const open = async (options: { valuesPerKey?: number; cachedKeys?: number } = {}): Promise<Keyring> =>
   await openKeyring({ records: folder.records.keyring, sources: [folder.source], ...options });
 const seal = (keyring: Keyring, text: string, row = 'w1') => keyring.seal(new Secret(text), place(row));
-const query = (sql: string): Record<string, unknown>[] => {
-  const db = new DatabaseSync(folder.recordsFile);
-  try {
-    return db.prepare(sql).all();
-  } finally {
-    db.close();
-  }
-};
 
 describe('a keyring', () => {
   it('opens what it or another keyring on the same records has sealed', async () => {
@@ -42,7 +33,7 @@ describe('a keyring', () => {
     using keyring = await open();
     const sealed = await seal(keyring, 'canary-4711');
     expect(sealed).not.toContain('canary');
-    const [row] = query('SELECT * FROM data_keys');
+    const [row] = folder.query('SELECT * FROM data_keys');
     expect(Buffer.from(String(row?.['wrapped']), 'base64url')).toHaveLength(1 + 12 + 32 + 16);
   });
 
@@ -61,9 +52,11 @@ describe('a keyring', () => {
       await seal(keyring, 'other');
       return await seal(keyring, 'value');
     })();
-    query('UPDATE data_keys SET wrapped = (SELECT wrapped FROM data_keys AS other WHERE other.id <> data_keys.id)');
+    folder.query(
+      'UPDATE data_keys SET wrapped = (SELECT wrapped FROM data_keys AS other WHERE other.id <> data_keys.id)',
+    );
     await expect(open()).rejects.toMatchObject({ reason: 'master_key_missing' });
-    query('DELETE FROM data_keys');
+    folder.query('DELETE FROM data_keys');
     using keyring = await open();
     await expect(keyring.open(sealed, place('w1'))).rejects.toThrow(/no data key [0-9a-f]{32}/);
   });
@@ -85,7 +78,7 @@ describe('a keyring', () => {
     }
     expect(ids.size).toBeGreaterThanOrEqual(8);
     expect(Math.max(...used.values())).toBeLessThanOrEqual(10);
-    expect(query('SELECT max(claimed) AS most FROM data_keys')).toEqual([{ most: 10 }]);
+    expect(folder.query('SELECT max(claimed) AS most FROM data_keys')).toEqual([{ most: 10 }]);
   });
 
   it('works with far more data keys than it keeps in memory', async () => {
@@ -108,7 +101,7 @@ describe('the master key', () => {
     using keyring = await open();
     return await seal(keyring, 'value');
   };
-  const masterKeyId = (): string => String(query('SELECT id FROM master_keys')[0]?.['id']);
+  const masterKeyId = (): string => String(folder.query('SELECT id FROM master_keys')[0]?.['id']);
 
   it('is created by the first start only, in a file that its owner alone can read', async () => {
     const sealed = await useKeyring();
@@ -128,7 +121,7 @@ describe('the master key', () => {
     await expect(failed).rejects.toThrow(masterKeyId());
     await expect(failed).rejects.toThrow(`is missing in ${folder.masterKeyFile}`);
     await expect(stat(folder.masterKeyFile)).rejects.toThrow('ENOENT');
-    expect(query('SELECT count(*) AS number FROM master_keys')).toEqual([{ number: 1 }]);
+    expect(folder.query('SELECT count(*) AS number FROM master_keys')).toEqual([{ number: 1 }]);
   });
 
   it('is also not replaced when no value was sealed yet', async () => {
@@ -150,7 +143,7 @@ describe('the master key', () => {
   it('is refused when it has the right id but is another key', async () => {
     await useKeyring();
     const right = masterKeyId();
-    query(`UPDATE data_keys SET wrapped = 'AQ${'A'.repeat(80)}'`);
+    folder.query(`UPDATE data_keys SET wrapped = 'AQ${'A'.repeat(80)}'`);
     await expect(open()).rejects.toThrow(`The master key ${right} is there, but cannot unwrap`);
   });
 
@@ -169,7 +162,7 @@ describe('the master key', () => {
     );
     for (const records of others) await records[Symbol.asyncDispose]();
     expect(started.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
-    expect(query("SELECT count(*) AS number FROM master_keys WHERE state = 'current'")).toEqual([{ number: 1 }]);
+    expect(folder.query("SELECT count(*) AS number FROM master_keys WHERE state = 'current'")).toEqual([{ number: 1 }]);
     await useKeyring();
   });
 

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { DatabaseSync } from 'node:sqlite';
 import { openDiskBlobs } from '@soulbox/storage';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openKeyring } from '../keyring.ts';
@@ -25,19 +24,11 @@ const open = async (): Promise<{ id: string; key: string }> => {
   using root = await openRootKey(folder.records.blobRootKeys, keyring, { now: 1, stores: await openStores() });
   return { id: root.id, key: Buffer.from(root.key).toString('hex') };
 };
-const query = (sql: string): Record<string, unknown>[] => {
-  const db = new DatabaseSync(folder.recordsFile);
-  try {
-    return db.prepare(sql).all();
-  } finally {
-    db.close();
-  }
-};
 
 it('is created once, is not readable in the records, and survives a rotation that removes the old master key', async () => {
   const made = await open();
   expect(await open()).toEqual(made);
-  const [row] = query('SELECT * FROM blob_root_keys');
+  const [row] = folder.query('SELECT * FROM blob_root_keys');
   expect(row).toMatchObject({ id: made.id, created_at: 1 });
   expect(JSON.stringify(row)).not.toContain(Buffer.from(made.key, 'hex').toString('base64'));
   const rotation = await rotateMasterKey({
@@ -50,15 +41,15 @@ it('is created once, is not readable in the records, and survives a rotation tha
 
 it('is refused when it was altered, or its data key is lost, and no other one is created', async () => {
   const made = await open();
-  query("UPDATE blob_root_keys SET sealed_key = sealed_key || 'x'");
+  folder.query("UPDATE blob_root_keys SET sealed_key = sealed_key || 'x'");
   await expect(open()).rejects.toMatchObject({ reason: 'state_damaged' });
-  query('UPDATE blob_root_keys SET sealed_key = substr(sealed_key, 1, length(sealed_key) - 1)');
+  folder.query('UPDATE blob_root_keys SET sealed_key = substr(sealed_key, 1, length(sealed_key) - 1)');
   expect(await open()).toEqual(made);
-  query("UPDATE blob_root_keys SET id = '00'");
+  folder.query("UPDATE blob_root_keys SET id = '00'");
   await expect(open()).rejects.toMatchObject({ reason: 'state_damaged' });
-  query('DELETE FROM data_keys');
+  folder.query('DELETE FROM data_keys');
   await expect(open()).rejects.toMatchObject({ reason: 'state_damaged' });
-  expect(query('SELECT id FROM blob_root_keys')).toHaveLength(1);
+  expect(folder.query('SELECT id FROM blob_root_keys')).toHaveLength(1);
 });
 
 it('is not replaced by the one of a start that was slower', async () => {
@@ -75,12 +66,12 @@ it('is not created again while a blob is encrypted with the old one', async () =
   const root = { id: made.id, key: Buffer.from(made.key, 'hex') };
   const sealed = sealBlobs(stores.functions, { store: 'functions', root, mayBeReadable: false });
   await sealed.put('kv/n/x', Readable.from([Buffer.from('value')]));
-  query('DELETE FROM blob_root_keys');
+  folder.query('DELETE FROM blob_root_keys');
   await expect(open()).rejects.toMatchObject({
     reason: 'master_key_missing',
     message: expect.stringContaining(`functions/kv/n/x is encrypted with the root key ${made.id}`) as string,
   });
-  expect(query('SELECT id FROM blob_root_keys')).toEqual([]);
+  expect(folder.query('SELECT id FROM blob_root_keys')).toEqual([]);
   await sealed.delete('kv/n/x');
   expect((await open()).id).not.toBe(made.id);
 });

@@ -1,6 +1,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { removeTree } from '@soulbox/base';
 import { openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
@@ -14,6 +15,8 @@ export interface KeyFolder extends AsyncDisposable {
   readonly masterKeyFile: string;
   readonly records: Records;
   readonly source: MasterKeySource;
+  /** The rows as they stand in the file, so what is encrypted there is seen as such. */
+  query(sql: string): Record<string, unknown>[];
 }
 
 export async function makeKeyFolder(): Promise<KeyFolder> {
@@ -24,6 +27,14 @@ export async function makeKeyFolder(): Promise<KeyFolder> {
   return {
     ...{ path, recordsFile, masterKeyFile, records },
     source: fileMasterKeys(masterKeyFile),
+    query(sql) {
+      const db = new DatabaseSync(recordsFile);
+      try {
+        return db.prepare(sql).all();
+      } finally {
+        db.close();
+      }
+    },
     async [Symbol.asyncDispose]() {
       await records[Symbol.asyncDispose]();
       await removeTree(path);
