@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RateLimitError, Sandbox } from 'e2b';
@@ -177,16 +178,21 @@ describe('an idempotency key', () => {
 
   test('of the command line returns the same id', async () => {
     const environment = { E2B_API_URL: apiUrl, E2B_API_KEY: team.apiKey };
-    const run = async (): Promise<string> => {
-      const args = [cliMain, 'sandbox', 'create', '--idempotency-key', 'from the "shell"'];
+    const key = `from the "shell" ${randomUUID()}`;
+    const run = async (): Promise<{ id: string; stderr: string }> => {
+      const args = [cliMain, 'sandbox', 'create', '--idempotency-key', key];
       const { code, stdout, stderr } = await runNode(args, environment);
-      expect([code, stderr]).toEqual([0, '']);
-      return stdout.trim();
+      expect(code, stderr).toBe(0);
+      return { id: stdout.trim(), stderr };
     };
-    const id = await run();
+    const { id, stderr } = await run();
+    expect(stderr).toBe('');
     onTestFinished(async () => {
       await Sandbox.kill(id, { apiKey: team.apiKey });
     });
-    expect(await run()).toBe(id);
+    expect(await run()).toEqual({
+      id,
+      stderr: expect.stringContaining('this idempotency key was used before') as string,
+    });
   });
 });
