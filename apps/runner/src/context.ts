@@ -51,7 +51,7 @@ import type { Pool } from './pool/pool.ts';
 import { createRecordSeal } from './registry/record-seal.ts';
 import { createRecordStore } from './registry/record.ts';
 import { recoverSandboxes } from './upkeep/recover.ts';
-import { openDependencyCache } from './run/dependency-cache.ts';
+import { createDependencyCache } from './run/dependency-cache.ts';
 import type { DependencyCache } from './run/dependency-cache.ts';
 import { createRouter } from './serve/router.ts';
 import type { Router } from './serve/router.ts';
@@ -165,7 +165,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     router,
     consumption,
     connections: options.connections ?? createConnectionQueue(),
-    dependencies: await openDependencies(options, context),
+    dependencies: openDependencies(options, context),
     usageOf: createTeamUsage(context),
     measureProcess: measureProcess(stopping.signal, options.droppedLogLines ?? (() => 0)),
     logger,
@@ -184,15 +184,14 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   };
 }
 
-async function openDependencies(
-  { config, dataDirectory, dependencyBlobs, logger }: RunnerOptions,
+function openDependencies(
+  { config, dependencyBlobs, logger }: RunnerOptions,
   { clock, host: { disks } }: OperationContext,
-): Promise<DependencyCache | undefined> {
+): DependencyCache | undefined {
   if (config.dependencyCacheMb === 0) return undefined;
-  return await openDependencyCache({
+  return createDependencyCache({
     blobs: dependencyBlobs,
     disks,
-    scratchDirectory: join(dataDirectory, 'dependencies-new'),
     limitBytes: config.dependencyCacheMb * 1024 * 1024,
     maxAgeMs: config.dependencyCacheHours * 3_600_000,
     clock,

@@ -5,6 +5,6 @@ import { join } from 'node:path';
  * the kernel allows only between folders with the same encryption, so all have it or none. Checkpoints and records are
  * not here: the runner encrypts them itself, and the kernel would only do it again.
  */
-const names = ['sandboxes', 'layers', 'dependencies', 'dependencies-new'] as const;
+const names = ['sandboxes', 'layers', 'dependencies'] as const;
 
 export const runnerContentFolders = (dataDirectory: string): string[] => names.map((name) => join(dataDirectory, name));

@@ -23,6 +23,7 @@ import { startRunner } from '../start.ts';
 import { createDrivers } from './drivers.ts';
 import { checkpointKeys } from '../processes/checkpoint-keys.ts';
 import { runnerContentFolders } from './content-folders.ts';
+import { openDependencyBlobs } from './dependency-blobs.ts';
 import { encryptFolders } from './encrypt-folders.ts';
 import type { EncryptedFolders } from './encrypt-folders.ts';
 import { openRunnerKeys } from './open-keys.ts';
@@ -120,7 +121,9 @@ export async function startRunnerHost(
     if (!state.isReady && state.adopted === 0) await encrypted?.takeBack();
   });
   const blobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'archive') }));
-  const dependencyBlobs = started.use(await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') }));
+  const dependencyBlobs = started.use(
+    await openDependencyBlobs({ dataDirectory, keyring, reserve, logger: logger.child({ part: 'runner' }) }),
+  );
   const checkpoints = started.use(
     await openCheckpointStore({
       directory: dataDirectory,

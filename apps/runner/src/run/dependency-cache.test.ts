@@ -1,13 +1,15 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { sealBlobs } from '@soulbox/keyring';
 import { openDiskBlobs } from '@soulbox/storage';
 import type { BlobStore } from '@soulbox/storage';
 import type { DiskFigures } from '../disk-budget/budget.ts';
-import { openDependencyCache } from './dependency-cache.ts';
+import { createDependencyCache } from './dependency-cache.ts';
 import type { DependencyCache, Kept } from './dependency-cache.ts';
 import type { RunSession } from './run-session.ts';
 
@@ -16,7 +18,7 @@ let cleanup: AsyncDisposableStack;
 let blobs: BlobStore;
 let cache: DependencyCache;
 let nowMs: number;
-let scratchDirectory: string;
+let blobsDirectory: string;
 /** Whether the host's disk has room. */
 let hasRoom: boolean;
 let heldBytes: number;
@@ -27,8 +29,10 @@ beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-dependencies-'));
   cleanup.defer(() => rm(folder, { recursive: true }));
-  blobs = cleanup.use(await openDiskBlobs({ directory: join(folder, 'blobs') }));
-  scratchDirectory = join(folder, 'new');
+  blobsDirectory = join(folder, 'blobs');
+  const root = { id: '0'.repeat(32), key: randomBytes(32) };
+  const onDisk = await openDiskBlobs({ directory: blobsDirectory });
+  blobs = cleanup.use(sealBlobs(onDisk, { store: 'dependencies', root, mayBeReadable: false }));
   nowMs = 1_800_000_000_000;
   unpacked = [];
   [hasRoom, heldBytes] = [true, 0];
@@ -41,7 +45,7 @@ beforeEach(async () => {
     figures: () => ({ freeBytes: Infinity, reserveBytes: 0, committedBytes: heldBytes }) as DiskFigures,
   };
   const options = { disks, limitBytes: 4000, maxAgeMs: hour, clock: { now: () => nowMs }, logger: silentLogger };
-  cache = await openDependencyCache({ blobs, scratchDirectory, ...options });
+  cache = createDependencyCache({ blobs, ...options });
 });
 afterEach(() => cleanup.disposeAsync());
 
@@ -137,6 +141,31 @@ describe('cached dependencies', () => {
 
   it('are not cached if one project would use more than a quarter of the limit', async () => {
     await cache.keep(wanted(sessionOf('ours', 'x'.repeat(1001))));
-    expect([await blobs.list(''), await readdir(scratchDirectory)]).toEqual([[], []]);
+    expect(await readdir(blobsDirectory)).toEqual([]);
+  });
+
+  it('are not cached if tar fails or ends early', async () => {
+    const session = sessionOf('ours', 'half of it');
+    const run = session.programs.run.bind(session.programs);
+    session.programs.run = async (...given) => ({ ...(await run(...given)), exitCode: 2 });
+    await cache.keep(wanted(session));
+    session.programs.run = async (...given) => {
+      await run(...given);
+      throw new SoulBoxError('sandbox_unreachable', 'The connection broke.');
+    };
+    await cache.keep(wanted(session));
+    expect(await readdir(blobsDirectory)).toEqual([]);
+  });
+
+  it('that were altered or are readable are removed, and never unpacked', async () => {
+    for (const content of ['altered', 'readable']) {
+      await cache.keep(wanted(sessionOf('ours', 'our packages')));
+      const [name = ''] = await readdir(blobsDirectory);
+      const bytes = await readFile(join(blobsDirectory, name));
+      bytes.writeUInt8(bytes.readUInt8(bytes.length - 20) ^ 1, bytes.length - 20);
+      await writeFile(join(blobsDirectory, name), content === 'altered' ? bytes : content);
+      expect(await cache.restore(wanted(sessionOf('ours')))).toBe(false);
+      expect([unpacked, await readdir(blobsDirectory)]).toEqual([[], []]);
+    }
   });
 });

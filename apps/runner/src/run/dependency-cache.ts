@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join, posix } from 'node:path';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { randomId, removeTree, SoulBoxError } from '@soulbox/base';
+import { posix } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { randomId, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 import { whileRoom } from '../disk-budget/host-work.ts';
@@ -24,7 +23,8 @@ export interface Kept {
 
 /**
  * Installed dependencies that sandboxes of one team share. A tenant made their content, so it is unpacked only in that
- * tenant's sandboxes. On the host it is an opaque file (docs/decisions/016). A failure of the cache never fails a run.
+ * tenant's sandboxes. On the host it is an opaque file (docs/decisions/016), encrypted and authenticated by the store. A
+ * failure of the cache never fails a run.
  */
 export interface DependencyCache {
   /** Unpacks cached dependencies in the sandbox. False: there are none, or they were damaged. */
@@ -34,10 +34,9 @@ export interface DependencyCache {
 }
 
 export interface DependencyCacheOptions {
+  /** Throws `state_damaged` for content that was altered. */
   readonly blobs: BlobStore;
   readonly disks: HostRoom;
-  /** For incomplete files. It is emptied at the start, and is on the file system of the blobs. */
-  readonly scratchDirectory: string;
   /** Limit for one team. */
   readonly limitBytes: number;
   readonly maxAgeMs: number;
@@ -50,20 +49,17 @@ const entryShare = 4;
 const unpackTimeoutMs = 300_000;
 
 /**
- * A cached archive: `<team>/<key>/<digest of its bytes>-<time, Unix milliseconds>`. Its name holds all that is known.
+ * A cached archive: `<team>/<key>/<64 random hexadecimal digits>-<time, Unix milliseconds>`. Its name holds all that is
+ * known. (Earlier versions had the digest of the content in place of the random digits, and remove what does not match.)
  */
 interface Entry {
   readonly blobKey: string;
-  readonly digest: string;
   readonly createdAtMs: number;
   readonly sizeBytes: number;
 }
 
-export async function openDependencyCache(options: DependencyCacheOptions): Promise<DependencyCache> {
-  const { blobs, scratchDirectory, limitBytes, maxAgeMs, clock, logger } = options;
-  await mkdir(scratchDirectory, { recursive: true, mode: 0o700 });
-  // The folder itself stays, because it may be encrypted.
-  for (const name of await readdir(scratchDirectory)) await removeTree(join(scratchDirectory, name));
+export function createDependencyCache(options: DependencyCacheOptions): DependencyCache {
+  const { blobs, limitBytes, maxAgeMs, clock, logger } = options;
 
   const entries = async (prefix: string): Promise<Entry[]> =>
     (await blobs.list(prefix)).flatMap((info) => entryOf(info)).sort((a, b) => b.createdAtMs - a.createdAtMs);
@@ -77,16 +73,24 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
     }
   }
 
+  async function unpackOrRemove({ blobKey }: Entry, to: Pick<Kept, 'session' | 'folder' | 'signal'>): Promise<boolean> {
+    try {
+      return await unpack(blobs, blobKey, to);
+    } catch (error) {
+      if (!(error instanceof SoulBoxError && error.reason === 'state_damaged')) throw error;
+      logger.warn({ blobKey, err: error }, 'cached dependencies were damaged and are removed');
+      await blobs.delete(blobKey);
+      return false;
+    }
+  }
+
   return {
     async restore({ session, key, folder, signal }) {
       try {
         const found = (await entries(`${teamOf(session)}/${key}/`)).find(
           ({ createdAtMs }) => createdAtMs >= clock.now() - maxAgeMs,
         );
-        if (found === undefined) return false;
-        if (await unpack(blobs, found, session, folder, signal)) return true;
-        logger.warn({ blobKey: found.blobKey }, 'cached dependencies were damaged and are removed');
-        await blobs.delete(found.blobKey);
+        return found !== undefined && (await unpackOrRemove(found, { session, folder, signal }));
       } catch (error) {
         if (signal.aborted) throw error;
         logger.warn({ err: error }, 'cached dependencies could not be used');
@@ -94,21 +98,17 @@ export async function openDependencyCache(options: DependencyCacheOptions): Prom
       return false;
     },
     async keep({ session, key, folder, names, signal }) {
-      const path = join(scratchDirectory, randomId(16));
+      const team = teamOf(session);
+      const blobKey = `${team}/${key}/${randomBytes(32).toString('hex')}-${clock.now()}`;
       try {
-        const what = 'Keeping dependencies';
-        const digest = await whileRoom(options.disks, { what, signal }, async (still) => {
-          return await pack(path, Math.floor(limitBytes / entryShare), { session, folder, names, signal: still });
+        await whileRoom(options.disks, { what: 'Keeping dependencies', signal }, async (still) => {
+          const maxBytes = Math.floor(limitBytes / entryShare);
+          await pack(blobs, { blobKey, maxBytes }, { session, folder, names, signal: still });
         });
-        if (digest === undefined) return;
-        const team = teamOf(session);
-        await blobs.putFile(`${team}/${key}/${digest}-${clock.now()}`, path);
         await trim(team);
       } catch (error) {
         if (signal.aborted) throw error;
         logger.warn({ err: error }, 'dependencies could not be cached');
-      } finally {
-        await rm(path, { force: true });
       }
     },
   };
@@ -120,70 +120,73 @@ function teamOf({ sandbox }: RunSession): string {
 }
 
 function entryOf({ key, sizeBytes }: { key: string; sizeBytes: number }): Entry[] {
-  const match = /\/([0-9a-f]{64})-(\d{1,15})$/.exec(key);
-  if (match === null) return [];
-  const [, digest = '', createdAt] = match;
-  return [{ blobKey: key, digest, createdAtMs: Number(createdAt), sizeBytes }];
+  const match = /\/[0-9a-f]{64}-(\d{1,15})$/.exec(key);
+  return match === null ? [] : [{ blobKey: key, createdAtMs: Number(match[1]), sizeBytes }];
 }
 
-/** Writes an archive of the folders to a file of the host. Undefined when it would be larger than `maxBytes`. */
+/** Stores an archive of the folders. Stores nothing when there are none, or when it would be larger than `maxBytes`. */
 async function pack(
-  path: string,
-  maxBytes: number,
+  blobs: BlobStore,
+  { blobKey, maxBytes }: { readonly blobKey: string; readonly maxBytes: number },
   { session, folder, names, signal }: Pick<Kept, 'session' | 'folder' | 'names' | 'signal'>,
-): Promise<string | undefined> {
+): Promise<void> {
   const present = await Promise.all(
     names.map(async (name) => {
       const found = await session.files.stat(posix.join(folder, name)).catch(() => undefined);
       return found?.kind === 'folder' ? [name] : [];
     }),
   );
-  if (present.flat().length === 0) return undefined;
-  const hash = createHash('sha256');
-  const file = createWriteStream(path, { flags: 'wx', mode: 0o600 });
-  const tooLarge = new AbortController();
-  let size = 0;
+  if (present.flat().length === 0) return;
+  const content = new PassThrough();
+  // The store reads the error; without a listener it would end the process when the store has not begun to read.
+  content.on('error', () => undefined);
+  const stop = new AbortController();
+  const storing = blobs.put(blobKey, content).then(
+    () => undefined,
+    (cause: unknown) => {
+      stop.abort();
+      return cause === notKept ? undefined : { cause };
+    },
+  );
   const program = {
     command: 'tar',
     args: ['--create', '--file=-', `--directory=${folder}`, '--', ...present.flat()],
     user: session.user,
     timeoutMs: unpackTimeoutMs,
-    signal: AbortSignal.any([signal, tooLarge.signal]),
+    signal: AbortSignal.any([signal, stop.signal]),
   };
+  let size = 0;
   try {
     const { exitCode } = await session.programs.run(program, async (channel, bytes) => {
-      if (channel === 'stderr' || tooLarge.signal.aborted) return;
+      if (channel === 'stderr' || stop.signal.aborted) return;
       size += bytes.length;
-      if (size > maxBytes) {
-        tooLarge.abort();
-        return;
-      }
-      hash.update(bytes);
-      if (!file.write(bytes)) await once(file, 'drain');
+      if (size > maxBytes) stop.abort();
+      else if (!content.write(bytes)) await once(content, 'drain', { signal: stop.signal });
     });
-    return exitCode === 0 && !tooLarge.signal.aborted ? hash.digest('hex') : undefined;
-  } finally {
-    const closed = once(file, 'close');
-    file.end();
-    await closed;
+    if (exitCode === 0 && !stop.signal.aborted) content.end();
+    else content.destroy(notKept);
+  } catch (error) {
+    content.destroy(notKept);
+    await storing;
+    if (!stop.signal.aborted) throw error;
   }
+  const failure = await storing;
+  if (failure !== undefined) throw new Error('The archive could not be stored.', failure);
 }
 
-/** False when the bytes do not match the digest. Nothing was unpacked then. */
+const notKept = new Error('The archive is not kept.');
+
+/** Throws `state_damaged` for an archive that was altered. Then nothing was unpacked. */
 async function unpack(
   blobs: BlobStore,
-  { blobKey, digest }: Entry,
-  session: RunSession,
-  folder: string,
-  signal: AbortSignal,
+  blobKey: string,
+  { session, folder, signal }: Pick<Kept, 'session' | 'folder' | 'signal'>,
 ): Promise<boolean> {
   const content = await blobs.read(blobKey);
   if (content === undefined) return false;
   const archive = `/tmp/.soulbox-dependencies-${randomId(16)}`;
   try {
-    const hash = createHash('sha256');
-    await session.programs.upload(archive, hashed(content, hash), { user: session.user, signal });
-    if (hash.digest('hex') !== digest) return false;
+    await session.programs.upload(archive, content, { user: session.user, signal });
     const { exitCode, status } = await session.programs.run({
       command: 'tar',
       args: ['--extract', '--no-same-owner', `--file=${archive}`, `--directory=${folder}`],
@@ -200,15 +203,5 @@ async function unpack(
   } finally {
     content.destroy();
     await session.files.remove(archive).catch(() => undefined);
-  }
-}
-
-async function* hashed(
-  content: AsyncIterable<Uint8Array>,
-  hash: { update(bytes: Uint8Array): unknown },
-): AsyncGenerator<Uint8Array> {
-  for await (const bytes of content) {
-    hash.update(bytes);
-    yield bytes;
   }
 }

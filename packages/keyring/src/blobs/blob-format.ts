@@ -21,8 +21,8 @@ export const storedBlockBytes = blockBytes + tagBytes;
 /** The block number has 4 bytes in the nonce. */
 const blocksMax = 2 ** 32;
 
-/** The stores whose blobs are encrypted. A blob that is moved to the other store cannot be opened there. */
-export type SealedStore = 'uploads' | 'functions';
+/** The stores whose blobs are encrypted. A blob that is moved to another store cannot be opened there. */
+export type SealedStore = 'uploads' | 'functions' | 'dependencies';
 
 /** The key from which those of all blobs are derived. */
 export interface RootKey {

@@ -17,7 +17,7 @@ const openAtOnce = 32;
 interface RootKeyOptions {
   readonly now: number;
   /** The stores below those that encrypt. */
-  readonly stores: Readonly<Record<SealedStore, Pick<BlobStore, 'list' | 'read'>>>;
+  readonly stores: Readonly<Partial<Record<SealedStore, Pick<BlobStore, 'list' | 'read'>>>>;
 }
 
 /**
