@@ -23,13 +23,14 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/isolation': ['packages/base', 'packages/contract', 'packages/keyring', 'packages/linux'],
   'packages/host': ['packages/base', 'packages/contract', 'packages/isolation', 'packages/linux', 'packages/storage'],
   'packages/audit': ['packages/base'],
+  'packages/mcp-http': [],
   'packages/testing': ['packages/*', 'apps/*'],
 
   // Runs beside hostile code: it gets no more of ours than it needs.
   'apps/envd': ['packages/base', 'packages/contract'],
   'apps/edge-worker': ['packages/contract'],
   'apps/code-interpreter': ['packages/base', 'packages/contract'],
-  'apps/mcp-gateway': [],
+  'apps/mcp-gateway': ['packages/mcp-http'],
   // Run on the host to build what runs in sandboxes.
   'apps/envd/build': ['packages/base', 'packages/isolation', 'apps/envd'],
   'apps/edge-worker/build': ['apps/edge-worker'],

@@ -124,6 +124,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['login', 'output'],
     ['server'],
     ['api'],
+    ['mcp'],
     ['commands'],
     ['program'],
     ['main', 'testing'],
@@ -139,6 +140,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'function',
       'host',
       'key',
+      'mcp',
       'run',
       'sandbox',
       'secret',
@@ -166,6 +168,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['control-program'],
     ['index', 'main'],
   ],
+  'packages/mcp-http/src': [['read-json'], ['serve-mcp'], ['index']],
   'apps/mcp-gateway/src': [['config'], ['upstream'], ['merged-server'], ['serve'], ['main']],
   'packages/process/src': [
     ['bind-tcp', 'descriptor-channel', 'helper-threads', 'message-channel', 'messages', 'node-flags'],

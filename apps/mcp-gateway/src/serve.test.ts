@@ -1,8 +1,7 @@
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { McpHttpServer } from '@soulbox/mcp-http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ServerProgram } from './config.ts';
 import { serve } from './serve.ts';
@@ -18,7 +17,7 @@ function program(owner: string): ServerProgram {
 }
 
 let upstreams: Upstream[];
-let server: Server;
+let server: McpHttpServer;
 let url: URL;
 
 beforeAll(async () => {
@@ -26,13 +25,12 @@ beforeAll(async () => {
   process.env['GATEWAY_ACCESS_TOKEN'] = token;
   upstreams = await Promise.all(['ann', 'bob'].map(async (owner) => await startUpstream(program(owner))));
   server = await serve(upstreams, { token, port: 0, host: '127.0.0.1' });
-  url = new URL(`http://127.0.0.1:${String((server.address() as AddressInfo).port)}/mcp`);
+  url = new URL(`http://127.0.0.1:${String(server.port)}/mcp`);
 });
 
 afterAll(async () => {
   delete process.env['GATEWAY_ACCESS_TOKEN'];
-  server.closeAllConnections();
-  server.close();
+  await server.close();
   for (const { client } of upstreams) await client.close();
 });
 

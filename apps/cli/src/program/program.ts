@@ -88,6 +88,7 @@ export const program = defineCommand({
         delete: async () => (await import('../commands/function/delete.ts')).deleteFunction,
       },
     }),
+    mcp: async () => (await import('../commands/mcp/mcp.ts')).mcp,
     events: async () => (await import('../commands/events/events.ts')).events,
     webhook: defineCommand({
       meta: { name: 'webhook', description: 'Webhooks, which deliver events to a URL: create, list, delete' },

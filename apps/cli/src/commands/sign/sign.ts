@@ -2,7 +2,7 @@ import { defineCommand } from 'citty';
 import { envdPort } from '@soulbox/contract';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
-import type { ApiConnection } from '../../api/connection.ts';
+import { portUrl } from '../../api/port-url.ts';
 import type { ApiSignedUrl } from '../../api/wire.ts';
 import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
@@ -43,7 +43,7 @@ export const sign = defineCommand({
     const api = await findApi(args['data-dir']);
     const path = port === undefined ? filePath(args.target, args.user) : args.target;
     const body = {
-      url: args.sandbox === undefined ? args.target : portUrl(api, args.sandbox, port ?? envdPort, path),
+      url: args.sandbox === undefined ? args.target : portUrl(api, args.sandbox, port ?? envdPort, checkedPath(path)),
       method: args.method?.toUpperCase(),
       expiresInSeconds,
       once: args.once,
@@ -62,11 +62,7 @@ function filePath(path: string, user: string | undefined): string {
   return `/files?path=${encodeURIComponent(path)}${username}`;
 }
 
-/** The port by its host name if the clients use those, otherwise by a path, which needs no DNS. */
-function portUrl(api: ApiConnection, sandboxId: string, port: number, path: string): string {
-  if (!path.startsWith('/'))
-    throw new UsageError(`The path of a port must begin with a slash, not ${JSON.stringify(path)}.`);
-  const base = api.sandboxUrl(sandboxId, port).replace(/\/+$/, '');
-  const label = `${port}-${sandboxId}`;
-  return new URL(base).host.startsWith(`${label}.`) ? base + path : `${base}/sandboxes-http/${label}${path}`;
+function checkedPath(path: string): string {
+  if (path.startsWith('/')) return path;
+  throw new UsageError(`The path of a port must begin with a slash, not ${JSON.stringify(path)}.`);
 }
