@@ -1,6 +1,6 @@
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { styleText } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import { makeTestTemplates, prepareForTests, runVisibly } from './prepare.ts';
@@ -17,15 +17,15 @@ const npmRun = (script: string): Step => ({
   run: async () => await runVisibly('npm', ['run', '--silent', script]),
 });
 const reports = await mkdtemp(join(tmpdir(), 'soulbox-tests-'));
-const reportOf = (name: string): string => join(reports, `${name}.json`);
+const reportOf = (name: string): string => join(reports, `${name}.txt`);
 const vitest = (name: string, args: readonly string[]): Step => ({
   name,
   run: async () => {
     const reporters = [
       '--reporter=default',
       '--reporter=./scripts/skip-reporter.ts',
-      '--reporter=json',
-      `--outputFile.json=${reportOf(name)}`,
+      '--reporter=./scripts/failure-reporter.ts',
+      `--outputFile.failures=${reportOf(name)}`,
     ];
     return await runVisibly(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...args]);
   },
@@ -84,31 +84,8 @@ async function runSteps(): Promise<number> {
   return !interruption.signal.aborted && results.every(({ code }) => code === 0) ? 0 : 1;
 }
 
-/** The failed tests and files in vitest's report, one line each; none for a step that does not run vitest. */
+/** The failures that vitest's reporter has noted; none for a step that does not run vitest. */
 async function failuresOf(name: string): Promise<string[]> {
-  interface Report {
-    readonly testResults: readonly {
-      readonly name: string;
-      readonly status: string;
-      readonly message: string;
-      readonly assertionResults: readonly {
-        readonly fullName: string;
-        readonly status: string;
-        readonly failureMessages: readonly string[];
-      }[];
-    }[];
-  }
-  const text = await readFile(reportOf(name), 'utf8').catch(() => undefined);
-  if (text === undefined) return [];
-  const firstLine = (message: string | undefined): string => (message ?? '').split('\n', 1)[0] ?? '';
-  return (JSON.parse(text) as Report).testResults.flatMap((file) => {
-    const path = relative(process.cwd(), file.name);
-    const failed = file.assertionResults.filter(({ status }) => status === 'failed');
-    if (failed.length === 0 && file.status === 'failed') return [`${path}: ${firstLine(file.message)}`];
-    return failed.map(({ fullName, failureMessages: [message] }) => {
-      // A message such as "expected 0 to be 1" fits several lines of a test.
-      const line = message?.split(`${file.name}:`)[1]?.match(/^\d+/)?.[0] ?? '?';
-      return `${path}:${line} > ${fullName}: ${firstLine(message)}`;
-    });
-  });
+  const text = await readFile(reportOf(name), 'utf8').catch(() => '');
+  return text.split('\n').filter((line) => line !== '');
 }
