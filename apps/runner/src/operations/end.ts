@@ -83,7 +83,7 @@ async function isDone(step: Promise<void>, onFailure: (error: unknown) => void):
 }
 
 async function removeWholly(context: EndContext, { record }: KnownSandbox): Promise<void> {
-  if (record.cause === 'damaged') await keepDamaged(context, record);
+  await keepDamaged(context, record, damagedOf(record));
   await removeSandbox(context.host, record);
   context.table.delete(record.sandboxId);
   const { saved, work, layers, pagesFrom } = record;
@@ -91,12 +91,19 @@ async function removeWholly(context: EndContext, { record }: KnownSandbox): Prom
   if (hadCheckpoints || layers.length > 0) context.background.start(async () => await context.references.collect());
 }
 
+/** The checkpoint that proved damaged while a sandbox ran from it. Empty: none. */
+function damagedOf({ cause, pagesFrom, saved }: HostRecord): string {
+  if (cause === 'damaged') return pagesFrom;
+  return saved?.isDamaged === true ? saved.stateId : '';
+}
+
 /** Called before anything is removed: this is the only trace of what happened to the sandbox. */
 export async function keepDamaged(
   { host, references, clock }: Pick<EndContext, 'host' | 'references' | 'clock'>,
   record: HostRecord,
+  checkpointId: string,
 ): Promise<void> {
-  if (host.config.damagedStateHours > 0) await references.setAside(record, clock.now());
+  if (host.config.damagedStateHours > 0) await references.setAside(checkpointId, record, clock.now());
 }
 
 /** Tries again to remove sandboxes whose end failed half-way. */

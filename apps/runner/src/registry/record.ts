@@ -115,6 +115,8 @@ const savedSchema = z.object({
   hasMemory: z.boolean(),
   /** A checkpoint that was encrypted must not be replaced by a readable one. Absent: an older version made it. */
   isEncrypted: z.boolean().optional(),
+  /** A page did not match its digest while a resume ran. It is kept for inspection when the sandbox has left it. */
+  isDamaged: z.boolean().optional(),
   sizeBytes: z.number(),
   /**
    * Digests of the disk in its folder when the processes ended. Valid only while `disk` is `kept`. Absent: not digested

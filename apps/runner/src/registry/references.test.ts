@@ -207,7 +207,7 @@ it('a checkpoint that cannot be removed or set aside does not fail the call, and
   failing = true;
   await references.drop('s1');
   records = [record];
-  await references.setAside(record, 5);
+  await references.setAside('s1', record, 5);
   expect([removed, aside]).toEqual([[], []]);
   expect(logged).toEqual([
     ['error', { checkpointId: 's1', err: broken }],
@@ -218,14 +218,14 @@ it('a checkpoint that cannot be removed or set aside does not fail the call, and
 it('a damaged checkpoint is set aside, unless something else needs it where it is', async () => {
   const record = { sandboxId: 'i1', templateId: 't', pagesFrom: 's1' } as HostRecord;
   records = [record, { sandboxId: 'i2', pagesFrom: 's1' }];
-  await references.setAside(record, 5);
-  await references.setAside({ ...record, pagesFrom: '' }, 5);
+  await references.setAside('s1', record, 5);
+  await references.setAside('', record, 5);
   expect(aside).toEqual([]);
   records = [{ ...record, pagesFrom: '' }];
-  await references.setAside({ ...record, pagesFrom: '' }, 5);
+  await references.setAside('', record, 5);
   expect(aside).toEqual([]);
   records = [record];
-  await references.setAside(record, 5);
+  await references.setAside('s1', record, 5);
   expect(aside).toEqual([{ checkpointId: 's1', facts: { sandboxId: 'i1', templateId: 't', foundAtMs: 5 } }]);
   expect(logged).toEqual([['warn', { sandboxId: 'i1', checkpointId: 's1' }]]);
 });

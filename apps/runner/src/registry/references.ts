@@ -19,10 +19,10 @@ export interface References {
    */
   drop(checkpointId: string): Promise<void>;
   /**
-   * Moves the checkpoint that a sandbox was running from to the damaged ones, for inspection. It stays where it is when
-   * a snapshot or another sandbox names it. Never throws.
+   * Moves a checkpoint that a sandbox ran from to the damaged ones, for inspection. It stays where it is when a snapshot
+   * or another sandbox names it. Never throws.
    */
-  setAside(record: HostRecord, foundAtMs: number): Promise<void>;
+  setAside(checkpointId: string, record: HostRecord, foundAtMs: number): Promise<void>;
   /**
    * Garbage-collects unreferenced checkpoints and layers. Concurrent calls share one round, or the next. Never throws.
    */
@@ -79,13 +79,13 @@ export function createReferences(
         logger.error({ checkpointId, err }, 'checkpoint could not be removed');
       }
     },
-    async setAside({ sandboxId, templateId, pagesFrom }, foundAtMs) {
-      if (pagesFrom === '' || findNeeded(sandboxId).checkpoints.has(pagesFrom)) return;
+    async setAside(checkpointId, { sandboxId, templateId }, foundAtMs) {
+      if (checkpointId === '' || findNeeded(sandboxId).checkpoints.has(checkpointId)) return;
       try {
-        await checkpoints.setAside(pagesFrom, { sandboxId, templateId, foundAtMs });
-        logger.warn({ sandboxId, checkpointId: pagesFrom }, 'damaged checkpoint kept for inspection');
+        await checkpoints.setAside(checkpointId, { sandboxId, templateId, foundAtMs });
+        logger.warn({ sandboxId, checkpointId }, 'damaged checkpoint kept for inspection');
       } catch (err) {
-        logger.error({ sandboxId, checkpointId: pagesFrom, err }, 'damaged checkpoint could not be kept');
+        logger.error({ sandboxId, checkpointId, err }, 'damaged checkpoint could not be kept');
       }
     },
     collect,

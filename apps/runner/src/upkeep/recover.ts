@@ -43,7 +43,7 @@ export async function recoverSandboxes(context: OperationContext, pool: Pool): P
     else doomed.push(sandbox.record);
   }
   for (const record of doomed) {
-    if (await endedDamaged(context, record)) await keepDamaged(context, record);
+    if (await endedDamaged(context, record)) await keepDamaged(context, record, record.pagesFrom);
     await removeSandbox(host, record);
   }
   const removedStrays = await removeStrays(context, strays);

@@ -10,6 +10,7 @@ import { startProcesses } from '../../processes/start-processes.ts';
 import { confirmResumed, reinitialize } from '../../processes/tell-envd.ts';
 import type { HostRecord, Work } from '../../registry/record.ts';
 import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
+import { keepDamaged } from '../end.ts';
 import { fitDiskToRoot } from '../layers/disk-to-layer.ts';
 import type { OperationContext } from '../operation-context.ts';
 import { endKeepingDisk } from '../pause/finish-pause.ts';
@@ -29,7 +30,7 @@ export async function resumePaused(
 ): Promise<void> {
   const { saved, layers } = sandbox.record;
   if (saved === undefined) throw new Error('a paused sandbox has no checkpoint');
-  const { stateId: checkpointId, hasMemory } = saved;
+  const { stateId: checkpointId, hasMemory, isDamaged } = saved;
   using _admitted = context.admission.enter();
   {
     using _hold = context.references.hold({ checkpoints: [checkpointId], layers });
@@ -41,7 +42,10 @@ export async function resumePaused(
     await restoreSandbox(context, sandbox, { memory, change: { ...change, ...late } });
   }
   // Only now: a failed resume needs the checkpoint again.
-  context.background.start(async () => await context.references.drop(checkpointId));
+  context.background.start(async () => {
+    if (isDamaged === true) await keepDamaged(context, sandbox.record, checkpointId);
+    await context.references.drop(checkpointId);
+  });
 }
 
 /** Checks the data that a sandbox is restored from. With `saved` undefined the memory is not checked. */
@@ -134,11 +138,13 @@ function resumeWork(keepMemory: boolean): Work {
  * digested again. Memory that no longer fits the disk is dropped, and the sandbox keeps its files.
  */
 export async function undoRestore(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
-  const { saved } = sandbox.record;
+  const { saved, driver, sandboxId } = sandbox.record;
+  // Its pager may have ended it before it was confirmed. Only a folder that is still there tells.
+  const why = await getDriver(context.host, driver).whyEnded(sandboxId, context.host.store.directoryOf(sandboxId));
   const disk = await clearRestore(context, sandbox);
   const isStale = await isMemoryStale(context, sandbox);
   const unchanged = saved === undefined ? {} : { saved: { ...saved, disk } };
-  const change = isStale ? withoutMemory(context, sandbox, disk) : unchanged;
+  const change = isStale ? withoutMemory(context, sandbox, disk, why === 'damaged') : unchanged;
   await context.table.step(sandbox, 'paused', { ...change, slot: 0, pagesFrom: '', work: undefined });
   if (isStale) tellMemoryDropped(context, sandbox);
 }

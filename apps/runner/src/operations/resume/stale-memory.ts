@@ -24,14 +24,18 @@ export async function isMemoryStale(
   return await getDriver(host, driver).hasRunAgain(sandboxId, host.store.directoryOf(sandboxId), generation);
 }
 
-/** The new record of a sandbox with stale memory: it keeps only its files, as its processes last wrote them. */
+/**
+ * The new record of a sandbox with stale memory: it keeps only its files, as its processes last wrote them. `isDamaged`:
+ * its checkpoint must not be lost, because its pages do not match their digests.
+ */
 export function withoutMemory(
   { clock }: Pick<OperationContext, 'clock'>,
   { record }: TenantSandbox,
   disk: DiskDigests | undefined,
+  isDamaged = false,
 ): RecordChange {
   if (record.saved === undefined) return {};
-  const saved = { ...record.saved, hasMemory: false, disk };
+  const saved = { ...record.saved, hasMemory: false, disk, ...(isDamaged ? { isDamaged } : {}) };
   return { saved, cause: 'resume_failed', stateSinceMs: clock.now() };
 }
 
