@@ -49,6 +49,25 @@ test('a time range can be requested', async () => {
   expect(await sandbox().getMetrics({ start: new Date(1000), end: new Date(2000) })).toEqual([]);
 });
 
+test('the history has the same seconds with all figures, and minutes of them', async () => {
+  await sandbox().commands.run('head -c 5000000 /dev/urandom > /home/user/written && sync /home/user/written');
+  const ask = async (step: number): Promise<Record<string, number>[]> => {
+    const { status, json } = await askApi('GET', `/sandboxes/${sandbox().sandboxId}/metrics/history?step=${step}`);
+    expect(status).toBe(200);
+    return (json as { points: Record<string, number>[] }).points;
+  };
+  const written = (points: Record<string, number>[]): number =>
+    points.reduce((sum, { diskWrittenBytes = 0 }) => sum + diskWrittenBytes, 0);
+  await until('the written bytes', async () => written(await ask(1)) >= 5_000_000);
+  const [seconds, minutes] = [await ask(1), await ask(60)];
+  expect(written(minutes)).toBeGreaterThanOrEqual(5_000_000);
+  expect(minutes.length).toBeLessThan(seconds.length);
+  const { memRss = 0, memTotal = 0, memSwap, memWorkingSetMax = 0, networkSentBytes } = seconds.at(-1) ?? {};
+  expect(memRss).toBeGreaterThan(0);
+  expect(memWorkingSetMax).toBeLessThan(memTotal);
+  expect([typeof memSwap, typeof networkSentBytes]).toEqual(['number', 'number']);
+});
+
 test('one call returns the metrics of many sandboxes', async () => {
   const { status, json } = await askApi('GET', `/sandboxes/metrics?sandbox_ids=${sandbox().sandboxId},inobody`);
   expect(status).toBe(200);

@@ -30,6 +30,7 @@ const sandboxRoutes: readonly { method: string; path: string; body?: object }[] 
   { method: 'POST', path: '/sandboxes/ID/timeout', body: { timeout: 10 } },
   { method: 'POST', path: '/sandboxes/ID/refreshes', body: {} },
   { method: 'GET', path: '/sandboxes/ID/metrics' },
+  { method: 'GET', path: '/sandboxes/ID/metrics/history' },
   { method: 'GET', path: '/sandboxes/ID/logs' },
   { method: 'GET', path: '/v2/sandboxes/ID/logs' },
 ];
@@ -148,6 +149,7 @@ test.each([
 test.each([
   '/sandboxes/ID/metrics?start=x',
   '/sandboxes/ID/metrics?end=-1e99',
+  '/sandboxes/ID/metrics/history?step=0',
   '/v2/sandboxes/ID/logs?limit=1001',
   '/v2/sandboxes/ID/logs?direction=up',
   '/v2/sandboxes/ID/logs?level=loud',

@@ -23,6 +23,8 @@ import { startDiskGuard } from './upkeep/disk-guard.ts';
 import { standingOf } from './processes/disk-need.ts';
 import { createEvents } from './registry/events.ts';
 import { createSandboxMetrics } from './metrics/sandbox-metrics.ts';
+import { openMetricFolder } from './metrics/metric-history.ts';
+import type { MetricFolder } from './metrics/metric-history.ts';
 import { createActivity } from './metrics/activity.ts';
 import { createConnectionQueue } from './connections/connection-queue.ts';
 import type { ConnectionQueue } from './connections/connection-queue.ts';
@@ -116,7 +118,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   const { logger, config } = options;
   await limitSandboxesTogether(config.instance, sharedCpus(config));
   const stopping = new AbortController();
-  const { context: operations, router, consumption, end } = await createOperations(options, stopping.signal);
+  const { context: operations, router, consumption, folder, end } = await createOperations(options, stopping.signal);
   const maker = createTemplateMaker({
     ...operations,
     disks: operations.host.disks,
@@ -132,6 +134,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   // Restores that a dead server began have ended by now.
   await context.host.checkpoints.sweepClear();
   const guard = startDiskGuard(context, options.dataDirectory);
+  await folder.keepOnly(new Set(context.table.tenants().map(({ record }) => record.sandboxId)));
   for (const sandbox of context.table.tenants()) context.metrics.adopt(sandbox);
   await keepDefaultTemplate(options, pool);
 
@@ -174,7 +177,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     async [Symbol.asyncDispose]() {
       deadlines[Symbol.dispose]();
       await guard[Symbol.asyncDispose]();
-      context.metrics[Symbol.dispose]();
+      await context.metrics[Symbol.asyncDispose]();
       stopping.abort();
       await pool.close();
       await context.builds[Symbol.asyncDispose]();
@@ -208,6 +211,7 @@ interface Operations {
   readonly context: Omit<BuildContext, 'maker'>;
   readonly router: Router;
   readonly consumption: Consumption;
+  readonly folder: MetricFolder;
   readonly end: RunnerContext['end'];
 }
 
@@ -224,6 +228,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const cache = await openLayerCache(join(options.dataDirectory, 'build-cache'), clock, logger, seal);
   const activity = createActivity(clock);
   const consumption = createConsumption();
+  const folder = await openMetricFolder(join(options.dataDirectory, 'metrics'));
   const checkpoints = keepAllWhileUnreadable(options.checkpoints, [host.store, snapshots], logger);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
@@ -242,7 +247,10 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     templates: options.templates,
     admission: createAdmission(options.config, () => table.tenants()),
     events: createEvents(),
-    metrics: createSandboxMetrics({ network, clock, logger, consumption, observe: activity.observe.bind(activity) }),
+    metrics: createSandboxMetrics({
+      ...{ network, clock, logger, consumption, folder },
+      observe: activity.observe.bind(activity),
+    }),
     holds: createHolds(),
     activity,
     logBook: createLogBook(table, clock),
@@ -254,7 +262,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     },
   };
   const builds = createBuilds({ ...options, disks: context.host.disks, cache, clock, stopping });
-  return { context: { ...context, builds }, router, consumption, end };
+  return { context: { ...context, builds }, router, consumption, folder, end };
 }
 
 async function createSandboxHost(

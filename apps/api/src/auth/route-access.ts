@@ -54,6 +54,7 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /sandboxes/metrics': read,
   'GET /sandboxes/:sandboxID': read,
   'GET /sandboxes/:sandboxID/metrics': read,
+  'GET /sandboxes/:sandboxID/metrics/history': read,
   'GET /sandboxes/:sandboxID/logs': read,
   'GET /sandboxes/:sandboxID/connections': readAll,
   'GET /sandboxes/:sandboxID/network/learned': read,

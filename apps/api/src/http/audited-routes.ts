@@ -52,6 +52,7 @@ const unrecorded = [
   'GET /v2/sandboxes',
   'GET /sandboxes/:sandboxID',
   'GET /sandboxes/:sandboxID/metrics',
+  'GET /sandboxes/:sandboxID/metrics/history',
   'GET /sandboxes/metrics',
   'GET /sandboxes/:sandboxID/connections',
   'GET /sandboxes/:sandboxID/network/learned',

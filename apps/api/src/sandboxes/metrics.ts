@@ -5,15 +5,15 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors, sandboxParams } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
+import { msFromTimestamp } from '../runner/sandbox-facts.ts';
 import { getLive, withRow } from '../lookup/sandbox.ts';
-import { metricSchema } from './schemas.ts';
+import { readBeforeSeconds } from './metrics-history.ts';
+import { metricSchema, unixSeconds } from './schemas.ts';
 import { downsample } from './downsample.ts';
 import { metricToWire } from './to-wire.ts';
 
 /** Samples in one response; more are thinned out evenly. */
 const samplesMax = 1000;
-
-const unixSeconds = z.coerce.number().int().min(0).max(253_402_300_799);
 
 export function addMetricsRoute(app: ApiApp, context: ApiContext): void {
   app.get(
@@ -34,16 +34,19 @@ export function addMetricsRoute(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
       const { start, end } = request.query;
-      const span = {
-        start: timestampFromMs(start === undefined ? record.startedAt : start * 1000),
-        // Includes the whole last second.
-        end: timestampFromMs(end === undefined ? context.clock.now() + 1000 : end * 1000 + 999),
-      };
-      const { series } = await withRow(context, record, () =>
-        callRunner((options) => context.runner.getMetrics({ sandboxIds: [record.id], ...span }, options)),
-      );
-      const own = series.find((entry) => entry.sandboxId === record.id);
-      return downsample(own?.metrics ?? [], samplesMax).map(metricToWire);
+      const startMs = start === undefined ? record.startedAt : start * 1000;
+      // Includes the whole last second.
+      const endMs = end === undefined ? context.clock.now() + 1000 : end * 1000 + 999;
+      const span = { start: timestampFromMs(startMs), end: timestampFromMs(endMs) };
+      const metrics = await withRow(context, record, async () => {
+        const { series } = await callRunner((options) =>
+          context.runner.getMetrics({ sandboxIds: [record.id], ...span }, options),
+        );
+        const samples = series.find((entry) => entry.sandboxId === record.id)?.metrics ?? [];
+        const firstMs = samples[0] === undefined ? endMs : msFromTimestamp(samples[0].timestamp);
+        return [...(await readBeforeSeconds(context, record.id, startMs, firstMs)), ...samples];
+      });
+      return downsample(metrics, samplesMax).map(metricToWire);
     },
   );
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { logEntry, metric } from '../testing/observed.ts';
+import { logEntry, metric, metricPoint } from '../testing/observed.ts';
 import { metricsToken, startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -71,6 +71,59 @@ describe('metrics of a sandbox', () => {
     expect((await api.ask('GET', `/sandboxes/metrics?sandbox_ids=${many}`)).status).toBe(400);
     expect((await api.ask('GET', '/sandboxes/metrics')).status).toBe(400);
     expect((await api.ask('GET', '/sandboxes/metrics?sandbox_ids=')).status).toBe(400);
+  });
+});
+
+describe('the history of the metrics of a sandbox', () => {
+  const hour = 3_600_000;
+  let nowMs: number;
+  beforeEach(() => {
+    nowMs = Math.floor(Date.now() / hour) * hour;
+  });
+  const ask = async (query = ''): Promise<unknown> =>
+    (await api.ask('GET', `/sandboxes/${id}/metrics/history${query}`)).json;
+
+  it('has the step that was asked for, and all figures', async () => {
+    api.runner.points.set(`${id} 7`, [metricPoint(1_000_000, 1), metricPoint(1_007_000, 2), metricPoint(2_000_000, 3)]);
+    const { step, points } = (await ask('?start=1000&end=1010&step=7')) as { step: number; points: object[] };
+    expect([step, points.length]).toEqual([7, 2]);
+    expect(points[1]).toMatchObject({
+      ...{ timestamp: '1970-01-01T00:16:47.000Z', timestampUnix: 1007, samples: 60, cpuUsedPct: 2 },
+      ...{ memRss: 300, memWorkingSet: 1000, memTotal: 4000, networkSentBytes: 2 ** 40, diskReadBytes: 0 },
+    });
+  });
+
+  it('has seconds of a young sandbox by default', async () => {
+    api.runner.points.set(`${id} 1`, [metricPoint(Date.now() + 20, 4)]);
+    expect(await ask()).toMatchObject({ step: 1, points: [{ cpuUsedPct: 4 }] });
+  });
+
+  it('goes back beyond the seconds for clients of E2B, with each time once', async () => {
+    api.runner.metrics.set(id, [metric(nowMs - 60_000, 1), metric(nowMs - 59_000, 2)]);
+    api.runner.points.set(`${id} 60`, [metricPoint(nowMs - 2 * hour, 10), metricPoint(nowMs - 60_000, 11)]);
+    api.runner.points.set(
+      `${id} 3600`,
+      [48, 3, 2, 1].map((hours) => metricPoint(nowMs - hours * hour, 100 + hours)),
+    );
+    const since = async (startMs: number): Promise<number[]> => {
+      const answer = await api.ask('GET', `/sandboxes/${id}/metrics?start=${startMs / 1000}`);
+      return (answer.json as { cpuUsedPct: number }[]).map(({ cpuUsedPct }) => cpuUsedPct);
+    };
+    expect(await since(nowMs - 60_000)).toEqual([1, 2]);
+    expect(await since(nowMs - 3 * hour)).toEqual([10, 1, 2]);
+    expect(await since(nowMs - 50 * hour)).toEqual([148, 103, 10, 1, 2]);
+  });
+
+  it.each(['step=0', 'step=-1', 'step=1.5', 'step=86401', 'step=x', 'start=-1', 'end=1e309'])(
+    'refuses %s',
+    async (query) => {
+      expect((await api.ask('GET', `/sandboxes/${id}/metrics/history?${query}`)).status).toBe(400);
+    },
+  );
+
+  it('is not shown to another team', async () => {
+    const answer = await api.ask('GET', `/sandboxes/${id}/metrics/history`, { key: api.otherKey });
+    expect(answer.status).toBe(404);
   });
 });
 

@@ -77,6 +77,9 @@ export const metricSchema = z
   })
   .meta({ id: 'SandboxMetric' });
 
+/** A time in a query of metrics. */
+export const unixSeconds = z.coerce.number().int().min(0).max(253_402_300_799);
+
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
 
 export const logEntrySchema = z

@@ -1,4 +1,4 @@
-import type { Metric, Sandbox } from '@soulbox/contract/runner';
+import type { Metric, MetricPoint, Sandbox } from '@soulbox/contract/runner';
 import type { ReportedSandbox } from '@soulbox/storage';
 import type { z } from 'zod';
 import { mayRun } from '../auth/caller.ts';
@@ -74,7 +74,7 @@ export function detailToWire(sandbox: Sandbox, config: ApiConfig, caller: Caller
   };
 }
 
-export function metricToWire(metric: Metric): z.infer<typeof metricSchema> {
+export function metricToWire(metric: Metric | MetricPoint): z.infer<typeof metricSchema> {
   const ms = msFromTimestamp(metric.timestamp);
   return {
     timestamp: timeToWire(ms),

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { LogEntrySchema, MetricSchema } from '@soulbox/contract/runner';
-import type { LogEntry, Metric } from '@soulbox/contract/runner';
+import { LogEntrySchema, MetricPointSchema, MetricSchema } from '@soulbox/contract/runner';
+import type { LogEntry, Metric, MetricPoint } from '@soulbox/contract/runner';
 
 export function logEntry(atMs: number, level: string, message: string, fields: Record<string, string> = {}): LogEntry {
   return create(LogEntrySchema, { timestamp: timestampFromMs(atMs), level, logger: 'envd', message, fields });
@@ -19,5 +19,18 @@ export function metric(atMs: number, cpuUsedPct: number): Metric {
     diskTotalBytes: 6n,
     networkSentBytes: 7n,
     cpuUsedSeconds: 1.5,
+  });
+}
+
+export function metricPoint(atMs: number, cpuUsedPct: number): MetricPoint {
+  return create(MetricPointSchema, {
+    timestamp: timestampFromMs(atMs),
+    samples: 60,
+    cpuCount: 2,
+    cpuUsedPct,
+    memoryRssBytes: 300n,
+    memoryWorkingSetBytes: 1000n,
+    memoryLimitBytes: 4000n,
+    networkSentBytes: 2n ** 40n,
   });
 }

@@ -11,6 +11,7 @@ import type {
   CreateSandboxRequest,
   LogEntry,
   Metric,
+  MetricPoint,
   NetworkPolicy,
   Sandbox,
   Snapshot,
@@ -43,6 +44,8 @@ export interface ScriptedRunner {
   readonly lists: readonly number[];
   readonly logs: Map<string, LogEntry[]>;
   readonly metrics: Map<string, Metric[]>;
+  /** Answers to requests for points, by sandbox and step in seconds: `i1 60`. */
+  readonly points: Map<string, MetricPoint[]>;
   readonly snapshots: Map<string, Snapshot>;
   /** Started builds by the runner's id; the test controls them. */
   readonly builds: ReadonlyMap<string, ScriptedBuild>;
@@ -104,6 +107,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const connections = createScriptedConnections();
   const logs = new Map<string, LogEntry[]>();
   const metrics = new Map<string, Metric[]>();
+  const points = new Map<string, MetricPoint[]>();
 
   const get = (sandboxId: string): Sandbox => {
     const sandbox = sandboxes.get(sandboxId);
@@ -270,6 +274,16 @@ export function createScriptedRunner(): ScriptedRunner {
           }),
         };
       },
+      getMetricPoints: ({ sandboxId, stepSeconds, start, end }) => {
+        failIfTold();
+        const inSpan = ({ timestamp }: MetricPoint): boolean => {
+          const at = timestamp === undefined ? 0 : timestampMs(timestamp);
+          return (
+            at >= timestampMs(start ?? timestampFromMs(0)) && at <= (end === undefined ? Infinity : timestampMs(end))
+          );
+        };
+        return { points: (points.get(`${sandboxId} ${stepSeconds}`) ?? []).filter(inSpan) };
+      },
       getLogs: ({ sandboxId }) => {
         failIfTold();
         get(sandboxId);
@@ -326,6 +340,7 @@ export function createScriptedRunner(): ScriptedRunner {
     connections,
     logs,
     metrics,
+    points,
     watchers: events.watchers,
     plant,
     tell,

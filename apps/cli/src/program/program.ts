@@ -20,7 +20,7 @@ export const program = defineCommand({
     sandbox: defineCommand({
       meta: {
         name: 'sandbox',
-        description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, network, kill',
+        description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, network, metrics, kill',
       },
       subCommands: {
         list: async () => (await import('../commands/sandbox/list.ts')).listSandboxes,
@@ -33,6 +33,7 @@ export const program = defineCommand({
         network: async () => (await import('../commands/sandbox/network.ts')).sandboxNetwork,
         connections: async () => (await import('../commands/sandbox/connections.ts')).sandboxConnections,
         learned: async () => (await import('../commands/sandbox/learned.ts')).learnedNetwork,
+        metrics: async () => (await import('../commands/sandbox/metrics.ts')).sandboxMetrics,
         kill: async () => (await import('../commands/sandbox/kill.ts')).killSandbox,
         recover: async () => (await import('../commands/sandbox/recover.ts')).recoverSandboxes,
       },

@@ -1,10 +1,16 @@
-import { silentLogger } from '@soulbox/base';
+import { mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree, silentLogger } from '@soulbox/base';
 import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters } from '@soulbox/network';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Usage } from './activity.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 import { createConsumption } from './consumption.ts';
+import { minutes, openMetricFolder } from './metric-history.ts';
+import { sampleFields } from './sample-ring.ts';
+import type { Sample } from './sample-ring.ts';
 import { createSandboxMetrics } from './sandbox-metrics.ts';
 import type { SandboxMetrics } from './sandbox-metrics.ts';
 
@@ -37,23 +43,32 @@ let traffic: Map<number, NetworkCounters>;
 let metrics: SandboxMetrics;
 let seen: [string, Usage][];
 
-beforeEach(() => {
+let directory: string;
+
+beforeEach(async () => {
   vi.useFakeTimers({ now: startMs });
   sources = new Map();
   traffic = new Map();
   seen = [];
+  directory = await mkdtemp(join(tmpdir(), 'soulbox-metrics-'));
+  await startRunner();
+});
+
+async function startRunner(): Promise<void> {
   metrics = createSandboxMetrics({
     observe: (sandboxId, usage) => seen.push([sandboxId, usage]),
     consumption: createConsumption(),
     network: { counters: () => traffic },
+    folder: await openMetricFolder(directory),
     clock: { now: () => Date.now() },
     logger: silentLogger,
   });
-});
+}
 
-afterEach(() => {
-  metrics[Symbol.dispose]();
+afterEach(async () => {
+  await metrics[Symbol.asyncDispose]();
   vi.useRealTimers();
+  await removeTree(directory);
 });
 
 function timesOf(sandboxId: string, fromMs = 0, toMs = Infinity): number[] {
@@ -216,9 +231,150 @@ describe('metrics of sandboxes', () => {
     });
     metrics.add(sandboxNamed('a', 1));
     await vi.advanceTimersByTimeAsync(1000);
-    metrics[Symbol.dispose]();
+    await metrics[Symbol.asyncDispose]();
     const before = asked;
     await vi.advanceTimersByTimeAsync(5000);
     expect(asked).toBe(before);
+  });
+});
+
+/** A source that uses half a CPU and writes 1000 bytes a second. */
+function steady(): () => Promise<ResourceSample> {
+  const fromMs = Date.now();
+  return async () => {
+    const passed = (Date.now() - fromMs) / 1000;
+    return await Promise.resolve({ ...idle, cpuUsedSeconds: 0.5 * passed, diskWrittenBytes: 1000 * passed });
+  };
+}
+
+describe('the history of a sandbox', () => {
+  it('is merged into points of the step, with means, maxima and what was used', async () => {
+    sources.set('a', steady());
+    metrics.add(sandboxNamed('a', 1));
+    await vi.advanceTimersByTimeAsync(150_000);
+    const tens = await metrics.points('a', startMs + 20_000, startMs + 39_999, 10_000);
+    expect(tens).toMatchObject([
+      { atMs: startMs + 20_000, samples: 10, cpuUsedPct: 50, cpuUsedPctMax: 50, cpuUsedSeconds: 5 },
+      { atMs: startMs + 30_000, samples: 10, diskWrittenBytes: 10_000, memoryRssBytes: 10 },
+    ]);
+    const minutes = await metrics.points('a', startMs, startMs + 119_000, 60_000);
+    expect(minutes).toMatchObject([
+      { atMs: startMs, diskWrittenBytes: 59_000 },
+      {
+        atMs: startMs + 60_000,
+        samples: 60,
+        cpuUsedSeconds: 30,
+        diskWrittenBytes: 60_000,
+        diskTotalBytes: 10 * 2 ** 40,
+      },
+    ]);
+    expect(await metrics.points('a', startMs, Infinity, 3_600_000)).toMatchObject([{ samples: 151, atMs: startMs }]);
+  });
+
+  it('survives the end of the runner, with the minute and the hour that were not complete', async () => {
+    const source = steady();
+    sources.set('a', source);
+    metrics.add(sandboxNamed('a', 1));
+    await vi.advanceTimersByTimeAsync(90_000);
+    await metrics[Symbol.asyncDispose]();
+    await vi.advanceTimersByTimeAsync(5000);
+    await startRunner();
+    metrics.adopt(sandboxNamed('a', 1));
+    await vi.waitFor(() => expect(metrics.latest('a')).toBeDefined());
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(timesOf('a', startMs + 88_000, startMs + 97_000)).toEqual([88_000, 89_000, 90_000, 95_000, 96_000, 97_000]);
+    // The five seconds without a runner are not known.
+    const [hour, ...others] = await metrics.points('a', 0, Infinity, 3_600_000);
+    expect([others, hour?.samples]).toEqual([[], 122]);
+    expect(hour?.diskWrittenBytes).toBeGreaterThan(118_000);
+    expect(hour?.diskWrittenBytes).toBeLessThanOrEqual(120_000);
+    expect(await metrics.points('a', startMs + 60_000, Infinity, 60_000)).toMatchObject([
+      { atMs: startMs + 60_000, samples: 56 },
+      { atMs: startMs + 120_000 },
+    ]);
+  });
+
+  it('continues its counters over a restore, whose processes start at 0', async () => {
+    sources.set('a', steady());
+    const sandbox = sandboxNamed('a', 1);
+    metrics.add(sandbox);
+    await vi.advanceTimersByTimeAsync(30_000);
+    sandbox.record = { ...sandbox.record, generation: 'restored' };
+    sources.set('a', steady());
+    metrics.add(sandbox);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(metrics.latest('a')?.diskWrittenBytes).toBe(40_000);
+    const points = await metrics.points('a', startMs, Infinity, 10_000);
+    expect(points.map(({ diskWrittenBytes }) => diskWrittenBytes).slice(1, 4)).toEqual([10_000, 10_000, 10_000]);
+  });
+
+  it('keeps seconds for half an hour, minutes for a day, hours for 30 days, in a file of bounded size', async () => {
+    sources.set('a', async () => await Promise.resolve(idle));
+    metrics.add(sandboxNamed('a', 1));
+    for (let day = 0; day < 32; day++) {
+      // One sample an hour is enough for hours and minutes.
+      for (let hour = 0; hour < 24; hour++) {
+        vi.setSystemTime(startMs + (day * 24 + hour) * 3_600_000);
+        await vi.advanceTimersByTimeAsync(1000);
+      }
+    }
+    const nowMs = Date.now();
+    const spanOf = async (stepMs: number): Promise<number> =>
+      nowMs - ((await metrics.points('a', 0, Infinity, stepMs))[0]?.atMs ?? 0);
+    await metrics[Symbol.asyncDispose]();
+    await startRunner();
+    metrics.adopt(sandboxNamed('a', 1));
+    await vi.waitFor(() => expect(metrics.latest('a')).toBeDefined());
+    expect(await spanOf(1000)).toBeLessThanOrEqual(1_800_000);
+    expect(await spanOf(60_000)).toBeLessThanOrEqual(86_400_000);
+    expect((await spanOf(3_600_000)) / 86_400_000).toBeCloseTo(30, 0);
+    const { size } = await stat(join(directory, 'a'));
+    expect(size).toBeLessThanOrEqual(577 * 1024);
+  });
+
+  it('ignores rows that were damaged, and goes on', async () => {
+    sources.set('a', steady());
+    metrics.add(sandboxNamed('a', 1));
+    await vi.advanceTimersByTimeAsync(30_000);
+    await metrics[Symbol.asyncDispose]();
+    const path = join(directory, 'a');
+    const bytes = await readFile(path);
+    const second = Math.floor(startMs / 1000 + 10) % 1800;
+    bytes.fill(0xff, second * 136 + 20, second * 136 + 30);
+    await writeFile(path, bytes);
+    await startRunner();
+    metrics.adopt(sandboxNamed('a', 1));
+    await vi.waitFor(() => expect(metrics.latest('a')).toBeDefined());
+    expect(timesOf('a', startMs + 8000, startMs + 12_000)).toEqual([8000, 9000, 11_000, 12_000]);
+  });
+
+  it('is removed with the sandbox, and with a sandbox that ended without a runner', async () => {
+    for (const name of ['a', 'b']) {
+      sources.set(name, steady());
+      metrics.add(sandboxNamed(name, 1));
+    }
+    await vi.advanceTimersByTimeAsync(15_000);
+    await vi.waitFor(async () => expect((await readdir(directory)).sort()).toEqual(['a', 'b']));
+    metrics.remove('a');
+    await vi.waitFor(async () => expect(await readdir(directory)).toEqual(['b']));
+    expect(await metrics.points('a', 0, Infinity, 1000)).toEqual([]);
+    await (await openMetricFolder(directory)).keepOnly(new Set(['c']));
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  it('is complete after the disk was full for a while', async () => {
+    const folder = await openMetricFolder(join(directory, 'full'));
+    const history = folder.historyOf('a', () => Date.now());
+    await removeTree(join(directory, 'full'));
+    const sample = { ...(Object.fromEntries(sampleFields.map((name) => [name, 1])) as Sample) };
+    history.push({ ...sample, atMs: startMs });
+    await expect(history.flush(startMs)).rejects.toThrow('ENOENT');
+    history.push({ ...sample, atMs: startMs + 60_000 });
+    await openMetricFolder(join(directory, 'full'));
+    vi.setSystemTime(startMs + 61_000);
+    await history.flush(startMs + 61_000);
+    const again = folder.historyOf('a', () => Date.now());
+    expect(await again.load()).toHaveLength(2);
+    expect(await again.read(minutes, 0, Infinity)).toHaveLength(2);
   });
 });

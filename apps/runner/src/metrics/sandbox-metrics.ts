@@ -4,12 +4,14 @@ import type { NetworkCounters, Network } from '@soulbox/network';
 import type { Usage } from './activity.ts';
 import type { Consumption } from './consumption.ts';
 import type { TenantSandbox } from '../registry/table.ts';
+import { hours, minutes, seconds } from './metric-history.ts';
+import type { MetricFolder, MetricHistory } from './metric-history.ts';
+import { counters, mergeBySteps, pointFromSample } from './point.ts';
+import type { Point } from './point.ts';
 import { createSampleRing } from './sample-ring.ts';
 import type { Sample, SampleRing } from './sample-ring.ts';
 
-/** One sample a second for half an hour. */
 const intervalMs = 1000;
-const capacity = 1800;
 /** Sandboxes sampled at the same time: enough to hide a slow one, few enough to spread the work. */
 const concurrency = 8;
 /** A round waits this long for one sandbox. Otherwise a hanging sandbox for each worker would hold up all others. */
@@ -20,28 +22,40 @@ export interface Metric extends Sample {
   readonly cpuCount: number;
 }
 
-export interface SandboxMetrics extends Disposable {
+export interface SandboxMetrics extends AsyncDisposable {
   /** Samples a sandbox from now on. Called again after a pause. */
   add(sandbox: TenantSandbox): void;
   /** The same for a sandbox that an earlier runner has started. */
   adopt(sandbox: TenantSandbox): void;
   /** Takes one more sample, before the counters of its processes go. Never throws, and waits for nothing before it. */
   sampleLast(sandboxId: string): Promise<void>;
-  /** Stops sampling and forgets the samples. */
+  /** Stops sampling and removes the history. Never throws. */
   remove(sandboxId: string): void;
   latest(sandboxId: string): Metric | undefined;
   /** Samples between two times in milliseconds since the epoch, both included, oldest first. */
   range(sandboxId: string, fromMs: number, toMs: number): Metric[];
+  /**
+   * Merged samples, one point for each step in which there was a sample, oldest first. Steps of less than a minute go
+   * back half an hour, those of less than an hour a day, longer ones 30 days.
+   */
+  points(sandboxId: string, fromMs: number, toMs: number, stepMs: number): Promise<Point[]>;
 }
 
 interface Series {
   readonly sandbox: TenantSandbox;
   readonly ring: SampleRing;
+  readonly history: MetricHistory;
+  /** The kernel's counters at the last sample. Undefined: the next sample is where counting begins. */
+  kernel: Partial<Record<Counter, number>>;
+  /** Of the processes to which `kernel` belongs. */
+  generation: string;
   /** A sample that takes longer than a second is not started twice. */
   busy: boolean;
 }
 
-const noTraffic: NetworkCounters = { receivedBytes: 0, sentBytes: 0, receivedPackets: 0, sentPackets: 0 };
+type Counter = (typeof counters)[number];
+
+const nothing = Object.fromEntries(counters.map((name) => [name, 0])) as Record<Counter, number>;
 
 /** Samples every sandbox of a tenant once a second. A failing or slow one does not delay others. */
 export function createSandboxMetrics(options: {
@@ -49,11 +63,13 @@ export function createSandboxMetrics(options: {
   observe: (sandboxId: string, usage: Usage) => void;
   consumption: Pick<Consumption, 'begin' | 'observe'>;
   network: Pick<Network, 'counters'>;
+  folder: MetricFolder;
   clock: Clock;
   logger: Logger;
 }): SandboxMetrics {
-  const { observe, consumption, network, clock, logger } = options;
+  const { observe, consumption, network, folder, clock, logger } = options;
   const all = new Map<string, Series>();
+  let loading = Promise.resolve();
 
   const sampleOne = async (series: Series, traffic: ReadonlyMap<number, NetworkCounters>): Promise<void> => {
     const { record, live } = series.sandbox;
@@ -62,8 +78,9 @@ export function createSandboxMetrics(options: {
     try {
       const used = await live.driver.sample(live.instance);
       consumption.observe(record, used.cpuUsedSeconds, traffic.get(record.slot)?.sentBytes);
-      const sample = toSample(clock.now(), used, traffic.get(record.slot) ?? noTraffic, series.ring.newest());
+      const sample = toSample(clock.now(), series, used, traffic.get(record.slot));
       series.ring.push(sample);
+      series.history.push(sample);
       observe(record.sandboxId, { ...usageFrom(sample), idleCpus: live.driver.idleCpus });
     } catch (err) {
       // A sandbox that has just ended has no figures any more.
@@ -85,6 +102,17 @@ export function createSandboxMetrics(options: {
     };
     await Promise.all(Array.from({ length: concurrency }, worker));
     clearTimeout(patienceTimer);
+    // Those that write wait for the disk, those that sample do not.
+    const due = [...all.values()].filter(({ history }) => history.isDue(clock.now()));
+    await Promise.all(due.map(async (series) => await flush(series)));
+  };
+
+  const flush = async ({ sandbox, history }: Series): Promise<void> => {
+    try {
+      await history.flush(clock.now());
+    } catch (err) {
+      logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'metrics of a sandbox could not be written');
+    }
   };
 
   const timer = setInterval(() => {
@@ -93,14 +121,53 @@ export function createSandboxMetrics(options: {
     });
   }, intervalMs);
 
+  const load = async ({ sandbox, ring, history }: Series): Promise<void> => {
+    try {
+      for (const sample of await history.load()) ring.push(sample);
+    } catch (err) {
+      logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'earlier metrics of a sandbox could not be read');
+    }
+  };
+
+  const createSeries = (sandbox: TenantSandbox, isNew: boolean): Series => {
+    const { sandboxId, generation } = sandbox.record;
+    return {
+      sandbox,
+      ring: createSampleRing(seconds.slots),
+      history: folder.historyOf(sandboxId, () => clock.now()),
+      // A spare has sent nothing before it got its tenant.
+      kernel: isNew ? nothing : {},
+      generation,
+      busy: false,
+    };
+  };
+
   const start = (sandbox: TenantSandbox, isNew: boolean): void => {
     const { sandboxId } = sandbox.record;
     consumption.begin(sandbox, isNew);
-    const series = all.get(sandboxId) ?? { sandbox, ring: createSampleRing(capacity), busy: false };
+    const known = all.get(sandboxId);
+    const series = known ?? createSeries(sandbox, isNew);
     all.set(sandboxId, series);
     // Clients ask right after the create, so the first sample does not wait for the next round. It reads seven files, so
     // it is taken after the response to the create has been sent.
-    setImmediate(() => void sampleOne(series, new Map()));
+    const sampleFirst = (): void => void setImmediate(() => void sampleOne(series, new Map()));
+    if (known !== undefined || isNew) {
+      sampleFirst();
+      return;
+    }
+    series.busy = true;
+    // One after the other: a server may have thousands of sandboxes.
+    loading = loading.then(async () => {
+      await load(series);
+      series.busy = false;
+      sampleFirst();
+    });
+  };
+
+  const secondsOf = (series: Series, fromMs: number, toMs: number): Point[] => {
+    // The growth of the counters needs the sample before the first one.
+    const samples = series.ring.range(fromMs - 2 * intervalMs, toMs);
+    return samples.map((sample, at) => pointFromSample(sample, samples[at - 1])).filter(({ atMs }) => atMs >= fromMs);
   };
 
   return {
@@ -111,7 +178,11 @@ export function createSandboxMetrics(options: {
       if (series !== undefined) await sampleOne(series, network.counters());
     },
     remove(sandboxId) {
-      all.delete(sandboxId);
+      const series = all.get(sandboxId);
+      if (!all.delete(sandboxId)) return;
+      series?.history.remove().catch((err: unknown) => {
+        logger.warn({ sandboxId, err }, 'metrics of an ended sandbox could not be removed');
+      });
     },
     latest(sandboxId) {
       const series = all.get(sandboxId);
@@ -123,25 +194,49 @@ export function createSandboxMetrics(options: {
       if (series === undefined) return [];
       return series.ring.range(fromMs, toMs).map((sample) => toMetric(series.sandbox, sample));
     },
-    [Symbol.dispose]() {
+    async points(sandboxId, fromMs, toMs, stepMs) {
+      const series = all.get(sandboxId);
+      if (series === undefined) return [];
+      if (stepMs < minutes.stepMs) return mergeBySteps(secondsOf(series, fromMs, toMs), stepMs);
+      const section = stepMs < hours.stepMs ? minutes : hours;
+      return mergeBySteps(await series.history.read(section, fromMs, toMs), stepMs);
+    },
+    async [Symbol.asyncDispose]() {
       clearInterval(timer);
+      await Promise.all([...all.values()].map(flush));
     },
   };
 }
 
-/** CPU use is the growth of the counter since the previous sample. 100 means one CPU all the time. */
-function toSample(atMs: number, used: ResourceSample, traffic: NetworkCounters, before: Sample | undefined): Sample {
-  const elapsedSeconds = before === undefined ? 0 : (atMs - before.atMs) / 1000;
-  const cpuSeconds = before === undefined ? 0 : Math.max(0, used.cpuUsedSeconds - before.cpuUsedSeconds);
-  return {
-    ...used,
-    atMs,
-    cpuUsedPct: elapsedSeconds <= 0 ? 0 : (100 * cpuSeconds) / elapsedSeconds,
-    networkReceivedBytes: traffic.receivedBytes,
-    networkSentBytes: traffic.sentBytes,
-    networkReceivedPackets: traffic.receivedPackets,
-    networkSentPackets: traffic.sentPackets,
+/**
+ * CPU use is the growth of the counter since the previous sample. 100 means one CPU all the time. The kernel's counters
+ * start at 0 with every restore; those of the samples continue.
+ */
+function toSample(atMs: number, series: Series, used: ResourceSample, traffic: NetworkCounters | undefined): Sample {
+  const before = series.ring.newest();
+  const { generation } = series.sandbox.record;
+  const isSame = generation === series.generation;
+  if (!isSame) Object.assign(series, { generation, kernel: nothing });
+  const kernel: Record<Counter, number | undefined> = {
+    cpuUsedSeconds: used.cpuUsedSeconds,
+    diskReadBytes: used.diskReadBytes,
+    diskWrittenBytes: used.diskWrittenBytes,
+    networkReceivedBytes: traffic?.receivedBytes,
+    networkSentBytes: traffic?.sentBytes,
+    networkReceivedPackets: traffic?.receivedPackets,
+    networkSentPackets: traffic?.sentPackets,
   };
+  const last = series.kernel;
+  const grown = counters.map((name) => {
+    const [now, then] = [kernel[name], last[name]];
+    if (before === undefined) return [name, now ?? 0];
+    return [name, before[name] + (now === undefined || then === undefined ? 0 : Math.max(0, now - then))];
+  });
+  series.kernel = Object.fromEntries(counters.map((name) => [name, kernel[name] ?? last[name]]));
+  const sums = Object.fromEntries(grown) as Record<Counter, number>;
+  const elapsedSeconds = before === undefined || !isSame ? 0 : (atMs - before.atMs) / 1000;
+  const cpuSeconds = before === undefined ? 0 : sums.cpuUsedSeconds - before.cpuUsedSeconds;
+  return { ...used, ...sums, atMs, cpuUsedPct: elapsedSeconds <= 0 ? 0 : (100 * cpuSeconds) / elapsedSeconds };
 }
 
 function usageFrom(sample: Sample): Omit<Usage, 'idleCpus'> {

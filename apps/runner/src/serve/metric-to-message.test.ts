@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
+import { pointFields } from '../metrics/point.ts';
+import type { Point } from '../metrics/point.ts';
 import { sampleFields } from '../metrics/sample-ring.ts';
 import type { Sample } from '../metrics/sample-ring.ts';
-import { metricToMessage } from './metric-to-message.ts';
+import { metricToMessage, pointToMessage } from './metric-to-message.ts';
 
 const none = Object.fromEntries(sampleFields.map((name) => [name, 0])) as unknown as Sample;
 
@@ -20,4 +22,11 @@ test('CPU shares and the time of the sample are not changed', () => {
   });
   expect(message).toMatchObject({ cpuUsedPct: 50.5, cpuUsedSeconds: 6.5 });
   expect(message.timestamp).toMatchObject({ seconds: 1_800_000_000n, nanos: 500_000_000 });
+});
+
+test('means of a point are rounded to whole bytes, and CPU figures are not', () => {
+  const point = Object.fromEntries(pointFields.map((name) => [name, 1.25])) as Point;
+  const message = pointToMessage({ ...point, samples: 3, atMs: 60_000 }, 2);
+  expect(message).toMatchObject({ samples: 3, cpuCount: 2, cpuUsedPctMax: 1.25, memorySwapBytes: 1n });
+  expect(message).toMatchObject({ networkSentPackets: 1n, timestamp: { seconds: 60n } });
 });

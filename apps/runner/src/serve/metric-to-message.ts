@@ -1,11 +1,24 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { MetricSchema } from '@soulbox/contract/runner';
-import type { Metric as MetricMessage } from '@soulbox/contract/runner';
+import { MetricPointSchema, MetricSchema } from '@soulbox/contract/runner';
+import type { Metric as MetricMessage, MetricPoint } from '@soulbox/contract/runner';
+import type { Point } from '../metrics/point.ts';
 import type { Metric } from '../metrics/sandbox-metrics.ts';
 
 /** All other figures are whole numbers on the wire. */
 export function metricToMessage({ atMs, cpuCount, cpuUsedPct, cpuUsedSeconds, ...counts }: Metric): MetricMessage {
-  const whole = Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, BigInt(Math.round(value))]));
-  return create(MetricSchema, { ...whole, timestamp: timestampFromMs(atMs), cpuCount, cpuUsedPct, cpuUsedSeconds });
+  const timestamp = timestampFromMs(atMs);
+  return create(MetricSchema, { ...whole(counts), timestamp, cpuCount, cpuUsedPct, cpuUsedSeconds });
+}
+
+export function pointToMessage(point: Point, cpuCount: number): MetricPoint {
+  const { atMs, samples, cpuUsedPct, cpuUsedPctMax, cpuUsedSeconds, ...counts } = point;
+  const timestamp = timestampFromMs(atMs);
+  const others = { timestamp, samples, cpuCount, cpuUsedPct, cpuUsedPctMax, cpuUsedSeconds };
+  return create(MetricPointSchema, { ...whole(counts), ...others });
+}
+
+function whole<K extends string>(counts: Readonly<Record<K, number>>): Record<K, bigint> {
+  const entries = Object.entries<number>(counts).map(([name, value]) => [name, BigInt(Math.round(value))]);
+  return Object.fromEntries(entries) as Record<K, bigint>;
 }

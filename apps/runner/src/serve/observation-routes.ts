@@ -1,12 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromDate, timestampMs } from '@bufbuild/protobuf/wkt';
+import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
+import { SoulBoxError } from '@soulbox/base';
 import { LogEntrySchema } from '@soulbox/contract/runner';
 import type { GetMetricsRequest, RunnerService } from '@soulbox/contract/runner';
 import type { Metric, SandboxMetrics } from '../metrics/sandbox-metrics.ts';
 import type { Answers } from './answer.ts';
 import { eventToMessage } from './event-to-message.ts';
-import { metricToMessage } from './metric-to-message.ts';
+import { metricToMessage, pointToMessage } from './metric-to-message.ts';
 import type { ServeContext } from './serve-context.ts';
 
 /** Serves the metrics, logs and events of sandboxes. */
@@ -23,6 +25,13 @@ export function createObservationRoutes(
         })),
       }),
     ),
+
+    getMetricPoints: answer(async ({ sandboxId, start, end, stepSeconds }) => {
+      const span = spanOf({ start, end });
+      const points = await metrics.points(sandboxId, span.fromMs, span.toMs, stepMsOf(stepSeconds));
+      const cpuCount = table.find(sandboxId)?.record.cpuCount ?? 0;
+      return { points: points.map((point) => pointToMessage(point, cpuCount)) };
+    }),
 
     getLogs: answer(async (request) => {
       const lines = await logBook.read(request.sandboxId);
@@ -47,7 +56,21 @@ function samplesOf(metrics: SandboxMetrics, sandboxId: string, { start, end }: G
     const latest = metrics.latest(sandboxId);
     return latest === undefined ? [] : [latest];
   }
-  const fromMs = start === undefined ? 0 : timestampMs(start);
-  const toMs = end === undefined ? Number.MAX_SAFE_INTEGER : timestampMs(end);
-  return metrics.range(sandboxId, fromMs, toMs);
+  const span = spanOf({ start, end });
+  return metrics.range(sandboxId, span.fromMs, span.toMs);
+}
+
+function spanOf({ start, end }: { start: Timestamp | undefined; end: Timestamp | undefined }): {
+  fromMs: number;
+  toMs: number;
+} {
+  return {
+    fromMs: start === undefined ? 0 : timestampMs(start),
+    toMs: end === undefined ? Number.MAX_SAFE_INTEGER : timestampMs(end),
+  };
+}
+
+function stepMsOf(stepSeconds: number): number {
+  if (stepSeconds >= 1 && stepSeconds <= 86_400) return stepSeconds * 1000;
+  throw new SoulBoxError('bad_request', `A step must be 1 to 86400 seconds, not ${stepSeconds}.`);
 }

@@ -18,6 +18,7 @@ import { standingOf } from '../processes/disk-need.ts';
 import { createEvents } from '../registry/events.ts';
 import type { RunnerEvent } from '../registry/events.ts';
 import { createSandboxMetrics } from '../metrics/sandbox-metrics.ts';
+import { openMetricFolder } from '../metrics/metric-history.ts';
 import { createConsumption } from '../metrics/consumption.ts';
 import { createHolds } from '../registry/holds.ts';
 import { createActivity } from '../metrics/activity.ts';
@@ -222,6 +223,7 @@ async function createParts(
     holds: createHolds(),
     metrics: createSandboxMetrics({
       network,
+      folder: await openMetricFolder(join(folder, 'metrics')),
       clock,
       logger,
       consumption: createConsumption(),

@@ -840,6 +840,30 @@ export interface components {
             }[];
             logEntries: components["schemas"]["SandboxLogEntry"][];
         };
+        SandboxMetricPoint: {
+            /** Format: date-time */
+            timestamp: string;
+            timestampUnix: number;
+            samples: number;
+            cpuCount: number;
+            cpuUsedPct: number;
+            cpuUsedPctMax: number;
+            cpuUsedSeconds: number;
+            memRss: number;
+            memCache: number;
+            memSwap: number;
+            memWorkingSet: number;
+            memWorkingSetMax: number;
+            memTotal: number;
+            diskUsed: number;
+            diskTotal: number;
+            diskReadBytes: number;
+            diskWrittenBytes: number;
+            networkReceivedBytes: number;
+            networkSentBytes: number;
+            networkReceivedPackets: number;
+            networkSentPackets: number;
+        };
         SandboxPauseRequest: {
             /** @default true */
             memory: boolean;
@@ -1122,6 +1146,10 @@ export interface components {
         SandboxRefresh: {
             /** @default 15 */
             duration: number;
+        };
+        SandboxMetricHistory: {
+            step: number;
+            points: components["schemas"]["SandboxMetricPoint"][];
         };
         SandboxesWithMetrics: {
             sandboxes: {

@@ -1245,8 +1245,7 @@ export declare type Metric = Message<"soulbox.runner.v1.Metric"> & {
   diskTotalBytes: bigint;
 
   /**
-   * These and the following fields are counters. They start at 0 with the processes of the sandbox, and again whenever
-   * the sandbox is restored from a checkpoint.
+   * These and the following fields are counters. They only grow, also over pauses.
    *
    * @generated from field: uint64 disk_read_bytes = 11;
    */
@@ -1356,6 +1355,184 @@ export declare type GetMetricsResponse_Series = Message<"soulbox.runner.v1.GetMe
  * Use `create(GetMetricsResponse_SeriesSchema)` to create a new message.
  */
 export declare const GetMetricsResponse_SeriesSchema: GenMessage<GetMetricsResponse_Series>;
+
+/**
+ * What the samples of one step say together.
+ *
+ * @generated from message soulbox.runner.v1.MetricPoint
+ */
+export declare type MetricPoint = Message<"soulbox.runner.v1.MetricPoint"> & {
+  /**
+   * The start of the step.
+   *
+   * @generated from field: google.protobuf.Timestamp timestamp = 1;
+   */
+  timestamp?: Timestamp | undefined;
+
+  /**
+   * Number of samples. There is one a second while the sandbox runs.
+   *
+   * @generated from field: uint32 samples = 2;
+   */
+  samples: number;
+
+  /**
+   * @generated from field: double cpu_count = 3;
+   */
+  cpuCount: number;
+
+  /**
+   * Mean. 100 means one full CPU.
+   *
+   * @generated from field: double cpu_used_pct = 4;
+   */
+  cpuUsedPct: number;
+
+  /**
+   * @generated from field: double cpu_used_pct_max = 5;
+   */
+  cpuUsedPctMax: number;
+
+  /**
+   * Means.
+   *
+   * @generated from field: uint64 memory_rss_bytes = 6;
+   */
+  memoryRssBytes: bigint;
+
+  /**
+   * @generated from field: uint64 memory_cache_bytes = 7;
+   */
+  memoryCacheBytes: bigint;
+
+  /**
+   * @generated from field: uint64 memory_swap_bytes = 8;
+   */
+  memorySwapBytes: bigint;
+
+  /**
+   * @generated from field: uint64 memory_working_set_bytes = 9;
+   */
+  memoryWorkingSetBytes: bigint;
+
+  /**
+   * @generated from field: uint64 memory_working_set_bytes_max = 10;
+   */
+  memoryWorkingSetBytesMax: bigint;
+
+  /**
+   * @generated from field: uint64 memory_limit_bytes = 11;
+   */
+  memoryLimitBytes: bigint;
+
+  /**
+   * Mean.
+   *
+   * @generated from field: uint64 disk_used_bytes = 12;
+   */
+  diskUsedBytes: bigint;
+
+  /**
+   * @generated from field: uint64 disk_total_bytes = 13;
+   */
+  diskTotalBytes: bigint;
+
+  /**
+   * This and the following fields: what was used during the step.
+   *
+   * @generated from field: double cpu_used_seconds = 14;
+   */
+  cpuUsedSeconds: number;
+
+  /**
+   * @generated from field: uint64 disk_read_bytes = 15;
+   */
+  diskReadBytes: bigint;
+
+  /**
+   * @generated from field: uint64 disk_written_bytes = 16;
+   */
+  diskWrittenBytes: bigint;
+
+  /**
+   * @generated from field: uint64 network_received_bytes = 17;
+   */
+  networkReceivedBytes: bigint;
+
+  /**
+   * @generated from field: uint64 network_sent_bytes = 18;
+   */
+  networkSentBytes: bigint;
+
+  /**
+   * @generated from field: uint64 network_received_packets = 19;
+   */
+  networkReceivedPackets: bigint;
+
+  /**
+   * @generated from field: uint64 network_sent_packets = 20;
+   */
+  networkSentPackets: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.MetricPoint.
+ * Use `create(MetricPointSchema)` to create a new message.
+ */
+export declare const MetricPointSchema: GenMessage<MetricPoint>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetMetricPointsRequest
+ */
+export declare type GetMetricPointsRequest = Message<"soulbox.runner.v1.GetMetricPointsRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * Both are included.
+   *
+   * @generated from field: google.protobuf.Timestamp start = 2;
+   */
+  start?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp end = 3;
+   */
+  end?: Timestamp | undefined;
+
+  /**
+   * 1 to 86400.
+   *
+   * @generated from field: uint32 step_seconds = 4;
+   */
+  stepSeconds: number;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetMetricPointsRequest.
+ * Use `create(GetMetricPointsRequestSchema)` to create a new message.
+ */
+export declare const GetMetricPointsRequestSchema: GenMessage<GetMetricPointsRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetMetricPointsResponse
+ */
+export declare type GetMetricPointsResponse = Message<"soulbox.runner.v1.GetMetricPointsResponse"> & {
+  /**
+   * Oldest first. Steps without a sample are absent.
+   *
+   * @generated from field: repeated soulbox.runner.v1.MetricPoint points = 1;
+   */
+  points: MetricPoint[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetMetricPointsResponse.
+ * Use `create(GetMetricPointsResponseSchema)` to create a new message.
+ */
+export declare const GetMetricPointsResponseSchema: GenMessage<GetMetricPointsResponse>;
 
 /**
  * A team or an API key that has used up a budget. Its sandboxes are not created and not resumed, not even by traffic.
@@ -3312,7 +3489,17 @@ export declare const RunnerService: GenService<{
     output: typeof GetMetricsResponseSchema;
   },
   /**
-   * Returns how much of the host's disk the sandboxes and snapshots of a team use.
+   * Returns the history of a sandbox, merged into one point per step. Steps of less than a minute go back half an hour,
+   * those of less than an hour a day, longer ones 30 days. Empty for an unknown sandbox.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.GetMetricPoints
+   */
+  getMetricPoints: {
+    methodKind: "unary";
+    input: typeof GetMetricPointsRequestSchema;
+    output: typeof GetMetricPointsResponseSchema;
+  },
+  /**
    * Exchanges what sandboxes have used for who may not use more. The runner counts CPU time and sent bytes, and keeps the
    * counters of an ended sandbox until the caller has recorded them.
    *
@@ -3335,6 +3522,8 @@ export declare const RunnerService: GenService<{
     output: typeof TakeConnectionsResponseSchema;
   },
   /**
+   * Returns how much of the host's disk the sandboxes and snapshots of a team use.
+   *
    * @generated from rpc soulbox.runner.v1.RunnerService.GetTeamUsage
    */
   getTeamUsage: {

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest';
+import { runCli } from '../../testing/run-cli.ts';
+import { startScriptedApi } from '../../testing/scripted-api.ts';
+
+const pointAt = (timestampUnix: number): object => ({
+  timestamp: new Date(timestampUnix * 1000).toISOString(),
+  timestampUnix,
+  ...{ samples: 1, cpuCount: 2, cpuUsedPct: 12.34, cpuUsedPctMax: 20, cpuUsedSeconds: 0.1 },
+  ...{ memRss: 1000, memCache: 2_000_000, memSwap: 0, memWorkingSet: 3000, memWorkingSetMax: 3000, memTotal: 9e9 },
+  ...{ diskUsed: 1e9, diskTotal: 1e10, diskReadBytes: 5, diskWrittenBytes: 6e6 },
+  ...{ networkReceivedBytes: 7, networkSentBytes: 8, networkReceivedPackets: 1, networkSentPackets: 1 },
+});
+const page = (...times: readonly number[]): { status: number; body: object } => ({
+  status: 200,
+  body: { step: 1, points: times.map(pointAt) },
+});
+
+test('metrics are printed as lines of fixed columns, from the time that --since names', async () => {
+  await using api = await startScriptedApi([page(1000, 1001)]);
+  const before = Math.floor(Date.now() / 1000);
+  const { code, stdout } = await runCli(['sandbox', 'metrics', 'i1', '--since', '2h', '--step', '60'], api.environment);
+  expect(code).toBe(0);
+  const [headings = '', line = '', ...others] = stdout.trimEnd().split('\n');
+  expect(others).toHaveLength(1);
+  expect(headings.split(/ {2,}/)).toEqual([
+    'TIME',
+    'CPU %',
+    'MEMORY',
+    'RSS',
+    'CACHE',
+    'SWAP',
+    'DISK',
+    'READ',
+    'WRITTEN',
+    'RECEIVED',
+    'SENT',
+  ]);
+  expect(line.split(/ {2,}/)).toEqual([
+    '1970-01-01T00:16:40.000Z',
+    '12.3',
+    '3.0 KB',
+    '1.0 KB',
+    '2.0 MB',
+    '0 B',
+    '1.0 GB',
+    '5 B',
+    '6.0 MB',
+    '7 B',
+    '8 B',
+  ]);
+  const [, start, step] =
+    /^GET \/sandboxes\/i1\/metrics\/history\?start=(\d+)&step=(\d+)$/.exec(api.seen[0]?.line ?? '') ?? [];
+  expect(Math.abs(Number(start) - (before - 7200))).toBeLessThan(30);
+  expect(step).toBe('60');
+});
+
+test('--follow prints each complete second once, until the server is gone', async () => {
+  const gone = { status: 503, body: { code: 503, message: 'stopping' } };
+  await using api = await startScriptedApi([page(10, 11, 12), page(12), page(12, 13), gone]);
+  const { code, stdout } = await runCli(['sandbox', 'metrics', 'i1', '--follow', '--json'], api.environment);
+  const times = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { timestampUnix: number }).timestampUnix);
+  expect([code, times]).toEqual([1, [10, 11, 12]]);
+  expect(api.seen.slice(1).map(({ line }) => line.split('?')[1])).toEqual(
+    [12, 12, 13].map((start) => `start=${start}&step=1`),
+  );
+}, 20_000);
+
+test.each([
+  ['--since', 'yesterday'],
+  ['--since', '0s'],
+  ['--since', '31d'],
+  ['--step', '0'],
+  ['--step', '86401'],
+])('%s %s is refused before anything is sent', async (flag, value) => {
+  await using api = await startScriptedApi([]);
+  const { code, stderr } = await runCli(['sandbox', 'metrics', 'i1', flag, value], api.environment);
+  expect([code, api.seen.length]).toEqual([2, 0]);
+  expect(stderr).toContain(value);
+});

@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { defineCommand } from 'citty';
+import { callApi } from '../../api/call.ts';
+import { findApi } from '../../api/connection.ts';
+import type { ApiConnection } from '../../api/connection.ts';
+import type { ApiMetricHistory, ApiMetricPoint } from '../../api/wire.ts';
+import { parseDurationFlag } from '../../command-line/parse-duration.ts';
+import { apiDataDirArg, parseNumberFlag, sandboxArg } from '../../command-line/shared-args.ts';
+import { showBytes } from '../../output/table.ts';
+
+const followEveryMs = 1000;
+const defaultSeconds = 60;
+const longestSeconds = 30 * 86_400;
+
+export const sandboxMetrics = defineCommand({
+  meta: { name: 'metrics', description: 'Print the CPU, memory, disk and network use of a sandbox, oldest first' },
+  args: {
+    sandbox: sandboxArg,
+    since: {
+      type: 'string',
+      description: 'How far back, such as 90s, 10m, 24h or 30d (default 60s)',
+      valueHint: 'DURATION',
+    },
+    step: {
+      type: 'string',
+      description: 'Seconds of a line, 1 to 86400 (default: so that there are at most 1000 lines)',
+      valueHint: 'SECONDS',
+    },
+    follow: { type: 'boolean', alias: 'f', description: 'Follow each second until Ctrl-C' },
+    'data-dir': apiDataDirArg,
+    json: { type: 'boolean', description: 'Print one JSON object per line' },
+  },
+  async run({ args }) {
+    const sinceSeconds = parseDurationFlag('since', args.since, longestSeconds) ?? defaultSeconds;
+    const step = parseNumberFlag('step', args.step, 1, 86_400);
+    const api = await findApi(args['data-dir']);
+    const path = `/sandboxes/${encodeURIComponent(args.sandbox)}/metrics/history`;
+    if (args.json !== true) console.log(headings);
+    // The clock of the server decides: what it has after the last line is next.
+    let start = Math.max(0, Math.floor(Date.now() / 1000) - sinceSeconds);
+    for (;;) {
+      const points = await readPoints(api, path, start, args.follow === true ? (step ?? 1) : step);
+      // While following, the newest step may still grow.
+      const complete = args.follow === true ? points.slice(0, -1) : points;
+      for (const point of complete) console.log(args.json === true ? JSON.stringify(point) : lineOf(point));
+      if (args.follow !== true) return;
+      start = points.at(-1)?.timestampUnix ?? start;
+      await sleep(followEveryMs);
+    }
+  },
+});
+
+async function readPoints(
+  api: ApiConnection,
+  path: string,
+  start: number,
+  step: number | undefined,
+): Promise<readonly ApiMetricPoint[]> {
+  const { body } = await callApi<ApiMetricHistory>(api, { path, query: { start, step } });
+  return body.points;
+}
+
+const columns: readonly (readonly [heading: string, width: number, cellOf: (point: ApiMetricPoint) => string])[] = [
+  ['TIME', 24, ({ timestamp }) => timestamp],
+  ['CPU %', 7, ({ cpuUsedPct }) => cpuUsedPct.toFixed(1)],
+  ['MEMORY', 9, ({ memWorkingSet }) => showBytes(memWorkingSet)],
+  ['RSS', 9, ({ memRss }) => showBytes(memRss)],
+  ['CACHE', 9, ({ memCache }) => showBytes(memCache)],
+  ['SWAP', 9, ({ memSwap }) => showBytes(memSwap)],
+  ['DISK', 9, ({ diskUsed }) => showBytes(diskUsed)],
+  ['READ', 9, ({ diskReadBytes }) => showBytes(diskReadBytes)],
+  ['WRITTEN', 9, ({ diskWrittenBytes }) => showBytes(diskWrittenBytes)],
+  ['RECEIVED', 9, ({ networkReceivedBytes }) => showBytes(networkReceivedBytes)],
+  ['SENT', 9, ({ networkSentBytes }) => showBytes(networkSentBytes)],
+];
+
+const headings = columns
+  .map(([heading, width]) => heading.padEnd(width))
+  .join('  ')
+  .trimEnd();
+
+/** The columns have fixed widths, because the lines to come are not known. */
+function lineOf(point: ApiMetricPoint): string {
+  const cells = columns.map(([, width, cellOf]) => cellOf(point).padEnd(width));
+  return cells.join('  ').trimEnd();
+}
