@@ -1,10 +1,13 @@
 # Runs many attempts in one start of Python: inside a sandbox, and as a control on the host. Argument: a JSON file with
-# `parameters`, `attempts` (`name`, `python`) and `apart`, which gives each attempt mounts of its own. Prints one JSON line
-# for each attempt.
+# `parameters`, `attempts` (`name`, `python`), `patience` (see egress.py) and `apart`, which gives each attempt mounts of
+# its own. Prints one JSON line for each attempt.
 import ctypes, errno, fcntl, json, mmap, os, platform, resource, shutil, signal, socket, struct, subprocess, sys, time
 
 libc = ctypes.CDLL(None, use_errno=True)
+# The time for a command.
 secondsMax = 6
+# The time for an attempt. Only one that hangs needs it: a busy host must not end any other.
+alarmSeconds = 90
 
 # [x86-64, arm64]; None: not on this machine.
 numbers = {
@@ -52,7 +55,7 @@ def read(path, size=65536):
 
 
 def run(*arguments):
-  done = subprocess.run(arguments, capture_output=True, text=True, timeout=secondsMax)
+  done = subprocess.run(arguments, capture_output=True, text=True, timeout=secondsMax * patience)
   if done.returncode != 0: raise Refused((done.stderr or done.stdout or 'exit %d' % done.returncode).strip()[:200])
   return done.stdout
 
@@ -81,7 +84,7 @@ def mount_points(prefixes=('',)):
 def connect(host, port, kind=socket.SOCK_STREAM, seconds=1.0):
   family, _, _, _, address = socket.getaddrinfo(host, port, 0, kind)[0]
   opened = socket.socket(family, kind)
-  opened.settimeout(seconds)
+  opened.settimeout(seconds * patience)
   opened.connect(address)
   return opened
 
@@ -118,7 +121,7 @@ def run_one(entry, parameters, apart):
   if child == 0:
     os.setpgid(0, 0)
     os.close(reader)
-    signal.alarm(secondsMax)
+    signal.alarm(alarmSeconds)
     for number in (0, 1, 2):
       try: os.dup2(os.open('/dev/null', os.O_RDWR), number)
       except OSError: pass
@@ -142,4 +145,5 @@ def run_one(entry, parameters, apart):
 
 
 order = json.load(open(sys.argv[1]))
+patience = order['patience']
 for entry in order['attempts']: run_one(entry, order['parameters'], order['apart'])

@@ -1,20 +1,24 @@
 # For the programs of batch.py that attack a network policy: TLS and DNS, by hand where the form matters.
 import json, re, socket, ssl, struct, time
 
+# A factor for every wait for an answer. Controls, which must get one, are patient: the host may be busy. What must get
+# none is not, because it waits in vain.
+patience = 1
+
 
 class Unreached(Exception):
   pass
 
 
 def take(opened, seconds=2.0):
-  opened.settimeout(seconds)
+  opened.settimeout(seconds * patience)
   try: return opened.recv(65536)
   except ConnectionError: return b''
 
 
 # Sends bytes in pieces of this size and returns the answer. Refused without one.
 def exchange(host, port, sent, piece=0, seconds=2.0, pause=0.0005):
-  opened = socket.create_connection((host, port), seconds)
+  opened = socket.create_connection((host, port), seconds * patience)
   opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
   for at in range(0, len(sent), piece or len(sent)):
     opened.sendall(sent[at:at + (piece or len(sent))])
@@ -75,9 +79,9 @@ def server_names(*names):
 def https(address, sni, head, port=443, seconds=4.0):
   context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
   context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-  try: opened = context.wrap_socket(socket.create_connection((address, port), seconds), server_hostname=sni)
+  try: opened = context.wrap_socket(socket.create_connection((address, port), seconds * patience), server_hostname=sni)
   except ssl.SSLError as error: raise ConnectionResetError(104, str(error))
-  opened.settimeout(seconds)
+  opened.settimeout(seconds * patience)
   opened.sendall(head)
   answer = b''
   try:

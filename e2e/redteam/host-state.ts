@@ -16,6 +16,8 @@ const fixedChains = [
   ...['translate_in', 'input', 'output', 'forward', 'from_sandbox', 'permitted', 'to_sandbox', 'refuse'],
   ...['masquerade_out', 'translate_out'],
 ];
+/** `PF_EXITING` of the kernel. */
+const exitingFlag = 4;
 /** Where servers, tests and people mount things at any time. */
 const movingMounts = /^\/(run|tmp|var\/lib|media|proc\/sys\/fs\/binfmt_misc)(\/|$)/;
 
@@ -87,7 +89,7 @@ function listGroups(): string {
 }
 
 /** Processes with an id of a sandbox outside of every sandbox's control group. */
-function listEscaped(): string[] {
+export function listEscaped(): string[] {
   return readdirSync('/proc').flatMap((pid) => {
     if (!/^\d+$/.test(pid)) return [];
     const status = textOf(`/proc/${pid}/status`);
@@ -95,8 +97,16 @@ function listEscaped(): string[] {
     // The first ids of an instance belong to the parts of its server.
     if (!(id >= firstSandboxId) || id % firstSandboxId < 65_536 || /^State:\s+Z/m.test(status)) return [];
     const groups = textOf(`/proc/${pid}/cgroup`);
-    return groups === '' || /\/soulbox-\d+(-tools)?\//.test(groups) ? [] : [`${pid} of ${id}`];
+    if (groups === '' || /\/soulbox-\d+(-tools)?\//.test(groups)) return [];
+    return isExiting(Number(pid)) ? [] : [`${pid} of ${id}`];
   });
+}
+
+/** With cgroup v1 the kernel shows a process that exits in the root group, long before it is a zombie. */
+function isExiting(pid: number): boolean {
+  const stat = textOf(`/proc/${pid}/stat`);
+  const flags = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[6]);
+  return stat === '' || (flags & exitingFlag) !== 0;
 }
 
 function listKeys(): string {

@@ -23,14 +23,19 @@ export interface BatchOptions {
   readonly user: 'user' | 'root';
   /** More parameters of the programs, beside those of `batchParameters`. */
   readonly parameters?: Readonly<Record<string, unknown>>;
+  /** Absent: what must not succeed. */
+  readonly isControl?: boolean;
 }
+
+/** By how much longer a control waits for an answer, see `egress.py`. */
+const controlPatience = 10;
 
 /** Runs programs one after the other in the sandbox. */
 export async function runBatch(
   world: World,
   sandbox: Sandbox,
   attempts: readonly InsideAttempt[],
-  { user, parameters = {} }: BatchOptions,
+  { user, parameters = {}, isControl = false }: BatchOptions,
 ): Promise<Map<string, Outcome>> {
   if (attempts.length === 0) return new Map();
   const folder = `/tmp/redteam-${user}`;
@@ -39,7 +44,7 @@ export async function runBatch(
       { path: `${folder}/batch.py`, data: program },
       {
         path: `${folder}/order.json`,
-        data: orderText(world, attempts, { scratch: `${folder}/scratch`, apart: false, parameters }),
+        data: orderText(world, attempts, { scratch: `${folder}/scratch`, apart: false, parameters, isControl }),
       },
       { path: `${folder}/scratch/.keep`, data: '' },
     ],
@@ -53,13 +58,15 @@ export async function runBatch(
 export function orderText(
   world: World,
   attempts: readonly InsideAttempt[],
-  { scratch, apart, parameters = {} }: { scratch: string; apart: boolean; parameters?: object },
+  order: { scratch: string; apart: boolean; isControl: boolean; parameters?: object },
 ): string {
+  const { scratch, apart, isControl, parameters = {} } = order;
   const programs = attempts.map(({ name, python }) => ({ name, python }));
   return JSON.stringify({
     parameters: { ...batchParameters(world, scratch), ...parameters },
     attempts: programs,
     apart,
+    patience: isControl ? controlPatience : 1,
   });
 }
 

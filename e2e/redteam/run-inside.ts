@@ -79,7 +79,7 @@ export async function runControls(world: World, attempts: readonly InsideAttempt
       '--mount-proc',
     ]),
     runOnHost(world, at('host'), []),
-    runBatch(world, world.neighbor.sandbox, at('neighbor'), { user: 'user' }),
+    runBatch(world, world.neighbor.sandbox, at('neighbor'), { user: 'user', isControl: true }),
   ]);
   return new Map([...opened, ...host, ...neighbor]);
 }
@@ -97,7 +97,7 @@ async function runOnHost(
     const script = join(folder, 'batch.py');
     await run('mkdir', [scratch]);
     await writeFile(script, program);
-    await writeFile(order, orderText(world, attempts, { scratch, apart: before !== undefined }));
+    await writeFile(order, orderText(world, attempts, { scratch, apart: before !== undefined, isControl: true }));
     const command = before === undefined ? [] : [...beforeArgs, hostPython];
     const args = [...command, script, order];
     return parseOutcomes(await run(before ?? hostPython, args, { timeoutMs: batchTimeoutMs }));

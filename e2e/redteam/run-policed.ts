@@ -14,12 +14,10 @@ export async function runPoliced(world: World, attempts: readonly InsideAttempt[
   const of = (policy: Policy): readonly InsideAttempt[] => attempts.filter((attempt) => attempt.policy === policy);
   const withControl = (place: string): readonly InsideAttempt[] => attempts.filter(({ control }) => control === place);
   const runIn = async (named: Sandbox, closed: Sandbox): Promise<Result[]> => {
+    const control = { user: 'user', isControl: true } as const;
     const [allowed, open] = await Promise.all([
-      runBatch(world, named, withControl('allowed'), { user: 'user', parameters: policedParameters('allowed') }),
-      runBatch(world, world.attacker, withControl('open'), {
-        user: 'user',
-        parameters: policedParameters('forbidden'),
-      }),
+      runBatch(world, named, withControl('allowed'), { ...control, parameters: policedParameters('allowed') }),
+      runBatch(world, world.attacker, withControl('open'), { ...control, parameters: policedParameters('forbidden') }),
     ]);
     const controls = new Map([...(await runControls(world, withControl('host'))), ...allowed, ...open]);
     // From here on, only sandboxes with a policy can be heard.

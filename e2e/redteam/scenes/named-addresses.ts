@@ -54,7 +54,7 @@ async function callBack(world: World): Promise<string> {
     }
     const sandbox = await Sandbox.create();
     await sandbox.kill();
-    const giveUpAt = Date.now() + 15_000;
+    const giveUpAt = Date.now() + 30_000;
     while (!(await outside.heard()).includes('/control') && Date.now() < giveUpAt) await sleep(50);
     await sleep(500);
     const heard = await outside.heard();

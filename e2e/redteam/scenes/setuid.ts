@@ -17,7 +17,7 @@ async function startSetuid(world: World): Promise<string> {
     );
     const program = `import os; os.setresuid(0, 0, 0); os.execv('/bin/sleep', ['sleep', '${mark}'])`;
     await sandbox.commands.run(`exec /usr/local/bin/redteam -c "${program}"`, { background: true, timeoutMs: 0 });
-    for (let n = 0; n < 100; n += 1) {
+    for (let n = 0; n < 600; n += 1) {
       const ids = findIds(`sleep\0${mark}\0`);
       if (ids !== undefined) {
         const low = ids.filter((id) => id < firstSandboxId);

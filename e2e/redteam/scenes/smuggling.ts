@@ -9,15 +9,17 @@ import { ask, sendRaw, toPort } from './raw.ts';
 const program = readFileSync(join(import.meta.dirname, 'capture.py'), 'utf8');
 export const capturePort = 7777;
 const tellPort = 7778;
+/** The time for a service in a sandbox to start. */
+export const startMs = 30_000;
 
 /** Starts the capturing service in the attacker's sandbox, once. */
 export async function startCapture({ attacker, target }: World): Promise<void> {
   if ((await ask(target.port, '/', { headers: toPort(attacker.sandboxId, tellPort) })).status === 200) return;
   await attacker.files.write('/home/user/capture.py', program);
   await attacker.commands.run('python3 /home/user/capture.py', { background: true, timeoutMs: 0 });
-  for (let n = 0; n < 100; n += 1)
-    if ((await ask(target.port, '/', { headers: toPort(attacker.sandboxId, tellPort) })).status === 200) return;
-  throw new Error('the capturing service does not answer');
+  const giveUpAt = Date.now() + startMs;
+  while ((await ask(target.port, '/', { headers: toPort(attacker.sandboxId, tellPort) })).status !== 200)
+    if (Date.now() > giveUpAt) throw new Error('the capturing service does not answer');
 }
 
 /** What the service has got since the last call, one text for each connection. */

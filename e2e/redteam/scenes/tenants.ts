@@ -7,6 +7,7 @@ import type { Scene } from '../attempt.ts';
 import type { World } from '../world.ts';
 import { ask, sendRaw, toPort } from './raw.ts';
 import { callRoute, listRoutes } from './routes.ts';
+import { startMs } from './smuggling.ts';
 
 const envdPort = 49983;
 
@@ -230,7 +231,9 @@ async function openClosedPort(world: World): Promise<string> {
       const to = toPort(sandbox.sandboxId, 8000);
       const status = async (headers: Record<string, string>): Promise<number> =>
         (await ask(port, '/', { headers: { ...to, ...headers } })).status;
-      for (let n = 0; n < 50 && (await status({ 'e2b-traffic-access-token': own })) !== 200; n += 1);
+      const giveUpAt = Date.now() + startMs;
+      while ((await status({ 'e2b-traffic-access-token': own })) !== 200)
+        if (Date.now() > giveUpAt) throw new Error('the service does not answer');
       const tokens = ['', 'x', own.slice(0, -1), own.toUpperCase(), world.attackerToken, world.target.apiKey];
       const breaches: string[] = [];
       for (const token of tokens)

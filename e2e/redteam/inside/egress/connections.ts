@@ -59,7 +59,7 @@ return plain(P['frontAddress'], 80, b'GET http://' + name + b'/' + P['reached'].
   ),
   policed(
     'names another host in the second request of a connection',
-    `opened = socket.create_connection((P['frontAddress'], 80), 2)
+    `opened = connect(P['frontAddress'], 80, seconds=2)
 opened.sendall(b'GET /first HTTP/1.1\\r\\nHost: ' + ${front} + b'\\r\\n\\r\\n')
 if not take(opened).startswith(b'HTTP/1.1 200'): raise Unreached('the first request failed')
 opened.sendall(${head(target)})
@@ -70,7 +70,7 @@ return answer`,
   policed(
     'sends another host in the body of a request (pipelining)',
     `second = ${head(target)}
-opened = socket.create_connection((P['frontAddress'], 80), 2)
+opened = connect(P['frontAddress'], 80, seconds=2)
 opened.sendall(b'POST /first HTTP/1.1\\r\\nHost: ' + ${front} + b'\\r\\nContent-Length: 0\\r\\n\\r\\n' + second)
 got = b''
 while got.count(b'HTTP/1.1 200') < 2:

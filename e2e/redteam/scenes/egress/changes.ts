@@ -9,16 +9,19 @@ import { runPython } from './programs.ts';
 
 const openTo = (name: string): object => ({ allowOut: [nameOf(name)], denyOut: ['0.0.0.0/0'] });
 
-/** Requests on a connection that a policy allowed, before and after it is replaced by one that forbids it. */
-const kept = (host: string, address: string, word: string): string => `
-opened = socket.create_connection(('${address}', 80), 2)
-opened.settimeout(2)
+/**
+ * Requests on a connection that a policy allowed, before and after it is replaced by one that forbids it. `seconds`: how
+ * long the second one waits for an answer.
+ */
+const kept = (host: string, address: string, word: string, seconds: number): string => `
+opened = socket.create_connection(('${address}', 80), 15)
 def request(path):
   opened.sendall(b'GET /%s HTTP/1.1\\r\\nHost: ${host}\\r\\n\\r\\n' % path.encode())
   return opened.recv(4096).startswith(b'HTTP/1.1 200')
 print('first', request('first-${word}'), flush=True)
 open('/tmp/kept-ready', 'w').close()
 while not os.path.exists('/tmp/kept-changed'): time.sleep(0.01)
+opened.settimeout(${seconds})
 try: print('second', request('second-${word}'), flush=True)
 except OSError as error: print('second', type(error).__name__, flush=True)
 os.unlink('/tmp/kept-ready')
@@ -45,8 +48,9 @@ async function keepConnection(world: World): Promise<string> {
       await put(sandbox.sandboxId, before);
       await outside.forget();
       const word = host.word.slice(-8);
-      const running = runPython(sandbox, kept(nameOf('allowed'), lab.allowed, word));
-      for (let n = 0; n < 200 && !(await sandbox.files.exists('/tmp/kept-ready')); n += 1) await sleep(20);
+      const seconds = form.includes('control') ? 15 : 2;
+      const running = runPython(sandbox, kept(nameOf('allowed'), lab.allowed, word, seconds));
+      for (let n = 0; n < 1000 && !(await sandbox.files.exists('/tmp/kept-ready')); n += 1) await sleep(20);
       await put(sandbox.sandboxId, after);
       await sandbox.files.write('/tmp/kept-changed', '');
       const said = (await running).trim().split('\n').join(', ');

@@ -58,7 +58,7 @@ const ask = (name, headers) => new Promise((resolve) => {
     stream.on('response', (answer) => { end(answer[':status']); stream.close(); });
     stream.on('error', (error) => end(error.code));
     stream.on('close', resolve);
-    stream.setTimeout(3000, () => end('nothing'));
+    stream.setTimeout(name === 'own' ? 15000 : 3000, () => end('nothing'));
   } catch (error) { end(error.code); }
 });
 (async () => {

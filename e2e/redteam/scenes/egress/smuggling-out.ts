@@ -28,14 +28,15 @@ import concurrent.futures
 forms = json.loads(open('/tmp/forms.json').read())
 def one(form):
   sent = ('POST /first HTTP/1.1\\r\\nHost: ${host}:${port}\\r\\n%s\\r\\n\\r\\n%s' % tuple(form)).encode('latin1')
+  # The plain request must be answered, however busy the host is. Many others never are.
+  is_plain = form[0] == 'X-Plain: 1'
   try:
-    opened = socket.create_connection(('${address}', ${port}), 3)
+    opened = socket.create_connection(('${address}', ${port}), 10 if is_plain else 3)
     if ${encrypted ? 'True' : 'False'}:
       context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
       context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
       opened = context.wrap_socket(opened, server_hostname='${host}')
-    # The plain request must be answered, however busy the host is. Many others never are.
-    opened.settimeout(10 if form[0] == 'X-Plain: 1' else 1)
+    opened.settimeout(10 if is_plain else 1)
     opened.sendall(sent)
     answer = opened.recv(4096)
     opened.settimeout(1)
