@@ -9,7 +9,10 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/linux': [],
   'packages/certificates': [],
   'packages/contract': ['packages/base'],
-  'packages/envd-client': ['packages/base', 'packages/contract'],
+  // Runs in browsers too, but for its part for Node.
+  'packages/client': [],
+  'packages/client/src/node': ['packages/base', 'packages/client', 'packages/contract'],
+  'packages/envd-client': ['packages/base', 'packages/client', 'packages/contract'],
   'packages/network': ['packages/base', 'packages/linux'],
   'packages/process': ['packages/base', 'packages/linux'],
   'packages/rpc': ['packages/base', 'packages/contract', 'packages/linux'],

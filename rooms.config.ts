@@ -176,6 +176,21 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['drop-privileges', 'launch', 'run-part', 'unit'],
     ['index', 'testing'],
   ],
+  'packages/client/src': [['core'], ['node', 'web'], ['index']],
+  'packages/client/src/core': [
+    ['call-description', 'call-error', 'retry-after', 'retry-policy', 'wait'],
+    ['events', 'failure', 'waiting-line'],
+    ['breaker', 'retry-call', 'slots'],
+    ['resume-stream', 'target'],
+    ['connect-calls', 'http-calls'],
+  ],
+  'packages/client/src/node': [
+    ['http1-agent', 'http2-connection', 'send-request'],
+    ['http2-pool'],
+    ['transport'],
+    ['index'],
+  ],
+  'packages/client/src/web': [['transport'], ['index']],
   'packages/rpc/src': [
     ['error-payload', 'limits', 'method-table', 'peer'],
     ['frame'],

@@ -1,0 +1,257 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { CallError, ownReasons } from './call-error.ts';
+import type { CallErrorCode } from './call-error.ts';
+import { parseRetryAfter } from './retry-after.ts';
+
+/** What is known about a failed attempt. */
+export interface Failure {
+  readonly code: CallErrorCode;
+  readonly reason: string;
+  readonly message: string;
+  /** The same attempt may succeed later. */
+  readonly isTransient: boolean;
+  /** Nothing of the call has happened at the server. False if that is not certain. */
+  readonly hadNoEffect: boolean;
+  /** The server is away, silent or overloaded. Such failures open the circuit breaker. */
+  readonly isOutage: boolean;
+  readonly retryAfterMs?: number | undefined;
+  readonly requestId?: string | undefined;
+  readonly status?: number | undefined;
+  readonly cause: unknown;
+}
+
+/** An unsuccessful response, as far as failures are judged by it. */
+export interface FailedResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly message: string;
+  readonly reason?: string;
+}
+
+/** Headers of the server, see `packages/contract`. */
+const requestIdHeader = 'x-request-id';
+const reasonHeader = 'x-soulbox-reason';
+
+/** Judges an unsuccessful HTTP response. */
+export function failureFromResponse({ status, headers, message, reason }: FailedResponse): Failure {
+  const retryAfterMs = parseRetryAfter(headers.get('retry-after'));
+  return {
+    code: codeFromStatus(status),
+    reason: reason ?? headers.get(reasonHeader) ?? `status_${status}`,
+    message,
+    isTransient: transientStatuses.has(status) || (status === 429 && retryAfterMs !== undefined),
+    hadNoEffect: refusedStatuses.has(status),
+    isOutage: outageStatuses.has(status),
+    retryAfterMs,
+    requestId: headers.get(requestIdHeader) ?? undefined,
+    status,
+    cause: undefined,
+  };
+}
+
+/** 429 without `Retry-After` says that a quota is used up, which waiting does not change. */
+const transientStatuses: ReadonlySet<number> = new Set([408, 425, 502, 503, 504]);
+/** The server has not acted on the request (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4). */
+const refusedStatuses: ReadonlySet<number> = new Set([408, 425, 429]);
+const outageStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
+
+function codeFromStatus(status: number): CallErrorCode {
+  return codeByStatus[status] ?? (status >= 500 ? 'internal' : 'invalid_argument');
+}
+
+const codeByStatus: Readonly<Record<number, CallErrorCode>> = {
+  401: 'unauthenticated',
+  403: 'permission_denied',
+  404: 'not_found',
+  408: 'unavailable',
+  409: 'failed_precondition',
+  425: 'unavailable',
+  429: 'resource_exhausted',
+  501: 'unimplemented',
+  502: 'unavailable',
+  503: 'unavailable',
+  504: 'deadline_exceeded',
+};
+
+/** Judges anything that an attempt threw. */
+export function failureFromThrown(thrown: unknown): Failure {
+  if (thrown instanceof AttemptFailed) return thrown.failure;
+  if (thrown instanceof CallError) return failureFromCallError(thrown);
+  if (thrown instanceof ConnectError && thrown.cause instanceof CallError) return failureFromThrown(thrown.cause);
+  if (isAbort(thrown)) return abortedFailure(thrown);
+  const network = findNetworkFault(thrown);
+  if (network !== undefined) return { ...network, cause: thrown };
+  if (thrown instanceof ConnectError && isCut(thrown) && !isRefusedStream(thrown))
+    return { ...brokenConnection(thrown, false), cause: thrown };
+  if (thrown instanceof ConnectError) return failureFromConnect(thrown);
+  return {
+    code: 'unknown',
+    reason: ownReasons.unknown,
+    message: thrown instanceof Error ? thrown.message : String(thrown),
+    ...{ isTransient: false, hadNoEffect: false, isOutage: false },
+    cause: thrown,
+  };
+}
+
+/** Thrown by an attempt that has judged its failure itself. */
+export class AttemptFailed extends Error {
+  override readonly name = 'AttemptFailed';
+  readonly failure: Failure;
+
+  constructor(failure: Failure) {
+    super(failure.message, { cause: failure.cause });
+    this.failure = failure;
+  }
+}
+
+/** `isSafeToRepeat`: the call may take effect twice without harm. */
+export function errorFromFailure(failure: Failure, isSafeToRepeat: boolean): CallError {
+  const { code, reason, message, requestId, retryAfterMs, status, cause } = failure;
+  const retryable = mayRepeat(failure, isSafeToRepeat);
+  if (cause instanceof CallError && cause.retryable === retryable) return cause;
+  const error = new CallError(message, { code, reason, requestId, retryable, retryAfterMs, status, cause });
+  failures.set(error, failure);
+  return error;
+}
+
+/** What an error was made from: it says more than the error, which was judged for one call. */
+const failures = new WeakMap<CallError, Failure>();
+
+export function mayRepeat({ isTransient, hadNoEffect }: Failure, isSafeToRepeat: boolean): boolean {
+  return isTransient && (hadNoEffect || isSafeToRepeat);
+}
+
+function failureFromCallError(error: CallError): Failure {
+  const known = failures.get(error);
+  if (known !== undefined) return known;
+  const { code, reason, message, retryable, retryAfterMs, requestId, status } = error;
+  const facts = { isTransient: retryable, hadNoEffect: retryable, isOutage: false };
+  return { code, reason, message, ...facts, retryAfterMs, requestId, status, cause: error };
+}
+
+function isAbort(thrown: unknown): boolean {
+  return (
+    (thrown instanceof Error && thrown.name === 'AbortError') ||
+    (thrown instanceof ConnectError && thrown.code === Code.Canceled && !isCut(thrown))
+  );
+}
+
+function abortedFailure(thrown: unknown): Failure {
+  const facts = { isTransient: false, hadNoEffect: false, isOutage: false };
+  return { code: 'canceled', reason: ownReasons.aborted, message: 'The call was aborted.', ...facts, cause: thrown };
+}
+
+function failureFromConnect(error: ConnectError): Failure {
+  const retryAfterMs = parseRetryAfter(error.metadata.get('retry-after'));
+  const isRefused = isRefusedStream(error);
+  const isAway = error.code === Code.Unavailable;
+  const isLate = error.code === Code.DeadlineExceeded;
+  const code = names.get(error.code) ?? 'unknown';
+  return {
+    code,
+    reason: error.metadata.get(reasonHeader) ?? (isLate ? ownReasons.timeout : code),
+    message: error.rawMessage,
+    isTransient: isAway || isLate || (error.code === Code.ResourceExhausted && retryAfterMs !== undefined),
+    hadNoEffect: isRefused || error.code === Code.ResourceExhausted,
+    isOutage: (isAway && !isRefused) || isLate,
+    retryAfterMs,
+    requestId: error.metadata.get(requestIdHeader) ?? undefined,
+    cause: error,
+  };
+}
+
+/**
+ * A connection broke, or a proxy ended the response early. Connect gives such errors various codes, such as that for
+ * wrong arguments, and no better mark than their text.
+ */
+function isCut({ rawMessage }: ConnectError): boolean {
+  return cutMessages.some((text) => rawMessage.startsWith(text));
+}
+
+const cutMessages = [
+  'http/2 stream closed with error code',
+  'protocol error: incomplete envelope',
+  'protocol error: missing',
+] as const;
+
+/** RFC 9113, 8.7: the server has not processed a refused stream. connect-node reports the code in its text only. */
+function isRefusedStream(error: ConnectError): boolean {
+  return error.code === Code.Unavailable && error.rawMessage.includes('REFUSED_STREAM');
+}
+
+const codeByName = {
+  canceled: Code.Canceled,
+  unknown: Code.Unknown,
+  invalid_argument: Code.InvalidArgument,
+  deadline_exceeded: Code.DeadlineExceeded,
+  not_found: Code.NotFound,
+  already_exists: Code.AlreadyExists,
+  permission_denied: Code.PermissionDenied,
+  resource_exhausted: Code.ResourceExhausted,
+  failed_precondition: Code.FailedPrecondition,
+  aborted: Code.Aborted,
+  out_of_range: Code.OutOfRange,
+  unimplemented: Code.Unimplemented,
+  internal: Code.Internal,
+  unavailable: Code.Unavailable,
+  data_loss: Code.DataLoss,
+  unauthenticated: Code.Unauthenticated,
+} as const satisfies Record<CallErrorCode, Code>;
+
+const names = new Map<Code, CallErrorCode>(
+  Object.entries(codeByName).map(([name, code]) => [code, name as CallErrorCode]),
+);
+
+export function codeFromName(name: CallErrorCode): Code {
+  return codeByName[name];
+}
+
+/** Facts that the errors of Node, Bun and Deno carry. */
+interface SystemError {
+  readonly code?: unknown;
+  readonly syscall?: unknown;
+  readonly cause?: unknown;
+  readonly errors?: unknown;
+}
+
+/** Looks for an error of the network among the causes. Their number is limited, because causes can form a circle. */
+function findNetworkFault(thrown: unknown): Omit<Failure, 'cause'> | undefined {
+  let next: unknown = thrown;
+  for (let depth = 0; depth < 8 && next instanceof Error; depth++) {
+    const { code, syscall, cause, errors } = next as SystemError;
+    const word = typeof code === 'string' ? code : '';
+    const isUnsent = syscall === 'connect' || syscall === 'getaddrinfo' || unsentCodes.has(word);
+    if (isUnsent || brokenCodes.has(word) || brokenMessages.has(next.message)) return brokenConnection(next, isUnsent);
+    if (next instanceof DOMException && next.name === 'TimeoutError') return noResponse(next.message);
+    // Of a connection that was tried at several addresses, the last one is as good as any.
+    next = cause ?? (Array.isArray(errors) ? (errors as unknown[]).at(-1) : undefined);
+  }
+  return thrown instanceof TypeError && fetchMessages.has(thrown.message) ? brokenConnection(thrown, false) : undefined;
+}
+
+/** No connection was made, so nothing was sent. */
+const unsentCodes: ReadonlySet<string> = new Set([
+  ...['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'UND_ERR_CONNECT_TIMEOUT'],
+]);
+const brokenCodes: ReadonlySet<string> = new Set([
+  ...['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_SOCKET'],
+  ...['ERR_HTTP2_SESSION_ERROR', 'ERR_HTTP2_STREAM_CANCEL', 'ERR_HTTP2_GOAWAY_SESSION', 'ERR_STREAM_PREMATURE_CLOSE'],
+  ...['ERR_HTTP2_INVALID_SESSION', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'HPE_INVALID_EOF_STATE'],
+]);
+const brokenMessages: ReadonlySet<string> = new Set(['aborted', 'terminated', 'socket hang up']);
+/** Browsers and Deno say no more than this. */
+const fetchMessages: ReadonlySet<string> = new Set([
+  ...['fetch failed', 'Failed to fetch', 'Load failed', 'NetworkError when attempting to fetch resource.'],
+  'network error',
+]);
+
+function brokenConnection(fault: Error, hadNoEffect: boolean): Omit<Failure, 'cause'> {
+  const message = fault.message === '' ? String((fault as SystemError).code) : fault.message;
+  const facts = { isTransient: true, hadNoEffect, isOutage: true };
+  return { code: 'unavailable', reason: ownReasons.unreachable, message, ...facts };
+}
+
+function noResponse(message: string): Omit<Failure, 'cause'> {
+  const facts = { isTransient: true, hadNoEffect: false, isOutage: true };
+  return { code: 'deadline_exceeded', reason: ownReasons.timeout, message, ...facts };
+}

@@ -1,0 +1,10 @@
+export { createHttp1Agent, defaultConnectionsMax } from './http1-agent.ts';
+export type { Http1AgentOptions } from './http1-agent.ts';
+export { defaultKeepAlive } from './http2-connection.ts';
+export type { KeepAlive } from './http2-connection.ts';
+export { createHttp2Pool } from './http2-pool.ts';
+export type { Http2Pool, Http2PoolOptions } from './http2-pool.ts';
+export { sendRequest } from './send-request.ts';
+export type { BoundedAnswer, BoundedRequest } from './send-request.ts';
+export { createNodeTransport } from './transport.ts';
+export type { NodeTransportOptions } from './transport.ts';

@@ -1,0 +1,61 @@
+import type { Agent } from 'node:http';
+import type { Interceptor, Transport } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
+import { createCallInterceptor } from '../core/connect-calls.ts';
+import type { CallRules } from '../core/connect-calls.ts';
+import type { Target } from '../core/target.ts';
+import { withCallSignal } from './http2-pool.ts';
+import type { Http2Pool } from './http2-pool.ts';
+
+export interface NodeTransportOptions {
+  /** The origin of the server, with a path before those of the methods if it has one. */
+  readonly baseUrl: string;
+  /** The rules of calls. Absent: each call is one attempt, and nothing holds it back. */
+  readonly target?: Target;
+  /** How it connects: over HTTP/2, or over HTTP/1.1 with an agent of Node. */
+  readonly over: Http2Pool | Agent;
+  /** Of use with HTTP/1.1, whose agents let any number of calls wait. */
+  readonly slots?: CallRules['slots'];
+  readonly isSafeToRepeat?: CallRules['isSafeToRepeat'];
+  /** gRPC needs HTTP/2. */
+  readonly protocol?: 'connect' | 'grpc';
+  readonly format?: 'json' | 'binary';
+  /** The maximum size of one message of the server. */
+  readonly maxMessageBytes?: number;
+  /** The timeout of a call that sets none, in milliseconds. Absent: no timeout. */
+  readonly defaultTimeoutMs?: number;
+  /** False: the server is asked not to compress, so that the limit counts the bytes that it sends. */
+  readonly acceptsCompression?: boolean;
+}
+
+/** A transport of connect-node over the connections of this package. */
+export function createNodeTransport(options: NodeTransportOptions): Transport {
+  const {
+    baseUrl,
+    target,
+    over,
+    slots,
+    isSafeToRepeat,
+    maxMessageBytes,
+    defaultTimeoutMs,
+    format = 'binary',
+  } = options;
+  const interceptors: Interceptor[] =
+    target === undefined ? [] : [createCallInterceptor(target, { slots, isSafeToRepeat })];
+  interceptors.push((next) => async (request) => await withCallSignal(request.signal, async () => await next(request)));
+  const common = {
+    baseUrl,
+    useBinaryFormat: format === 'binary',
+    interceptors,
+    ...(options.acceptsCompression === false ? { acceptCompression: [] } : {}),
+    ...(maxMessageBytes === undefined ? {} : { readMaxBytes: maxMessageBytes }),
+    ...(defaultTimeoutMs === undefined ? {} : { defaultTimeoutMs }),
+  };
+  if (!isPool(over)) return createConnectTransport({ ...common, httpVersion: '1.1', nodeOptions: { agent: over } });
+  if (options.protocol === 'grpc') return createGrpcTransport({ ...common, sessionManager: over });
+  return createConnectTransport({ ...common, httpVersion: '2', sessionManager: over });
+}
+
+function isPool(over: Http2Pool | Agent): over is Http2Pool {
+  return 'notifyResponseByteRead' in over;
+}

@@ -1,0 +1,2 @@
+export { createWebTransport } from './transport.ts';
+export type { WebTransportOptions } from './transport.ts';
