@@ -1,5 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { readCommandTree } from '../apps/cli/src/command-tree/command-tree.ts';
+import type { CommandArgument, CommandNode } from '../apps/cli/src/command-tree/command-tree.ts';
 import { program } from '../apps/cli/src/program/program.ts';
 
 // Writes docs/cli.md from the command table of the CLI; with --check it only reports whether the page is up to date.
@@ -11,7 +13,8 @@ const intro = `# Command line
 
 The Debian and the npm package contain the command \`soulbox\`. In a clone of the repository, \`sudo npm start\` and
 \`soulbox setup\` install it as \`/usr/local/bin/soulbox\`, which runs that clone ([operations.md](operations.md#install)).
-\`soulbox COMMAND --help\` explains each command.
+\`soulbox COMMAND --help\` explains each command. \`soulbox completion bash\` (or \`zsh\`, \`fish\`) prints a completion script; the Debian
+package installs it, and the manual page \`soulbox(1)\`.
 
 - Commands that print data accept \`--json\`. All accept \`--data-dir\` (default \`/var/lib/soulbox\`).
 - Commands for sandboxes (except \`recover\`), snapshots, programs, functions, events, webhooks, signed URLs and templates of the team use
@@ -23,61 +26,36 @@ The Debian and the npm package contain the command \`soulbox\`. In a clone of th
 /** The two flags that every command has are explained once, in the introduction. */
 const common = new Set(['data-dir', 'json']);
 
-/**
- * The parts of citty's definitions that the page shows. Each may be a value, a promise, or a function that returns
- * either.
- */
-type Lazy<T> = T | Promise<T> | (() => T | Promise<T>);
-interface Argument {
-  readonly type?: string;
-  readonly required?: boolean;
-  readonly valueHint?: string;
-  readonly description?: string;
-}
-interface Command {
-  readonly meta?: Lazy<{ readonly description?: string }>;
-  readonly args?: Lazy<Readonly<Record<string, Argument>>>;
-  readonly subCommands?: Lazy<Readonly<Record<string, Lazy<Command>>>>;
-}
-
-const resolve = async <T extends object>(value: Lazy<T>): Promise<T> =>
-  typeof value === 'function' ? await value() : await value;
-
 const escapeCell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '\\<').replaceAll('\n', ' ');
 const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;
 
-function usageOf(name: string, { type, required, valueHint }: Argument): string {
-  if (type === 'positional') return required === false ? `[${name.toUpperCase()}]` : name.toUpperCase();
-  return type === 'boolean' || valueHint === undefined ? `--${name}` : `--${name} ${valueHint}`;
+function usageOf({ kind, name, isRequired, valueHint }: CommandArgument): string {
+  if (kind === 'positional') return isRequired ? name.toUpperCase() : `[${name.toUpperCase()}]`;
+  return kind === 'switch' || valueHint === undefined ? `--${name}` : `--${name} ${valueHint}`;
 }
 
-async function renderCommand(words: readonly string[], description: string, command: Command): Promise<string> {
-  const args = Object.entries(await resolve(command.args ?? {})).filter(([name]) => !common.has(name));
-  const positionals = args.filter(([, { type }]) => type === 'positional').map(([name, one]) => usageOf(name, one));
-  const rows = args.map(([name, one]) => `| ${code(usageOf(name, one))} | ${escapeCell(one.description ?? '')} |`);
+function renderCommand(words: readonly string[], { description, args }: CommandNode): string {
+  const shown = args.filter(({ name }) => !common.has(name));
+  const positionals = shown.filter(({ kind }) => kind === 'positional').map(usageOf);
+  const rows = shown.map((one) => `| ${code(usageOf(one))} | ${escapeCell(one.description)} |`);
   const table = rows.length === 0 ? '' : `\n| argument | meaning |\n| --- | --- |\n${rows.join('\n')}\n`;
   return `### ${code(['soulbox', ...words, ...positionals].join(' '))}\n\n${escapeCell(description)}.\n${table}`;
 }
 
-async function renderTree(command: Command, words: readonly string[]): Promise<string[]> {
-  const { description = '' } = await resolve(command.meta ?? {});
-  if (command.subCommands === undefined) return [await renderCommand(words, description, command)];
-  const children = await Promise.all(
-    Object.entries(await resolve(command.subCommands)).map(
-      async ([name, child]) => [name, await resolve(child)] as const,
-    ),
-  );
+function renderTree(node: CommandNode, words: readonly string[]): string[] {
+  const { children, description } = node;
+  if (children.length === 0) return [renderCommand(words, node)];
   const heading =
     words.length === 0 ? '## Server, host and programs\n' : `## ${words.join(' ')}\n\n${escapeCell(description)}.\n`;
   // Commands come before groups: `up` does not belong to `template`.
-  const isGroup = ([, child]: (typeof children)[number]): boolean => child.subCommands !== undefined;
-  const parts = [...children.filter((child) => !isGroup(child)), ...children.filter(isGroup)].map(
-    async ([name, child]) => await renderTree(child, [...words, name]),
+  const isGroup = (child: CommandNode): boolean => child.children.length > 0;
+  const parts = [...children.filter((child) => !isGroup(child)), ...children.filter(isGroup)].map((child) =>
+    renderTree(child, [...words, child.name]),
   );
-  return [heading, ...(await Promise.all(parts)).flat()];
+  return [heading, ...parts.flat()];
 }
 
-const text = [intro, ...(await renderTree(program, []))].join('\n');
+const text = [intro, ...renderTree(await readCommandTree('soulbox', program), [])].join('\n');
 if (process.argv.includes('--check')) {
   if (text !== (await readFile(file, 'utf8').catch(() => ''))) {
     console.error(`${relative(process.cwd(), file)} is not up to date: run npm run docs:cli.`);

@@ -5,6 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { run } from '@soulbox/base';
 import { fetchNpm } from '@soulbox/templates';
 import { isLicenceFile } from './licence-texts.ts';
+import { renderHelpFiles } from './help-files.ts';
 import type { LockedPackages } from './locked-packages.ts';
 import { nodePackage } from './npm-package.ts';
 import type { Release } from './npm-package.ts';
@@ -47,6 +48,10 @@ export async function makeDebianPackage(
     await mkdir(join(work, dirname(target)), { recursive: true });
     await copyFile(join(root, source), join(work, target));
     await chmod(join(work, target), mode);
+  }
+  for (const [target, content] of await renderHelpFiles(release)) {
+    await mkdir(join(work, dirname(target)), { recursive: true });
+    await writeFile(join(work, target), content, { mode: 0o644 });
   }
   await writeControl(work, release);
   await settle(work, release.epoch);

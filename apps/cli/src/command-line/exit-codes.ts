@@ -13,3 +13,14 @@ export const exitCodes = {
   /** The reader of our output has gone: as for a program that was ended by SIGPIPE. */
   unread: 141,
 } as const;
+
+/** For the documentation. */
+export const exitCodeTexts: readonly (readonly [code: number, meaning: string])[] = [
+  [exitCodes.ok, 'Success.'],
+  [exitCodes.failed, 'Failure.'],
+  [exitCodes.usage, 'Wrong usage.'],
+  [exitCodes.notRunning, 'The server is not running (status).'],
+  [exitCodes.timedOut, 'The program reached its time limit (run).'],
+  [exitCodes.signalBase, 'Plus the number of a signal: it ended the program (run).'],
+  [exitCodes.interrupted, 'Ctrl-C.'],
+];

@@ -89,6 +89,7 @@ export const program = defineCommand({
         delete: async () => (await import('../commands/function/delete.ts')).deleteFunction,
       },
     }),
+    completion: async () => (await import('./completion.ts')).completion,
     mcp: async () => (await import('../commands/mcp/mcp.ts')).mcp,
     events: async () => (await import('../commands/events/events.ts')).events,
     webhook: defineCommand({

@@ -3,6 +3,7 @@ import { renderUsage, runCommand } from 'citty';
 import type { CommandDef } from 'citty';
 import { program, epilogue } from './program.ts';
 import { printFault } from './print-fault.ts';
+import { resolved } from '../command-tree/command-tree.ts';
 import { exitCodes } from '../command-line/exit-codes.ts';
 import { checkArguments } from '../command-line/parse-strictly.ts';
 import { UsageError } from '../command-line/usage-error.ts';
@@ -54,8 +55,4 @@ async function showHelp(command: CommandDef, path: readonly CommandDef[]): Promi
   const text = await (path.length === 0 ? renderUsage(command) : renderUsage(command, parent));
   console.log(process.stdout.isTTY ? text : stripVTControlCharacters(text));
   if (path.length === 0) console.log(`\n${epilogue}`);
-}
-
-async function resolved<T>(value: T | Promise<T> | (() => T) | (() => Promise<T>) | undefined): Promise<T | undefined> {
-  return await (typeof value === 'function' ? (value as () => T | Promise<T>)() : value);
 }
