@@ -47,7 +47,11 @@ test('the Debian package needs no system Node, and doctor accepts it', async () 
   expect(control).toMatch(/Depends: .*\bcrun \(>= 1\.11\)/);
   const names = await run('dpkg-deb', ['-c', packages.debian], { timeoutMs: 120_000 });
   expect(names).not.toMatch(/\/soulbox\/(apps|packages)\/\S*\.ts$/m);
-  for (const file of ['man/man1/soulbox.1.gz', 'bash-completion/completions/soulbox', 'zsh/vendor-completions/_soulbox'])
+  for (const file of [
+    'man/man1/soulbox.1.gz',
+    'bash-completion/completions/soulbox',
+    'zsh/vendor-completions/_soulbox',
+  ])
     expect(names).toContain(`./usr/share/${file}\n`);
   expect(names).not.toMatch(/\/soulbox\/(apps|packages)\/\S*\.test\./);
 }, 300_000);
