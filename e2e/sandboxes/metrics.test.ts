@@ -68,6 +68,27 @@ test('the history has the same seconds with all figures, and minutes of them', a
   expect([typeof memSwap, typeof networkSentBytes]).toEqual(['number', 'number']);
 });
 
+test('programs report metrics in files and over ports', async () => {
+  const path = `/sandboxes/${sandbox().sandboxId}/metrics/custom`;
+  await sandbox().files.write('/run/soulbox/metrics/mine.prom', '# TYPE jobs counter\njobs{queue="a"} 7\nbad line\n');
+  await sandbox().files.write('/home/user/www/metrics', 'served 1.5\n');
+  await sandbox().commands.run('cd /home/user/www && exec python3 -m http.server 9100', { background: true });
+  await sandbox().files.write('/run/soulbox/metrics/server.port', '9100');
+  interface Answer {
+    series: { name: string; points: { value: number }[] }[];
+    faults: string[];
+  }
+  const { series, faults } = await until('both metrics', async () => {
+    const answer = (await askApi('GET', path)).json as Answer;
+    return answer.series.length === 2 && answer;
+  });
+  expect(series).toMatchObject([
+    { name: 'jobs', type: 'counter', labels: { queue: 'a' }, points: [{ value: 7 }] },
+    { name: 'served', points: [{ value: 1.5 }] },
+  ]);
+  expect(faults[0]).toBe('mine.prom: line 3: no valid value');
+});
+
 test('one call returns the metrics of many sandboxes', async () => {
   const { status, json } = await askApi('GET', `/sandboxes/metrics?sandbox_ids=${sandbox().sandboxId},inobody`);
   expect(status).toBe(200);

@@ -134,7 +134,7 @@ test.each(['text/xml', 'application/connect+xml', 'x'.repeat(1000)])('the type %
   expect(answer.status).toBe(415);
 });
 
-test.each(['/init', '/freeze', '/unfreeze', '/collapse', '/fsfreeze', '/fsthaw', '/soulbox/logs'])(
+test.each(['/init', '/freeze', '/unfreeze', '/collapse', '/fsfreeze', '/fsthaw', '/soulbox/logs', '/soulbox/metrics'])(
   '%s is not served to the outside in any notation',
   async (path) => {
     const forms = [

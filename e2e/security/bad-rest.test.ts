@@ -31,6 +31,7 @@ const sandboxRoutes: readonly { method: string; path: string; body?: object }[] 
   { method: 'POST', path: '/sandboxes/ID/refreshes', body: {} },
   { method: 'GET', path: '/sandboxes/ID/metrics' },
   { method: 'GET', path: '/sandboxes/ID/metrics/history' },
+  { method: 'GET', path: '/sandboxes/ID/metrics/custom' },
   { method: 'GET', path: '/sandboxes/ID/logs' },
   { method: 'GET', path: '/v2/sandboxes/ID/logs' },
 ];

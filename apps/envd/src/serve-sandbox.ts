@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { EnvdConfig } from './config.ts';
 import { createContext } from './context.ts';
+import { createCustomDirectory } from './metrics/custom-sources.ts';
 import { createRequestHandler } from './routes.ts';
 import { listenForPorts } from './ports/forward.ts';
 import { listen } from './server/listen.ts';
@@ -20,6 +21,7 @@ export async function serveSandbox(config: EnvdConfig): Promise<void> {
     context.log.record('error', 'envd', 'Unhandled', { cause: String(reason) }),
   );
   warmThreadPool();
+  createCustomDirectory();
   if (config.ownKernel) {
     serveSudo(context);
     void offerProgram(context.log);

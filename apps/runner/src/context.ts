@@ -28,6 +28,8 @@ import type { MetricFolder } from './metrics/metric-history.ts';
 import { createActivity } from './metrics/activity.ts';
 import { createConnectionQueue } from './connections/connection-queue.ts';
 import type { ConnectionQueue } from './connections/connection-queue.ts';
+import { createCustomMetrics } from './metrics/custom-metrics.ts';
+import type { CustomMetrics } from './metrics/custom-metrics.ts';
 import { createConsumption } from './metrics/consumption.ts';
 import type { Consumption } from './metrics/consumption.ts';
 import { createHolds } from './registry/holds.ts';
@@ -118,7 +120,14 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
   const { logger, config } = options;
   await limitSandboxesTogether(config.instance, sharedCpus(config));
   const stopping = new AbortController();
-  const { context: operations, router, consumption, folder, end } = await createOperations(options, stopping.signal);
+  const {
+    context: operations,
+    router,
+    consumption,
+    customMetrics,
+    folder,
+    end,
+  } = await createOperations(options, stopping.signal);
   const maker = createTemplateMaker({
     ...operations,
     disks: operations.host.disks,
@@ -167,6 +176,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     backgroundDigest,
     router,
     consumption,
+    customMetrics,
     connections: options.connections ?? createConnectionQueue(),
     dependencies: openDependencies(options, context),
     usageOf: createTeamUsage(context),
@@ -177,6 +187,7 @@ export async function createRunnerContext(options: RunnerOptions): Promise<Runne
     async [Symbol.asyncDispose]() {
       deadlines[Symbol.dispose]();
       await guard[Symbol.asyncDispose]();
+      customMetrics[Symbol.dispose]();
       await context.metrics[Symbol.asyncDispose]();
       stopping.abort();
       await pool.close();
@@ -211,6 +222,7 @@ interface Operations {
   readonly context: Omit<BuildContext, 'maker'>;
   readonly router: Router;
   readonly consumption: Consumption;
+  readonly customMetrics: CustomMetrics;
   readonly folder: MetricFolder;
   readonly end: RunnerContext['end'];
 }
@@ -235,10 +247,12 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     void context.metrics.sampleLast(sandboxId);
     const isEnded = await endSandbox(context, sandboxId, cause);
     context.metrics.remove(sandboxId);
+    customMetrics.remove(sandboxId);
     consumption.end(sandboxId);
     activity.forget(sandboxId);
     return isEnded;
   };
+  const customMetrics = createCustomMetrics({ table, activity, clock, logger });
   const context: OperationContext = {
     host,
     table,
@@ -262,7 +276,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     },
   };
   const builds = createBuilds({ ...options, disks: context.host.disks, cache, clock, stopping });
-  return { context: { ...context, builds }, router, consumption, folder, end };
+  return { context: { ...context, builds }, router, consumption, customMetrics, folder, end };
 }
 
 async function createSandboxHost(

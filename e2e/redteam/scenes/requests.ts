@@ -97,7 +97,7 @@ async function climbByDescriptor({ attacker, host }: World): Promise<string> {
   return `${tried} working directories lead to no file of the host`;
 }
 
-const hostOnly = ['/init', '/resumed', '/rehearse-resumed', '/soulbox/logs'];
+const hostOnly = ['/init', '/resumed', '/rehearse-resumed', '/soulbox/logs', '/soulbox/metrics'];
 const spellings = (path: string): string[] => [
   path,
   `/${path}`,

@@ -60,12 +60,25 @@ const logsSchema = z.object({
   ),
 });
 
+const customSchema = z.object({
+  sources: z
+    .array(
+      z.object({ name: z.string().max(128), text: z.string().max(70_000), fault: z.string().max(1000).optional() }),
+    )
+    .max(32),
+});
+
+/** Metrics of user code, as it wrote them. `fault`: why there is no text, or not all of it. */
+export type EnvdCustomSource = z.infer<typeof customSchema>['sources'][number];
+
 export type EnvdLogEntry = z.infer<typeof logsSchema>['entries'][number];
 
 /** envd answers from memory. If it takes longer, the sandbox is considered unreachable. */
 const answerTimeoutMs = 10_000;
 /** A spare waits for its rehearsal, with the template's programs running. */
 const rehearsalTimeoutMs = 1000;
+/** A port of user code may take a second to answer. */
+const customTimeoutMs = 3000;
 /** envd is hostile, so an answer above this size is cut off. */
 const maxAnswerBytes = 4 * 1024 * 1024;
 
@@ -94,6 +107,8 @@ export interface EnvdClient {
   trust(authority: EnvdAuthority): Promise<boolean>;
   /** Returns log entries after `seq`, oldest first. Their number is bounded. */
   logs(after: number): Promise<EnvdLogEntry[]>;
+  /** What programs in the sandbox report. Empty for an envd that does not know the call. Throws `sandbox_unreachable`. */
+  customMetrics(): Promise<EnvdCustomSource[]>;
   /** Aborts every call in progress. */
   close(): void;
 }
@@ -164,6 +179,11 @@ export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdCli
       const { status, body } = await call('GET', `/soulbox/logs?after=${after}`);
       if (status !== 200) return [];
       return logsSchema.safeParse(parseJson(body.toString('utf8'))).data?.entries ?? [];
+    },
+    async customMetrics() {
+      const { status, body } = await call('GET', '/soulbox/metrics', undefined, customTimeoutMs);
+      if (status !== 200) return [];
+      return customSchema.safeParse(parseJson(body.toString('utf8'))).data?.sources ?? [];
     },
     close() {
       way.close();

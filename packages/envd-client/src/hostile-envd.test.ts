@@ -64,6 +64,7 @@ const calls: Readonly<Record<string, (target: EnvdTarget) => Promise<unknown>>> 
   'envd.rehearseResumed': (target) =>
     createEnvdClient(target, token).rehearseResumed({ sandboxId: 'i', generation: 'g', isCopy: true, timestamp: '' }),
   'envd.logs': (target) => createEnvdClient(target, token).logs(0),
+  'envd.customMetrics': (target) => createEnvdClient(target, token).customMetrics(),
   'files.stat': (target) => createFiles(target, 't', 'user').stat('/a'),
   'files.list': (target) => createFiles(target, 't', 'user').list('/a'),
   'files.read': (target) => createFiles(target, 't', 'user').read('/a', 2_000_000),

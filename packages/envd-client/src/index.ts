@@ -1,5 +1,12 @@
 export { createEnvdClient } from './envd-client.ts';
-export type { EnvdAuthority, EnvdClient, EnvdInit, EnvdLogEntry, EnvdResumed } from './envd-client.ts';
+export type {
+  EnvdAuthority,
+  EnvdClient,
+  EnvdInit,
+  EnvdCustomSource,
+  EnvdLogEntry,
+  EnvdResumed,
+} from './envd-client.ts';
 export { errorFromEnvd } from './error-from-envd.ts';
 export { createFiles } from './files.ts';
 export type { Files, SandboxFile } from './files.ts';

@@ -55,6 +55,7 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /sandboxes/:sandboxID': read,
   'GET /sandboxes/:sandboxID/metrics': read,
   'GET /sandboxes/:sandboxID/metrics/history': read,
+  'GET /sandboxes/:sandboxID/metrics/custom': read,
   'GET /sandboxes/:sandboxID/logs': read,
   'GET /sandboxes/:sandboxID/connections': readAll,
   'GET /sandboxes/:sandboxID/network/learned': read,

@@ -53,6 +53,7 @@ const unrecorded = [
   'GET /sandboxes/:sandboxID',
   'GET /sandboxes/:sandboxID/metrics',
   'GET /sandboxes/:sandboxID/metrics/history',
+  'GET /sandboxes/:sandboxID/metrics/custom',
   'GET /sandboxes/metrics',
   'GET /sandboxes/:sandboxID/connections',
   'GET /sandboxes/:sandboxID/network/learned',

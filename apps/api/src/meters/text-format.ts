@@ -2,7 +2,7 @@
 export interface MetricFamily {
   readonly name: string;
   readonly help: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly type: 'counter' | 'gauge' | 'histogram' | 'untyped';
   readonly samples: readonly {
     /** Suffix of the name, for a histogram: `_bucket`, `_sum`, `_count`. */
     readonly suffix?: string;
@@ -25,7 +25,7 @@ function escapeLabel(value: string): string {
 
 /** In Go's format, which is the same as JavaScript's for finite numbers. */
 function showValue(value: number): string {
-  return value === Infinity ? '+Inf' : String(value);
+  return value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value);
 }
 
 export function formatMetrics(families: readonly MetricFamily[]): string {

@@ -6,6 +6,7 @@ import { errors } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { aliveAfter } from '../lookup/sandbox.ts';
 import { readPages } from '../paging/read-pages.ts';
+import { customFamilies } from './custom-families.ts';
 import { diskFamilies } from './disk-families.ts';
 import { hostDiskFamilies } from './host-disk-families.ts';
 import { teamFamilies } from './team-families.ts';
@@ -33,6 +34,12 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
         description:
           "An API key returns the metrics of its team only. The operator's token returns those of the server. It is sent as a bearer " +
           'token and set by `SOULBOX_METRICS_TOKEN`; by default it is in the file `secrets/metrics-token` of the data folder.',
+        querystring: z.object({
+          custom: z
+            .enum(['0', '1'])
+            .default('0')
+            .describe('`1`: also the metrics that programs in the sandboxes report. Only with an API key.'),
+        }),
         response: {
           200: { description: 'Text format 0.0.4', content: { 'text/plain': { schema: z.string() } } },
           ...errors(503),
@@ -42,7 +49,7 @@ export function addPrometheusRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const families = request.isOperator
         ? await serverFamilies(context)
-        : await familiesOfTeam(context, callerOf(request).team.id);
+        : await familiesOfTeam(context, callerOf(request).team.id, request.query.custom === '1');
       return reply.type(prometheusContentType).send(formatMetrics(families));
     },
   );
@@ -60,12 +67,13 @@ async function measure(context: ApiContext, teamId: string): Promise<MeasuredSan
   return sandboxes.map((sandbox) => ({ ...sandbox, metric: newest.get(sandbox.id) }));
 }
 
-async function familiesOfTeam(context: ApiContext, teamId: string): Promise<MetricFamily[]> {
+async function familiesOfTeam(context: ApiContext, teamId: string, withCustom: boolean): Promise<MetricFamily[]> {
   const sandboxes = await measure(context, teamId);
   return [
     runningFamily('Running sandboxes of the team.', sandboxes.length),
     ...teamFamilies(await readUsage(context, teamId)),
     ...sandboxFamilies(sandboxes),
+    ...(withCustom ? await customFamilies(context, sandboxes) : []),
   ];
 }
 

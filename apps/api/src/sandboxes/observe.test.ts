@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { logEntry, metric, metricPoint } from '../testing/observed.ts';
+import { customSeries, logEntry, metric, metricPoint } from '../testing/observed.ts';
 import { metricsToken, startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -94,7 +94,7 @@ describe('the history of the metrics of a sandbox', () => {
   });
 
   it('has seconds of a young sandbox by default', async () => {
-    api.runner.points.set(`${id} 1`, [metricPoint(Date.now() + 20, 4)]);
+    api.runner.points.set(`${id} 1`, [metricPoint(Date.now(), 4)]);
     expect(await ask()).toMatchObject({ step: 1, points: [{ cpuUsedPct: 4 }] });
   });
 
@@ -123,6 +123,57 @@ describe('the history of the metrics of a sandbox', () => {
 
   it('is not shown to another team', async () => {
     const answer = await api.ask('GET', `/sandboxes/${id}/metrics/history`, { key: api.otherKey });
+    expect(answer.status).toBe(404);
+  });
+});
+
+describe('metrics that programs in a sandbox report', () => {
+  const ask = async (query = ''): Promise<unknown> =>
+    (await api.ask('GET', `/sandboxes/${id}/metrics/custom${query}`)).json;
+  beforeEach(() => {
+    api.runner.custom.set(id, [
+      customSeries('jobs', { queue: 'a"\n', sandbox_id: 'forged' }, 1, 2, 3),
+      customSeries('odd', {}, Number.NaN, -Infinity, Infinity),
+    ]);
+  });
+
+  it('have their newest values, with what was rejected', async () => {
+    expect(await ask()).toEqual({
+      series: [
+        {
+          ...{ name: 'jobs', type: 'gauge', help: 'Help.', labels: { queue: 'a"\n', sandbox_id: 'forged' } },
+          points: [{ timestampUnix: 1002, value: 3 }],
+        },
+        { name: 'odd', type: 'gauge', help: 'Help.', labels: {}, points: [{ timestampUnix: 1002, value: '+Inf' }] },
+      ],
+      rejected: 1,
+      faults: ['a.prom: line 3: no valid value'],
+    });
+  });
+
+  it('can be chosen by name and time', async () => {
+    expect(await ask('?name=odd&start=1000&end=1001')).toMatchObject({
+      series: [{ name: 'odd', points: [{ value: 'NaN' }, { timestampUnix: 1001, value: '-Inf' }] }],
+    });
+    expect(await ask('?start=1003')).toMatchObject({ series: [] });
+    expect(await ask('?name=__proto__')).toMatchObject({ series: [] });
+  });
+
+  it('are in the Prometheus text on request, under the name of their sandbox', async () => {
+    const headers = { authorization: `Bearer ${api.key}` };
+    const without = await api.ask('GET', '/metrics', { key: null, headers });
+    expect(without.text).not.toContain('jobs');
+    const { text } = await api.ask('GET', '/metrics?custom=1', { key: null, headers });
+    const own = `sandbox_id="${id}",template="base"`;
+    expect(text).toContain('# TYPE jobs untyped\n');
+    expect(text).toContain(`jobs{${own},queue="a\\"\\n",exported_sandbox_id="forged"} 3\n`);
+    expect(text).toContain(`odd{${own}} +Inf\n`);
+    const theirs = await api.ask('GET', '/metrics?custom=1', { key: api.otherKey });
+    expect(theirs.text).not.toContain('jobs');
+  });
+
+  it('are not shown to another team', async () => {
+    const answer = await api.ask('GET', `/sandboxes/${id}/metrics/custom`, { key: api.otherKey });
     expect(answer.status).toBe(404);
   });
 });

@@ -9,6 +9,7 @@ import { addKillRoute } from './kill.ts';
 import { addListRoutes } from './list.ts';
 import { addLogRoutes } from './logs.ts';
 import { addMetricsRoute } from './metrics.ts';
+import { addCustomMetricsRoute } from './metrics-custom.ts';
 import { addMetricsHistoryRoute } from './metrics-history.ts';
 import { addNewestMetricsRoute } from './newest-metrics.ts';
 import { addPauseRoute } from './pause.ts';
@@ -31,6 +32,7 @@ export function addSandboxRoutes(app: ApiApp, context: ApiContext): void {
   addRefreshRoute(app, context);
   addMetricsRoute(app, context);
   addMetricsHistoryRoute(app, context);
+  addCustomMetricsRoute(app, context);
   addNewestMetricsRoute(app, context);
   addLogRoutes(app, context);
 }

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { LogEntrySchema, MetricPointSchema, MetricSchema } from '@soulbox/contract/runner';
-import type { LogEntry, Metric, MetricPoint } from '@soulbox/contract/runner';
+import { CustomSeriesSchema, LogEntrySchema, MetricPointSchema, MetricSchema } from '@soulbox/contract/runner';
+import type { CustomSeries, LogEntry, Metric, MetricPoint } from '@soulbox/contract/runner';
 
 export function logEntry(atMs: number, level: string, message: string, fields: Record<string, string> = {}): LogEntry {
   return create(LogEntrySchema, { timestamp: timestampFromMs(atMs), level, logger: 'envd', message, fields });
@@ -33,4 +33,10 @@ export function metricPoint(atMs: number, cpuUsedPct: number): MetricPoint {
     memoryLimitBytes: 4000n,
     networkSentBytes: 2n ** 40n,
   });
+}
+
+/** A series with a value for each second from 1000 on. */
+export function customSeries(name: string, labels: Record<string, string>, ...values: number[]): CustomSeries {
+  const timestamps = values.map((_, at) => timestampFromMs(1_000_000 + at * 1000));
+  return create(CustomSeriesSchema, { name, type: 'gauge', help: 'Help.', labels, values, timestamps });
 }

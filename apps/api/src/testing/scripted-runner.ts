@@ -10,6 +10,7 @@ import { RunnerService, SandboxSchema, SandboxState } from '@soulbox/contract/ru
 import type {
   CreateSandboxRequest,
   LogEntry,
+  CustomSeries,
   Metric,
   MetricPoint,
   NetworkPolicy,
@@ -44,6 +45,8 @@ export interface ScriptedRunner {
   readonly lists: readonly number[];
   readonly logs: Map<string, LogEntry[]>;
   readonly metrics: Map<string, Metric[]>;
+  /** What programs in a sandbox report. */
+  readonly custom: Map<string, CustomSeries[]>;
   /** Answers to requests for points, by sandbox and step in seconds: `i1 60`. */
   readonly points: Map<string, MetricPoint[]>;
   readonly snapshots: Map<string, Snapshot>;
@@ -108,6 +111,7 @@ export function createScriptedRunner(): ScriptedRunner {
   const logs = new Map<string, LogEntry[]>();
   const metrics = new Map<string, Metric[]>();
   const points = new Map<string, MetricPoint[]>();
+  const custom = new Map<string, CustomSeries[]>();
 
   const get = (sandboxId: string): Sandbox => {
     const sandbox = sandboxes.get(sandboxId);
@@ -284,6 +288,15 @@ export function createScriptedRunner(): ScriptedRunner {
         };
         return { points: (points.get(`${sandboxId} ${stepSeconds}`) ?? []).filter(inSpan) };
       },
+      getCustomMetrics: ({ sandboxId }) => {
+        failIfTold();
+        const faults = custom.has(sandboxId) ? ['a.prom: line 3: no valid value'] : [];
+        return { series: custom.get(sandboxId) ?? [], rejected: faults.length, faults };
+      },
+      listCustomMetrics: ({ sandboxIds }) => {
+        failIfTold();
+        return { sandboxes: sandboxIds.map((sandboxId) => ({ sandboxId, series: custom.get(sandboxId) ?? [] })) };
+      },
       getLogs: ({ sandboxId }) => {
         failIfTold();
         get(sandboxId);
@@ -341,6 +354,7 @@ export function createScriptedRunner(): ScriptedRunner {
     logs,
     metrics,
     points,
+    custom,
     watchers: events.watchers,
     plant,
     tell,

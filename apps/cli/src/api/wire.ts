@@ -15,6 +15,7 @@ export type ApiEvent = Schemas['SandboxEvent'];
 export type ApiSandboxConnection = Schemas['SandboxConnection'];
 export type ApiMetricHistory = Schemas['SandboxMetricHistory'];
 export type ApiMetricPoint = Schemas['SandboxMetricPoint'];
+export type ApiCustomMetrics = Schemas['SandboxCustomMetrics'];
 export type ApiLearnedPolicy = Schemas['LearnedNetworkPolicy'];
 export type ApiSignedUrl = Schemas['SignedURL'];
 export type ApiSigningKey = Schemas['SigningKey'];

@@ -1,7 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { MetricPointSchema, MetricSchema } from '@soulbox/contract/runner';
-import type { Metric as MetricMessage, MetricPoint } from '@soulbox/contract/runner';
+import { CustomSeriesSchema, MetricPointSchema, MetricSchema } from '@soulbox/contract/runner';
+import type {
+  CustomSeries as CustomSeriesMessage,
+  Metric as MetricMessage,
+  MetricPoint,
+} from '@soulbox/contract/runner';
+import type { CustomSeries } from '../metrics/custom-metrics.ts';
 import type { Point } from '../metrics/point.ts';
 import type { Metric } from '../metrics/sandbox-metrics.ts';
 
@@ -16,6 +21,14 @@ export function pointToMessage(point: Point, cpuCount: number): MetricPoint {
   const timestamp = timestampFromMs(atMs);
   const others = { timestamp, samples, cpuCount, cpuUsedPct, cpuUsedPctMax, cpuUsedSeconds };
   return create(MetricPointSchema, { ...whole(counts), ...others });
+}
+
+export function seriesToMessage({ values, ...series }: CustomSeries): CustomSeriesMessage {
+  return create(CustomSeriesSchema, {
+    ...series,
+    timestamps: values.map(({ atMs }) => timestampFromMs(atMs)),
+    values: values.map(({ value }) => value),
+  });
 }
 
 function whole<K extends string>(counts: Readonly<Record<K, number>>): Record<K, bigint> {

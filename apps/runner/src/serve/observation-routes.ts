@@ -8,12 +8,12 @@ import type { GetMetricsRequest, RunnerService } from '@soulbox/contract/runner'
 import type { Metric, SandboxMetrics } from '../metrics/sandbox-metrics.ts';
 import type { Answers } from './answer.ts';
 import { eventToMessage } from './event-to-message.ts';
-import { metricToMessage, pointToMessage } from './metric-to-message.ts';
+import { metricToMessage, pointToMessage, seriesToMessage } from './metric-to-message.ts';
 import type { ServeContext } from './serve-context.ts';
 
 /** Serves the metrics, logs and events of sandboxes. */
 export function createObservationRoutes(
-  { events, logBook, metrics, stopping, table }: ServeContext,
+  { customMetrics, events, logBook, metrics, stopping, table }: ServeContext,
   { answer }: Answers,
 ): Partial<ServiceImpl<typeof RunnerService>> {
   return {
@@ -32,6 +32,21 @@ export function createObservationRoutes(
       const cpuCount = table.find(sandboxId)?.record.cpuCount ?? 0;
       return { points: points.map((point) => pointToMessage(point, cpuCount)) };
     }),
+
+    getCustomMetrics: answer(async ({ sandboxId }) => {
+      const { series, rejected, faults } = await customMetrics.read(sandboxId);
+      return { series: series.map(seriesToMessage), rejected, faults: [...faults] };
+    }),
+
+    listCustomMetrics: answer(async ({ sandboxIds }) =>
+      Promise.resolve({
+        sandboxes: sandboxIds.map((sandboxId) => {
+          const { series } = customMetrics.known(sandboxId);
+          const newest = series.map((one) => seriesToMessage({ ...one, values: one.values.slice(-1) }));
+          return { sandboxId, series: newest };
+        }),
+      }),
+    ),
 
     getLogs: answer(async (request) => {
       const lines = await logBook.read(request.sandboxId);

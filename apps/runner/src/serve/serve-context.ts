@@ -2,6 +2,7 @@ import type { Logger, MeasuredFigures } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { BuildContext } from '../builds/builds.ts';
 import type { ConnectionQueue } from '../connections/connection-queue.ts';
+import type { CustomMetrics } from '../metrics/custom-metrics.ts';
 import type { Consumption } from '../metrics/consumption.ts';
 import type { CreateContext } from '../operations/create.ts';
 import type { TeamUsage } from '../operations/team-usage.ts';
@@ -21,6 +22,8 @@ export interface ServeContext extends CreateContext, BuildContext {
   readonly dependencies: DependencyCache | undefined;
   /** What sandboxes have used. */
   readonly consumption: Consumption;
+  /** What programs in sandboxes report about themselves. */
+  readonly customMetrics: CustomMetrics;
   /** Connections of sandboxes that wait to be recorded. */
   readonly connections: ConnectionQueue;
   /** The team's use of the host's disk. */

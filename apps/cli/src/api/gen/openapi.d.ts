@@ -864,6 +864,22 @@ export interface components {
             networkReceivedPackets: number;
             networkSentPackets: number;
         };
+        SandboxCustomMetric: {
+            name: string;
+            /**
+             * @default untyped
+             * @enum {string}
+             */
+            type: "counter" | "gauge" | "histogram" | "summary" | "untyped";
+            help: string;
+            labels: {
+                [key: string]: string;
+            };
+            points: {
+                timestampUnix: number;
+                value: number | ("NaN" | "+Inf" | "-Inf");
+            }[];
+        };
         SandboxPauseRequest: {
             /** @default true */
             memory: boolean;
@@ -1150,6 +1166,11 @@ export interface components {
         SandboxMetricHistory: {
             step: number;
             points: components["schemas"]["SandboxMetricPoint"][];
+        };
+        SandboxCustomMetrics: {
+            series: components["schemas"]["SandboxCustomMetric"][];
+            rejected: number;
+            faults: string[];
         };
         SandboxesWithMetrics: {
             sandboxes: {

@@ -68,6 +68,37 @@ test('--follow prints each complete second once, until the server is gone', asyn
   );
 }, 20_000);
 
+const custom = {
+  series: [
+    {
+      ...{ name: 'jobs', type: 'counter', help: '', labels: { queue: 'a\u001b[31m', kind: 'x' } },
+      points: [{ timestampUnix: 1000, value: 'NaN' }],
+    },
+  ],
+  rejected: 1,
+  faults: ['a.prom: line 3: no valid value'],
+};
+
+test('--custom prints what programs report, with faults as warnings and nothing that a terminal would obey', async () => {
+  await using api = await startScriptedApi([
+    { status: 200, body: custom },
+    { status: 200, body: custom },
+  ]);
+  const { code, stdout, stderr } = await runCli(['sandbox', 'metrics', 'i1', '--custom'], api.environment);
+  expect([code, api.seen[0]?.line]).toEqual([0, 'GET /sandboxes/i1/metrics/custom']);
+  expect(stdout).toContain('jobs  queue="a\\u001b[31m" kind="x"  counter  NaN    1970-01-01T00:16:40.000Z\n');
+  expect(stderr).toBe('warning: a.prom: line 3: no valid value\n');
+  const asJson = await runCli(['sandbox', 'metrics', 'i1', '--custom', '--json'], api.environment);
+  expect(JSON.parse(asJson.stdout)).toEqual(custom.series);
+});
+
+test('--custom has no history', async () => {
+  await using api = await startScriptedApi([]);
+  const { code, stderr } = await runCli(['sandbox', 'metrics', 'i1', '--custom', '--follow'], api.environment);
+  expect([code, api.seen.length]).toEqual([2, 0]);
+  expect(stderr).toContain('--follow');
+});
+
 test.each([
   ['--since', 'yesterday'],
   ['--since', '0s'],

@@ -3,9 +3,11 @@ import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
-import type { ApiMetricHistory, ApiMetricPoint } from '../../api/wire.ts';
+import type { ApiCustomMetrics, ApiMetricHistory, ApiMetricPoint } from '../../api/wire.ts';
 import { parseDurationFlag } from '../../command-line/parse-duration.ts';
 import { apiDataDirArg, parseNumberFlag, sandboxArg } from '../../command-line/shared-args.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
+import { printList } from '../../output/print-list.ts';
 import { showBytes } from '../../output/table.ts';
 
 const followEveryMs = 1000;
@@ -26,11 +28,17 @@ export const sandboxMetrics = defineCommand({
       description: 'Seconds of a line, 1 to 86400 (default: so that there are at most 1000 lines)',
       valueHint: 'SECONDS',
     },
+    custom: { type: 'boolean', description: 'Print what programs in the sandbox report about themselves instead' },
     follow: { type: 'boolean', alias: 'f', description: 'Follow each second until Ctrl-C' },
     'data-dir': apiDataDirArg,
     json: { type: 'boolean', description: 'Print one JSON object per line' },
   },
   async run({ args }) {
+    if (args.custom === true) {
+      refuseOthers(args);
+      await printCustom(await findApi(args['data-dir']), args);
+      return;
+    }
     const sinceSeconds = parseDurationFlag('since', args.since, longestSeconds) ?? defaultSeconds;
     const step = parseNumberFlag('step', args.step, 1, 86_400);
     const api = await findApi(args['data-dir']);
@@ -49,6 +57,35 @@ export const sandboxMetrics = defineCommand({
     }
   },
 });
+
+function refuseOthers({ since, step, follow }: { since?: unknown; step?: unknown; follow?: unknown }): void {
+  const given = Object.entries({ since, step, follow }).find(([, value]) => value !== undefined);
+  if (given !== undefined) throw new UsageError(`--custom prints the newest values, so --${given[0]} has no meaning.`);
+}
+
+/** Labels and names are those of the tenant's programs. */
+async function printCustom(
+  api: ApiConnection,
+  { sandbox, json }: { readonly sandbox: string; readonly json?: boolean | undefined },
+): Promise<void> {
+  const path = `/sandboxes/${encodeURIComponent(sandbox)}/metrics/custom`;
+  const { body } = await callApi<ApiCustomMetrics>(api, { path });
+  for (const fault of body.faults) console.error(`warning: ${JSON.stringify(fault).slice(1, -1)}`);
+  printList(
+    body.series,
+    {
+      NAME: ({ name }) => name,
+      LABELS: ({ labels }) =>
+        Object.entries(labels)
+          .map(([label, text]) => `${label}=${JSON.stringify(text)}`)
+          .join(' '),
+      TYPE: ({ type }) => type,
+      VALUE: ({ points }) => points.at(-1)?.value ?? '',
+      TIME: ({ points }) => new Date((points.at(-1)?.timestampUnix ?? 0) * 1000).toISOString(),
+    },
+    { json },
+  );
+}
 
 async function readPoints(
   api: ApiConnection,

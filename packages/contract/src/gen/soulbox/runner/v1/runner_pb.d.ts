@@ -1357,6 +1357,152 @@ export declare type GetMetricsResponse_Series = Message<"soulbox.runner.v1.GetMe
 export declare const GetMetricsResponse_SeriesSchema: GenMessage<GetMetricsResponse_Series>;
 
 /**
+ * Values of a metric that a program in a sandbox reports. All texts are the tenant's.
+ *
+ * @generated from message soulbox.runner.v1.CustomSeries
+ */
+export declare type CustomSeries = Message<"soulbox.runner.v1.CustomSeries"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * "counter", "gauge", "histogram", "summary" or "untyped".
+   *
+   * @generated from field: string type = 2;
+   */
+  type: string;
+
+  /**
+   * @generated from field: string help = 3;
+   */
+  help: string;
+
+  /**
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Times and values, oldest first. A value may be NaN or infinite. Every 10 s, for half an hour.
+   *
+   * @generated from field: repeated google.protobuf.Timestamp timestamps = 5;
+   */
+  timestamps: Timestamp[];
+
+  /**
+   * @generated from field: repeated double values = 6;
+   */
+  values: number[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.CustomSeries.
+ * Use `create(CustomSeriesSchema)` to create a new message.
+ */
+export declare const CustomSeriesSchema: GenMessage<CustomSeries>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetCustomMetricsRequest
+ */
+export declare type GetCustomMetricsRequest = Message<"soulbox.runner.v1.GetCustomMetricsRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetCustomMetricsRequest.
+ * Use `create(GetCustomMetricsRequestSchema)` to create a new message.
+ */
+export declare const GetCustomMetricsRequestSchema: GenMessage<GetCustomMetricsRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetCustomMetricsResponse
+ */
+export declare type GetCustomMetricsResponse = Message<"soulbox.runner.v1.GetCustomMetricsResponse"> & {
+  /**
+   * @generated from field: repeated soulbox.runner.v1.CustomSeries series = 1;
+   */
+  series: CustomSeries[];
+
+  /**
+   * Lines of the last read that were not valid or beyond a limit.
+   *
+   * @generated from field: uint32 rejected = 2;
+   */
+  rejected: number;
+
+  /**
+   * What was wrong with some of them. At most 16.
+   *
+   * @generated from field: repeated string faults = 3;
+   */
+  faults: string[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetCustomMetricsResponse.
+ * Use `create(GetCustomMetricsResponseSchema)` to create a new message.
+ */
+export declare const GetCustomMetricsResponseSchema: GenMessage<GetCustomMetricsResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.ListCustomMetricsRequest
+ */
+export declare type ListCustomMetricsRequest = Message<"soulbox.runner.v1.ListCustomMetricsRequest"> & {
+  /**
+   * @generated from field: repeated string sandbox_ids = 1;
+   */
+  sandboxIds: string[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ListCustomMetricsRequest.
+ * Use `create(ListCustomMetricsRequestSchema)` to create a new message.
+ */
+export declare const ListCustomMetricsRequestSchema: GenMessage<ListCustomMetricsRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.ListCustomMetricsResponse
+ */
+export declare type ListCustomMetricsResponse = Message<"soulbox.runner.v1.ListCustomMetricsResponse"> & {
+  /**
+   * @generated from field: repeated soulbox.runner.v1.ListCustomMetricsResponse.Sandbox sandboxes = 1;
+   */
+  sandboxes: ListCustomMetricsResponse_Sandbox[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ListCustomMetricsResponse.
+ * Use `create(ListCustomMetricsResponseSchema)` to create a new message.
+ */
+export declare const ListCustomMetricsResponseSchema: GenMessage<ListCustomMetricsResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.ListCustomMetricsResponse.Sandbox
+ */
+export declare type ListCustomMetricsResponse_Sandbox = Message<"soulbox.runner.v1.ListCustomMetricsResponse.Sandbox"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.CustomSeries series = 2;
+   */
+  series: CustomSeries[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ListCustomMetricsResponse.Sandbox.
+ * Use `create(ListCustomMetricsResponse_SandboxSchema)` to create a new message.
+ */
+export declare const ListCustomMetricsResponse_SandboxSchema: GenMessage<ListCustomMetricsResponse_Sandbox>;
+
+/**
  * What the samples of one step say together.
  *
  * @generated from message soulbox.runner.v1.MetricPoint
@@ -3498,6 +3644,27 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof GetMetricPointsRequestSchema;
     output: typeof GetMetricPointsResponseSchema;
+  },
+  /**
+   * Returns the metrics that programs in a sandbox report about themselves. Reads a running sandbox first, at most once a
+   * second. Empty for an unknown sandbox.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.GetCustomMetrics
+   */
+  getCustomMetrics: {
+    methodKind: "unary";
+    input: typeof GetCustomMetricsRequestSchema;
+    output: typeof GetCustomMetricsResponseSchema;
+  },
+  /**
+   * Returns what is known of the same for many sandboxes, without reading them: only the newest values.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.ListCustomMetrics
+   */
+  listCustomMetrics: {
+    methodKind: "unary";
+    input: typeof ListCustomMetricsRequestSchema;
+    output: typeof ListCustomMetricsResponseSchema;
   },
   /**
    * Exchanges what sandboxes have used for who may not use more. The runner counts CPU time and sent bytes, and keeps the
