@@ -6,10 +6,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { removeTree, run } from '@soulbox/base';
 import { nodeProgram, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
+import { ownInstance } from '../harness/own-instance.ts';
 import { hasTemplate } from '../harness/template.ts';
 
 const repository = join(import.meta.dirname, '../..');
-const instance = 2;
+const instance = ownInstance();
 
 interface Block {
   readonly heading: string;

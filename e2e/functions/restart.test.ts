@@ -5,12 +5,13 @@ import { listHostTraces, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { skipWithout } from '../harness/needs.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { hasTemplate } from '../harness/template.ts';
 import { until } from '../harness/until.ts';
 
 const isMade = await hasTemplate('edge');
-const instance = 2;
+const instance = ownInstance();
 
 const source = `
 let count = 0;

@@ -10,6 +10,7 @@ import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
@@ -33,7 +34,11 @@ const list = async (): Promise<ListedRecord[]> =>
 
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'soulbox-audit-'));
-  server = await startServer({ instance: 12, poolSize: 1, environment: { SOULBOX_ISOLATION: shared.isolation } });
+  server = await startServer({
+    instance: ownInstance(),
+    poolSize: 1,
+    environment: { SOULBOX_ISOLATION: shared.isolation },
+  });
 });
 afterAll(async () => {
   await server.stop();

@@ -6,6 +6,7 @@ import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
@@ -27,7 +28,7 @@ beforeAll(async () => {
     ...{ SOULBOX_ISOLATION: shared.isolation, SOULBOX_LOG_LEVEL: 'debug' },
     SOULBOX_WEBHOOK_ALLOW_PRIVATE: '127.0.0.1',
   };
-  server = await startServer({ instance: 10, poolSize: 1, environment });
+  server = await startServer({ instance: ownInstance(), poolSize: 1, environment });
   ({ E2B_API_URL: apiUrl = '', E2B_API_KEY: apiKey = '' } = server.clientEnvironment);
 });
 afterAll(() => server.stop());

@@ -11,10 +11,11 @@ import { listHostTraces, nodeProgram, startServer, testDirectory, testTemplatesD
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
-const instance = 2;
+const instance = ownInstance();
 const mib = 2 ** 20;
 const diskMib = 3072;
 let folder: string;

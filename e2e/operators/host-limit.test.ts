@@ -4,6 +4,7 @@ import { removeTree } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 
 const limit = 3;
 let server: ServerProcess;
@@ -11,7 +12,11 @@ let options: { apiKey: string; apiUrl: string; sandboxUrl: string };
 let made: Sandbox[];
 
 beforeAll(async () => {
-  server = await startServer({ instance: 2, poolSize: 1, environment: { SOULBOX_MAX_SANDBOXES: String(limit) } });
+  server = await startServer({
+    instance: ownInstance(),
+    poolSize: 1,
+    environment: { SOULBOX_MAX_SANDBOXES: String(limit) },
+  });
   const { E2B_API_KEY = '', E2B_API_URL = '', E2B_SANDBOX_URL = '' } = server.clientEnvironment;
   options = { apiKey: E2B_API_KEY, apiUrl: E2B_API_URL, sandboxUrl: E2B_SANDBOX_URL };
 });

@@ -7,10 +7,11 @@ import { Sandbox, Template } from 'e2b';
 import type { LogEntry } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectionOf } from '../harness/drill.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
-const instance = 5;
+const instance = ownInstance();
 const waitMs = 30_000;
 let server: ServerProcess;
 

@@ -7,12 +7,17 @@ import { nodeProgram, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
 let server: ServerProcess;
 beforeAll(async () => {
-  server = await startServer({ instance: 2, environment: { SOULBOX_ISOLATION: shared.isolation }, poolSize: 0 });
+  server = await startServer({
+    instance: ownInstance(),
+    environment: { SOULBOX_ISOLATION: shared.isolation },
+    poolSize: 0,
+  });
 });
 afterAll(async () => {
   await server.stop();

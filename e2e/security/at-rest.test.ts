@@ -12,6 +12,7 @@ import { Sandbox, Template } from 'e2b';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { filesWith } from '../harness/files-with.ts';
 import { needs } from '../harness/needs.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { hasTemplate } from '../harness/template.ts';
 import { until } from '../harness/until.ts';
@@ -22,7 +23,11 @@ const hasFunctions = await hasTemplate('edge');
 // A server of its own, because its keys are rotated and taken away.
 let server: ServerProcess;
 beforeAll(async () => {
-  server = await startServer({ instance: 2, environment: { SOULBOX_ISOLATION: shared.isolation }, poolSize: 0 });
+  server = await startServer({
+    instance: ownInstance(),
+    environment: { SOULBOX_ISOLATION: shared.isolation },
+    poolSize: 0,
+  });
 });
 afterAll(async () => {
   await server.stop();

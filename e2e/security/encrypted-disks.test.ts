@@ -8,10 +8,11 @@ import { listHostTraces, makeTestDirectory, startServer } from '@soulbox/testing
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
-const instance = 2;
+const instance = ownInstance();
 const mib = 2 ** 20;
 const marker = `canary-${Math.random().toString(36).slice(2)}`;
 let folder: string;

@@ -13,6 +13,7 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runCli, runNode } from '../harness/cli.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
@@ -20,7 +21,7 @@ import { until } from '../harness/until.ts';
 const program = '/usr/bin/chromium';
 const hasBrowser = isThere('chromium, for sign-in', existsSync(program));
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
-const instance = 8;
+const instance = ownInstance();
 
 let provider: TestProvider;
 let server: ServerProcess;

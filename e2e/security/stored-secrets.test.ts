@@ -12,6 +12,7 @@ import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { filesWith as filesIn } from '../harness/files-with.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
@@ -19,7 +20,7 @@ import { until } from '../harness/until.ts';
 let server: ServerProcess;
 beforeAll(async () => {
   const environment = { SOULBOX_ISOLATION: shared.isolation, SOULBOX_WEBHOOK_ALLOW_PRIVATE: '127.0.0.1' };
-  server = await startServer({ instance: 2, environment, poolSize: 0 });
+  server = await startServer({ instance: ownInstance(), environment, poolSize: 0 });
 });
 afterAll(async () => {
   await server.stop();

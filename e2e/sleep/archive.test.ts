@@ -5,13 +5,18 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { removeTree } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
+import { ownInstance } from '../harness/own-instance.ts';
 import { until } from '../harness/until.ts';
 
 let server: ServerProcess;
 let connection: { apiKey: string; apiUrl: string; sandboxUrl: string };
 
 beforeAll(async () => {
-  server = await startServer({ instance: 2, poolSize: 1, environment: { SOULBOX_ARCHIVE_AFTER_SECONDS: '1' } });
+  server = await startServer({
+    instance: ownInstance(),
+    poolSize: 1,
+    environment: { SOULBOX_ARCHIVE_AFTER_SECONDS: '1' },
+  });
   const { E2B_API_KEY = '', E2B_API_URL = '', E2B_SANDBOX_URL = '' } = server.clientEnvironment;
   connection = { apiKey: E2B_API_KEY, apiUrl: E2B_API_URL, sandboxUrl: E2B_SANDBOX_URL };
 });

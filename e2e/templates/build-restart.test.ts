@@ -6,10 +6,11 @@ import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox, Template } from 'e2b';
 import type { LogEntry } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
-const instance = 2;
+const instance = ownInstance();
 let server: ServerProcess;
 
 /** This file has its own server, because the test kills it. */
