@@ -12,9 +12,10 @@ interface Step {
   readonly run: () => Promise<number>;
 }
 
+/** In the background: uses what the tests beside it leave. */
 const npmRun = (script: string): Step => ({
   name: script,
-  run: async () => await runVisibly('npm', ['run', '--silent', script]),
+  run: async () => await runVisibly('nice', ['-n', '15', 'npm', 'run', '--silent', script]),
 });
 const reports = await mkdtemp(join(tmpdir(), 'soulbox-tests-'));
 const reportOf = (name: string): string => join(reports, `${name}.txt`);
@@ -40,14 +41,17 @@ const gvisorFiles = [
   ...['sleep/pause', 'sleep/pause-files', 'sleep/auto-resume', 'copies/fork', 'copies/snapshots'],
 ];
 const args = process.argv.slice(2);
-/** One after the other, because tests check times. Only steps that neither measure nor are measured run in parallel. */
+/**
+ * One after the other, because tests check times. Only steps that neither measure nor are measured run in parallel:
+ * proofs promise no times, and wait for a part of theirs.
+ */
 const steps: readonly (readonly Step[])[] =
   args.length > 0
     ? [[vitest('vitest', args)]]
     : [
-        [npmRun('lint'), npmRun('check:others'), { name: 'templates', run: makeTestTemplates }],
+        [{ name: 'templates', run: makeTestTemplates }],
         [vitest('unit', ['--project', 'unit'])],
-        [vitest('proofs', ['--project', 'proofs'])],
+        [vitest('proofs', ['--project', 'proofs']), npmRun('lint'), npmRun('check:others')],
         [vitest('e2e', ['--project', 'e2e'])],
         [vitest('gvisor', ['--project', 'e2e-gvisor', ...gvisorFiles.map((name) => `e2e/${name}.test.ts`)])],
       ];
