@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { mockedFiles } from './scripts/mocked-files.ts';
 import { proofFiles } from './scripts/proof-files.ts';
 
 // Tests start real sandboxes on two cores: one file at a time per project keeps their timings honest.
@@ -25,6 +26,16 @@ const promises = [
   ...['redteam', 'sandboxes', 'security', 'sleep', 'templates'],
 ];
 
+const unitTimes = { testTimeout: 30_000, hookTimeout: 120_000 };
+
+/** Node loads our sources as in production, without a detour over Vite: a quarter of the time. */
+const nativeLoader = {
+  experimental: { viteModuleRunner: false, nodeLoader: false },
+  execArgv: ['--conditions=soulbox-source'],
+  setupFiles: ['scripts/compile-cache.ts'],
+  globalSetup: ['scripts/limit-compile-cache.ts'],
+};
+
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const isLong = ({ moduleId }: TestSpecification): boolean => longFiles.some((name) => moduleId.endsWith(name));
@@ -39,19 +50,19 @@ export default defineConfig({
     projects: [
       {
         test: {
-          name: 'unit',
-          retry,
-          tags,
+          ...{ name: 'unit', retry, tags, ...unitTimes, ...nativeLoader },
           include: [
             'apps/*/src/**/*.test.ts',
             'apps/*/build/**/*.test.ts',
             'packages/*/src/**/*.test.ts',
             'scripts/**/*.test.ts',
           ],
-          testTimeout: 30_000,
-          hookTimeout: 120_000,
+          exclude: [...mockedFiles],
           maxWorkers: 3,
         },
+      },
+      {
+        test: { ...{ name: 'mocked', retry, tags, ...unitTimes }, include: [...mockedFiles], maxWorkers: 3 },
       },
       {
         test: {

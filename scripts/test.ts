@@ -50,7 +50,7 @@ const steps: readonly (readonly Step[])[] =
     ? [[vitest('vitest', args)]]
     : [
         [{ name: 'templates', run: makeTestTemplates }],
-        [vitest('unit', ['--project', 'unit'])],
+        [vitest('unit', ['--project', 'unit', '--project', 'mocked'])],
         [vitest('proofs', ['--project', 'proofs']), npmRun('lint'), npmRun('check:others')],
         [vitest('e2e', ['--project', 'e2e'])],
         [vitest('gvisor', ['--project', 'e2e-gvisor', ...gvisorFiles.map((name) => `e2e/${name}.test.ts`)])],
