@@ -83,13 +83,13 @@ describe('requests that a client sends without waiting for answers', () => {
     }
     const waits: number[] = [];
     for (let n = 0; n < 15; n++) {
-      const startedAt = performance.now();
+      const usedBefore = gateway.processorMs();
       await ask(`http://127.0.0.1:${gateway.port}/health`);
-      waits.push(performance.now() - startedAt);
+      waits.push(gateway.processorMs() - usedBefore);
       expect(gateway.descriptors() - descriptors).toBeLessThan(40);
       await sleep(50);
     }
-    // Without turns, other requests waited up to 18 s.
+    // Without turns, the gateway worked up to 18 s before it answered another request.
     expect(Math.max(...waits)).toBeLessThan(3000);
     expect(gateway.memoryMib() - memory).toBeLessThan(64);
     for (const socket of sockets) socket.destroy();

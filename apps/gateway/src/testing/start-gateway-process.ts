@@ -19,7 +19,12 @@ export interface GatewayProcess extends AsyncDisposable {
   /** Its current memory, in MiB. */
   memoryMib(): number;
   descriptors(): number;
+  /** The processor time that it has used. Unlike a duration, it does not depend on what else the host does. */
+  processorMs(): number;
 }
+
+/** Linux shows processor times in hundredths of a second on every machine. */
+const msPerTick = 10;
 
 export async function startGatewayProcess(options: GatewayProcessOptions): Promise<GatewayProcess> {
   const program = fileURLToPath(new URL('gateway-process.ts', import.meta.url));
@@ -33,6 +38,14 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
       return Number(kib) / 1024;
     },
     descriptors: () => readdirSync(`/proc/${child.pid}/fd`).length,
+    processorMs() {
+      const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8');
+      const [userTicks, systemTicks] = stat
+        .slice(stat.lastIndexOf(')') + 2)
+        .split(' ')
+        .slice(11, 13);
+      return (Number(userTicks) + Number(systemTicks)) * msPerTick;
+    },
     async [Symbol.asyncDispose]() {
       child.disconnect();
       const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
