@@ -42,9 +42,11 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'apps/envd/src': [
     ['config', 'life-log', 'settings', 'sys'],
+    ['output-log'],
     ['host-gate', 'server', 'users'],
     ['filesystem'],
     ['process', 'watch'],
+    ['streams'],
     ['context'],
     ['files', 'init', 'logs', 'metrics', 'ports', 'rpc', 'sudo', 'trust'],
     ['resume'],

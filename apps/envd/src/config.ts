@@ -6,6 +6,8 @@ export interface EnvdConfig {
   readonly port: number;
   /** The file (0600, root) with the token that proves that a caller is the host. */
   readonly hostTokenPath: string;
+  /** The folder for output that does not fit into memory. Only root may read it. */
+  readonly logDirectory: string;
   /** The search path of started processes. */
   readonly searchPath: string;
   /**
@@ -32,6 +34,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     port: readPort(environment['SOULBOX_ENVD_PORT'], envdPort),
     forwardPort: readPort(environment['SOULBOX_ENVD_FORWARD_PORT'], envdForwardPort),
     hostTokenPath: '/run/soulbox/host-token',
+    logDirectory: '/var/lib/soulbox/process-logs',
     searchPath: path === '' ? usualSearchPath : path,
     ownKernel: environment['ENVD_OWN_KERNEL'] === '1',
   };

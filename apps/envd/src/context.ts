@@ -5,6 +5,8 @@ import type { Settings } from './settings.ts';
 import { initialSettings } from './settings.ts';
 import type { LifeLog } from './life-log.ts';
 import { createLifeLog } from './life-log.ts';
+import type { LogBudget } from './output-log/log-budget.ts';
+import { createLogBudget } from './output-log/log-budget.ts';
 import type { ProcessTable } from './process/process-table.ts';
 import { createProcessTable } from './process/process-table.ts';
 import type { Reaper } from './sys/reaper.ts';
@@ -24,6 +26,7 @@ export interface Context {
   readonly users: Users;
   readonly reaper: Reaper;
   readonly processes: ProcessTable;
+  readonly logBudget: LogBudget;
   readonly watchHub: WatchHub;
   readonly watchers: WatcherTable;
   /** Always replaced as a whole, never modified. */
@@ -41,6 +44,7 @@ export function createContext(config: EnvdConfig): Context {
     users: createUsers(),
     reaper: startReaper(),
     processes: createProcessTable(),
+    logBudget: createLogBudget(),
     watchHub: createWatchHub(log),
     watchers: createWatcherTable(),
     settings: initialSettings,

@@ -2,44 +2,69 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Interceptor } from '@connectrpc/connect';
 import { ConnectError } from '@connectrpc/connect';
 import { compressionGzip, connectNodeAdapter } from '@connectrpc/connect-node';
-import { errorFromUnknown, isNodeError } from '@soulbox/base';
+import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { Filesystem } from '@soulbox/contract/filesystem';
 import { Process } from '@soulbox/contract/process';
+import { ProcessService } from '@soulbox/contract/process-v1';
 import type { Context } from './context.ts';
 import { fileMethods } from './filesystem/file-methods.ts';
 import { processService } from './process/process-service.ts';
+import { streamService } from './streams/stream-service.ts';
+import { refuseUnknownFields } from './streams/unknown-fields.ts';
 import { watchMethods } from './watch/watch-methods.ts';
 
 /** The maximum size of one message. The official command line sends input in pieces of 64 KiB. */
 const maxMessageBytes = 16 * 1024 * 1024;
 /** The time for a complete message to arrive: 16 MiB at 28 KiB/s. */
 const bodyTimeoutMs = 600_000;
-/** The only call whose client may continue to send. */
-const inputStreamPath = `/${Process.typeName}/${Process.method.streamInput.name}`;
+/** The calls whose clients may continue to send. */
+const inputStreamPaths: readonly string[] = [
+  `/${Process.typeName}/${Process.method.streamInput.name}`,
+  `/${ProcessService.typeName}/${ProcessService.method.interact.name}`,
+];
 /** Timers have 31 bits of milliseconds (24.8 days). A longer deadline would fire at once. */
 const maxTimeoutMs = 2 ** 31 - 1;
 
-export const rpcPrefixes = [`/${Process.typeName}/`, `/${Filesystem.typeName}/`] as const;
+const ownPrefix = `/${ProcessService.typeName}/`;
 
-/** Serves both services in Connect, gRPC and gRPC-Web. */
+export const rpcPrefixes = [`/${Process.typeName}/`, `/${Filesystem.typeName}/`, ownPrefix] as const;
+
+/** Serves all services in Connect, gRPC and gRPC-Web. */
 export function createRpcHandler(context: Context): (request: IncomingMessage, response: ServerResponse) => void {
+  const common = { readMaxBytes: maxMessageBytes, acceptCompression: [compressionGzip] };
   const handler = connectNodeAdapter({
+    ...common,
     routes: (router) => {
       router.service(Process, processService(context));
       router.service(Filesystem, { ...fileMethods(context), ...watchMethods(context) });
     },
     interceptors: [translateErrors(context)],
-    readMaxBytes: maxMessageBytes,
-    acceptCompression: [compressionGzip],
+  });
+  const ownHandler = connectNodeAdapter({
+    ...common,
+    routes: (router) => void router.service(ProcessService, streamService(context)),
+    interceptors: [translateErrors(context), refuseUnknownFields],
+    jsonOptions: { ignoreUnknownFields: false },
   });
   return (request, response) => {
     const timeout = request.headers['connect-timeout-ms'];
     if (timeout !== undefined && Number(timeout) > maxTimeoutMs)
       request.headers['connect-timeout-ms'] = String(maxTimeoutMs);
-    if (request.url !== inputStreamPath) limitBodyTime(request);
-    handler(request, response);
+    const path = request.url ?? '';
+    if (!inputStreamPaths.includes(path)) limitBodyTime(request);
+    if (path.startsWith(ownPrefix)) {
+      checkConnectVersion(request);
+      ownHandler(request, response);
+    } else handler(request, response);
   };
+}
+
+/** Clients of process.Process may send anything, as with E2B. */
+function checkConnectVersion(request: IncomingMessage): void {
+  const version = request.headers['connect-protocol-version'];
+  if (version !== undefined && version !== '1')
+    throw new SoulBoxError('bad_request', 'This version of envd only serves version 1 of the Connect protocol.');
 }
 
 function limitBodyTime(request: IncomingMessage): void {

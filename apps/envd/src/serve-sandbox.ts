@@ -4,6 +4,7 @@ import { createContext } from './context.ts';
 import { createCustomDirectory } from './metrics/custom-sources.ts';
 import { createRequestHandler } from './routes.ts';
 import { listenForPorts } from './ports/forward.ts';
+import { clearLogFolder } from './output-log/clear-log-folder.ts';
 import { listen } from './server/listen.ts';
 import { offerProgram } from './sudo/offer-program.ts';
 import { serveSudo } from './sudo/serve.ts';
@@ -22,6 +23,7 @@ export async function serveSandbox(config: EnvdConfig): Promise<void> {
   );
   warmThreadPool();
   createCustomDirectory();
+  await clearLogFolder(config.logDirectory);
   if (config.ownKernel) {
     serveSudo(context);
     void offerProgram(context.log);

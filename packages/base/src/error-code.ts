@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'not_found'
   | 'already_exists'
   | 'failed_precondition'
+  | 'out_of_range'
   | 'resource_exhausted'
   | 'unimplemented'
   | 'unavailable'

@@ -237,6 +237,18 @@ export const reasons = {
     code: 'internal',
     help: 'The process cannot accept this: its input is closed, or it has no terminal.',
   },
+  process_not_ready: {
+    code: 'failed_precondition',
+    help: 'The process is not in the state that the call needs: it has no terminal or input, its input is closed, or it has not ended yet.',
+  },
+  process_id_used: {
+    code: 'already_exists',
+    help: 'Another process with this id was started with another request. Use a new id for each process.',
+  },
+  position_out_of_range: {
+    code: 'out_of_range',
+    help: 'The position is beyond the output of the process or beyond the input of the writer. The message names the highest valid position.',
+  },
   master_key_missing: {
     code: 'failed_precondition',
     help: 'The master key that encrypts the stored secrets is lost, or is another key. The message names it and the place where it was. Put it back; the server creates no other key beside existing secrets (docs/secrets.md).',

@@ -8,6 +8,7 @@ const statusByCode = {
   not_found: 404,
   already_exists: 409,
   failed_precondition: 409,
+  out_of_range: 400,
   resource_exhausted: 429,
   unimplemented: 501,
   unavailable: 503,

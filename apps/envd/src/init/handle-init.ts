@@ -18,6 +18,8 @@ export async function handleInit(context: Context, request: IncomingMessage, res
   const settings = parseSettings(body);
   if (isRecord(body) && body['freshStart'] === true) await clearVolatile(context.log);
   context.settings = settings;
+  // They are the host's rehearsal, or of an earlier life.
+  context.processes.forgetEnded(() => true);
   await writeRunFiles(settings.envVars, context.log);
   context.log.record('info', 'init', 'Initialized', { variables: String(Object.keys(settings.envVars).length) });
   sendEmpty(response, 204);

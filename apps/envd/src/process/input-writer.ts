@@ -8,8 +8,13 @@ const maxWaiting = 64;
 
 /** Writes to a process: to its standard input or its terminal. Owns the descriptor. */
 export interface InputWriter {
-  /** Resolves when the kernel has accepted all bytes. Throws process_state if the input is closed. */
-  write(bytes: Uint8Array, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when the kernel has accepted all bytes. Throws process_state if the input is closed. `onWritten` counts the
+   * accepted bytes, also of a write that fails.
+   */
+  write(bytes: Uint8Array, signal: AbortSignal, onWritten?: (count: number) => void): Promise<void>;
+  /** Whether the input is closed. */
+  readonly isClosed: boolean;
   /** Closes after the current writes. May be called twice. */
   close(): Promise<void>;
   /** Closes now. Pending writes fail with process_state. */
@@ -24,10 +29,10 @@ export function createInputWriter(fd: number): InputWriter {
   let tail: Promise<void> = Promise.resolve();
   let isOpen = true;
 
-  async function writeNow(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  async function writeNow(bytes: Uint8Array, signal: AbortSignal, onWritten?: (count: number) => void): Promise<void> {
     if (!isOpen) throw closedError();
     try {
-      await writeDescriptor(fd, bytes, AbortSignal.any([signal, gone.signal]));
+      await writeDescriptor(fd, bytes, AbortSignal.any([signal, gone.signal]), onWritten);
     } catch (error) {
       if (gone.signal.aborted || (isNodeError(error) && error.code === 'EPIPE')) throw closedError();
       throw error;
@@ -43,11 +48,14 @@ export function createInputWriter(fd: number): InputWriter {
   }
 
   return {
-    async write(bytes, signal) {
+    get isClosed() {
+      return !isOpen;
+    },
+    async write(bytes, signal, onWritten) {
       if (waiting >= maxWaiting)
         throw new SoulBoxError('limit_exceeded', 'The process does not read its input. Retry later.');
       waiting += 1;
-      const turn = tail.then(() => writeNow(bytes, signal));
+      const turn = tail.then(() => writeNow(bytes, signal, onWritten));
       tail = turn.catch(() => undefined);
       await turn.finally(() => (waiting -= 1));
     },

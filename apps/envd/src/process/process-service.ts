@@ -1,16 +1,25 @@
 import { constants } from 'node:os';
+import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
-import type { Process, ProcessInput } from '@soulbox/contract/process';
-import { Signal } from '@soulbox/contract/process';
+import type { Process, ProcessInput, StartRequest } from '@soulbox/contract/process';
+import { ProcessConfigSchema, Signal } from '@soulbox/contract/process';
 import { signalGroup } from '../sys/signal.ts';
 import { userByAuthorization } from '../users/caller.ts';
 import type { ManagedProcess } from './managed-process.ts';
+import type { ProcessSpec } from './managed-process.ts';
 import type { ProcessContext } from './start-process.ts';
-import { startProcess } from './start-process.ts';
+import { killAtDeadline, startProcess } from './start-process.ts';
 import { streamEvents } from './stream-events.ts';
 import { parseTerminalSize } from './terminal-size.ts';
+
+/**
+ * The log of a process of E2B's clients, which ask for none: enough for a look at what an agent has started. It never
+ * makes the process wait, and costs no disk.
+ */
+const e2bLog = { maxBytes: 256 * 1024, policy: 'drop-oldest', usesDisk: false } as const;
+const e2bKeepMs = 600_000;
 
 /** The service process.Process. */
 export function processService(context: ProcessContext): ServiceImpl<typeof Process> {
@@ -24,8 +33,9 @@ export function processService(context: ProcessContext): ServiceImpl<typeof Proc
 
     async *start(request, call) {
       const user = userByAuthorization(context, call.requestHeader.get('authorization'));
-      const process = startProcess(context, user, request);
-      killAtDeadline(process, call.timeoutMs());
+      const process = startProcess(context, user, specOf(request));
+      const timeoutMs = call.timeoutMs();
+      if (timeoutMs !== undefined) killAtDeadline(process, timeoutMs);
       yield* streamEvents(process, call);
     },
 
@@ -76,6 +86,15 @@ export function processService(context: ProcessContext): ServiceImpl<typeof Proc
   };
 }
 
+function specOf(request: StartRequest): ProcessSpec {
+  return {
+    ...{ id: undefined, origin: 'e2b', digest: '', tag: request.tag, log: e2bLog, keepMs: e2bKeepMs },
+    config: request.process ?? create(ProcessConfigSchema),
+    terminal: request.pty === undefined ? undefined : parseTerminalSize(request.pty),
+    hasInput: request.stdin ?? true,
+  };
+}
+
 async function writeInput(
   process: ManagedProcess,
   input: ProcessInput | undefined,
@@ -97,11 +116,4 @@ function signalNumber(signal: Signal): number {
   if (signal === Signal.SIGTERM) return constants.signals.SIGTERM;
   if (signal === Signal.SIGKILL) return constants.signals.SIGKILL;
   throw new SoulBoxError('not_implemented', `invalid signal: ${String(signal)}`);
-}
-
-/** The deadline belongs to the process: it stays in force when the client leaves. */
-function killAtDeadline(process: ManagedProcess, timeoutMs: number | undefined): void {
-  if (timeoutMs === undefined) return;
-  const timer = setTimeout(() => signalGroup(process.pid, constants.signals.SIGKILL), Math.max(timeoutMs, 0));
-  process.output.onEnd(() => clearTimeout(timer));
 }

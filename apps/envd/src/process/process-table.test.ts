@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { create } from '@bufbuild/protobuf';
 import { ProcessSelectorSchema } from '@soulbox/contract/process';
+import { createLogBudget } from '../output-log/log-budget.ts';
+import { OutputLog } from '../output-log/output-log.ts';
 import type { ManagedProcess } from './managed-process.ts';
 import { createProcessTable } from './process-table.ts';
 import type { ProcessTable } from './process-table.ts';
@@ -12,9 +14,17 @@ beforeEach(() => {
 });
 afterEach(() => void vi.useRealTimers());
 
-/** The table only uses pid and tag. */
+let count = 0;
+/** What the table uses of a process. */
 function processOf(pid: number, tag?: string): ManagedProcess {
-  return { pid, tag } as ManagedProcess;
+  count += 1;
+  const spec = { origin: 'e2b', keepMs: 600_000 };
+  const log = new OutputLog({
+    ...{ path: '/nowhere', maxBytes: 1, policy: 'drop-oldest', usesDisk: false, budget: createLogBudget() },
+    onFull: () => undefined,
+    onDiskFailure: () => undefined,
+  });
+  return { id: `p${count}`, startedAtMs: count, spec, pid, tag, log } as ManagedProcess;
 }
 const byPid = (value: number) => create(ProcessSelectorSchema, { selector: { case: 'pid', value } });
 const byTag = (value: string) => create(ProcessSelectorSchema, { selector: { case: 'tag', value } });

@@ -1,5 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { ProcessSelector } from '@soulbox/contract/process';
+import { createKeptProcesses } from './kept-processes.ts';
 import type { ManagedProcess } from './managed-process.ts';
 
 /** How long clients can still connect to an ended process (E2B). */
@@ -8,7 +9,7 @@ const retentionMs = 30_000;
 const maxAlive = 4096;
 const maxRetained = 1024;
 
-/** The processes started through envd: running ones, and those that ended within the last 30 s. */
+/** The processes started through envd: running ones, and ended ones for a time. */
 export interface ProcessTable {
   /** Throws limit_exceeded if no further process may start. */
   checkRoom(): void;
@@ -18,21 +19,33 @@ export interface ProcessTable {
   alive(): readonly ManagedProcess[];
   /** Returns a running process. Throws process_not_found, or bad_request without a selector. */
   getAlive(selector: ProcessSelector | undefined): ManagedProcess;
-  /** Returns a running or ended process. Throws the same errors. */
+  /** Returns a running process or one that ended within the last 30 s. Throws the same errors. */
   get(selector: ProcessSelector | undefined): ManagedProcess;
+
+  // By id, for soulbox.process.v1. Ended processes are kept as long as their specification says.
+
+  /** Running and kept processes, in the order of their starts. */
+  all(): readonly ManagedProcess[];
+  findById(id: string): ManagedProcess | undefined;
+  /** Removes an ended process with its log. */
+  forget(process: ManagedProcess): void;
+  /** Removes the ended processes for which this is true. */
+  forgetEnded(isForgotten: (process: ManagedProcess) => boolean): void;
 }
 
 export function createProcessTable(): ProcessTable {
-  const alive = new Set<ManagedProcess>();
+  const alive = new Map<string, ManagedProcess>();
   const retained = new Set<ManagedProcess>();
+  const kept = createKeptProcesses();
   return {
     checkRoom() {
       if (alive.size >= maxAlive)
         throw new SoulBoxError('limit_exceeded', `More than ${maxAlive} processes are already running. Kill some.`);
     },
-    add: (process) => void alive.add(process),
+    add: (process) => void alive.set(process.id, process),
     retire(process) {
-      alive.delete(process);
+      alive.delete(process.id);
+      kept.add(process);
       retained.add(process);
       for (const oldest of retained) {
         if (retained.size <= maxRetained) break;
@@ -40,10 +53,16 @@ export function createProcessTable(): ProcessTable {
       }
       setTimeout(() => retained.delete(process), retentionMs);
     },
-    alive: () => [...alive],
-    getAlive: (selector) => select([...alive], selector),
+    alive: () => [...alive.values()],
+    getAlive: (selector) => select([...alive.values()], selector),
     // The latest comes first, because the kernel reuses pids.
-    get: (selector) => select([...alive, ...[...retained].reverse()], selector),
+    get: (selector) => select([...alive.values(), ...[...retained].reverse()], selector),
+    all: () => [...kept.all(), ...alive.values()].sort((one, other) => one.startedAtMs - other.startedAtMs),
+    findById: (id) => alive.get(id) ?? kept.find(id),
+    forget: (process) => kept.forget(process),
+    forgetEnded(isForgotten) {
+      for (const process of kept.all()) if (isForgotten(process)) kept.forget(process);
+    },
   };
 }
 

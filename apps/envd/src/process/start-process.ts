@@ -1,30 +1,33 @@
 import { closeSync, constants } from 'node:fs';
-import { create } from '@bufbuild/protobuf';
+import { constants as signals } from 'node:os';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
-import type { StartRequest } from '@soulbox/contract/process';
-import { ProcessConfigSchema } from '@soulbox/contract/process';
 import type { EnvdConfig } from '../config.ts';
 import type { LifeLog } from '../life-log.ts';
+import type { LogBudget } from '../output-log/log-budget.ts';
+import { OutputLog } from '../output-log/output-log.ts';
+import type { StreamNumber } from '../output-log/records.ts';
 import { checkVariable } from '../settings.ts';
 import { countPassedBytes } from '../sys/collect-garbage.ts';
 import { runAs } from '../sys/credentials.ts';
 import type { ExitStatus } from '../sys/exit-status.ts';
+import { kernelRandomId } from '../sys/kernel-random.ts';
 import { withUserScore } from '../sys/out-of-memory-score.ts';
 import { openPipe } from '../sys/pipe.ts';
 import { openTerminal, resizeTerminal } from '../sys/pseudo-terminal.ts';
 import { readDescriptor } from '../sys/read-descriptor.ts';
 import type { Reaper } from '../sys/reaper.ts';
 import type { SpawnStdio } from '../sys/spawn.ts';
+import { signalGroup } from '../sys/signal.ts';
 import { spawnProgram } from '../sys/spawn.ts';
 import type { CallerContext } from '../users/caller.ts';
 import type { User } from '../users/users.ts';
 import { candidatePaths, processEnvironment } from './environment.ts';
 import { exitEvent } from './exit-event.ts';
 import { createInputWriter } from './input-writer.ts';
-import type { ManagedProcess, ProcessEventInit, ProcessInputTarget } from './managed-process.ts';
+import type { ManagedProcess, ProcessEventInit, ProcessInputTarget, ProcessSpec } from './managed-process.ts';
 import { createOutputHub } from './output-hub.ts';
 import type { ProcessTable } from './process-table.ts';
-import { parseTerminalSize } from './terminal-size.ts';
+import { createSequencedInput } from './sequenced-input.ts';
 import { workingDirectory } from './working-directory.ts';
 
 /** The parts of envd that processes need. */
@@ -32,11 +35,14 @@ export interface ProcessContext extends CallerContext {
   readonly config: EnvdConfig;
   readonly log: LifeLog;
   readonly processes: ProcessTable;
+  readonly logBudget: LogBudget;
   readonly reaper: Reaper;
   readonly trustVariables: Readonly<Record<string, string>>;
 }
 
 type OutputName = 'stdout' | 'stderr' | 'pty';
+
+const streamNumbers = { stdout: 1, stderr: 2, pty: 3 } as const satisfies Record<OutputName, StreamNumber>;
 
 /** The connections between a process and envd. `ownFds` stay in envd; `childFds` are closed after the start. */
 interface Wiring {
@@ -52,17 +58,17 @@ interface Wiring {
 const highWaterBytes = 256 * 1024;
 /** A client that reads nothing for this long while a process waits for it is considered gone. */
 const stallMs = 60_000;
+const idLength = 20;
 
 /**
  * Starts a process as `user`. Throws bad_request or bad_path for invalid requests, and limit_exceeded at a limit of the
  * kernel.
  */
-export function startProcess(context: ProcessContext, user: User, request: StartRequest): ManagedProcess {
+export function startProcess(context: ProcessContext, user: User, spec: ProcessSpec): ManagedProcess {
   context.processes.checkRoom();
-  const config = request.process ?? create(ProcessConfigSchema);
+  const { config, terminal } = spec;
   if (config.cmd === '') throw new SoulBoxError('bad_request', 'The request must name a command.');
   for (const [name, text] of Object.entries(config.envs)) checkVariable(name, text);
-  const size = request.pty === undefined ? undefined : parseTerminalSize(request.pty);
   const cwd = workingDirectory(config.cwd ?? '', context.settings.defaultWorkdir, user);
   const env = processEnvironment(
     user,
@@ -78,7 +84,7 @@ export function startProcess(context: ProcessContext, user: User, request: Start
   };
   const { pid, wiring } = withUserScore(() =>
     runAs(user, () => {
-      const made = size === undefined ? wirePipes(request.stdin ?? true) : wireTerminal(openTerminal(size));
+      const made = terminal === undefined ? wirePipes(spec.hasInput) : wireTerminal(openTerminal(terminal));
       try {
         return { pid: spawnProgram({ ...spawnOptions, stdio: made.stdio }), wiring: made };
       } catch (error) {
@@ -90,18 +96,46 @@ export function startProcess(context: ProcessContext, user: User, request: Start
     }),
   );
   const exit = new Promise<ExitStatus>((resolve) => context.reaper.watch(pid, resolve));
+  // Never used twice in a sandbox, unlike the ids that clients choose.
+  const name = kernelRandomId(idLength);
+  const id = spec.id ?? name;
   const process: ManagedProcess = {
+    id,
+    spec,
     pid,
     config,
-    tag: request.tag,
+    tag: spec.tag,
+    userName: user.name,
+    startedAtMs: Date.now(),
     output: createOutputHub<ProcessEventInit>({ highWaterBytes, stallMs, stalled: stalledError }),
+    log: new OutputLog({
+      ...spec.log,
+      path: `${context.config.logDirectory}/${name}`,
+      budget: context.logBudget,
+      onFull: () => kill(process, 'log-full'),
+      onDiskFailure: (error) =>
+        context.log.record('warn', 'process', 'Output cannot be written to the disk', { cause: String(error) }),
+    }),
     input: inputTarget(wiring),
+    cause: 'own',
     endEvent: undefined,
+    ended: undefined,
   };
   context.processes.add(process);
   context.log.record('info', 'process', 'Process started', { pid: String(pid), cmd: config.cmd, user: user.name });
   void attend(context, process, wiring, exit);
   return process;
+}
+
+/** Kills a process at its deadline, which belongs to the process: it stays in force when the client leaves. */
+export function killAtDeadline(process: ManagedProcess, timeoutMs: number): void {
+  const timer = setTimeout(() => kill(process, 'deadline'), Math.max(timeoutMs, 0));
+  process.output.onEnd(() => clearTimeout(timer));
+}
+
+function kill(process: ManagedProcess, cause: ManagedProcess['cause']): void {
+  if (process.cause === 'own') process.cause = cause;
+  signalGroup(process.pid, signals.signals.SIGKILL);
 }
 
 /** Forwards the output. Retires the process when it has ended and nobody can write to its output any more. */
@@ -111,15 +145,18 @@ async function attend(
   wiring: Wiring,
   exit: Promise<ExitStatus>,
 ): Promise<void> {
+  void exit.then(() => process.log.processExited());
   const [status] = await Promise.all([exit, ...wiring.outputs.map(({ name, fd }) => pump(process, name, fd))]);
   const end = exitEvent(status);
   process.endEvent = { event: { case: 'end', value: end } };
+  process.ended = { status, endedAtMs: Date.now() };
   process.output.publish(process.endEvent, 0);
   process.output.end();
   if (process.input.kind !== 'none') process.input.writer.destroy();
   // The input writer owns the descriptor of the terminal.
   if (wiring.kind !== 'pty') wiring.outputs.forEach(({ fd }) => closeSync(fd));
   context.processes.retire(process);
+  process.log.close();
   context.log.record('info', 'process', 'Process ended', { pid: String(process.pid), status: end.status });
 }
 
@@ -127,9 +164,11 @@ async function pump(process: ManagedProcess, name: OutputName, fd: number): Prom
   const reader = readDescriptor(fd);
   for (;;) {
     await process.output.ready();
+    await process.log.ready();
     const bytes = await reader.read();
     if (bytes === undefined) return;
     countPassedBytes(bytes.length);
+    process.log.append(streamNumbers[name], bytes);
     process.output.publish({ event: { case: 'data', value: { output: { case: name, value: bytes } } } }, bytes.length);
   }
 }
@@ -170,8 +209,9 @@ function wireTerminal({ masterFd, path }: { masterFd: number; path: string }): W
 function inputTarget({ kind, inputFd }: Wiring): ProcessInputTarget {
   if (inputFd === undefined || kind === 'none') return { kind: 'none' };
   const writer = createInputWriter(inputFd);
-  if (kind === 'stdin') return { kind, writer };
-  return { kind, writer, resize: (size) => resizeTerminal(inputFd, size) };
+  const sequenced = createSequencedInput(writer);
+  if (kind === 'stdin') return { kind, writer, sequenced };
+  return { kind, writer, sequenced, resize: (size) => resizeTerminal(inputFd, size) };
 }
 
 function startError(command: string, error: unknown): SoulBoxError {

@@ -35,7 +35,12 @@ export function createResumedHandler(): (
 async function apply(context: Context, resumed: Resumed): Promise<void> {
   context.settings = { ...context.settings, ...resumed.settings };
   await writeRunFiles(context.settings.envVars, context.log);
-  if (resumed.isCopy) await tellOfCopy(resumed.generation);
+  if (resumed.isCopy) {
+    // The copy may have another owner than its source, such as the build of a template. What still runs is in its
+    // memory anyway, and clients of soulbox.process.v1 were promised the exits of their processes.
+    context.processes.forgetEnded((process) => process.spec.origin === 'e2b');
+    await tellOfCopy(resumed.generation);
+  }
   await runHooks(context, resumed);
   context.log.record('info', 'resume', 'Resumed', { isCopy: String(resumed.isCopy), generation: resumed.generation });
 }

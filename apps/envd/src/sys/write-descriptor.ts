@@ -7,15 +7,22 @@ const longestWaitMs = 25;
 
 /**
  * Writes all bytes to a non-blocking pipe or terminal, and waits while it is full. Rejects with EPIPE if there is no
- * reader any more, and with the signal's reason when it aborts. Some bytes may have been written by then.
+ * reader any more, and with the signal's reason when it aborts. Some bytes may have been written by then; `onWritten`
+ * counts them.
  */
-export async function writeDescriptor(fd: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+export async function writeDescriptor(
+  fd: number,
+  bytes: Uint8Array,
+  signal: AbortSignal,
+  onWritten: (count: number) => void = () => undefined,
+): Promise<void> {
   let offset = 0;
   let waitMs = firstWaitMs;
   while (offset < bytes.length) {
     signal.throwIfAborted();
     const written = tryWrite(fd, bytes.subarray(offset));
     offset += written;
+    onWritten(written);
     if (written > 0) waitMs = firstWaitMs;
     else {
       await sleepUnlessAborted(waitMs, signal);

@@ -4,6 +4,7 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { Filesystem } from '@soulbox/contract/filesystem';
 import type { ProcessEvent, StartResponse } from '@soulbox/contract/process';
 import { Process } from '@soulbox/contract/process';
+import { ProcessService } from '@soulbox/contract/process-v1';
 
 export interface ProtocolOptions {
   readonly protocol: 'connect' | 'grpc' | 'grpc-web';
@@ -33,7 +34,11 @@ export function createClients(
       : options.protocol === 'grpc'
         ? createGrpcTransport(common)
         : createGrpcWebTransport(common);
-  return { process: createClient(Process, transport), filesystem: createClient(Filesystem, transport) };
+  return {
+    process: createClient(Process, transport),
+    filesystem: createClient(Filesystem, transport),
+    streams: createClient(ProcessService, transport),
+  };
 }
 
 export function asUser(name: string): { headers: Record<string, string> } {
