@@ -12,6 +12,7 @@ import {
   createGrpcWebTransport,
 } from '@connectrpc/connect-node';
 import { create } from '@bufbuild/protobuf';
+import { AttachResponseSchema, InteractResponseSchema, ProcessService } from '@soulbox/contract/process-v1';
 import { ListResponseSchema, Process, StartResponseSchema } from '@soulbox/contract/process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sandboxId, startTestWorld } from '../testing/test-world.ts';
@@ -49,6 +50,21 @@ const handler = connectNodeAdapter({
         for await (const request of requests) count += request.event.case === undefined ? 0 : 1;
         if (count !== 3) throw new ConnectError(`got ${count}`, Code.InvalidArgument);
         return {};
+      },
+    });
+    router.service(ProcessService, {
+      async *interact(requests, context) {
+        context.signal.addEventListener('abort', () => (canceled += 1));
+        for await (const { request } of requests) {
+          if (request.case === 'signal') throw new ConnectError('broke', Code.ResourceExhausted);
+          const data = request.case === 'input' ? request.value.data : new Uint8Array();
+          yield create(InteractResponseSchema, { event: { event: { case: 'output', value: { data } } } });
+        }
+      },
+      async *attach() {
+        yield await Promise.resolve(
+          create(AttachResponseSchema, { event: { event: { case: 'attached', value: {} } } }),
+        );
       },
     });
   },
@@ -192,6 +208,51 @@ test.each(ways.filter(([, wire]) => wire !== 'h1' && wire !== 'tls-h1'))(
       }
     }
     await client.streamInput(inputs());
+  },
+);
+
+describe.each(ways.filter(([kind, wire]) => kind !== 'grpc-web' && !wire.endsWith('h1')))(
+  'a conversation in %s over %s',
+  (kind, wire) => {
+    const converse = async (id = sandboxId) => {
+      const client = createClient(ProcessService, await createTransport(kind, wire, id));
+      let send = (_text: string): void => undefined;
+      async function* requests() {
+        for (let text = 'first'; text !== 'finish'; text = await new Promise<string>((resolve) => (send = resolve))) {
+          if (text === 'fail') yield { request: { case: 'signal' as const, value: 9 } };
+          else yield { request: { case: 'input' as const, value: { data: Buffer.from(text) } } };
+        }
+      }
+      return { answers: client.interact(requests()), send: (text: string) => send(text) };
+    };
+
+    test('goes on in turns, and ends when the client has finished', async () => {
+      const { answers, send } = await converse();
+      const seen: string[] = [];
+      for await (const { event } of answers) {
+        if (event?.event.case === 'output') seen.push(Buffer.from(event.event.value.data).toString());
+        send(seen.length < 5 ? `turn ${seen.length}` : 'finish');
+      }
+      expect(seen).toEqual(['first', 'turn 1', 'turn 2', 'turn 3', 'turn 4']);
+    });
+
+    test('fails with the code of the service', async () => {
+      const { answers, send } = await converse();
+      const run = async (): Promise<void> => {
+        for await (const event of answers) if (event.event !== undefined) send('fail');
+      };
+      await expect(run()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    });
+
+    test('is unavailable when the sandbox is killed or paused in the middle', async () => {
+      world.router.add('italking');
+      await world.serveNet(49983, createEnvd(), { sandboxId: 'italking' });
+      const { answers } = await converse('italking');
+      const run = async (): Promise<void> => {
+        for await (const event of answers) if (event.event !== undefined) world.router.kill('italking');
+      };
+      await expect(run()).rejects.toMatchObject({ code: Code.Unavailable });
+    });
   },
 );
 

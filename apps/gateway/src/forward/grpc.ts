@@ -2,12 +2,17 @@ import { constants } from 'node:http2';
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import type { Writable } from 'node:stream';
 import { createInterimBudget } from '@soulbox/base';
+import { envdPort } from '@soulbox/contract';
+import { ProcessService } from '@soulbox/contract/process-v1';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 import type { Http2Sessions } from '../sandboxes/http2-sessions.ts';
-import { endSoon, grpcFarewell } from './farewell.ts';
+import { connectFarewell, endSoon, grpcFarewell, isConnectStream } from './farewell.ts';
 import { answerHeaders, safeTrailers } from './headers.ts';
+import { createMessageCutter } from './message-cutter.ts';
+import type { MessageCutter } from './message-cutter.ts';
 import { passOn } from './pass-on.ts';
+import { cutInto } from './send-answer.ts';
 import type { Holding } from './unread.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = constants;
@@ -27,10 +32,17 @@ export interface GrpcForward {
   readonly onFailure: (error: Error) => void;
 }
 
-/** True for gRPC itself. gRPC-Web has its trailers in the body and uses HTTP/1.1 like everything else. */
-export function isGrpc(exchange: Exchange): boolean {
+/** The call of envd that sends and receives at the same time. In Connect, too, it exists only over HTTP/2. */
+const interactPath = `/${ProcessService.typeName}/${ProcessService.method.interact.name}`;
+
+/**
+ * True for gRPC itself, and for a bidirectional call of envd in Connect. gRPC-Web has its trailers in the body and uses
+ * HTTP/1.1 like everything else.
+ */
+export function needsHttp2(exchange: Exchange, { port, path }: { port: number; path: string }): boolean {
   if (exchange.protocol !== 'http/2') return false;
   const type = findHeader(exchange.headers, 'content-type')?.toLowerCase() ?? '';
+  if (port === envdPort && path === interactPath && type.startsWith('application/connect+')) return true;
   return type === 'application/grpc' || /^application\/grpc[+;]/.test(type);
 }
 
@@ -69,10 +81,14 @@ export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Pro
     const answer = passAnswer(exchange, stream, { status: headers[':status'] ?? 0, rawHeaders, flags, holding });
     if (answer === undefined) return;
     forward.onAnswer?.(() => {
-      isOver = true;
-      exchange.setTrailers(grpcFarewell);
-      answer.end();
-      endSoon(exchange, answer);
+      isOver = answer.messages?.isBetween() ?? true;
+      if (!isOver) {
+        exchange.reset();
+        return;
+      }
+      if (answer.messages === undefined) exchange.setTrailers(grpcFarewell);
+      answer.body.end(answer.messages === undefined ? undefined : connectFarewell);
+      endSoon(exchange, answer.body);
     });
   });
   stream.on('close', () => {
@@ -83,12 +99,12 @@ export async function forwardGrpc(exchange: Exchange, forward: GrpcForward): Pro
   });
 }
 
-/** Passes the answer on. Returns its stream, or undefined if the answer is already over. */
+/** Passes the answer on, in Connect in complete messages. Returns undefined if the answer is already over. */
 function passAnswer(
   exchange: Exchange,
   stream: ClientHttp2Stream,
   head: { status: number; rawHeaders: RawHeaders; flags: number; holding: Holding },
-): Writable | undefined {
+): { readonly body: Writable; readonly messages: MessageCutter | undefined } | undefined {
   try {
     const answer = exchange.sendHead(head.status, '', answerHeaders(withoutPseudo(head.rawHeaders)));
     if ((head.flags & NGHTTP2_FLAG_END_STREAM) !== 0) {
@@ -98,9 +114,12 @@ function passAnswer(
     stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
       exchange.setTrailers(safeTrailers(raw));
     });
-    passOn(stream, answer, head.holding);
-    stream.once('end', () => answer.end());
-    return answer;
+    const messages = isConnectStream(head.status, head.rawHeaders) ? createMessageCutter() : undefined;
+    passOn(stream, answer, head.holding, messages && cutInto(messages, head.holding));
+    stream.once('end', () => {
+      if (!answer.writableEnded) answer.end(messages?.rest());
+    });
+    return { body: answer, messages };
   } catch {
     // Node rejected a header from the sandbox.
     stream.close(NGHTTP2_CANCEL);

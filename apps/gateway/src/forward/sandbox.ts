@@ -24,7 +24,7 @@ import { mayWake } from '../routing/may-wake.ts';
 import type { SandboxConnections, SandboxTable } from '../sandboxes/sandbox-table.ts';
 import { wakeSandbox } from '../sandboxes/wake.ts';
 import type { EnvdUses } from './envd-uses.ts';
-import { forwardGrpc, isGrpc } from './grpc.ts';
+import { forwardGrpc, needsHttp2 } from './grpc.ts';
 import { forwardedHeaders } from './headers.ts';
 import { forwardHttp1, isRepeatable } from './http1.ts';
 import type { Unread } from './unread.ts';
@@ -106,7 +106,7 @@ function passOn(exchange: Exchange, forward: SandboxForward, connections: Sandbo
     onAnswer: port === envdPort ? (breakOff: () => void) => connections.breakOffWith(exchange, breakOff) : undefined,
     onFailure: (error: Error) => answerFailure(exchange, forward, connections, error),
   };
-  if (isGrpc(exchange)) {
+  if (needsHttp2(exchange, forward)) {
     void forwardGrpc(exchange, { ...common, http2: connections.http2, port });
     return;
   }

@@ -54,7 +54,7 @@ function endWith(exchange: Exchange, answer: Writable, last: Uint8Array): void {
 }
 
 /** The held part of a message counts as memory, too. */
-function cutInto(messages: MessageCutter, holding: Holding): (chunk: Buffer) => Uint8Array[] {
+export function cutInto(messages: MessageCutter, holding: Holding): (chunk: Buffer) => Uint8Array[] {
   return (chunk) => {
     const before = messages.heldBytes();
     const pieces = messages.take(chunk);
