@@ -46,7 +46,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['host-gate', 'server', 'users'],
     ['filesystem'],
     ['process', 'watch'],
-    ['streams'],
+    ['introspection', 'streams'],
     ['context'],
     ['files', 'init', 'logs', 'metrics', 'ports', 'rpc', 'sudo', 'trust'],
     ['resume'],

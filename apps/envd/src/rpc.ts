@@ -4,11 +4,15 @@ import { ConnectError } from '@connectrpc/connect';
 import { compressionGzip, connectNodeAdapter } from '@connectrpc/connect-node';
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
+import { Health } from '@soulbox/contract/grpc-health';
+import { ServerReflection } from '@soulbox/contract/grpc-reflection';
 import { Filesystem } from '@soulbox/contract/filesystem';
 import { Process } from '@soulbox/contract/process';
 import { ProcessService } from '@soulbox/contract/process-v1';
 import type { Context } from './context.ts';
 import { fileMethods } from './filesystem/file-methods.ts';
+import { healthService } from './introspection/health-service.ts';
+import { reflectionService } from './introspection/reflection-service.ts';
 import { processService } from './process/process-service.ts';
 import { streamService } from './streams/stream-service.ts';
 import { refuseUnknownFields } from './streams/unknown-fields.ts';
@@ -28,7 +32,9 @@ const maxTimeoutMs = 2 ** 31 - 1;
 
 const ownPrefix = `/${ProcessService.typeName}/`;
 
-export const rpcPrefixes = [`/${Process.typeName}/`, `/${Filesystem.typeName}/`, ownPrefix] as const;
+const services = [Process, Filesystem, ProcessService, Health, ServerReflection] as const;
+
+export const rpcPrefixes = services.map(({ typeName }) => `/${typeName}/`);
 
 /** Serves all services in Connect, gRPC and gRPC-Web. */
 export function createRpcHandler(context: Context): (request: IncomingMessage, response: ServerResponse) => void {
@@ -38,6 +44,8 @@ export function createRpcHandler(context: Context): (request: IncomingMessage, r
     routes: (router) => {
       router.service(Process, processService(context));
       router.service(Filesystem, { ...fileMethods(context), ...watchMethods(context) });
+      router.service(Health, healthService(services));
+      router.service(ServerReflection, reflectionService(services));
     },
     interceptors: [translateErrors(context)],
   });

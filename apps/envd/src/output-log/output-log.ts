@@ -4,7 +4,6 @@ import type { Block, StreamPositions } from './blocks.ts';
 import type { LogBudget, Spillable } from './log-budget.ts';
 import { headerBytes, writeHead } from './records.ts';
 import type { StreamNumber } from './records.ts';
-import type { RingFile } from './ring-file.ts';
 import { createRingFile } from './ring-file.ts';
 
 export type LogPolicy = 'drop-oldest' | 'block' | 'fail';
@@ -47,206 +46,112 @@ const noBytes = Buffer.alloc(0);
  *
  * There are two counts. A _position_ counts output. A _place_ counts stored bytes, which include the heads of records.
  */
-export class OutputLog implements Spillable {
+export interface OutputLog extends Spillable {
   readonly maxBytes: number;
   readonly policy: LogPolicy;
-  readonly #options: OutputLogOptions;
-  readonly #file: RingFile;
-  readonly #fileSizeBytes: number;
-  /** In order. The first `#onDisk` of them are in the file, the others in memory. */
-  readonly #blocks: Block[] = [];
-  #onDisk = 0;
-  /** The last block while more can be appended to it. */
-  #open: Block | undefined;
-  #lastRecord = { place: 0, stream: 0, length: 0 };
-  #end = 0;
-  #endPlace = 0;
-  readonly #streamEnds: StreamPositions = [0, 0, 0];
-  #acknowledged = 0;
-  #memory = 0;
-  /** Bytes of the file that count in the budget. */
-  #diskBytes = 0;
-  #readers = 0;
-  /** The buffer of a dropped block, for the next one. Output that nobody reads then costs no fresh memory. */
-  #spare: Buffer | undefined;
-  #isFlushing = false;
-  #spills = false;
-  #diskTimer: NodeJS.Timeout | undefined;
-  #state: 'open' | 'failed' | 'closed' | 'released' = 'open';
-  #hasExited = false;
-  #change = Promise.withResolvers<undefined>();
-
-  constructor(options: OutputLogOptions) {
-    this.#options = options;
-    this.maxBytes = options.maxBytes;
-    this.policy = options.policy;
-    this.#fileSizeBytes = options.maxBytes + slackBytes;
-    this.#file = createRingFile(options.path, this.#fileSizeBytes);
-  }
-
   /** The oldest position that is kept. */
-  get oldest(): number {
-    return this.#blocks[0]?.position ?? this.#end;
-  }
-
+  readonly oldest: number;
   /** The position of the next byte. */
-  get end(): number {
-    return this.#end;
-  }
-
-  get acknowledged(): number {
-    return this.#acknowledged;
-  }
-
+  readonly end: number;
+  readonly acknowledged: number;
   /** Whether the end is final. */
-  get isClosed(): boolean {
-    return this.#state === 'closed' || this.#state === 'released';
-  }
-
+  readonly isClosed: boolean;
   /** Resolves at the next append, drop or close. All callers share one promise. */
-  get changed(): Promise<undefined> {
-    return this.#change.promise;
-  }
-
+  readonly changed: Promise<undefined>;
   /** Resolves when the process may be read from. */
-  async ready(): Promise<void> {
-    while (this.#state === 'open' && this.#mustWait()) await this.changed;
-  }
-
+  ready(): Promise<void>;
   /** Copies the bytes. */
-  append(stream: StreamNumber, bytes: Uint8Array): void {
-    if (this.#state !== 'open') return;
-    let from = 0;
-    while (from < bytes.length) from += this.#appendPart(stream, bytes.subarray(from));
-    this.#keepLimits();
-    if (this.#memory > tailBytes) this.#flush();
-    this.#wake();
-  }
-
+  append(stream: StreamNumber, bytes: Uint8Array): void;
   /** The caller needs nothing before the position any more. Throws position_out_of_range beyond the end. */
-  acknowledge(position: number): void {
-    if (position > this.#end) throw outOfRange(position, this.#end);
-    if (position <= this.#acknowledged) return;
-    this.#acknowledged = position;
-    this.#keepLimits();
-    this.#wake();
-  }
-
+  acknowledge(position: number): void;
   /** The process has ended, but its pipes can still contain output, which a full log has to take. */
-  processExited(): void {
-    this.#hasExited = true;
-    this.#wake();
-  }
-
+  processExited(): void;
   /** There will be no more output. */
-  close(): void {
-    if (this.#state === 'released') return;
-    this.#state = 'closed';
-    this.#spare = undefined;
-    this.#options.budget.mayDrop(this, () => this.#dropAll());
-    this.#wake();
-  }
-
+  close(): void;
   /** Drops everything. */
-  release(): void {
-    this.#state = 'released';
-    clearTimeout(this.#diskTimer);
-    this.#dropAll();
-    this.#options.budget.forget(this);
-  }
-
-  spill(): void {
-    if (this.#options.usesDisk) {
-      this.#spills = true;
-      this.#flush();
-    } else while (this.#blocks.length > 1) this.#dropFirst();
-  }
-
+  release(): void;
   /** From now on somebody may have views of the memory. */
-  addReader(): void {
-    this.#readers += 1;
-  }
-
-  removeReader(): void {
-    this.#readers -= 1;
-  }
-
+  addReader(): void;
+  removeReader(): void;
   // For readers, see log-reader.ts.
-
-  get endPlace(): number {
-    return this.#endPlace;
-  }
-
+  readonly endPlace: number;
   /** The place and the length of the record that the next append may extend. Undefined if none may be. */
-  get openRecord(): { readonly place: number; readonly length: number } | undefined {
-    return this.#open === undefined ? undefined : this.#lastRecord;
-  }
-
-  get streamEnds(): Readonly<StreamPositions> {
-    return this.#streamEnds;
-  }
-
-  get firstBlock(): Block | undefined {
-    return this.#blocks[0];
-  }
-
-  blockAt(by: 'position' | 'place', value: number): Block | undefined {
-    return findBlock(this.#blocks, by, value);
-  }
-
+  readonly openRecord: { readonly place: number; readonly length: number } | undefined;
+  readonly streamEnds: Readonly<StreamPositions>;
+  readonly firstBlock: Block | undefined;
+  blockAt(by: 'position' | 'place', value: number): Block | undefined;
   /** Reads a part of a block on the disk. Undefined if it is no longer kept. */
-  async readFile(place: number, length: number): Promise<Buffer | undefined> {
-    const bytes = await this.#file.read(place, length).catch(() => undefined);
-    if (bytes === undefined) this.lose(place);
-    return place >= (this.#blocks[0]?.place ?? this.#endPlace) ? bytes : undefined;
-  }
-
+  readFile(place: number, length: number): Promise<Buffer | undefined>;
   /** Drops everything on the disk up to the block at the place, because it cannot be read. */
-  lose(place: number): void {
-    while (this.#onDisk > 0 && (this.#blocks[0]?.place ?? Infinity) <= place) this.#dropFirst();
-    this.#wake();
-  }
+  lose(place: number): void;
+}
+
+export function createOutputLog(options: OutputLogOptions): OutputLog {
+  const fileSizeBytes = options.maxBytes + slackBytes;
+  const file = createRingFile(options.path, fileSizeBytes);
+  /** In order. The first `onDisk` of them are in the file, the others in memory. */
+  const blocks: Block[] = [];
+  let onDisk = 0;
+  /** The last block while more can be appended to it. */
+  let openBlock: Block | undefined;
+  let lastRecord = { place: 0, stream: 0, length: 0 };
+  let endPosition = 0;
+  let endPlace = 0;
+  const streamEnds: StreamPositions = [0, 0, 0];
+  let acknowledgedTo = 0;
+  let memoryBytes = 0;
+  /** Bytes of the file that count in the budget. */
+  let diskBytes = 0;
+  let readerCount = 0;
+  /** The buffer of a dropped block, for the next one. Output that nobody reads then costs no fresh memory. */
+  let spare: Buffer | undefined;
+  let isFlushing = false;
+  let isSpilling = false;
+  let diskTimer: NodeJS.Timeout | undefined;
+  let state: 'open' | 'failed' | 'closed' | 'released' = 'open';
+  let hasExited = false;
+  let change = Promise.withResolvers<undefined>();
 
   /** Returns how many of the bytes it has taken. */
-  #appendPart(stream: StreamNumber, bytes: Uint8Array): number {
-    let block = this.#open;
-    let extendsRecord = block !== undefined && this.#lastRecord.stream === stream;
+  function appendPart(stream: StreamNumber, bytes: Uint8Array): number {
+    let block = openBlock;
+    let extendsRecord = block !== undefined && lastRecord.stream === stream;
     if (block === undefined || block.length + (extendsRecord ? 0 : headerBytes) + 1 > blockBytes) {
-      block = this.#addBlock();
+      block = addBlock();
       extendsRecord = false;
     }
     const headLength = extendsRecord ? 0 : headerBytes;
     const taken = Math.min(bytes.length, blockBytes - block.length - headLength);
-    const buffer = this.#ensureCapacity(block, block.length + headLength + taken);
-    if (extendsRecord) this.#lastRecord.length += taken;
-    else this.#lastRecord = { place: this.#endPlace, stream, length: taken };
-    writeHead(buffer, this.#lastRecord.place - block.place, stream, this.#lastRecord.length);
+    const buffer = ensureCapacity(block, block.length + headLength + taken);
+    if (extendsRecord) lastRecord.length += taken;
+    else lastRecord = { place: endPlace, stream, length: taken };
+    writeHead(buffer, lastRecord.place - block.place, stream, lastRecord.length);
     buffer.set(taken === bytes.length ? bytes : bytes.subarray(0, taken), block.length + headLength);
     block.length += headLength + taken;
     block.outputBytes += taken;
-    this.#endPlace += headLength + taken;
-    this.#end += taken;
-    this.#streamEnds[stream - 1] = (this.#streamEnds[stream - 1] ?? 0) + taken;
+    endPlace += headLength + taken;
+    endPosition += taken;
+    streamEnds[stream - 1] = (streamEnds[stream - 1] ?? 0) + taken;
     return taken;
   }
 
-  #addBlock(): Block {
+  function addBlock(): Block {
     const block: Block = {
-      place: this.#endPlace,
+      place: endPlace,
       length: 0,
-      position: this.#end,
+      position: endPosition,
       outputBytes: 0,
-      streamPositions: [...this.#streamEnds],
-      bytes: this.#readers === 0 ? this.#spare : undefined,
+      streamPositions: [...streamEnds],
+      bytes: readerCount === 0 ? spare : undefined,
     };
-    this.#spare = undefined;
-    if (block.bytes !== undefined) this.#useMemory(block.bytes.length);
-    this.#blocks.push(block);
-    this.#open = block;
+    spare = undefined;
+    if (block.bytes !== undefined) useMemory(block.bytes.length);
+    blocks.push(block);
+    openBlock = block;
     return block;
   }
 
-  #ensureCapacity(block: Block, neededBytes: number): Buffer {
+  function ensureCapacity(block: Block, neededBytes: number): Buffer {
     const present = block.bytes ?? noBytes;
     if (present.length >= neededBytes) return present;
     const size = Math.min(blockBytes, Math.max(neededBytes, firstBufferBytes, present.length * 4));
@@ -254,128 +159,126 @@ export class OutputLog implements Spillable {
     const grown = Buffer.allocUnsafeSlow(size);
     present.copy(grown, 0, 0, block.length);
     block.bytes = grown;
-    this.#useMemory(size - present.length);
+    useMemory(size - present.length);
     return grown;
   }
 
-  #useMemory(changeBytes: number): void {
-    this.#memory += changeBytes;
-    this.#options.budget.useMemory(this, changeBytes);
+  function useMemory(changeBytes: number): void {
+    memoryBytes += changeBytes;
+    options.budget.useMemory(log, changeBytes);
   }
 
-  #mustWait(): boolean {
-    if (this.policy === 'block' && this.#unacknowledged() >= this.#limit() + (this.#hasExited ? afterEndBytes : 0))
-      return true;
-    if (!this.#isFlushing) return false;
-    return this.#memory >= highMemoryBytes || this.#options.budget.isShort();
+  function mustWait(): boolean {
+    if (options.policy === 'block' && unacknowledgedBytes() >= limit() + (hasExited ? afterEndBytes : 0)) return true;
+    if (!isFlushing) return false;
+    return memoryBytes >= highMemoryBytes || options.budget.isShort();
   }
 
   /** While the disk takes nothing, the log is full when the memory for it is. */
-  #limit(): number {
-    return this.#diskTimer !== undefined && this.#memory >= highMemoryBytes ? 0 : this.maxBytes;
+  function limit(): number {
+    return diskTimer !== undefined && memoryBytes >= highMemoryBytes ? 0 : options.maxBytes;
   }
 
   /** The stored bytes that nobody has acknowledged. Heads of a partly acknowledged block count in full. */
-  #unacknowledged(): number {
-    const block = this.blockAt('position', this.#acknowledged) ?? this.#blocks[0];
-    if (block === undefined) return 0;
-    const acknowledged = Math.max(0, Math.min(this.#acknowledged - block.position, block.outputBytes));
+  function unacknowledgedBytes(): number {
+    const block = findBlock(blocks, 'position', acknowledgedTo) ?? blocks[0];
+    if (block === undefined || acknowledgedTo >= endPosition) return 0;
+    const acknowledged = Math.max(0, Math.min(acknowledgedTo - block.position, block.outputBytes));
     const rest = acknowledged === block.outputBytes ? 0 : block.length - acknowledged;
-    return this.#endPlace - block.place - block.length + rest;
+    return endPlace - block.place - block.length + rest;
   }
 
-  #keepLimits(): void {
-    if (this.policy === 'drop-oldest') this.#dropOldest();
-    else this.#dropAcknowledged();
-    if (this.policy === 'fail' && this.#state === 'open' && this.#unacknowledged() > this.#limit()) {
-      this.#state = 'failed';
-      this.#options.onFull();
+  function keepLimits(): void {
+    if (options.policy === 'drop-oldest') dropOldest();
+    else dropAcknowledged();
+    if (options.policy === 'fail' && state === 'open' && unacknowledgedBytes() > limit()) {
+      state = 'failed';
+      options.onFull();
     }
   }
 
-  #dropOldest(): void {
-    const keptAfterFirst = (): number =>
-      this.#endPlace - (this.#blocks[0]?.place ?? 0) - (this.#blocks[0]?.length ?? 0);
-    while (this.#blocks.length > 1 && keptAfterFirst() >= this.maxBytes) this.#dropFirst();
-    const isShort = this.#options.budget.isShort();
-    if (this.#diskTimer === undefined || (this.#memory < highMemoryBytes && !isShort)) return;
+  function dropOldest(): void {
+    const keptAfterFirst = (): number => endPlace - (blocks[0]?.place ?? 0) - (blocks[0]?.length ?? 0);
+    while (blocks.length > 1 && keptAfterFirst() >= options.maxBytes) dropFirst();
+    const isShort = options.budget.isShort();
+    if (diskTimer === undefined || (memoryBytes < highMemoryBytes && !isShort)) return;
     // The newest output is worth more than what the disk has.
     const tail = isShort ? 0 : tailBytes;
-    while (this.#blocks.length > 1 && this.#memory > tail) this.#dropFirst();
+    while (blocks.length > 1 && memoryBytes > tail) dropFirst();
   }
 
-  #dropAcknowledged(): void {
+  function dropAcknowledged(): void {
     for (;;) {
-      const [first] = this.#blocks;
-      if (first === undefined || first === this.#open) return;
-      if (this.#endPlace - first.place <= this.maxBytes && this.#diskTimer === undefined) return;
-      if (first.position + first.outputBytes > this.#acknowledged) return;
-      this.#dropFirst();
+      const [first] = blocks;
+      if (first === undefined || first === openBlock) return;
+      if (endPlace - first.place <= options.maxBytes && diskTimer === undefined) return;
+      if (first.position + first.outputBytes > acknowledgedTo) return;
+      dropFirst();
     }
   }
 
-  #dropFirst(): void {
-    const block = this.#blocks.shift();
+  function dropFirst(): void {
+    const block = blocks.shift();
     if (block === undefined) return;
-    if (block === this.#open) this.#open = undefined;
-    if (block.bytes === undefined) this.#onDisk -= 1;
-    else this.#letGo(block);
+    if (block === openBlock) openBlock = undefined;
+    if (block.bytes === undefined) onDisk -= 1;
+    else letGo(block);
   }
 
-  #letGo(block: Block): void {
-    this.#useMemory(-(block.bytes?.length ?? 0));
-    if (this.#readers === 0 && block.bytes?.length === blockBytes) this.#spare = block.bytes;
+  function letGo(block: Block): void {
+    useMemory(-(block.bytes?.length ?? 0));
+    if (readerCount === 0 && block.bytes?.length === blockBytes) spare = block.bytes;
     block.bytes = undefined;
   }
 
-  #dropAll(): void {
-    while (this.#blocks.length > 0) this.#dropFirst();
-    this.#loseDisk();
+  function dropAll(): void {
+    while (blocks.length > 0) dropFirst();
+    loseDisk();
   }
 
-  #loseDisk(): void {
-    while (this.#onDisk > 0) this.#dropFirst();
-    void this.#file.remove();
-    this.#options.budget.giveDisk(this.#diskBytes);
-    this.#diskBytes = 0;
-    this.#wake();
+  function loseDisk(): void {
+    while (onDisk > 0) dropFirst();
+    void file.remove();
+    options.budget.giveDisk(diskBytes);
+    diskBytes = 0;
+    wake();
   }
 
-  #flush(): void {
-    if (!this.#options.usesDisk || this.#isFlushing || this.#diskTimer !== undefined) return;
-    if (this.#state === 'released') return;
-    this.#isFlushing = true;
+  function flush(): void {
+    if (!options.usesDisk || isFlushing || diskTimer !== undefined) return;
+    if (state === 'released') return;
+    isFlushing = true;
     // Later, because this may be called in the middle of an append.
-    queueMicrotask(() => void this.#flushAll().catch((error: unknown) => this.#diskFailed(error)));
+    queueMicrotask(() => void flushAll().catch((error: unknown) => diskFailed(error)));
   }
 
-  async #flushAll(): Promise<void> {
+  async function flushAll(): Promise<void> {
     try {
-      for (let batch = this.#nextBatch(); batch.length > 0; batch = this.#nextBatch()) {
+      for (let batch = nextBatch(); batch.length > 0; batch = nextBatch()) {
         const length = batch.reduce((sum, block) => sum + block.length, 0);
-        this.#takeDisk(length);
+        takeDisk(length);
         const parts = batch.map((block) => block.bytes?.subarray(0, block.length) ?? new Uint8Array());
-        await this.#file.write(batch[0]?.place ?? 0, parts);
-        for (const block of batch) this.#written(block);
-        this.#wake();
+        await file.write(batch[0]?.place ?? 0, parts);
+        for (const block of batch) markWritten(block);
+        wake();
       }
     } finally {
-      this.#isFlushing = false;
-      this.#spills = false;
-      if (this.#state === 'released') await this.#file.remove();
+      isFlushing = false;
+      isSpilling = false;
+      if (state === 'released') await file.remove();
     }
   }
 
   /** Blocks in memory to write next. Nothing is appended to them any more. */
-  #nextBatch(): Block[] {
-    if (this.#state === 'released') return [];
-    if (this.#spills) this.#open = undefined;
+  function nextBatch(): Block[] {
+    if (state === 'released') return [];
+    if (isSpilling) openBlock = undefined;
     const batch: Block[] = [];
     let length = 0;
-    let left = this.#memory;
-    for (let index = this.#onDisk; index < this.#blocks.length && length < flushBytes; index += 1) {
-      const block = this.#blocks[index];
-      if (block === undefined || block === this.#open || (!this.#spills && left <= tailBytes)) break;
+    let left = memoryBytes;
+    for (let index = onDisk; index < blocks.length && length < flushBytes; index += 1) {
+      const block = blocks[index];
+      if (block === undefined || block === openBlock || (!isSpilling && left <= tailBytes)) break;
       batch.push(block);
       length += block.length;
       left -= block.bytes?.length ?? 0;
@@ -383,44 +286,138 @@ export class OutputLog implements Spillable {
     return batch;
   }
 
-  #takeDisk(length: number): void {
-    const growth = Math.min(length, this.#fileSizeBytes - this.#diskBytes);
-    if (!this.#options.budget.takeDisk(growth))
+  function takeDisk(length: number): void {
+    const growth = Math.min(length, fileSizeBytes - diskBytes);
+    if (!options.budget.takeDisk(growth))
       throw new SoulBoxError('limit_exceeded', 'The logs of all processes use the room that they may use.');
-    this.#diskBytes += growth;
+    diskBytes += growth;
   }
 
   /** The block is in the file. It may have been dropped meanwhile. */
-  #written(block: Block): void {
-    if (this.#blocks[this.#onDisk] !== block) return;
-    this.#letGo(block);
-    const before = this.#blocks[this.#onDisk - 1];
+  function markWritten(block: Block): void {
+    if (blocks[onDisk] !== block) return;
+    letGo(block);
+    const before = blocks[onDisk - 1];
     if (before !== undefined && before.length + block.length <= blockBytes) {
       before.length += block.length;
       before.outputBytes += block.outputBytes;
-      this.#blocks.splice(this.#onDisk, 1);
-    } else this.#onDisk += 1;
+      blocks.splice(onDisk, 1);
+    } else onDisk += 1;
   }
 
   /** Tries again after a while. Until then, what fits into memory is kept. */
-  #diskFailed(error: unknown): void {
-    if (this.#state === 'released') return;
-    if (!this.#file.exists) this.#loseDisk();
-    this.#options.onDiskFailure(error);
-    this.#diskTimer = setTimeout(() => {
-      this.#diskTimer = undefined;
-      if (this.#memory > tailBytes) this.#flush();
-      this.#wake();
+  function diskFailed(error: unknown): void {
+    if (state === 'released') return;
+    if (!file.exists) loseDisk();
+    options.onDiskFailure(error);
+    diskTimer = setTimeout(() => {
+      diskTimer = undefined;
+      if (memoryBytes > tailBytes) flush();
+      wake();
     }, diskRetryMs);
-    this.#keepLimits();
-    this.#wake();
+    keepLimits();
+    wake();
   }
 
-  #wake(): void {
-    const { resolve } = this.#change;
-    this.#change = Promise.withResolvers();
+  function wake(): void {
+    const { resolve } = change;
+    change = Promise.withResolvers();
     resolve(undefined);
   }
+
+  function lose(place: number): void {
+    while (onDisk > 0 && (blocks[0]?.place ?? Infinity) <= place) dropFirst();
+    wake();
+  }
+
+  const log: OutputLog = {
+    maxBytes: options.maxBytes,
+    policy: options.policy,
+    get oldest(): number {
+      return blocks[0]?.position ?? endPosition;
+    },
+    get end(): number {
+      return endPosition;
+    },
+    get acknowledged(): number {
+      return acknowledgedTo;
+    },
+    get isClosed(): boolean {
+      return state === 'closed' || state === 'released';
+    },
+    get changed(): Promise<undefined> {
+      return change.promise;
+    },
+    async ready(): Promise<void> {
+      while (state === 'open' && mustWait()) await change.promise;
+    },
+    append(stream: StreamNumber, bytes: Uint8Array): void {
+      if (state !== 'open') return;
+      let from = 0;
+      while (from < bytes.length) from += appendPart(stream, bytes.subarray(from));
+      keepLimits();
+      if (memoryBytes > tailBytes) flush();
+      wake();
+    },
+    acknowledge(position: number): void {
+      if (position > endPosition) throw outOfRange(position, endPosition);
+      if (position <= acknowledgedTo) return;
+      acknowledgedTo = position;
+      keepLimits();
+      wake();
+    },
+    processExited(): void {
+      hasExited = true;
+      wake();
+    },
+    close(): void {
+      if (state === 'released') return;
+      state = 'closed';
+      spare = undefined;
+      options.budget.mayDrop(log, () => dropAll());
+      wake();
+    },
+    release(): void {
+      state = 'released';
+      clearTimeout(diskTimer);
+      dropAll();
+      options.budget.forget(log);
+    },
+    spill(): void {
+      if (options.usesDisk) {
+        isSpilling = true;
+        flush();
+      } else while (blocks.length > 1) dropFirst();
+    },
+    addReader(): void {
+      readerCount += 1;
+    },
+    removeReader(): void {
+      readerCount -= 1;
+    },
+    get endPlace(): number {
+      return endPlace;
+    },
+    get openRecord(): { readonly place: number; readonly length: number } | undefined {
+      return openBlock === undefined ? undefined : lastRecord;
+    },
+    get streamEnds(): Readonly<StreamPositions> {
+      return streamEnds;
+    },
+    get firstBlock(): Block | undefined {
+      return blocks[0];
+    },
+    blockAt(by: 'position' | 'place', value: number): Block | undefined {
+      return findBlock(blocks, by, value);
+    },
+    async readFile(place: number, length: number): Promise<Buffer | undefined> {
+      const bytes = await file.read(place, length).catch(() => undefined);
+      if (bytes === undefined) lose(place);
+      return place >= (blocks[0]?.place ?? endPlace) ? bytes : undefined;
+    },
+    lose,
+  };
+  return log;
 }
 
 export function outOfRange(position: number, end: number): SoulBoxError {

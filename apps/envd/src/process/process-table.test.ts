@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { create } from '@bufbuild/protobuf';
 import { ProcessSelectorSchema } from '@soulbox/contract/process';
 import { createLogBudget } from '../output-log/log-budget.ts';
-import { OutputLog } from '../output-log/output-log.ts';
+import { createOutputLog } from '../output-log/output-log.ts';
 import type { ManagedProcess } from './managed-process.ts';
 import { createProcessTable } from './process-table.ts';
 import type { ProcessTable } from './process-table.ts';
@@ -19,7 +19,7 @@ let count = 0;
 function processOf(pid: number, tag?: string): ManagedProcess {
   count += 1;
   const spec = { origin: 'e2b', keepMs: 600_000 };
-  const log = new OutputLog({
+  const log = createOutputLog({
     ...{ path: '/nowhere', maxBytes: 1, policy: 'drop-oldest', usesDisk: false, budget: createLogBudget() },
     onFull: () => undefined,
     onDiskFailure: () => undefined,

@@ -4,7 +4,7 @@ import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { EnvdConfig } from '../config.ts';
 import type { LifeLog } from '../life-log.ts';
 import type { LogBudget } from '../output-log/log-budget.ts';
-import { OutputLog } from '../output-log/output-log.ts';
+import { createOutputLog } from '../output-log/output-log.ts';
 import type { StreamNumber } from '../output-log/records.ts';
 import { checkVariable } from '../settings.ts';
 import { countPassedBytes } from '../sys/collect-garbage.ts';
@@ -108,7 +108,7 @@ export function startProcess(context: ProcessContext, user: User, spec: ProcessS
     userName: user.name,
     startedAtMs: Date.now(),
     output: createOutputHub<ProcessEventInit>({ highWaterBytes, stallMs, stalled: stalledError }),
-    log: new OutputLog({
+    log: createOutputLog({
       ...spec.log,
       path: `${context.config.logDirectory}/${name}`,
       budget: context.logBudget,
