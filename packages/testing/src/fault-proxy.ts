@@ -2,17 +2,22 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** What happens to one connection. Bytes count what the server sends; 0 is before its first byte. */
+/** Whether the fault is in what the client sends (`up`) or in what the server sends (`down`, the default). */
+interface OneWay {
+  readonly direction?: 'up' | 'down';
+}
+
+/** What happens to one connection. Bytes are counted in the direction of the fault; 0 is before its first byte. */
 export type Fault =
   | { readonly kind: 'none' }
   /** Ends both connections after so many bytes. `reset`: with RST instead of FIN. */
-  | { readonly kind: 'cut'; readonly afterBytes: number; readonly reset?: boolean }
-  /** Ends only the direction to the client; what the client sends still arrives. */
-  | { readonly kind: 'half-close'; readonly afterBytes: number }
+  | (OneWay & { readonly kind: 'cut'; readonly afterBytes: number; readonly reset?: boolean })
+  /** Ends only this direction; the other one continues. */
+  | (OneWay & { readonly kind: 'half-close'; readonly afterBytes: number })
   /** Forwards nothing more, and keeps the connections open. */
-  | { readonly kind: 'stall'; readonly afterBytes: number }
-  /** Forwards each piece of the server so much later. */
-  | { readonly kind: 'delay'; readonly ms: number }
+  | (OneWay & { readonly kind: 'stall'; readonly afterBytes: number })
+  /** Forwards each piece so much later. */
+  | (OneWay & { readonly kind: 'delay'; readonly ms: number })
   /** Accepts and never answers. The server is not called. */
   | { readonly kind: 'silence' }
   /** Answers the first bytes of the client with this, as a proxy without a server does, and closes. */
@@ -118,42 +123,45 @@ function openLink(client: Socket, serverPort: number, fault: Fault): Link {
       sockets.push(copy);
       copy.resume().write(first);
     });
-  client.on('data', (bytes: Buffer) => {
-    if (!isStalled && !upstream.write(bytes)) client.pause();
-  });
-  upstream.on('drain', () => client.resume());
-  client.on('end', () => {
-    if (!isStalled) upstream.end();
-  });
-  forwardAnswer(upstream, client, fault, link, () => isStalled);
+  const isUp = 'direction' in fault && fault.direction === 'up';
+  const none = { kind: 'none' } as const;
+  forward(client, upstream, { upstream, fault: isUp ? fault : none, link, isStalled: () => isStalled });
+  forward(upstream, client, { upstream, fault: isUp ? none : fault, link, isStalled: () => isStalled });
   return link;
 }
 
-function forwardAnswer(upstream: Socket, client: Socket, fault: Fault, link: Link, isStalled: () => boolean): void {
+interface Forwarding {
+  readonly upstream: Socket;
+  readonly fault: Fault;
+  readonly link: Link;
+  readonly isStalled: () => boolean;
+}
+
+function forward(from: Socket, to: Socket, { upstream, fault, link, isStalled }: Forwarding): void {
   let left = 'afterBytes' in fault ? fault.afterBytes : Infinity;
   const apply = (): void => {
-    if (fault.kind === 'half-close') client.end();
+    if (fault.kind === 'half-close') to.end();
     else if (fault.kind === 'stall') link.stall();
     else if (fault.kind === 'cut' && fault.reset === true) link.cut(true);
     // The bytes before the cut arrive first.
-    else client.end(() => link.cut(false));
+    else to.end(() => link.cut(false));
   };
-  upstream.on('data', (bytes: Buffer) => {
-    if (isStalled() || left < 0 || client.writableEnded) return;
+  from.on('data', (bytes: Buffer) => {
+    if (isStalled() || left < 0 || to.writableEnded) return;
     const piece = bytes.subarray(0, Math.min(bytes.length, left));
     left -= piece.length;
-    if (fault.kind === 'delay') setTimeout(() => void client.write(piece), fault.ms);
-    else if (!client.write(piece)) upstream.pause();
+    if (fault.kind === 'delay') setTimeout(() => void to.write(piece), fault.ms);
+    else if (!to.write(piece)) from.pause();
     if (left === 0) {
       left = -1;
       apply();
     }
   });
-  client.on('drain', () => upstream.resume());
-  upstream.on('end', () => {
+  to.on('drain', () => from.resume());
+  from.on('end', () => {
     if (isStalled()) return;
-    if (fault.kind === 'delay') setTimeout(() => client.end(), fault.ms);
-    else client.end();
+    if (fault.kind === 'delay') setTimeout(() => to.end(), fault.ms);
+    else to.end();
   });
   if (left === 0) {
     left = -1;
