@@ -83,7 +83,8 @@ export default defineConfig({
           retry,
           tags,
           include: [...proofFiles],
-          testTimeout: 60_000,
+          // They promise no times, and share the processors.
+          testTimeout: 180_000,
           hookTimeout: 180_000,
           maxWorkers: 2,
           globalSetup: ['e2e/global-setup.ts'],
