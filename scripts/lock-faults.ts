@@ -10,8 +10,11 @@ export interface PackageLock {
   readonly packages: Readonly<Record<string, LockedPackage>>;
 }
 
-/** Packages that may run a program when they are installed. One more is a decision: read what it does first. */
-const withInstallScript = new Set(['@bufbuild/buf', 'bun', 'esbuild', 'koffi', 'node']);
+/**
+ * Packages that may run a program when they are installed. One more is a decision: read what it does first. That of
+ * protobufjs, which only tests use (by @grpc/grpc-js), compares version numbers and prints a warning.
+ */
+const withInstallScript = new Set(['@bufbuild/buf', 'bun', 'esbuild', 'koffi', 'node', 'protobufjs']);
 
 /**
  * What is wrong with a lock file: a package without a SHA-512 digest, from another place than a registry over https, from
