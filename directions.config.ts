@@ -12,7 +12,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   // Runs in browsers too, but for its part for Node.
   'packages/client': [],
   'packages/client/src/node': ['packages/base', 'packages/client', 'packages/contract'],
-  'packages/envd-client': ['packages/base', 'packages/client', 'packages/contract'],
+  'packages/envd-client': ['packages/base', 'packages/client', 'packages/client/src/node', 'packages/contract'],
   'packages/network': ['packages/base', 'packages/linux'],
   'packages/process': ['packages/base', 'packages/linux'],
   'packages/rpc': ['packages/base', 'packages/contract', 'packages/linux'],
@@ -50,7 +50,8 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
     ...['packages/network', 'packages/process', 'packages/rpc'],
   ],
   'apps/functions': [
-    ...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/keyring', 'packages/storage'],
+    ...['packages/base', 'packages/client', 'packages/client/src/node', 'packages/contract', 'packages/envd-client'],
+    ...['packages/keyring', 'packages/storage'],
   ],
   'apps/api': [
     ...[

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { SoulBoxError } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
+import type { BoundedAnswer } from '@soulbox/client/node';
 import { callEnvd } from './call-envd.ts';
-import type { EnvdAnswer } from './call-envd.ts';
 import { openWay } from './way.ts';
 import type { EnvdTarget } from './way.ts';
 
@@ -120,7 +120,7 @@ export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdCli
     path: string,
     message?: object,
     timeoutMs = answerTimeoutMs,
-  ): Promise<EnvdAnswer> =>
+  ): Promise<BoundedAnswer> =>
     await callEnvd(way, {
       method,
       path,

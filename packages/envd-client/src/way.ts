@@ -1,11 +1,11 @@
-import { globalAgent } from 'node:http';
 import type { Agent } from 'node:http';
-import { globalAgent as globalTlsAgent } from 'node:https';
 import type { Transport } from '@connectrpc/connect';
-import { createConnectTransport } from '@connectrpc/connect-node';
 import { boundInterimAnswers } from '@soulbox/base';
+import type { Target } from '@soulbox/client';
+import { createHttp1Agent, createNodeTransport } from '@soulbox/client/node';
 import { envdPort, SandboxAgent } from '@soulbox/contract';
 import type { Dial } from '@soulbox/contract';
+import { isSafeToRepeat } from './safe-methods.ts';
 
 /** The location of an envd: inside a sandbox that is dialed, or behind a gateway. */
 export type EnvdTarget = Dial | EnvdUrl;
@@ -15,6 +15,8 @@ interface EnvdUrl {
   readonly url: string;
   /** Sent with every request, for example to name the sandbox to the gateway. */
   readonly headers: Readonly<Record<string, string>>;
+  /** The rules of calls to this URL, such as retries. Absent: each call is one attempt. */
+  readonly target?: Target;
 }
 
 /** The connections to one envd. Every call of this package uses one, so all have the same limits. */
@@ -23,16 +25,23 @@ export interface Way {
   readonly origin: URL;
   /** Sent with every request. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Closes the dialed connections. Connections to a URL belong to Node, which keeps them for later calls. */
+  /** A sandbox that is dialed has none: if its envd does not answer, the caller decides what follows. */
+  readonly target: Target | undefined;
+  /** Closes the dialed connections. Those to a URL are shared by all ways of this process. */
   close(): void;
 }
+
+/** To one host. Each stream of a program holds one. */
+const connectionsMax = 256;
+const plainAgent = createHttp1Agent('http:', { connectionsMax });
+const tlsAgent = createHttp1Agent('https:', { connectionsMax });
 
 export function openWay(target: EnvdTarget): Way {
   boundInterimAnswers();
   if (typeof target === 'function') return openDialedWay(target);
   const origin = new URL(new URL(target.url).origin);
-  const agent = origin.protocol === 'https:' ? globalTlsAgent : globalAgent;
-  return { agent, origin, headers: target.headers, close: () => undefined };
+  const agent = origin.protocol === 'https:' ? tlsAgent : plainAgent;
+  return { agent, origin, headers: target.headers, target: target.target, close: () => undefined };
 }
 
 /**
@@ -45,6 +54,7 @@ function openDialedWay(dial: Dial): Way {
     agent,
     origin: new URL('http://envd'),
     headers: {},
+    target: undefined,
     close: () => agent.destroy(new Error('the sandbox is no longer served')),
   };
 }
@@ -60,14 +70,11 @@ export interface TransportLimits {
 
 export function createWayTransport(way: Way, limits: TransportLimits): Transport {
   const { maxMessageBytes, defaultTimeoutMs, format = 'binary' } = limits;
-  return createConnectTransport({
-    baseUrl: way.origin.origin,
-    httpVersion: '1.1',
-    useBinaryFormat: format === 'binary',
+  return createNodeTransport({
+    ...{ baseUrl: way.origin.origin, over: way.agent, format, maxMessageBytes, isSafeToRepeat },
     // Without compression, the limit counts the bytes that envd really sends.
-    acceptCompression: [],
-    readMaxBytes: maxMessageBytes,
-    nodeOptions: { agent: way.agent },
+    acceptsCompression: false,
+    ...(way.target === undefined ? {} : { target: way.target }),
     ...(defaultTimeoutMs === undefined ? {} : { defaultTimeoutMs }),
   });
 }

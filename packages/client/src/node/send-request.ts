@@ -82,13 +82,15 @@ function begin({ over, method, path, headers, body }: BoundedRequest): ClientReq
     path,
     headers: {
       ...headers,
-      'accept-encoding': 'identity',
       ...(body instanceof Uint8Array ? { 'content-length': body.byteLength } : {}),
     },
   };
   if ('connection' in over) {
     const { connection } = over;
-    return requestPlain({ ...options, createConnection: () => connection, agent: false });
+    // It may break after the request, when nobody listens any longer.
+    connection.on('error', () => undefined);
+    // Without an agent: it would open a connection of its own.
+    return requestPlain({ ...options, createConnection: () => connection });
   }
   const { agent, origin } = over;
   const located = { ...options, agent, host: origin.hostname, port: origin.port };
