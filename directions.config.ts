@@ -11,6 +11,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/contract': ['packages/base'],
   // Runs in browsers too, but for its part for Node.
   'packages/client': [],
+  'packages/client/src/process': ['packages/client', 'packages/contract'],
   'packages/client/src/node': ['packages/base', 'packages/client', 'packages/contract'],
   'packages/envd-client': ['packages/base', 'packages/client', 'packages/client/src/node', 'packages/contract'],
   'packages/network': ['packages/base', 'packages/linux'],

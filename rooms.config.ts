@@ -178,7 +178,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['drop-privileges', 'launch', 'run-part', 'unit'],
     ['index', 'testing'],
   ],
-  'packages/client/src': [['core'], ['node', 'web'], ['index']],
+  'packages/client/src': [['core'], ['node', 'process', 'web'], ['index']],
   'packages/client/src/core': [
     ['call-description', 'call-error', 'retry-after', 'retry-policy', 'wait'],
     ['events', 'failure', 'waiting-line'],
@@ -192,6 +192,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['transport'],
     ['index'],
   ],
+  'packages/client/src/process': [['attach'], ['index']],
   'packages/client/src/web': [['transport'], ['index']],
   'packages/rpc/src': [
     ['error-payload', 'limits', 'method-table', 'peer'],

@@ -1,5 +1,4 @@
 import type { DescMethod } from '@bufbuild/protobuf';
-import { MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 
 /** What decides whether a call may be made again. */
 export interface CallDescription {
@@ -20,9 +19,12 @@ export function describeRequest(method: string, path: string, idempotencyKey?: s
   return { name: `${method} ${path.split('?', 1)[0] ?? ''}`, isSafeToRepeat };
 }
 
+/** `IDEMPOTENCY_UNKNOWN`. Not imported, because that would load the descriptors of all well-known types. */
+const undeclared = 0;
+
 /** Reads `idempotency_level` of the method's options. */
 export function describeMethod(method: DescMethod, idempotencyKey?: string | null): CallDescription {
-  const isDeclared = method.idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
+  const isDeclared = (method.idempotency as number) !== undeclared;
   const isSafeToRepeat = isDeclared || (idempotencyKey ?? '') !== '';
   return { name: `${method.parent.typeName}/${method.name}`, isSafeToRepeat };
 }

@@ -28,6 +28,11 @@ export interface ResumableStream<Message> {
   open(from: Offsets, signal: AbortSignal): AsyncIterable<Message>;
   /** Undefined for a message without a place in a channel. Such a message can arrive again after a resumption. */
   positionOf(message: Message): Extent | undefined;
+  /**
+   * Where the stream begins, if a message says so. It counts for a stream that was opened without `from`, such as one
+   * that begins at the newest output.
+   */
+  startOf?(message: Message): bigint | undefined;
   /** The same message without its first `skip` units. Absent: a partly repeated message is an error. */
   trim?(message: Message, skip: bigint): Message;
   /** Whether this is the last message. A stream that ends without one was cut. Absent: every end is the last. */
@@ -37,7 +42,7 @@ export interface ResumableStream<Message> {
 }
 
 export interface ResumeOptions {
-  /** Where to begin. Absent: at 0. */
+  /** Where to begin. Absent: where the first message says, otherwise at 0. */
   readonly from?: bigint | Readonly<Record<string, bigint>>;
   /**
    * Attempts and budget begin again with each message that brings something new, and when a stream with any message
@@ -72,6 +77,8 @@ export async function* resumeStream<Message>(
     try {
       for await (const message of readOnce(stream, offsets, options)) {
         hasMessages = true;
+        const start = offsets.channels.length === 0 ? stream.startOf?.(message) : undefined;
+        if (start !== undefined) offsets.set(onlyChannel, start);
         const step = place(stream, offsets, message);
         if (step === undefined) continue;
         if (step.isNew) failures = 0;
@@ -106,7 +113,7 @@ interface MutableOffsets extends Offsets {
 
 const onlyChannel = '';
 
-function createOffsets(from: ResumeOptions['from'] = 0n): MutableOffsets {
+function createOffsets(from: ResumeOptions['from'] = {}): MutableOffsets {
   const entries = typeof from === 'bigint' ? [[onlyChannel, from] as const] : Object.entries(from);
   const byChannel = new Map(entries);
   return {

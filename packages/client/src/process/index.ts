@@ -1,0 +1,2 @@
+export { attachProcess } from './attach.ts';
+export type { Attachment, ProcessEvent } from './attach.ts';
