@@ -19,6 +19,9 @@ package installs it, and the manual page \`soulbox(1)\`.
 - Commands that print data accept \`--json\`. All accept \`--data-dir\` (default \`/var/lib/soulbox\`).
 - Commands for sandboxes (except \`recover\`), snapshots, programs, functions, events, webhooks, signed URLs and templates of the team use
   \`E2B_API_URL\` and \`E2B_API_KEY\`, or the local server.
+- A call of the API that cannot take effect twice is repeated when the server is away or asks for it: reads, calls with
+  \`--idempotency-key\`, and calls that did not reach the server. \`SOULBOX_RETRY_ATTEMPTS\` says how often a call is tried
+  (1 to 20, default 3; 1: never again). Waits grow from 0.1 to 2 s and are random, and last 30 s in all.
 - Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the server is not running (\`status\`), 124 time limit (\`run\`), 128 plus the
   number of a signal (\`run\`), 130 Ctrl-C. \`run\` otherwise exits with the code of the program.
 `;

@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
 
 /** The environment of the CLI. No other file reads it. */
 export const environment: Readonly<Record<string, string | undefined>> = process.env;
@@ -16,6 +17,24 @@ delete process.env['NOTIFY_SOCKET'];
  */
 export const isPrepared: boolean = process.env['SOULBOX_UP_PREPARED'] === String(process.pid);
 delete process.env['SOULBOX_UP_PREPARED'];
+
+/** Removed from the environment because it is a setting of the client, which the server would refuse. */
+const retryAttempts = process.env['SOULBOX_RETRY_ATTEMPTS'] ?? '';
+delete process.env['SOULBOX_RETRY_ATTEMPTS'];
+
+const retryAttemptsDefault = 3;
+const retryAttemptsMax = 20;
+
+/** How often a call of the API is tried. Throws `config_invalid`. */
+export function readRetryAttempts(): number {
+  if (retryAttempts === '') return retryAttemptsDefault;
+  const attempts = Number(retryAttempts);
+  if (Number.isInteger(attempts) && attempts >= 1 && attempts <= retryAttemptsMax) return attempts;
+  throw new SoulBoxError(
+    'config_invalid',
+    `SOULBOX_RETRY_ATTEMPTS must be a whole number from 1 to ${retryAttemptsMax}, and is ${retryAttempts}.`,
+  );
+}
 
 /** The original environment of this process, with the mark. */
 export function markedEnvironment(): NodeJS.ProcessEnv {

@@ -1,5 +1,8 @@
 import { SoulBoxError } from '@soulbox/base';
+import { CallError, createHttpCalls, createTarget, noRetries } from '@soulbox/client';
+import type { HttpCall, HttpCalls, Target } from '@soulbox/client';
 import { headers } from '@soulbox/contract';
+import { readRetryAttempts } from '../config.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiConnection } from './connection.ts';
 
@@ -18,6 +21,8 @@ export interface ApiCall {
   readonly idempotencyKey?: string | undefined;
   /** Absent: the call is aborted after ten minutes. */
   readonly signal?: AbortSignal;
+  /** The caller has its own rules for repetitions. */
+  readonly isMadeOnce?: boolean;
 }
 
 export interface ApiAnswer<T> {
@@ -27,36 +32,54 @@ export interface ApiAnswer<T> {
 }
 
 /**
- * Makes one call of the API. The type of the body is not verified, because the server belongs to the operator. Throws
- * ApiError for every unsuccessful response and `host_not_ready` without a response.
+ * Makes one call of the API, again if that is safe and can help. The type of the body is not verified, because the
+ * server belongs to the operator. Throws ApiError for every unsuccessful response and `host_not_ready` without a
+ * response.
  */
 export async function callApi<T>(api: ApiConnection, call: ApiCall): Promise<ApiAnswer<T>> {
-  const response = await openApi(api, call);
-  const text = await response.text().catch((error: unknown) => {
-    throw unreachable(api, error);
-  });
+  const { status, headers: answered, text } = await callsOf(api).call(requestFrom(api, call)).catch(rethrow(api));
   const body = (text === '' ? undefined : JSON.parse(text)) as T;
-  return { status: response.status, headers: response.headers, body };
+  return { status, headers: answered, body };
 }
 
 /** The same, but the response body is still unread. */
 export async function openApi(api: ApiConnection, call: ApiCall): Promise<Response> {
-  const { accept, signal = AbortSignal.timeout(timeoutMs) } = call;
-  const response = await fetch(urlOf(api, call), {
-    method: call.method ?? 'GET',
+  return await callsOf(api).open(requestFrom(api, call)).catch(rethrow(api));
+}
+
+/** What all calls to this server share, those to its sandboxes too. */
+export function targetOf(api: ApiConnection): Target {
+  const known = targets.get(api);
+  if (known !== undefined) return known;
+  // The command ends with its first failure, so nothing would ever be held back.
+  const retry = { attempts: readRetryAttempts(), initialDelayMs: 100, maxDelayMs: 2000 };
+  const target = createTarget({ name: api.url, retry, breaker: false });
+  targets.set(api, target);
+  return target;
+}
+
+const targets = new WeakMap<ApiConnection, Target>();
+
+function callsOf(api: ApiConnection): HttpCalls {
+  return createHttpCalls({ target: targetOf(api), readError });
+}
+
+function requestFrom(api: ApiConnection, call: ApiCall): HttpCall {
+  const { method = 'GET', accept, idempotencyKey, body } = call;
+  return {
+    method,
+    url: urlOf(api, call),
     headers: {
       'x-api-key': api.key.reveal(),
-      ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(accept === undefined ? {} : { accept }),
-      ...(call.idempotencyKey === undefined ? {} : { [headers.idempotencyKey]: quotedKey(call.idempotencyKey) }),
+      ...(idempotencyKey === undefined ? {} : { [headers.idempotencyKey]: quotedKey(idempotencyKey) }),
     },
-    signal,
-    ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
-  }).catch((error: unknown) => {
-    throw unreachable(api, error);
-  });
-  if (!response.ok) throw errorFrom(response.status, await response.text());
-  return response;
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    idempotencyKey,
+    signal: call.signal ?? AbortSignal.timeout(timeoutMs),
+    ...(call.isMadeOnce === true ? { retry: noRetries } : {}),
+  };
 }
 
 /** As a string of RFC 8941. Other characters than ASCII cannot be in a header. */
@@ -65,11 +88,12 @@ export function quotedKey(text: string): string {
   throw new SoulBoxError('bad_request', 'An idempotency key must consist of visible ASCII characters.');
 }
 
-function unreachable(api: ApiConnection, error: unknown): SoulBoxError {
-  // The error of Node's fetch only says that it failed; the reason is in its cause.
-  const { cause = error } = error as { cause?: unknown };
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new SoulBoxError('host_not_ready', `${api.url} does not respond: ${why}`, { cause: error });
+function rethrow(api: ApiConnection): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof CallError && error.status !== undefined) throw new ApiError(error.status, error.message);
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SoulBoxError('host_not_ready', `${api.url} does not respond: ${why}`, { cause: error });
+  };
 }
 
 function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {
@@ -81,12 +105,12 @@ function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {
 }
 
 /** The body is `{code, message}`. An intermediary, such as a proxy, may use another form. */
-function errorFrom(status: number, text: string): ApiError {
+function readError(status: number, text: string): { readonly message: string } {
   try {
     const body = JSON.parse(text) as { message?: unknown };
-    if (typeof body.message === 'string') return new ApiError(status, body.message);
+    if (typeof body.message === 'string') return { message: body.message };
   } catch {
     // Handled below.
   }
-  return new ApiError(status, `The server returned status ${status} without an error message.`);
+  return { message: `The server returned status ${status} without an error message.` };
 }

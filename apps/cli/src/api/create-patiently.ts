@@ -15,7 +15,8 @@ export async function createPatiently<T>(
   body: object,
   idempotencyKey?: string,
 ): Promise<ApiAnswer<T>> {
-  const call = { method: 'POST', path: '/v2/sandboxes', body, idempotencyKey } as const;
+  // With a key, the call would be repeated silently instead of with the progress of the build.
+  const call = { method: 'POST', path: '/v2/sandboxes', body, idempotencyKey, isMadeOnce: true } as const;
   const giveUpAt = Date.now() + templateMakeMs;
   for (;;) {
     try {

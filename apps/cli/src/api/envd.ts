@@ -1,6 +1,7 @@
 import { createPrograms } from '@soulbox/envd-client';
 import type { EnvdTarget, Programs } from '@soulbox/envd-client';
 import { envdPort, headers } from '@soulbox/contract';
+import { targetOf } from './call.ts';
 import type { ApiConnection } from './connection.ts';
 
 /** Connects to the envd of one sandbox through the gateway. */
@@ -11,5 +12,5 @@ export function openEnvd(api: ApiConnection, sandboxId: string, accessToken: str
 /** The envd of one sandbox behind the gateway. */
 export function envdTarget(api: ApiConnection, sandboxId: string): EnvdTarget {
   const routing = { [headers.sandboxId]: sandboxId, [headers.sandboxPort]: String(envdPort) };
-  return { url: api.sandboxUrl(sandboxId, envdPort), headers: routing };
+  return { url: api.sandboxUrl(sandboxId, envdPort), headers: routing, target: targetOf(api) };
 }

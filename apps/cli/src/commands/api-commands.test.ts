@@ -266,7 +266,8 @@ test('--follow continues after the last event until the server is gone; --json p
     { status: 200, body: [eventOf(2)] },
     { status: 503, body: { code: 503, message: 'stopping' } },
   ]);
-  const { code, stdout, stderr } = await runCli(['events', '--follow', '--json'], api.environment);
+  const once = { ...api.environment, SOULBOX_RETRY_ATTEMPTS: '1' };
+  const { code, stdout, stderr } = await runCli(['events', '--follow', '--json'], once);
   expect(
     stdout
       .trimEnd()

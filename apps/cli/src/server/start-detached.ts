@@ -6,6 +6,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { localUrlHostOf } from '@soulbox/box/local-address';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
+import { requestOnce } from './request-once.ts';
 
 const readyTimeoutMs = 60_000;
 const pollMs = 25;
@@ -53,11 +54,9 @@ export async function startDetached(
 
 async function isHealthy(server: ServerFile): Promise<boolean> {
   try {
-    const response = await fetch(`http://${localUrlHostOf(server.host)}:${server.port}/health`, {
-      signal: AbortSignal.timeout(1000),
-    });
-    await response.body?.cancel();
-    return response.ok;
+    const url = `http://${localUrlHostOf(server.host)}:${server.port}/health`;
+    const { status } = await requestOnce({ method: 'GET', url, timeoutMs: 1000 });
+    return status >= 200 && status < 300;
   } catch {
     return false;
   }

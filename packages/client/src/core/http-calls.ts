@@ -35,12 +35,20 @@ export interface HttpCalls {
   open(call: HttpCall): Promise<Response>;
 }
 
-export interface HttpCallsOptions {
+export type HttpCallsOptions = HttpCallsTarget &
+  (
+    | {
+        /** Reads the error from the body of an unsuccessful response. */
+        readonly readError: (status: number, text: string) => { readonly message: string; readonly reason?: string };
+      }
+    // A response with any status is an answer.
+    | { readonly acceptsAnyStatus: true }
+  );
+
+interface HttpCallsTarget {
   readonly target: Target;
   readonly slots?: Slots;
   readonly fetch?: typeof fetch;
-  /** Reads the error from the body of an unsuccessful response. */
-  readonly readError: (status: number, text: string) => { readonly message: string; readonly reason?: string };
 }
 
 /** Of an error response. Its text is for people. */
@@ -48,7 +56,7 @@ const maxErrorBytes = 64 * 1024;
 
 /** Calls of an HTTP API with `fetch`, under the rules of a target. */
 export function createHttpCalls(options: HttpCallsOptions): HttpCalls {
-  const { target, slots, readError } = options;
+  const { target, slots } = options;
   // Looked up for each call, because a global one can be replaced.
   const send: typeof fetch = options.fetch ?? (async (...request) => await fetch(...request));
 
@@ -60,10 +68,10 @@ export function createHttpCalls(options: HttpCallsOptions): HttpCalls {
       ...(call.redirect === undefined ? {} : { redirect: call.redirect }),
       ...(signal === undefined ? {} : { signal }),
     });
-    if (response.ok) return response;
+    if (response.ok || !('readError' in options)) return response;
     const text = await readText(response, maxErrorBytes, 'cut');
     const { status, headers } = response;
-    throw new AttemptFailed(failureFromResponse({ status, headers, ...readError(status, text) }));
+    throw new AttemptFailed(failureFromResponse({ status, headers, ...options.readError(status, text) }));
   };
   const run = async <T>(call: HttpCall, use: (response: Response, release: () => void) => Promise<T>): Promise<T> => {
     const { signal, retry, attemptTimeoutMs } = call;

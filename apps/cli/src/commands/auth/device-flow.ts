@@ -1,6 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Secret, SoulBoxError } from '@soulbox/base';
+import { requestOnce } from '../../server/request-once.ts';
 
 /** The longest time between two polls, whatever the server wants. Seconds. */
 const intervalMax = 60;
@@ -59,14 +60,12 @@ async function post(
   fields: Readonly<Record<string, string>>,
 ): Promise<{ readonly status: number; readonly body: unknown }> {
   try {
-    const response = await fetch(url + path, {
-      method: 'POST',
+    const { status, text } = await requestOnce({
+      ...{ method: 'POST', url: url + path, timeoutMs, redirect: 'error' },
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams(fields).toString(),
-      redirect: 'error',
-      signal: AbortSignal.timeout(timeoutMs),
     });
-    return { status: response.status, body: await response.json() };
+    return { status, body: JSON.parse(text) as unknown };
   } catch (cause) {
     throw new SoulBoxError('host_not_ready', `${url} does not respond as a SoulBox server.`, { cause });
   }

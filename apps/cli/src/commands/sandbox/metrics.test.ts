@@ -57,7 +57,8 @@ test('metrics are printed as lines of fixed columns, from the time that --since 
 test('--follow prints each complete second once, until the server is gone', async () => {
   const gone = { status: 503, body: { code: 503, message: 'stopping' } };
   await using api = await startScriptedApi([page(10, 11, 12), page(12), page(12, 13), gone]);
-  const { code, stdout } = await runCli(['sandbox', 'metrics', 'i1', '--follow', '--json'], api.environment);
+  const once = { ...api.environment, SOULBOX_RETRY_ATTEMPTS: '1' };
+  const { code, stdout } = await runCli(['sandbox', 'metrics', 'i1', '--follow', '--json'], once);
   const times = stdout
     .trimEnd()
     .split('\n')

@@ -6,6 +6,7 @@ import { findUnmanaged } from '@soulbox/box/unmanaged';
 import { resolveFolders } from '../../config.ts';
 import { exitCodes } from '../../command-line/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
+import { requestOnce } from '../../server/request-once.ts';
 import { describeUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 
 export const status = defineCommand({
@@ -52,13 +53,12 @@ async function countSandboxes(dataDirectory: string, server: ServerFile): Promis
   const url = server.client['E2B_API_URL'];
   if (key === undefined || url === undefined) return undefined;
   try {
-    const response = await fetch(`${url}/v2/sandboxes?state=running&limit=1`, {
+    const { status: answered, headers } = await requestOnce({
+      ...{ method: 'GET', url: `${url}/v2/sandboxes?state=running&limit=1`, timeoutMs: 5000 },
       headers: { 'x-api-key': key.reveal() },
-      signal: AbortSignal.timeout(5000),
     });
-    await response.body?.cancel();
-    const total = response.headers.get('x-total-running');
-    return response.ok && total !== null ? Number(total) : undefined;
+    const total = headers.get('x-total-running');
+    return answered === 200 && total !== null ? Number(total) : undefined;
   } catch {
     return undefined;
   }
