@@ -5,7 +5,7 @@
 export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/api/src': [
     // Below the context: what one server has, each made of less than all.
-    ['actor', 'limits', 'names', 'private-target', 'sign-in-config', 'witness-list'],
+    ['actor', 'limits', 'names', 'private-target', 'sign-in-config', 'timings', 'witness-list'],
     ['config', 'runner'],
     ['builder', 'keys', 'meters', 'trail'],
     ['identity-tokens', 'people', 'quotas', 'signing'],

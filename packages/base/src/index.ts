@@ -23,8 +23,15 @@ export { key, wholeNumber, flag, loadConfig, readConfig, refuseFaults, findUnkno
 export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';
 export { boundInterimAnswers, createInterimBudget } from './interim-answers.ts';
 export { addressGroup } from './address-group.ts';
-export { measureOperation, phase, phaseBoundsSeconds, readPhaseFigures, wholeOperation } from './phases.ts';
-export type { OperationTimes, PhaseFigures } from './phases.ts';
+export {
+  collectOperations,
+  measureOperation,
+  phase,
+  phaseBoundsSeconds,
+  readPhaseFigures,
+  wholeOperation,
+} from './phases.ts';
+export type { MeasuredOperation, OperationTimes, PhaseFigures } from './phases.ts';
 export { createLocks } from './locks.ts';
 export type { Locks } from './locks.ts';
 export { nearestCount } from './nearest-count.ts';

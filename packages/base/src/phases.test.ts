@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { measureOperation, phase, phaseBoundsSeconds, readPhaseFigures, wholeOperation } from './phases.ts';
+import {
+  collectOperations,
+  measureOperation,
+  phase,
+  phaseBoundsSeconds,
+  readPhaseFigures,
+  wholeOperation,
+} from './phases.ts';
 
 /** A clock that the test sets, and a wait that advances it. */
 function createTime(): { readonly now: () => number; readonly pass: (ms: number) => Promise<void> } {
@@ -141,4 +148,46 @@ test('figures count each observation once, in the bucket of its duration', async
   const { counts, total, sumSeconds } = figuresOf('counted')['save'] ?? {};
   expect(counts).toEqual(phaseBoundsSeconds.map((bound) => (bound === 0.001 || bound === 0.025 ? 1 : 0)));
   expect({ total, sumSeconds }).toEqual({ total: 3, sumSeconds: 90.021 });
+});
+
+test('operations are collected with those inside them, and what ends later or failed is left out', async () => {
+  const { now, pass } = createTime();
+  let end: () => void = () => undefined;
+  const { result, operations } = await collectOperations(async () => {
+    await measureOperation(
+      'outer',
+      async (finish) => {
+        await phase('copies', async () => await pass(2));
+        await measureOperation('inner', async (done) => await pass(5).then(done), now);
+        finish();
+        finish();
+      },
+      now,
+    );
+    await measureOperation('failed', async () => await Promise.reject(new Error('no')), now).catch(() => undefined);
+    void measureOperation(
+      'later',
+      async (finish) => await new Promise<void>((resolve) => (end = resolve)).then(finish),
+      now,
+    );
+    return 7;
+  });
+  end();
+  await pass(0);
+  expect(result).toBe(7);
+  expect(operations).toEqual([
+    { operation: 'inner', durationMs: 5, phases: {} },
+    { operation: 'outer', durationMs: 7, phases: { copies: 2 } },
+  ]);
+});
+
+test('two callers at the same time collect only their own operations', async () => {
+  const collect = async (name: string): Promise<string[]> => {
+    const { operations } = await collectOperations(async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      await measureOperation(name, async (finish) => await Promise.resolve(finish()));
+    });
+    return operations.map(({ operation }) => operation);
+  };
+  expect(await Promise.all([collect('one'), collect('other')])).toEqual([['one'], ['other']]);
 });

@@ -1,5 +1,5 @@
 import { fastify } from 'fastify';
-import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
@@ -22,6 +22,7 @@ import { needsRoom } from './needs-room.ts';
 import { protectiveHeaders } from './protective-headers.ts';
 import { answerBrokenRequest } from './raw-error.ts';
 import { withWholeName } from './whole-names.ts';
+import { keepTimings, serverTiming } from '../timings.ts';
 import { createRequestRates } from './request-rates.ts';
 import { logRequest, requestIdFrom, startRequest } from './request-log.ts';
 
@@ -77,7 +78,8 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   const rates = await createRequestRates(app, context.config);
 
   app.addHook('onRequest', (request, _reply, done) => {
-    actAs({ requestId: request.id, address: addressOf(request), by: undefined }, done);
+    const proceed = wantsTimings(request) ? () => keepTimings(done) : done;
+    actAs({ requestId: request.id, address: addressOf(request), by: undefined }, proceed);
   });
   app.addHook('onRequest', async (request, reply) => {
     startRequest(request, reply);
@@ -100,6 +102,8 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   app.addHook('onSend', (_request, reply, payload, done) => {
     // An open keep-alive connection would delay the stop until the client closes it.
     if (context.stopping.aborted) void reply.header('connection', 'close');
+    const timing = serverTiming();
+    if (timing !== undefined) void reply.header('server-timing', timing);
     done(null, payload);
   });
   app.addHook('onResponse', (request, reply, done) => {
@@ -114,6 +118,11 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
     throw new SoulBoxError('method_not_allowed', `The method ${request.method} is not allowed for this route.`);
   });
   return app;
+}
+
+/** `?timings=1`, on any route. */
+function wantsTimings({ query }: FastifyRequest): boolean {
+  return typeof query === 'object' && query !== null && 'timings' in query && query.timings === '1';
 }
 
 /** Accepts only JSON. An empty body counts as no body, because some clients send a content type with it. */

@@ -46,3 +46,11 @@ export const pageQuery = {
 
 /** For responses without a body. */
 export const noContent = z.null().describe('No content.');
+
+/** Query of the routes that make or change sandboxes. Any other route accepts it too. */
+export const timingsQuery = z.object({
+  timings: z
+    .enum(['0', '1'])
+    .optional()
+    .describe('`1`: the header `Server-Timing` of the response says how long each phase took. SoulBox extension.'),
+});

@@ -1,6 +1,7 @@
 import type { CallOptions } from '@connectrpc/connect';
 import { errorFromConnect } from '@soulbox/contract';
 import { runnerCallMs } from '../limits.ts';
+import { noteOperations } from '../timings.ts';
 
 /** Makes one call to the runner with a deadline, and converts its error to ours. */
 export async function callRunner<T>(
@@ -8,7 +9,9 @@ export async function callRunner<T>(
   timeoutMs: number = runnerCallMs,
 ): Promise<T> {
   try {
-    return await call({ timeoutMs });
+    const answer = await call({ timeoutMs });
+    noteOperations(answer);
+    return answer;
   } catch (thrown) {
     throw errorFromConnect(thrown);
   }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { errors, sandboxParams } from '../http/schemas.ts';
+import { errors, sandboxParams, timingsQuery } from '../http/schemas.ts';
 import { quoteForError } from '../http/quote-for-error.ts';
 import { resumeSandbox } from './resume.ts';
 import { sandboxSchema } from './schemas.ts';
@@ -42,6 +42,7 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
         tags: ['sandboxes'],
         summary: 'Resume a sandbox if it is paused, and extend its life (older clients)',
         params: sandboxParams,
+        querystring: timingsQuery,
         body: connectSchema,
         response: connected,
       },
@@ -63,6 +64,7 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
         tags: ['sandboxes'],
         summary: 'Resume a sandbox if it is paused, and extend its life',
         params: sandboxParams,
+        querystring: timingsQuery,
         body: connectV2Schema.nullish(),
         response: connected,
       },
@@ -84,6 +86,7 @@ export function addConnectRoutes(app: ApiApp, context: ApiContext): void {
         tags: ['sandboxes'],
         summary: 'Resume a paused sandbox (very old clients)',
         params: sandboxParams,
+        querystring: timingsQuery,
         body: resumeSchema.nullish(),
         response: { 201: sandboxSchema, ...failures },
       },

@@ -9,7 +9,7 @@ import { mayRun } from '../auth/caller.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { errors } from '../http/schemas.ts';
+import { errors, timingsQuery } from '../http/schemas.ts';
 import { runnerCreateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { runOnce } from '../idempotency/run-once.ts';
@@ -60,7 +60,13 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
     '/sandboxes',
     {
       config: { errorCodes, auditFacts },
-      schema: { tags: ['sandboxes'], summary: 'Create a sandbox (older clients)', body: newSandboxSchema, response },
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Create a sandbox (older clients)',
+        querystring: timingsQuery,
+        body: newSandboxSchema,
+        response,
+      },
     },
     async (request, reply) => {
       const isolation = requestedIsolation(request, request.body);
@@ -76,7 +82,13 @@ export function addCreateRoutes(app: ApiApp, context: ApiContext): void {
     '/v2/sandboxes',
     {
       config: { errorCodes, auditFacts },
-      schema: { tags: ['sandboxes'], summary: 'Create a sandbox', body: newSandboxV2Schema, response },
+      schema: {
+        tags: ['sandboxes'],
+        summary: 'Create a sandbox',
+        querystring: timingsQuery,
+        body: newSandboxV2Schema,
+        response,
+      },
     },
     async (request, reply) => {
       const body = { ...request.body, secure: true, isolation: requestedIsolation(request, request.body) };

@@ -10,7 +10,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import { mayRun } from '../auth/caller.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
-import { errors } from '../http/schemas.ts';
+import { errors, timingsQuery } from '../http/schemas.ts';
 import { runOnce } from '../idempotency/run-once.ts';
 import { forksMax, runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
@@ -37,6 +37,7 @@ type ForkResult = z.infer<typeof forkResultSchema>;
 
 /** The parts of the schema that both forks have. */
 export const forkCallSchema = {
+  querystring: timingsQuery,
   body: forkSchema.nullish().transform((body) => body ?? { timeout: 15, count: 1 }),
   response: { 201: z.array(forkResultSchema), ...errors(400, 404, 409, 413, 415, 422, 501, 503, 504) },
 };

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { errors, noContent, sandboxParams } from '../http/schemas.ts';
+import { errors, noContent, sandboxParams, timingsQuery } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
 import { limitsForRunner } from '../teams/usage.ts';
 import { callRunner } from '../runner/call.ts';
@@ -33,6 +33,7 @@ export function addPauseRoute(app: ApiApp, context: ApiContext): void {
         tags: ['sandboxes'],
         summary: 'Pause a running sandbox: save it and end its processes; 409 if it is already paused',
         params: sandboxParams,
+        querystring: timingsQuery,
         body: pauseSchema.nullish(),
         response: { 204: noContent, ...errors(400, 404, 409, 413, 415, 501, 503) },
       },

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { errors, sandboxParams } from '../http/schemas.ts';
+import { errors, sandboxParams, timingsQuery } from '../http/schemas.ts';
 import { runnerStateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { getLive, refuseFunctions, withRow } from '../lookup/sandbox.ts';
@@ -37,6 +37,7 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
         tags: ['snapshots'],
         summary: 'Create a snapshot of a sandbox; the sandbox continues to run',
         params: sandboxParams,
+        querystring: timingsQuery,
         body: newSnapshotSchema.nullish(),
         response: { 201: snapshotSchema, ...errors(400, 404, 409, 413, 415, 422, 501, 503, 504) },
       },

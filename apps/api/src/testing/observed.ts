@@ -1,7 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { CustomSeriesSchema, LogEntrySchema, MetricPointSchema, MetricSchema } from '@soulbox/contract/runner';
-import type { CustomSeries, LogEntry, Metric, MetricPoint } from '@soulbox/contract/runner';
+import {
+  CustomSeriesSchema,
+  LogEntrySchema,
+  MetricPointSchema,
+  MetricSchema,
+  OperationTimeSchema,
+} from '@soulbox/contract/runner';
+import type { CustomSeries, LogEntry, Metric, MetricPoint, OperationTime } from '@soulbox/contract/runner';
 
 export function logEntry(atMs: number, level: string, message: string, fields: Record<string, string> = {}): LogEntry {
   return create(LogEntrySchema, { timestamp: timestampFromMs(atMs), level, logger: 'envd', message, fields });
@@ -39,4 +45,11 @@ export function metricPoint(atMs: number, cpuUsedPct: number): MetricPoint {
 export function customSeries(name: string, labels: Record<string, string>, ...values: number[]): CustomSeries {
   const timestamps = values.map((_, at) => timestampFromMs(1_000_000 + at * 1000));
   return create(CustomSeriesSchema, { name, type: 'gauge', help: 'Help.', labels, values, timestamps });
+}
+
+/** An operation of a call of the runner, with its phases in milliseconds. */
+export function operationTime(operation: string, phases: Readonly<Record<string, number>>): OperationTime {
+  const entries = Object.entries(phases).map(([name, durationMs]) => ({ name, durationMs }));
+  const durationMs = entries.reduce((sum, phase) => sum + phase.durationMs, 1);
+  return create(OperationTimeSchema, { operation, durationMs, phases: entries });
 }

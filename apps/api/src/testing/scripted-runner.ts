@@ -28,6 +28,7 @@ import { runCalls } from './scripted-runs.ts';
 import { createScriptedUsage } from './scripted-usage.ts';
 import type { ScriptedUsage } from './scripted-usage.ts';
 import { moveTo, stateCalls } from './scripted-states.ts';
+import { operationTime } from './observed.ts';
 import type { Limited } from './scripted-states.ts';
 
 /** A runner behind the real wire contract. Its sandboxes only exist in its answers. */
@@ -201,7 +202,7 @@ export function createScriptedRunner(): ScriptedRunner {
           cause: request.snapshotId === '' ? 'request' : 'snapshot',
         });
         tell({ case: 'created', value: { sandbox } as never });
-        return { sandbox };
+        return { sandbox, operations: [operationTime('create', { take: 1.5, confirm: 20 })] };
       },
       killSandbox: async (request, context) => {
         await enter('killSandbox', request, context);

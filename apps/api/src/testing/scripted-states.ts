@@ -6,6 +6,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import { SandboxState, SnapshotSchema } from '@soulbox/contract/runner';
 import type { RunnerService, Sandbox, SandboxSchema, Snapshot, TeamLimits } from '@soulbox/contract/runner';
+import { operationTime } from './observed.ts';
 
 type StateCalls = Pick<
   ServiceImpl<typeof RunnerService>,
@@ -78,7 +79,7 @@ export function stateCalls(host: StateHost): StateCalls {
       host.checkPausedMemory(request);
       moveTo(sandbox, SandboxState.PAUSED, request.cause === '' ? 'request' : request.cause);
       host.tell('updated', { sandbox });
-      return { sandbox };
+      return { sandbox, operations: [operationTime('pause', { freeze: 0.25 })] };
     },
     resumeSandbox: async (request, context) => {
       await host.enter('resumeSandbox', request, context);

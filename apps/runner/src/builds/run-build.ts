@@ -1,4 +1,5 @@
 import { errorFromUnknown, measureOperation, phase, SoulBoxError } from '@soulbox/base';
+import type { OperationTimes } from '@soulbox/base';
 import { errorForCaller } from '@soulbox/contract';
 import type { SnapshotRecord } from '../registry/snapshot-store.ts';
 import { checkLayers } from '../processes/check-memory.ts';
@@ -47,7 +48,9 @@ export async function runBuild(
         return await build(context, spec, { log, progress, signal: why });
       });
       const { cachedSteps } = done;
-      host.logger.info({ buildId, templateId, teamId, cachedSteps, ...finish() }, 'template built');
+      const times = finish();
+      host.logger.info({ buildId, templateId, teamId, cachedSteps, ...times }, 'template built');
+      log.write('finalize', 'info', describeTimes(times));
       return { kind: 'done', ...done };
     });
   } catch (thrown) {
@@ -61,6 +64,12 @@ export async function runBuild(
     else host.logger.info({ buildId, templateId, teamId, step, reason: error.reason }, 'template not built');
     return { kind: 'failed', error: errorForCaller(error), step };
   }
+}
+
+function describeTimes({ durationMs, phases }: OperationTimes): string {
+  const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+  const parts = Object.entries(phases).map(([name, ms]) => `${name} ${seconds(ms)}`);
+  return `Took ${seconds(durationMs)}: ${parts.join(', ')}`;
 }
 
 interface Course {

@@ -1,7 +1,10 @@
 import type { ConnectError, HandlerContext } from '@connectrpc/connect';
-import { errorFromUnknown } from '@soulbox/base';
-import type { Logger } from '@soulbox/base';
+import { create } from '@bufbuild/protobuf';
+import { collectOperations, errorFromUnknown } from '@soulbox/base';
+import type { Logger, MeasuredOperation } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
+import { OperationTimeSchema } from '@soulbox/contract/runner';
+import type { OperationTime } from '@soulbox/contract/runner';
 
 type Handle<Request, Response> = (request: Request) => Promise<Response>;
 type HandleStream<Request, Event> = (request: Request, handler: HandlerContext) => AsyncIterable<Event>;
@@ -9,6 +12,10 @@ type HandleStream<Request, Event> = (request: Request, handler: HandlerContext) 
 /** Wraps the handlers of the runner's routes. It translates their errors, and logs those that are not the caller's. */
 export interface Answers {
   readonly answer: <Request, Response>(handle: Handle<Request, Response>) => Handle<Request, Response>;
+  /** The same, and the answer says how long its operations took. */
+  readonly timed: <Request, Response>(
+    handle: Handle<Request, Response>,
+  ) => Handle<Request, Response & { operations: OperationTime[] }>;
   readonly stream: <Request, Event>(handle: HandleStream<Request, Event>) => HandleStream<Request, Event>;
 }
 
@@ -18,14 +25,20 @@ export function createAnswers(logger: Logger): Answers {
     if (error.code === 'internal') logger.error({ err: thrown }, 'runner call failed');
     return connectErrorFromError(error);
   };
+  const answer: Answers['answer'] = (handle) => async (request) => {
+    try {
+      return await handle(request);
+    } catch (thrown) {
+      throw translated(thrown);
+    }
+  };
   return {
-    answer: (handle) => async (request) => {
-      try {
-        return await handle(request);
-      } catch (thrown) {
-        throw translated(thrown);
-      }
-    },
+    answer,
+    timed: (handle) =>
+      answer(async (request) => {
+        const { result, operations } = await collectOperations(async () => await handle(request));
+        return { ...result, operations: operations.map(timeToMessage) };
+      }),
     stream: (handle) =>
       async function* (request, handler) {
         try {
@@ -35,4 +48,9 @@ export function createAnswers(logger: Logger): Answers {
         }
       },
   };
+}
+
+function timeToMessage({ operation, durationMs, phases }: MeasuredOperation): OperationTime {
+  const entries = Object.entries(phases).map(([name, ms]) => ({ name, durationMs: ms }));
+  return create(OperationTimeSchema, { operation, durationMs, phases: entries });
 }

@@ -23,7 +23,7 @@ export function createSandboxRoutes(
   context: ServeContext,
   answers: Answers,
 ): Partial<ServiceImpl<typeof RunnerService>> {
-  const { answer } = answers;
+  const { answer, timed } = answers;
   const { table, usageOf } = context;
   const onceOnly = createOnceOnly((wanted) => madeBy(table.tenants(), wanted)?.[0]);
   const forkOnceOnly = createOnceOnly<ServedOutcome[]>((wanted) =>
@@ -32,7 +32,7 @@ export function createSandboxRoutes(
   return {
     ...createObservationRoutes(context, answers),
 
-    createSandbox: answer(async (request) => ({
+    createSandbox: timed(async (request) => ({
       sandbox: sandboxToMessage(await onceOnly(request, async () => await createFor(context, request))),
     })),
 
@@ -40,7 +40,7 @@ export function createSandboxRoutes(
       existed: isKillable(table.find(sandboxId)) && (await context.end(sandboxId, parseCause(cause, 'killed'))),
     })),
 
-    pauseSandbox: answer(async (request) => {
+    pauseSandbox: timed(async (request) => {
       const { record } = table.getTenants(request.sandboxId);
       if (takesMemory(record)) checkTeam(usageOf, record.tenant.teamId, request.teamLimits, 'pausedMemoryBytes');
       const sandbox = await pauseSandbox(context, request.sandboxId, {
@@ -51,7 +51,7 @@ export function createSandboxRoutes(
       return { sandbox: sandboxToMessage(sandbox) };
     }),
 
-    resumeSandbox: answer(async (request) => {
+    resumeSandbox: timed(async (request) => {
       const { sandbox, resumed } = await resumeSandbox(context, request.sandboxId, {
         timeoutSeconds: request.timeoutSeconds,
         withMemory: request.withMemory,
@@ -60,7 +60,7 @@ export function createSandboxRoutes(
       return { sandbox: sandboxToMessage(sandbox), resumed };
     }),
 
-    forkSandbox: answer(async (request) => {
+    forkSandbox: timed(async (request) => {
       checkTeam(usageOf, request.teamId, request.teamLimits, 'diskBytes');
       context.holds.check(request);
       const fork = forkFromMessage(request);

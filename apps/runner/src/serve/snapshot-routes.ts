@@ -10,11 +10,11 @@ import { snapshotToMessage } from './to-message.ts';
 /** Serves snapshots. Those of started templates are not listed. */
 export function createSnapshotRoutes(
   context: ServeContext,
-  { answer }: Answers,
+  { answer, timed }: Answers,
 ): Partial<ServiceImpl<typeof RunnerService>> {
   const { table, usageOf } = context;
   return {
-    makeSnapshot: answer(async ({ sandboxId, snapshotId, teamLimits }) => {
+    makeSnapshot: timed(async ({ sandboxId, snapshotId, teamLimits }) => {
       checkTeam(usageOf, table.getTenants(sandboxId).record.tenant.teamId, teamLimits, 'diskBytes');
       return { snapshot: snapshotToMessage(await makeSnapshot(context, sandboxId, snapshotId)) };
     }),

@@ -602,6 +602,57 @@ export declare type TeamLimits = Message<"soulbox.runner.v1.TeamLimits"> & {
 export declare const TeamLimitsSchema: GenMessage<TeamLimits>;
 
 /**
+ * How long an operation of a call took. A call may consist of several, such as the copies of a fork.
+ *
+ * @generated from message soulbox.runner.v1.OperationTime
+ */
+export declare type OperationTime = Message<"soulbox.runner.v1.OperationTime"> & {
+  /**
+   * @generated from field: string operation = 1;
+   */
+  operation: string;
+
+  /**
+   * @generated from field: double duration_ms = 2;
+   */
+  durationMs: number;
+
+  /**
+   * In the order in which they began. Together they take at most as long as the operation.
+   *
+   * @generated from field: repeated soulbox.runner.v1.OperationTime.Phase phases = 3;
+   */
+  phases: OperationTime_Phase[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.OperationTime.
+ * Use `create(OperationTimeSchema)` to create a new message.
+ */
+export declare const OperationTimeSchema: GenMessage<OperationTime>;
+
+/**
+ * @generated from message soulbox.runner.v1.OperationTime.Phase
+ */
+export declare type OperationTime_Phase = Message<"soulbox.runner.v1.OperationTime.Phase"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: double duration_ms = 2;
+   */
+  durationMs: number;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.OperationTime.Phase.
+ * Use `create(OperationTime_PhaseSchema)` to create a new message.
+ */
+export declare const OperationTime_PhaseSchema: GenMessage<OperationTime_Phase>;
+
+/**
  * @generated from message soulbox.runner.v1.CreateSandboxResponse
  */
 export declare type CreateSandboxResponse = Message<"soulbox.runner.v1.CreateSandboxResponse"> & {
@@ -609,6 +660,13 @@ export declare type CreateSandboxResponse = Message<"soulbox.runner.v1.CreateSan
    * @generated from field: soulbox.runner.v1.Sandbox sandbox = 1;
    */
   sandbox?: Sandbox | undefined;
+
+  /**
+   * Empty if an earlier call with the same `creation_id` made the sandbox.
+   *
+   * @generated from field: repeated soulbox.runner.v1.OperationTime operations = 2;
+   */
+  operations: OperationTime[];
 };
 
 /**
@@ -708,6 +766,11 @@ export declare type PauseSandboxResponse = Message<"soulbox.runner.v1.PauseSandb
    * @generated from field: soulbox.runner.v1.Sandbox sandbox = 1;
    */
   sandbox?: Sandbox | undefined;
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.OperationTime operations = 2;
+   */
+  operations: OperationTime[];
 };
 
 /**
@@ -759,6 +822,11 @@ export declare type ResumeSandboxResponse = Message<"soulbox.runner.v1.ResumeSan
    * @generated from field: bool resumed = 2;
    */
   resumed: boolean;
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.OperationTime operations = 3;
+   */
+  operations: OperationTime[];
 };
 
 /**
@@ -870,6 +938,11 @@ export declare type MakeSnapshotResponse = Message<"soulbox.runner.v1.MakeSnapsh
    * @generated from field: soulbox.runner.v1.Snapshot snapshot = 1;
    */
   snapshot?: Snapshot | undefined;
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.OperationTime operations = 2;
+   */
+  operations: OperationTime[];
 };
 
 /**
@@ -1025,6 +1098,11 @@ export declare type ForkSandboxResponse = Message<"soulbox.runner.v1.ForkSandbox
    * @generated from field: repeated soulbox.runner.v1.ForkSandboxResponse.Outcome outcomes = 1;
    */
   outcomes: ForkSandboxResponse_Outcome[];
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.OperationTime operations = 2;
+   */
+  operations: OperationTime[];
 };
 
 /**
