@@ -84,7 +84,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'apps/edge-worker/src': [['log'], ['link'], ['engine'], ['control', 'front'], ['start'], ['main']],
   'apps/runner/src': [
-    ['background', 'image-map'],
+    ['background', 'image-map', 'slow-operations'],
     ['config'],
     ['host', 'envd', 'disk-budget', 'memory-room'],
     ['connections', 'registry', 'templates'],

@@ -200,6 +200,12 @@ export const runnerConfigSchema = {
     168,
     'Hours after which cached dependencies are installed again.',
   ),
+  slowOperationMs: key(
+    'SOULBOX_SLOW_OPERATION_MS',
+    wholeNumber(0, 86_400_000),
+    5000,
+    'Milliseconds from which on the log line of a create, end, pause, resume, fork or snapshot, with the duration of each phase, is a warning with `slow`. 0: never.',
+  ),
   nameServers: key(
     'SOULBOX_NAME_SERVERS',
     nameServers,

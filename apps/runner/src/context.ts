@@ -69,6 +69,7 @@ import { createSandboxTable } from './registry/table.ts';
 import type { SandboxTable } from './registry/table.ts';
 import { createTemplateMaker } from './templates/maker.ts';
 import { createStartedTemplates } from './builds/started-templates.ts';
+import { warnOfSlowOperations } from './slow-operations.ts';
 import { createTeamUsage } from './operations/team-usage.ts';
 import { createOnDeadline } from './upkeep/on-deadline.ts';
 
@@ -116,7 +117,8 @@ export interface RunnerContext extends ServeContext, AsyncDisposable {
 }
 
 /** Recovers what an earlier server left, then starts the pool, the deadline loop and the metrics. */
-export async function createRunnerContext(options: RunnerOptions): Promise<RunnerContext> {
+export async function createRunnerContext(given: RunnerOptions): Promise<RunnerContext> {
+  const options = { ...given, logger: warnOfSlowOperations(given.logger, given.config.slowOperationMs) };
   const { logger, config } = options;
   await limitSandboxesTogether(config.instance, sharedCpus(config));
   const stopping = new AbortController();

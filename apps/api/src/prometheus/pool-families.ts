@@ -12,6 +12,15 @@ export async function poolFamilies(context: ApiContext): Promise<MetricFamily[]>
     gauge('soulbox_pool_booting', 'Sandboxes that are booting.', pool.booting),
     gauge('soulbox_pool_waiting', 'Creates that are waiting for a boot.', pool.waiting),
     {
+      name: 'soulbox_pool_creates_total',
+      help: 'Creates that found a spare (hit), and those that waited for a boot (miss).',
+      type: 'counter',
+      samples: [
+        { labels: { outcome: 'hit' }, value: Number(pool.served) },
+        { labels: { outcome: 'miss' }, value: Number(pool.waited) },
+      ],
+    },
+    {
       name: 'soulbox_sandbox_start_failures_total',
       help: 'Failed boots of sandboxes, including spares.',
       type: 'counter',

@@ -246,7 +246,8 @@ export function createScriptedRunner(): ScriptedRunner {
           boundsSeconds: [0.01, 0.1],
           series: [{ operation: 'resume', phase: 'restore', counts: [1n, 2n], total: 4n, sumSeconds: 1.5 }],
         }),
-      getPool: () => Promise.resolve({ ready: 3, wanted: 4, booting: 1, waiting: 2, failedBoots: 5n }),
+      getPool: () =>
+        Promise.resolve({ ready: 3, wanted: 4, booting: 1, waiting: 2, failedBoots: 5n, served: 8n, waited: 1n }),
       getProcess: () => ({ residentMemoryBytes: 7_000_000n, openDescriptors: 9, droppedLogLines: 2n }),
       getHostDisk: () =>
         Promise.resolve({

@@ -30,7 +30,10 @@ describe('the warm pool', () => {
     made.boots.shift()?.fail(new Error('no'));
     await expect.poll(() => pool?.figures().failedBoots).toBe(1);
     const waiting = Array.from({ length: 3 }, async () => await pool?.take(templateOf('a')));
-    expect(pool.figures()).toEqual({ ready: 0, wanted: 3, booting: 2, waiting: 2, failedBoots: 1 });
+    expect(pool.figures()).toEqual({
+      ...{ ready: 0, wanted: 3, booting: 2, waiting: 2, failedBoots: 1 },
+      ...{ served: 1, waited: 2 },
+    });
     for (let boot = 0; boot < 2; boot++) await finishNext(made.boots);
     await Promise.all(waiting);
   });

@@ -33,6 +33,10 @@ export interface PoolFigures {
   readonly waiting: number;
   /** Since the start, including boots of spares. */
   readonly failedBoots: number;
+  /** Creates since the start that found a spare. */
+  readonly served: number;
+  /** Creates since the start that had to wait for a boot. */
+  readonly waited: number;
 }
 
 /**
@@ -66,6 +70,7 @@ export function createPool(options: PoolOptions): Pool {
   const shelves = new Map<string, Shelf>();
   const refill = createRefill(shelves, options);
   let isClosed = false;
+  const taken = { served: 0, waited: 0 };
 
   const shelfOf = (blueprint: Blueprint): Shelf => {
     const name = shelfNameOf(blueprint);
@@ -92,6 +97,7 @@ export function createPool(options: PoolOptions): Pool {
       shelf.usedAtMs = clock.now();
       shelf.demand.note(shelf.usedAtMs);
       const spare = shelf.spares.shift();
+      taken[spare === undefined ? 'waited' : 'served'] += 1;
       if (spare === undefined) return await waitFor(shelf, () => refill.start());
       if (shelf.spares.length > wantedOn(shelf, options, clock.now()) / 2) refill.pause(shelf, refillDelayMs);
       refill.start();
@@ -108,6 +114,7 @@ export function createPool(options: PoolOptions): Pool {
       booting: refill.booting(),
       waiting: sumOf(({ waiters }) => waiters.length),
       failedBoots: refill.failedBoots(),
+      ...taken,
     }),
     async sweep(nowMs, isGone = () => false) {
       for (const [name, shelf] of shelves) {

@@ -35,8 +35,9 @@ export function createHostRoutes(
     }),
 
     getPool: answer(async () => {
-      const { failedBoots, ...figures } = context.pool.figures();
-      return await Promise.resolve({ ...figures, failedBoots: BigInt(failedBoots) });
+      const { failedBoots, served, waited, ...figures } = context.pool.figures();
+      const counts = { failedBoots: BigInt(failedBoots), served: BigInt(served), waited: BigInt(waited) };
+      return await Promise.resolve({ ...figures, ...counts });
     }),
 
     getPhases: answer(async () => {

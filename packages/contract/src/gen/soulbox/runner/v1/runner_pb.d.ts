@@ -2041,6 +2041,18 @@ export declare type GetPoolResponse = Message<"soulbox.runner.v1.GetPoolResponse
    * @generated from field: uint64 failed_boots = 5;
    */
   failedBoots: bigint;
+
+  /**
+   * Creates since the runner started that found a spare, and those that had to wait for a boot.
+   *
+   * @generated from field: uint64 served = 6;
+   */
+  served: bigint;
+
+  /**
+   * @generated from field: uint64 waited = 7;
+   */
+  waited: bigint;
 };
 
 /**
