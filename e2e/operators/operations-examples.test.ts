@@ -72,12 +72,13 @@ test('the official client works through nginx with the example configuration', a
   });
 }, 120_000);
 
-test('Prometheus accepts the example rules, and the metrics that they use exist', async () => {
+test('Prometheus accepts the example rules and the expressions of the dashboard, and the metrics of the rules exist', async () => {
   const rules = block('yaml');
   const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
   await writeFile(join(scratch, 'rules.yml'), rules);
+  await writeFile(join(scratch, 'dashboard.yml'), JSON.stringify(await rulesOfDashboard()));
   const config = {
-    rule_files: ['rules.yml'],
+    rule_files: ['rules.yml', 'dashboard.yml'],
     scrape_configs: [
       {
         job_name: 'soulbox',
@@ -97,11 +98,15 @@ test('Prometheus accepts the example rules, and the metrics that they use exist'
   ]);
   const ask = async (path: string): Promise<unknown> => await (await fetch(`http://127.0.0.1:${port}${path}`)).json();
   interface Rules {
-    readonly data: { readonly groups: { readonly rules: { readonly name: string; readonly query: string }[] }[] };
+    readonly data: {
+      readonly groups: { readonly rules: { readonly name: string; readonly query: string; readonly type: string }[] }[];
+    };
   }
   const isReady = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok;
   await expect.poll(async () => await isReady().catch(() => false), { timeout: 20_000 }).toBe(true);
-  const known = ((await ask('/api/v1/rules')) as Rules).data.groups.flatMap((group) => group.rules);
+  const all = ((await ask('/api/v1/rules')) as Rules).data.groups.flatMap((group) => group.rules);
+  expect(all.filter(({ type }) => type === 'recording').length).toBeGreaterThan(20);
+  const known = all.filter(({ type }) => type === 'alerting');
   expect(known.map(({ name }) => name)).toEqual([...rules.matchAll(/alert: (\w+)/g)].map(([, name]) => name));
   const metrics = new Set(known.flatMap(({ query }) => query.match(/\b(?:soulbox|process|nodejs)_\w+/g) ?? []));
   expect(metrics.size).toBeGreaterThan(5);
@@ -122,6 +127,14 @@ test('systemd accepts the example unit', async () => {
   // Its status reports errors of this file only: the targets of the host do not exist without a running systemd.
   await run(join(programs, 'usr/bin/systemd-analyze'), verify, { env });
 });
+
+/** Prometheus does not start if an expression is not valid. */
+async function rulesOfDashboard(): Promise<object> {
+  const text = await readFile(join(import.meta.dirname, '../../deploy/grafana/soulbox-server.json'), 'utf8');
+  const { panels } = JSON.parse(text) as { panels: { targets?: { expr: string }[] }[] };
+  const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+  return { groups: [{ name: 'dashboard', rules: expressions.map((expr, n) => ({ record: `panel:${n}`, expr })) }] };
+}
 
 /** The first block of that language on the page. */
 function block(language: string): string {
