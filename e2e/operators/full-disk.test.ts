@@ -243,6 +243,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     ['POST', '/templates/tags', { target: 'asked-for:x', tags: ['y'] }],
     ['POST', '/signed-urls', { url: `/sandboxes/${running}/logs` }],
     ['POST', '/signing-keys', { overlapSeconds: 60 }],
+    ['POST', '/imports', {}],
     ['POST', '/api-keys', { name: 'new' }],
     ['PATCH', `/api-keys/${key.id}`, { name: 'renamed' }],
     ['PUT', `/api-keys/${key.id}/budgets`, { budgets: [] }],

@@ -6,6 +6,7 @@ import type { ApiContext } from './context.ts';
 import { addConnectionRoutes } from './connections/routes.ts';
 import { addDeviceRoutes } from './devices/routes.ts';
 import { addEventRoutes } from './events/routes.ts';
+import { addExportRoutes } from './exports/routes.ts';
 import { addFunctionRoutes } from './functions/routes.ts';
 import { addStageBackupRoute } from './host/stage-backup.ts';
 import { addHealthRoute } from './health.ts';
@@ -35,6 +36,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addSandboxRoutes(app, context);
   addRunRoute(app, context);
   addSnapshotRoutes(app, context);
+  addExportRoutes(app, context);
   addTemplateRoutes(app, context);
   addBuildFileRoutes(app, context);
   addBuildRoutes(app, context);

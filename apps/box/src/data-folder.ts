@@ -11,6 +11,9 @@ export const runnerKeysFileIn = (dataDirectory: string): string => join(dataDire
 
 export const runnerKeysName = 'runner-keys.json';
 
+/** The key with which the runner signs exports, encrypted by its keys (apps/runner/src/exports/export-key.ts). */
+export const runnerExportKeyName = 'runner-export-key.json';
+
 /** The master key in the control plane's folder, unless the operator has chosen another file. */
 export const masterKeyFileIn = (controlDirectory: string): string => join(controlDirectory, 'secrets', 'master-key');
 

@@ -1,5 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { defaultIsolation, isolations } from '@soulbox/contract';
+import { exportKeyForm } from '@soulbox/contract/export-file';
 import { z } from 'zod';
 import { flag, key, wholeNumber } from '@soulbox/base';
 import type { ConfigOf } from '@soulbox/base';
@@ -16,6 +17,11 @@ const names: z.ZodType<readonly string[]> = z
   .string()
   .transform((text) => text.split(',').map((entry) => entry.trim()))
   .pipe(z.array(z.string().min(1)));
+
+const exportKeys: z.ZodType<readonly string[]> = z
+  .string()
+  .transform((text) => text.split(',').map((entry) => entry.trim()))
+  .pipe(z.array(z.string().regex(exportKeyForm, 'must be 43 characters of base64url')).max(100));
 
 /** Settings of the runner. One number, text or list each; docs/config.md is generated from this table. */
 export const runnerConfigSchema = {
@@ -205,6 +211,12 @@ export const runnerConfigSchema = {
     wholeNumber(0, 86_400_000),
     5000,
     'Milliseconds from which on the log line of a create, end, pause, resume, fork or snapshot, with the duration of each phase, is a warning with `slow`. 0: never.',
+  ),
+  importTrustedKeys: key(
+    'SOULBOX_IMPORT_TRUSTED_KEYS',
+    exportKeys,
+    [],
+    'Public keys of other servers whose exports may be imported, separated by commas (`soulbox inspect` shows the key of a file). The kernel mounts the disks of an import, and CRIU restores its memory as root: trust only servers whose operator you trust like yourself. The own exports of a server are always accepted.',
   ),
   nameServers: key(
     'SOULBOX_NAME_SERVERS',

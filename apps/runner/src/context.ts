@@ -17,6 +17,8 @@ import { openLayerCache } from './builds/cache/layer-cache.ts';
 import { createCacheSweeper } from './upkeep/sweep-cache.ts';
 import type { RunnerConfig } from './config.ts';
 import { createDiskBudget } from './disk-budget/budget.ts';
+import { createExportKeys } from './exports/export-key.ts';
+import { createImports } from './exports/imports.ts';
 import { createMemoryRoom } from './memory-room/memory-room.ts';
 import type { DiskBudgetOptions } from './disk-budget/budget.ts';
 import { startDiskGuard } from './upkeep/disk-guard.ts';
@@ -153,6 +155,8 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
   const backgroundDigest = createBackgroundDigest(context);
   const sweepCache = createCacheSweeper(context);
   const started = createStartedTemplates(context, stopping.signal);
+  const exportKey = createExportKeys(options.dataDirectory, createRecordSeal(options.keyring));
+  const imports = createImports(context, { privateKey: exportKey, trustedKeys: config.importTrustedKeys });
   const deadlines = startDeadlineLoop({
     ...context,
     pool,
@@ -179,6 +183,7 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
     router,
     consumption,
     customMetrics,
+    ...{ exportKey, imports },
     connections: options.connections ?? createConnectionQueue(),
     dependencies: openDependencies(options, context),
     usageOf: createTeamUsage(context),
@@ -192,6 +197,7 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
       customMetrics[Symbol.dispose]();
       await context.metrics[Symbol.asyncDispose]();
       stopping.abort();
+      await imports[Symbol.asyncDispose]();
       await pool.close();
       await context.builds[Symbol.asyncDispose]();
       await context.background[Symbol.asyncDispose]();

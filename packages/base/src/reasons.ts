@@ -209,6 +209,14 @@ export const reasons = {
     code: 'failed_precondition',
     help: 'The backup is incomplete, damaged or from a newer SoulBox, or a restore did not finish. The message names the part.',
   },
+  export_unusable: {
+    code: 'invalid_argument',
+    help: 'The export file is cut off, altered, of another version, or no export at all. The message names the fault. Nothing of it was kept. Export again, or copy the file again.',
+  },
+  export_untrusted: {
+    code: 'permission_denied',
+    help: 'The export file was signed by a server that this one does not trust. The message has its key; the operator can add it to `SOULBOX_IMPORT_TRUSTED_KEYS` (docs/export.md).',
+  },
   state_incompatible: {
     code: 'failed_precondition',
     help: 'The checkpoint has a format version, CPU type or isolation that this host does not have, or that differs from the requested one.',

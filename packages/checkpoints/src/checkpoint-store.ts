@@ -1,5 +1,5 @@
 import type { DamageNote } from './damaged-checkpoints.ts';
-import type { DiskDigests, Manifest, StampedDisk, CheckpointFacts } from './manifest.ts';
+import type { DiskDigests, FileDigests, Manifest, StampedDisk, CheckpointFacts } from './manifest.ts';
 
 /**
  * Stores the data of paused sandboxes and snapshots: *checkpoints*, each a manifest and the parts that it names, and
@@ -61,6 +61,8 @@ export interface CheckpointStore extends AsyncDisposable {
   sealLayer(layerId: string): Promise<void>;
   /** Whether its digests are recorded. */
   isSealedLayer(layerId: string): Promise<boolean>;
+  /** Size and block digests of a sealed layer. The empty string stands for a hole. Throws `state_damaged`. */
+  digestsOfLayer(layerId: string): Promise<FileDigests>;
   /**
    * Checks a layer once in the life of this store. A layer that it sealed itself is not checked. Throws
    * `state_damaged`.
@@ -143,6 +145,8 @@ export interface Checkpoint {
   readonly isPacked: boolean;
   /** Reads all parts, or those for which `isMeant` is true, and compares their digests. Throws `state_damaged`. */
   verify(isMeant?: (partName: string) => boolean): Promise<void>;
+  /** The decrypted blocks of a part, each checked. Nothing may pack it meanwhile. Throws `state_damaged`. */
+  read(partName: string): AsyncGenerator<Buffer>;
   /**
    * Decrypts and checks it for a restore. Returns when all parts without memory are complete. Throws `state_damaged`.
    */

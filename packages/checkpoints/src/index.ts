@@ -16,4 +16,4 @@ export { openDamagedCheckpoints } from './damaged-checkpoints.ts';
 export type { DamagedCheckpoint, DamagedCheckpoints, DamageNote } from './damaged-checkpoints.ts';
 export { readSealedJson, writeSealedJson } from './sealed-json.ts';
 export { diskDigestsSchema, manifestFormat } from './manifest.ts';
-export type { DiskDigests, Manifest, StampedDisk, CheckpointFacts } from './manifest.ts';
+export type { DiskDigests, FileDigests, Manifest, StampedDisk, CheckpointFacts } from './manifest.ts';

@@ -25,6 +25,7 @@ export interface Layers {
   list(): Promise<string[]>;
   seal(layerId: string): Promise<void>;
   isSealed(layerId: string): Promise<boolean>;
+  digestsOf(layerId: string): Promise<FileDigests>;
   verify(layerId: string): Promise<void>;
   flatten(layerIds: readonly string[], layerId: string): Promise<void>;
   remove(layerId: string): Promise<void>;
@@ -69,6 +70,7 @@ export function createLayers(paths: StorePaths, digester: Digester): Layers {
     async isSealed(layerId) {
       return (await readdir(paths.layers)).includes(basename(paths.layerDigests(layerId)));
     },
+    digestsOf: async (layerId) => await readDigests(layerId, paths),
     verify,
     async flatten(layerIds, layerId) {
       const target = paths.layer(layerId);

@@ -133,6 +133,10 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
     layerPath: (layerId) => paths.layer(layerId),
     sealLayer: (layerId) => layers.seal(layerId),
     isSealedLayer: (layerId) => layers.isSealed(layerId),
+    async digestsOfLayer(layerId) {
+      const { sizeBytes, digests } = await layers.digestsOf(layerId);
+      return { sizeBytes, digests };
+    },
     verifyLayer: (layerId) => layers.verify(layerId),
     flatten: (layerIds, layerId) => layers.flatten(layerIds, layerId),
     digestDisk: (path, maxReadBytes = defaultMaxReadBytes) => digestDisk(path, maxReadBytes, digester),

@@ -8,6 +8,8 @@ import type { Manifest } from './manifest.ts';
 import { manifestFormat, manifestSchema, sealedFormat } from './manifest.ts';
 import { manifestName } from './names.ts';
 import { listPartFiles } from './part-files.ts';
+import { readPart } from './read-part.ts';
+import type { ReadablePart } from './read-part.ts';
 import { revealCheckpoint } from './reveal.ts';
 import { readSealedJson } from './sealed-json.ts';
 import type { CheckpointKeys } from './sealing/checkpoint-keys.ts';
@@ -33,6 +35,7 @@ export async function openCheckpoint(checkpointId: string, directory: string, to
     isPacked: Object.keys(manifest.packed).length > 0,
     key,
     verify,
+    read: (partName) => readPart(readablePart({ manifest, key, directory }, partName)),
     digestsOf,
     reveal: async (kinds) =>
       await revealCheckpoint({ manifest, key, directory, digester, clear, verify, digestsOf }, kinds),
@@ -142,6 +145,15 @@ async function verifyParts(
     const copy = { path: join(directory, name), target: '/dev/null', sizeBytes: part.sizeBytes, cipher };
     await decryptPart(what, copy, part.digests, digester);
   });
+}
+
+function readablePart({ manifest, key, directory }: Parts, name: string): ReadablePart {
+  const { stateId: checkpointId, parts, packed } = manifest;
+  const raw = parts[name];
+  if (raw === undefined || name in packed)
+    throw new Error(`${name} of checkpoint "${checkpointId}" is packed, or is not a part`);
+  const cipher = key === undefined ? undefined : partCipher(key, checkpointId, name);
+  return { what: `${name} of checkpoint "${checkpointId}"`, path: join(directory, name), raw, cipher };
 }
 
 function partDigests({ manifest, key, directory }: Parts, isMeant: (partName: string) => boolean): PartDigests {

@@ -75,6 +75,10 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'POST /snapshots/:snapshotID/fork': make,
   'DELETE /snapshots/:snapshotID': make,
   'GET /snapshots': readAll,
+  // Whoever may run programs in a sandbox can read its files and its memory, too.
+  'GET /sandboxes/:sandboxID/export': { ...run, streams: true },
+  'GET /snapshots/:snapshotID/export': { scope: 'run', templates: 'refused', streams: true },
+  'POST /imports': make,
 
   'GET /templates': read,
   'GET /v2/templates': read,

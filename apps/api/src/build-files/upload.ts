@@ -82,7 +82,7 @@ async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes
 }
 
 /** The bytes as they arrive. A silent sender is cut off. Node verifies that the announced number of bytes arrives. */
-async function* arriving(body: IncomingMessage): AsyncGenerator<Uint8Array> {
+export async function* arriving(body: IncomingMessage): AsyncGenerator<Uint8Array> {
   const silence = new SoulBoxError('request_timeout', 'The upload stopped before it was complete. Retry.');
   const idle = setTimeout(() => body.destroy(silence), uploadIdleMs);
   try {

@@ -137,6 +137,13 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   'DELETE /snapshots/:snapshotID': {
     ...{ how: 'effect', action: 'snapshot.delete', class: 'operation', target: 'snapshot', param: 'snapshotID' },
   },
+  'GET /sandboxes/:sandboxID/export': { how: 'effect', action: 'sandbox.export', ...sandbox },
+  'GET /snapshots/:snapshotID/export': {
+    ...{ how: 'effect', action: 'snapshot.export', class: 'operation', target: 'snapshot', param: 'snapshotID' },
+  },
+  'POST /imports': {
+    ...{ how: 'effect', action: 'snapshot.import', class: 'operation', target: 'snapshot', made: 'snapshotID' },
+  },
   'POST /v3/templates': { how: 'effect', action: 'template.build', ...template, made: 'templateID' },
   'POST /v2/templates': { how: 'effect', action: 'template.build', ...template, made: 'templateID' },
   'POST /v2/templates/:templateID/builds/:buildID': {

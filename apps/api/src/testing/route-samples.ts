@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { randomId } from '@soulbox/base';
 import { requestBuild } from './build-template.ts';
+import { exportedFile } from './scripted-exports.ts';
 import type { TestApi } from './test-api.ts';
 
 /** A valid request for a route, about something that was made for it. */
@@ -56,6 +57,7 @@ const parts: Readonly<Record<string, string>> = { hash: 'a'.repeat(64), secret: 
 const newSandbox = { templateID: 'base', timeout: 60 };
 const code = { source: 'export default {};' };
 const bodies: Readonly<Record<string, (api: TestApi) => unknown>> = {
+  'POST /imports': async () => await exportedFile(),
   'POST /sandboxes': () => newSandbox,
   'POST /v2/sandboxes': () => newSandbox,
   'POST /sandboxes/:sandboxID/connect': () => ({ timeout: 60 }),

@@ -24,6 +24,7 @@ import { createScriptedConnections } from './scripted-connections.ts';
 import type { ScriptedConnections } from './scripted-connections.ts';
 import { createScriptedEvents } from './scripted-events.ts';
 import type { ScriptedEvent } from './scripted-events.ts';
+import { exportCalls } from './scripted-exports.ts';
 import { runCalls } from './scripted-runs.ts';
 import { createScriptedUsage } from './scripted-usage.ts';
 import type { ScriptedUsage } from './scripted-usage.ts';
@@ -174,6 +175,7 @@ export function createScriptedRunner(): ScriptedRunner {
     service(RunnerService, {
       ...states,
       ...runCalls(),
+      ...exportCalls({ snapshots, failIfTold, hasSource: (id) => sandboxes.has(id) || snapshots.has(id) }),
       runBuild: builds.runBuild,
       createSandbox: async (request) => {
         failIfTold();

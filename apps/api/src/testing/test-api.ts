@@ -155,7 +155,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: isWritten(body) ? body : JSON.stringify(body) }),
     });
     const text = await answer.text();
     let json: unknown;
@@ -201,4 +201,9 @@ export async function until(check: () => boolean | Promise<boolean>): Promise<vo
     if (Date.now() > giveUp) throw new Error('It did not come true within 5 s.');
     await sleep(10);
   }
+}
+
+/** Sent as it is. */
+function isWritten(body: unknown): body is string | Uint8Array<ArrayBuffer> {
+  return typeof body === 'string' || body instanceof Uint8Array;
 }

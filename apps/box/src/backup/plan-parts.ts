@@ -5,7 +5,7 @@ import { run } from '@soulbox/base';
 import { readSealedJson } from '@soulbox/checkpoints';
 import { recordsFileName } from '@soulbox/storage/records-file';
 import { isListed, openTemplateStore } from '@soulbox/templates';
-import { controlDirectoryIn, runnerKeysName } from '../data-folder.ts';
+import { controlDirectoryIn, runnerExportKeyName, runnerKeysName } from '../data-folder.ts';
 import type { Backup, BackupPart } from './manifest.ts';
 import type { PartSource } from './part-file.ts';
 
@@ -34,7 +34,7 @@ export async function planParts({ dataDirectory, templatesDirectory, stage }: Fo
   const plans = [
     plan('records', stage, [recordsFileName, 'sandboxes', 'snapshots']),
     plan('secrets', controlDirectoryIn(dataDirectory), ['secrets']),
-    plan('runner-keys', dataDirectory, [runnerKeysName]),
+    plan('runner-keys', dataDirectory, [runnerKeysName, runnerExportKeyName]),
     plan('tls', dataDirectory, ['tls']),
     ...['functions', 'uploads', 'archive'].map((name) => plan(name, stage, [name])),
     ...(await list(stage, 'states')).map((id) => plan(`states/${id}`, stage, [`states/${id}`])),

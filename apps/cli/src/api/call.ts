@@ -91,12 +91,18 @@ export function quotedKey(text: string): string {
 function rethrow(api: ApiConnection): (error: unknown) => never {
   return (error) => {
     if (error instanceof CallError && error.status !== undefined) throw new ApiError(error.status, error.message);
-    const why = error instanceof Error ? error.message : String(error);
-    throw new SoulBoxError('host_not_ready', `${api.url} does not respond: ${why}`, { cause: error });
+    throw unreachable(api, error);
   };
 }
 
-function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {
+export function unreachable(api: ApiConnection, error: unknown): SoulBoxError {
+  // The error of Node's fetch only says that it failed; the reason is in its cause.
+  const cause = error instanceof TypeError && error.cause !== undefined ? error.cause : error;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new SoulBoxError('host_not_ready', `${api.url} does not respond: ${why}`, { cause: error });
+}
+
+export function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {
   const url = new URL(`${api.url}${path}`);
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) url.searchParams.set(name, String(value));
@@ -105,7 +111,7 @@ function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {
 }
 
 /** The body is `{code, message}`. An intermediary, such as a proxy, may use another form. */
-function readError(status: number, text: string): { readonly message: string } {
+export function readError(status: number, text: string): { readonly message: string } {
   try {
     const body = JSON.parse(text) as { message?: unknown };
     if (typeof body.message === 'string') return { message: body.message };

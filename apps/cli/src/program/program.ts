@@ -20,7 +20,7 @@ export const program = defineCommand({
     sandbox: defineCommand({
       meta: {
         name: 'sandbox',
-        description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, network, metrics, kill',
+        description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, export, network, metrics, kill',
       },
       subCommands: {
         list: async () => (await import('../commands/sandbox/list.ts')).listSandboxes,
@@ -35,6 +35,7 @@ export const program = defineCommand({
         learned: async () => (await import('../commands/sandbox/learned.ts')).learnedNetwork,
         metrics: async () => (await import('../commands/sandbox/metrics.ts')).sandboxMetrics,
         kill: async () => (await import('../commands/sandbox/kill.ts')).killSandbox,
+        export: async () => (await import('../commands/sandbox/export.ts')).exportSandbox,
         recover: async () => (await import('../commands/sandbox/recover.ts')).recoverSandboxes,
       },
     }),
@@ -54,13 +55,16 @@ export const program = defineCommand({
       },
     }),
     snapshot: defineCommand({
-      meta: { name: 'snapshot', description: 'Snapshots of sandboxes: list, fork, delete' },
+      meta: { name: 'snapshot', description: 'Snapshots of sandboxes: list, fork, export, delete' },
       subCommands: {
         list: async () => (await import('../commands/snapshot/list.ts')).listSnapshots,
         fork: async () => (await import('../commands/snapshot/fork.ts')).forkSnapshot,
+        export: async () => (await import('../commands/snapshot/export.ts')).exportSnapshot,
         delete: async () => (await import('../commands/snapshot/delete.ts')).deleteSnapshot,
       },
     }),
+    import: async () => (await import('../commands/export/import.ts')).importSnapshot,
+    inspect: async () => (await import('../commands/export/inspect.ts')).inspectExport,
     backup: defineCommand({
       meta: { name: 'backup', description: 'Backups of a server: create, restore' },
       subCommands: {

@@ -4,6 +4,7 @@ import { streamOf } from '../run/event-stream.ts';
 import type { RunEvent } from '../run/run-event.ts';
 import { runProgram } from '../run/run-program.ts';
 import { createAnswers } from './answer.ts';
+import { createExportRoutes } from './export-routes.ts';
 import { createHostRoutes } from './host-routes.ts';
 import { runEventToMessage } from './run-event-to-message.ts';
 import { runFromMessage } from './run-from-message.ts';
@@ -19,6 +20,7 @@ export function addRunnerRoutes(router: ConnectRouter, context: ServeContext): v
   router.service(RunnerService, {
     ...createSandboxRoutes(context, answers),
     ...createSnapshotRoutes(context, answers),
+    ...createExportRoutes(context, answers),
     ...createTemplateRoutes(context, answers),
     ...createHostRoutes(context, answers),
     runProgram: stream(async function* (request, handler) {

@@ -3,6 +3,7 @@ import type { Cause } from '@soulbox/contract';
 import type { BuildContext } from '../builds/builds.ts';
 import type { ConnectionQueue } from '../connections/connection-queue.ts';
 import type { CustomMetrics } from '../metrics/custom-metrics.ts';
+import type { Imports } from '../exports/imports.ts';
 import type { Consumption } from '../metrics/consumption.ts';
 import type { CreateContext } from '../operations/create.ts';
 import type { TeamUsage } from '../operations/team-usage.ts';
@@ -24,6 +25,9 @@ export interface ServeContext extends CreateContext, BuildContext {
   readonly consumption: Consumption;
   /** What programs in sandboxes report about themselves. */
   readonly customMetrics: CustomMetrics;
+  /** The key with which exports are signed. */
+  readonly exportKey: () => Promise<string>;
+  readonly imports: Imports;
   /** Connections of sandboxes that wait to be recorded. */
   readonly connections: ConnectionQueue;
   /** The team's use of the host's disk. */

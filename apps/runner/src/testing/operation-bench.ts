@@ -217,7 +217,10 @@ async function createParts(
         layers: [],
       }),
     ),
-    templates: { find: (id: string) => Promise.resolve(templateOf(id, folder)) } as unknown as TemplateStore,
+    templates: {
+      find: (id: string) => Promise.resolve(templateOf(id, folder)),
+      list: () => Promise.resolve([templateOf('base', folder)]),
+    } as unknown as TemplateStore,
     admission: createAdmission(config, () => table.tenants()),
     events: { ...createEvents(), emit: (event) => void events.push(event) },
     holds: createHolds(),
@@ -253,7 +256,8 @@ function checkpointsOf(host: SandboxHost): Pick<CheckpointStore, 'collect' | 're
 
 /** There is one template, `base`. */
 function templateOf(templateId: string, rootfs: string): Template | undefined {
-  return templateId === 'base' ? ({ templateId, rootfs } as Template) : undefined;
+  const facts = { templateId, rootfs, names: ['base'], source: 'test:base/1' };
+  return templateId === 'base' ? (facts as unknown as Template) : undefined;
 }
 
 function createRecord(

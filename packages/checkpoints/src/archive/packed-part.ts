@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { openBlock, sealBlock } from '@soulbox/keyring/blocks';
 import type { BlobStore } from '@soulbox/storage';
 import { damaged } from '../damage.ts';
-import { blockBytes, blockLength } from '../digests/digest-job.ts';
+import { blockBytes } from '../digests/digest-job.ts';
 import type { FileDigests } from '../manifest.ts';
 import type { PartCipher } from '../digests/part-cipher.ts';
+import { digestOfBlock, readPart } from '../read-part.ts';
 
 /** The fastest level: a core needs about a second for each GiB. Higher levels save little for memory content. */
 const level = 1;
@@ -38,40 +38,11 @@ export async function packPart(blobs: BlobStore, part: PackedPart, path: string,
   const digest = createHash('sha256');
   const seals: string[] = [];
   const compressed = through(
-    digested(readRaw(part, path, signal), digest),
+    digested(readPart({ what: part.what, path, raw: part.raw, cipher: part.ciphers?.raw }, signal), digest),
     createZstdCompress({ chunkSize: chunkBytes, params }),
   );
   const { sizeBytes } = await blobs.put(part.key, sealed(compressed, part.ciphers?.packed, seals));
   return { sizeBytes, seals, digest: digest.digest('hex') };
-}
-
-/** The blocks of a part, each checked first. */
-async function* readRaw(part: PackedPart, path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const file = await open(path, 'r');
-  try {
-    for (const [index, digest] of part.raw.digests.entries()) {
-      signal.throwIfAborted();
-      const bytes = await readAt(file, index * blockBytes, blockLength(index, part.raw.sizeBytes));
-      const cipher = part.ciphers?.raw;
-      const block =
-        cipher === undefined
-          ? await checked(bytes, digest)
-          : openBlock(cipher.key, cipher.placeOf(index), bytes, digest);
-      if (block === undefined) throw damaged(`${part.what} is altered in block ${index}`);
-      yield block;
-    }
-  } finally {
-    await file.close();
-  }
-}
-
-async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position);
-  return buffer.subarray(0, bytesRead);
-}
-
-async function checked(bytes: Buffer, digest: string): Promise<Buffer | undefined> {
-  return (await digestOf(bytes)) === digest ? bytes : undefined;
 }
 
 async function* digested(blocks: AsyncIterable<Buffer>, digest: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {
@@ -130,7 +101,7 @@ export async function* readBlocks(
       raw.sizeBytes,
     )) {
       // The content of an encrypted blob is checked already.
-      if (ciphers === undefined && (await digestOf(content)) !== raw.digests[block])
+      if (ciphers === undefined && (await digestOfBlock(content)) !== raw.digests[block])
         throw damaged(`${what} is altered in block ${block}`);
       block += 1;
       sizeBytes += content.length;
@@ -203,9 +174,4 @@ async function* inBlocks(chunks: AsyncIterable<Buffer>, sizeBytes: number): Asyn
     if (total > sizeBytes) break;
   }
   if (length > 0) yield Buffer.concat(waiting);
-}
-
-/** SHA-256, in a thread pool of Node. On the main thread a block would delay the server by a millisecond. */
-async function digestOf(block: Buffer): Promise<string> {
-  return Buffer.from(await crypto.subtle.digest('SHA-256', new Uint8Array(block))).toString('hex');
 }

@@ -444,6 +444,27 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
         };
+        SnapshotInfo: {
+            snapshotID: string;
+            names: string[];
+            sandboxID: string;
+            /** Format: date-time */
+            createdAt: string;
+            isolation: string;
+            sizeBytes: number;
+        };
+        ImportedSnapshot: {
+            snapshotID: string;
+            names: string[];
+            sandboxID: string;
+            /** Format: date-time */
+            createdAt: string;
+            isolation: string;
+            sizeBytes: number;
+            hasMemory: boolean;
+            memoryLeftOut: string;
+            settingsLeftOut: string[];
+        };
         NewFunction: {
             name: string;
             /**
@@ -969,15 +990,6 @@ export interface components {
                 role: "admin" | "developer" | "viewer";
                 scopes: ("create" | "run" | "read" | "admin")[];
             }[];
-        };
-        SnapshotInfo: {
-            snapshotID: string;
-            names: string[];
-            sandboxID: string;
-            /** Format: date-time */
-            createdAt: string;
-            isolation: string;
-            sizeBytes: number;
         };
         SandboxSnapshotRequest: {
             name?: string;

@@ -9,7 +9,7 @@ import { createProgress } from '../../output/progress.ts';
 import { showBytes } from '../../output/table.ts';
 import { exitCodes } from '../../command-line/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
-import { abortOnSignal } from './abort-on-signal.ts';
+import { abortOnSignal } from '../../output/abort-on-signal.ts';
 import { fillStage } from './ask-server.ts';
 
 export const createBackup = defineCommand({

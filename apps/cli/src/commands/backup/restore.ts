@@ -5,7 +5,7 @@ import { loadBoxConfig } from '@soulbox/box/config';
 import { environment, resolveFolders } from '../../config.ts';
 import { createProgress } from '../../output/progress.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
-import { abortOnSignal } from './abort-on-signal.ts';
+import { abortOnSignal } from '../../output/abort-on-signal.ts';
 
 export const restoreBackup = defineCommand({
   meta: {

@@ -3408,6 +3408,266 @@ export declare type StageSnapshotsResponse = Message<"soulbox.runner.v1.StageSna
 export declare const StageSnapshotsResponseSchema: GenMessage<StageSnapshotsResponse>;
 
 /**
+ * @generated from message soulbox.runner.v1.ExportRequest
+ */
+export declare type ExportRequest = Message<"soulbox.runner.v1.ExportRequest"> & {
+  /**
+   * @generated from oneof soulbox.runner.v1.ExportRequest.source
+   */
+  source: {
+    /**
+     * @generated from field: string sandbox_id = 1;
+     */
+    value: string;
+    case: "sandboxId";
+  } | {
+    /**
+     * @generated from field: string snapshot_id = 2;
+     */
+    value: string;
+    case: "snapshotId";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: bool with_memory = 3;
+   */
+  withMemory: boolean;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ExportRequest.
+ * Use `create(ExportRequestSchema)` to create a new message.
+ */
+export declare const ExportRequestSchema: GenMessage<ExportRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.ExportResponse
+ */
+export declare type ExportResponse = Message<"soulbox.runner.v1.ExportResponse"> & {
+  /**
+   * @generated from oneof soulbox.runner.v1.ExportResponse.content
+   */
+  content: {
+    /**
+     * First.
+     *
+     * @generated from field: soulbox.runner.v1.ExportHeader header = 1;
+     */
+    value: ExportHeader;
+    case: "header";
+  } | {
+    /**
+     * A block of data.
+     *
+     * @generated from field: bytes block = 2;
+     */
+    value: Uint8Array;
+    case: "block";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ExportResponse.
+ * Use `create(ExportResponseSchema)` to create a new message.
+ */
+export declare const ExportResponseSchema: GenMessage<ExportResponse>;
+
+/**
+ * The signed beginning of an export file (packages/contract/src/export-file).
+ *
+ * @generated from message soulbox.runner.v1.ExportHeader
+ */
+export declare type ExportHeader = Message<"soulbox.runner.v1.ExportHeader"> & {
+  /**
+   * @generated from field: bytes manifest = 1;
+   */
+  manifest: Uint8Array;
+
+  /**
+   * An Ed25519 public key and signature, in base64url.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string signature = 3;
+   */
+  signature: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ExportHeader.
+ * Use `create(ExportHeaderSchema)` to create a new message.
+ */
+export declare const ExportHeaderSchema: GenMessage<ExportHeader>;
+
+/**
+ * @generated from message soulbox.runner.v1.BeginImportRequest
+ */
+export declare type BeginImportRequest = Message<"soulbox.runner.v1.BeginImportRequest"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.ExportHeader header = 1;
+   */
+  header?: ExportHeader | undefined;
+
+  /**
+   * 1 to 64 characters of a-z and 0-9.
+   *
+   * @generated from field: string snapshot_id = 2;
+   */
+  snapshotId: string;
+
+  /**
+   * @generated from field: string team_id = 3;
+   */
+  teamId: string;
+
+  /**
+   * @generated from field: soulbox.runner.v1.ImportMemory memory = 4;
+   */
+  memory: ImportMemory;
+
+  /**
+   * Only `disk_bytes` is checked.
+   *
+   * @generated from field: soulbox.runner.v1.TeamLimits team_limits = 5;
+   */
+  teamLimits?: TeamLimits | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.BeginImportRequest.
+ * Use `create(BeginImportRequestSchema)` to create a new message.
+ */
+export declare const BeginImportRequestSchema: GenMessage<BeginImportRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.BeginImportResponse
+ */
+export declare type BeginImportResponse = Message<"soulbox.runner.v1.BeginImportResponse"> & {
+  /**
+   * The template of this host for the sandboxes.
+   *
+   * @generated from field: string template_id = 1;
+   */
+  templateId: string;
+
+  /**
+   * Only blocks of layers are expected. Why, in words. Empty: the memory is expected too, or there is none.
+   *
+   * @generated from field: string memory_left_out = 2;
+   */
+  memoryLeftOut: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.BeginImportResponse.
+ * Use `create(BeginImportResponseSchema)` to create a new message.
+ */
+export declare const BeginImportResponseSchema: GenMessage<BeginImportResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.ImportBlockRequest
+ */
+export declare type ImportBlockRequest = Message<"soulbox.runner.v1.ImportBlockRequest"> & {
+  /**
+   * @generated from field: string snapshot_id = 1;
+   */
+  snapshotId: string;
+
+  /**
+   * Its number among all blocks of the manifest.
+   *
+   * @generated from field: uint32 index = 2;
+   */
+  index: number;
+
+  /**
+   * @generated from field: bytes block = 3;
+   */
+  block: Uint8Array;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ImportBlockRequest.
+ * Use `create(ImportBlockRequestSchema)` to create a new message.
+ */
+export declare const ImportBlockRequestSchema: GenMessage<ImportBlockRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.ImportBlockResponse
+ */
+export declare type ImportBlockResponse = Message<"soulbox.runner.v1.ImportBlockResponse"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.ImportBlockResponse.
+ * Use `create(ImportBlockResponseSchema)` to create a new message.
+ */
+export declare const ImportBlockResponseSchema: GenMessage<ImportBlockResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.FinishImportRequest
+ */
+export declare type FinishImportRequest = Message<"soulbox.runner.v1.FinishImportRequest"> & {
+  /**
+   * @generated from field: string snapshot_id = 1;
+   */
+  snapshotId: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.FinishImportRequest.
+ * Use `create(FinishImportRequestSchema)` to create a new message.
+ */
+export declare const FinishImportRequestSchema: GenMessage<FinishImportRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.FinishImportResponse
+ */
+export declare type FinishImportResponse = Message<"soulbox.runner.v1.FinishImportResponse"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.Snapshot snapshot = 1;
+   */
+  snapshot?: Snapshot | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.FinishImportResponse.
+ * Use `create(FinishImportResponseSchema)` to create a new message.
+ */
+export declare const FinishImportResponseSchema: GenMessage<FinishImportResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.AbandonImportRequest
+ */
+export declare type AbandonImportRequest = Message<"soulbox.runner.v1.AbandonImportRequest"> & {
+  /**
+   * @generated from field: string snapshot_id = 1;
+   */
+  snapshotId: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.AbandonImportRequest.
+ * Use `create(AbandonImportRequestSchema)` to create a new message.
+ */
+export declare const AbandonImportRequestSchema: GenMessage<AbandonImportRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.AbandonImportResponse
+ */
+export declare type AbandonImportResponse = Message<"soulbox.runner.v1.AbandonImportResponse"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.AbandonImportResponse.
+ * Use `create(AbandonImportResponseSchema)` to create a new message.
+ */
+export declare const AbandonImportResponseSchema: GenMessage<AbandonImportResponse>;
+
+/**
  * @generated from message soulbox.runner.v1.GetPhasesRequest
  */
 export declare type GetPhasesRequest = Message<"soulbox.runner.v1.GetPhasesRequest"> & {
@@ -3584,6 +3844,33 @@ export enum SandboxState {
  * Describes the enum soulbox.runner.v1.SandboxState.
  */
 export declare const SandboxStateSchema: GenEnum<SandboxState>;
+
+/**
+ * @generated from enum soulbox.runner.v1.ImportMemory
+ */
+export enum ImportMemory {
+  /**
+   * The memory is kept if it fits this host.
+   *
+   * @generated from enum value: IMPORT_MEMORY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: IMPORT_MEMORY_REQUIRED = 1;
+   */
+  REQUIRED = 1,
+
+  /**
+   * @generated from enum value: IMPORT_MEMORY_NEVER = 2;
+   */
+  NEVER = 2,
+}
+
+/**
+ * Describes the enum soulbox.runner.v1.ImportMemory.
+ */
+export declare const ImportMemorySchema: GenEnum<ImportMemory>;
 
 /**
  * @generated from service soulbox.runner.v1.RunnerService
@@ -3893,6 +4180,59 @@ export declare const RunnerService: GenService<{
     methodKind: "server_streaming";
     input: typeof StageSnapshotsRequestSchema;
     output: typeof StageSnapshotsResponseSchema;
+  },
+  /**
+   * Reads a sandbox or a snapshot as the content of an export file: the signed manifest, then the blocks of data in its
+   * order. A running sandbox continues to run, but its connections are cut. What is read is kept until the stream ends.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.Export
+   */
+  export: {
+    methodKind: "server_streaming";
+    input: typeof ExportRequestSchema;
+    output: typeof ExportResponseSchema;
+  },
+  /**
+   * Begins the import of an export file as the snapshot `snapshot_id`. Fails with `export_untrusted`, `export_unusable`,
+   * `template_not_found`, `capability_missing`, `disk_full`, and with `state_incompatible` when the memory is required
+   * but does not fit this host. An import without a call for 60 s is removed, as is one that fails.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.BeginImport
+   */
+  beginImport: {
+    methodKind: "unary";
+    input: typeof BeginImportRequestSchema;
+    output: typeof BeginImportResponseSchema;
+  },
+  /**
+   * Takes the next block of data. Fails with `export_unusable` for a block that differs from the manifest.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.ImportBlock
+   */
+  importBlock: {
+    methodKind: "unary";
+    input: typeof ImportBlockRequestSchema;
+    output: typeof ImportBlockResponseSchema;
+  },
+  /**
+   * Makes the snapshot. Fails with `export_unusable` when blocks are missing.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.FinishImport
+   */
+  finishImport: {
+    methodKind: "unary";
+    input: typeof FinishImportRequestSchema;
+    output: typeof FinishImportResponseSchema;
+  },
+  /**
+   * Removes an import that is in progress. Not an error if there is none.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.AbandonImport
+   */
+  abandonImport: {
+    methodKind: "unary";
+    input: typeof AbandonImportRequestSchema;
+    output: typeof AbandonImportResponseSchema;
   },
   /**
    * Returns the resources of the host that the runner's process uses.

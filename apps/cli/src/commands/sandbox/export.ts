@@ -1,0 +1,14 @@
+import { defineCommand } from 'citty';
+import { sandboxArg } from '../../command-line/shared-args.ts';
+import { downloadExport, exportArgs } from '../export/download-export.ts';
+
+export const exportSandbox = defineCommand({
+  meta: {
+    name: 'export',
+    description: 'Write a sandbox to one signed file, which another server can import; the sandbox continues',
+  },
+  args: { sandbox: sandboxArg, ...exportArgs },
+  async run({ args }) {
+    await downloadExport(`/sandboxes/${encodeURIComponent(args.sandbox)}/export`, args.sandbox, args);
+  },
+});

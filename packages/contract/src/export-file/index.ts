@@ -1,0 +1,24 @@
+export { isIntact } from './is-intact.ts';
+export {
+  dataBytesOf,
+  exportBlockBytes,
+  exportVersion,
+  manifestMaxBytes,
+  parseManifest,
+  placesOf,
+  runsFromDigests,
+  unusable,
+} from './manifest.ts';
+export type { BlockPlace, ExportManifest, ExportPart } from './manifest.ts';
+export { openExport } from './read.ts';
+export type { ExportBlock, ExportHeader, OpenExport } from './read.ts';
+export {
+  createExportKey,
+  exportKeyForm,
+  isSigned,
+  publicExportKey,
+  signatureSchema,
+  signManifest,
+} from './signature.ts';
+export type { ExportSignature } from './signature.ts';
+export { writeExport } from './write.ts';
