@@ -76,6 +76,14 @@ async function readAll(file: Uint8Array, pieceBytes = 10_000): Promise<Buffer[]>
 
 const refused = { reason: expect.stringMatching(/^export_/) as string };
 
+test('a file has one frame of zstd, which every cut of the stream can read', async () => {
+  const file = await fileOf();
+  const magic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+  // Random data can have it too, but not within the last 13 bytes, where an empty frame would be.
+  expect(file.lastIndexOf(magic)).toBeLessThan(file.length - 13);
+  for (let cut = 1; cut < 20; cut += 1) await readAll(file, file.length - cut);
+});
+
 test('a file that is read in pieces of any size has the blocks that were written', async () => {
   const file = await fileOf();
   await fc.assert(

@@ -1,6 +1,6 @@
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress } from 'node:zlib';
+import type { ZstdOptions } from 'node:zlib';
 import type { ExportSignature } from './signature.ts';
 import { exportMagic } from './signature.ts';
 
@@ -19,8 +19,10 @@ export async function* writeExport(
 ): AsyncGenerator<Uint8Array> {
   yield Buffer.concat([Buffer.from(exportMagic), Buffer.from(`${JSON.stringify(signature)}\n`), manifest]);
   const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 };
-  const compress = createZstdCompress({ chunkSize: chunkBytes, params });
+  // Each write waits for the one before, so the end comes alone. Node would end the frame with the last block otherwise,
+  // and then write an empty frame, of which its own decompression cannot read every cut of the stream.
+  const compress = createZstdCompress({ chunkSize: chunkBytes, params, writableHighWaterMark: 1 } as ZstdOptions);
   // An error of either side reaches the reader of `compress`.
-  pipeline(Readable.from(blocks, { objectMode: true, highWaterMark: 1 }), compress).catch(() => undefined);
+  pipeline(blocks, compress).catch(() => undefined);
   yield* compress as AsyncIterable<Uint8Array>;
 }
