@@ -226,7 +226,9 @@ function findNetworkFault(thrown: unknown): Omit<Failure, 'cause'> | undefined {
     // Of a connection that was tried at several addresses, the last one is as good as any.
     next = cause ?? (Array.isArray(errors) ? (errors as unknown[]).at(-1) : undefined);
   }
-  return thrown instanceof TypeError && fetchMessages.has(thrown.message) ? brokenConnection(thrown, false) : undefined;
+  if (!(thrown instanceof TypeError) || !fetchMessages.has(thrown.message)) return undefined;
+  // Node's own message only says that it failed; the reason is in the cause.
+  return brokenConnection(thrown.cause instanceof Error ? thrown.cause : thrown, false);
 }
 
 /** No connection was made, so nothing was sent. */

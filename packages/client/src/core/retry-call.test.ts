@@ -152,6 +152,11 @@ test('an aborted call is not begun', async () => {
   expect(at).toEqual([]);
 });
 
+test('the message of a failed fetch is its reason', async () => {
+  const error = new TypeError('fetch failed', { cause: new Error('bad port') });
+  expect(await run(unsafe, failing(error).call)).toMatchObject({ code: 'unavailable', message: 'bad port' });
+});
+
 test('causes that form a circle are not followed for ever', async () => {
   const one = new Error('one');
   const two = new Error('two', { cause: one });
