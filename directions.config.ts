@@ -50,6 +50,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
     ...['packages/base', 'packages/certificates', 'packages/contract', 'packages/egress-policies', 'packages/linux'],
     ...['packages/network', 'packages/process', 'packages/rpc'],
   ],
+  'apps/ssh': [...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/process', 'packages/rpc']],
   'apps/functions': [
     ...['packages/base', 'packages/client', 'packages/client/src/node', 'packages/contract', 'packages/envd-client'],
     ...['packages/keyring', 'packages/storage'],

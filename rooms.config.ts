@@ -43,7 +43,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'templates',
     ],
     ['builds', 'sign-in', 'webhooks'],
-    ['personal-tokens'],
+    ['personal-tokens', 'ssh-keys'],
     ['devices'],
     // What goes on without a request.
     ['budgets', 'purge', 'reconcile'],
@@ -159,6 +159,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'secret',
       'server',
       'sign',
+      'ssh',
       'team',
       'template',
       'user',
@@ -184,7 +185,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/mcp-http/src': [['read-json'], ['serve-mcp'], ['index']],
   'apps/mcp-gateway/src': [['config'], ['upstream'], ['merged-server'], ['serve'], ['main']],
   'packages/process/src': [
-    ['bind-tcp', 'descriptor-channel', 'helper-threads', 'message-channel', 'messages', 'node-flags'],
+    ['bind-tcp', 'bind-unix', 'descriptor-channel', 'helper-threads', 'message-channel', 'messages', 'node-flags'],
     ['system-call-filter', 'unit-socket', 'users'],
     ['drop-privileges', 'launch', 'run-part', 'unit'],
     ['index', 'testing'],
@@ -310,6 +311,16 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['adopt-starting', 'checkpoint', 'network-trap'],
     ['probe'],
     ['driver'],
+    ['testing'],
+  ],
+  'apps/ssh/src': [
+    ['algorithms', 'config', 'host-key', 'limits', 'sandbox'],
+    ['bound-memory'],
+    ['channels'],
+    ['connections'],
+    ['start'],
+    ['run-ssh'],
+    ['index', 'main'],
     ['testing'],
   ],
   'apps/gateway/src': [

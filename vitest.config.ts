@@ -23,7 +23,7 @@ const longFiles = [
 /** Folders of e2e/ with tests of what is promised: the others' are of long runs and of tools. */
 const promises = [
   ...['clients', 'code-interpreter', 'commands', 'copies', 'files', 'functions', 'network', 'operators', 'run'],
-  ...['redteam', 'sandboxes', 'security', 'sleep', 'templates'],
+  ...['redteam', 'sandboxes', 'security', 'sleep', 'ssh', 'templates'],
 ];
 
 const unitTimes = { testTimeout: 30_000, hookTimeout: 120_000 };

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, silentLogger } from '@soulbox/base';
-import { listHostTraces, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
+import { findFreePort, listHostTraces, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import { baseRecipe, ensureTemplate, openTemplateStore } from '@soulbox/templates';
 import { createDrivers } from '@soulbox/box/drivers';
 import type { DriverCapabilities } from '@soulbox/isolation';
@@ -48,7 +48,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     onProgress: (step) => console.log(`base template: ${step}`),
   });
   await removeLeftovers(instance, dataDirectory);
-  const environment = { SOULBOX_ISOLATION: isolation };
+  const environment = { SOULBOX_ISOLATION: isolation, SOULBOX_SSH_PORT: String(await findFreePort()) };
   const server = await startServer({ instance, dataDirectory, environment });
   project.provide('server', {
     pid: server.pid,

@@ -5,6 +5,7 @@ import { boxConfigSchema } from '../apps/box/src/config.ts';
 import { functionsConfigSchema } from '../apps/functions/src/config.ts';
 import { gatewayConfigSchema } from '../apps/gateway/src/config.ts';
 import { keyringConfigSchema } from '../packages/keyring/src/config.ts';
+import { sshConfigSchema } from '../apps/ssh/src/config.ts';
 import { runnerConfigSchema } from '../apps/runner/src/config.ts';
 import type { ConfigSchema } from '@soulbox/base';
 
@@ -17,6 +18,7 @@ const rooms: readonly (readonly [title: string, schema: ConfigSchema])[] = [
   ['Gateway', gatewayConfigSchema],
   ['API', apiConfigSchema],
   ['Master key', keyringConfigSchema],
+  ['SSH', sshConfigSchema],
   ['Runner', runnerConfigSchema],
   ['Functions', functionsConfigSchema],
 ];

@@ -11,10 +11,20 @@ export interface PackageLock {
 }
 
 /**
- * Packages that may run a program when they are installed. One more is a decision: read what it does first. That of
- * protobufjs, which only tests use (by @grpc/grpc-js), compares version numbers and prints a warning.
+ * Packages that have a program which runs when they are installed. One more is a decision: read what it does first. Those of
+ * `cpu-features` and `ssh2` compile optional native code; `allowScripts` in package.json keeps them from running.
+ * That of protobufjs, which only tests use (by @grpc/grpc-js), compares version numbers and prints a warning.
  */
-const withInstallScript = new Set(['@bufbuild/buf', 'bun', 'esbuild', 'koffi', 'node', 'protobufjs']);
+const withInstallScript = new Set([
+  '@bufbuild/buf',
+  'bun',
+  'cpu-features',
+  'esbuild',
+  'koffi',
+  'node',
+  'protobufjs',
+  'ssh2',
+]);
 
 /**
  * What is wrong with a lock file: a package without a SHA-512 digest, from another place than a registry over https, from

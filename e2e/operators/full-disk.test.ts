@@ -142,12 +142,15 @@ async function isAlive(id: string): Promise<boolean> {
  * Routes to programs inside a sandbox, one that answers 501 (volumes cannot be created yet), and those of people, whom
  * this server does not have (apps/api/src/personal-tokens/full-disk.test.ts).
  */
+const publicKeyOf = (letter: string): string => `ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI${letter.repeat(43)}`;
+const [firstPublicKey, newPublicKey] = [publicKeyOf('A'), publicKeyOf('B')];
 const needNoRoom = [
   ...['POST /functions/{name}/invoke', 'POST /sandboxes/{sandboxID}/run'],
   'DELETE /volumes/{volumeID}',
   // With another token, tried on its own.
   'PATCH /teams/{teamID}/limits',
   ...['POST /personal-tokens', 'DELETE /personal-tokens/{tokenID}', 'DELETE /auth/session'],
+  ...['POST /personal-ssh-keys', 'DELETE /personal-ssh-keys/{sshKeyID}'],
 ];
 
 /** Fails if a route is missing here, so that new routes are tested, too. */
@@ -182,6 +185,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
   };
   await ask('POST', '/api-keys', { name: 'second' });
   const key = (await ask('POST', '/api-keys', { name: 'to be revoked' })).json as { id: string };
+  const sshKey = (await ask('POST', '/ssh-keys', { publicKey: firstPublicKey })).json as { sshKeyID: string };
   const webhook = (
     await ask('POST', '/events/webhooks', {
       name: 'w',
@@ -245,6 +249,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     ['POST', '/signing-keys', { overlapSeconds: 60 }],
     ['POST', '/imports', {}],
     ['POST', '/api-keys', { name: 'new' }],
+    ['POST', '/ssh-keys', { publicKey: newPublicKey }],
     ['PATCH', `/api-keys/${key.id}`, { name: 'renamed' }],
     ['PUT', `/api-keys/${key.id}/budgets`, { budgets: [] }],
     ['POST', '/events/webhooks', { name: 'n', url, enabled: true, events: [], signatureSecret: 'x'.repeat(32) }],
@@ -288,6 +293,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     `/sandboxes/${doomedPaused}`,
     `/snapshots/${encodeURIComponent(snapshot.snapshotID)}`,
     `/api-keys/${key.id}`,
+    `/ssh-keys/${sshKey.sshKeyID}`,
     `/events/webhooks/${webhook.id}`,
     `/signing-keys/${signingKey.id}`,
     `/secrets/${secret.secretID}`,

@@ -64,9 +64,8 @@ export async function makeDebianPackage(
   return file;
 }
 
-const units = ['soulbox', 'soulbox-runner', 'soulbox-control', 'soulbox-egress', 'soulbox-gateway'].map(
-  (name) => `${name}.service`,
-);
+const parts = ['runner', 'control', 'egress', 'gateway', 'ssh'];
+const units = ['soulbox', ...parts.map((part) => `soulbox-${part}`)].map((name) => `${name}.service`);
 
 const systemFiles: readonly (readonly [source: string, target: string, mode: number])[] = [
   ['deploy/debian/soulbox', 'usr/bin/soulbox', 0o755],

@@ -56,6 +56,13 @@ export interface AuditParts {
   readonly signingKey: Secret;
 }
 
+/** The SSH server, for those who want to connect to it. */
+export interface SshServer {
+  readonly port: number;
+  /** Algorithm and key, as in `known_hosts`. */
+  readonly hostKey: string;
+}
+
 /** The dependencies of all routes. Created once per server. */
 export interface ApiContext {
   readonly config: ApiConfig;
@@ -114,6 +121,8 @@ export interface ApiContext {
    * them.
    */
   readonly snapshotsUnderway: Set<string>;
+  /** Where clients connect by SSH. Undefined: it is off. */
+  readonly ssh: SshServer | undefined;
   /** Aborted when the server stops: new requests are refused and loops end. */
   readonly stopping: AbortSignal;
 }
@@ -140,6 +149,8 @@ export interface ApiParts {
   /** Of this server at the provider of sign-in. Undefined: it has none. */
   readonly oidcClientSecret: Secret | undefined;
   readonly audit: AuditParts;
+  /** Undefined: SSH is off. */
+  readonly ssh: SshServer | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
 }

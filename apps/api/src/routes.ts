@@ -25,6 +25,7 @@ import { addSignedUrlRoutes } from './signed-urls/routes.ts';
 import { addSecretRoutes } from './secrets/routes.ts';
 import { addSignInRoutes } from './sign-in/routes.ts';
 import { addSnapshotRoutes } from './snapshots/routes.ts';
+import { addSshKeyRoutes } from './ssh-keys/routes.ts';
 import { addTeamRoutes } from './teams/routes.ts';
 import { addTemplateRoutes } from './templates/routes.ts';
 import { addWebhookRoutes } from './webhooks/routes.ts';
@@ -54,6 +55,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addAuditRoutes(app, context);
   addSignInRoutes(app, context);
   addPersonalTokenRoutes(app, context);
+  addSshKeyRoutes(app, context);
   addDeviceRoutes(app, context);
   addPrometheusRoute(app, context);
   addStageBackupRoute(app, context);

@@ -6,6 +6,7 @@ import type { FunctionService } from '@soulbox/contract/function-service';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
+import type { SshAuthority } from '@soulbox/contract/ssh-service';
 import type { BlobKeys, Keyring } from '@soulbox/keyring';
 import type { OutsidePolicy } from '@soulbox/network/outside';
 import type { BlobStore, DiskReserve, Records } from '@soulbox/storage';
@@ -14,7 +15,7 @@ import type { ApiConfig } from './config.ts';
 import { createConnectionLog } from './connections/connection-log.ts';
 import { takeConnectionsUntilStop } from './connections/take-until-stop.ts';
 import { createContext } from './context.ts';
-import type { ApiContext, AuditParts, StageBackup } from './context.ts';
+import type { ApiContext, AuditParts, SshServer, StageBackup } from './context.ts';
 import { enforceBudgetsUntilStop } from './budgets/enforce-until-stop.ts';
 import { createApp } from './http/app.ts';
 import type { ApiApp } from './http/app.ts';
@@ -24,6 +25,7 @@ import type { Runner } from './runner/client.ts';
 import { followRunnerEvents } from './reconcile/follow-events.ts';
 import { createPlaceholderResolver } from './placeholders/resolve.ts';
 import { createUseRecorder } from './sandboxes/record-uses.ts';
+import { createSshAuthority } from './ssh-keys/authority.ts';
 import { createSignedUrlChecker } from './signed-urls/check.ts';
 import { sequenceUntilStop } from './trail/sequence-until-stop.ts';
 import { deliverUntilStop } from './webhooks/deliver-until-stop.ts';
@@ -64,6 +66,8 @@ export interface ApiOptions {
   /** Of this server at the provider of sign-in. Absent: it has none. */
   readonly oidcClientSecret?: Secret | undefined;
   readonly audit: AuditParts;
+  /** Where clients connect by SSH. Absent: it is off. */
+  readonly ssh?: SshServer | undefined;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -81,6 +85,8 @@ export interface Api extends AsyncDisposable {
   readonly resolvePlaceholders: EgressRecords['resolve'];
   /** Records how often sandboxes are used. */
   readonly sandboxUses: SandboxUseReporter;
+  /** Decides who enters a sandbox by SSH. */
+  readonly ssh: SshAuthority;
 }
 
 /** How long the start waits for the comparison of records and runner. The API also starts without a runner. */
@@ -109,6 +115,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     signingRoot,
     oidcClientSecret,
     audit,
+    ssh,
   } = options;
   const { logger, clock = systemClock, droppedLogLines = () => 0, supervised = alone } = options;
   const stop = new AbortController();
@@ -131,6 +138,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       signingRoot,
       oidcClientSecret,
       audit,
+      ssh,
       logger,
       clock,
     },
@@ -170,6 +178,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       recordConnections: createConnectionLog(context),
       resolvePlaceholders: createPlaceholderResolver(context),
       ...{ address, signedUrls: createSignedUrlChecker(context), sandboxUses: createUseRecorder(context) },
+      ssh: createSshAuthority(context),
       [Symbol.asyncDispose]: dispose,
     };
   } catch (thrown) {

@@ -12,6 +12,8 @@ import { gatewayConfigSchema } from '@soulbox/gateway/config';
 import type { GatewayConfig } from '@soulbox/gateway/config';
 import { findNameServerFault } from '@soulbox/network';
 import { isNetwork } from '@soulbox/network/outside';
+import { sshConfigSchema } from '@soulbox/ssh/config';
+import type { SshConfig } from '@soulbox/ssh/config';
 import { runnerConfigSchema } from '@soulbox/runner/config';
 import type { RunnerConfig } from '@soulbox/runner/config';
 
@@ -79,6 +81,7 @@ export interface BoxConfig extends ConfigOf<typeof boxConfigSchema> {
   readonly keyring: KeyringConfig;
   readonly gateway: GatewayConfig;
   readonly runner: RunnerConfig;
+  readonly ssh: SshConfig;
 }
 
 /** Settings that command-line flags may override; flags take precedence over the environment. */
@@ -88,6 +91,7 @@ export interface BoxOverrides {
   readonly host?: string;
   readonly port?: number;
   readonly tlsPort?: number;
+  readonly sshPort?: number;
   readonly instance?: number;
   readonly poolSize?: number;
   readonly isolation?: RunnerConfig['isolation'];
@@ -110,11 +114,22 @@ export function loadBoxConfig(
       functionsConfigSchema,
       gatewayConfigSchema,
       runnerConfigSchema,
+      sshConfigSchema,
     ],
     environment,
   ).map((name) => `${name}: unknown setting. docs/config.md lists all settings`);
-  const { host, port, tlsPort, instance, poolSize, isolation, encryptDisks, dataDirectory, templatesDirectory } =
-    overrides;
+  const {
+    host,
+    port,
+    tlsPort,
+    sshPort,
+    instance,
+    poolSize,
+    isolation,
+    encryptDisks,
+    dataDirectory,
+    templatesDirectory,
+  } = overrides;
   const read = <S extends ConfigSchema>(schema: S, values: Partial<ConfigOf<S>> = {}): ConfigOf<S> =>
     readConfig(schema, environment, { overrides: values, faults });
   const box = read(boxConfigSchema, defined({ dataDirectory, templatesDirectory }));
@@ -124,6 +139,7 @@ export function loadBoxConfig(
   const functions = read(functionsConfigSchema);
   const keyring = read(keyringConfigSchema);
   const gateway = read(gatewayConfigSchema, defined({ host, port, tlsPort, tlsDirectory }));
+  const ssh = read(sshConfigSchema, sshPort === undefined ? {} : { port: sshPort });
   const runner = readConfig(
     runnerConfigSchema,
     { SOULBOX_REGISTRY_PROXY: findHostProxy(environment), ...environment },
@@ -137,7 +153,7 @@ export function loadBoxConfig(
   faults.push(...findSignInFaults(api));
   refuseFaults(faults);
   const templates = box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory;
-  return { ...box, templatesDirectory: templates, api, functions, keyring, gateway, runner };
+  return { ...box, templatesDirectory: templates, api, functions, keyring, gateway, runner, ssh };
 }
 
 /** The proxy that other programs of the host use, if it is of a kind that we support. */

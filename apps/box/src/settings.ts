@@ -38,7 +38,7 @@ export function egressSettings({ runner, networkCidr, deniedRanges, egressCaFile
 /** The settings for the control plane of this server. */
 export function controlSettings(
   config: BoxConfig,
-  parts: { readonly directory: string; readonly apiSocket: string; readonly edgeWorker: string },
+  parts: Pick<ControlSettings, 'directory' | 'apiSocket' | 'edgeWorker' | 'ssh'>,
 ): ControlSettings {
   const { api, functions, deniedRanges, metricsToken } = config;
   return {

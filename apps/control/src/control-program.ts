@@ -6,6 +6,7 @@ import { addEgressRecords } from '@soulbox/contract/egress-record-service';
 import { addFunctionRoutes } from '@soulbox/contract/function-routing';
 import { addSandboxUseReports } from '@soulbox/contract/sandbox-use-service';
 import { addSignedUrlCheck } from '@soulbox/contract/signed-url-service';
+import { addSshAuthority } from '@soulbox/contract/ssh-service';
 import { openMasterKeySources } from '@soulbox/keyring';
 import { bindMount } from '@soulbox/linux/mounts';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
@@ -31,6 +32,8 @@ export interface ControlProcessSettings extends ControlSettings {
   };
   /** The user of the egress process, and the socket on which it reports connections and asks for placeholders. */
   readonly egress: { readonly id: number; readonly socket: string };
+  /** The user of the SSH process, and the socket on which it asks who may enter a sandbox. Absent: SSH is off. */
+  readonly sshDoor?: { readonly id: number; readonly socket: string };
   readonly cell: Cell;
   /**
    * Its part of the data folder, and the path at which it sees that part: no other user may enter the folders above the
@@ -91,6 +94,15 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
     routes: (routes: Parameters<typeof addEgressRecords>[0]) => addEgressRecords(routes, control.egress, own),
   };
   started.use(await serveSocket({ path: settings.egress.socket, doors: [egressDoor], mode: 0o666, logger: own }));
+  const { sshDoor } = settings;
+  if (sshDoor !== undefined) {
+    const door = {
+      name: 'ssh',
+      admits: ({ uid }: { uid: number }) => uid === sshDoor.id,
+      routes: (routes: Parameters<typeof addSshAuthority>[0]) => addSshAuthority(routes, control.ssh, own),
+    };
+    started.use(await serveSocket({ path: sshDoor.socket, doors: [door], mode: 0o666, logger: own }));
+  }
   const owned = started.move();
   return {
     facts: {},

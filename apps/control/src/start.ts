@@ -11,6 +11,7 @@ import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
 import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
+import type { SshAuthority } from '@soulbox/contract/ssh-service';
 import { RunnerService } from '@soulbox/contract/runner';
 import { startFunctions } from '@soulbox/functions';
 import type { FunctionsConfig } from '@soulbox/functions';
@@ -51,6 +52,8 @@ export interface ControlSettings {
   readonly metricsToken: string;
   /** The program that is uploaded into each sandbox of a function. */
   readonly edgeWorker: string;
+  /** Where clients connect by SSH, and the public key of the server. Absent: SSH is off. */
+  readonly ssh?: { readonly port: number; readonly hostKey: string };
   /** The socket on which the API listens. */
   readonly apiSocket: string;
 }
@@ -79,6 +82,8 @@ export interface Control extends AsyncDisposable {
   readonly egress: EgressRecords;
   /** Takes the counts of the gateway. */
   readonly sandboxUses: SandboxUseReporter;
+  /** Decides for the SSH process who enters a sandbox. */
+  readonly ssh: SshAuthority;
   /** For use on this machine. */
   readonly apiKey: Secret;
 }
@@ -148,6 +153,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       adminToken: await ensureAdminToken(directory),
       signingRoot: await ensureSigningRoot(directory),
       oidcClientSecret,
+      ssh: settings.ssh,
       audit: { signingKey: await openAuditSigningKey(folders.secrets), directory: folders.audit },
       listen: { socketPath: settings.apiSocket },
       logger: logger.child({ part: 'api' }),
@@ -169,6 +175,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     signedUrls: api.signedUrls,
     egress: { record: api.recordConnections, resolve: api.resolvePlaceholders },
     sandboxUses: api.sandboxUses,
+    ssh: api.ssh,
     apiKey,
     [Symbol.asyncDispose]: async () => await parts.disposeAsync(),
   };

@@ -1,6 +1,6 @@
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
-import { envdPort } from '@soulbox/contract';
+import { envdPort, tunnelProtocol } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { logExchange } from './access-log.ts';
@@ -11,6 +11,8 @@ import { createCheckLimit } from './destinations/check-limit.ts';
 import { toNamedSandbox } from './destinations/named-sandbox.ts';
 import { checkSigned } from './destinations/signed.ts';
 import { createSignerWatch } from './destinations/signer-watch.ts';
+import { forwardTunnel } from './destinations/tunnel.ts';
+import type { TunnelContext } from './destinations/tunnel.ts';
 import { toUnnamedSandbox } from './destinations/unnamed-sandbox.ts';
 import { internalFault } from './errors/edge-error.ts';
 import { sendBadRequest, sendEdgeError } from './errors/send-edge-error.ts';
@@ -41,10 +43,17 @@ export interface RouteContext {
 
 const mib = 1024 * 1024;
 
-/** Receives every exchange of every listener. Reads its target, then forwards or answers it. */
-export function createRoutes(context: RouteContext): (exchange: Exchange) => void {
+/** What happens to an exchange of a listener. */
+export interface Routes {
+  /** Of clients: reads its target, then forwards or answers it. */
+  readonly take: (exchange: Exchange) => void;
+  /** Of the SSH process, which also asks for connections to ports of sandboxes. */
+  readonly takeOfSsh: (exchange: Exchange) => void;
+}
+
+export function createRoutes(context: RouteContext): Routes {
   const { config, logger } = context;
-  const send = createDestinations(context);
+  const { send, tunnel } = createDestinations(context);
   const findLocalFault = createLocalGuard(config.domain, config.allowedHosts);
 
   const route = (exchange: Exchange): void => {
@@ -60,22 +69,36 @@ export function createRoutes(context: RouteContext): (exchange: Exchange) => voi
     }
   };
 
-  return (exchange) => {
-    try {
+  const routeOfSsh = (exchange: Exchange): void => {
+    if (exchange.upgrade !== tunnelProtocol) {
       route(exchange);
-    } catch (error) {
-      // An error in our code must only affect this request, not the process.
-      logger.error({ err: error }, 'request could not be routed');
-      sendEdgeError(exchange, internalFault);
+      return;
     }
+    const { target } = readTarget(exchange, config.domain);
+    if (config.accessLog !== 'off') logExchange(exchange, { level: config.accessLog, logger, target });
+    if (target.kind === 'sandbox') forwardTunnel(exchange, target, tunnel);
+    else sendBadRequest(exchange, 'A tunnel needs a sandbox and a port.');
   };
+
+  const guard =
+    (act: (exchange: Exchange) => void) =>
+    (exchange: Exchange): void => {
+      try {
+        act(exchange);
+      } catch (error) {
+        // An error in our code must only affect this request, not the process.
+        logger.error({ err: error }, 'request could not be routed');
+        sendEdgeError(exchange, internalFault);
+      }
+    };
+  return { take: guard(route), takeOfSsh: guard(routeOfSsh) };
 }
 
 type AcceptedTarget = Exclude<Target, { kind: 'refused' }>;
 
 type Send = (exchange: Exchange, target: AcceptedTarget, signature: ReadTarget['signature']) => void;
 
-function createDestinations(context: RouteContext): Send {
+function createDestinations(context: RouteContext): { readonly send: Send; readonly tunnel: TunnelContext } {
   const { config, router, functions, signedUrls, envdUses, sandboxes, api, clock, logger } = context;
   const { idleTimeoutMs, wakeTimeoutMs } = config;
   const unread = createUnread({ totalBytes: config.unreadMb * mib, ownerBytes: config.unreadPerOwnerMb * mib });
@@ -99,12 +122,13 @@ function createDestinations(context: RouteContext): Send {
     else void toFunction(guarded, target, { ...tenant, functions });
   };
 
-  return (exchange, target, signature) => {
+  const send: Send = (exchange, target, signature) => {
     if (target.kind === 'api') toApi(exchange, target.path);
     else if (target.kind === 'shared') toUnnamedSandbox(exchange, target.path, unnamed);
     else if (signature === undefined) toTenant(exchange, target, false);
     else void checkSigned(exchange, { target, signature }, signed, (allowed) => toTenant(allowed, target, true));
   };
+  return { send, tunnel: { router, sandboxes, unread, wakeTimeoutMs, logger, config } };
 }
 
 type TenantTarget = Target & { kind: 'sandbox' | 'function' };

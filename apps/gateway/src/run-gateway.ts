@@ -24,7 +24,13 @@ export interface GatewaySettings {
   readonly config: GatewayConfig;
   readonly cell: Cell;
   /** Open descriptors that the process was started with. */
-  readonly descriptors: { readonly channel: number; readonly plain: number; readonly tls?: number };
+  readonly descriptors: {
+    readonly channel: number;
+    readonly plain: number;
+    readonly tls?: number;
+    /** A Unix socket that only the SSH process can reach. */
+    readonly ssh?: number;
+  };
   /** Paths as seen inside the cell. */
   readonly sockets: { readonly runner: string; readonly control: string; readonly api: string };
   /** Absent if TLS is off. */
@@ -66,7 +72,7 @@ async function run(
       sandboxUses: createSandboxUseReporter(control),
       api: { socketPath: sockets.api },
       given: {
-        ports: { plain: descriptors.plain, tls: descriptors.tls },
+        ports: { plain: descriptors.plain, tls: descriptors.tls, ssh: descriptors.ssh },
         certificate,
         onCertificate: (use) => (useNext = use),
       },

@@ -12,6 +12,7 @@ import { findExposures, judgeExposures } from './exposure.ts';
 import { createHttpServers } from './listen/http-servers.ts';
 import type { HttpServers } from './listen/http-servers.ts';
 import { openPlainPort } from './listen/plain-port.ts';
+import { openPrivateSocket } from './listen/private-socket.ts';
 import { openTlsPort } from './listen/tls-port.ts';
 import { createRoutes } from './routes.ts';
 import type { Certificate } from './tls/certificate.ts';
@@ -37,7 +38,12 @@ export interface GatewayOptions {
 
 export interface GivenAccess {
   /** Bound sockets. */
-  readonly ports: { readonly plain: number; readonly tls: number | undefined };
+  readonly ports: {
+    readonly plain: number;
+    readonly tls: number | undefined;
+    /** A Unix socket for the SSH process. Undefined: there is none. */
+    readonly ssh?: number | undefined;
+  };
   /** Undefined if TLS is off. */
   readonly certificate: Certificate | undefined;
   /** Calls `use` with each later certificate. */
@@ -63,7 +69,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, logger } = options;
   boundInterimAnswers();
   const context = createContext(options);
-  const servers = createHttpServers(config, createRoutes(context));
+  const routes = createRoutes(context);
+  const servers = createHttpServers(config, routes.take);
   await using cleanup = new AsyncDisposableStack();
   cleanup.use(context.envdUses);
   cleanup.defer(() => {
@@ -75,6 +82,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const tls = config.tls ? await openTls(options, servers, cleanup) : undefined;
   const plain = await openPlainPort(config, servers, options.given?.ports.plain);
   cleanup.defer(() => plain.stop());
+  if (options.given?.ports.ssh !== undefined) {
+    const ofSsh = createHttpServers(config, routes.takeOfSsh);
+    cleanup.defer(() => ofSsh.close(config.shutdownGraceMs));
+    const socket = await openPrivateSocket(config, ofSsh, options.given.ports.ssh);
+    cleanup.defer(() => socket.stop());
+  }
 
   for (const exposure of await exposuresOf(options))
     logger.warn({ exposure }, 'clients can reach the gateway in an unsafe way');

@@ -35,6 +35,8 @@ export const envdPort = 49983;
  * `forwardAnswers`. Then bytes pass in both directions.
  */
 export const envdForwardPort = 49984;
+/** Of an Upgrade with which the SSH process asks the gateway for a connection to a port of a sandbox. */
+export const tunnelProtocol = 'soulbox-tcp';
 /** Both have the same length, so that reading the answer never consumes bytes that follow it. */
 export const forwardAnswers = { open: 'open\n', closed: 'shut\n' } as const;
 /** Reported as `envdVersion`. The official clients enable features by it (spec/SOURCES.md). */

@@ -13,6 +13,6 @@ export type { Files, SandboxFile } from './files.ts';
 export { printable } from './printable.ts';
 export { createPrograms } from './programs.ts';
 export type { Programs } from './programs.ts';
-export type { Program, ProgramEnd, ProgramOutput } from './program.ts';
+export type { Program, ProgramEnd, ProgramOutput, TerminalSize } from './program.ts';
 export type { UploadOptions } from './upload.ts';
 export type { EnvdTarget } from './way.ts';

@@ -1,7 +1,7 @@
 import { createClient } from '@connectrpc/connect';
 import { Process, Signal } from '@soulbox/contract/process';
 import type { StartResponse } from '@soulbox/contract/process';
-import type { Program } from './program.ts';
+import type { Program, TerminalSize } from './program.ts';
 import { tenantHeaders } from './tenant-headers.ts';
 import { createWayTransport } from './way.ts';
 import type { TransportLimits, Way } from './way.ts';
@@ -10,7 +10,8 @@ import type { TransportLimits, Way } from './way.ts';
 export interface ProcessCalls {
   /** Starts a program and returns its events. An abort drops the connection, and the program continues (E2B's rule). */
   start(program: Program, signal: AbortSignal): AsyncIterable<StartResponse>;
-  sendInput(pid: number, bytes: Uint8Array, signal?: AbortSignal): Promise<void>;
+  sendInput(pid: number, bytes: Uint8Array, signal?: AbortSignal, to?: 'stdin' | 'pty'): Promise<void>;
+  resize(pid: number, size: TerminalSize, signal?: AbortSignal): Promise<void>;
   closeInput(pid: number, signal?: AbortSignal): Promise<void>;
   kill(pid: number, timeoutMs: number): Promise<void>;
 }
@@ -38,19 +39,26 @@ export function createProcessCalls(
     ...(signal === undefined ? {} : { signal }),
   });
   return {
-    start({ command, args, env = {}, cwd, timeoutMs, user, stdin }, signal) {
+    start({ command, args, env = {}, cwd, timeoutMs, user, stdin, terminal }, signal) {
       const config = { cmd: command, args: [...args], envs: { ...env }, ...(cwd === undefined ? {} : { cwd }) };
       return client.start(
-        { process: config, stdin: stdin !== undefined },
+        {
+          process: config,
+          stdin: stdin !== undefined,
+          ...(terminal === undefined ? {} : { pty: ptyOf(terminal) }),
+        },
         { headers: headersFor(user), signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) },
       );
     },
-    async sendInput(pid, bytes, signal) {
+    async sendInput(pid, bytes, signal, to = 'stdin') {
       for (let at = 0; at < bytes.length; at += inputStepBytes) {
         const piece = bytes.subarray(at, at + inputStepBytes);
-        const input = { input: { case: 'stdin' as const, value: piece } };
+        const input = { input: { case: to, value: piece } };
         await client.sendInput({ process: byPid(pid), input }, inputOptions(signal));
       }
+    },
+    async resize(pid, size, signal) {
+      await client.update({ process: byPid(pid), pty: ptyOf(size) }, inputOptions(signal));
     },
     async closeInput(pid, signal) {
       await client.closeStdin({ process: byPid(pid) }, inputOptions(signal));
@@ -61,6 +69,8 @@ export function createProcessCalls(
     },
   };
 }
+
+const ptyOf = ({ columns: cols, rows }: TerminalSize) => ({ size: { cols, rows } });
 
 function byPid(pid: number) {
   return { selector: { case: 'pid' as const, value: pid } };

@@ -1,3 +1,8 @@
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
 /** A program to run in the sandbox, as an argument array. */
 export interface Program {
   readonly command: string;
@@ -14,6 +19,8 @@ export interface Program {
    * Sent completely, then standard input is closed. `open`: the caller feeds the program by its pid. Absent: /dev/null.
    */
   readonly stdin?: Uint8Array | 'open';
+  /** A terminal instead of standard input, output and errors; its output is `stdout`. `stdin` must be `open`. */
+  readonly terminal?: TerminalSize;
   /** Kills the program when aborted. */
   readonly signal?: AbortSignal;
   /** Called with the pid after the program has started. */

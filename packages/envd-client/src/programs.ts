@@ -1,5 +1,5 @@
 import { createProcessCalls } from './process-calls.ts';
-import type { Program, ProgramEnd, ProgramOutput } from './program.ts';
+import type { Program, ProgramEnd, ProgramOutput, TerminalSize } from './program.ts';
 import { runProgram, startDetached } from './run-program.ts';
 import { upload } from './upload.ts';
 import type { UploadOptions } from './upload.ts';
@@ -19,7 +19,9 @@ export interface Programs {
    * Writes to the standard input of a program that was started with `open`, and waits until envd has accepted the
    * input.
    */
-  sendInput(pid: number, bytes: Uint8Array, signal?: AbortSignal): Promise<void>;
+  sendInput(pid: number, bytes: Uint8Array, signal?: AbortSignal, to?: 'stdin' | 'pty'): Promise<void>;
+  /** Changes the size of the terminal of a program. */
+  resize(pid: number, size: TerminalSize, signal?: AbortSignal): Promise<void>;
   closeInput(pid: number, signal?: AbortSignal): Promise<void>;
   /**
    * Writes a file through envd, which creates missing parent folders. Throws `disk_full` and `bad_request` as envd
@@ -41,7 +43,8 @@ export function createPrograms(
   return {
     run: async (program, onOutput) => await runProgram(calls, program, onOutput),
     startDetached: async (program) => await startDetached(calls, program),
-    sendInput: async (pid, bytes, signal) => await calls.sendInput(pid, bytes, signal),
+    sendInput: async (pid, bytes, signal, to) => await calls.sendInput(pid, bytes, signal, to),
+    resize: async (pid, size, signal) => await calls.resize(pid, size, signal),
     closeInput: async (pid, signal) => await calls.closeInput(pid, signal),
     upload: async (path, content, options = {}) => await upload(way, accessToken, { path, content }, options),
     close: () => way.close(),

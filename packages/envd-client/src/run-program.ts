@@ -22,7 +22,7 @@ export async function runProgram(calls: ProcessCalls, program: Program, onOutput
         await program.onStart?.(pid);
       } else if (message?.case === 'data') {
         const { case: channel, value } = message.value.output;
-        if (channel === 'stdout' || channel === 'stderr') await onOutput?.(channel, value);
+        if (channel !== undefined) await onOutput?.(channel === 'stderr' ? channel : 'stdout', value);
       } else if (message?.case === 'end') {
         return { exitCode: message.value.exitCode, status: message.value.status };
       }

@@ -1,4 +1,5 @@
-import type { Agent } from 'node:http';
+import { Agent } from 'node:http';
+import type { AgentOptions } from 'node:http';
 import type { Transport } from '@connectrpc/connect';
 import { boundInterimAnswers } from '@soulbox/base';
 import type { Target } from '@soulbox/client';
@@ -8,7 +9,14 @@ import type { Dial } from '@soulbox/contract';
 import { isSafeToRepeat } from './safe-methods.ts';
 
 /** The location of an envd: inside a sandbox that is dialed, or behind a gateway. */
-export type EnvdTarget = Dial | EnvdUrl;
+export type EnvdTarget = Dial | EnvdUrl | EnvdSocket;
+
+interface EnvdSocket {
+  /** The Unix socket of a gateway. */
+  readonly socketPath: string;
+  /** The host name by which the gateway finds the sandbox. */
+  readonly host: string;
+}
 
 interface EnvdUrl {
   /** The path of the URL is ignored. */
@@ -39,6 +47,7 @@ const tlsAgent = createHttp1Agent('https:', { connectionsMax });
 export function openWay(target: EnvdTarget): Way {
   boundInterimAnswers();
   if (typeof target === 'function') return openDialedWay(target);
+  if ('socketPath' in target) return openSocketWay(target);
   const origin = new URL(new URL(target.url).origin);
   const agent = origin.protocol === 'https:' ? tlsAgent : plainAgent;
   return { agent, origin, headers: target.headers, target: target.target, close: () => undefined };
@@ -57,6 +66,11 @@ function openDialedWay(dial: Dial): Way {
     target: undefined,
     close: () => agent.destroy(new Error('the sandbox is no longer served')),
   };
+}
+
+function openSocketWay({ socketPath, host }: EnvdSocket): Way {
+  const agent = new Agent({ keepAlive: true, socketPath } as AgentOptions);
+  return { agent, origin: new URL(`http://${host}`), headers: {}, target: undefined, close: () => agent.destroy() };
 }
 
 export interface TransportLimits {

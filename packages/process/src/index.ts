@@ -3,6 +3,7 @@ export type { DescriptorReceiver } from './descriptor-channel.ts';
 export { dropPrivileges } from './drop-privileges.ts';
 export type { Cell } from './drop-privileges.ts';
 export { bindTcp } from './bind-tcp.ts';
+export { bindUnix } from './bind-unix.ts';
 export { openMessageChannel } from './message-channel.ts';
 export { channelFd, reportSchema } from './messages.ts';
 export type { Order, Report } from './messages.ts';

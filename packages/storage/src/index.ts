@@ -54,6 +54,7 @@ export { higherRole } from './records/memberships.ts';
 export type { MembershipChange, MembershipRecord } from './records/memberships.ts';
 export type { PersonalTokenRecord } from './records/personal-tokens.ts';
 export type { SessionRecord } from './records/sessions.ts';
+export type { SshKeyOwner, SshKeyRecord } from './records/ssh-keys.ts';
 export type { UserRecord } from './records/users.ts';
 export type { Records } from './records/records.ts';
 export { recordsFileName } from './records/records-file.ts';

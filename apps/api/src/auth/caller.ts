@@ -7,7 +7,7 @@ import type { Role, Scope } from './scopes.ts';
 export interface Caller {
   readonly team: TeamRecord;
   /** What the request was sent with, as errors call it. */
-  readonly kind: 'API key' | 'session' | 'personal token';
+  readonly kind: 'API key' | 'session' | 'personal token' | 'SSH key';
   /** Id of the key, session or token. */
   readonly keyId: string;
   /** The isolation that the key sets for requests that specify none. Empty: none. */

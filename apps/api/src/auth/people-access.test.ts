@@ -1,3 +1,4 @@
+import { newPublicKey } from '../testing/ssh-client.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildTemplate } from '../testing/build-template.ts';
 import { isDone, keyed, keylessFor, later, pages, signedOnly } from '../testing/route-lists.ts';
@@ -166,8 +167,13 @@ describe.each(keylessFor('person'))('%s', (route) => {
     for (const [way, credential] of ways) {
       const name = `${route} ${way}`;
       people[name] = await makePerson(api, {}, { teamId: 'none' });
-      const { tokenId } = person(name);
-      const path = route.includes(':tokenID') ? `/personal-tokens/${tokenId}` : undefined;
+      const { tokenId, userId } = person(name);
+      const made = route.includes(':sshKeyID') ? await addSshKey(api, userId) : '';
+      const path = route.includes(':tokenID')
+        ? `/personal-tokens/${tokenId}`
+        : made === ''
+          ? undefined
+          : `/personal-ssh-keys/${made}`;
       const credentials = way === 'session' ? bySession(name, { 'x-team-id': undefined }) : credential(name);
       const { status } = await ask(route, credentials, false, path);
       // A token that was stolen must not make another one.
@@ -202,3 +208,21 @@ test('pages of keys do not take a session for one, and uploads take neither sess
   const [upload = ''] = signedOnly;
   for (const [, credential] of ways) expect((await ask(upload, credential('admin'), false)).status).toBe(401);
 });
+
+/** Adds a key of the person, and returns its id. */
+async function addSshKey({ records }: TestApi, userId: string): Promise<string> {
+  const [algorithm = '', publicKey = ''] = newPublicKey().split(' ');
+  const key = { id: `k${userId}`, name: 'k', algorithm, publicKey, fingerprint: userId, templates: [], createdAt: 1 };
+  await records.sshKeys.add(
+    {
+      ...key,
+      id: `${key.id}${String(Math.random())}`,
+      fingerprint: publicKey,
+      owner: { kind: 'person', userId },
+      expiresAt: undefined,
+      lastUsedAt: undefined,
+    },
+    50,
+  );
+  return (await records.sshKeys.list({ kind: 'person', userId }))[0]?.id ?? '';
+}

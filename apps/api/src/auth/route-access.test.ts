@@ -54,6 +54,8 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
+/** Make credentials, which are never stronger than those of the caller. */
+const makesKeys = ['POST /api-keys', 'POST /ssh-keys'];
 /** Names a thing in its path that belongs to a team. */
 const named = keyed.filter(([route]) => /:(?!volumeID)/.test(route) && !later.test(route));
 /** Empty instead of 404, because ended sandboxes are forgotten at some time. */
@@ -129,9 +131,12 @@ test('only health, documents, pages, people and the operator need no key', () =>
   expect(keylessFor('operator').sort()).toEqual(['PATCH /teams/:teamID/limits', 'POST /host/backup-stage']);
   expect(keylessFor('person').sort()).toEqual([
     'DELETE /auth/session',
+    'DELETE /personal-ssh-keys/:sshKeyID',
     'DELETE /personal-tokens/:tokenID',
     'GET /auth/session',
+    'GET /personal-ssh-keys',
     'GET /personal-tokens',
+    'POST /personal-ssh-keys',
     'POST /personal-tokens',
   ]);
 });
@@ -164,7 +169,7 @@ describe.each(keyed)('%s', (route, { scope, templates }) => {
       if (route === 'POST /signed-urls') return;
       const { status, json } = await (isOpenTo(has) ? ask : askInVain)(route, key);
       // A new key would have a scope that the caller lacks.
-      if (route === 'POST /api-keys' && isOpenTo(has)) expect(json).toEqual(refusal('read'));
+      if (makesKeys.includes(route) && isOpenTo(has)) expect(json).toEqual(refusal('read'));
       else if (isOpenTo(has)) expect(done(status)).toEqual([route, status, true]);
       else expect([status, json]).toEqual([403, refusal(scope)]);
     },
@@ -194,7 +199,7 @@ describe.each(keyed)('%s', (route, { scope, templates }) => {
     else if (about(route, 'sandboxID') || about(route, 'templateID') || about(route, 'alias'))
       expect([route, status]).toEqual([route, 404]);
     else if (scope === 'read') expect(JSON.stringify(json)).not.toContain('tbase');
-    else expect(['POST /signed-urls', 'GET /teams']).toContain(route);
+    else expect(['POST /signed-urls', 'GET /ssh', 'GET /teams']).toContain(route);
   });
 });
 

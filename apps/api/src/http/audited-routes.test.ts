@@ -47,6 +47,8 @@ test('only reading, uploads by signed link and pages are not recorded', () => {
     'POST /auth/backchannel-logout',
     'POST /personal-tokens',
     'DELETE /personal-tokens/:tokenID',
+    'POST /personal-ssh-keys',
+    'DELETE /personal-ssh-keys/:sshKeyID',
     'POST /auth/device-code',
     'POST /auth/device',
     'POST /auth/token',

@@ -30,6 +30,7 @@ const functions = { class: 'operation', target: 'function', param: 'name' } as c
 const key = { class: 'security', target: 'key', param: 'apiKeyID' } as const;
 const secret = { class: 'security', target: 'secret', param: 'secretID' } as const;
 const signingKey = { class: 'security', target: 'signing-key', param: 'signingKeyID' } as const;
+const sshKey = { class: 'security', target: 'ssh-key', param: 'sshKeyID' } as const;
 const webhook = { class: 'operation', target: 'webhook', param: 'webhookID' } as const;
 
 const create = { how: 'effect', action: 'sandbox.create', ...sandbox, made: 'sandboxID' } as const;
@@ -73,6 +74,8 @@ const unrecorded = [
   'GET /events/webhooks',
   'GET /events/webhooks/:webhookID',
   'GET /api-keys',
+  'GET /ssh',
+  'GET /ssh-keys',
   'GET /teams',
   'GET /teams/:teamID/usage',
   'GET /teams/:teamID/metrics',
@@ -97,6 +100,9 @@ const unrecorded = [
   'GET /personal-tokens',
   'POST /personal-tokens',
   'DELETE /personal-tokens/:tokenID',
+  'GET /personal-ssh-keys',
+  'POST /personal-ssh-keys',
+  'DELETE /personal-ssh-keys/:sshKeyID',
   'POST /auth/device-code',
   'GET /auth/device',
   'POST /auth/device',
@@ -170,6 +176,8 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   'POST /api-keys': { how: 'record', action: 'key.create', ...key, made: 'id' },
   'PATCH /api-keys/:apiKeyID': { how: 'record', action: 'key.rename', ...key },
   'DELETE /api-keys/:apiKeyID': { how: 'record', action: 'key.revoke', ...key },
+  'POST /ssh-keys': { how: 'record', action: 'ssh-key.add', ...sshKey, made: 'sshKeyID' },
+  'DELETE /ssh-keys/:sshKeyID': { how: 'record', action: 'ssh-key.remove', ...sshKey },
   'PUT /api-keys/:apiKeyID/budgets': { how: 'record', action: 'key.set-budgets', ...key },
   // Its handler writes the record, because the administrator has no team.
   'PATCH /teams/:teamID/limits': {

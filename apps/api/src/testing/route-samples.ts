@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { randomId } from '@soulbox/base';
 import { requestBuild } from './build-template.ts';
 import { exportedFile } from './scripted-exports.ts';
+import { newPublicKey } from './ssh-client.ts';
 import type { TestApi } from './test-api.ts';
 
 /** A valid request for a route, about something that was made for it. */
@@ -46,6 +47,7 @@ const makers: Readonly<Record<string, Make>> = {
   apiKeyID: async (api) => await post(api, '/api-keys', { name: 'k' }, 'id'),
   webhookID: async (api) => await post(api, '/events/webhooks', webhook, 'id'),
   secretID: async (api) => await post(api, '/secrets', { name: `s${randomId(10)}`, value: 'v' }, 'secretID'),
+  sshKeyID: async (api) => await post(api, '/ssh-keys', { publicKey: newPublicKey() }, 'sshKeyID'),
   signingKeyID: async (api) => await post(api, '/signing-keys', { overlapSeconds: 60 }, 'id'),
   name: () => Promise.resolve('shop'),
   teamID: (api) => Promise.resolve(api.teamId),
@@ -90,6 +92,8 @@ const bodies: Readonly<Record<string, (api: TestApi) => unknown>> = {
   'POST /signing-keys': () => ({ overlapSeconds: 60 }),
   'POST /signed-urls': () => ({ url: '/teams' }),
   'POST /personal-tokens': () => ({ name: 't' }),
+  'POST /ssh-keys': () => ({ publicKey: newPublicKey() }),
+  'POST /personal-ssh-keys': () => ({ publicKey: newPublicKey() }),
   'PATCH /teams/:teamID/limits': () => ({ sandboxes: 'default' }),
 };
 

@@ -9,6 +9,7 @@ import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
+import type { SshAuthority } from '@soulbox/contract/ssh-service';
 import { openRootKey, sealBlobs } from '@soulbox/keyring';
 import type { Keyring, SealedBlobs } from '@soulbox/keyring';
 import { openTestKeyring } from '@soulbox/keyring/testing';
@@ -55,6 +56,7 @@ export interface TestApi extends AsyncDisposable {
   readonly signedUrls: SignedUrlChecker;
   readonly resolvePlaceholders: EgressRecords['resolve'];
   readonly sandboxUses: SandboxUseReporter;
+  readonly ssh: SshAuthority;
   ask(method: string, path: string, options?: AskOptions): Promise<Answer>;
   /** Everything that was logged so far. */
   readLog(): Promise<string>;
@@ -136,6 +138,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       signingRoot,
       oidcClientSecret: options.oidcClientSecret === undefined ? undefined : new Secret(options.oidcClientSecret),
       audit,
+      ssh: { port: 2222, hostKey: 'ssh-ed25519 AAAA' },
       stageBackup: options.stageBackup,
       functions: options.functions,
       supervised: () => supervised,
@@ -179,6 +182,9 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     },
     get sandboxUses() {
       return api.sandboxUses;
+    },
+    get ssh() {
+      return api.ssh;
     },
     ...{ folder, key, otherKey, teamId: team.id, otherTeamId: other.id, records, keyring, files, runner, ask },
     readLog: () => readFile(logFile, 'utf8'),

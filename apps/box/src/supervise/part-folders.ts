@@ -67,6 +67,30 @@ export async function makeEgressFolder(
   return { path, sockets: socketsIn(path), innerSockets: socketsIn('/') };
 }
 
+/** The SSH process's whole file system: the sockets of the processes that it calls. */
+export interface SshFolder {
+  readonly path: string;
+  /** Paths as seen from outside. */
+  readonly sockets: { readonly gateway: string; readonly control: string };
+  /** Paths as seen from inside. */
+  readonly innerSockets: { readonly gateway: string; readonly control: string };
+}
+
+/** Recreates the folder. The control plane belongs to the group of the SSH process, as to the gateway's. */
+export async function makeSshFolder(
+  instance: number,
+  { ssh, control }: { readonly ssh: number; readonly control: number },
+): Promise<SshFolder> {
+  const path = join(runFolder(instance), 'ssh');
+  await makeFolder(path, { owner: 0, group: ssh, mode: 0o710 });
+  await makeFolder(join(path, 'control'), { owner: control, group: ssh, mode: 0o2710 });
+  const socketsIn = (folder: string): SshFolder['sockets'] => ({
+    gateway: join(folder, 'gateway.sock'),
+    control: join(folder, 'control', 'control.sock'),
+  });
+  return { path, sockets: socketsIn(path), innerSockets: socketsIn('/') };
+}
+
 async function makeFolder(
   path: string,
   { owner, group, mode }: { readonly owner: number; readonly group: number; readonly mode: number },

@@ -6,22 +6,23 @@ const intervalMs = 10_000;
 
 /**
  * Sends the control plane, which serves `/metrics`, the facts that only the supervisor knows: its own figures, the
- * those of the gateway and of the egress process, restarts, and lost log lines.
+ * those of the gateway, of the egress process and of the SSH process, restarts, and lost log lines.
  */
 export function reportToControl(
-  parts: Readonly<Record<'runner' | 'control' | 'gateway' | 'egress', KeptPart>>,
+  parts: Readonly<Record<'runner' | 'control' | 'gateway' | 'egress', KeptPart>> & { readonly ssh?: KeptPart },
   logger: RootLogger,
 ): Disposable {
   const report = async (): Promise<void> => {
-    const { gateway, egress, control } = parts;
+    const { gateway, egress, control, ssh } = parts;
     const own = { heapUsedBytes: process.memoryUsage().heapUsed, loopLag: undefined };
     const supervisor = await measureOther(process.pid, own, logger.droppedLines());
-    const [ofGateway, ofEgress] = await Promise.all([figuresOf(gateway), figuresOf(egress)]);
+    const [ofGateway, ofEgress, ofSsh] = await Promise.all([gateway, egress, ssh].map(figuresOf));
     const message: SupervisedProcesses = {
       processes: [
         ...(supervisor === undefined ? [] : [{ process: 'supervisor', figures: supervisor }]),
         ...(ofGateway === undefined ? [] : [{ process: 'gateway', figures: ofGateway }]),
         ...(ofEgress === undefined ? [] : [{ process: 'egress', figures: ofEgress }]),
+        ...(ofSsh === undefined ? [] : [{ process: 'ssh', figures: ofSsh }]),
       ],
       restarts: Object.entries(parts).map(([process, part]) => ({ process, count: part.restarts() })),
     };
@@ -33,7 +34,7 @@ export function reportToControl(
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-async function figuresOf(part: KeptPart): ReturnType<typeof measureOther> {
-  const told = part.figures();
-  return told === undefined ? undefined : await measureOther(part.pid(), told, 0);
+async function figuresOf(part: KeptPart | undefined): ReturnType<typeof measureOther> {
+  const told = part?.figures();
+  return part === undefined || told === undefined ? undefined : await measureOther(part.pid(), told, 0);
 }

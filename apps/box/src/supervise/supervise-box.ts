@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { rm, symlink } from 'node:fs/promises';
+import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findProcess, SoulBoxError } from '@soulbox/base';
@@ -8,7 +8,8 @@ import type { ControlProcessSettings } from '@soulbox/control';
 import type { Certificate, GatewaySettings } from '@soulbox/gateway';
 import type { EgressProcessSettings } from '@soulbox/egress';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
-import { bindTcp, createDescriptorPair, userOf } from '@soulbox/process';
+import type { SshProcessSettings } from '@soulbox/ssh';
+import { bindTcp, bindUnix, createDescriptorPair, userOf } from '@soulbox/process';
 import type { RunnerProcessSettings } from '@soulbox/runner/process';
 import { controlDirectoryIn } from '../data-folder.ts';
 import { claimServer } from '../claim.ts';
@@ -21,7 +22,7 @@ import type { Box } from '../start.ts';
 import { keepTrust } from '../trust.ts';
 import { followCertificate, readCertificate } from './certificates.ts';
 import { controlSettings, egressSettings, runnerSettings } from '../settings.ts';
-import { makeControlFolder, makeEgressFolder, makeGatewayFolder } from './part-folders.ts';
+import { makeControlFolder, makeEgressFolder, makeGatewayFolder, makeSshFolder } from './part-folders.ts';
 import { loadPart } from './keep-part.ts';
 import { reportToControl } from './report-to-control.ts';
 import { createChildLauncher } from './launch-child.ts';
@@ -30,6 +31,7 @@ import { openUnitLauncher } from './unit-launcher.ts';
 
 const gatewayMain = fileURLToPath(import.meta.resolve('@soulbox/gateway/main'));
 const egressMain = fileURLToPath(import.meta.resolve('@soulbox/egress/main'));
+const sshMain = fileURLToPath(import.meta.resolve('@soulbox/ssh/main'));
 const controlMain = fileURLToPath(new URL('../../../control/src/main.ts', import.meta.url));
 const runnerMain = fileURLToPath(new URL('../../../runner/src/process/main.ts', import.meta.url));
 
@@ -38,6 +40,7 @@ const gatewayStopMs = 10_000;
 /** These parts limit their own stops. The values here are for a part that does not stop at all. */
 const controlStopMs = 20_000;
 const egressStopMs = 10_000;
+const sshStopMs = 10_000;
 const runnerStopMs = 90_000;
 
 /**
@@ -69,6 +72,8 @@ export async function superviseBox(options: {
   const controlData = await makeControlFolder(instance, controlId);
   const egressId = userOf(instance, 'egress');
   const egressFolder = await makeEgressFolder(instance, { egress: egressId, control: controlId });
+
+  const ssh = config.ssh.port === 0 ? undefined : await prepareSsh(config, started, controlId);
 
   const file = createServerFileWriter(config);
   const launch = units ? started.use(await openUnitLauncher(logger)).launch : createChildLauncher(logger);
@@ -112,8 +117,16 @@ export async function superviseBox(options: {
     },
     settings: (): ControlProcessSettings & { logLevel: string } => ({
       logLevel: config.logLevel,
-      ...controlSettings(config, { directory: controlData, apiSocket: folder.sockets.api, edgeWorker }),
-      cell: { id: controlId, groups: [gatewayId, egressId], opensConnections: true },
+      ...controlSettings(config, {
+        ...{ directory: controlData, apiSocket: folder.sockets.api, edgeWorker },
+        ...(ssh === undefined ? {} : { ssh: { port: config.ssh.port, hostKey: ssh.hostKey.publicKey } }),
+      }),
+      ...(ssh === undefined ? {} : { sshDoor: { id: ssh.id, socket: ssh.folder.sockets.control } }),
+      cell: {
+        id: controlId,
+        groups: [gatewayId, egressId, ...(ssh === undefined ? [] : [ssh.id])],
+        opensConnections: true,
+      },
       dataMount: { from: controlDirectoryIn(config.dataDirectory), to: controlData },
       runner: { socket: folder.sockets.runner, channel: firstDescriptor },
       gateway: { id: gatewayId, socket: folder.sockets.control },
@@ -149,7 +162,7 @@ export async function superviseBox(options: {
       program: gatewayMain,
       // It inherits all its sockets and needs no network of its own.
       namespaces: ['--net', '--ipc'],
-      descriptors: [pairs.gateway[1], ...ports],
+      descriptors: [pairs.gateway[1], ...ports, ...(ssh === undefined ? [] : [ssh.gatewaySocket])],
       environment: pathOf(environment),
     },
     settings: (): GatewaySettings & { logLevel: string } => ({
@@ -160,6 +173,7 @@ export async function superviseBox(options: {
         channel: firstDescriptor,
         plain: firstDescriptor + 1,
         ...(ports.length > 1 ? { tls: firstDescriptor + 2 } : {}),
+        ...(ssh === undefined ? {} : { ssh: firstDescriptor + 1 + ports.length }),
       },
       sockets: folder.innerSockets,
       ...(certificate === undefined ? {} : { certificate }),
@@ -167,6 +181,32 @@ export async function superviseBox(options: {
     onProcess: async (pid) => await file.noteProcess('gateway', pid),
   });
   started.defer(() => gatewayLoading.kill());
+
+  const sshLoading =
+    ssh === undefined
+      ? undefined
+      : loadPart({
+          ...common,
+          plan: {
+            name: 'ssh',
+            logNames: ['ssh'],
+            program: sshMain,
+            // It inherits its port, and reaches sandboxes through the gateway.
+            namespaces: ['--net', '--ipc'],
+            descriptors: [ssh.port],
+            environment: pathOf(environment),
+          },
+          settings: (): SshProcessSettings & { logLevel: string } => ({
+            logLevel: config.logLevel,
+            cell: { id: ssh.id, root: ssh.folder.path },
+            maxConnections: config.ssh.maxConnections,
+            hostKey: ssh.hostKey.privateKey,
+            descriptor: firstDescriptor,
+            sockets: ssh.folder.innerSockets,
+          }),
+          onProcess: async (pid) => await file.noteProcess('ssh', pid),
+        });
+  started.defer(() => sshLoading?.kill());
 
   const [first, runner] = await Promise.all([readCertificate(config.gateway), runnerLoading.start()]);
   certificate = first;
@@ -179,6 +219,7 @@ export async function superviseBox(options: {
   });
   const [control, egress] = await Promise.all([controlLoading.start(), egressLoading.start()]);
   const gateway = await gatewayLoading.start();
+  const sshPart = await sshLoading?.start();
   const bound = { port: Number(gateway.facts['port']), tlsPort: Number(gateway.facts['tlsPort'] ?? 0) };
 
   const caFile = certificate?.caFile;
@@ -194,7 +235,9 @@ export async function superviseBox(options: {
   if (apiKey === undefined) throw new SoulBoxError('internal', 'The server has not created an API key.');
   const environments = clientEnvironments(config, bound, { apiKey, trust });
   await file.write({ ...bound, state: 'ready', client: environments.client });
-  started.use(reportToControl({ runner, control, gateway, egress }, logger));
+  started.use(
+    reportToControl({ runner, control, gateway, egress, ...(sshPart === undefined ? {} : { ssh: sshPart }) }, logger),
+  );
   state.isReady = true;
   logger.info(
     {
@@ -211,6 +254,7 @@ export async function superviseBox(options: {
         logger.error({ err }, 'sandboxes could not be ended cleanly');
       });
     }
+    await sshPart?.stop({ keepSandboxes, timeoutMs: sshStopMs });
     await gateway.stop({ keepSandboxes, timeoutMs: config.gateway.shutdownGraceMs + gatewayStopMs });
     await control.stop({ keepSandboxes, timeoutMs: controlStopMs });
     await egress.stop({ keepSandboxes, timeoutMs: egressStopMs });
@@ -226,6 +270,22 @@ export async function superviseBox(options: {
       await close({ keepSandboxes: false });
     },
   };
+}
+
+/** What the SSH process needs that only root can make. Disposed with `started`. */
+async function prepareSsh(config: BoxConfig, started: AsyncDisposableStack, control: number) {
+  const { instance } = config.runner;
+  const id = userOf(instance, 'ssh');
+  const folder = await makeSshFolder(instance, { ssh: id, control });
+  const { openHostKey } = await import('@soulbox/ssh/host-key');
+  const directory = join(config.dataDirectory, 'ssh');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const hostKey = await openHostKey(join(directory, 'host-key'));
+  const port = await bindTcp(config.gateway.host, config.ssh.port);
+  started.defer(() => closeSync(port));
+  const gatewaySocket = bindUnix(folder.sockets.gateway, id);
+  started.defer(() => closeSync(gatewaySocket));
+  return { id, folder, hostKey, port, gatewaySocket };
 }
 
 /** The plain port, and the TLS port if there is one. */

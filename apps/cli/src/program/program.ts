@@ -156,7 +156,7 @@ export const program = defineCommand({
       meta: {
         name: 'key',
         description:
-          'Keys: create, list, budget, revoke (or delete); of signed URLs: rotate-signing; the master key: create-master, rotate-master',
+          'Keys: create, list, budget, revoke (or delete); of SSH: add-ssh, list-ssh, remove-ssh; of signed URLs: rotate-signing; the master key: create-master, rotate-master',
       },
       subCommands: {
         create: async () => (await import('../commands/key/create.ts')).createKey,
@@ -164,11 +164,15 @@ export const program = defineCommand({
         budget: async () => (await import('../commands/key/budget.ts')).budgetKey,
         revoke: async () => (await import('../commands/key/revoke.ts')).revokeKey,
         delete: async () => (await import('../commands/key/revoke.ts')).deleteKey,
+        'add-ssh': async () => (await import('../commands/key/ssh-keys.ts')).addSshKey,
+        'list-ssh': async () => (await import('../commands/key/ssh-keys.ts')).listSshKeys,
+        'remove-ssh': async () => (await import('../commands/key/ssh-keys.ts')).removeSshKey,
         'rotate-signing': async () => (await import('../commands/key/rotate-signing.ts')).rotateSigning,
         'create-master': async () => (await import('../commands/key/create-master.ts')).createMasterKey,
         'rotate-master': async () => (await import('../commands/key/rotate-master.ts')).rotateMaster,
       },
     }),
+    'ssh-config': async () => (await import('../commands/ssh/ssh-config.ts')).sshConfig,
     sign: async () => (await import('../commands/sign/sign.ts')).sign,
     template: defineCommand({
       meta: {

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { Exchange } from '../exchange/exchange.ts';
-import { resetSocket } from '../exchange/reset-socket.ts';
 import { answerHeaders } from './headers.ts';
 import { maxHeaderBytes } from '../exchange/protocol-limits.ts';
+import { joinTunnel } from './join-tunnel.ts';
 import type { Http1Forward } from './http1-forward.ts';
 import { passOn } from './pass-on.ts';
-import type { Holding } from './unread.ts';
 
 /**
  * Forwards a protocol switch: an HTTP/1.1 Upgrade, or the extended CONNECT of HTTP/2 as an Upgrade. A service that
@@ -78,27 +76,4 @@ function switchHeaders(incoming: IncomingMessage, overHttp2: boolean, protocol: 
   const headers = answerHeaders(incoming.rawHeaders);
   if (!overHttp2) return ['Connection', 'Upgrade', 'Upgrade', incoming.headers.upgrade ?? protocol, ...headers];
   return headers.filter((_, index) => headers[index - (index % 2)]?.toLowerCase() !== 'sec-websocket-accept');
-}
-
-/** Copies in both directions until both sides have ended. If one side breaks, the other is broken, too. */
-function joinTunnel(
-  client: Duplex,
-  service: Duplex,
-  options: { idleTimeoutMs: number; holding: Holding; resetClient: () => void },
-): void {
-  const { idleTimeoutMs, holding, resetClient } = options;
-  passOn(client, service, holding);
-  client.once('end', () => service.end());
-  passOn(service, client, holding);
-  service.once('end', () => client.end());
-  client.on('error', () => service.destroy());
-  client.on('close', () => {
-    if (client.readableEnded && client.writableFinished) service.destroy();
-    else resetSocket(service);
-  });
-  service.on('close', () => {
-    if (!service.readableEnded) resetClient();
-  });
-  if ('setTimeout' in client)
-    (client as { setTimeout(ms: number, onIdle: () => void): void }).setTimeout(idleTimeoutMs, resetClient);
 }

@@ -34,7 +34,8 @@ export async function listen(
   // A failed accept (too many open files) must not end the process.
   server.on('error', () => undefined);
   return {
-    port: (server.address() as AddressInfo).port,
+    // A Unix socket has none.
+    port: (server.address() as AddressInfo | null)?.port ?? 0,
     stop() {
       server.close();
       for (const connection of options.pending) connection.destroy();

@@ -19,6 +19,7 @@ import type { SealingRecords } from './sealing.ts';
 import type { SecretRecords } from './secrets.ts';
 import type { SessionRecords } from './sessions.ts';
 import type { SnapshotRecords } from './snapshots.ts';
+import type { SshKeyRecords } from './ssh-keys.ts';
 import type { TeamRecords } from './teams.ts';
 import type { TemplateRecords } from './templates.ts';
 import type { UsedNonceRecords } from './used-nonces.ts';
@@ -58,4 +59,5 @@ export interface Records extends AsyncDisposable {
   readonly memberships: MembershipRecords;
   readonly sessions: SessionRecords;
   readonly personalTokens: PersonalTokenRecords;
+  readonly sshKeys: SshKeyRecords;
 }

@@ -994,6 +994,34 @@ export interface components {
         SandboxSnapshotRequest: {
             name?: string;
         };
+        NewSSHKey: {
+            publicKey: string;
+            name?: string;
+            templates?: unknown[];
+            /** Format: date-time */
+            expiresAt?: string;
+        };
+        NewPersonalSSHKey: {
+            publicKey: string;
+            name?: string;
+            /** Format: date-time */
+            expiresAt?: string;
+        };
+        SSHKey: {
+            sshKeyID: string;
+            name: string;
+            algorithm: string;
+            fingerprint: string;
+            templates: string[] | null;
+            /** Format: date-time */
+            createdAt: string;
+            expiresAt: string | null;
+            lastUsed: string | null;
+        };
+        SSHServer: {
+            port: number;
+            hostKey: string;
+        };
         TeamLimits: {
             sandboxes: {
                 value: number | null;

@@ -28,6 +28,11 @@ export const up = defineCommand({
       description: 'Port for HTTPS (default 3443; 0 chooses a free port)',
       valueHint: 'PORT',
     },
+    'ssh-port': {
+      type: 'string',
+      description: 'Port for SSH into sandboxes, usually 2222 (default 0: off)',
+      valueHint: 'PORT',
+    },
     host: { type: 'string', description: 'Address to listen on (default 127.0.0.1)', valueHint: 'ADDRESS' },
     'data-dir': dataDirArg,
     instance: { type: 'string', description: 'Number of this server on the host, 0 to 14 (default 0)', valueHint: 'N' },
@@ -62,12 +67,14 @@ export const up = defineCommand({
     const folders = resolveFolders(args['data-dir']);
     const port = parseNumberFlag('port', args.port, 0, 65_535);
     const tlsPort = parseNumberFlag('tls-port', args['tls-port'], 0, 65_535);
+    const sshPort = parseNumberFlag('ssh-port', args['ssh-port'], 0, 65_535);
     const instance = parseNumberFlag('instance', args.instance, 0, 14);
     const isolation = parseChoiceFlag('isolation', args.isolation, isolations);
     const overrides: BoxOverrides = {
       dataDirectory: folders.dataDirectory,
       ...(port === undefined ? {} : { port }),
       ...(tlsPort === undefined ? {} : { tlsPort }),
+      ...(sshPort === undefined ? {} : { sshPort }),
       ...(instance === undefined ? {} : { instance }),
       ...(args.host === undefined ? {} : { host: args.host }),
       ...(isolation === undefined ? {} : { isolation }),
@@ -157,6 +164,7 @@ function flagsFrom(overrides: BoxOverrides): string[] {
   const flags = {
     port: overrides.port,
     'tls-port': overrides.tlsPort,
+    'ssh-port': overrides.sshPort,
     instance: overrides.instance,
     host: overrides.host,
     isolation: overrides.isolation,

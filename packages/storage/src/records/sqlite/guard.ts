@@ -36,6 +36,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   memberships: ['remove'],
   sessions: ['remove', 'endOfUser', 'purge'],
   personalTokens: ['remove', 'purge'],
+  sshKeys: ['remove'],
 };
 
 /** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */

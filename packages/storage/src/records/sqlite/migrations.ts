@@ -603,4 +603,23 @@ export const migrations: readonly string[] = [
   // is not known.
   `ALTER TABLE sessions ADD COLUMN provider_sid TEXT NOT NULL DEFAULT '';
    ALTER TABLE personal_tokens ADD COLUMN provider_sid TEXT NOT NULL DEFAULT '';`,
+
+  // Keys with which people and teams sign in by SSH.
+  `CREATE TABLE ssh_keys (
+     id TEXT PRIMARY KEY,
+     team_id TEXT REFERENCES teams (id) ON DELETE CASCADE,
+     user_id TEXT REFERENCES users (id) ON DELETE CASCADE,
+     name TEXT NOT NULL,
+     algorithm TEXT NOT NULL,
+     public_key TEXT NOT NULL,
+     fingerprint TEXT NOT NULL,
+     templates TEXT NOT NULL,
+     created_at INTEGER NOT NULL,
+     expires_at INTEGER,
+     last_used_at INTEGER,
+     CHECK ((team_id IS NULL) <> (user_id IS NULL))
+   ) STRICT;
+   CREATE INDEX ssh_keys_fingerprint ON ssh_keys (fingerprint);
+   CREATE UNIQUE INDEX ssh_keys_team ON ssh_keys (team_id, fingerprint) WHERE team_id IS NOT NULL;
+   CREATE UNIQUE INDEX ssh_keys_user ON ssh_keys (user_id, fingerprint) WHERE user_id IS NOT NULL;`,
 ];

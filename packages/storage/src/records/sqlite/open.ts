@@ -35,6 +35,7 @@ import { sqliteSealing } from './sealing.ts';
 import { sqliteSecrets } from './secrets.ts';
 import { sqliteSessions } from './sessions.ts';
 import { sqliteSnapshots } from './snapshots.ts';
+import { sqliteSshKeys } from './ssh-keys.ts';
 import { sqliteTeams } from './teams.ts';
 import { sqliteTemplates } from './templates.ts';
 import { sqliteUsedNonces } from './used-nonces.ts';
@@ -83,6 +84,7 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     memberships: sqliteMemberships(db, writer),
     sessions: sqliteSessions(db, writer),
     personalTokens: sqlitePersonalTokens(db, writer),
+    sshKeys: sqliteSshKeys(db, writer),
     [Symbol.asyncDispose]: () => {
       queue[Symbol.dispose]();
       if (db.isOpen) db.close();

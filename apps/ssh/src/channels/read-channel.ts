@@ -1,0 +1,23 @@
+import type { Readable } from 'node:stream';
+
+/**
+ * Gives what a channel has received, in pieces as large as what is there, to `take`, which is awaited. Resolves with
+ * whether the sender has ended, and not just vanished.
+ */
+export async function readChannel(channel: Readable, take: (bytes: Buffer) => Promise<void>): Promise<boolean> {
+  const seen = { end: false, close: false };
+  let wake = (): void => undefined;
+  channel.on('readable', () => wake());
+  for (const event of ['end', 'close'] as const)
+    channel.on(event, () => {
+      seen[event] = true;
+      wake();
+    });
+  for (;;) {
+    const bytes = channel.read() as Buffer | null;
+    if (bytes !== null) await take(bytes);
+    else if (channel.readableEnded || seen.end) return true;
+    else if (seen.close) return false;
+    else await new Promise<void>((resolve) => (wake = resolve));
+  }
+}

@@ -1,0 +1,86 @@
+import type { Socket } from 'node:net';
+import type { Logger } from '@soulbox/base';
+import type { SshAdmission, SshAuthority } from '@soulbox/contract/ssh-service';
+import type { Connection } from 'ssh2';
+import { serveForwarded } from '../channels/forward.ts';
+import { serveSession } from '../channels/session.ts';
+import { channelsMax } from '../limits.ts';
+import { openSandbox } from '../sandbox/sandbox.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
+import { authenticate } from './authenticate.ts';
+import type { MemoryBound } from '../bound-memory.ts';
+import type { OpenGrants } from './open-grants.ts';
+
+export interface ClientContext {
+  readonly authority: SshAuthority;
+  readonly gatewaySocket: string;
+  readonly grants: OpenGrants;
+  /** False if no further client may be in. */
+  readonly enter: (socket: Socket) => boolean;
+  readonly logger: Logger;
+}
+
+/** How long programs of a connection that has ended may be told so. Milliseconds. */
+const farewellMs = 5000;
+
+/** Serves one connection from its first request on. */
+export function serveClient(client: Connection, socket: Socket, memory: MemoryBound, context: ClientContext): void {
+  const { authority, logger, enter } = context;
+  // The connection is closed anyway.
+  client.on('error', (err) => logger.debug({ err }, 'an SSH connection broke'));
+  authenticate(client, socket, {
+    ...{ authority, logger },
+    onSignedIn(admission) {
+      if (!enter(socket)) {
+        socket.destroy();
+        return;
+      }
+      memory.signedIn();
+      serveSignedIn(client, socket, { admission, memory, context });
+    },
+  });
+}
+
+function serveSignedIn(
+  client: Connection,
+  socket: Socket,
+  { admission, memory, context }: { admission: SshAdmission; memory: MemoryBound; context: ClientContext },
+): void {
+  const { sandboxId, keyId, fault } = admission;
+  const logger = context.logger.child({ sandboxId, sshKeyId: keyId });
+  const sandbox: Sandbox = openSandbox(context.gatewaySocket, admission);
+  const grant = context.grants.open({ sandboxId, keyId }, () => {
+    logger.info({}, 'an SSH connection is ended: its key or its sandbox has ended');
+    client.end();
+    socket.destroySoon();
+  });
+  socket.once('close', () => {
+    grant[Symbol.dispose]();
+    setTimeout(() => sandbox[Symbol.dispose](), farewellMs).unref();
+  });
+
+  let open = 0;
+  const takePlace = (): boolean => {
+    if (open >= channelsMax) return false;
+    open += 1;
+    return true;
+  };
+  const freePlace = (): void => {
+    open -= 1;
+  };
+  const channelContext = {
+    ...{ sandbox, fault, socket, takePlace, freePlace, logger, memory },
+    note: (used: Parameters<typeof grant.note>[0]) => grant.note(used),
+  };
+
+  client.on('session', (accept, reject) => {
+    if (takePlace()) {
+      const session = accept();
+      session.once('close', freePlace);
+      serveSession(session, channelContext);
+    } else reject();
+  });
+  client.on('tcpip', (accept, reject, { destIP, destPort }) => {
+    void serveForwarded({ host: destIP, port: destPort }, { accept, reject }, channelContext);
+  });
+}

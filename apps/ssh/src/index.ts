@@ -1,0 +1,3 @@
+export type { SshProcessSettings } from './run-ssh.ts';
+export { startSsh } from './start.ts';
+export type { Ssh, SshOptions } from './start.ts';

@@ -1,0 +1,34 @@
+/** Connections that have not signed in: when there are more, the oldest is closed. */
+export const strangersMax = 100;
+/** The same of one address (IPv6: of one /64). Further ones are refused. */
+export const strangersOfAddressMax = 20;
+/** How long a connection may take to sign in, without the time in which control decides. Milliseconds. */
+export const signInMs = 30_000;
+/** Bytes that a connection may send before it has signed in. An exchange of keys needs a few KiB. */
+export const strangerBytesMax = 256 * 1024;
+/** Requests to sign in on one connection. An agent may offer many keys. */
+export const attemptsMax = 20;
+
+/** Open channels of a connection. Browsers and editors open dozens through a forwarded port. */
+export const channelsMax = 128;
+/** Requests of a connection that wait for an answer. */
+export const requestsMax = 32;
+/** Forwarded ports that a connection listens on inside. */
+export const listenersMax = 16;
+
+/** Bytes that wait for the socket of a client, after which the sandbox waits. */
+export const outgoingHighBytes = 1024 * 1024;
+/** Bytes that wait for it, whatever they are, after which the connection is cut. */
+export const outgoingMaxBytes = 32 * 1024 * 1024;
+/** Bytes of a connection, and of all, that wait for sandboxes to read. The windows of SSH allow 4 MiB for each channel. */
+export const incomingOfConnectionBytes = 64 * 1024 * 1024;
+export const incomingOfAllBytes = 256 * 1024 * 1024;
+
+/** Of one session. */
+export const variablesMax = 32;
+export const variableMaxBytes = 1024;
+/** The kernel's limit of one argument is 128 KiB. */
+export const commandMaxBytes = 120 * 1024;
+
+/** How often the keys of open connections are looked up, and what was done is reported. Milliseconds. */
+export const lookEveryMs = 1000;

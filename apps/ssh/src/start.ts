@@ -1,0 +1,100 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Logger } from '@soulbox/base';
+import type { SshAuthority } from '@soulbox/contract/ssh-service';
+import ssh2 from 'ssh2';
+import type { Connection } from 'ssh2';
+import { algorithms } from './algorithms.ts';
+import { boundMemory } from './bound-memory.ts';
+import type { IncomingBudget, MemoryBound } from './bound-memory.ts';
+import { createOpenGrants } from './connections/open-grants.ts';
+import { serveClient } from './connections/serve-client.ts';
+import { createStrangers } from './connections/strangers.ts';
+
+export interface SshOptions {
+  /** A bound socket, or where to listen. */
+  readonly place: { readonly fd: number } | { readonly host: string; readonly port: number };
+  /** In the format of OpenSSH. */
+  readonly hostKey: string;
+  readonly maxConnections: number;
+  readonly authority: SshAuthority;
+  /** The Unix socket on which the gateway serves this process. */
+  readonly gatewaySocket: string;
+  readonly logger: Logger;
+}
+
+export interface Ssh extends AsyncDisposable {
+  readonly port: number;
+  readonly openConnections: () => number;
+}
+
+/** Serves SSH. Rejects with Node's error for a port in use. Disposing ends all connections. */
+export async function startSsh(options: SshOptions): Promise<Ssh> {
+  const { place, hostKey, maxConnections, authority, gatewaySocket, logger } = options;
+  const strangers = createStrangers();
+  const inside = new Set<Socket>();
+  const sockets = new Set<Socket>();
+  const budget: IncomingBudget = { total: 0 };
+  const grants = createOpenGrants(authority, logger);
+  const bounds = new WeakMap<Socket, MemoryBound>();
+  const greetings = new WeakMap<Socket, NodeJS.Timeout>();
+  const context = {
+    ...{ authority, gatewaySocket, grants, logger },
+    enter(socket: Socket): boolean {
+      if (inside.size >= maxConnections) return false;
+      clearTimeout(greetings.get(socket));
+      strangers.release(socket);
+      inside.add(socket);
+      return true;
+    },
+  };
+
+  const protocol = new ssh2.Server({ hostKeys: [hostKey], ident: 'SoulBox', algorithms });
+  protocol.on('connection', (client: Connection) => {
+    // The library keeps the socket to itself.
+    const socket = (client as unknown as { readonly _sock: Socket })._sock;
+    const memory = bounds.get(socket);
+    if (memory === undefined) socket.destroy();
+    else serveClient(client, socket, memory, context);
+  });
+
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
+    socket.on('error', () => undefined);
+    if (!strangers.admit(socket)) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    greetings.set(
+      socket,
+      setTimeout(() => socket.destroy(), greetingMs),
+    );
+    socket.once('close', () => {
+      clearTimeout(greetings.get(socket));
+      sockets.delete(socket);
+      inside.delete(socket);
+    });
+    protocol.injectSocket(socket);
+    const cut = (why: string): void => {
+      logger.warn({ address: socket.remoteAddress, why }, 'an SSH connection was cut');
+      socket.destroy();
+    };
+    bounds.set(socket, boundMemory(socket, budget, cut));
+  });
+  server.on('error', () => undefined);
+  server.listen({ ...place, backlog: 1024 });
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    openConnections: () => sockets.size,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await grants[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Everything before a client is in, with the time in which control resumes its sandbox. Milliseconds. */
+const greetingMs = 180_000;
