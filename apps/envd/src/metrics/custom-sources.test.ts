@@ -3,12 +3,11 @@ import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
-import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { removeTree } from '@soulbox/base';
+import { removeTree, run } from '@soulbox/base';
 import { createCustomDirectory, readCustomSources } from './custom-sources.ts';
 import type { CustomSource } from './custom-sources.ts';
 import { useEnvd } from '../testing/use-envd.ts';
@@ -69,7 +68,7 @@ describe('files of user code', () => {
   test('that are links, folders, devices or FIFOs are not read', async () => {
     await symlink('/etc/passwd', join(directory, 'link.prom'));
     await mkdir(join(directory, 'folder.prom'));
-    execFileSync('mkfifo', [join(directory, 'fifo.prom')]);
+    await run('mkfifo', [join(directory, 'fifo.prom')]);
     const sources = await readCustomSources(directory);
     expect(sources.map(({ name }) => name)).toEqual(['fifo.prom', 'folder.prom', 'link.prom']);
     for (const { text, fault } of sources) expect([text, typeof fault]).toEqual(['', 'string']);
