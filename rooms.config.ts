@@ -133,7 +133,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   // Server and clients below the commands; the table of commands above them.
   'apps/cli/src': [
-    ['bundle', 'command-line', 'command-tree', 'config', 'records'],
+    ['bundle', 'command-line', 'command-tree', 'config', 'exported', 'records'],
     ['login', 'output'],
     ['server'],
     ['api'],

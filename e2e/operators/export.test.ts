@@ -57,6 +57,17 @@ test('an export is a file that only its owner can read, and the sandbox continue
   expect((await readdir(folder)).sort()).toEqual(['sandbox.soulbox']);
 });
 
+test('the files of an export are read without a server, and compared with those of the sandbox', async () => {
+  await sandbox.files.write('/home/user/later.txt', 'later');
+  expect((await at(here, 'inspect', file, 'cat', '/home/user/kept.txt')).stdout).toBe(`kept by ${sandbox.sandboxId}`);
+  const changes = await at(here, 'inspect', file, 'diff');
+  expect(changes.stdout.split('\n')).toEqual(expect.arrayContaining(['- /etc/issue', '+ /etc/motd']));
+  const differences = await at(here, 'diff', file, sandbox.sandboxId);
+  expect(differences.stdout.split('\n'), differences.stderr).toEqual(
+    expect.arrayContaining(['+ /home/user/later.txt', '+ /tmp/answer']),
+  );
+});
+
 test(
   'another server that trusts the first makes a snapshot of it, with files and memory',
   { timeout: 60_000 },

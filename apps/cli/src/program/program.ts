@@ -64,6 +64,7 @@ export const program = defineCommand({
       },
     }),
     import: async () => (await import('../commands/export/import.ts')).importSnapshot,
+    diff: async () => (await import('../commands/export/diff.ts')).diffExports,
     inspect: async () => (await import('../commands/export/inspect.ts')).inspectExport,
     backup: defineCommand({
       meta: { name: 'backup', description: 'Backups of a server: create, restore' },

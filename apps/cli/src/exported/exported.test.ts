@@ -1,0 +1,151 @@
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, open, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { removeTree } from '@soulbox/base';
+import { setAttribute } from '@soulbox/linux/file-attributes';
+import {
+  createExportKey,
+  exportBlockBytes,
+  runsFromDigests,
+  signManifest,
+  writeExport,
+} from '@soulbox/contract/export-file';
+import type { ExportManifest } from '@soulbox/contract/export-file';
+import { runCli } from '../testing/run-cli.ts';
+import { openExt4 } from './ext4.ts';
+
+const key = createExportKey();
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'soulbox-exported-'));
+});
+afterEach(() => removeTree(folder));
+
+/** An image as the drivers make it, with the content of `root`/u. */
+async function makeImage(name: string, fill: (upper: string) => Promise<void>): Promise<string> {
+  const root = join(folder, name);
+  const upper = join(root, 'u');
+  await mkdir(upper, { recursive: true });
+  await fill(upper);
+  const image = join(folder, `${name}.img`);
+  await writeFile(image, '');
+  await truncate(image, 32 * 1024 * 1024);
+  const options = ['-q', '-F', '-b', '4096', '-I', '256', '-i', '32768', '-m', '0', '-O', '^has_journal,^resize_inode'];
+  execFileSync('mkfs.ext4', [...options, '-d', root, image]);
+  return image;
+}
+
+async function exportOf(name: string, images: readonly string[]): Promise<string> {
+  const contents = await Promise.all(images.map(async (image) => await readFile(image)));
+  const blocks: Buffer[] = [];
+  const parts = contents.map((content, at) => {
+    const digests = Array.from({ length: content.length / exportBlockBytes }, (_, block) => {
+      const bytes = content.subarray(block * exportBlockBytes, (block + 1) * exportBlockBytes);
+      if (bytes.every((byte) => byte === 0)) return '';
+      blocks.push(bytes);
+      return createHash('sha256').update(bytes).digest('hex');
+    });
+    return { kind: 'layer', name: `layer-${at}`, sizeBytes: content.length, data: runsFromDigests(digests) } as const;
+  });
+  const manifest: ExportManifest = {
+    ...{ version: 1, blockBytes: exportBlockBytes, exportedAt: '2026-11-28T12:00:00.000Z' },
+    source: { kind: 'sandbox', id: 'i1', sandboxId: 'i1', createdAt: '2026-11-28T12:00:00.000Z' },
+    sandbox: { isolation: 'container', cpuCount: 2, memoryMb: 512, diskMb: 64 },
+    template: { id: 'tbase', names: ['base'], source: 'test' },
+    ...{ settings: {}, leftOut: [], parts },
+  };
+  const bytes = Buffer.from(JSON.stringify(manifest));
+  const path = join(folder, `${name}.soulbox`);
+  async function* source(): AsyncGenerator<Uint8Array> {
+    yield* blocks;
+    await Promise.resolve();
+  }
+  await writeFile(path, writeExport(bytes, signManifest(bytes, key), source()));
+  return path;
+}
+
+const whiteout = (path: string): void => void execFileSync('mknod', [path, 'c', '0', '0']);
+const big = randomBytes(3 * 1024 * 1024);
+
+async function makeLower(upper: string): Promise<void> {
+  await mkdir(join(upper, 'home/user/many'), { recursive: true });
+  await writeFile(join(upper, 'home/user/big'), big);
+  await writeFile(join(upper, 'home/user/old'), 'old');
+  await symlink('/etc/passwd', join(upper, 'home/user/link'));
+  for (let n = 0; n < 600; n += 1) await writeFile(join(upper, `home/user/many/a-rather-long-name-of-a-file-${n}`), '');
+  const sparse = await open(join(upper, 'home/user/sparse'), 'w');
+  await sparse.write('end', 1024 * 1024);
+  await sparse.close();
+  await mkdir(join(upper, 'etc'));
+  whiteout(join(upper, 'etc/issue'));
+}
+
+async function makeUpper(upper: string): Promise<void> {
+  await mkdir(join(upper, 'home/user/many'), { recursive: true });
+  setAttribute(Buffer.from(join(upper, 'home/user/many')), 'trusted.overlay.opaque', 'y');
+  await writeFile(join(upper, 'home/user/many/new'), 'new');
+  whiteout(join(upper, 'home/user/old'));
+  await writeFile(join(upper, Buffer.from('home/user/\u001b[31mred\n').toString()), 'x');
+}
+
+test('the files of an export are listed, printed and compared without a mount', async () => {
+  const lower = await makeImage('lower', makeLower);
+  const first = await exportOf('first', [lower]);
+  const second = await exportOf('second', [await makeImage('upper', makeUpper), lower]);
+
+  const listed = await runCli(['inspect', first, 'ls', '/home/user']);
+  expect(listed.stdout.split('\n').map((line) => line.replace(/ +/g, ' '))).toEqual([
+    ...['-0644 3145728 big', 'l0777 11 link', 'd0755 4096 many', '-0644 3 old', '-0644 1048579 sparse', ''].map(
+      (line) => (line.startsWith('d') ? (expect.stringMatching(/^d0755 \d+ many$/) as string) : line),
+    ),
+  ]);
+  const many = await runCli(['inspect', first, 'ls', 'home/user/many', '--json']);
+  expect(many.stdout.trim().split('\n')).toHaveLength(600);
+  await using image = await openExt4(lower);
+  let user = image.root;
+  for (const name of ['u', 'home', 'user']) user = (await image.list(user)).get(name) ?? user;
+  const read = async (name: string): Promise<Buffer> => {
+    const pieces: Buffer[] = [];
+    const inode = (await image.list(user)).get(name);
+    if (inode !== undefined) for await (const piece of image.read(inode)) pieces.push(piece);
+    return Buffer.concat(pieces);
+  };
+  expect((await read('big')).equals(big)).toBe(true);
+  expect((await read('sparse')).equals(Buffer.concat([Buffer.alloc(1024 * 1024), Buffer.from('end')]))).toBe(true);
+  expect((await runCli(['inspect', second, 'cat', '/home/user/many/new'])).stdout).toBe('new');
+  expect(await runCli(['inspect', second, 'cat', '/home/user/old'])).toMatchObject({ code: 1, stdout: '' });
+
+  const changes = await runCli(['inspect', second, 'diff']);
+  expect(changes.stdout.split('\n')).toEqual(
+    expect.arrayContaining(['- /etc/issue', '- /home/user/old', '+ /home/user/big']),
+  );
+  const differences = (await runCli(['diff', first, second])).stdout.split('\n');
+  // A name with control characters cannot move the cursor of a terminal.
+  expect(differences).toEqual(
+    expect.arrayContaining(['+ /home/user/\\u001b[31mred\\u000a', '- /home/user/old', '+ /home/user/many/new']),
+  );
+  expect(differences.filter((line) => line.startsWith('- /home/user/many/'))).toHaveLength(600);
+  expect(differences).not.toContain('~ /home/user/big');
+});
+
+test('a damaged image is refused or read, and never anything else', async () => {
+  const image = await makeImage('lower', makeLower);
+  const content = await readFile(image);
+  for (let round = 0; round < 8; round += 1) {
+    const altered = Buffer.from(content);
+    // The superblock, the tables and the first folders.
+    for (let n = 0; n < 200; n += 1)
+      altered[1024 + Math.floor(Math.random() * 200_000)] = Math.floor(Math.random() * 256);
+    const path = join(folder, 'altered.img');
+    await writeFile(path, altered);
+    const look = async (): Promise<void> => {
+      await using damaged = await openExt4(path);
+      for (const [, inode] of await damaged.list(damaged.root)) if (inode.kind === 'folder') await damaged.list(inode);
+    };
+    const outcome = await look().catch((error: unknown) => error);
+    if (outcome !== undefined) expect(outcome).toMatchObject({ reason: 'export_unusable' });
+  }
+});
