@@ -1,8 +1,9 @@
 import { defineCommand } from 'citty';
+import type { CommandDef } from 'citty';
 import { readInstallation } from '@soulbox/host/installation';
 
 /** Commands are loaded when they are called: `soulbox env` must not load the server's code. */
-export const program = defineCommand({
+export const program: CommandDef = defineCommand({
   meta: {
     name: 'soulbox',
     version: readInstallation().version,
@@ -94,7 +95,7 @@ export const program = defineCommand({
         delete: async () => (await import('../commands/function/delete.ts')).deleteFunction,
       },
     }),
-    completion: async () => (await import('./completion.ts')).completion,
+    completion: async () => (await import('./completion.ts')).completionOf(program),
     mcp: async () => (await import('../commands/mcp/mcp.ts')).mcp,
     events: async () => (await import('../commands/events/events.ts')).events,
     webhook: defineCommand({
