@@ -33,11 +33,13 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   // Runs beside hostile code: it gets no more of ours than it needs.
   'apps/envd': ['packages/base', 'packages/contract'],
   'apps/edge-worker': ['packages/contract'],
+  'apps/sftp-server': [],
   'apps/code-interpreter': ['packages/base', 'packages/contract'],
   'apps/mcp-gateway': ['packages/mcp-http'],
   // Run on the host to build what runs in sandboxes.
   'apps/envd/build': ['packages/base', 'packages/isolation', 'apps/envd'],
   'apps/edge-worker/build': ['apps/edge-worker'],
+  'apps/sftp-server/build': ['apps/sftp-server'],
   'apps/code-interpreter/build': ['packages/base', 'packages/templates', 'apps/code-interpreter'],
   'apps/mcp-gateway/build': ['packages/templates', 'apps/mcp-gateway'],
 

@@ -93,6 +93,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['start'],
     ['main'],
   ],
+  'apps/sftp-server/src': [['wire'], ['attributes'], ['main']],
   'apps/edge-worker/src': [['log'], ['link'], ['engine'], ['control', 'front'], ['start'], ['main']],
   'apps/runner/src': [
     ['background', 'image-map', 'slow-operations'],

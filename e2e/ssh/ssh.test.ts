@@ -2,7 +2,7 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -135,6 +135,23 @@ test('a port of the sandbox is reached through a forwarded one', async () => {
   client.kill();
   await once(client, 'exit');
   await inside.kill();
+});
+
+test('scp and sftp of Debian copy files and folders, byte for byte', () => {
+  const content = randomBytes(2_000_000);
+  mkdirSync(join(folder, 'tree', 'ä b'), { recursive: true });
+  writeFileSync(join(folder, 'tree', 'ä b', 'file'), content, { mode: 0o640 });
+  const copy = (...args: readonly string[]) =>
+    spawnSync('scp', [...with_('id'), '-P', String(port), '-rp', ...args], { encoding: 'utf8', timeout: 30_000 });
+  expect(copy(join(folder, 'tree'), `${at()}:up`)).toMatchObject({ status: 0, stderr: '' });
+  expect(ssh(['@', "stat -c '%a %U %s' 'up/ä b/file'"]).stdout).toBe(`640 user ${String(content.length)}\n`);
+  expect(copy(`${at()}:up`, join(folder, 'down'))).toMatchObject({ status: 0, stderr: '' });
+  expect(readFileSync(join(folder, 'down', 'ä b', 'file')).equals(content)).toBe(true);
+  const batch = spawnSync('sftp', [...with_('id'), '-P', String(port), '-b', '-', at()], {
+    ...{ input: 'pwd\nput /etc/hostname name\nls -l name\n-get /etc/shadow\n', encoding: 'utf8', timeout: 30_000 },
+  });
+  expect([batch.status, batch.stdout]).toEqual([0, expect.stringMatching(/\/home\/user\n[\s\S]* name\n/)]);
+  expect(batch.stderr).toContain('Permission denied');
 });
 
 test('a paused sandbox is woken', async () => {

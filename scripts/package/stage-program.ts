@@ -22,6 +22,7 @@ export const sandboxPrograms = [
   'apps/code-interpreter/src/main.ts',
   'apps/code-interpreter/src/kernels/javascript/child/main.ts',
   'apps/edge-worker/src/main.ts',
+  'apps/sftp-server/src/main.ts',
   'apps/mcp-gateway/src/main.ts',
 ];
 

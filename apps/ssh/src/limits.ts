@@ -11,10 +11,6 @@ export const attemptsMax = 20;
 
 /** Open channels of a connection. Browsers and editors open dozens through a forwarded port. */
 export const channelsMax = 128;
-/** Requests of a connection that wait for an answer. */
-export const requestsMax = 32;
-/** Forwarded ports that a connection listens on inside. */
-export const listenersMax = 16;
 
 /** Bytes that wait for the socket of a client, after which the sandbox waits. */
 export const outgoingHighBytes = 1024 * 1024;

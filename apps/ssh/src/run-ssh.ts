@@ -13,6 +13,8 @@ export interface SshProcessSettings {
   readonly maxConnections: number;
   /** In the format of OpenSSH. */
   readonly hostKey: string;
+  /** The program that serves SFTP inside, as one module. */
+  readonly sftpServer: string;
   /** An open descriptor that the process was started with: the bound port. */
   readonly descriptor: number;
   /** Paths as seen inside the cell. */
@@ -25,7 +27,7 @@ export const sshProgram: PartProgram = {
 };
 
 async function run(settings: SshProcessSettings, logger: RootLogger): Promise<RunningPart> {
-  const { cell, maxConnections, hostKey, descriptor, sockets } = settings;
+  const { cell, maxConnections, hostKey, sftpServer, descriptor, sockets } = settings;
   // The compile cache cannot be written after the next step.
   flushCompileCache();
   dropPrivileges(cell);
@@ -33,7 +35,8 @@ async function run(settings: SshProcessSettings, logger: RootLogger): Promise<Ru
   const own = logger.child({ part: 'ssh' });
   const ssh = started.use(
     await startSsh({
-      ...{ place: { fd: descriptor }, hostKey, maxConnections, gatewaySocket: sockets.gateway, logger: own },
+      ...{ place: { fd: descriptor }, hostKey, sftpServer, maxConnections },
+      ...{ gatewaySocket: sockets.gateway, logger: own },
       authority: createSshAuthority(createSocketTransport(sockets.control)),
     }),
   );

@@ -17,6 +17,8 @@ export interface SshOptions {
   readonly place: { readonly fd: number } | { readonly host: string; readonly port: number };
   /** In the format of OpenSSH. */
   readonly hostKey: string;
+  /** The program that serves SFTP inside, as one module. */
+  readonly sftpServer: string;
   readonly maxConnections: number;
   readonly authority: SshAuthority;
   /** The Unix socket on which the gateway serves this process. */
@@ -31,7 +33,7 @@ export interface Ssh extends AsyncDisposable {
 
 /** Serves SSH. Rejects with Node's error for a port in use. Disposing ends all connections. */
 export async function startSsh(options: SshOptions): Promise<Ssh> {
-  const { place, hostKey, maxConnections, authority, gatewaySocket, logger } = options;
+  const { place, hostKey, sftpServer, maxConnections, authority, gatewaySocket, logger } = options;
   const strangers = createStrangers();
   const inside = new Set<Socket>();
   const sockets = new Set<Socket>();
@@ -40,7 +42,7 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
   const bounds = new WeakMap<Socket, MemoryBound>();
   const greetings = new WeakMap<Socket, NodeJS.Timeout>();
   const context = {
-    ...{ authority, gatewaySocket, grants, logger },
+    ...{ authority, gatewaySocket, sftpServer, grants, logger },
     enter(socket: Socket): boolean {
       if (inside.size >= maxConnections) return false;
       clearTimeout(greetings.get(socket));

@@ -9,6 +9,7 @@ import type { Certificate, GatewaySettings } from '@soulbox/gateway';
 import type { EgressProcessSettings } from '@soulbox/egress';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import type { SshProcessSettings } from '@soulbox/ssh';
+import { bundleSftpServer } from '@soulbox/sftp-server/build';
 import { bindTcp, bindUnix, createDescriptorPair, userOf } from '@soulbox/process';
 import type { RunnerProcessSettings } from '@soulbox/runner/process';
 import { controlDirectoryIn } from '../data-folder.ts';
@@ -201,6 +202,7 @@ export async function superviseBox(options: {
             cell: { id: ssh.id, root: ssh.folder.path },
             maxConnections: config.ssh.maxConnections,
             hostKey: ssh.hostKey.privateKey,
+            sftpServer: ssh.sftpServer,
             descriptor: firstDescriptor,
             sockets: ssh.folder.innerSockets,
           }),
@@ -285,7 +287,7 @@ async function prepareSsh(config: BoxConfig, started: AsyncDisposableStack, cont
   started.defer(() => closeSync(port));
   const gatewaySocket = bindUnix(folder.sockets.gateway, id);
   started.defer(() => closeSync(gatewaySocket));
-  return { id, folder, hostKey, port, gatewaySocket };
+  return { id, folder, hostKey, port, gatewaySocket, sftpServer: await bundleSftpServer() };
 }
 
 /** The plain port, and the TLS port if there is one. */

@@ -6,7 +6,7 @@ import type { ServerChannel, Session } from 'ssh2';
 import { commandMaxBytes, variableMaxBytes, variablesMax } from '../limits.ts';
 import type { MemoryBound } from '../bound-memory.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
-import { commandLine, loginShell } from './commands.ts';
+import { commandLine, loginShell, sftpCommand } from './commands.ts';
 import type { Command } from './commands.ts';
 import { refuseChannel, runChannel } from './run-channel.ts';
 import type { RunningChannel } from './run-channel.ts';
@@ -16,6 +16,8 @@ export interface SessionContext {
   /** Why the sandbox cannot be used. Empty: it can. */
   readonly fault: string;
   readonly socket: Socket;
+  /** The program that serves SFTP inside, as one module. */
+  readonly sftpServer: string;
   /** Takes the place of a program. False if there is none. */
   readonly takePlace: () => boolean;
   readonly freePlace: () => void;
@@ -91,6 +93,10 @@ export function serveSession(session: Session, context: SessionContext): void {
   session.on('exec', (accept, reject, { command }) => {
     if (Buffer.byteLength(command) > commandMaxBytes || command.includes('\0')) refuse(reject);
     else run(accept(), 'exec', commandLine(command), true);
+  });
+  session.on('subsystem', (accept, reject, { name }) => {
+    if (name === 'sftp') run(accept(), 'sftp', sftpCommand(context.sftpServer), false);
+    else refuse(reject);
   });
 }
 

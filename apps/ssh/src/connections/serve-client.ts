@@ -14,6 +14,7 @@ import type { OpenGrants } from './open-grants.ts';
 export interface ClientContext {
   readonly authority: SshAuthority;
   readonly gatewaySocket: string;
+  readonly sftpServer: string;
   readonly grants: OpenGrants;
   /** False if no further client may be in. */
   readonly enter: (socket: Socket) => boolean;
@@ -69,7 +70,7 @@ function serveSignedIn(
     open -= 1;
   };
   const channelContext = {
-    ...{ sandbox, fault, socket, takePlace, freePlace, logger, memory },
+    ...{ sandbox, fault, socket, takePlace, freePlace, logger, memory, sftpServer: context.sftpServer },
     note: (used: Parameters<typeof grant.note>[0]) => grant.note(used),
   };
 

@@ -50,7 +50,7 @@ export async function startTestSsh(options: { maxConnections?: number } = {}): P
     report: (reported) => Promise.resolve(void uses.push(...reported)),
   };
   const ssh = await startSsh({
-    ...{ place: { host: '127.0.0.1', port: 0 }, hostKey: makeHostKey().privateKey },
+    ...{ place: { host: '127.0.0.1', port: 0 }, hostKey: makeHostKey().privateKey, sftpServer: '' },
     ...{ maxConnections: options.maxConnections ?? 10, authority, gatewaySocket, logger: silentLogger },
   });
   const clients: SshClient[] = [];
