@@ -9,6 +9,7 @@ import type { LogBudget } from './output-log/log-budget.ts';
 import { createLogBudget } from './output-log/log-budget.ts';
 import type { ProcessTable } from './process/process-table.ts';
 import { createProcessTable } from './process/process-table.ts';
+import { kernelRandomId } from './sys/kernel-random.ts';
 import type { Reaper } from './sys/reaper.ts';
 import { startReaper } from './sys/reaper.ts';
 import type { Users } from './users/users.ts';
@@ -17,6 +18,9 @@ import type { WatchHub } from './watch/watch-hub.ts';
 import { createWatchHub } from './watch/watch-hub.ts';
 import type { WatcherTable } from './watch/watcher-table.ts';
 import { createWatcherTable } from './watch/watcher-table.ts';
+
+/** Distinguishes the ids of processes from those that clients choose. */
+const idPrefixLength = 12;
 
 /** The complete state of envd. */
 export interface Context {
@@ -43,7 +47,7 @@ export function createContext(config: EnvdConfig): Context {
     hostGate: createHostGate(config.hostTokenPath),
     users: createUsers(),
     reaper: startReaper(),
-    processes: createProcessTable(),
+    processes: createProcessTable(() => kernelRandomId(idPrefixLength)),
     logBudget: createLogBudget(),
     watchHub: createWatchHub(log),
     watchers: createWatcherTable(),

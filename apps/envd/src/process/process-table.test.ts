@@ -10,7 +10,7 @@ import type { ProcessTable } from './process-table.ts';
 let table: ProcessTable;
 beforeEach(() => {
   vi.useFakeTimers();
-  table = createProcessTable();
+  table = createProcessTable(() => 'prefix');
 });
 afterEach(() => void vi.useRealTimers());
 

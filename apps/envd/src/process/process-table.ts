@@ -13,6 +13,8 @@ const maxRetained = 1024;
 export interface ProcessTable {
   /** Throws limit_exceeded if no further process may start. */
   checkRoom(): void;
+  /** An id that no process of this sandbox has or had. */
+  newId(): string;
   add(process: ManagedProcess): void;
   /** Call this when a process and its output have ended. */
   retire(process: ManagedProcess): void;
@@ -33,14 +35,22 @@ export interface ProcessTable {
   forgetEnded(isForgotten: (process: ManagedProcess) => boolean): void;
 }
 
-export function createProcessTable(): ProcessTable {
+export function createProcessTable(readPrefix: () => string): ProcessTable {
   const alive = new Map<string, ManagedProcess>();
   const retained = new Set<ManagedProcess>();
   const kept = createKeptProcesses();
+  /** Copies of the sandbox share it. Their processes only have to differ from each other within one sandbox. */
+  let prefix: string | undefined;
+  let started = 0;
   return {
     checkRoom() {
       if (alive.size >= maxAlive)
         throw new SoulBoxError('limit_exceeded', `More than ${maxAlive} processes are already running. Kill some.`);
+    },
+    newId() {
+      prefix ??= readPrefix();
+      started += 1;
+      return `${prefix}-${started}`;
     },
     add: (process) => void alive.set(process.id, process),
     retire(process) {

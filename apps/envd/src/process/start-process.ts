@@ -10,7 +10,6 @@ import { checkVariable } from '../settings.ts';
 import { countPassedBytes } from '../sys/collect-garbage.ts';
 import { runAs } from '../sys/credentials.ts';
 import type { ExitStatus } from '../sys/exit-status.ts';
-import { kernelRandomId } from '../sys/kernel-random.ts';
 import { withUserScore } from '../sys/out-of-memory-score.ts';
 import { openPipe } from '../sys/pipe.ts';
 import { openTerminal, resizeTerminal } from '../sys/pseudo-terminal.ts';
@@ -58,7 +57,6 @@ interface Wiring {
 const highWaterBytes = 256 * 1024;
 /** A client that reads nothing for this long while a process waits for it is considered gone. */
 const stallMs = 60_000;
-const idLength = 20;
 
 /**
  * Starts a process as `user`. Throws bad_request or bad_path for invalid requests, and limit_exceeded at a limit of the
@@ -97,7 +95,7 @@ export function startProcess(context: ProcessContext, user: User, spec: ProcessS
   );
   const exit = new Promise<ExitStatus>((resolve) => context.reaper.watch(pid, resolve));
   // Never used twice in a sandbox, unlike the ids that clients choose.
-  const name = kernelRandomId(idLength);
+  const name = context.processes.newId();
   const id = spec.id ?? name;
   const process: ManagedProcess = {
     id,
