@@ -5,9 +5,9 @@ import { Code } from '@connectrpc/connect';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import type { ServerReflection, ServerReflectionRequest } from '@soulbox/contract/grpc-reflection';
-import { ServerReflectionRequestSchema, type ServerReflectionResponseSchema } from '@soulbox/contract/grpc-reflection';
+import { ServerReflectionRequestSchema, ServerReflectionResponseSchema } from '@soulbox/contract/grpc-reflection';
 
-type Answer = MessageInitShape<typeof ServerReflectionResponseSchema>['messageResponse'];
+type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>['messageResponse']>;
 
 /** Requests of one stream. A client asks once for each file. */
 const maxRequests = 1000;
@@ -23,8 +23,11 @@ export function reflectionService(services: readonly DescService[]): ServiceImpl
         count += 1;
         if (count > maxRequests)
           throw new SoulBoxError('limit_exceeded', `A stream can have at most ${maxRequests} requests.`);
-        const originalRequest = create(ServerReflectionRequestSchema, request);
-        yield { validHost: request.host, originalRequest, messageResponse: answer(services, files, request) };
+        yield create(ServerReflectionResponseSchema, {
+          validHost: request.host,
+          originalRequest: create(ServerReflectionRequestSchema, request),
+          messageResponse: answer(services, files, request),
+        });
       }
     },
   };

@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Message, MessageInitShape } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
 import { Code } from '@connectrpc/connect';
 import type { EventSchema, InteractRequestSchema, StartRequestSchema } from '@soulbox/contract/process-v1';
@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(async () => await envd[Symbol.asyncDispose]());
 
 type Event = NonNullable<MessageInitShape<typeof EventSchema>['event']>;
-type StartInit = MessageInitShape<typeof StartRequestSchema>;
+type StartInit = Exclude<MessageInitShape<typeof StartRequestSchema>, Message>;
 type InteractInit = MessageInitShape<typeof InteractRequestSchema>;
 
 /** Starts a shell line. Returns the id. */
