@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { streamOf } from './event-stream.ts';
 
@@ -63,4 +64,16 @@ test('a reader that is gone only according to the signal does not block the work
   gone.abort();
   await new Promise((resolve) => setImmediate(resolve));
   expect(end).toEqual(['ended']);
+});
+
+test('an event that was taken is not kept until the end of the stream', async () => {
+  const listeners: number[] = [];
+  const stream = streamOf<number>(async (emit, left) => {
+    for (let event = 0; event < 1000; event += 1) await emit(event);
+    listeners.push(getEventListeners(left, 'abort').length);
+  });
+  let count = 0;
+  for await (const event of stream) count += event >= 0 ? 1 : 0;
+  expect(count).toBe(1000);
+  expect(listeners[0]).toBeLessThanOrEqual(1);
 });

@@ -18,12 +18,15 @@ export async function* streamOf<T>(
   const state = { isOver: false };
   const emit: Emit<T> = async (event) => {
     if (left.aborted) return;
-    await new Promise<void>((taken) => {
-      // A reader that is gone never takes the event.
-      left.addEventListener('abort', () => taken(), { once: true });
-      waiting.push({ event, taken });
-      wake();
-    });
+    const { promise, resolve: taken } = Promise.withResolvers<void>();
+    const leave = (): void => taken();
+    // A reader that is gone never takes the event.
+    left.addEventListener('abort', leave, { once: true });
+    waiting.push({ event, taken });
+    wake();
+    await promise;
+    // `left` would keep the event until the end of the stream.
+    left.removeEventListener('abort', leave);
   };
   const outcome = work(emit, left).finally(() => {
     state.isOver = true;
