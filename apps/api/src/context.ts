@@ -11,6 +11,8 @@ import { createKeyWatch } from './keys/key-watch.ts';
 import type { KeyWatch } from './keys/key-watch.ts';
 import { createSignInThrottle } from './keys/sign-in-throttle.ts';
 import type { SignInThrottle } from './keys/sign-in-throttle.ts';
+import { createTransferSlots } from './exports/transfer-slots.ts';
+import type { TransferSlots } from './exports/transfer-slots.ts';
 import { createWrongKeyBudget } from './keys/wrong-key-budget.ts';
 import type { WrongKeyBudget } from './keys/wrong-key-budget.ts';
 import { createIdentityTokens } from './identity-tokens/identity-tokens.ts';
@@ -121,6 +123,8 @@ export interface ApiContext {
    * them.
    */
   readonly snapshotsUnderway: Set<string>;
+  /** Exports and imports in progress. */
+  readonly transfers: TransferSlots;
   /** Where clients connect by SSH. Undefined: it is off. */
   readonly ssh: SshServer | undefined;
   /** Aborted when the server stops: new requests are refused and loops end. */
@@ -204,5 +208,6 @@ export function createContext(
     failures: createRequestFailures(),
     measureProcess: measureProcess(stopping, given.droppedLogLines),
     snapshotsUnderway: new Set(),
+    transfers: createTransferSlots(),
   };
 }

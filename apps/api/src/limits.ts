@@ -40,6 +40,8 @@ export const uploadLinkSeconds = 3600;
 /** An upload is aborted when no byte arrives for the first time, or when it takes longer than the second in total. */
 export const uploadIdleMs = 30_000;
 export const uploadMs = 3600 * 1000;
+/** How long an import may take until its manifest is there: until then nobody has checked whether it is trusted. */
+export const importHeaderMs = 60_000;
 /** An export is cut off when its reader takes nothing for this time: until its end, the runner keeps what it reads. */
 export const exportReaderIdleMs = 60_000;
 /** Limits of one build: its steps, and the arguments of each step. Scripts should be files that are copied. */

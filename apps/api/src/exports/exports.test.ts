@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isIntact, isSigned, openExport } from '@soulbox/contract/export-file';
+import { createExportKey, isIntact, isSigned, openExport } from '@soulbox/contract/export-file';
 import { createApiKey } from '@soulbox/storage';
 import { exportedBlocks, exportedFile, exportedManifest } from '../testing/scripted-exports.ts';
 import { startTestApi } from '../testing/test-api.ts';
@@ -92,6 +92,31 @@ describe('an import', () => {
     expect([status, json]).toEqual([400, { code: 400, message: expect.stringMatching(/^The export file/) as string }]);
     expect(api.runner.snapshots.size).toBe(0);
     expect(await api.records.snapshots.listAll()).toEqual([]);
+  });
+
+  it('of a file that nobody trusts is refused without parsing its manifest', async () => {
+    // JSON.parse needs 5 s for it, in which the server would do nothing else.
+    const manifest = Buffer.from('['.repeat(8_000_000) + ']'.repeat(8_000_000));
+    const file = await exportedFile(manifest, [], createExportKey());
+    const begun = performance.now();
+    expect((await send(file)).status).toBe(403);
+    expect(performance.now() - begun).toBeLessThan(3000);
+  });
+
+  it('is the only one of its team at once', async () => {
+    const file = await exportedFile();
+    const left = new AbortController();
+    const first = fetch(`${api.url}/imports`, {
+      ...{ method: 'POST', headers: { 'x-api-key': api.key }, signal: left.signal, duplex: 'half' },
+      body: new ReadableStream({ start: (body) => body.enqueue(file.subarray(0, file.length - 20)) }),
+    });
+    await expect.poll(async () => (await api.records.snapshots.listAll()).length).toBe(1);
+    const second = await send(file);
+    expect([second.status, second.text]).toEqual([429, expect.stringContaining('at most 1 import at once')]);
+    expect((await api.ask('POST', '/imports', { body: file, key: api.otherKey })).status).toBe(201);
+    left.abort();
+    await expect(first).rejects.toThrow();
+    await expect.poll(async () => (await send(file)).status).toBe(201);
   });
 
   it('that breaks off leaves nothing', async () => {

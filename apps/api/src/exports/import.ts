@@ -1,6 +1,7 @@
+import type { IncomingMessage } from 'node:http';
 import { randomId, SoulBoxError } from '@soulbox/base';
-import { dataBytesOf, openExport } from '@soulbox/contract/export-file';
-import type { ExportManifest, OpenExport } from '@soulbox/contract/export-file';
+import { dataBytesOf, readExportHeader } from '@soulbox/contract/export-file';
+import type { ExportHeader, ExportManifest, OpenExport, UnparsedExport } from '@soulbox/contract/export-file';
 import { ImportMemory } from '@soulbox/contract/runner';
 import type { SnapshotRecord } from '@soulbox/storage';
 import { z } from 'zod';
@@ -11,7 +12,7 @@ import { arriving } from '../build-files/upload.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
-import { runnerStateMs } from '../limits.ts';
+import { importHeaderMs, runnerStateMs } from '../limits.ts';
 import { raiseTeam } from '../quotas/budgets.ts';
 import type { TeamLimits } from '../quotas/limit-table.ts';
 import { storedHintSeconds } from '../quotas/quotas.ts';
@@ -75,35 +76,46 @@ export function addImportRoute(app: ApiApp, context: ApiContext): void {
       async (request, reply) => {
         const caller = callerOf(request);
         context.reserve.check();
+        using _slot = context.transfers.take('import', caller.team.id);
         const { name, memory } = request.query;
         const named = await parseSnapshotName(context, caller.team, name);
         const ended = keySignalOf(request, reply, context);
         const end = (): void => void request.raw.destroy(ended.reason as Error);
         ended.addEventListener('abort', end, { once: true });
-        const file = await openExport(arriving(request.raw));
+        const file = await readHeader(request.raw);
         const wanted = { ...named, memory, id: `s${randomId(20)}` };
-        const { snapshot, hasMemory, memoryLeftOut } = await importFile(context, caller, wanted, file);
-        const settingsLeftOut = file.manifest.leftOut;
-        const wire = snapshotToWire(snapshot, caller.team);
-        return await reply.code(201).send({ ...wire, hasMemory, memoryLeftOut, settingsLeftOut });
+        const { snapshot, ...facts } = await importFile(context, caller, wanted, file);
+        return await reply.code(201).send({ ...snapshotToWire(snapshot, caller.team), ...facts });
       },
     );
     done();
   });
 }
 
+async function readHeader(body: IncomingMessage): Promise<UnparsedExport> {
+  const late = new SoulBoxError('request_timeout', 'The beginning of the file did not arrive in time. Retry.');
+  const timer = setTimeout(() => body.destroy(late), importHeaderMs);
+  try {
+    return await readExportHeader(arriving(body));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * As for a snapshot, an intent is in the records before anything is kept. A kill of this process in between leaves an
  * intent, which the next comparison of records and runner settles; the runner removes what no call follows.
  */
-async function importFile(context: ApiContext, { team }: Caller, wanted: Wanted, file: OpenExport) {
+async function importFile(context: ApiContext, { team }: Caller, wanted: Wanted, unparsed: UnparsedExport) {
   const { id } = wanted;
   const limits = await context.quotas.limitsOf(team.id);
-  await context.quotas.checkStorage(team.id, limits, dataBytesOf(file.manifest));
   context.snapshotsUnderway.add(id);
   let isIntended = false;
   try {
-    const { templateId, memoryLeftOut } = await begin(context, team.id, wanted, file, limits);
+    const { templateId, memoryLeftOut } = await begin(context, team.id, wanted, unparsed, limits);
+    // The runner has checked the signature: parsing what a stranger wrote could block this process.
+    const file = unparsed.parse();
+    await context.quotas.checkStorage(team.id, limits, dataBytesOf(file.manifest));
     const intent = intentOf(context, team.id, wanted, file.manifest, templateId);
     if (!(await context.records.snapshots.begin(intent, limits.snapshots))) throw tooManySnapshots(limits.snapshots);
     isIntended = true;
@@ -118,7 +130,7 @@ async function importFile(context: ApiContext, { team }: Caller, wanted: Wanted,
     for (const old of (await context.records.snapshots.complete(id, made)) ?? []) await forgetQuietly(context, old);
     context.logger.info({ team: team.id, snapshotId: id, hasMemory }, 'export imported');
     const record: SnapshotRecord = { ...intent, ...made, state: 'ready' };
-    return { snapshot: record, hasMemory, memoryLeftOut };
+    return { snapshot: record, hasMemory, memoryLeftOut, settingsLeftOut: file.manifest.leftOut };
   } catch (thrown) {
     await callRunner((options) => context.runner.abandonImport({ snapshotId: id }, options)).catch(() => undefined);
     if (isIntended) await forgetQuietly(context, id);
@@ -132,7 +144,7 @@ async function begin(
   context: ApiContext,
   teamId: string,
   { id, memory }: Wanted,
-  { manifestBytes, signature }: OpenExport,
+  { manifestBytes, signature }: ExportHeader,
   limits: TeamLimits,
 ) {
   const header = { manifest: new Uint8Array(manifestBytes), key: signature.key, signature: signature.signature };

@@ -8,14 +8,16 @@ import { connectErrorFromError } from '@soulbox/contract';
 import {
   createExportKey,
   exportBlockBytes,
+  isSigned,
   parseManifest,
+  publicExportKey,
   runsFromDigests,
   signManifest,
   writeExport,
 } from '@soulbox/contract/export-file';
 import type { ExportManifest } from '@soulbox/contract/export-file';
 import { SnapshotSchema } from '@soulbox/contract/runner';
-import type { ExportResponse, RunnerService, Snapshot } from '@soulbox/contract/runner';
+import type { BeginImportRequest, ExportResponse, RunnerService, Snapshot } from '@soulbox/contract/runner';
 
 const privateKey = createExportKey();
 
@@ -42,17 +44,30 @@ export function exportedManifest(withMemory: boolean, more: Partial<ExportManife
   return Buffer.from(JSON.stringify(manifest));
 }
 
-const signExported = (manifest: Uint8Array) => signManifest(manifest, privateKey);
+const signExported = (manifest: Uint8Array, key = privateKey) => signManifest(manifest, key);
 
 /** The file of an export. */
 export async function exportedFile(
   manifest = exportedManifest(false),
   blocks: readonly Uint8Array[] = exportedBlocks.slice(0, 1),
+  key = privateKey,
 ): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   const source = Readable.from(blocks);
-  for await (const piece of writeExport(manifest, signExported(manifest), source)) pieces.push(piece);
+  for await (const piece of writeExport(manifest, signExported(manifest, key), source)) pieces.push(piece);
   return new Uint8Array(Buffer.concat(pieces));
+}
+
+/** Like the runner, which checks the signature before it parses anything. */
+function parseTrusted(header: BeginImportRequest['header']): ExportManifest {
+  try {
+    const { manifest, key, signature } = header ?? { manifest: new Uint8Array(), key: '', signature: '' };
+    if (!isSigned(manifest, { key, signature, manifestBytes: manifest.length }) || key !== publicExportKey(privateKey))
+      throw new SoulBoxError('export_untrusted', 'The export was signed with another key.');
+    return parseManifest(manifest);
+  } catch (error) {
+    throw connectErrorFromError(error);
+  }
 }
 
 interface Host {
@@ -81,7 +96,7 @@ export function exportCalls({ snapshots, failIfTold, hasSource }: Host) {
     },
     beginImport: async ({ snapshotId, teamId, header }) => {
       failIfTold();
-      const { source, sandbox, parts } = parseManifest(header?.manifest ?? new Uint8Array());
+      const { source, sandbox, parts } = parseTrusted(header);
       const { isolation, cpuCount, memoryMb, diskMb: diskSizeMb } = sandbox;
       const facts = { snapshotId, teamId, sandboxId: source.sandboxId, templateId: 'tbase', isolation };
       const size = { cpuCount, memoryMb, diskSizeMb, sizeBytes: 4096n, createdAt: timestampFromMs(Date.now()) };

@@ -168,6 +168,19 @@ test.each<[string, object]>([
   expect(() => parseManifest(text(given))).toThrow(expect.objectContaining(refused));
 });
 
+test.each<[string, (zeros: string) => string]>([
+  ['parts', (zeros) => JSON.stringify({ ...manifest, parts: zeros })],
+  ['runs', (zeros) => JSON.stringify({ ...manifest, parts: [{ ...parts[0], data: zeros }] })],
+  ['digests', (zeros) => JSON.stringify({ ...manifest, parts: [{ ...parts[0], data: [[0, zeros]] }] })],
+  ['names', (zeros) => JSON.stringify({ ...manifest, template: { ...manifest.template, names: zeros } })],
+])('a manifest with millions of wrong %s is refused at once', (_what, write) => {
+  const bytes = Buffer.from(write('zeros').replace('"zeros"', `[${'0,'.repeat(7_999_999)}0]`));
+  const begun = performance.now();
+  expect(() => parseManifest(bytes)).toThrow(expect.objectContaining(refused));
+  // Most of it is JSON.parse. With a fault for each zero it ends with a stack overflow, after half a minute.
+  expect(performance.now() - begun).toBeLessThan(5000);
+});
+
 test('a signature is only for its manifest and its key', () => {
   const bytes = text(manifest);
   const signature = signManifest(bytes, privateKey);

@@ -10,8 +10,8 @@ export {
   unusable,
 } from './manifest.ts';
 export type { BlockPlace, ExportManifest, ExportPart } from './manifest.ts';
-export { openExport } from './read.ts';
-export type { ExportBlock, ExportHeader, OpenExport } from './read.ts';
+export { openExport, readExportHeader } from './read.ts';
+export type { ExportBlock, ExportHeader, OpenExport, UnparsedExport } from './read.ts';
 export {
   createExportKey,
   exportKeyForm,

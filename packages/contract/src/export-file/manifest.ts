@@ -20,7 +20,7 @@ const maxMemoryMb = 1_048_576;
 const mib = 1024 * 1024;
 
 const sizeSchema = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
-const digestSchema = z.string().regex(/^[0-9a-f]{64}$/);
+const digestForm = /^[0-9a-f]{64}$/;
 const idSchema = z.string().regex(/^[a-z0-9]{1,64}$/);
 const word = z.string().max(256);
 
@@ -35,7 +35,7 @@ const partSchema = z.strictObject({
     .refine((name) => name !== 'manifest.json'),
   sizeBytes: sizeSchema,
   /** Runs of blocks with data, in order: the number of the first block, and the SHA-256 of each. The rest are zeros. */
-  data: z.array(z.tuple([sizeSchema, z.array(digestSchema).min(1)])),
+  data: z.custom<[number, string[]][]>(isData),
 });
 
 const manifestSchema = z.strictObject({
@@ -70,6 +70,23 @@ const manifestSchema = z.strictObject({
 
 export type ExportManifest = z.infer<typeof manifestSchema>;
 export type ExportPart = z.infer<typeof partSchema>;
+
+/** Stops at the first fault. A schema of zod would collect one for each of the millions that a manifest can have. */
+function isData(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isRun);
+}
+
+function isRun(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [first, digests] = value as [unknown, unknown];
+  return Number.isSafeInteger(first) && (first as number) >= 0 && isDigests(digests);
+}
+
+function isDigests(value: unknown): boolean {
+  return (
+    Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === 'string' && digestForm.test(item))
+  );
+}
 
 export function unusable(fault: string, cause?: unknown): SoulBoxError {
   return new SoulBoxError('export_unusable', `The export file cannot be used: ${fault}.`, { cause });

@@ -12,8 +12,6 @@ const chunkBytes = 256 * 1024;
 const windowLogMax = 23;
 
 export interface ExportHeader {
-  /** Parsed, but whoever uses it must check the signature first. */
-  readonly manifest: ExportManifest;
   /** The text that is signed. */
   readonly manifestBytes: Uint8Array;
   readonly signature: ExportSignature;
@@ -26,12 +24,25 @@ export interface ExportBlock {
 }
 
 export interface OpenExport extends ExportHeader {
+  /** Parsed, but whoever uses it must check the signature first. */
+  readonly manifest: ExportManifest;
   /** The blocks, in order. To be read once. Throws `export_unusable` when the file is cut off, altered, or too long. */
   blocks(): AsyncGenerator<ExportBlock>;
 }
 
-/** Reads the beginning of a file. Memory is bounded by the size of a manifest. Throws `export_unusable`. */
-export async function openExport(source: AsyncIterable<Uint8Array>): Promise<OpenExport> {
+export interface UnparsedExport extends ExportHeader {
+  /**
+   * Parses the manifest. JSON that was made for it blocks the process for seconds, so a server checks first whether it
+   * trusts the signature. To be called once. Throws `export_unusable`.
+   */
+  parse(): OpenExport;
+}
+
+/**
+ * Reads the beginning of a file, up to the data, without parsing the manifest. Memory is bounded by the size of a
+ * manifest. Throws `export_unusable`.
+ */
+export async function readExportHeader(source: AsyncIterable<Uint8Array>): Promise<UnparsedExport> {
   const input = createInput(source);
   const magic = Buffer.from(await input.take(exportMagic.length)).toString('latin1');
   if (magic !== exportMagic)
@@ -43,8 +54,18 @@ export async function openExport(source: AsyncIterable<Uint8Array>): Promise<Ope
   const signature = parseSignature(await input.takeLine(lineMaxBytes));
   if (signature.manifestBytes > manifestMaxBytes) throw unusable('its manifest is too large');
   const manifestBytes = await input.take(signature.manifestBytes);
-  const manifest = parseManifest(manifestBytes);
-  return { manifest, manifestBytes, signature, blocks: () => readBlocks(manifest, input.rest()) };
+  return {
+    ...{ manifestBytes, signature },
+    parse() {
+      const manifest = parseManifest(manifestBytes);
+      return { manifest, manifestBytes, signature, blocks: () => readBlocks(manifest, input.rest()) };
+    },
+  };
+}
+
+/** Like `readExportHeader`, and parses the manifest at once: for programs that a hostile file stops only for its user. */
+export async function openExport(source: AsyncIterable<Uint8Array>): Promise<OpenExport> {
+  return (await readExportHeader(source)).parse();
 }
 
 function parseSignature(line: string): ExportSignature {

@@ -1,0 +1,32 @@
+import { SoulBoxError } from '@soulbox/base';
+
+/**
+ * Transfers at once, in total and of one team. Each holds disk space of the runner, whose own totals are the same. One
+ * team cannot keep the others from theirs.
+ */
+const limits = { export: { all: 8, team: 2 }, import: { all: 4, team: 1 } } as const;
+const retryAfterSeconds = 30;
+
+export interface TransferSlots {
+  /** Counts a transfer until it is disposed. Throws `limit_exceeded`. */
+  take(kind: keyof typeof limits, teamId: string): Disposable;
+}
+
+export function createTransferSlots(): TransferSlots {
+  const taken = new Set<{ readonly kind: string; readonly teamId: string }>();
+  return {
+    take(kind, teamId) {
+      const same = [...taken].filter((one) => one.kind === kind);
+      const { all, team } = limits[kind];
+      const refuse = (who: string, limit: number): never => {
+        const message = `${who} runs at most ${limit} ${kind}${limit === 1 ? '' : 's'} at once. Retry later.`;
+        throw new SoulBoxError('limit_exceeded', message, { retryAfterSeconds });
+      };
+      if (same.filter((one) => one.teamId === teamId).length >= team) refuse('A team', team);
+      if (same.length >= all) refuse('This server', all);
+      const one = { kind, teamId };
+      taken.add(one);
+      return { [Symbol.dispose]: () => void taken.delete(one) };
+    },
+  };
+}
