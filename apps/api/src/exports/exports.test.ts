@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createExportKey, isIntact, isSigned, openExport } from '@soulbox/contract/export-file';
 import { createApiKey } from '@soulbox/storage';
+import { importKeepaliveMs } from '../limits.ts';
 import { exportedBlocks, exportedFile, exportedManifest } from '../testing/scripted-exports.ts';
 import { startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
@@ -135,6 +136,35 @@ describe('an import', () => {
     await expect(sent).rejects.toThrow();
     await expect.poll(async () => (await api.records.snapshots.listAll()).length).toBe(0);
     expect(api.runner.snapshots.size).toBe(0);
+  });
+
+  it('that waits for its file tells the runner that it goes on', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const file = await exportedFile();
+      const rest = Promise.withResolvers<undefined>();
+      async function* slowly(): AsyncGenerator<Uint8Array> {
+        yield file.subarray(0, file.length - 20);
+        await rest.promise;
+        yield file.subarray(file.length - 20);
+      }
+      const sent = fetch(`${api.url}/imports`, {
+        ...{ method: 'POST', headers: { 'x-api-key': api.key }, duplex: 'half' },
+        body: Readable.from(slowly()) as never,
+      });
+      await expect.poll(async () => (await api.records.snapshots.listAll()).length).toBe(1);
+      // The timer of the blocks begins at some moment after the record.
+      await expect
+        .poll(() => {
+          vi.advanceTimersByTime(importKeepaliveMs);
+          return api.runner.importsKept.length;
+        })
+        .toBeGreaterThan(1);
+      rest.resolve(undefined);
+      expect((await sent).status).toBe(201);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('has the limits of snapshots, and is recorded in the audit log', async () => {

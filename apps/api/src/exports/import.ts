@@ -12,7 +12,7 @@ import { arriving } from '../build-files/upload.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
-import { importHeaderMs, runnerStateMs } from '../limits.ts';
+import { importHeaderMs, importKeepaliveMs, runnerStateMs } from '../limits.ts';
 import { raiseTeam } from '../quotas/budgets.ts';
 import type { TeamLimits } from '../quotas/limit-table.ts';
 import { storedHintSeconds } from '../quotas/quotas.ts';
@@ -164,7 +164,10 @@ function intentOf(
   return { id, teamId, name, tag, templateId, sandboxId: source.sandboxId, createdAt: clock.now(), ...size };
 }
 
-/** The runner checks each block. Without the memory, its blocks are only read. */
+/**
+ * The runner checks each block. Without the memory, its blocks are only read; like a block from a slow sender, they may
+ * take longer than the runner waits for a call.
+ */
 async function passBlocks(
   { runner }: ApiContext,
   snapshotId: string,
@@ -173,12 +176,22 @@ async function passBlocks(
 ): Promise<void> {
   const layers = file.manifest.parts.filter(({ kind }) => kind === 'layer').length;
   const isWanted = (part: number): boolean => hasMemory || part < layers;
-  let index = 0;
-  for await (const { place, bytes } of file.blocks()) {
-    if (!isWanted(place.part)) continue;
-    const order = { snapshotId, index, block: new Uint8Array(bytes) };
+  const pass = async (index: number, block: Uint8Array): Promise<void> => {
+    const order = { snapshotId, index, block: new Uint8Array(block) };
     await callRunner((options) => runner.importBlock(order, options), runnerStateMs);
-    index += 1;
+  };
+  let index = 0;
+  // If the import has ended, the next call says why.
+  const stay = (): void => void pass(index, new Uint8Array(0)).catch(() => undefined);
+  const timer = setInterval(stay, importKeepaliveMs);
+  try {
+    for await (const { place, bytes } of file.blocks()) {
+      if (!isWanted(place.part)) continue;
+      await pass(index, bytes);
+      index += 1;
+    }
+  } finally {
+    clearInterval(timer);
   }
 }
 

@@ -72,12 +72,13 @@ function parseTrusted(header: BeginImportRequest['header']): ExportManifest {
 
 interface Host {
   readonly snapshots: Map<string, Snapshot>;
+  readonly importsKept: string[];
   readonly failIfTold: () => void;
   readonly hasSource: (id: string) => boolean;
 }
 
 /** Exports and imports without files. */
-export function exportCalls({ snapshots, failIfTold, hasSource }: Host) {
+export function exportCalls({ snapshots, importsKept, failIfTold, hasSource }: Host) {
   const underway = new Map<string, { readonly snapshot: Snapshot; readonly blocks: number; arrived: number }>();
   const fail = (reason: 'export_unusable' | 'sandbox_not_found' | 'snapshot_not_found', message: string): never => {
     throw connectErrorFromError(new SoulBoxError(reason, message));
@@ -109,6 +110,10 @@ export function exportCalls({ snapshots, failIfTold, hasSource }: Host) {
     },
     importBlock: async ({ snapshotId, index, block }) => {
       const one = get(snapshotId);
+      if (block.length === 0) {
+        importsKept.push(snapshotId);
+        return {};
+      }
       if (index !== one.arrived || exportedBlocks[index]?.length !== block.length)
         fail('export_unusable', 'The export file cannot be used: a block of its data is altered.');
       one.arrived += 1;

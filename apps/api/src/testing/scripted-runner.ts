@@ -52,6 +52,8 @@ export interface ScriptedRunner {
   /** Answers to requests for points, by sandbox and step in seconds: `i1 60`. */
   readonly points: Map<string, MetricPoint[]>;
   readonly snapshots: Map<string, Snapshot>;
+  /** Imports whose sender said that it is still there. */
+  readonly importsKept: string[];
   /** Started builds by the runner's id; the test controls them. */
   readonly builds: ReadonlyMap<string, ScriptedBuild>;
   /** Calls about states and deadlines in order, with their requests and their timeouts. */
@@ -102,6 +104,7 @@ export function createScriptedRunner(): ScriptedRunner {
     failingForks: 0,
   };
   const snapshots = new Map<string, Snapshot>();
+  const importsKept: string[] = [];
   const usage = { diskBytes: 0n, pausedMemoryBytes: 0n };
   const stateRequests: ScriptedRunner['stateRequests'] = [];
   const creates: CreateSandboxRequest[] = [];
@@ -175,7 +178,7 @@ export function createScriptedRunner(): ScriptedRunner {
     service(RunnerService, {
       ...states,
       ...runCalls(),
-      ...exportCalls({ snapshots, failIfTold, hasSource: (id) => sandboxes.has(id) || snapshots.has(id) }),
+      ...exportCalls({ snapshots, importsKept, failIfTold, hasSource: (id) => sandboxes.has(id) || snapshots.has(id) }),
       runBuild: builds.runBuild,
       createSandbox: async (request) => {
         failIfTold();
@@ -350,6 +353,7 @@ export function createScriptedRunner(): ScriptedRunner {
     policies,
     lists,
     snapshots,
+    importsKept,
     builds: builds.builds,
     usage,
     stateRequests,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createExportKey, openExport, parseManifest, signManifest, writeExport } from '@soulbox/contract/export-file';
 import type { ExportManifest, ExportSignature } from '@soulbox/contract/export-file';
@@ -227,6 +228,21 @@ test('an import without a sender is removed', async () => {
   await hasty.take('s1', 0, exported.blocks[0] ?? Buffer.alloc(0));
   await expect.poll(() => there.roomFor, { timeout: 5000 }).toEqual([]);
   expect(await tracesOf(there)).toEqual([]);
+});
+
+test('an import whose sender has nothing to send continues while the sender says that it is there', async () => {
+  const { sandboxId } = await addSandbox();
+  const exported = await exportFrom(here, { source: { sandboxId }, withMemory: false });
+  await using hasty = createImports(there.context, {
+    ...{ privateKey: () => Promise.resolve(privateKey), trustedKeys: [], idleMs: 500 },
+  });
+  await hasty.begin(order(exported));
+  for (const [index, block] of exported.blocks.entries()) await hasty.take('s1', index, block);
+  for (let n = 0; n < 8; n += 1) {
+    await setTimeout(100);
+    await hasty.take('s1', exported.blocks.length, Buffer.alloc(0));
+  }
+  expect(await hasty.finish('s1')).toMatchObject({ snapshotId: 's1' });
 });
 
 test('an import that does not fit on the disk is refused before its data', async () => {

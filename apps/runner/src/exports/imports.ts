@@ -38,7 +38,7 @@ export interface Imports extends AsyncDisposable {
    * `export_unusable`, `template_not_found`, `capability_missing`, `disk_full`, `state_incompatible`, `limit_exceeded`.
    */
   begin(request: ImportRequest): Promise<BegunImport>;
-  /** The next block. After an error the import is removed. */
+  /** The next block. After an error the import is removed. An empty block only says that the sender is still there. */
   take(snapshotId: string, index: number, block: Uint8Array): Promise<void>;
   finish(snapshotId: string): Promise<SnapshotRecord>;
   abandon(snapshotId: string): Promise<void>;
@@ -137,7 +137,7 @@ export function createImports(context: OperationContext, options: ImportsOptions
     },
     async take(snapshotId, index, block) {
       await step(snapshotId, async ({ draft }) => {
-        await draft.take(index, block);
+        if (block.length > 0) await draft.take(index, block);
       });
     },
     async finish(snapshotId) {

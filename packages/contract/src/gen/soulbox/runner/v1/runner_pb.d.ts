@@ -4205,7 +4205,8 @@ export declare const RunnerService: GenService<{
     output: typeof BeginImportResponseSchema;
   },
   /**
-   * Takes the next block of data. Fails with `export_unusable` for a block that differs from the manifest.
+   * Takes the next block of data. Fails with `export_unusable` for a block that differs from the manifest. An empty block
+   * only says that the sender is still there.
    *
    * @generated from rpc soulbox.runner.v1.RunnerService.ImportBlock
    */
