@@ -44,6 +44,8 @@ export const uploadMs = 3600 * 1000;
 export const importHeaderMs = 60_000;
 /** How often an import tells the runner that its file still arrives. The runner removes it after 60 s without a call. */
 export const importKeepaliveMs = 20_000;
+/** The last step of an import flushes all that it wrote. Clients and gateways give up after 600 s without an answer. */
+export const importFinishMs = 540_000;
 /** An export is cut off when its reader takes nothing for this time: until its end, the runner keeps what it reads. */
 export const exportReaderIdleMs = 60_000;
 /** Limits of one build: its steps, and the arguments of each step. Scripts should be files that are copied. */

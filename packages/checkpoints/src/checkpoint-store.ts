@@ -57,8 +57,11 @@ export interface CheckpointStore extends AsyncDisposable {
    * The path to which a disk without processes is moved, or another disk is copied, to become the layer with this id.
    */
   layerPath(layerId: string): string;
-  /** Records size and block digests of a layer that was just put at its path. Safe to repeat. Durable. */
-  sealLayer(layerId: string): Promise<void>;
+  /**
+   * Records size and block digests of a layer that was just put at its path. Safe to repeat. Durable. With `known`, the
+   * digests in the form of `digestsOfLayer`, the layer is not read.
+   */
+  sealLayer(layerId: string, known?: readonly string[]): Promise<void>;
   /** Whether its digests are recorded. */
   isSealedLayer(layerId: string): Promise<boolean>;
   /** Size and block digests of a sealed layer. The empty string stands for a hole. Throws `state_damaged`. */

@@ -1,4 +1,4 @@
-import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { link, open, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
@@ -48,6 +48,19 @@ describe('a layer', () => {
     const path = await makeLayer();
     await shop.store.verifyLayer('l1');
     expect((await stat(path)).blocks * 512).toBeLessThan(mib);
+  });
+
+  test('can be sealed with known digests, which are checked later', async () => {
+    await makeLayer();
+    const { digests } = await shop.store.digestsOfLayer('l1');
+    for (const [id, known] of [['l2', digests] as const, ['l3', digests.toReversed()] as const]) {
+      await link(shop.store.layerPath('l1'), shop.store.layerPath(id));
+      await shop.store.sealLayer(id, known);
+    }
+    await shop.reopen();
+    await shop.store.verifyLayer('l2');
+    expect(await shop.store.digestsOfLayer('l2')).toEqual(await shop.store.digestsOfLayer('l1'));
+    await expect(shop.store.verifyLayer('l3')).rejects.toMatchObject({ reason: 'state_damaged' });
   });
 
   test.for(written)('with a byte altered at %i is refused with the number of its block', async (at) => {

@@ -23,7 +23,7 @@ const layerSchema = fileDigestsSchema.extend({
 export interface Layers {
   /** Ids of all layers of which any file exists. */
   list(): Promise<string[]>;
-  seal(layerId: string): Promise<void>;
+  seal(layerId: string, known?: readonly string[]): Promise<void>;
   isSealed(layerId: string): Promise<boolean>;
   digestsOf(layerId: string): Promise<FileDigests>;
   verify(layerId: string): Promise<void>;
@@ -44,9 +44,9 @@ export function createLayers(paths: StorePaths, digester: Digester): Layers {
     return [...new Set(ids)].sort();
   };
 
-  const seal = async (layerId: string): Promise<void> => {
+  const seal = async (layerId: string, known?: readonly string[]): Promise<void> => {
     try {
-      const digests = await digestImage(paths.layer(layerId), digester);
+      const digests = await digestImage(paths.layer(layerId), digester, known);
       const content = { format: manifestFormat, layerId, blockBytes, ...digests };
       await writeSealedJson(paths.layerDigests(layerId), content);
       await flush(paths.layers);

@@ -131,7 +131,7 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
     },
     dropDamaged: (beforeMs) => damaged.removeOlder(beforeMs),
     layerPath: (layerId) => paths.layer(layerId),
-    sealLayer: (layerId) => layers.seal(layerId),
+    sealLayer: (layerId, known) => layers.seal(layerId, known),
     isSealedLayer: (layerId) => layers.isSealed(layerId),
     async digestsOfLayer(layerId) {
       const { sizeBytes, digests } = await layers.digestsOf(layerId);

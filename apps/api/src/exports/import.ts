@@ -12,7 +12,7 @@ import { arriving } from '../build-files/upload.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
-import { importHeaderMs, importKeepaliveMs, runnerStateMs } from '../limits.ts';
+import { importFinishMs, importHeaderMs, importKeepaliveMs, runnerStateMs } from '../limits.ts';
 import { raiseTeam } from '../quotas/budgets.ts';
 import type { TeamLimits } from '../quotas/limit-table.ts';
 import { storedHintSeconds } from '../quotas/quotas.ts';
@@ -123,7 +123,7 @@ async function importFile(context: ApiContext, { team }: Caller, wanted: Wanted,
     await passBlocks(context, id, file, hasMemory);
     const { snapshot } = await callRunner(
       (options) => context.runner.finishImport({ snapshotId: id }, options),
-      runnerStateMs,
+      importFinishMs,
     );
     if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner returned no snapshot.');
     const made = madeFrom(snapshot);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createExportKey, openExport, parseManifest, signManifest, writeExport } from '@soulbox/contract/export-file';
 import type { ExportManifest, ExportSignature } from '@soulbox/contract/export-file';
 import { forkSandbox } from '../operations/copies/fork.ts';
@@ -29,6 +29,7 @@ beforeEach(async () => {
   imports = createImports(there.context, { privateKey: () => Promise.resolve(privateKey), trustedKeys: [] });
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   await imports[Symbol.asyncDispose]();
   await here[Symbol.asyncDispose]();
   await there[Symbol.asyncDispose]();
@@ -243,6 +244,52 @@ test('an import whose sender has nothing to send continues while the sender says
     await hasty.take('s1', exported.blocks.length, Buffer.alloc(0));
   }
   expect(await hasty.finish('s1')).toMatchObject({ snapshotId: 's1' });
+});
+
+/** Lets the layers of an import be sealed only when `go` is called. */
+function holdSealing(): { readonly isSealing: () => boolean; readonly go: () => void } {
+  const { checkpoints } = there.context.host;
+  const seal = checkpoints.sealLayer.bind(checkpoints);
+  const held = Promise.withResolvers<undefined>();
+  let isSealing = false;
+  vi.spyOn(checkpoints, 'sealLayer').mockImplementation(async (...args) => {
+    isSealing = true;
+    await held.promise;
+    await seal(...args);
+  });
+  return { isSealing: () => isSealing, go: () => held.resolve(undefined) };
+}
+
+test('an import whose layers take long to be sealed is not taken for one without a sender', async () => {
+  const { sandboxId } = await addSandbox();
+  const exported = await exportFrom(here, { source: { sandboxId }, withMemory: false });
+  await using hasty = createImports(there.context, {
+    ...{ privateKey: () => Promise.resolve(privateKey), trustedKeys: [], idleMs: 200 },
+  });
+  await hasty.begin(order(exported));
+  for (const [index, block] of exported.blocks.entries()) await hasty.take('s1', index, block);
+  const sealing = holdSealing();
+  const finished = hasty.finish('s1');
+  await setTimeout(400);
+  sealing.go();
+  expect(await finished).toMatchObject({ snapshotId: 's1' });
+  expect(there.context.snapshots.list()).toHaveLength(1);
+});
+
+test('an import that is abandoned while it is finished leaves no snapshot', async () => {
+  const { sandboxId } = await addSandbox();
+  const exported = await exportFrom(here, { source: { sandboxId }, withMemory: false });
+  await imports.begin(order(exported));
+  await takeAll(exported, { memoryLeftOut: undefined });
+  const sealing = holdSealing();
+  const finished = imports.finish('s1').catch((error: unknown) => error);
+  await expect.poll(sealing.isSealing).toBe(true);
+  const abandoned = imports.abandon('s1');
+  sealing.go();
+  await abandoned;
+  expect(await finished).toMatchObject({ reason: 'snapshot_not_found' });
+  expect(await tracesOf(there)).toEqual([]);
+  expect(there.roomFor).toEqual([]);
 });
 
 test('an import that does not fit on the disk is refused before its data', async () => {

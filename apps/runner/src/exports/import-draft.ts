@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorFromNode, isDiskFull, randomId, SoulBoxError } from '@soulbox/base';
 import type { CheckpointDraft } from '@soulbox/checkpoints';
-import { placesOf, unusable } from '@soulbox/contract/export-file';
+import { digestsFromRuns, placesOf, unusable } from '@soulbox/contract/export-file';
 import type { BlockPlace, ExportManifest } from '@soulbox/contract/export-file';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { getDriver } from '../processes/sandbox-host.ts';
@@ -57,7 +57,9 @@ export async function createImportDraft(context: OperationContext, manifest: Exp
     async complete() {
       if (place.done !== true) throw unusable('it is cut off');
       await files.close();
-      for (const layerId of layers) await host.checkpoints.sealLayer(layerId);
+      // Each block was checked with its digest, so nothing is read again.
+      for (const [part, layerId] of layers.entries())
+        await host.checkpoints.sealLayer(layerId, digestsFromRuns(manifest.parts[part] ?? { sizeBytes: 0, data: [] }));
       return draft;
     },
     [Symbol.asyncDispose]: async () => await kept.disposeAsync(),

@@ -141,7 +141,11 @@ export function createImports(context: OperationContext, options: ImportsOptions
       });
     },
     async finish(snapshotId) {
-      const snapshot = await step(snapshotId, async (one) => await makeSnapshot(context, snapshotId, one));
+      const snapshot = await step(snapshotId, async (one) => {
+        // From here on it needs no sender: digests of large layers take minutes.
+        clearTimeout(one.timer);
+        return await makeSnapshot(context, snapshotId, one, () => underway.get(snapshotId) === one);
+      });
       await remove(snapshotId);
       return snapshot;
     },
@@ -197,6 +201,7 @@ async function makeSnapshot(
   context: OperationContext,
   snapshotId: string,
   { manifest, template, tenant, draft }: Underway,
+  isWanted: () => boolean,
 ): Promise<SnapshotRecord> {
   const { host, snapshots, clock } = context;
   const { source, sandbox, memory } = manifest;
@@ -217,6 +222,8 @@ async function makeSnapshot(
     ...{ stateId: checkpoint.checkpointId, hasMemory: memory !== undefined, isEncrypted: true },
     sizeBytes: checkpoint.sizeBytes + (await sizeOfLayers(host.checkpoints, draft.layers)),
   };
+  // The control plane may have given up meanwhile, and would never hear of the snapshot.
+  if (!isWanted()) throw new SoulBoxError('snapshot_not_found', 'The import was abandoned.');
   snapshots.checkFree(snapshotId);
   await snapshots.write(snapshot);
   host.logger.info({ snapshotId, teamId: tenant.teamId, hasMemory: snapshot.hasMemory }, 'export imported');

@@ -6,6 +6,7 @@ import { SoulBoxError } from '@soulbox/base';
 import {
   createExportKey,
   dataBytesOf,
+  digestsFromRuns,
   exportBlockBytes,
   isIntact,
   isSigned,
@@ -44,6 +45,17 @@ const manifest: ExportManifest = {
   leftOut: [],
   parts,
 };
+test('runs have the digests from which they were made', () => {
+  expect(digestsFromRuns(parts[0] as ExportPart)).toEqual([
+    '',
+    sha256(blocks[0] as Buffer),
+    '',
+    '',
+    '',
+    sha256(blocks[1] as Buffer),
+  ]);
+});
+
 const text = (value: object): Buffer => Buffer.from(JSON.stringify(value));
 
 async function fileOf(given: object = manifest, content: readonly Uint8Array[] = blocks): Promise<Buffer> {

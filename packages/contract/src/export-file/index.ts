@@ -1,6 +1,7 @@
 export { isIntact } from './is-intact.ts';
 export {
   dataBytesOf,
+  digestsFromRuns,
   exportBlockBytes,
   exportVersion,
   manifestMaxBytes,

@@ -168,6 +168,13 @@ function sumOf(parts: readonly ExportPart[]): number {
   return parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
+/** The digest of each block of a part. The empty text is a hole. */
+export function digestsFromRuns({ sizeBytes, data }: Pick<ExportPart, 'sizeBytes' | 'data'>): string[] {
+  const digests = new Array<string>(Math.ceil(sizeBytes / exportBlockBytes)).fill('');
+  for (const [first, run] of data) for (const [at, digest] of run.entries()) digests[first + at] = digest;
+  return digests;
+}
+
 /** Turns the digest of each block, where an empty text is a hole, into runs. */
 export function runsFromDigests(digests: readonly string[]): ExportPart['data'] {
   const runs: ExportPart['data'] = [];
