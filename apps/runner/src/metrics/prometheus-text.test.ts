@@ -76,6 +76,40 @@ describe('the text format of Prometheus', () => {
     expect(performance.now() - startedAt).toBeLessThan(2000);
   });
 
+  it.each([
+    ['blanks before a text of two lines', '# HELP a', ' ', 'y\rx'],
+    ['blanks before a text with a line separator', '# HELP a', ' ', 'y\u2028x'],
+    ['blanks before the keyword', '#', ' ', 'x'],
+    ['blanks before the name', '# TYPE', ' ', '1'],
+    ['a long name in a comment', '# TYPE ', 'a', '-'],
+    ['a long name', '', 'a', '-'],
+    ['blanks before a brace', 'a', ' ', 'x'],
+    ['blanks in the braces', 'a{', ' ', '-'],
+    ['a long label', 'a{', 'b', '-'],
+    ['blanks after a label', 'a{b', ' ', '-'],
+    ['a long value of a label', 'a{b="', 'c', ''],
+    ['a value of a label that ends with a backslash', 'a{b="', '\\\\', '\\\r"} 1'],
+    ['blanks after a label and its value', 'a{b="c"', ' ', '-'],
+    ['a long number', 'a ', '1', 'x'],
+    ['a long fraction', 'a 1.', '1', 'x'],
+    ['a long exponent', 'a 1e', '1', 'x'],
+    ['blanks after the value', 'a 1', ' ', 'x'],
+    ['a long time', 'a 1 ', '1', 'x'],
+    ['a long infinity', 'a ', 'inf', 'x'],
+  ])('takes little time for 270 lines with %s', (_what, head, piece, tail) => {
+    const line = head + piece.repeat(8100 / piece.length) + tail;
+    const text = Array.from({ length: 270 }, () => line).join('\n');
+    const startedAt = performance.now();
+    parse(text);
+    expect(performance.now() - startedAt).toBeLessThan(1000);
+  });
+
+  it('keeps a help text with separators of lines, and refuses numbers of absurd length', () => {
+    expect(one('# HELP a   one\rtwo \u2028 three\na 1')).toMatchObject({ help: 'one\rtwo \u2028 three' });
+    expect(one(`a ${'1'.repeat(64)}`)).toMatchObject({ value: Number('1'.repeat(64)) });
+    expect(parse(`a ${'1'.repeat(65)}`)).toMatchObject({ samples: [], rejected: 1 });
+  });
+
   it('never throws, and stays within its limits, for any text', () => {
     const pieces = fc.constantFrom(
       'a',

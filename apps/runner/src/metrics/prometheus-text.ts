@@ -25,6 +25,8 @@ const labelsMax = 16;
 const valueMaxLength = 256;
 const helpMaxLength = 256;
 const lineMaxLength = 8192;
+/** Every number that a program prints is shorter. */
+const numberMaxLength = 64;
 const faultsMax = 3;
 /** Names of the server's own metrics. */
 const reservedPrefix = 'soulbox_';
@@ -32,7 +34,8 @@ const familySuffix = /_(?:bucket|sum|count)$/;
 
 /**
  * Parses the text format of Prometheus, version 0.0.4. The text is hostile: a line that is not valid costs only itself,
- * and every part has a limit. Time stamps of lines are ignored.
+ * and every part has a limit. No expression here may need time that grows faster than the line. Time stamps of lines are
+ * ignored.
  */
 export function parsePrometheusText(text: string, samplesMax: number): ParsedText {
   const families = new Map<string, { type: CustomType; help: string }>();
@@ -81,7 +84,8 @@ export function seriesKey({ name, labels }: Pick<CustomSample, 'name' | 'labels'
 }
 
 function takeComment(line: string, families: Map<string, { type: CustomType; help: string }>): void {
-  const [, keyword = '', name = '', rest = ''] = /^#\s+(HELP|TYPE)\s+([a-zA-Z_:][\w:]*)(?:\s+(.*))?$/.exec(line) ?? [];
+  const [, keyword = '', name = '', text = ''] = /^#\s+(HELP|TYPE)\s+([a-zA-Z_:][\w:]*)(?:\s([^]*))?$/.exec(line) ?? [];
+  const rest = text.trim();
   if (name === '' || name.length > nameMaxLength) return;
   const family = families.get(name) ?? { type: 'untyped', help: '' };
   families.set(name, family);
@@ -136,8 +140,9 @@ function unescape(text: string): string {
 }
 
 function parseValue(text: string): number | undefined {
+  if (text.length > numberMaxLength) return undefined;
   if (/^nan$/i.test(text)) return Number.NaN;
   const infinity = /^([+-]?)inf(?:inity)?$/i.exec(text);
   if (infinity !== null) return infinity[1] === '-' ? -Infinity : Infinity;
-  return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?$/.test(text) ? Number(text) : undefined;
+  return /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?$/.test(text) ? Number(text) : undefined;
 }
