@@ -80,7 +80,12 @@ function receive(
   };
   const enqueue = (sizeBytes: number, action: () => Promise<unknown>): void => {
     queuedBytes += sizeBytes;
-    queue = queue.then(action).then(
+    const run = async (): Promise<void> => {
+      // After input that was not taken, more input would leave a hole, and the end of input would cut it.
+      signal.throwIfAborted();
+      if (failure === undefined) await action();
+    };
+    queue = queue.then(run).then(
       () => {
         isNews = true;
         wakeUp.ring();

@@ -14,6 +14,7 @@ import {
   OutputStream,
   StartRequestSchema as StartRequests,
 } from '@soulbox/contract/process-v1';
+import { startFaultProxy } from '@soulbox/testing/fault-proxy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ProtocolOptions } from '../testing/clients.ts';
 import { asUser, createClients, runShell, startInBackground } from '../testing/clients.ts';
@@ -368,7 +369,7 @@ describe('what this version does not know', () => {
 });
 
 /** The client's side of Interact. */
-function converse(first: InteractInit['request'], options: object = {}) {
+function converse(first: InteractInit['request'], { streams } = clients) {
   const queue: InteractInit[] = [{ request: first } as InteractInit];
   let wake = (): void => undefined;
   let isDone = false;
@@ -380,7 +381,7 @@ function converse(first: InteractInit['request'], options: object = {}) {
       else await new Promise<void>((resolve) => (wake = resolve));
     }
   }
-  const events = clients.streams.interact(requests(), options);
+  const events = streams.interact(requests());
   return {
     events,
     send: (request: InteractInit['request']): void => {
@@ -418,6 +419,39 @@ describe('Interact', () => {
     await sleep(200);
     send({ case: 'signal', value: 15 });
     expect(exitOf(await collect(events))).toMatchObject({ signal: 15 });
+  });
+
+  test('a reset does not end input that was half taken, and the rest arrives in another call', async () => {
+    await using proxy = await startFaultProxy(envd.port);
+    const start = { command: { program: 'sha256sum' }, hasInput: true };
+    const options = { writer: 'me' };
+    const first = converse(
+      { case: 'start', value: { start, options } },
+      createClients(`http://127.0.0.1:${proxy.port}`, http2),
+    );
+    const iterator = first.events[Symbol.asyncIterator]();
+    const attached = ((await iterator.next()).value as { event?: { event: Event } } | undefined)?.event?.event;
+    const processId = attached?.case === 'attached' ? (attached.value.process?.id ?? '') : '';
+    const [sigcont, sigstop] = [18, 19];
+    await clients.streams.signal({ processId, signal: sigstop });
+
+    const bytes = Buffer.alloc(800_000, 'some input ');
+    const sendAll = ({ send }: ReturnType<typeof converse>): void => {
+      for (let at = 0; at < bytes.length; at += 200_000)
+        send({ case: 'input', value: { position: BigInt(at), data: bytes.subarray(at, at + 200_000) } });
+      send({ case: 'closeInput', value: {} });
+    };
+    sendAll(first);
+    await sleep(200);
+    proxy.cutAll();
+    await expect(iterator.next()).rejects.toThrow();
+    await sleep(100);
+    expect((await clients.streams.get({ processId })).process?.input?.closed).toBe(false);
+
+    const second = converse({ case: 'attach', value: { processId, options } });
+    sendAll(second);
+    await clients.streams.signal({ processId, signal: sigcont });
+    expect(textOf(await collect(second.events))).toContain(createHash('sha256').update(bytes).digest('hex'));
   });
 
   test('a terminal can be typed into and resized', async () => {
