@@ -19,7 +19,7 @@ const running = (): RunningSandbox[] =>
     .map(
       (sandboxId) =>
         ({
-          record: { sandboxId, tenant: { startedAtMs: startMs } },
+          record: { sandboxId, tenant: { startedAtMs: startMs, teamId: sandboxId.split('-')[0] } },
           live: {
             envd: {
               customMetrics: async () => {
@@ -131,19 +131,63 @@ describe('metrics of user code', () => {
     expect(JSON.stringify(series.map(({ labels }) => labels)).length).toBeLessThan(70_000);
   });
 
+  const manySeries = Array.from({ length: 256 }, (_, n) => `m${n} 1`).join('\n');
+  const seriesOf = (team: string): number =>
+    [...texts.keys()]
+      .filter((id) => id.startsWith(`${team}-`))
+      .reduce((sum, id) => sum + metrics.known(id).series.length, 0);
+
   it('have a limit for all sandboxes together, which is free again when they end', async () => {
-    const text = Array.from({ length: 256 }, (_, n) => `m${n} 1`).join('\n');
     for (let sandbox = 0; sandbox < 90; sandbox++) {
-      report(`s${sandbox}`, text);
-      await metrics.read(`s${sandbox}`);
+      report(`${sandbox % 5}-${sandbox}`, manySeries);
+      await metrics.read(`${sandbox % 5}-${sandbox}`);
     }
-    const count = (): number => [...texts.keys()].reduce((sum, id) => sum + metrics.known(id).series.length, 0);
+    const count = (): number => ['0', '1', '2', '3', '4'].reduce((sum, team) => sum + seriesOf(team), 0);
     expect(count()).toBe(20_000);
-    metrics.remove('s0');
+    metrics.remove('0-0');
     await vi.advanceTimersByTimeAsync(1000);
-    await metrics.read('s89');
-    expect(metrics.known('s89').series.length).toBeGreaterThan(200);
+    await metrics.read('4-89');
+    expect(metrics.known('4-89').series.length).toBeGreaterThan(200);
     expect(count()).toBeLessThanOrEqual(20_000);
+  });
+
+  it('of one team take at most a quarter of the room', async () => {
+    for (let sandbox = 0; sandbox < 90; sandbox++) {
+      report(`greedy-${sandbox}`, manySeries);
+      await metrics.read(`greedy-${sandbox}`);
+    }
+    expect(seriesOf('greedy')).toBe(5000);
+    expect((await metrics.read('greedy-89')).faults[0]).toContain('of its team');
+    report('modest-1', manySeries);
+    expect((await metrics.read('modest-1')).series).toHaveLength(256);
+    metrics.remove('greedy-0');
+    await vi.advanceTimersByTimeAsync(1000);
+    expect((await metrics.read('greedy-89')).series.length).toBeGreaterThan(200);
+  });
+
+  it('of one team take at most a quarter of the room for texts', async () => {
+    const label = 'x'.repeat(250);
+    const text = Array.from({ length: 200 }, (_, n) => `m{n="${n}",a="${label}",b="${label}"} 1`).join('\n');
+    for (let sandbox = 0; sandbox < 40; sandbox++) {
+      report(`greedy-${sandbox}`, text);
+      await metrics.read(`greedy-${sandbox}`);
+    }
+    expect(metrics.known('greedy-39').series).toEqual([]);
+    report('modest-1', text);
+    expect((await metrics.read('modest-1')).series.length).toBeGreaterThan(100);
+  });
+
+  it('are asked for once a minute in a sandbox that stopped answering', async () => {
+    report('a', 'jobs 1');
+    await metrics.read('a');
+    texts.set('a', async () => await Promise.reject(new Error('gone')));
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(reads).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect(reads).toHaveLength(2);
+    report('a', 'jobs 2');
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect(metrics.known('a').series[0]?.values.length).toBeGreaterThanOrEqual(3);
   });
 
   it('do not wait for sandboxes that hang, and report those that fail', async () => {

@@ -18,6 +18,8 @@ const totalSeriesMax = 20_000;
 /** Characters of the names and labels of all series of one sandbox, and of all sandboxes together. */
 const textMax = 65_536;
 const totalTextMax = 128 * textMax;
+/** Of the limits of all sandboxes together, the sandboxes of one team may use this part. */
+const teamShare = 1 / 4;
 /** Values of a series that are kept: half an hour. */
 const valuesMax = 180;
 const keptMs = everyMs * valuesMax;
@@ -60,7 +62,14 @@ interface Series {
   readonly numbers: number[];
 }
 
+/** What series use. */
+interface Usage {
+  series: number;
+  text: number;
+}
+
 interface Entry {
+  readonly teamId: string;
   /** By `seriesKey`. */
   readonly series: Map<string, Series>;
   textSize: number;
@@ -80,28 +89,38 @@ export function createCustomMetrics(options: {
 }): CustomMetrics {
   const { table, activity, clock, logger } = options;
   const entries = new Map<string, Entry>();
-  const total = { series: 0, text: 0 };
+  const total: Usage = { series: 0, text: 0 };
+  /** Only of teams that have series. */
+  const teams = new Map<string, Usage>();
 
-  const entryOf = (sandboxId: string): Entry => {
+  const entryOf = ({ record: { sandboxId, tenant } }: RunningSandbox): Entry => {
     const known = entries.get(sandboxId);
     if (known !== undefined) return known;
     const nothing = { textSize: 0, underWay: undefined, rejected: 0, faults: [], reports: false };
-    const entry: Entry = { series: new Map(), readAtMs: -Infinity, ...nothing };
+    const entry: Entry = { teamId: tenant.teamId, series: new Map(), readAtMs: -Infinity, ...nothing };
     entries.set(sandboxId, entry);
     return entry;
   };
 
   const count = (entry: Entry, key: string, sign: 1 | -1): void => {
-    total.series += sign;
-    total.text += sign * key.length;
+    const team = teams.get(entry.teamId) ?? { series: 0, text: 0 };
+    for (const usage of [total, team]) {
+      usage.series += sign;
+      usage.text += sign * key.length;
+    }
+    if (team.series === 0) teams.delete(entry.teamId);
+    else teams.set(entry.teamId, team);
     entry.textSize += sign * key.length;
   };
 
-  const hasRoom = ({ series, textSize }: Entry, key: string): boolean =>
-    series.size < seriesMax &&
-    total.series < totalSeriesMax &&
-    textSize + key.length <= textMax &&
-    total.text + key.length <= totalTextMax;
+  const fits = ({ series, text }: Usage, key: string, share = 1): boolean =>
+    series < share * totalSeriesMax && text + key.length <= share * totalTextMax;
+
+  const hasRoom = ({ series, textSize, teamId }: Entry, key: string): boolean => {
+    const team = teams.get(teamId);
+    if (series.size >= seriesMax || textSize + key.length > textMax || !fits(total, key)) return false;
+    return team === undefined || fits(team, key, teamShare);
+  };
 
   /** Returns the number of samples for which there was no room. */
   const take = (entry: Entry, samples: readonly CustomSample[], atMs: number): number => {
@@ -151,16 +170,18 @@ export function createCustomMetrics(options: {
       const refused = parsed.reduce((sum, { samples }) => sum + take(entry, samples, nowMs), 0);
       entry.reports = sources.length > 0;
       entry.rejected = refused + parsed.reduce((sum, { rejected }) => sum + rejected, 0);
-      const beyond = `${refused} series are beyond the limits of a sandbox (${seriesMax} series, ${textMax} characters) or of the server`;
+      const beyond = `${refused} series are beyond the limits of a sandbox (${seriesMax} series, ${textMax} characters), of its team or of the server`;
       entry.faults = [...(refused === 0 ? [] : [beyond]), ...parsed.flatMap(({ faults }) => faults)].slice(0, 16);
     } catch (err) {
+      // One that does not answer takes a place of those that do: it is asked as rarely as one that reports nothing.
+      entry.reports = false;
       entry.faults = [errorFromUnknown(err).message];
       logger.debug({ sandboxId, err }, 'metrics of user code could not be read');
     }
   };
 
   const readOnce = async (sandbox: RunningSandbox): Promise<void> => {
-    const entry = entryOf(sandbox.record.sandboxId);
+    const entry = entryOf(sandbox);
     entry.underWay ??= ask(sandbox, entry).finally(() => {
       entry.underWay = undefined;
     });
