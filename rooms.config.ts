@@ -315,7 +315,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['testing'],
   ],
   'apps/ssh/src': [
-    ['algorithms', 'config', 'host-key', 'limits', 'sandbox'],
+    ['algorithms', 'config', 'host-key', 'library', 'limits', 'sandbox'],
     ['bound-memory'],
     ['channels'],
     ['connections'],

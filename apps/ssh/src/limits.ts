@@ -12,6 +12,9 @@ export const attemptsMax = 20;
 /** Open channels of a connection. Browsers and editors open dozens through a forwarded port. */
 export const channelsMax = 128;
 
+/** The smallest packets for which a channel is served. The usual clients take 16 KiB and more. */
+export const packetMinBytes = 1024;
+
 /** Bytes that wait for the socket of a client, after which the sandbox waits. */
 export const outgoingHighBytes = 1024 * 1024;
 /** Bytes that wait for it, whatever they are, after which the connection is cut. */

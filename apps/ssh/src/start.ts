@@ -11,6 +11,7 @@ import type { IncomingBudget, MemoryBound } from './bound-memory.ts';
 import { createOpenGrants } from './connections/open-grants.ts';
 import { serveClient } from './connections/serve-client.ts';
 import { createStrangers } from './connections/strangers.ts';
+import { socketOf } from './library.ts';
 
 export interface SshOptions {
   /** A bound socket, or where to listen. */
@@ -54,8 +55,7 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
 
   const protocol = new ssh2.Server({ hostKeys: [hostKey], ident: 'SoulBox', algorithms });
   protocol.on('connection', (client: Connection) => {
-    // The library keeps the socket to itself.
-    const socket = (client as unknown as { readonly _sock: Socket })._sock;
+    const socket = socketOf(client);
     const memory = bounds.get(socket);
     if (memory === undefined) socket.destroy();
     else serveClient(client, socket, memory, context);
@@ -72,6 +72,8 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
       socket,
       setTimeout(() => socket.destroy(), greetingMs),
     );
+    // The library ends the connection for what it cannot read, and would go on to receive.
+    socket.once('finish', () => setTimeout(() => socket.destroy(), endedMs).unref());
     socket.once('close', () => {
       clearTimeout(greetings.get(socket));
       sockets.delete(socket);
@@ -100,3 +102,5 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
 
 /** Everything before a client is in, with the time in which control resumes its sandbox. Milliseconds. */
 const greetingMs = 180_000;
+/** How long a client may take to close a connection that has been ended. Milliseconds. */
+const endedMs = 1000;

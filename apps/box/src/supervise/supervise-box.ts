@@ -188,6 +188,8 @@ export async function superviseBox(options: {
       ? undefined
       : loadPart({
           ...common,
+          // Strangers reach it, and the server does without it.
+          onGivenUp: (err) => logger.error({ err }, 'SSH is off until the server is restarted'),
           plan: {
             name: 'ssh',
             logNames: ['ssh'],

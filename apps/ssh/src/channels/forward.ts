@@ -3,6 +3,8 @@ import type { Logger } from '@soulbox/base';
 import type { SshUsed } from '@soulbox/contract/ssh-service';
 import type { ServerChannel } from 'ssh2';
 import type { MemoryBound } from '../bound-memory.ts';
+import { packetBytesOf } from '../library.ts';
+import { packetMinBytes } from '../limits.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { joinChannel } from './join-channel.ts';
 
@@ -39,6 +41,11 @@ export async function serveForwarded(
     }
     note('forward');
     const channel = answer.accept();
+    if (packetBytesOf(channel) < packetMinBytes) {
+      service.destroy();
+      socket.destroy();
+      return;
+    }
     memory.watch(channel);
     await joinChannel(channel, service, socket);
   } catch (err) {

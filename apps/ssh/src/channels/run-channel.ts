@@ -98,6 +98,7 @@ export function runChannel(channel: ServerChannel, options: RunOptions): Running
 /** Tells why there is no program, as ssh(1) shows it. */
 export function refuseChannel(channel: ServerChannel, message: string): void {
   channel.on('error', () => undefined);
+  channel.resume();
   channel.stderr.write(`soulbox: ${message}\r\n`, () => {
     channel.exit(failedStatus);
     channel.end();

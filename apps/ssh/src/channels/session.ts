@@ -39,7 +39,22 @@ export function serveSession(session: Session, context: SessionContext): void {
   let terminal: TerminalSize | undefined;
   let running: RunningChannel | undefined;
 
-  const run = (channel: ServerChannel, used: SshUsed, command: Command, withTerminal: boolean): void => {
+  let hasStarted = false;
+
+  const run = (
+    { accept, reject }: { accept: () => ServerChannel | undefined; reject: unknown },
+    used: SshUsed,
+    command: Command,
+    withTerminal: boolean,
+  ): void => {
+    // A session has one program. For another one, the library gives no channel.
+    const channel = hasStarted ? undefined : accept();
+    if (channel === undefined) {
+      refuse(reject);
+      return;
+    }
+    hasStarted = true;
+    context.memory.watch(channel);
     if (context.fault !== '') {
       refuseChannel(channel, context.fault);
       return;
@@ -49,7 +64,6 @@ export function serveSession(session: Session, context: SessionContext): void {
       return;
     }
     context.note(used);
-    context.memory.watch(channel);
     const { sandbox, socket, logger } = context;
     running = runChannel(channel, {
       ...{ command, env, sandbox, socket, logger, onEnd: context.freePlace },
@@ -89,13 +103,13 @@ export function serveSession(session: Session, context: SessionContext): void {
     running?.signal(name);
     confirm(accept);
   });
-  session.on('shell', (accept) => run(accept(), 'shell', loginShell, true));
+  session.on('shell', (accept, reject) => run({ accept, reject }, 'shell', loginShell, true));
   session.on('exec', (accept, reject, { command }) => {
     if (Buffer.byteLength(command) > commandMaxBytes || command.includes('\0')) refuse(reject);
-    else run(accept(), 'exec', commandLine(command), true);
+    else run({ accept, reject }, 'exec', commandLine(command), true);
   });
   session.on('subsystem', (accept, reject, { name }) => {
-    if (name === 'sftp') run(accept(), 'sftp', sftpCommand(context.sftpServer), false);
+    if (name === 'sftp') run({ accept, reject }, 'sftp', sftpCommand(context.sftpServer), false);
     else refuse(reject);
   });
 }

@@ -4,7 +4,8 @@ import type { SshAdmission, SshAuthority } from '@soulbox/contract/ssh-service';
 import type { Connection } from 'ssh2';
 import { serveForwarded } from '../channels/forward.ts';
 import { serveSession } from '../channels/session.ts';
-import { channelsMax } from '../limits.ts';
+import { packetBytesOf } from '../library.ts';
+import { channelsMax, packetMinBytes } from '../limits.ts';
 import { openSandbox } from '../sandbox/sandbox.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { authenticate } from './authenticate.ts';
@@ -27,8 +28,12 @@ const farewellMs = 5000;
 /** Serves one connection from its first request on. */
 export function serveClient(client: Connection, socket: Socket, memory: MemoryBound, context: ClientContext): void {
   const { authority, logger, enter } = context;
-  // The connection is closed anyway.
-  client.on('error', (err) => logger.debug({ err }, 'an SSH connection broke'));
+  // The library only ends its own side, which waits for a client that does not read.
+  client.on('error', (err) => {
+    logger.debug({ err }, 'an SSH connection broke');
+    socket.destroy();
+  });
+  client.once('end', () => socket.destroy());
   authenticate(client, socket, {
     ...{ authority, logger },
     onSignedIn(admission) {
@@ -50,10 +55,13 @@ function serveSignedIn(
   const { sandboxId, keyId, fault } = admission;
   const logger = context.logger.child({ sandboxId, sshKeyId: keyId });
   const sandbox: Sandbox = openSandbox(context.gatewaySocket, admission);
+  let isEnded = false;
   const grant = context.grants.open({ sandboxId, keyId }, () => {
     logger.info({}, 'an SSH connection is ended: its key or its sandbox has ended');
+    isEnded = true;
+    // A client that does not read must not be waited for.
+    setImmediate(() => socket.destroy());
     client.end();
-    socket.destroySoon();
   });
   socket.once('close', () => {
     grant[Symbol.dispose]();
@@ -62,7 +70,7 @@ function serveSignedIn(
 
   let open = 0;
   const takePlace = (): boolean => {
-    if (open >= channelsMax) return false;
+    if (isEnded || open >= channelsMax) return false;
     open += 1;
     return true;
   };
@@ -75,11 +83,17 @@ function serveSignedIn(
   };
 
   client.on('session', (accept, reject) => {
-    if (takePlace()) {
-      const session = accept();
-      session.once('close', freePlace);
-      serveSession(session, channelContext);
-    } else reject();
+    if (!takePlace()) {
+      reject();
+      return;
+    }
+    const session = accept();
+    if (packetBytesOf(session) < packetMinBytes) {
+      socket.destroy();
+      return;
+    }
+    session.once('close', freePlace);
+    serveSession(session, channelContext);
   });
   client.on('tcpip', (accept, reject, { destIP, destPort }) => {
     void serveForwarded({ host: destIP, port: destPort }, { accept, reject }, channelContext);

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { removeTree, silentLogger, SoulBoxError } from '@soulbox/base';
 import type { SshAttempt, SshAuthority, SshGrant, SshUse } from '@soulbox/contract/ssh-service';
 import ssh2 from 'ssh2';
@@ -21,6 +22,8 @@ export interface TestSsh extends AsyncDisposable {
   readonly ended: SshGrant[];
   /** Decides. Default: admits the user `iknown`. */
   decide: (attempt: SshAttempt) => boolean;
+  /** Serves every port of the sandbox. Default: the gateway has no sandbox. */
+  serve: ((connection: Duplex) => void) | undefined;
   connect(options?: ConnectConfig): Promise<SshClient>;
 }
 
@@ -29,17 +32,27 @@ export const clientKey = makeHostKey().privateKey;
 export async function startTestSsh(options: { maxConnections?: number } = {}): Promise<TestSsh> {
   const folder = mkdtempSync(join(tmpdir(), 'soulbox-ssh-'));
   const gatewaySocket = join(folder, 'gateway.sock');
+  const test: Pick<TestSsh, 'decide' | 'serve'> = { decide: ({ user }) => user === 'iknown', serve: undefined };
   const gateway = createServer((_request, response) => {
     response
       .writeHead(502, { 'content-type': 'application/json' })
       .end(JSON.stringify({ message: 'No such sandbox.' }));
+  });
+  gateway.on('upgrade', (_request, connection: Duplex) => {
+    connection.on('error', () => undefined);
+    if (test.serve === undefined) {
+      const body = JSON.stringify({ message: 'No such sandbox.' });
+      connection.end(`HTTP/1.1 502 Bad Gateway\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+      return;
+    }
+    connection.write('HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: soulbox-tcp\r\n\r\n');
+    test.serve(connection);
   });
   gateway.listen(gatewaySocket);
   await once(gateway, 'listening');
   const attempts: SshAttempt[] = [];
   const uses: SshUse[] = [];
   const ended: SshGrant[] = [];
-  const test = { decide: ({ user }: SshAttempt): boolean => user === 'iknown' };
   const authority: SshAuthority = {
     authorize: (attempt) => {
       attempts.push(attempt);
