@@ -315,7 +315,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['testing'],
   ],
   'apps/ssh/src': [
-    ['algorithms', 'config', 'host-key', 'library', 'limits', 'sandbox'],
+    ['algorithms', 'config', 'host-key', 'library', 'limits', 'refuse-global-requests', 'sandbox'],
     ['bound-memory'],
     ['channels'],
     ['connections'],

@@ -4,8 +4,8 @@ export const strangersMax = 100;
 export const strangersOfAddressMax = 20;
 /** How long a connection may take to sign in, without the time in which control decides. Milliseconds. */
 export const signInMs = 30_000;
-/** Bytes that a connection may send before it has signed in. An exchange of keys needs a few KiB. */
-export const strangerBytesMax = 256 * 1024;
+/** Bytes that a connection may send before it has signed in. An exchange of keys and 20 large keys need less. */
+export const strangerBytesMax = 64 * 1024;
 /** Requests to sign in on one connection. An agent may offer many keys. */
 export const attemptsMax = 20;
 

@@ -1,11 +1,13 @@
 /** @module-tag violation */
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import ssh2 from 'ssh2';
 import type { Client, Connection } from 'ssh2';
 import { socketOf } from './library.ts';
 import { startTestSsh } from './testing/test-ssh.ts';
 import type { TestSsh } from './testing/test-ssh.ts';
-import { openRaw, rawProtocol } from './testing/raw-client.ts';
+import { openRaw, rawProtocol, sendRaw } from './testing/raw-client.ts';
 
 let test: TestSsh;
 beforeEach(async () => {
@@ -13,11 +15,47 @@ beforeEach(async () => {
 });
 afterEach(async () => await test[Symbol.asyncDispose]());
 
+type Handlers = Record<string, () => void>;
+const handlersOf = (client: Client): Handlers =>
+  (client as unknown as { _protocol: { _handlers: Handlers } })._protocol._handlers;
 const closed = async (client: Client): Promise<boolean> =>
   await Promise.race([
     new Promise<boolean>((resolve) => client.once('close', () => resolve(true))),
     sleep(4000).then(() => false),
   ]);
+
+/** A key that the library's expressions read in quadratic time. */
+const slowKey = `-----BEGIN RSA PRIVATE KEY-----\n${'A:B\n'.repeat(7000)}`;
+const field = (bytes: Buffer | string): Buffer => {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return Buffer.concat([length, Buffer.from(bytes)]);
+};
+
+describe('a client that has not signed in', () => {
+  it('gets global requests refused, whatever they contain, and others are served meanwhile', async () => {
+    const request = Buffer.concat([
+      Buffer.from([80]),
+      field('hostkeys-00@openssh.com'),
+      Buffer.from([1]),
+      field(slowKey),
+    ]);
+    const client = new ssh2.Client();
+    const shaken = once(client, 'handshake');
+    client.on('error', () => undefined).connect({ host: '127.0.0.1', port: test.ssh.port, username: 'iknown' });
+    await shaken;
+    let refused = 0;
+    handlersOf(client)['REQUEST_FAILURE'] = () => (refused += 1);
+    const before = performance.now();
+    sendRaw(client, request);
+    sendRaw(client, request);
+    await expect.poll(() => refused, { interval: 10, timeout: 5000 }).toBe(2);
+    // Read by the library, they take more than 1 s on the hardware of the CI.
+    expect(performance.now() - before).toBeLessThan(500);
+    client.destroy();
+    await test.connect();
+  });
+});
 
 describe('a client that has signed in', () => {
   it.each([

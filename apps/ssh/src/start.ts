@@ -12,6 +12,7 @@ import { createOpenGrants } from './connections/open-grants.ts';
 import { serveClient } from './connections/serve-client.ts';
 import { createStrangers } from './connections/strangers.ts';
 import { socketOf } from './library.ts';
+import { refuseGlobalRequests } from './refuse-global-requests.ts';
 
 export interface SshOptions {
   /** A bound socket, or where to listen. */
@@ -53,6 +54,7 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
     },
   };
 
+  refuseGlobalRequests();
   const protocol = new ssh2.Server({ hostKeys: [hostKey], ident: 'SoulBox', algorithms });
   protocol.on('connection', (client: Connection) => {
     const socket = socketOf(client);
