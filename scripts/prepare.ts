@@ -46,6 +46,7 @@ const testPrograms = [
   { proof: '/usr/lib/softhsm/libsofthsm2.so', names: ['softhsm2'] },
   { proof: '/usr/bin/openssl', names: ['openssl'] },
   { proof: '/usr/bin/microsocks', names: ['microsocks'] },
+  { proof: '/usr/bin/sftp', names: ['openssh-client'] },
   { proof: '/usr/bin/keytool', names: ['default-jre-headless'] },
 ] as const;
 

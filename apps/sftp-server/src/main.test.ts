@@ -22,6 +22,8 @@ function sftp(...commands: readonly string[]) {
     input: commands.join('\n'),
     encoding: 'utf8',
     timeout: 30_000,
+    // In another locale, sftp escapes names that are not ASCII.
+    env: { ...process.env, LC_ALL: 'C.UTF-8' },
   });
 }
 
