@@ -81,16 +81,24 @@ async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes
   }
 }
 
-/** The bytes as they arrive. A silent sender is cut off. Node verifies that the announced number of bytes arrives. */
+/**
+ * The bytes as they arrive. A silent sender is cut off, but not one that waits because the bytes are not taken. Node
+ * verifies that the announced number of bytes arrives.
+ */
 export async function* arriving(body: IncomingMessage): AsyncGenerator<Uint8Array> {
   const silence = new SoulBoxError('request_timeout', 'The upload stopped before it was complete. Retry.');
-  const idle = setTimeout(() => body.destroy(silence), uploadIdleMs);
-  try {
-    for await (const chunk of body as AsyncIterable<Uint8Array>) {
-      idle.refresh();
-      yield chunk;
+  const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  const next = async (): Promise<IteratorResult<Uint8Array>> => {
+    const idle = setTimeout(() => body.destroy(silence), uploadIdleMs);
+    try {
+      return await chunks.next();
+    } finally {
+      clearTimeout(idle);
     }
+  };
+  try {
+    for (let chunk = await next(); chunk.done !== true; chunk = await next()) yield chunk.value;
   } finally {
-    clearTimeout(idle);
+    await chunks.return?.();
   }
 }
