@@ -48,6 +48,8 @@ export const importKeepaliveMs = 20_000;
 export const importFinishMs = 540_000;
 /** An export is cut off when its reader takes nothing for this time: until its end, the runner keeps what it reads. */
 export const exportReaderIdleMs = 60_000;
+/** An export is cut off after this time, however its reader goes on. */
+export const exportMs = 24 * 3600 * 1000;
 /** Limits of one build: its steps, and the arguments of each step. Scripts should be files that are copied. */
 export const buildLimits = { steps: 500, stepArgs: 512, textChars: 128 * 1024 - 512 } as const;
 /** Limits of a stored build log. The runner has its own limits before these. */

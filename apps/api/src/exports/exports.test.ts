@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createExportKey, isIntact, isSigned, openExport } from '@soulbox/contract/export-file';
 import { createApiKey } from '@soulbox/storage';
-import { importKeepaliveMs } from '../limits.ts';
+import { exportReaderIdleMs, importKeepaliveMs } from '../limits.ts';
 import { exportedBlocks, exportedFile, exportedManifest } from '../testing/scripted-exports.ts';
 import { startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
@@ -53,6 +53,26 @@ describe('an export', () => {
     const { key } = await createApiKey(api.records, { id: api.teamId }, 'viewer', { scopes: ['read'] });
     expect((await api.ask('GET', `/sandboxes/${id}/export`, { key: key.reveal() })).status).toBe(403);
     expect((await api.ask('GET', `/sandboxes/${id}/export?memory=maybe`)).status).toBe(400);
+  });
+});
+
+describe('an export whose reader takes nothing', () => {
+  it('is one of two of its team, and is cut off', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldAdvanceTime: true });
+    try {
+      api.runner.exportedMore = 32;
+      const path = `/sandboxes/${id}/export`;
+      const stuck = await Promise.all([download(path), download(path)]);
+      expect(stuck.map(({ status }) => status)).toEqual([200, 200]);
+      const third = await api.ask('GET', path);
+      expect([third.status, third.text]).toEqual([429, expect.stringContaining('at most 2 exports at once')]);
+      api.runner.exportedMore = 0;
+      vi.advanceTimersByTime(exportReaderIdleMs);
+      await expect.poll(async () => (await download(path)).status).toBe(200);
+      for (const response of stuck) await expect(response.bytes()).rejects.toThrow();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

@@ -4,9 +4,10 @@ import { SoulBoxError } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract';
 import { writeExport } from '@soulbox/contract/export-file';
 import type { ExportResponse } from '@soulbox/contract/runner';
+import { callerOf } from '../auth/authenticate.ts';
 import { isClosed, keySignalOf } from '../auth/key-signal.ts';
 import type { ApiContext } from '../context.ts';
-import { exportReaderIdleMs } from '../limits.ts';
+import { exportMs, exportReaderIdleMs } from '../limits.ts';
 import { exportMediaType } from './media-type.ts';
 
 type Source =
@@ -27,10 +28,17 @@ export async function sendExport(
   reply: FastifyReply,
   wanted: Wanted,
 ): Promise<FastifyReply> {
+  const slot = context.transfers.take('export', callerOf(request).team.id);
   const left = new AbortController();
+  const longest = setTimeout(() => left.abort(), exportMs);
+  const end = (): void => {
+    clearTimeout(longest);
+    slot[Symbol.dispose]();
+    left.abort();
+  };
   const ended = keySignalOf(request, reply, context);
-  if (isClosed(reply)) left.abort();
-  reply.raw.once('close', () => left.abort());
+  if (isClosed(reply)) end();
+  reply.raw.once('close', end);
   const signal = AbortSignal.any([left.signal, ended, context.stopping]);
   const events = context.runner.export(wanted, { signal })[Symbol.asyncIterator]();
   const { manifest, key, signature } = headerFrom(await next(events, ended));
@@ -40,6 +48,8 @@ export async function sendExport(
     .header('content-disposition', `attachment; filename="${wanted.source.value}.soulbox"`);
   // A file has secrets of the sandbox, so nobody on the way may keep it.
   void reply.header('cache-control', 'no-store');
+  // A reader that takes nothing never hears of an error.
+  signal.addEventListener('abort', () => reply.raw.destroy(), { once: true });
   const body = Readable.from(
     whileRead(written, () => left.abort()),
     { objectMode: false, highWaterMark: 1 },

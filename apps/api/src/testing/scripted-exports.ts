@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
@@ -75,10 +76,12 @@ interface Host {
   readonly importsKept: string[];
   readonly failIfTold: () => void;
   readonly hasSource: (id: string) => boolean;
+  /** How many blocks an export has beyond its manifest. */
+  readonly more: () => number;
 }
 
 /** Exports and imports without files. */
-export function exportCalls({ snapshots, importsKept, failIfTold, hasSource }: Host) {
+export function exportCalls({ snapshots, importsKept, failIfTold, hasSource, more }: Host) {
   const underway = new Map<string, { readonly snapshot: Snapshot; readonly blocks: number; arrived: number }>();
   const fail = (reason: 'export_unusable' | 'sandbox_not_found' | 'snapshot_not_found', message: string): never => {
     throw connectErrorFromError(new SoulBoxError(reason, message));
@@ -88,12 +91,16 @@ export function exportCalls({ snapshots, importsKept, failIfTold, hasSource }: H
     async *export({ source, withMemory }) {
       failIfTold();
       if (!hasSource(source.value ?? '')) fail('sandbox_not_found', 'no such source');
+      const blocksMore = more();
       const manifest = exportedManifest(withMemory);
       const { key, signature } = signExported(manifest);
       yield { content: { case: 'header', value: { manifest, key, signature } } } as unknown as ExportResponse;
       for (const block of exportedBlocks.slice(0, withMemory ? 2 : 1))
         yield { content: { case: 'block', value: block } } as unknown as ExportResponse;
-      await Promise.resolve();
+      for (let n = 0; n < blocksMore; n += 1) {
+        await setImmediate();
+        yield { content: { case: 'block', value: randomBytes(exportBlockBytes) } } as unknown as ExportResponse;
+      }
     },
     beginImport: async ({ snapshotId, teamId, header }) => {
       failIfTold();

@@ -66,6 +66,8 @@ export interface ScriptedRunner {
   readonly connections: ScriptedConnections;
   /** The part of the host's disk that is neither reserved nor promised. */
   roomBytes: number;
+  /** Exports have so many more blocks, which do not compress. */
+  exportedMore: number;
   /** Thrown by every call while it is set. */
   failure: unknown;
   /** Called in each call about states before anything is done; a throw fails the call. */
@@ -94,9 +96,10 @@ export function createScriptedRunner(): ScriptedRunner {
   const hidden = new Set<string>();
   const state: Pick<
     ScriptedRunner,
-    'failure' | 'beforeCreate' | 'beforeStep' | 'failingForks' | 'roomBytes' | 'baseId'
+    'failure' | 'beforeCreate' | 'beforeStep' | 'failingForks' | 'roomBytes' | 'exportedMore' | 'baseId'
   > = {
     roomBytes: Infinity,
+    exportedMore: 0,
     baseId: 'tbase',
     failure: undefined,
     beforeCreate: () => Promise.resolve(),
@@ -178,7 +181,11 @@ export function createScriptedRunner(): ScriptedRunner {
     service(RunnerService, {
       ...states,
       ...runCalls(),
-      ...exportCalls({ snapshots, importsKept, failIfTold, hasSource: (id) => sandboxes.has(id) || snapshots.has(id) }),
+      ...exportCalls({
+        ...{ snapshots, importsKept, failIfTold },
+        hasSource: (id) => sandboxes.has(id) || snapshots.has(id),
+        more: () => state.exportedMore,
+      }),
       runBuild: builds.runBuild,
       createSandbox: async (request) => {
         failIfTold();
