@@ -173,6 +173,12 @@ test.each<[string, object]>([
     },
   ],
   ['memory without a description', { ...manifest, memory: undefined }],
+  [
+    'control characters in the source of its template',
+    { ...manifest, template: { ...manifest.template, source: '\u001b]0;x' } },
+  ],
+  ['control characters in what is left out', { ...manifest, leftOut: ['a\nb'] }],
+  ['a name that changes the direction of text', { ...manifest, template: { ...manifest.template, names: ['\u202e'] } }],
   ['no layers', { ...manifest, parts: [parts[1]] }],
   ['memory with a hole', { ...manifest, parts: [parts[0], { ...parts[1], data: [] }] }],
   ['more memory than the sandbox has', { ...manifest, parts: [parts[0], { ...parts[1], sizeBytes: 2 ** 40 }] }],

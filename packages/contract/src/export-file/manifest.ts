@@ -22,7 +22,9 @@ const mib = 1024 * 1024;
 const sizeSchema = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const digestForm = /^[0-9a-f]{64}$/;
 const idSchema = z.string().regex(/^[a-z0-9]{1,64}$/);
-const word = z.string().max(256);
+/** Without control characters: programs show these texts on terminals. */
+const plainForm = /^[^\p{C}]*$/u;
+const word = z.string().max(256).regex(plainForm);
 
 /** A file without its holes. */
 const partSchema = z.strictObject({
@@ -56,7 +58,7 @@ const manifestSchema = z.strictObject({
     diskMb: z.number().int().min(1).max(maxDiskMb),
   }),
   /** The template below the layers, which is not in the file. `source` says what it was made from. */
-  template: z.strictObject({ id: word, names: z.array(word).max(64), source: z.string().max(1000) }),
+  template: z.strictObject({ id: word, names: z.array(word).max(64), source: z.string().max(1000).regex(plainForm) }),
   /** Where the memory can be restored. Absent: files only. */
   memory: z
     .strictObject({ driverVersion: word, cpuType: word, envd: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/) })
