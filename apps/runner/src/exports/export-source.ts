@@ -5,6 +5,7 @@ import type { Checkpoint } from '@soulbox/checkpoints';
 import {
   exportBlockBytes,
   exportVersion,
+  manifestMaxBytes,
   parseManifest,
   runsFromDigests,
   signManifest,
@@ -49,6 +50,11 @@ export async function exportSource(
     pages.push(await memoryPart(memory as Checkpoint, name, left));
   const manifest = await describe(context, held, memory, [...layers, ...pages]);
   const bytes = Buffer.from(JSON.stringify(manifest));
+  if (bytes.length > manifestMaxBytes)
+    throw new SoulBoxError(
+      'bad_request',
+      `It has too much data for one file: its manifest would have ${bytes.length} bytes, and at most ${manifestMaxBytes} are allowed.`,
+    );
   // What no server would import must not be given to anybody as a file that can be kept.
   parseManifest(bytes);
   await emit({ manifest: bytes, signature: signManifest(bytes, privateKey) });

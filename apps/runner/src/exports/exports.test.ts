@@ -169,6 +169,19 @@ test('memory that does not fit is left out with the reason, or refused if it is 
   expect(await imports.finish('s1')).toMatchObject({ hasMemory: false });
 });
 
+test('what would need a larger manifest than a server reads is not exported', async () => {
+  const { sandboxId } = await addSandbox();
+  const blocks = 260_000;
+  // A real one would have 260 GB.
+  vi.spyOn(here.context.host.checkpoints, 'digestsOfLayer').mockResolvedValue({
+    ...{ sizeBytes: blocks * mib, digests: new Array<string>(blocks).fill('0'.repeat(64)) },
+  });
+  await expect(exportFrom(here, { source: { sandboxId }, withMemory: false })).rejects.toMatchObject({
+    reason: 'bad_request',
+    message: expect.stringContaining('too much data') as string,
+  });
+});
+
 test('only signatures of this server and of trusted ones are accepted', async () => {
   const { sandboxId } = await addSandbox();
   const foreign = createExportKey();
