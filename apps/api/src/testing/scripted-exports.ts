@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
-import { SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract';
 import {
   createExportKey,
@@ -67,7 +67,7 @@ function parseTrusted(header: BeginImportRequest['header']): ExportManifest {
       throw new SoulBoxError('export_untrusted', 'The export was signed with another key.');
     return parseManifest(manifest);
   } catch (error) {
-    throw connectErrorFromError(error);
+    throw connectErrorFromError(errorFromUnknown(error));
   }
 }
 
