@@ -19,7 +19,8 @@ export async function* downloadApi(
   const idle = new AbortController();
   const timer = setTimeout(() => idle.abort(new Error('nothing arrives')), idleMs);
   try {
-    const response = await openApi(api, { ...call, signal: AbortSignal.any([stop, idle.signal]) });
+    // Each export saves the sandbox again and cuts its connections.
+    const response = await openApi(api, { ...call, isMadeOnce: true, signal: AbortSignal.any([stop, idle.signal]) });
     for await (const bytes of response.body ?? []) {
       timer.refresh();
       yield bytes as Uint8Array;

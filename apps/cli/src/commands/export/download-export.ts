@@ -1,8 +1,7 @@
-import { createWriteStream } from 'node:fs';
-import { link, rename, rm } from 'node:fs/promises';
+import { link, lstat, open, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { errorFromNode, isNodeError } from '@soulbox/base';
+import { errorFromNode, isNodeError, SoulBoxError } from '@soulbox/base';
 import { findApi } from '../../api/connection.ts';
 import { downloadApi } from '../../api/transfer.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
@@ -43,22 +42,56 @@ export async function downloadExport(path: string, id: string, args: ExportFlags
   console.log(args.json === true ? JSON.stringify({ file }) : file);
 }
 
+/** The file is in place only when it is complete. What cannot be written fails before the export begins. */
 async function writeWhole(file: string, pieces: AsyncIterable<Uint8Array>, force: boolean): Promise<void> {
   const part = `${file}.${process.pid}.part`;
   try {
+    if (!force && (await isThere(file))) throw present(file);
     // It contains the files of a sandbox.
-    await pipeline(pieces, createWriteStream(part, { flags: 'wx', mode: 0o600 }));
-    if (force) await rename(part, file);
-    // Unlike a rename, this never replaces another file.
-    else await link(part, file);
+    const target = await open(part, 'wx', 0o600);
+    try {
+      await pipeline(pieces, target.createWriteStream());
+      if (force) await rename(part, file);
+      else await putNew(part, file);
+    } finally {
+      await rm(part, { force: true });
+    }
   } catch (error) {
     throw isNodeError(error) && error.syscall !== undefined
-      ? errorFromNode(
-          error,
-          `${file} cannot be written (${error.code}).${error.code === 'EEXIST' ? ' Use --force to replace it.' : ''}`,
-        )
+      ? errorFromNode(error, `${error.path ?? file} cannot be written (${error.code}).`)
       : error;
-  } finally {
-    await rm(part, { force: true });
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
+}
+
+function present(file: string): SoulBoxError {
+  return new SoulBoxError('file_exists', `${file} exists. Use --force to replace it.`);
+}
+
+/** File systems without hard links, such as FAT. */
+const linklessCodes: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
+
+/** Unlike a rename, this never replaces another file. */
+async function putNew(part: string, file: string): Promise<void> {
+  try {
+    await link(part, file);
+  } catch (error) {
+    if (!isNodeError(error)) throw error;
+    if (error.code === 'EEXIST') throw present(file);
+    if (!linklessCodes.includes(error.code)) throw error;
+    await takeName(file);
+    await rename(part, file);
+  }
+}
+
+async function takeName(file: string): Promise<void> {
+  try {
+    const taken = await open(file, 'wx', 0o600);
+    await taken.close();
+  } catch (error) {
+    throw isNodeError(error) && error.code === 'EEXIST' ? present(file) : error;
   }
 }
