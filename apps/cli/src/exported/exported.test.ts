@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, open, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -18,6 +19,7 @@ import { runCli } from '../testing/run-cli.ts';
 import { openExt4 } from './ext4.ts';
 
 const key = createExportKey();
+const goOn = new AbortController().signal;
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-exported-'));
@@ -104,7 +106,7 @@ test('the files of an export are listed, printed and compared without a mount', 
   ]);
   const many = await runCli(['inspect', first, 'ls', 'home/user/many', '--json']);
   expect(many.stdout.trim().split('\n')).toHaveLength(600);
-  await using image = await openExt4(lower);
+  await using image = await openExt4(lower, goOn);
   let user = image.root;
   for (const name of ['u', 'home', 'user']) user = (await image.list(user)).get(name) ?? user;
   const read = async (name: string): Promise<Buffer> => {
@@ -142,10 +144,73 @@ test('a damaged image is refused or read, and never anything else', async () => 
     const path = join(folder, 'altered.img');
     await writeFile(path, altered);
     const look = async (): Promise<void> => {
-      await using damaged = await openExt4(path);
+      await using damaged = await openExt4(path, goOn);
       for (const [, inode] of await damaged.list(damaged.root)) if (inode.kind === 'folder') await damaged.list(inode);
     };
     const outcome = await look().catch((error: unknown) => error);
     if (outcome !== undefined) expect(outcome).toMatchObject({ reason: 'export_unusable' });
   }
+});
+
+/** Changes the inode of a file that has the size `sizeBytes`, which no other file has. */
+async function changeInode(image: string, sizeBytes: number, change: (inode: Buffer, image: Buffer) => void) {
+  const content = await readFile(image);
+  // Regular, of this size, with extents.
+  for (let at = 0; at + 256 <= content.length; at += 256) {
+    const isIt = content.readUInt32LE(at + 4) === sizeBytes && content.readUInt16LE(at + 0x28) === 0xf30a;
+    if (isIt && content.readUInt16LE(at) >> 12 === 8) change(content.subarray(at, at + 256), content);
+  }
+  await writeFile(image, content);
+}
+
+async function readIn(path: string, name: string): Promise<number> {
+  await using image = await openExt4(path, goOn);
+  const upper = (await image.list(image.root)).get('u') ?? image.root;
+  const inode = (await image.list(upper)).get(name) ?? upper;
+  let length = 0;
+  for await (const piece of image.read(inode)) length += piece.length;
+  return length;
+}
+
+test('a tree of extents without any extent, which would be read for days, is refused', async () => {
+  const path = await makeImage('tree', async (upper) => {
+    await writeFile(join(upper, 'one'), Buffer.alloc(5000, 1));
+  });
+  expect(await readIn(path, 'one')).toBe(5000);
+  await changeInode(path, 5000, (inode, image) => {
+    const block = inode.readUInt32LE(0x28 + 12 + 8);
+    // The file's own first block becomes a leaf without entries, and the node in the inode points to it.
+    inode.writeUInt16LE(1, 0x28 + 6);
+    inode.writeUInt32LE(block, 0x28 + 12 + 4);
+    inode.writeUInt16LE(0, 0x28 + 12 + 8);
+    image.writeUInt16LE(0xf30a, block * 4096);
+    image.fill(0, block * 4096 + 2, block * 4096 + 12);
+  });
+  await expect(readIn(path, 'one')).rejects.toMatchObject({ reason: 'export_unusable' });
+});
+
+test('a file of an impossible size is listed but not read', async () => {
+  const path = await makeImage('size', async (upper) => {
+    await writeFile(join(upper, 'one'), Buffer.alloc(5000, 1));
+  });
+  await changeInode(path, 5000, (inode) => void inode.writeUInt32LE(0x1000, 0x6c));
+  await expect(readIn(path, 'one')).rejects.toMatchObject({ reason: 'export_unusable' });
+});
+
+test('an interrupted command leaves no files', async () => {
+  const file = await exportOf('first', [await makeImage('lower', makeLower)]);
+  const temporary = join(folder, 'tmp');
+  await mkdir(temporary);
+  const launcher = join(import.meta.dirname, '../../bin/soulbox.mjs');
+  const child = spawn(process.execPath, [launcher, 'inspect', file, 'cat', '/home/user/big'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: temporary },
+  });
+  const ended = once(child, 'exit');
+  // Nobody reads the rest, so the command waits.
+  await once(child.stdout, 'readable');
+  expect(await readdir(temporary)).toHaveLength(1);
+  child.kill('SIGINT');
+  await ended;
+  expect(await readdir(temporary)).toEqual([]);
 });

@@ -11,6 +11,8 @@ const rootInode = 2;
 /** filetype, extents, 64bit, flex_bg, csum_seed, largedir. Others change the form of what is read. */
 const knownFeatures = 0x0002 | 0x0040 | 0x0080 | 0x0200 | 0x2000 | 0x4000;
 const maxExtentDepth = 5;
+/** A file may have holes, but one that is larger than this beyond twice its image would only cost time. */
+const maxHoleBytes = 2 ** 40;
 const maxFolderBytes = 256 * 1024 * 1024;
 const maxFolderEntries = 1_000_000;
 const attributeMagic = 0xea020000;
@@ -46,20 +48,22 @@ interface RawInode {
   readonly inode: Inode;
 }
 
-export async function openExt4(path: string): Promise<Ext4Image> {
+/** After an abort of `stop`, every call throws its reason. */
+export async function openExt4(path: string, stop: AbortSignal): Promise<Ext4Image> {
   const file = await open(path, 'r');
   try {
-    return await readImage(file);
+    return await readImage(file, stop);
   } catch (error) {
     await file.close();
     throw error;
   }
 }
 
-async function readImage(file: FileHandle): Promise<Ext4Image> {
+async function readImage(file: FileHandle, stop: AbortSignal): Promise<Ext4Image> {
   const { size } = await file.stat();
   const blockCount = Math.floor(size / blockBytes);
   const readAt = async (offset: number, length: number): Promise<Buffer> => {
+    stop.throwIfAborted();
     if (offset < 0 || offset + length > size) throw broken('points outside of its disk');
     const buffer = Buffer.alloc(length);
     await file.read(buffer, 0, length, offset);
@@ -87,10 +91,12 @@ async function readImage(file: FileHandle): Promise<Ext4Image> {
     return { bytes, inode: parseInode(number, bytes, attributes) };
   };
 
+  /** Each node below the first has an entry, and each extent has a block, so a tree is not larger than its file. */
   const readExtents = async function* (node: Buffer, depth: number): AsyncGenerator<[number, number, number, boolean]> {
     if (node.readUInt16LE(0) !== 0xf30a || depth < 0) throw broken('has a file without extents');
     const entries = node.readUInt16LE(2);
     if (12 + entries * 12 > node.length) throw broken('has too many extents');
+    if (entries === 0 && node.length === blockBytes) throw broken('has an empty node of extents');
     const isLeaf = node.readUInt16LE(6) === 0;
     for (let at = 12; at < 12 + entries * 12; at += 12) {
       if (!isLeaf) {
@@ -99,6 +105,7 @@ async function readImage(file: FileHandle): Promise<Ext4Image> {
         continue;
       }
       const length = node.readUInt16LE(at + 4);
+      if (length === 0) throw broken('has an empty extent');
       const isUnwritten = length > 32_768;
       const start = node.readUInt32LE(at + 8) + node.readUInt16LE(at + 6) * 2 ** 32;
       yield [node.readUInt32LE(at), isUnwritten ? length - 32_768 : length, start, isUnwritten];
@@ -113,13 +120,19 @@ async function readImage(file: FileHandle): Promise<Ext4Image> {
       return;
     }
     if ((bytes.readUInt32LE(0x20) & 0x80000) === 0) throw broken('has a file without extents');
+    if (sizeBytes > 2 * size + maxHoleBytes) throw broken('has a file that is too large to be read');
     let next = 0;
     const cut = (block: number, content: Buffer): Buffer =>
       content.subarray(0, Math.max(0, Math.min(content.length, sizeBytes - block * blockBytes)));
     const zeros = function* (until: number): Generator<Buffer> {
-      for (; next < until && next * blockBytes < sizeBytes; next += 1) yield cut(next, Buffer.alloc(blockBytes));
+      for (; next < until && next * blockBytes < sizeBytes; next += 1) {
+        stop.throwIfAborted();
+        yield cut(next, Buffer.alloc(blockBytes));
+      }
     };
     for await (const [first, length, start, isUnwritten] of readExtents(bytes.subarray(0x28, 0x64), maxExtentDepth)) {
+      // Room may be allocated behind the end.
+      if (next * blockBytes >= sizeBytes) break;
       if (first < next) throw broken('has extents out of order');
       yield* zeros(first);
       if (isUnwritten) yield* zeros(first + length);

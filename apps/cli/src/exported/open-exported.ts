@@ -17,9 +17,10 @@ export interface Exported extends AsyncDisposable {
 
 /**
  * Unpacks the layers of an export into a temporary folder, checked, and reads their files. Nothing is mounted, and
- * nothing in the file becomes a path. Throws `export_unusable`.
+ * nothing in the file becomes a path. After an abort of `stop` it throws its reason, as does reading the files, so that
+ * the caller can dispose the folder. Throws `export_unusable`.
  */
-export async function openExported(source: AsyncIterable<Uint8Array>): Promise<Exported> {
+export async function openExported(source: AsyncIterable<Uint8Array>, stop: AbortSignal): Promise<Exported> {
   await using parts = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-inspect-'));
   parts.defer(async () => await removeTree(folder));
@@ -35,6 +36,7 @@ export async function openExported(source: AsyncIterable<Uint8Array>): Promise<E
       await file.truncate(layers[part]?.sizeBytes ?? 0);
     }
     for await (const block of opened.blocks()) {
+      stop.throwIfAborted();
       const file = files[block.place.part];
       // The memory comes last.
       if (file === undefined) break;
@@ -45,7 +47,7 @@ export async function openExported(source: AsyncIterable<Uint8Array>): Promise<E
     for (const file of files) await file.close();
   }
   const images: Ext4Image[] = [];
-  for (const path of paths) images.push(parts.use(await openExt4(path)));
+  for (const path of paths) images.push(parts.use(await openExt4(path, stop)));
   const view = await viewLayers(images);
   const kept = parts.move();
   return { manifest: opened.manifest, files: view, [Symbol.asyncDispose]: async () => await kept.disposeAsync() };

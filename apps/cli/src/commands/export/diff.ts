@@ -33,7 +33,7 @@ export const diffExports = defineCommand({
 
 /** A file of this name comes first: an id of a server is never in the way of it. */
 async function openAny(text: string, dataDirectory: string | undefined, stop: AbortSignal): Promise<Exported> {
-  if (existsSync(text)) return await openExported(createReadStream(text));
+  if (existsSync(text)) return await openExported(createReadStream(text, { signal: stop }), stop);
   const api = await findApi(dataDirectory);
   const id = encodeURIComponent(text);
   try {
@@ -45,5 +45,5 @@ async function openAny(text: string, dataDirectory: string | undefined, stop: Ab
 }
 
 async function download(api: ApiConnection, path: string, label: string, stop: AbortSignal): Promise<Exported> {
-  return await openExported(withProgress(label, downloadApi(api, { path }, stop)));
+  return await openExported(withProgress(label, downloadApi(api, { path }, stop)), stop);
 }

@@ -8,6 +8,7 @@ import { UsageError } from '../../command-line/usage-error.ts';
 import { openExported } from '../../exported/open-exported.ts';
 import type { Exported } from '../../exported/open-exported.ts';
 import { pathFromText, showPath } from '../../exported/show-path.ts';
+import { abortOnSignal } from '../../output/abort-on-signal.ts';
 import { renderFacts } from '../../output/facts.ts';
 import { showBytes } from '../../output/table.ts';
 import { printDifferences } from './print-differences.ts';
@@ -36,12 +37,13 @@ export const inspectExport = defineCommand({
     }
     if (!['ls', 'cat', 'diff'].includes(action))
       throw new UsageError(`${JSON.stringify(action)} is not ls, cat or diff.`);
-    await using exported = await openExported(createReadStream(file));
+    const stop = abortOnSignal();
+    await using exported = await openExported(createReadStream(file, { signal: stop }), stop);
     if (action === 'ls') listFolder(exported, pathFromText(path ?? '/'), json === true);
-    else if (action === 'cat') await printFile(exported, pathFromText(path ?? ''));
+    else if (action === 'cat') await printFile(exported, pathFromText(path ?? ''), stop);
     else if (path === undefined) listChanges(exported, json === true);
     else {
-      await using other = await openExported(createReadStream(path));
+      await using other = await openExported(createReadStream(path, { signal: stop }), stop);
       await printDifferences(exported, other, json === true);
     }
   },
@@ -77,10 +79,10 @@ function listFolder({ files }: Exported, folder: string, isJson: boolean): void 
   }
 }
 
-async function printFile({ files }: Exported, path: string): Promise<void> {
+async function printFile({ files }: Exported, path: string, stop: AbortSignal): Promise<void> {
   const file = files.get(path);
   if (file?.kind !== 'file') throw notThere(path, 'file');
-  await pipeline(file.read(), process.stdout, { end: false });
+  await pipeline(file.read(), process.stdout, { end: false, signal: stop });
 }
 
 /** A folder is there when anything in it was changed. */
