@@ -12,7 +12,8 @@ export async function serve(
 ): Promise<McpHttpServer> {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return await serveMcp({
-    ...{ host, port, path: gatewayPath },
+    // There is only one token.
+    ...{ host, port, path: gatewayPath, sessionsPerToken: 128 },
     accepts: (shown) => timingSafeEqual(digest(shown), digest(token)),
     openSession: async (_token, transport) => await createMergedServer(upstreams).connect(transport),
     faultText: 'The gateway failed. See its log for the reason.',

@@ -17,6 +17,8 @@ export interface McpHttpOptions {
    * show the same token.
    */
   accepts(token: string): boolean | Promise<boolean>;
+  /** Clients that disconnect silently leave sessions behind. Above this number, the token's oldest one is closed. */
+  readonly sessionsPerToken: number;
   /** Makes the server of one session, which the given transport closes. */
   openSession(token: string, transport: Transport): Promise<void>;
   /** Text for the client after an error that is nobody's answer, and where its reason is. */
@@ -33,10 +35,15 @@ export interface McpHttpServer {
 interface Session {
   readonly transport: StreamableHTTPServerTransport;
   readonly tokenDigest: Buffer;
+  openRequests: number;
+  /** When its last request began or ended. */
+  usedAtMs: number;
 }
 
-/** Clients that disconnect silently leave sessions behind. The oldest session is closed above this limit. */
+/** Of all tokens together. One more is refused: nobody loses a session because others open some. */
 const sessionsMax = 256;
+/** A session that is unused for so long is closed when others need its place. */
+const idleMs = 3_600_000;
 /** RFC 6750 sets no limit. Tokens of providers have some KiB. */
 const tokenLengthMax = 16 * 1024;
 /** A client must send its request within this time. The answers of tools may take longer. */
@@ -49,13 +56,17 @@ const requestTimeoutMs = 300_000;
 export async function serveMcp(options: McpHttpOptions): Promise<McpHttpServer> {
   const sessions = new Map<string, Session>();
 
+  /** Sessions that are about to be opened. */
+  let opening = 0;
+
   const openTransport = async (token: string): Promise<StreamableHTTPServerTransport> => {
     const transport = new StreamableHTTPServerTransport({
       sessionIdGenerator: () => randomUUID(),
       onsessioninitialized: (id) => {
-        sessions.set(id, { transport, tokenDigest: digestOf(token) });
-        const [oldest] = sessions.keys();
-        if (sessions.size > sessionsMax && oldest !== undefined) void sessions.get(oldest)?.transport.close();
+        const tokenDigest = digestOf(token);
+        sessions.set(id, { transport, tokenDigest, openRequests: 0, usedAtMs: performance.now() });
+        const own = [...sessions.values()].filter((session) => session.tokenDigest.equals(tokenDigest));
+        if (own.length > options.sessionsPerToken) void own[0]?.transport.close();
       },
       onsessionclosed: (id) => void sessions.delete(id),
     });
@@ -64,6 +75,42 @@ export async function serveMcp(options: McpHttpOptions): Promise<McpHttpServer> 
     };
     await options.openSession(token, transport);
     return transport;
+  };
+
+  const isFull = (): boolean => sessions.size + opening > sessionsMax;
+
+  const closeIdle = async (): Promise<void> => {
+    const sinceMs = performance.now() - idleMs;
+    const idle = [...sessions.values()].filter((session) => session.openRequests === 0 && session.usedAtMs < sinceMs);
+    await Promise.all(idle.map(async ({ transport }) => await transport.close()));
+  };
+
+  const open = async (token: string, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    // First, because a client that sends its body slowly must not hold a place.
+    const body = await readJson(request);
+    opening += 1;
+    try {
+      if (isFull()) await closeIdle();
+      if (isFull()) {
+        refuse(response, 503, `The server has ${sessionsMax} open sessions. Close one, or try again later.`);
+        return;
+      }
+      const transport = await openTransport(token);
+      await transport.handleRequest(request, response, body);
+      if (transport.sessionId === undefined) await transport.close();
+    } finally {
+      opening -= 1;
+    }
+  };
+
+  const use = async (session: Session, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    session.openRequests += 1;
+    session.usedAtMs = performance.now();
+    response.once('close', () => {
+      session.openRequests -= 1;
+      session.usedAtMs = performance.now();
+    });
+    await session.transport.handleRequest(request, response, await readJson(request));
   };
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -78,15 +125,10 @@ export async function serveMcp(options: McpHttpOptions): Promise<McpHttpServer> 
       session === undefined ? await options.accepts(token) : timingSafeEqual(session.tokenDigest, digestOf(token));
     if (!isAllowed) refuseToken(response);
     else if (request.url?.split('?', 1)[0] !== options.path) refuse(response, 404, `Only ${options.path} is served.`);
-    else if (session !== undefined) await session.transport.handleRequest(request, response, await readJson(request));
+    else if (session !== undefined) await use(session, request, response);
     else if (typeof id === 'string') refuse(response, 404, 'The session was not found.');
     else if (request.method !== 'POST') refuse(response, 400, 'The Mcp-Session-Id header is missing.');
-    else {
-      const body = await readJson(request);
-      const transport = await openTransport(token);
-      await transport.handleRequest(request, response, body);
-      if (transport.sessionId === undefined) await transport.close();
-    }
+    else await open(token, request, response);
   };
 
   const server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {

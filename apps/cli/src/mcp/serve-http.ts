@@ -20,7 +20,7 @@ export interface HttpOptions {
 export async function serveHttp({ api, host, port, version }: HttpOptions): Promise<McpHttpServer> {
   const asCaller = (token: string): ApiConnection => ({ ...api, key: new Secret(token) });
   return await serveMcp({
-    ...{ host, port, path: mcpPath },
+    ...{ host, port, path: mcpPath, sessionsPerToken: 32 },
     accepts: async (token) => await isKey(asCaller(token)),
     openSession: async (token, transport) => await createSession(asCaller(token), version).connect(transport),
     faultText: 'SoulBox does not respond. The log of "soulbox mcp" has the reason.',
