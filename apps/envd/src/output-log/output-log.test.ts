@@ -1,6 +1,6 @@
 /** @module-tag violation */
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,6 +35,28 @@ function createLog(options: Partial<OutputLogOptions> & { name?: string } = {}):
     onDiskFailure: (error) => failures.push(error),
     ...options,
   });
+}
+
+/** A budget that tells what it has given. */
+function createWatchedBudget(): { budget: LogBudget; used: { memory: number; disk: number } } {
+  const inner = createLogBudget(plenty);
+  const used = { memory: 0, disk: 0 };
+  const budget: LogBudget = {
+    ...inner,
+    useMemory(log, changeBytes) {
+      used.memory += changeBytes;
+      inner.useMemory(log, changeBytes);
+    },
+    takeDisk(changeBytes) {
+      used.disk += changeBytes;
+      return inner.takeDisk(changeBytes);
+    },
+    giveDisk(bytes) {
+      used.disk -= bytes;
+      inner.giveDisk(bytes);
+    },
+  };
+  return { budget, used };
 }
 
 /** Bytes by which a position can be recognized. */
@@ -269,6 +291,23 @@ describe('a disk that refuses', () => {
     const parts = await readAll(await openLogReader(log, from(0)));
     expect(hash(bytesOf(parts))).toBe(hash(pattern(0, 4 * mebi)));
     log.release();
+  });
+
+  test('takes no room of the budget for what was not written', async () => {
+    const { budget, used } = createWatchedBudget();
+    const log = createLog({ budget });
+    await fill(log, mebi);
+    await vi.waitFor(async () => expect((await stat(join(directory, 'logs/one'))).size).toBe(used.disk));
+    await sleep(20);
+    const before = used.disk;
+    // envd does not follow links.
+    await unlink(join(directory, 'logs/one'));
+    await symlink('/dev/null', join(directory, 'logs/one'));
+    await fill(log, 2 * mebi);
+    await vi.waitFor(() => expect(failures.length).toBeGreaterThan(0));
+    expect(used.disk).toBe(before);
+    log.release();
+    expect(used).toEqual({ memory: 0, disk: 0 });
   });
 
   test.each([

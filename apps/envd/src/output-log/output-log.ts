@@ -239,8 +239,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   function loseDisk(): void {
     while (onDisk > 0) dropFirst();
     void file.remove();
-    options.budget.giveDisk(diskBytes);
-    diskBytes = 0;
+    giveDisk(diskBytes);
     wake();
   }
 
@@ -256,9 +255,14 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     try {
       for (let batch = nextBatch(); batch.length > 0; batch = nextBatch()) {
         const length = batch.reduce((sum, block) => sum + block.length, 0);
-        takeDisk(length);
+        const growth = takeDisk(length);
         const parts = batch.map((block) => block.bytes?.subarray(0, block.length) ?? new Uint8Array());
-        await file.write(batch[0]?.place ?? 0, parts);
+        try {
+          await file.write(batch[0]?.place ?? 0, parts);
+        } catch (error) {
+          giveDisk(growth);
+          throw error;
+        }
         for (const block of batch) markWritten(block);
         wake();
       }
@@ -286,11 +290,20 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     return batch;
   }
 
-  function takeDisk(length: number): void {
+  /** Returns by how much the file will grow. */
+  function takeDisk(length: number): number {
     const growth = Math.min(length, fileSizeBytes - diskBytes);
     if (!options.budget.takeDisk(growth))
       throw new SoulBoxError('limit_exceeded', 'The logs of all processes use the room that they may use.');
     diskBytes += growth;
+    return growth;
+  }
+
+  /** Less, if the log was dropped meanwhile and has given back everything. */
+  function giveDisk(growth: number): void {
+    const bytes = Math.min(growth, diskBytes);
+    diskBytes -= bytes;
+    options.budget.giveDisk(bytes);
   }
 
   /** The block is in the file. It may have been dropped meanwhile. */
