@@ -10,7 +10,7 @@ import { createLogBudget } from './log-budget.ts';
 import type { LogBudget, LogLimits } from './log-budget.ts';
 import type { LogPart, LogReader, LogStart } from './log-reader.ts';
 import { openLogReader } from './log-reader.ts';
-import { createOutputLog } from './output-log.ts';
+import { blockBytes, createOutputLog } from './output-log.ts';
 import type { OutputLog, OutputLogOptions } from './output-log.ts';
 
 let directory: string;
@@ -341,6 +341,21 @@ describe('all logs together', () => {
     for (const log of logs)
       expect(hash(bytesOf(await readAll(await openLogReader(log, from(0)))))).toBe(hash(pattern(0, 256 * 1024)));
     for (const log of logs) log.release();
+  });
+
+  test('count the buffer that a log keeps for its next block', async () => {
+    const { budget, used } = createWatchedBudget();
+    const log = createLog({ budget, maxBytes: mebi, usesDisk: false });
+    await fill(log, 4 * mebi);
+    const kept = Math.ceil((log.endPlace - (log.firstBlock?.place ?? 0)) / blockBytes);
+    expect(used.memory).toBe((kept + 1) * blockBytes);
+    log.spill();
+    expect(used.memory).toBe(blockBytes);
+    await fill(log, 4 * mebi);
+    log.close();
+    expect(used.memory).toBe(kept * blockBytes);
+    log.release();
+    expect(used.memory).toBe(0);
   });
 
   test('use the room of ended processes first, then lose their oldest output', async () => {

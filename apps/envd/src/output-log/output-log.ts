@@ -103,7 +103,10 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   /** Bytes of the file that count in the budget. */
   let diskBytes = 0;
   let readerCount = 0;
-  /** The buffer of a dropped block, for the next one. Output that nobody reads then costs no fresh memory. */
+  /**
+   * The buffer of a dropped block, for the next one. Output that nobody reads then costs no fresh memory. The budget
+   * counts it, `memoryBytes` does not.
+   */
   let spare: Buffer | undefined;
   let isFlushing = false;
   let isSpilling = false;
@@ -144,7 +147,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
       streamPositions: [...streamEnds],
       bytes: readerCount === 0 ? spare : undefined,
     };
-    spare = undefined;
+    dropSpare();
     if (block.bytes !== undefined) useMemory(block.bytes.length);
     blocks.push(block);
     openBlock = block;
@@ -226,9 +229,18 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   }
 
   function letGo(block: Block): void {
-    useMemory(-(block.bytes?.length ?? 0));
-    if (readerCount === 0 && block.bytes?.length === blockBytes) spare = block.bytes;
+    const { bytes = noBytes } = block;
     block.bytes = undefined;
+    useMemory(-bytes.length);
+    if (spare !== undefined || readerCount > 0 || bytes.length !== blockBytes || state !== 'open' || isSpilling) return;
+    spare = bytes;
+    options.budget.useMemory(log, bytes.length);
+  }
+
+  function dropSpare(): void {
+    if (spare === undefined) return;
+    options.budget.useMemory(log, -spare.length);
+    spare = undefined;
   }
 
   function dropAll(): void {
@@ -386,7 +398,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     close(): void {
       if (state === 'released') return;
       state = 'closed';
-      spare = undefined;
+      dropSpare();
       options.budget.mayDrop(log, () => dropAll());
       wake();
     },
@@ -394,6 +406,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
       state = 'released';
       clearTimeout(diskTimer);
       dropAll();
+      dropSpare();
       options.budget.forget(log);
     },
     spill(): void {
@@ -401,6 +414,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
         isSpilling = true;
         flush();
       } else while (blocks.length > 1) dropFirst();
+      dropSpare();
     },
     addReader(): void {
       readerCount += 1;
