@@ -27,7 +27,7 @@ export type LogStart =
 export interface LogReader {
   /** The position of the next byte. */
   readonly position: number;
-  /** Parts of together about `maxBytes`. Empty: there is nothing new, wait for the log's `changed`. */
+  /** Parts of together about `maxBytes`. Empty: there is nothing new, wait as one of the log's `listeners`. */
   read(maxBytes: number): readonly LogPart[] | Promise<readonly LogPart[]>;
   /** What it returned must not be used any more. */
   close(): void;

@@ -56,8 +56,8 @@ export interface OutputLog extends Spillable {
   readonly acknowledged: number;
   /** Whether the end is final. */
   readonly isClosed: boolean;
-  /** Resolves at the next append, drop or close. All callers share one promise. */
-  readonly changed: Promise<undefined>;
+  /** Called after each append, drop and close. Whoever waits adds one, and removes it at the end of its wait. */
+  readonly listeners: Set<() => void>;
   /** Resolves when the process may be read from. */
   ready(): Promise<void>;
   /** Copies the bytes. */
@@ -113,6 +113,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   let diskTimer: NodeJS.Timeout | undefined;
   let state: 'open' | 'failed' | 'closed' | 'released' = 'open';
   let hasExited = false;
+  /** For those who write to the log. */
   let change = Promise.withResolvers<undefined>();
 
   /** Returns how many of the bytes it has taken. */
@@ -348,6 +349,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     const { resolve } = change;
     change = Promise.withResolvers();
     resolve(undefined);
+    for (const listener of log.listeners) listener();
   }
 
   function lose(place: number): void {
@@ -358,6 +360,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   const log: OutputLog = {
     maxBytes: options.maxBytes,
     policy: options.policy,
+    listeners: new Set(),
     get oldest(): number {
       return blocks[0]?.position ?? endPosition;
     },
@@ -369,9 +372,6 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     },
     get isClosed(): boolean {
       return state === 'closed' || state === 'released';
-    },
-    get changed(): Promise<undefined> {
-      return change.promise;
     },
     async ready(): Promise<void> {
       while (state === 'open' && mustWait()) await change.promise;

@@ -66,15 +66,22 @@ export async function* follow(
     throw new SoulBoxError('limit_exceeded', `More than ${maxStreams} streams are open. Close some.`);
   const wakeUp = options.more?.wakeUp ?? createWakeUp();
   const { signal, start } = options;
-  const reader = await openLogReader(process.log, start);
-  signal.addEventListener('abort', wakeUp.ring);
+  const { listeners } = process.log;
+  // Before any wait: others may begin meanwhile.
   streams.count += 1;
   try {
-    yield* readOn(process, reader, { streams, wakeUp, ...options });
+    const reader = await openLogReader(process.log, start);
+    signal.addEventListener('abort', wakeUp.ring);
+    listeners.add(wakeUp.ring);
+    try {
+      yield* readOn(process, reader, { streams, wakeUp, ...options });
+    } finally {
+      listeners.delete(wakeUp.ring);
+      signal.removeEventListener('abort', wakeUp.ring);
+      reader.close();
+    }
   } finally {
     streams.count -= 1;
-    reader.close();
-    signal.removeEventListener('abort', wakeUp.ring);
   }
 }
 
@@ -90,7 +97,6 @@ async function* readOn(
     signal.throwIfAborted();
     const event = more?.take();
     if (event !== undefined) yield event;
-    wakeUp.ringAfter(log.changed);
     const read = reader.read(streams.count > manyStreams ? smallMessageBytes : blockBytes);
     const parts = read instanceof Promise ? await read : read;
     for (const part of parts) yield outputEvent(part);

@@ -85,10 +85,15 @@ export function streamService(process: ProcessContext): ServiceImpl<typeof Proce
 async function waitForEnd({ log }: ManagedProcess, waitMs: number, signal: AbortSignal): Promise<void> {
   const wakeUp = createWakeUp();
   const deadline = performance.now() + waitMs;
-  signal.addEventListener('abort', wakeUp.ring, { once: true });
-  while (!log.isClosed && performance.now() < deadline) {
-    signal.throwIfAborted();
-    wakeUp.ringAfter(log.changed);
-    await wakeUp.wait(deadline - performance.now());
+  signal.addEventListener('abort', wakeUp.ring);
+  log.listeners.add(wakeUp.ring);
+  try {
+    while (!log.isClosed && performance.now() < deadline) {
+      signal.throwIfAborted();
+      await wakeUp.wait(deadline - performance.now());
+    }
+  } finally {
+    log.listeners.delete(wakeUp.ring);
+    signal.removeEventListener('abort', wakeUp.ring);
   }
 }
