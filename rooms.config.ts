@@ -317,6 +317,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/ssh/src': [
     ['algorithms', 'config', 'host-key', 'library', 'limits', 'refuse-global-requests', 'sandbox'],
     ['bound-memory'],
+    ['outlet'],
     ['channels'],
     ['connections'],
     ['start'],

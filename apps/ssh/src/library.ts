@@ -14,3 +14,20 @@ export const packetBytesOf = (channel: Session | ServerChannel): number => {
 interface Side {
   readonly outgoing: { readonly packetSize: number };
 }
+
+/** Whether the library keeps output back until new keys have been exchanged. */
+export const isExchangingKeys = (client: Connection): boolean =>
+  (client as unknown as { readonly _protocol: { readonly _kexinit?: unknown } })._protocol._kexinit !== undefined;
+
+/** The bytes that the client may still send on the channel. Less than 0: it has sent more than it may. */
+export const windowOf = (channel: ServerChannel): number =>
+  (channel as unknown as { readonly incoming: { readonly window: number } }).incoming.window;
+
+/**
+ * Forgets what has waited for the client's window and is written. The library would write it once more when the other one
+ * of standard output and standard error has waited.
+ */
+export function forgetWritten(channel: ServerChannel): void {
+  const none = undefined;
+  Object.assign(channel, { _chunk: none, _chunkcb: none, _chunkErr: none, _chunkcbErr: none });
+}

@@ -17,11 +17,23 @@ export const packetMinBytes = 1024;
 
 /** Bytes that wait for the socket of a client, after which the sandbox waits. */
 export const outgoingHighBytes = 1024 * 1024;
+/** The same while too much waits for all clients together. */
+export const outgoingLowBytes = 128 * 1024;
+export const outgoingOfAllBytes = 256 * 1024 * 1024;
 /** Bytes that wait for it, whatever they are, after which the connection is cut. */
 export const outgoingMaxBytes = 32 * 1024 * 1024;
 /** Bytes of a connection, and of all, that wait for sandboxes to read. The windows of SSH allow 4 MiB for each channel. */
 export const incomingOfConnectionBytes = 64 * 1024 * 1024;
 export const incomingOfAllBytes = 256 * 1024 * 1024;
+/** Bytes that a client may send on a channel beyond its window. The usual clients send none. */
+export const windowExcessBytes = 64 * 1024;
+/** Bytes of a channel that are on their way to a sandbox at once. They are not counted with those that wait. */
+export const readAtOnceBytes = 64 * 1024;
+
+/** How long an exchange of keys may take after the sign-in. Milliseconds. */
+export const exchangeMs = 30_000;
+/** The usual clients exchange keys once an hour, or after gigabytes. */
+export const exchangesPerMinute = 20;
 
 /** Of one session. */
 export const variablesMax = 32;

@@ -97,4 +97,48 @@ describe('a client that has signed in', () => {
     test.ended.push({ sandboxId: 'iknown', keyId: 'k1' });
     await expect.poll(() => test.ssh.openConnections(), { timeout: 4000 }).toBe(0);
   });
+
+  it('costs little memory in an exchange of keys that it does not finish', async () => {
+    let taken = 0;
+    test.serve = (connection) => {
+      const piece = Buffer.alloc(1 << 20);
+      const write = (): void => {
+        while (taken < 1 << 28 && connection.write(piece)) taken += piece.length;
+        taken += piece.length;
+      };
+      connection.on('drain', write);
+      write();
+    };
+    const client = await test.connect();
+    const opened = openRaw(client, { window: 2 ** 32 - 1, port: 80 });
+    opened.catch(() => undefined);
+    rawProtocol(client).rekey();
+    socketOf(client as unknown as Connection).pause();
+    await sleep(1500);
+    expect(taken).toBeGreaterThan(0);
+    expect(taken).toBeLessThan(32 << 20);
+  });
+
+  it('is disconnected when it exchanges keys without end', async () => {
+    const client = await test.connect();
+    const ended = closed(client);
+    let exchanges = 0;
+    client.on('handshake', () => {
+      exchanges += 1;
+      if (exchanges < 100) setImmediate(() => rawProtocol(client).rekey());
+    });
+    rawProtocol(client).rekey();
+    expect(await ended).toBe(true);
+    expect(exchanges).toBeLessThan(30);
+  });
+
+  it('is disconnected when it sends more than the windows allow', async () => {
+    test.serve = (connection) => connection.pause();
+    const client = await test.connect();
+    const { id } = await openRaw(client, { port: 80 });
+    const ended = closed(client);
+    for (let count = 0; count < 250; count += 1) rawProtocol(client).channelData(id, Buffer.alloc(30_000));
+    expect(await ended).toBe(true);
+    await test.connect();
+  });
 });

@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net';
 import type { ServerChannel } from 'ssh2';
-import { outgoingHighBytes } from '../limits.ts';
+import { forgetWritten } from '../library.ts';
+import type { Outlet } from '../outlet.ts';
 
 /**
  * Writes to a channel at the pace of the client. The library writes to the socket without looking whether it takes
@@ -14,29 +14,36 @@ export interface ChannelOutput {
   readonly isClosed: () => boolean;
 }
 
-export function createChannelOutput(channel: ServerChannel, socket: Socket): ChannelOutput {
+export function createChannelOutput(channel: ServerChannel, outlet: Outlet): ChannelOutput {
   const { promise: closed, resolve } = Promise.withResolvers<undefined>();
+  // Of the one write. No race with `closed`, which would remember each of them.
+  const waiting = { room: (): void => undefined, end: (): void => undefined };
   let isClosed = false;
   const close = (): void => {
     isClosed = true;
+    forget();
+    waiting.room();
+    waiting.end();
     resolve(undefined);
   };
+  const forget = outlet.onChange(() => {
+    if (outlet.isClosed()) close();
+    else waiting.room();
+  });
   channel.on('close', close);
-  socket.on('close', close);
   channel.on('error', () => undefined);
   channel.stderr.on('error', () => undefined);
-  const room = async (): Promise<void> => {
-    while (!isClosed && socket.writableLength > outgoingHighBytes)
-      await Promise.race([new Promise((go) => socket.once('drain', go)), closed]);
-  };
-  let turn: Promise<unknown> = Promise.resolve();
   const write = async (to: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> => {
-    await room();
+    while (!isClosed && !outlet.hasRoom()) await new Promise<void>((go) => (waiting.room = go));
     if (isClosed) return;
     const stream = to === 'stdout' ? channel : channel.stderr;
-    const taken = new Promise<void>((done) => stream.write(Buffer.from(bytes), () => done()));
-    await Promise.race([taken, closed]);
+    await new Promise<void>((done) => {
+      waiting.end = done;
+      stream.write(Buffer.from(bytes), () => done());
+    });
+    forgetWritten(channel);
   };
+  let turn: Promise<unknown> = Promise.resolve();
   return {
     write: async (to, bytes) => {
       const next = turn.then(async () => await write(to, bytes));

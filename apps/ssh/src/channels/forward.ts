@@ -5,6 +5,7 @@ import type { ServerChannel } from 'ssh2';
 import type { MemoryBound } from '../bound-memory.ts';
 import { packetBytesOf } from '../library.ts';
 import { packetMinBytes } from '../limits.ts';
+import type { Outlet } from '../outlet.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { joinChannel } from './join-channel.ts';
 
@@ -16,6 +17,7 @@ export interface ForwardContext {
   readonly freePlace: () => void;
   readonly note: (used: SshUsed) => void;
   readonly memory: MemoryBound;
+  readonly outlet: Outlet;
   readonly logger: Logger;
 }
 
@@ -26,7 +28,7 @@ const own = new Set(['localhost', '127.0.0.1', '::1', '[::1]', '0.0.0.0', '::', 
 export async function serveForwarded(
   to: { readonly host: string; readonly port: number },
   answer: { readonly accept: () => ServerChannel; readonly reject: () => void },
-  { sandbox, fault, socket, takePlace, freePlace, note, memory, logger }: ForwardContext,
+  { sandbox, fault, socket, takePlace, freePlace, note, memory, outlet, logger }: ForwardContext,
 ): Promise<void> {
   const isOwn = own.has(to.host.toLowerCase()) && to.port >= 1 && to.port <= 65_535;
   if (!isOwn || fault !== '' || !takePlace()) {
@@ -47,7 +49,7 @@ export async function serveForwarded(
       return;
     }
     memory.watch(channel);
-    await joinChannel(channel, service, socket);
+    await joinChannel(channel, service, outlet);
   } catch (err) {
     logger.debug({ err, port: to.port }, 'a port could not be forwarded');
     answer.reject();

@@ -1,13 +1,13 @@
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { once } from 'node:events';
 import type { ServerChannel } from 'ssh2';
+import type { Outlet } from '../outlet.ts';
 import { createChannelOutput } from './channel-output.ts';
 import { readChannel } from './read-channel.ts';
 
-/** Copies in both directions at the pace of the slower side. Resolves when both have ended, or one has broken. */
-export async function joinChannel(channel: ServerChannel, service: Duplex, socket: Socket): Promise<void> {
-  const output = createChannelOutput(channel, socket);
+/** Copies in both directions at the pace of the slower side. Resolves when the client has closed the channel. */
+export async function joinChannel(channel: ServerChannel, service: Duplex, outlet: Outlet): Promise<void> {
+  const output = createChannelOutput(channel, outlet);
   const gone = new Promise<void>((resolve) => service.once('close', resolve));
   const send = async (): Promise<void> => {
     const isEnded = await readChannel(channel, async (bytes) => {
@@ -35,4 +35,6 @@ export async function joinChannel(channel: ServerChannel, service: Duplex, socke
   await Promise.race([gone, output.closed]);
   if (!output.isClosed()) channel.end();
   service.destroy();
+  // Until then, the library keeps the channel.
+  await output.closed;
 }

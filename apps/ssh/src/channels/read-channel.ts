@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
+import { readAtOnceBytes } from '../limits.ts';
 
 /**
- * Gives what a channel has received, in pieces as large as what is there, to `take`, which is awaited. Resolves with
+ * Gives what a channel has received, in pieces of limited size, to `take`, which is awaited. Resolves with
  * whether the sender has ended, and not just vanished.
  */
 export async function readChannel(channel: Readable, take: (bytes: Buffer) => Promise<void>): Promise<boolean> {
@@ -14,7 +15,7 @@ export async function readChannel(channel: Readable, take: (bytes: Buffer) => Pr
       wake();
     });
   for (;;) {
-    const bytes = channel.read() as Buffer | null;
+    const bytes = channel.read(Math.min(channel.readableLength, readAtOnceBytes) || undefined) as Buffer | null;
     if (bytes !== null) await take(bytes);
     else if (channel.readableEnded || seen.end) return true;
     else if (seen.close) return false;

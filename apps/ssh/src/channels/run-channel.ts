@@ -1,8 +1,8 @@
-import type { Socket } from 'node:net';
 import type { Logger } from '@soulbox/base';
 import { errorFromUnknown } from '@soulbox/base';
 import type { TerminalSize } from '@soulbox/envd-client';
 import type { ServerChannel } from 'ssh2';
+import type { Outlet } from '../outlet.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { createChannelOutput } from './channel-output.ts';
 import { signalCommand } from './commands.ts';
@@ -16,7 +16,7 @@ export interface RunOptions {
   /** Absent: pipes. */
   readonly terminal: TerminalSize | undefined;
   readonly sandbox: Sandbox;
-  readonly socket: Socket;
+  readonly outlet: Outlet;
   /** Called when nothing of it is left here. */
   readonly onEnd: () => void;
   readonly logger: Logger;
@@ -33,9 +33,9 @@ const failedStatus = 255;
 
 /** Runs a program and connects it to the channel, until both have ended. Never throws. */
 export function runChannel(channel: ServerChannel, options: RunOptions): RunningChannel {
-  const { command, env, terminal, sandbox, socket, onEnd, logger } = options;
+  const { command, env, terminal, sandbox, outlet, onEnd, logger } = options;
   const { programs } = sandbox;
-  const output = createChannelOutput(channel, socket);
+  const output = createChannelOutput(channel, outlet);
   const started = Promise.withResolvers<number>();
   started.promise.catch(() => undefined);
   const input = terminal === undefined ? 'stdin' : 'pty';

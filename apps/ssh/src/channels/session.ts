@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
 import type { Logger } from '@soulbox/base';
 import type { SshUsed } from '@soulbox/contract/ssh-service';
 import type { TerminalSize } from '@soulbox/envd-client';
 import type { ServerChannel, Session } from 'ssh2';
 import { commandMaxBytes, variableMaxBytes, variablesMax } from '../limits.ts';
 import type { MemoryBound } from '../bound-memory.ts';
+import type { Outlet } from '../outlet.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { commandLine, loginShell, sftpCommand } from './commands.ts';
 import type { Command } from './commands.ts';
@@ -15,7 +15,7 @@ export interface SessionContext {
   readonly sandbox: Sandbox;
   /** Why the sandbox cannot be used. Empty: it can. */
   readonly fault: string;
-  readonly socket: Socket;
+  readonly outlet: Outlet;
   /** The program that serves SFTP inside, as one module. */
   readonly sftpServer: string;
   /** Takes the place of a program. False if there is none. */
@@ -64,9 +64,9 @@ export function serveSession(session: Session, context: SessionContext): void {
       return;
     }
     context.note(used);
-    const { sandbox, socket, logger } = context;
+    const { sandbox, outlet, logger } = context;
     running = runChannel(channel, {
-      ...{ command, env, sandbox, socket, logger, onEnd: context.freePlace },
+      ...{ command, env, sandbox, outlet, logger, onEnd: context.freePlace },
       terminal: withTerminal ? terminal : undefined,
     });
   };

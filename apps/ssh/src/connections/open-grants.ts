@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@soulbox/base';
 import { sshGrantsMax } from '@soulbox/contract/ssh-service';
 import type { SshAuthority, SshGrant, SshUse, SshUsed } from '@soulbox/contract/ssh-service';
@@ -39,13 +40,7 @@ export function createOpenGrants(authority: SshAuthority, logger: Logger): OpenG
   };
   const loop = async (): Promise<void> => {
     while (!stop.signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, lookEveryMs);
-        stop.signal.addEventListener('abort', () => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
+      await sleep(lookEveryMs, undefined, { signal: stop.signal }).catch(() => undefined);
       await Promise.all([look(), report()]);
     }
   };

@@ -6,6 +6,7 @@ import { serveForwarded } from '../channels/forward.ts';
 import { serveSession } from '../channels/session.ts';
 import { packetBytesOf } from '../library.ts';
 import { channelsMax, packetMinBytes } from '../limits.ts';
+import { createOutlet } from '../outlet.ts';
 import { openSandbox } from '../sandbox/sandbox.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { authenticate } from './authenticate.ts';
@@ -68,6 +69,7 @@ function serveSignedIn(
     setTimeout(() => sandbox[Symbol.dispose](), farewellMs).unref();
   });
 
+  const outlet = createOutlet(client, socket, memory);
   let open = 0;
   const takePlace = (): boolean => {
     if (isEnded || open >= channelsMax) return false;
@@ -78,7 +80,7 @@ function serveSignedIn(
     open -= 1;
   };
   const channelContext = {
-    ...{ sandbox, fault, socket, takePlace, freePlace, logger, memory, sftpServer: context.sftpServer },
+    ...{ sandbox, fault, socket, takePlace, freePlace, logger, memory, outlet, sftpServer: context.sftpServer },
     note: (used: Parameters<typeof grant.note>[0]) => grant.note(used),
   };
 

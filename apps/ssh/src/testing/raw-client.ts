@@ -7,6 +7,7 @@ export interface RawProtocol {
   exec(channel: number, command: string, wantReply: boolean): void;
   shell(channel: number, wantReply: boolean): void;
   channelData(channel: number, bytes: Buffer): void;
+  channelWindowAdjust(channel: number, bytes: number): void;
   rekey(): void;
   readonly _cipher: { encrypt(packet: Buffer): void };
   readonly _packetRW: {
