@@ -12,7 +12,7 @@ export const sshConfigSchema = {
     'SOULBOX_SSH_MAX_CONNECTIONS',
     wholeNumber(1, 100_000),
     500,
-    'SSH connections that have signed in; more are refused.',
+    'SSH connections that have signed in. One team may have a quarter of them. More are refused.',
   ),
 } as const;
 

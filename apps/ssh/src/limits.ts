@@ -9,6 +9,8 @@ export const strangerBytesMax = 64 * 1024;
 /** Requests to sign in on one connection. An agent may offer many keys. */
 export const attemptsMax = 20;
 
+/** One team may have one connection of this many that may be in at once, so that others find places. */
+export const teamShare = 4;
 /** Open channels of a connection. Browsers and editors open dozens through a forwarded port. */
 export const channelsMax = 128;
 

@@ -64,6 +64,14 @@ describe('a sign-in', () => {
     await test.connect();
     await expect(test.connect()).rejects.toThrow();
   });
+
+  it('is refused when its team has a quarter of the connections, and other teams still enter', async () => {
+    await test.connect();
+    await test.connect();
+    await expect(test.connect()).rejects.toThrow();
+    test.teamId = 't2';
+    await test.connect();
+  });
 });
 
 describe('a stranger', () => {

@@ -12,6 +12,7 @@ import { createOpenGrants } from './connections/open-grants.ts';
 import { serveClient } from './connections/serve-client.ts';
 import { createStrangers } from './connections/strangers.ts';
 import { socketOf } from './library.ts';
+import { teamShare } from './limits.ts';
 import { refuseGlobalRequests } from './refuse-global-requests.ts';
 
 export interface SshOptions {
@@ -37,7 +38,9 @@ export interface Ssh extends AsyncDisposable {
 export async function startSsh(options: SshOptions): Promise<Ssh> {
   const { place, hostKey, sftpServer, maxConnections, authority, gatewaySocket, logger } = options;
   const strangers = createStrangers();
-  const inside = new Set<Socket>();
+  /** Those that have signed in, with their teams. */
+  const inside = new Map<Socket, string>();
+  const teamMax = Math.max(1, Math.floor(maxConnections / teamShare));
   const sockets = new Set<Socket>();
   const budget = createMemoryBudget();
   const grants = createOpenGrants(authority, logger);
@@ -45,11 +48,12 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
   const greetings = new WeakMap<Socket, NodeJS.Timeout>();
   const context = {
     ...{ authority, gatewaySocket, sftpServer, grants, logger },
-    enter(socket: Socket): boolean {
-      if (inside.size >= maxConnections) return false;
+    enter(socket: Socket, teamId: string): boolean {
+      const ofTeam = inside.values().reduce((count, team) => (team === teamId ? count + 1 : count), 0);
+      if (inside.size >= maxConnections || ofTeam >= teamMax) return false;
       clearTimeout(greetings.get(socket));
       strangers.release(socket);
-      inside.add(socket);
+      inside.set(socket, teamId);
       return true;
     },
   };

@@ -32,6 +32,8 @@ export interface SshAdmission extends SshGrant {
   readonly accessToken: string;
   /** Why the sandbox cannot be used now. Empty: it can. */
   readonly fault: string;
+  /** Of the sandbox. */
+  readonly teamId: string;
 }
 
 const kinds = {
@@ -122,8 +124,9 @@ export function createSshAuthority(transport: Transport): SshAuthority {
   return {
     authorize: async (attempt) =>
       await ask(async () => {
-        const { sandboxId, keyId, accessToken, fault } = await client.authorize(attempt, { timeoutMs: authorizeMs });
-        return { sandboxId, keyId, accessToken, fault };
+        const answer = await client.authorize(attempt, { timeoutMs: authorizeMs });
+        const { sandboxId, keyId, accessToken, fault, teamId } = answer;
+        return { sandboxId, keyId, accessToken, fault, teamId };
       }),
     findEnded: async (grants) =>
       await ask(async () => {

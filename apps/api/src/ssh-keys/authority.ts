@@ -147,7 +147,7 @@ async function callerFromSshKey(context: ApiContext, teamId: string, key: SshKey
 
 /** The person is let in. What keeps the sandbox from running is told inside. */
 async function admit(context: ApiContext, { record, key, caller }: Opened): Promise<SshAdmission> {
-  const grant = { sandboxId: record.id, keyId: key.id };
+  const grant = { sandboxId: record.id, keyId: key.id, teamId: record.teamId };
   try {
     const { sandbox } = await callRunner((options) => context.runner.getSandbox({ sandboxId: record.id }, options));
     if (sandbox === undefined) throw refused();

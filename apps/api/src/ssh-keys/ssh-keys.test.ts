@@ -72,7 +72,10 @@ describe('SSH keys of a team', () => {
 describe('a sandbox', () => {
   it('opens for a key of its team, and the key shows that it was used', async () => {
     const keyId = await add();
-    expect(await enter()).toEqual({ sandboxId, keyId, accessToken: expect.any(String) as string, fault: '' });
+    expect(await enter()).toEqual({
+      ...{ sandboxId, keyId, teamId: api.teamId },
+      ...{ accessToken: expect.any(String) as string, fault: '' },
+    });
     expect(await api.ssh.findEnded([{ sandboxId, keyId }])).toEqual([]);
     expect((await api.ask('GET', '/ssh-keys')).json).toMatchObject([{ lastUsed: expect.any(String) as string }]);
   });

@@ -18,8 +18,8 @@ export interface ClientContext {
   readonly gatewaySocket: string;
   readonly sftpServer: string;
   readonly grants: OpenGrants;
-  /** False if no further client may be in. */
-  readonly enter: (socket: Socket) => boolean;
+  /** False if no further client of the team may be in. */
+  readonly enter: (socket: Socket, teamId: string) => boolean;
   readonly logger: Logger;
 }
 
@@ -38,7 +38,8 @@ export function serveClient(client: Connection, socket: Socket, memory: MemoryBo
   authenticate(client, socket, {
     ...{ authority, logger },
     onSignedIn(admission) {
-      if (!enter(socket)) {
+      if (!enter(socket, admission.teamId)) {
+        logger.warn({ teamId: admission.teamId }, 'too many SSH connections');
         socket.destroy();
         return;
       }

@@ -24,6 +24,8 @@ export interface TestSsh extends AsyncDisposable {
   decide: (attempt: SshAttempt) => boolean;
   /** Serves every port of the sandbox. Default: the gateway has no sandbox. */
   serve: ((connection: Duplex) => void) | undefined;
+  /** Of the next sandboxes that are entered. */
+  teamId: string;
   connect(options?: ConnectConfig): Promise<SshClient>;
 }
 
@@ -32,7 +34,11 @@ export const clientKey = makeHostKey().privateKey;
 export async function startTestSsh(options: { maxConnections?: number } = {}): Promise<TestSsh> {
   const folder = mkdtempSync(join(tmpdir(), 'soulbox-ssh-'));
   const gatewaySocket = join(folder, 'gateway.sock');
-  const test: Pick<TestSsh, 'decide' | 'serve'> = { decide: ({ user }) => user === 'iknown', serve: undefined };
+  const test: Pick<TestSsh, 'decide' | 'serve' | 'teamId'> = {
+    decide: ({ user }) => user === 'iknown',
+    serve: undefined,
+    teamId: 't1',
+  };
   const gateway = createServer((_request, response) => {
     response
       .writeHead(502, { 'content-type': 'application/json' })
@@ -57,7 +63,13 @@ export async function startTestSsh(options: { maxConnections?: number } = {}): P
     authorize: (attempt) => {
       attempts.push(attempt);
       if (!test.decide(attempt)) return Promise.reject(new SoulBoxError('unauthorized', 'No.'));
-      return Promise.resolve({ sandboxId: attempt.user, keyId: 'k1', accessToken: 't', fault: '' });
+      return Promise.resolve({
+        sandboxId: attempt.user,
+        keyId: 'k1',
+        accessToken: 't',
+        fault: '',
+        teamId: test.teamId,
+      });
     },
     findEnded: () => Promise.resolve(ended),
     report: (reported) => Promise.resolve(void uses.push(...reported)),

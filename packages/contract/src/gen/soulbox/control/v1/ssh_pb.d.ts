@@ -88,6 +88,13 @@ export declare type AuthorizeResponse = Message<"soulbox.control.v1.AuthorizeRes
    * @generated from field: string fault = 4;
    */
   fault: string;
+
+  /**
+   * Of the sandbox.
+   *
+   * @generated from field: string team_id = 5;
+   */
+  teamId: string;
 };
 
 /**
