@@ -35,7 +35,7 @@ export async function prepareForTests(): Promise<number> {
 /**
  * By a file whose presence shows that it is installed: a browser for a desktop, the program that kills servers at a
  * system call, a witness of audit logs, the HTTP library of Python's clients, a real kernel, a PKCS #11 module, a
- * maker of certificates, a SOCKS proxy, the reader of Java's trust stores.
+ * maker of certificates, a SOCKS proxy, clients of SSH, the reader of Java's trust stores.
  */
 const testPrograms = [
   { proof: '/usr/bin/chromium', names: ['chromium'] },
