@@ -19,7 +19,7 @@ test('a fresh start on a used disk removes pid files, sockets and shared memory,
   expect(await sh('find /run/app -type s')).toBe('/run/app/socket\n');
   await envd().init({ freshStart: true, envVars: { E2B_TEAM_ID: 'new' } });
   expect(await sh('find /run/app /run/x* /dev/shm 2>/dev/null | sort')).toBe('/dev/shm\n/run/app\n/run/app/deep\n');
-  expect(await sh('cat /tmp/file /run/e2b/.E2B_TEAM_ID; ls /run/soulbox')).toBe('kept\nnewhost-token\n');
+  expect(await sh('cat /tmp/file /run/e2b/.E2B_TEAM_ID; ls /run/soulbox')).toBe('kept\nnewhost-token\nmetrics\n');
 });
 
 test('links are removed, not followed', async () => {
