@@ -21,7 +21,7 @@ afterEach(async () => {
   await removeTree(directory);
 });
 
-test('a template is imported, listed, replaced and removed', async () => {
+test('a template is imported, listed, replaced and removed', { timeout: 120_000 }, async () => {
   expect((await template('list', '--host', '--json')).stdout).toBe('[]\n');
   const imported = await template('import', 'mine', `tar:${archive}`, '--memory-mb', '256', '--json');
   expect(imported.code).toBe(0);
