@@ -356,6 +356,22 @@ describe('what this version does not know', () => {
     expect((await post(`${service}/List`, 'application/json', '{}', version)).status).toBe(400);
   });
 
+  test('only what changes nothing can be asked for with GET, and the rules are the same', async () => {
+    const get = async (method: string, message: object) =>
+      await fetch(
+        `${envd.baseUrl}${service}/${method}?connect=v1&encoding=json&message=${encodeURIComponent(JSON.stringify(message))}`,
+      );
+    const id = await start('exit 3');
+    for (const method of ['Get', 'Wait']) expect((await get(method, { processId: id })).status).toBe(200);
+    expect((await get('List', {})).status).toBe(200);
+    for (const method of ['Forget', 'Acknowledge', 'CloseInput', 'Signal', 'Start'])
+      expect((await get(method, { processId: id })).status).toBe(405);
+    expect((await get('Get', { processId: id, color: 'red' })).status).toBe(400);
+    await envd.init({ accessToken: 'secret' });
+    expect((await get('List', {})).status).toBe(401);
+    await envd.init({});
+  });
+
   test('a bidirectional call over HTTP/1.1 is refused', async () => {
     const response = await post(`${service}/Interact`, 'application/connect+json', '');
     expect(response.status).toBe(505);
