@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AuditActor } from '@soulbox/audit';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
-import { parseSandboxId } from '@soulbox/contract';
+import { errorForCaller, parseSandboxId } from '@soulbox/contract';
 import { SandboxState } from '@soulbox/contract/runner';
 import type { SshAdmission, SshAttempt, SshAuthority, SshGrant } from '@soulbox/contract/ssh-service';
 import type { SandboxRecord, SshKeyRecord } from '@soulbox/storage';
@@ -13,6 +13,7 @@ import { createSignInThrottle } from '../keys/sign-in-throttle.ts';
 import { findOwn, isLive } from '../lookup/sandbox.ts';
 import { callRunner } from '../runner/call.ts';
 import { resumeSandbox } from '../sandboxes/resume.ts';
+import { createRecentNames } from './recent-names.ts';
 import { findSigningKey } from './verify-request.ts';
 
 /** A paused sandbox runs for this long after it was entered. Seconds. */
@@ -20,6 +21,8 @@ const resumedSeconds = 3600;
 /** Records with the same public key that are tried: of a team and of some of its members. */
 const keysTried = 20;
 const touchEveryMs = 60_000;
+/** Signatures that have opened a sandbox, and grants, that are remembered. About 2 MB each. */
+const rememberedMax = 10_000;
 
 /** The same for whatever reason, so that it tells a stranger nothing. */
 const refused = (): SoulBoxError => new SoulBoxError('unauthorized', 'The key does not open a sandbox of this name.');
@@ -28,6 +31,8 @@ const refused = (): SoulBoxError => new SoulBoxError('unauthorized', 'The key do
 export function createSshAuthority(context: ApiContext): SshAuthority {
   const { records, clock, trail, logger } = context;
   const throttle = createSignInThrottle(clock);
+  const used = createRecentNames(rememberedMax);
+  const given = createRecentNames(rememberedMax);
 
   const grantOf = async (sandboxId: string, keyId: string): Promise<Opened | undefined> => {
     const record = await records.sandboxes.find(sandboxId);
@@ -37,16 +42,22 @@ export function createSshAuthority(context: ApiContext): SshAuthority {
 
   return {
     async authorize(attempt) {
-      const tried = { address: attempt.address, key: fingerprintOf(attempt.publicKey) };
+      // A key that is right for one sandbox may not try the names of others.
+      const tried = { address: attempt.address, key: `${digestOf(attempt.publicKey)} ${attempt.user}` };
       if (throttle.check(tried) !== undefined)
         throw new SoulBoxError('limit_exceeded', 'Too many failed attempts from this address. Retry in a minute.');
-      const { record, opened } = await judge(context, attempt);
+      const { record, opened: found } = await judge(context, attempt);
+      // Every connection signs another session id. A process that was taken over could repeat what it has seen.
+      const signed = digestOf(attempt.signed);
+      const opened = used.has(signed) ? undefined : found;
       const use = (actor: AuditActor, status: 'success' | 'failure'): void => {
         // Nobody's log has attempts for a sandbox that does not exist.
         if (record === undefined) return;
         trail.recordUse({
           ...{ teamId: record.teamId, action: 'ssh.sign-in', class: 'security', scope: 'sandbox', rule: 'publickey' },
           ...{ actor, target: { kind: 'sandbox', id: record.id }, result: { status, code: 0 } },
+          // Attempts that fail may come from any number of addresses, and are counted together.
+          ...(status === 'success' ? { source: { address: attempt.address, userAgent: '' } } : {}),
         });
       };
       if (opened === undefined) {
@@ -54,10 +65,13 @@ export function createSshAuthority(context: ApiContext): SshAuthority {
         use({ kind: 'token', id: 'unknown' }, 'failure');
         throw refused();
       }
+      used.add(signed);
+      given.add(grantName(opened.record.id, opened.key.id));
       throttle.succeeded(tried);
       use(actorOf(opened.key), 'success');
       await noteUse(context, opened.key);
-      logger.info({ sandboxId: opened.record.id, sshKeyId: opened.key.id }, 'signed in by SSH');
+      const { address } = attempt;
+      logger.info({ sandboxId: opened.record.id, sshKeyId: opened.key.id, address }, 'signed in by SSH');
       return await admit(context, opened);
     },
 
@@ -71,6 +85,12 @@ export function createSshAuthority(context: ApiContext): SshAuthority {
       for (const { grant, kind, count } of uses) {
         const record = await records.sandboxes.find(grant.sandboxId);
         if (record === undefined) continue;
+        // Only for grants that were given, also before a restart. Others come from a process that was taken over.
+        const { sandboxId, keyId } = grant;
+        if (!given.has(grantName(sandboxId, keyId)) && (await grantOf(sandboxId, keyId)) === undefined) {
+          logger.warn({ sandboxId, sshKeyId: keyId }, 'a use by SSH without a sign-in was reported');
+          continue;
+        }
         const key = await records.sshKeys.find(grant.keyId);
         const actor: AuditActor = key === undefined ? { kind: 'key', id: grant.keyId } : actorOf(key);
         trail.recordUse(
@@ -95,7 +115,8 @@ export function createSshAuthority(context: ApiContext): SshAuthority {
 const actorOf = ({ id, owner }: SshKeyRecord): AuditActor =>
   owner.kind === 'team' ? { kind: 'key', id } : { kind: 'user', id: owner.userId };
 
-const fingerprintOf = (publicKey: Uint8Array): string => createHash('sha256').update(publicKey).digest('base64');
+const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('base64');
+const grantName = (sandboxId: string, keyId: string): string => `${sandboxId} ${keyId}`;
 
 /** A sandbox with a key that opens it, and as whom. */
 interface Opened {
@@ -156,7 +177,7 @@ async function admit(context: ApiContext, { record, key, caller }: Opened): Prom
     const answer = await resumeSandbox(context, caller, record.id, { timeoutSeconds, withMemory: true });
     return { ...grant, accessToken: answer.sandbox.envdAccessToken, fault: '' };
   } catch (thrown) {
-    const error = errorFromUnknown(thrown);
+    const error = errorForCaller(errorFromUnknown(thrown));
     context.logger.warn({ err: thrown, sandboxId: record.id }, 'a sandbox could not be opened for SSH');
     return { ...grant, accessToken: '', fault: error.message };
   }

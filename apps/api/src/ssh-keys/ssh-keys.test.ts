@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { AuditRecord } from '@soulbox/audit';
 import { SandboxState } from '@soulbox/contract/runner';
 import type { SshAdmission } from '@soulbox/contract/ssh-service';
 import { makeSshKey } from '../testing/ssh-client.ts';
@@ -125,6 +126,30 @@ describe('a sandbox', () => {
       reason: 'limit_exceeded',
     });
     expect((await enter()).fault).toBe('');
+    // The right key, with names that it does not open.
+    await expect(enter('iaaaaaaaaaaaaaaaaaaaa')).rejects.toMatchObject({ reason: 'limit_exceeded' });
+  });
+
+  it('does not open twice for one signature', async () => {
+    await add();
+    const attempt = key.attempt(sandboxId);
+    await api.ssh.authorize(attempt);
+    await expect(api.ssh.authorize(attempt)).rejects.toMatchObject(refused);
+    await enter();
+  });
+
+  it('has records of who came from where, and of nothing that nobody was let in for', async () => {
+    const keyId = await add();
+    await enter();
+    await api.ssh.report([
+      { grant: { sandboxId, keyId }, kind: 'exec', count: 2 },
+      { grant: { sandboxId, keyId: 'ssh_other' }, kind: 'shell', count: 1 },
+    ]);
+    const find = async (action: string): Promise<AuditRecord[]> =>
+      ((await api.ask('GET', '/audit/records')).json as AuditRecord[]).filter((one) => one.action === action);
+    await expect.poll(async () => await find('ssh.exec')).toMatchObject([{ facts: { count: 2 } }]);
+    expect(await find('ssh.sign-in')).toMatchObject([{ source: { network: '192.0.2.0/24' } }]);
+    expect(await find('ssh.shell')).toEqual([]);
   });
 });
 

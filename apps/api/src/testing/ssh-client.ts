@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { SshAttempt } from '@soulbox/contract/ssh-service';
 
@@ -35,7 +35,7 @@ export function makeSshKey(): TestSshKey {
         Buffer.from([1]),
         wire('ssh-ed25519', bytes),
       ]);
-      const signed = Buffer.concat([wire(Buffer.alloc(32, 7)), Buffer.from([50]), request]);
+      const signed = Buffer.concat([wire(randomBytes(32)), Buffer.from([50]), request]);
       return {
         user,
         publicKey: bytes,

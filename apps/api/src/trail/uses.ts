@@ -14,8 +14,8 @@ export interface Uses {
   flush(all?: boolean): Promise<void>;
 }
 
-/** Uses with the same team, action, actor, target, rule and result are one group. */
-export type Use = Pick<Deed, 'teamId' | 'action' | 'class' | 'actor' | 'scope' | 'rule' | 'target'> & {
+/** Uses with the same team, action, actor, target, rule, result and source are one group. */
+export type Use = Pick<Deed, 'teamId' | 'action' | 'class' | 'actor' | 'scope' | 'rule' | 'target' | 'source'> & {
   readonly result: AuditResult;
 };
 
@@ -65,13 +65,23 @@ export function createUses(tell: Tell, clock: Clock): Uses {
   };
 }
 
-function nameOf({ teamId, action, actor, scope, rule, target, result }: Use): string {
-  return [teamId, action, actor.kind, actor.id, scope, rule, target.kind, target.id, result.status, result.code].join(
-    ' ',
-  );
+function nameOf({ teamId, action, actor, scope, rule, target, result, source }: Use): string {
+  return [
+    teamId,
+    action,
+    actor.kind,
+    actor.id,
+    scope,
+    rule,
+    target.kind,
+    target.id,
+    result.status,
+    result.code,
+    source?.address,
+  ].join(' ');
 }
 
-const withoutDetails = (use: Use): Use => ({
+const withoutDetails = ({ source: _, ...use }: Use): Use => ({
   ...use,
   actor: { kind: 'server', id: 'many' },
   target: { kind: use.target.kind, id: '' },
