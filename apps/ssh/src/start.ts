@@ -49,7 +49,7 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
   const context = {
     ...{ authority, gatewaySocket, sftpServer, grants, logger },
     enter(socket: Socket, teamId: string): boolean {
-      const ofTeam = inside.values().reduce((count, team) => (team === teamId ? count + 1 : count), 0);
+      const ofTeam = [...inside.values()].filter((team) => team === teamId).length;
       if (inside.size >= maxConnections || ofTeam >= teamMax) return false;
       clearTimeout(greetings.get(socket));
       strangers.release(socket);
