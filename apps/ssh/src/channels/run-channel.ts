@@ -1,5 +1,6 @@
-import type { Logger } from '@soulbox/base';
+import type { Logger, Reason } from '@soulbox/base';
 import { errorFromUnknown } from '@soulbox/base';
+import { errorFromConnect } from '@soulbox/contract';
 import type { TerminalSize } from '@soulbox/envd-client';
 import type { ServerChannel } from 'ssh2';
 import type { Outlet } from '../outlet.ts';
@@ -28,6 +29,12 @@ export interface RunningChannel {
   signal(name: string): void;
 }
 
+/** Signals that are on their way to a program at once. Further ones are dropped. */
+const signalsMax = 8;
+/** The program has closed its input, or is gone. As over a pipe, what was sent is lost. */
+const closed = new Set<Reason>(['process_state', 'process_not_found']);
+const notRead = { reason: 'sandbox_unreachable', message: 'The program did not read its input in time.' } as const;
+
 /** The status of ssh(1) for errors that are not those of the program. */
 const failedStatus = 255;
 
@@ -40,18 +47,46 @@ export function runChannel(channel: ServerChannel, options: RunOptions): Running
   started.promise.catch(() => undefined);
   const input = terminal === undefined ? 'stdin' : 'pty';
   let hasEnded = false;
-  const whenRunning = (act: (pid: number) => Promise<unknown>): void => {
-    started.promise
-      .then(async (pid) => (hasEnded ? undefined : await act(pid)))
-      .catch((err: unknown) => logger.debug({ err }, 'a program was not told'));
+  const whenRunning = async (act: (pid: number) => Promise<unknown>): Promise<void> => {
+    try {
+      const pid = await started.promise;
+      if (!hasEnded) await act(pid);
+    } catch (err) {
+      logger.debug({ err }, 'a program was not told');
+    }
   };
-  const signal = (name: string): void =>
-    whenRunning(async (pid) => await programs.startDetached(signalCommand(name, pid)));
+  const signal = async (name: string): Promise<void> =>
+    await whenRunning(async (pid) => await programs.startDetached(signalCommand(name, pid)));
+  let signals = 0;
+  // The size that the terminal does not have yet.
+  let wanted: TerminalSize | undefined;
+  let isResizing = false;
+  const resize = async (): Promise<void> => {
+    if (isResizing) return;
+    isResizing = true;
+    await whenRunning(async (pid) => {
+      while (wanted !== undefined) {
+        const size = wanted;
+        wanted = undefined;
+        await programs.resize(pid, size);
+      }
+    });
+    isResizing = false;
+  };
 
+  const tellLoss = async (thrown: unknown): Promise<void> => {
+    const { reason, message } = errorFromConnect(thrown, notRead);
+    if (hasEnded || closed.has(reason)) return;
+    logger.debug({ err: thrown }, 'input of a program was lost');
+    await output.write('stderr', Buffer.from(`soulbox: ${message}\r\n`));
+    if (output.isClosed()) return;
+    channel.exit(failedStatus);
+    channel.end();
+  };
   const feed = async (pid: number): Promise<void> => {
     const isEnded = await readChannel(channel, async (bytes) => {
       // A program may end without reading its input.
-      if (!hasEnded) await programs.sendInput(pid, bytes, undefined, input).catch(() => undefined);
+      if (!hasEnded) await programs.sendInput(pid, bytes, undefined, input).catch(tellLoss);
     });
     // The end of the input of a terminal means nothing: its client sends a character.
     if (isEnded && !hasEnded && input === 'stdin') await programs.closeInput(pid).catch(() => undefined);
@@ -84,14 +119,20 @@ export function runChannel(channel: ServerChannel, options: RunOptions): Running
   };
   // As a terminal that is hung up. A program that ignores it goes on, like one that was started with nohup.
   void output.closed.then(() => {
-    if (!hasEnded) signal('HUP');
+    if (!hasEnded) void signal('HUP');
   });
   void run().finally(onEnd);
   return {
-    resize: (size) => {
-      if (input === 'pty') whenRunning(async (pid) => await programs.resize(pid, size));
+    resize(size) {
+      if (input !== 'pty') return;
+      wanted = size;
+      void resize();
     },
-    signal,
+    signal(name) {
+      if (signals >= signalsMax) return;
+      signals += 1;
+      void signal(name).finally(() => (signals -= 1));
+    },
   };
 }
 
