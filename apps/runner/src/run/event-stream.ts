@@ -18,15 +18,15 @@ export async function* streamOf<T>(
   const state = { isOver: false };
   const emit: Emit<T> = async (event) => {
     if (left.aborted) return;
-    const { promise, resolve: taken } = Promise.withResolvers<void>();
-    const leave = (): void => taken();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const taken = (): void => resolve(undefined);
     // A reader that is gone never takes the event.
-    left.addEventListener('abort', leave, { once: true });
+    left.addEventListener('abort', taken, { once: true });
     waiting.push({ event, taken });
     wake();
     await promise;
     // `left` would keep the event until the end of the stream.
-    left.removeEventListener('abort', leave);
+    left.removeEventListener('abort', taken);
   };
   const outcome = work(emit, left).finally(() => {
     state.isOver = true;
