@@ -19,7 +19,7 @@ import { runCli } from '../testing/run-cli.ts';
 import { openExt4 } from './ext4.ts';
 
 const key = createExportKey();
-const goOn = new AbortController().signal;
+const stop = new AbortController().signal;
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-exported-'));
@@ -106,7 +106,7 @@ test('the files of an export are listed, printed and compared without a mount', 
   ]);
   const many = await runCli(['inspect', first, 'ls', 'home/user/many', '--json']);
   expect(many.stdout.trim().split('\n')).toHaveLength(600);
-  await using image = await openExt4(lower, goOn);
+  await using image = await openExt4(lower, stop);
   let user = image.root;
   for (const name of ['u', 'home', 'user']) user = (await image.list(user)).get(name) ?? user;
   const read = async (name: string): Promise<Buffer> => {
@@ -144,7 +144,7 @@ test('a damaged image is refused or read, and never anything else', async () => 
     const path = join(folder, 'altered.img');
     await writeFile(path, altered);
     const look = async (): Promise<void> => {
-      await using damaged = await openExt4(path, goOn);
+      await using damaged = await openExt4(path, stop);
       for (const [, inode] of await damaged.list(damaged.root)) if (inode.kind === 'folder') await damaged.list(inode);
     };
     const outcome = await look().catch((error: unknown) => error);
@@ -164,7 +164,7 @@ async function changeInode(image: string, sizeBytes: number, change: (inode: Buf
 }
 
 async function readIn(path: string, name: string): Promise<number> {
-  await using image = await openExt4(path, goOn);
+  await using image = await openExt4(path, stop);
   const upper = (await image.list(image.root)).get('u') ?? image.root;
   const inode = (await image.list(upper)).get(name) ?? upper;
   let length = 0;
