@@ -1,6 +1,8 @@
 /** Connections that have not signed in: when there are more, the oldest is closed. */
 export const strangersMax = 100;
-/** The same of one address (IPv6: of one /64). Further ones are refused. */
+/** Of these, how many are not closed for others while control decides about their signatures. */
+export const decidedMax = 50;
+/** Connections of one address (IPv6: of one /64) that have not signed in. Further ones are refused. */
 export const strangersOfAddressMax = 20;
 /** How long a connection may take to sign in, without the time in which control decides. Milliseconds. */
 export const signInMs = 30_000;

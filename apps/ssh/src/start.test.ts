@@ -102,6 +102,25 @@ describe('a stranger', () => {
   });
 });
 
+describe('a client about which control decides', () => {
+  it('is not pushed out by a flood of strangers', async () => {
+    const decision = Promise.withResolvers<boolean>();
+    test.decide = async () => await decision.promise;
+    const client = test.connect();
+    client.catch(() => undefined);
+    await expect.poll(() => test.attempts).toHaveLength(1);
+    const flood = Array.from({ length: strangersMax + 20 }, (_, count) =>
+      connect({ host: '127.0.0.1', port: test.ssh.port, localAddress: `127.0.0.${2 + (count % 10)}` }),
+    );
+    for (const socket of flood) socket.on('error', () => undefined);
+    await expect.poll(() => test.ssh.openConnections()).toBe(strangersMax);
+    await sleep(200);
+    decision.resolve(true);
+    await client;
+    for (const socket of flood) socket.destroy();
+  });
+});
+
 describe('a connection', () => {
   it('ends when its key does', async () => {
     const client = await test.connect();

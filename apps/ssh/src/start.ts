@@ -48,6 +48,7 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
   const greetings = new WeakMap<Socket, NodeJS.Timeout>();
   const context = {
     ...{ authority, gatewaySocket, sftpServer, grants, logger },
+    decide: (socket: Socket, isDecided: boolean) => strangers.decide(socket, isDecided),
     enter(socket: Socket, teamId: string): boolean {
       const ofTeam = [...inside.values()].filter((team) => team === teamId).length;
       if (inside.size >= maxConnections || ofTeam >= teamMax) return false;

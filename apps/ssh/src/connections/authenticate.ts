@@ -19,9 +19,16 @@ export function authenticate(
   socket: Socket,
   {
     authority,
+    onDeciding,
     onSignedIn,
     logger,
-  }: { authority: SshAuthority; onSignedIn: (admission: SshAdmission) => void; logger: Logger },
+  }: {
+    authority: SshAuthority;
+    /** Control has been asked, or has answered. */
+    onDeciding: (isDecided: boolean) => void;
+    onSignedIn: (admission: SshAdmission) => void;
+    logger: Logger;
+  },
 ): void {
   let attempts = 0;
   let isAsking = false;
@@ -33,6 +40,7 @@ export function authenticate(
   const decide = async (context: PublicKeyAuthContext, signature: Buffer, signed: Buffer): Promise<void> => {
     isAsking = true;
     clearTimeout(timer);
+    onDeciding(false);
     try {
       const admission = await authority.authorize({
         ...{ user: context.username, publicKey: context.key.data, signed, signature },
@@ -49,6 +57,7 @@ export function authenticate(
       timer = setTimeout(tooLate, signInMs);
       context.reject(methods);
     } finally {
+      onDeciding(true);
       isAsking = false;
     }
   };

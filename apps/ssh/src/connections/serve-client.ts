@@ -20,6 +20,8 @@ export interface ClientContext {
   readonly grants: OpenGrants;
   /** False if no further client of the team may be in. */
   readonly enter: (socket: Socket, teamId: string) => boolean;
+  /** Control has been asked about the client, or has answered. */
+  readonly decide: (socket: Socket, isDecided: boolean) => void;
   readonly logger: Logger;
 }
 
@@ -37,6 +39,7 @@ export function serveClient(client: Connection, socket: Socket, memory: MemoryBo
   client.once('end', () => socket.destroy());
   authenticate(client, socket, {
     ...{ authority, logger },
+    onDeciding: (isDecided) => context.decide(socket, isDecided),
     onSignedIn(admission) {
       if (!enter(socket, admission.teamId)) {
         logger.warn({ teamId: admission.teamId }, 'too many SSH connections');

@@ -21,7 +21,7 @@ export interface TestSsh extends AsyncDisposable {
   /** Grants that have ended. */
   readonly ended: SshGrant[];
   /** Decides. Default: admits the user `iknown`. */
-  decide: (attempt: SshAttempt) => boolean;
+  decide: (attempt: SshAttempt) => boolean | Promise<boolean>;
   /** Serves every port of the sandbox. Default: the gateway has no sandbox. */
   serve: ((connection: Duplex) => void) | undefined;
   /** Of the next sandboxes that are entered. */
@@ -60,16 +60,10 @@ export async function startTestSsh(options: { maxConnections?: number } = {}): P
   const uses: SshUse[] = [];
   const ended: SshGrant[] = [];
   const authority: SshAuthority = {
-    authorize: (attempt) => {
+    authorize: async (attempt) => {
       attempts.push(attempt);
-      if (!test.decide(attempt)) return Promise.reject(new SoulBoxError('unauthorized', 'No.'));
-      return Promise.resolve({
-        sandboxId: attempt.user,
-        keyId: 'k1',
-        accessToken: 't',
-        fault: '',
-        teamId: test.teamId,
-      });
+      if (!(await test.decide(attempt))) throw new SoulBoxError('unauthorized', 'No.');
+      return { sandboxId: attempt.user, keyId: 'k1', accessToken: 't', fault: '', teamId: test.teamId };
     },
     findEnded: () => Promise.resolve(ended),
     report: (reported) => Promise.resolve(void uses.push(...reported)),
