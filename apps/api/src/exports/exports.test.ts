@@ -67,6 +67,8 @@ describe('an export whose reader takes nothing', () => {
       const third = await api.ask('GET', path);
       expect([third.status, third.text]).toEqual([429, expect.stringContaining('at most 2 exports at once')]);
       api.runner.exportedMore = 0;
+      // Until all buffers on the way are full. Before, the server would notice the end at its next write.
+      await new Promise((resolve) => setTimeout(resolve, 700));
       vi.advanceTimersByTime(exportReaderIdleMs);
       await expect.poll(async () => (await download(path)).status).toBe(200);
       for (const response of stuck) await expect(response.bytes()).rejects.toThrow();
