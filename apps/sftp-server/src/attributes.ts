@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs';
-import { chmod, chown, lchown, truncate, utimes } from 'node:fs/promises';
+import { chmod, chown, lchown, lstat, lutimes, truncate, utimes } from 'node:fs/promises';
 import { u32, u64 } from './wire.ts';
 import type { Reader } from './wire.ts';
 
@@ -36,14 +36,22 @@ export function attributesOf(stats: Stats): Buffer {
 
 export const noAttributes = u32(0);
 
+/** Does not follow a link at the path. Throws for a size or mode of a link, which has none of its own. */
+export async function setOwnAttributes(path: Buffer, attributes: Attributes): Promise<void> {
+  if (!(await lstat(path)).isSymbolicLink()) {
+    await setAttributes(path, attributes);
+    return;
+  }
+  const { size, ids, mode, times } = attributes;
+  if (size !== undefined || mode !== undefined) throw new Error('A link has no size or mode of its own.');
+  if (ids !== undefined) await lchown(path, ids.uid, ids.gid);
+  if (times !== undefined) await lutimes(path, times.accessed, times.changed);
+}
+
 /** In the order of OpenSSH's server: a time that is set must not be changed by what follows. */
-export async function setAttributes(
-  path: Buffer,
-  { size, ids, mode, times }: Attributes,
-  isLink = false,
-): Promise<void> {
+export async function setAttributes(path: Buffer, { size, ids, mode, times }: Attributes): Promise<void> {
   if (size !== undefined) await truncate(path, size);
   if (mode !== undefined) await chmod(path, mode);
-  if (ids !== undefined) await (isLink ? lchown : chown)(path, ids.uid, ids.gid);
+  if (ids !== undefined) await chown(path, ids.uid, ids.gid);
   if (times !== undefined) await utimes(path, times.accessed, times.changed);
 }

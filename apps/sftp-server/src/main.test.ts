@@ -1,7 +1,8 @@
 /** @module-tag violation */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,6 +76,23 @@ test.each([
   ['of no bytes', u32(0)],
 ])('a packet %s ends the server', async (_what, bytes) => {
   expect((await exchange(init, bytes)).code).toBe(1);
+});
+
+test('lsetstat changes a link itself, and never the file that it names', async () => {
+  writeFileSync(join(folder, 'named'), 'content', { mode: 0o600 });
+  symlinkSync('named', join(folder, 'link'));
+  const before = statSync(join(folder, 'named')).mtimeMs;
+  const ask = async (attributes: Buffer): Promise<number> => {
+    const name = text('lsetstat@openssh.com');
+    const { answer } = await exchange(init, packet(Buffer.from([200]), u32(1), name, text('link'), attributes));
+    return statusIn(answer);
+  };
+  expect(await ask(Buffer.concat([u32(1), u64(0)]))).toBe(4);
+  expect(await ask(Buffer.concat([u32(4), u32(0o777)]))).toBe(4);
+  expect(await ask(Buffer.concat([u32(8), u32(1000), u32(2000)]))).toBe(0);
+  expect(lstatSync(join(folder, 'link')).mtimeMs).toBe(2_000_000);
+  const { mtimeMs, mode, size } = statSync(join(folder, 'named'));
+  expect([mtimeMs, mode & 0o777, size]).toEqual([before, 0o600, 7]);
 });
 
 test.each([

@@ -15,7 +15,7 @@ import {
   unlink,
 } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
-import { attributesOf, noAttributes, readAttributes, setAttributes } from './attributes.ts';
+import { attributesOf, noAttributes, readAttributes, setAttributes, setOwnAttributes } from './attributes.ts';
 import { createReader, text, u32, u64 } from './wire.ts';
 import type { Reader } from './wire.ts';
 
@@ -195,7 +195,7 @@ async function extended(id: number, reader: Reader): Promise<Buffer> {
   if (name === 'posix-rename@openssh.com') await rename(pathOf(reader), pathOf(reader));
   else if (name === 'hardlink@openssh.com') await link(pathOf(reader), pathOf(reader));
   else if (name === 'fsync@openssh.com') await findFile(reader).file.sync();
-  else if (name === 'lsetstat@openssh.com') await setAttributes(pathOf(reader), readAttributes(reader), true);
+  else if (name === 'lsetstat@openssh.com') await setOwnAttributes(pathOf(reader), readAttributes(reader));
   else if (name === 'limits@openssh.com')
     return packet(answer.extended, u32(id), u64(packetMaxBytes), u64(readMaxBytes), u64(readMaxBytes), u64(handlesMax));
   else throw new Refusal(status.unsupported, 'Unsupported');
