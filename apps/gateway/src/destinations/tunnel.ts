@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { SoulBoxError } from '@soulbox/base';
 import { envdPort, headers as names, tunnelProtocol } from '@soulbox/contract';
 import type { SandboxRoute } from '@soulbox/contract';
@@ -73,10 +74,12 @@ async function open(
     if (failure !== undefined && !exchange.closed) sendEdgeError(exchange, failure);
     if (failure !== undefined || exchange.closed) return;
   }
+  let dialed: Duplex | undefined;
   try {
     const { portClosedRetries: retries, portClosedRetryDelayMs: retryDelayMs } = config;
     const isGone = (): boolean => connections.gone;
     const service = await dialSandbox(router, sandboxId, port, { retries, retryDelayMs, isGone });
+    dialed = service;
     service.on('error', () => undefined);
     if (exchange.closed) {
       service.destroy();
@@ -86,6 +89,7 @@ async function open(
     const holding = unread.open(exchange, `sandbox ${sandboxId}`);
     joinTunnel(client, service, { idleTimeoutMs, holding, resetClient: () => exchange.reset() });
   } catch (error) {
+    dialed?.destroy();
     if (exchange.closed) return;
     const reason = error instanceof SoulBoxError ? error.reason : undefined;
     logger.debug({ sandboxId, port, err: error }, 'a tunnel could not be opened');
