@@ -33,7 +33,8 @@ const idleTimeoutMs = 24 * 3600 * 1000;
 
 /**
  * Passes bytes to a port of a sandbox, whatever they are. Only the SSH process can ask for it. It has to show the access
- * token of the sandbox, which control gives it for each connection of a client, so it reaches no other sandbox.
+ * token of the sandbox, which control gives it for each connection of a client. So it reaches no other sandbox, except
+ * those that were created without a token.
  */
 export function forwardTunnel(
   exchange: Exchange,
