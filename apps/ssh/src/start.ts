@@ -12,7 +12,7 @@ import { createOpenGrants } from './connections/open-grants.ts';
 import { serveClient } from './connections/serve-client.ts';
 import { createStrangers } from './connections/strangers.ts';
 import { socketOf } from './library.ts';
-import { teamShare } from './limits.ts';
+import { signInMs, teamShare } from './limits.ts';
 import { refuseGlobalRequests } from './refuse-global-requests.ts';
 
 export interface SshOptions {
@@ -59,13 +59,24 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
     },
   };
 
+  const limitGreeting = (socket: Socket, ms: number): void => {
+    clearTimeout(greetings.get(socket));
+    greetings.set(
+      socket,
+      setTimeout(() => socket.destroy(), ms),
+    );
+  };
   refuseGlobalRequests();
   const protocol = new ssh2.Server({ hostKeys: [hostKey], ident: 'SoulBox', algorithms });
   protocol.on('connection', (client: Connection) => {
     const socket = socketOf(client);
     const memory = bounds.get(socket);
-    if (memory === undefined) socket.destroy();
-    else serveClient(client, socket, memory, context);
+    if (memory === undefined) {
+      socket.destroy();
+      return;
+    }
+    limitGreeting(socket, greetingMs);
+    serveClient(client, socket, memory, context);
   });
 
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
@@ -75,10 +86,7 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
       return;
     }
     sockets.add(socket);
-    greetings.set(
-      socket,
-      setTimeout(() => socket.destroy(), greetingMs),
-    );
+    limitGreeting(socket, signInMs);
     // The library ends the connection for what it cannot read, and would go on to receive.
     socket.once('finish', () => setTimeout(() => socket.destroy(), endedMs).unref());
     socket.once('close', () => {
@@ -107,7 +115,7 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
   };
 }
 
-/** Everything before a client is in, with the time in which control resumes its sandbox. Milliseconds. */
+/** From the client's version until it is in, with the time in which control resumes its sandbox. Milliseconds. */
 const greetingMs = 180_000;
 /** How long a client may take to close a connection that has been ended. Milliseconds. */
 const endedMs = 1000;
