@@ -63,7 +63,7 @@ export function addImportRoute(app: ApiApp, context: ApiContext): void {
     scope.post(
       '/imports',
       {
-        config: { body: 'upload', room: 'own' },
+        config: { body: 'upload' },
         schema: {
           tags: ['exports'],
           summary: 'Make a snapshot from an export file, which is the body. SoulBox extension.',
@@ -75,7 +75,6 @@ export function addImportRoute(app: ApiApp, context: ApiContext): void {
       },
       async (request, reply) => {
         const caller = callerOf(request);
-        context.reserve.check();
         using _slot = context.transfers.take('import', caller.team.id);
         const { name, memory } = request.query;
         const named = await parseSnapshotName(context, caller.team, name);
