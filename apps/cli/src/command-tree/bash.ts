@@ -1,5 +1,5 @@
-import type { CommandNode } from './command-tree.ts';
-import { flatten, formsOf, listFor, offerFor, optionsOf, quoted } from './flatten.ts';
+import type { CommandArgument, CommandNode } from './command-tree.ts';
+import { flatten, formsOf, listFor, offerFor, optionsOf, quoted, stepOf, valueCases } from './flatten.ts';
 import type { FlatCommand } from './flatten.ts';
 
 /** A completion script for bash 4 and later. */
@@ -19,7 +19,7 @@ ${commands.slice(1).map(stepOf).join('\n')}
     esac
   done
   case "$path $previous" in
-${commands.flatMap(valueCases).join('\n')}
+${commands.flatMap((command) => valueCases(command, generate)).join('\n')}
   esac
   if [[ $current == -* ]]; then
     case "$path" in
@@ -40,24 +40,11 @@ complete -o filenames -F _soulbox soulbox
 `;
 }
 
-export const stepOf = ({ path }: FlatCommand): string => `      ${quoted(path)}) path=${quoted(path)} ;;`;
-
-function valueCases({ path, node }: FlatCommand): string[] {
-  return optionsOf(node)
-    .filter(({ kind }) => kind === 'option')
-    .map((option) => {
-      const pattern = formsOf(option)
-        .map((form) => quoted(`${path} ${form}`))
-        .join(' | ');
-      const offer = offerFor(option);
-      const generate =
-        offer.kind === 'words'
-          ? `COMPREPLY=($(compgen -W ${quoted(offer.words.join(' '))} -- "$current"))`
-          : offer.kind === 'files'
-            ? 'COMPREPLY=($(compgen -f -- "$current"))'
-            : ':';
-      return `    ${pattern})\n      ${generate}\n      return\n      ;;`;
-    });
+/** How bash completes the value of an option. */
+function generate(option: CommandArgument): string {
+  const offer = offerFor(option);
+  if (offer.kind === 'words') return `COMPREPLY=($(compgen -W ${quoted(offer.words.join(' '))} -- "$current"))`;
+  return offer.kind === 'files' ? 'COMPREPLY=($(compgen -f -- "$current"))' : ':';
 }
 
 const optionCase = ({ path, node }: FlatCommand): string =>

@@ -42,3 +42,18 @@ export function listFor({ args }: CommandNode): { readonly noun: string; readonl
 
 /** Text in single quotes, as POSIX shells and zsh read it. */
 export const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+
+// What follows is the same in the scripts of bash and zsh.
+
+/** A case that adds a word of the line to the name of the command. */
+export const stepOf = ({ path }: FlatCommand): string => `      ${quoted(path)}) path=${quoted(path)} ;;`;
+
+/** A case for each option with a value: `generate` returns the command that offers its values. */
+export function valueCases({ path, node }: FlatCommand, generate: (option: CommandArgument) => string): string[] {
+  return optionsOf(node)
+    .filter(({ kind }) => kind === 'option')
+    .map((option) => {
+      const patterns = formsOf(option).map((form) => quoted(`${path} ${form}`));
+      return `    ${patterns.join(' | ')})\n      ${generate(option)}\n      return\n      ;;`;
+    });
+}

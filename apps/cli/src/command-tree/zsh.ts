@@ -1,6 +1,5 @@
-import { stepOf } from './bash.ts';
-import type { CommandNode } from './command-tree.ts';
-import { flatten, formsOf, listFor, offerFor, optionsOf, quoted } from './flatten.ts';
+import type { CommandArgument, CommandNode } from './command-tree.ts';
+import { flatten, formsOf, listFor, offerFor, optionsOf, quoted, stepOf, valueCases } from './flatten.ts';
 import type { FlatCommand } from './flatten.ts';
 
 /** A completion script for zsh 5 and later, with descriptions. */
@@ -21,7 +20,7 @@ ${commands.slice(1).map(stepOf).join('\n')}
     esac
   done
   case "$path $words[CURRENT-1]" in
-${commands.flatMap(valueCases).join('\n')}
+${commands.flatMap((command) => valueCases(command, generate)).join('\n')}
   esac
   if [[ $words[CURRENT] == -* ]]; then
     case "$path" in
@@ -40,22 +39,11 @@ if [[ $funcstack[1] == _soulbox ]]; then _soulbox "$@"; else compdef _soulbox so
 `;
 }
 
-function valueCases({ path, node }: FlatCommand): string[] {
-  return optionsOf(node)
-    .filter(({ kind }) => kind === 'option')
-    .map((option) => {
-      const pattern = formsOf(option)
-        .map((form) => quoted(`${path} ${form}`))
-        .join(' | ');
-      const offer = offerFor(option);
-      const generate =
-        offer.kind === 'words'
-          ? `compadd -- ${offer.words.map(quoted).join(' ')}`
-          : offer.kind === 'files'
-            ? '_files'
-            : `_message ${quoted(option.description)}`;
-      return `    ${pattern})\n      ${generate}\n      return\n      ;;`;
-    });
+/** How zsh completes the value of an option. */
+function generate(option: CommandArgument): string {
+  const offer = offerFor(option);
+  if (offer.kind === 'words') return `compadd -- ${offer.words.map(quoted).join(' ')}`;
+  return offer.kind === 'files' ? '_files' : `_message ${quoted(option.description)}`;
 }
 
 /** `name:description`; a colon in a name would need a backslash, and no name has one. */
