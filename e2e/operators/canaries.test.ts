@@ -1,4 +1,5 @@
 /** @module-tag violation */
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomId } from '@soulbox/base';
@@ -58,7 +59,14 @@ async function readLogs(): Promise<string> {
   const logs = entries.filter((entry) => entry.isFile() && /\.(?:log|jsonl)(?:\.\d+)?$/.test(entry.name));
   const texts = logs.map(async (entry) => await readFile(join(entry.parentPath, entry.name), 'utf8'));
   const bundles = entries.filter((entry) => entry.isFile() && entry.parentPath.includes('/audit/'));
-  const records = bundles.map(async (entry) => await readFile(join(entry.parentPath, entry.name), 'latin1'));
+  // The log renames what it has written, and removes the part of a tile when the tile is full.
+  const records = bundles.map(async (entry) => {
+    const file = join(entry.parentPath, entry.name);
+    return await readFile(file, 'latin1').catch((error: unknown) => {
+      if (existsSync(file)) throw error;
+      return '';
+    });
+  });
   return (await Promise.all([...texts, ...records])).join('\n');
 }
 

@@ -17,7 +17,7 @@ test.each([
 });
 
 test('a system without os-release is unknown', async () => {
-  expect(await readSystemFamily('/nowhere')).toBe('other');
+  expect(await readSystemFamily('/proc/nowhere')).toBe('other');
 });
 
 test('programs are found by name, and missing settings are undefined', async () => {

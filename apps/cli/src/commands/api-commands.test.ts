@@ -340,8 +340,8 @@ test('a missing server or an invalid URL is one clear line', async () => {
 
 test('--data-dir takes precedence over the variables', async () => {
   await using api = await startScriptedApi([]);
-  const { code, stderr } = await runCli(['sandbox', 'list', '--data-dir', '/nowhere/at/all'], api.environment);
+  const { code, stderr } = await runCli(['sandbox', 'list', '--data-dir', '/proc/nowhere/at/all'], api.environment);
   expect(code).toBe(1);
-  expect(stderr).toContain('No server is running for /nowhere/at/all');
+  expect(stderr).toContain('No server is running for /proc/nowhere/at/all');
   expect(api.seen).toEqual([]);
 });

@@ -88,7 +88,7 @@ test.each([
 });
 
 test('with --json an error is JSON too', async () => {
-  const { code, stderr } = await runCli(['env', '--json', '--data-dir', '/nowhere/at/all']);
+  const { code, stderr } = await runCli(['env', '--json', '--data-dir', '/proc/nowhere/at/all']);
   expect(code).toBe(1);
   expect(JSON.parse(stderr)).toMatchObject({ error: { reason: 'host_not_ready' } });
 });

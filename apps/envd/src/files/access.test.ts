@@ -10,7 +10,7 @@ const { upload, download, shell } = createFileCalls(envd);
 describe('planted links', () => {
   test('are followed only within the sandbox, and loops are an error', async () => {
     await shell(
-      'ln -sf /proc/self/root/etc/passwd /tmp/l1; ln -sf loop2 /tmp/loop1; ln -sf loop1 /tmp/loop2; ln -sf /nowhere/x /tmp/dangling',
+      'ln -sf /proc/self/root/etc/passwd /tmp/l1; ln -sf loop2 /tmp/loop1; ln -sf loop1 /tmp/loop2; ln -sf /proc/nowhere/x /tmp/dangling',
     );
     expect(await (await download('/tmp/l1')).text()).toContain('user:x:1000');
     expect((await download('/tmp/loop1')).status).toBe(409);

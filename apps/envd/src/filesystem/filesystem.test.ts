@@ -51,7 +51,7 @@ describe('Stat', () => {
   });
 
   test('a dangling link is described as itself', async () => {
-    await shell('ln -sfn /nowhere dangling');
+    await shell('ln -sfn /proc/nowhere dangling');
     expect((await clients.filesystem.stat({ path: 'dangling' })).entry).toMatchObject({
       type: FileType.SYMLINK,
       symlinkTarget: '/home/user/dangling',

@@ -20,7 +20,7 @@ function processOf(pid: number, tag?: string): ManagedProcess {
   count += 1;
   const spec = { origin: 'e2b', keepMs: 600_000 };
   const log = createOutputLog({
-    ...{ path: '/nowhere', maxBytes: 1, policy: 'drop-oldest', usesDisk: false, budget: createLogBudget() },
+    ...{ path: '/proc/nowhere', maxBytes: 1, policy: 'drop-oldest', usesDisk: false, budget: createLogBudget() },
     onFull: () => undefined,
     onDiskFailure: () => undefined,
   });

@@ -13,7 +13,7 @@ let streams: OpenStreams;
 let left: AbortController;
 beforeEach(() => {
   log = createOutputLog({
-    ...{ path: '/nowhere', maxBytes: 1024, policy: 'drop-oldest', usesDisk: false, budget: createLogBudget() },
+    ...{ path: '/proc/nowhere', maxBytes: 1024, policy: 'drop-oldest', usesDisk: false, budget: createLogBudget() },
     onFull: () => undefined,
     onDiskFailure: () => undefined,
   });

@@ -30,7 +30,7 @@ test('small jobs share a message: each gets its own result, and one that fails h
     await threads.run({ kind: 'digest', path, offset, length: 10, blockBytes: 4096, writeBack: false });
   const offsets = Array.from({ length: 40 }, (_, at) => at * 3);
   const outcomes = await Promise.allSettled(
-    offsets.map(async (offset) => await digestAt(offset, offset === 60 ? '/nowhere' : undefined)),
+    offsets.map(async (offset) => await digestAt(offset, offset === 60 ? '/proc/nowhere' : undefined)),
   );
   const text = await readFile(import.meta.filename);
   for (const [at, offset] of offsets.entries()) {

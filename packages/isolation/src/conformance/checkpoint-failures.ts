@@ -31,7 +31,7 @@ export function describeCheckpointFailures(stage: Stage): void {
       await using sandbox = await stage.bench.start();
       const { driver } = stage.bench;
       await driver.freeze(sandbox.instance);
-      const nowhere = driver.checkpoint(sandbox.instance, '/nowhere/at/all');
+      const nowhere = driver.checkpoint(sandbox.instance, '/proc/nowhere/at/all');
       await expect(nowhere).rejects.toMatchObject({ reason: 'checkpoint_failed' });
       await expect(fetch(sandbox.healthUrl, { signal: AbortSignal.timeout(300) })).rejects.toThrow();
       await driver.thaw(sandbox.instance);

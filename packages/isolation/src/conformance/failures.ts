@@ -49,12 +49,12 @@ export function describeFailures(stage: Stage): void {
     });
 
     test.each([
-      ['a template that is not there', { rootfs: '/nowhere' }],
+      ['a template that is not there', { rootfs: '/proc/nowhere' }],
       [
         'an envd bundle that is not there',
         {
           envdBundle: {
-            directory: '/nowhere',
+            directory: '/proc/nowhere',
             mountPoint: '/.soulbox',
             command: ['/x'],
             environment: [],

@@ -35,7 +35,7 @@ export function describeLifecycle(stage: Stage): void {
       expect(await stage.bench.driver.adopt(sandboxId, directory)).toBeUndefined();
       const spec = await stage.bench.createSpec();
       expect(await stage.bench.driver.adopt(spec.sandboxId, spec.directory)).toBeUndefined();
-      expect(await stage.bench.driver.adopt('inone', '/nowhere/inone')).toBeUndefined();
+      expect(await stage.bench.driver.adopt('inone', '/proc/nowhere/inone')).toBeUndefined();
     });
 
     test('destroy removes every trace, whatever runs inside', async () => {
@@ -61,7 +61,7 @@ export function describeLifecycle(stage: Stage): void {
     });
 
     test('destroy of a sandbox that never existed does nothing', async () => {
-      await stage.bench.driver.destroy('inever', '/nowhere/inever');
+      await stage.bench.driver.destroy('inever', '/proc/nowhere/inever');
     });
 
     test('destroy ends a frozen sandbox', async () => {

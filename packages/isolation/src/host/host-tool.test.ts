@@ -67,8 +67,8 @@ test.each([
 });
 
 test('a missing program has failed', async () => {
-  const failed = runHostTool('/nowhere', [], { ...options, onLine: () => Promise.resolve() });
-  await expect(failed).rejects.toThrow('/nowhere');
+  const failed = runHostTool('/proc/nowhere', [], { ...options, onLine: () => Promise.resolve() });
+  await expect(failed).rejects.toThrow('/proc/nowhere');
 });
 
 test('the running tools of a dead server are found by their group alone, including children, and nothing else is', async () => {

@@ -71,5 +71,5 @@ test('disabled stanzas, trusted ones and those with a key are left out', async (
 });
 
 test('a host without apt has no sources', async () => {
-  expect(await readHostSources('trixie', '/nowhere')).toEqual([]);
+  expect(await readHostSources('trixie', '/proc/nowhere')).toEqual([]);
 });

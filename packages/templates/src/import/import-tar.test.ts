@@ -206,7 +206,7 @@ test.each([
 });
 
 test('a tar file that is missing is refused', async () => {
-  await expect(importTemplate(bench.store, 'nowhere', 'tar:/nowhere.tar', small)).rejects.toMatchObject({
+  await expect(importTemplate(bench.store, 'nowhere', 'tar:/proc/nowhere.tar', small)).rejects.toMatchObject({
     reason: 'file_not_found',
   });
 });

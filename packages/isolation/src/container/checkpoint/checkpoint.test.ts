@@ -222,8 +222,10 @@ test('without CRIU nothing is saved, and the driver reports that', async () => {
   const bare = createContainerDriver({ logger: silentLogger, instance: testInstance });
   expect(bare.capabilities.checkpoint).toBe(false);
   await using sandbox = await bench.start();
-  await expect(bare.checkpoint(sandbox.instance, '/nowhere')).rejects.toMatchObject({ reason: 'capability_missing' });
-  await expect(bare.restore(sandbox.spec, savedMemory('/nowhere'))).rejects.toBeInstanceOf(SoulBoxError);
+  await expect(bare.checkpoint(sandbox.instance, '/proc/nowhere')).rejects.toMatchObject({
+    reason: 'capability_missing',
+  });
+  await expect(bare.restore(sandbox.spec, savedMemory('/proc/nowhere'))).rejects.toBeInstanceOf(SoulBoxError);
   expect(driver.isAlive(sandbox.instance)).toBe(true);
 });
 

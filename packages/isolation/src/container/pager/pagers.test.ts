@@ -263,7 +263,7 @@ describe('a pager without CRIU', () => {
   test('is ended by its caller, and leaves no process', async () => {
     const workDirectory = await mkdtemp(join(tmpdir(), 'soulbox-pager-work-'));
     const digests = { blockBytes: mib, parts: {} };
-    const pager = await pagers.open({ imageDirectory: '/nowhere', workDirectory, digests, killDirectories: [] });
+    const pager = await pagers.open({ imageDirectory: '/proc/nowhere', workDirectory, digests, killDirectories: [] });
     expect(pagerState(workDirectory)).toBe('loading');
     await endPager(workDirectory);
     expect(await pager.ended).toBe('interrupted');
@@ -273,7 +273,7 @@ describe('a pager without CRIU', () => {
 
   test('is refused with a clear error when it cannot begin', async () => {
     const digests = { blockBytes: mib, parts: {} };
-    const job = { imageDirectory: '/nowhere', workDirectory: '/nowhere/work', digests, killDirectories: [] };
+    const job = { imageDirectory: '/proc/nowhere', workDirectory: '/proc/nowhere/work', digests, killDirectories: [] };
     await expect(pagers.open(job)).rejects.toMatchObject({ reason: 'sandbox_resume_failed' });
   });
 
