@@ -1,7 +1,8 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { removeTree, silentLogger } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { importTemplate, openTemplateStore } from '@soulbox/templates';
 import { testTemplatesDirectory } from '@soulbox/testing';
 import { packBaseRootfs } from './engines/base-rootfs.ts';

@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, silentLogger } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { findFreePort, listHostTraces, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import { baseRecipe, ensureTemplate, openTemplateStore } from '@soulbox/templates';
 import { createDrivers } from '@soulbox/box/drivers';

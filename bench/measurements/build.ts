@@ -1,4 +1,4 @@
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openTemplateStore } from '@soulbox/templates';
 import { testTemplatesDirectory } from '@soulbox/testing';
 import { startBuilds } from '../builds.ts';

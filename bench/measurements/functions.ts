@@ -1,5 +1,5 @@
 import { Agent, request } from 'node:http';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openTemplateStore } from '@soulbox/templates';
 import { testTemplatesDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';

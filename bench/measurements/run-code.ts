@@ -1,5 +1,5 @@
 import { Sandbox } from '@e2b/code-interpreter';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openTemplateStore } from '@soulbox/templates';
 import { testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import { connectionTo } from '../lab.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Sandbox as CodeSandbox } from '@e2b/code-interpreter';
 import { Sandbox, Template, waitForPort } from 'e2b';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openTemplateStore } from '@soulbox/templates';
 import { testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';

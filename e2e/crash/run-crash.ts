@@ -1,4 +1,5 @@
-import { removeTree, silentLogger } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openTemplateStore } from '@soulbox/templates';
 import type { Isolation } from '@soulbox/contract';
 import { listHostTraces, makeTestDirectory, startRunnerProcess, testTemplatesDirectory } from '@soulbox/testing';

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { removeTree, run, silentLogger } from '@soulbox/base';
+import { removeTree, run } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openTemplateStore } from '@soulbox/templates';
 import { makeTestDirectory, startServer, testTemplatesDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';

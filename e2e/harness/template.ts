@@ -1,4 +1,4 @@
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { recipes } from '@soulbox/box/recipes';
 import { isMadeBy, openTemplateStore } from '@soulbox/templates';
 import { isThere, testDirectory, testTemplatesDirectory } from '@soulbox/testing';

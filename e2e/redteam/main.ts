@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { rm } from 'node:fs/promises';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { createDrivers } from '@soulbox/box/drivers';
 import { startServer } from '@soulbox/testing';
 import { getIsolation, placeOptions, progressOf, untilToldToEnd } from '../harness/long-run.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadConfig } from '@soulbox/base';
+import { loadConfig } from '@soulbox/base/config';
 import { findSignInFaults, signInConfigSchema } from './sign-in-config.ts';
 
 const load = (environment: Readonly<Record<string, string>>) => loadConfig(signInConfigSchema, environment);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { apiConfigSchema, findSignInFaults } from '@soulbox/api/config';
 import type { ApiConfig } from '@soulbox/api/config';
-import { findUnknownKeys, key, readConfig, refuseFaults, wholeNumber } from '@soulbox/base';
+import { findUnknownKeys, key, readConfig, refuseFaults, wholeNumber } from '@soulbox/base/config';
 import type { ConfigOf, ConfigSchema } from '@soulbox/base';
 import { findKeyringFaults, keyringConfigSchema } from '@soulbox/keyring/config';
 import type { KeyringConfig } from '@soulbox/keyring/config';

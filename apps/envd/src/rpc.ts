@@ -3,7 +3,7 @@ import type { Interceptor } from '@connectrpc/connect';
 import { ConnectError } from '@connectrpc/connect';
 import { compressionGzip, connectNodeAdapter } from '@connectrpc/connect-node';
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { Health } from '@soulbox/contract/grpc-health';
 import { ServerReflection } from '@soulbox/contract/grpc-reflection';
 import { Filesystem } from '@soulbox/contract/filesystem';

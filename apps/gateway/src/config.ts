@@ -1,4 +1,4 @@
-import { flag, key, wholeNumber } from '@soulbox/base';
+import { flag, key, wholeNumber } from '@soulbox/base/config';
 import type { ConfigOf } from '@soulbox/base';
 import { z } from 'zod';
 

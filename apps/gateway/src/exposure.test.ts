@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loadConfig, run } from '@soulbox/base';
+import { run } from '@soulbox/base';
+import { loadConfig } from '@soulbox/base/config';
 import { gatewayConfigSchema } from './config.ts';
 import { findExposures, judgePlainPort } from './exposure.ts';
 

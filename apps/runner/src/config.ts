@@ -2,7 +2,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { defaultIsolation, isolations } from '@soulbox/contract';
 import { exportKeyForm } from '@soulbox/contract/export-file';
 import { z } from 'zod';
-import { flag, key, wholeNumber } from '@soulbox/base';
+import { flag, key, wholeNumber } from '@soulbox/base/config';
 import type { ConfigOf } from '@soulbox/base';
 import { defaultImageMap, imageMapSchema } from './image-map.ts';
 

@@ -1,4 +1,4 @@
-import { key, wholeNumber } from '@soulbox/base';
+import { key, wholeNumber } from '@soulbox/base/config';
 import type { ConfigOf } from '@soulbox/base';
 
 export const sshConfigSchema = {

@@ -1,7 +1,8 @@
 import { renameSync } from 'node:fs';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { collect } from './collect.ts';
 import type { Shelves } from './collect.ts';

@@ -4,8 +4,6 @@ export { describeMethod, describeRequest } from './core/call-description.ts';
 export type { CallDescription } from './core/call-description.ts';
 export { defaultBreaker } from './core/breaker.ts';
 export type { BreakerSettings } from './core/breaker.ts';
-export { callErrorFrom, createCallInterceptor } from './core/connect-calls.ts';
-export type { CallRules } from './core/connect-calls.ts';
 export { createEvents } from './core/events.ts';
 export type { BreakerState, ClientEvent, ClientEvents, EventListener } from './core/events.ts';
 export { createHttpCalls } from './core/http-calls.ts';

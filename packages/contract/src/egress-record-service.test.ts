@@ -1,5 +1,6 @@
 import { createRouterTransport } from '@connectrpc/connect';
-import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { expect, test } from 'vitest';
 import { addEgressRecords, createEgressRecords } from './egress-record-service.ts';
 import type { EgressRecord, EgressRecords, PlaceholderRequest } from './egress-record-service.ts';

@@ -1,5 +1,6 @@
 import { Code, ConnectError, createRouterTransport } from '@connectrpc/connect';
-import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { FunctionRoutingService } from '@soulbox/contract/control';
 import { expect, test } from 'vitest';
 import { addFunctionRoutes, createFunctionRouter } from './function-routing.ts';

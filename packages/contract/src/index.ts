@@ -4,9 +4,6 @@ export { envdForwardPort, envdPort, envdVersion, forwardAnswers, headers, tunnel
 export { createSandboxId, parseSandboxId } from './ids.ts';
 export { errorForCaller, httpBodyFromError, httpStatusFromError } from './error-to-http.ts';
 export type { HttpErrorBody } from './error-to-http.ts';
-export { connectErrorFromError, reasonHeader } from './error-to-connect.ts';
-export { errorFromConnect } from './error-from-connect.ts';
-export { holdHostRoom } from './hold-host-room.ts';
 export { createFileSigner, fileSignature, isFileSignature } from './file-signature.ts';
 export type { SignedFileRequest } from './file-signature.ts';
 export type { SandboxRoute, SandboxRouter } from './router.ts';

@@ -1,6 +1,6 @@
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { EnvdCredential, EnvdPart, SandboxUseService } from '@soulbox/contract/control-sandbox-uses';
 import { addSandboxUseReports, createSandboxUseReporter } from './sandbox-use-service.ts';
 import type { SandboxUse } from './sandbox-use-service.ts';

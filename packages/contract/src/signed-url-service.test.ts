@@ -1,5 +1,6 @@
 import { createRouterTransport } from '@connectrpc/connect';
-import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { expect, test } from 'vitest';
 import { addSignedUrlCheck, createSignedUrlChecker } from './signed-url-service.ts';
 import type { SignedUrlCheck, SignedUrlChecker } from './signed-url-service.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
-import { createLogger, silentLogger } from '@soulbox/base';
+import { createLogger, silentLogger } from '@soulbox/base/logger';
 import { EgressService } from '@soulbox/contract/egress';
 import type { SandboxPolicy } from '@soulbox/contract/egress';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';

@@ -1,6 +1,6 @@
 import type { ConnectRouter } from '@connectrpc/connect';
 import { errorFromUnknown } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { EgressService } from '@soulbox/contract/egress';
 import type { SandboxUsage as WireUsage } from '@soulbox/contract/egress';
 import type { PolicyFeed, SandboxUsage } from './policy-feed.ts';

@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import { printable } from './printable.ts';
 
 /** The reasons that are accepted from envd for a call that was made in the tenant's name. */

@@ -1,4 +1,4 @@
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { defaultIsolation } from '@soulbox/contract';
 import { createDrivers } from '@soulbox/isolation';
 import type { Driver, DriverFinding, EnvdBundle } from '@soulbox/isolation';

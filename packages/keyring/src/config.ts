@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
-import { key } from '@soulbox/base';
+import { key } from '@soulbox/base/config';
 import type { ConfigOf } from '@soulbox/base';
 
 const path = z.string().refine((text) => text === '' || isAbsolute(text), 'must be an absolute path');

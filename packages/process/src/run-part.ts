@@ -1,6 +1,7 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { createLogger, errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { createLogger } from '@soulbox/base/logger';
 import type { LogLevel, OwnFigures, RootLogger } from '@soulbox/base';
 import { dieWithParent } from '@soulbox/linux/processes';
 import { lowerHelperThreads } from './helper-threads.ts';

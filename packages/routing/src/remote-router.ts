@@ -3,7 +3,7 @@ import { createClient } from '@connectrpc/connect';
 import type { Client, Transport } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import type { SandboxRouter } from '@soulbox/contract';
 import { RoutingService } from '@soulbox/contract/routing';
 import type { OpenedConnection, WatchRoutesResponse } from '@soulbox/contract/routing';

@@ -2,7 +2,7 @@ import type { ConnectError, ConnectRouter } from '@connectrpc/connect';
 import { Socket } from 'node:net';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { RoutingService } from '@soulbox/contract/routing';
 import { handOver } from './hand-over.ts';
 import type { RouteFeed } from './route-feed.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { randomId, SoulBoxError } from '@soulbox/base';
-import { holdHostRoom } from '@soulbox/contract';
+import { holdHostRoom } from '@soulbox/contract/hold-host-room';
 import type { TeamRecord } from '@soulbox/storage';
 import { callerOf } from '../auth/authenticate.ts';
 import { keySignalOf } from '../auth/key-signal.ts';

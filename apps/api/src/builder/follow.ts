@@ -1,7 +1,8 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { SoulBoxError, sleepUnlessAborted } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
-import { errorForCaller, errorFromConnect } from '@soulbox/contract';
+import { errorForCaller } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import type { RunBuildRequestSchema, RunBuildResponse_Done } from '@soulbox/contract/runner';
 import { buildLogLevels } from '@soulbox/storage';
 import type { BlobStore, BuildLog, BuildReason, Records } from '@soulbox/storage';

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SoulBoxError } from '@soulbox/base';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import { writeExport } from '@soulbox/contract/export-file';
 import type { ExportResponse } from '@soulbox/contract/runner';
 import { callerOf } from '../auth/authenticate.ts';

@@ -1,5 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import type { Sandbox } from '@soulbox/contract/runner';
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { signed, startHostileProvider } from '../testing/hostile-provider.ts';
 import type { HostileProvider } from '../testing/hostile-provider.ts';
 import type { SignInConfig } from '../sign-in-config.ts';

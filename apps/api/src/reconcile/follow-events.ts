@@ -1,5 +1,5 @@
 import { SoulBoxError, sleepUnlessAborted } from '@soulbox/base';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import type { WatchEventsResponse } from '@soulbox/contract/runner';
 import type { ApiContext } from '../context.ts';
 import { settleSnapshots } from './settle-snapshots.ts';

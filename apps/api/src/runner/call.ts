@@ -1,5 +1,5 @@
 import type { CallOptions } from '@connectrpc/connect';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import { runnerCallMs } from '../limits.ts';
 import { noteOperations } from '../timings.ts';
 

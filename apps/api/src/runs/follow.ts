@@ -1,5 +1,5 @@
 import type { RunProgramResponse, RunProgramResponse_Done } from '@soulbox/contract/runner';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import { languages, runtimeNames } from '@soulbox/runtimes';
 import { SoulBoxError } from '@soulbox/base';
 import { z } from 'zod';

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SoulBoxError } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { ConnectError, Code } from '@connectrpc/connect';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestApi, until } from '../testing/test-api.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SoulBoxError } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { startTestApi } from '../testing/test-api.ts';
 import type { Answer, TestApi } from '../testing/test-api.ts';

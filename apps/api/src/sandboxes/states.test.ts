@@ -1,5 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestApi, until } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SoulBoxError } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestApi, until } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';

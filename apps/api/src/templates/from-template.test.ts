@@ -55,7 +55,7 @@ describe('sandboxes from templates', () => {
       const { snapshotId } = api.runner.creates.at(-1) ?? { snapshotId: '' };
       seen = snapshotId;
       if (snapshotId !== snapshotOf(first)) return;
-      const { connectErrorFromError } = await import('@soulbox/contract');
+      const { connectErrorFromError } = await import('@soulbox/contract/connect-errors');
       const { SoulBoxError } = await import('@soulbox/base');
       await buildTemplate(api, 'mine');
       throw connectErrorFromError(new SoulBoxError('snapshot_not_found', 'gone'));

@@ -5,7 +5,8 @@ import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { createClient, createRouterTransport } from '@connectrpc/connect';
 import type { HandlerContext } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
-import { connectErrorFromError, createSandboxId, envdVersion } from '@soulbox/contract';
+import { createSandboxId, envdVersion } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { RunnerService, SandboxSchema, SandboxState } from '@soulbox/contract/runner';
 import type {
   CreateSandboxRequest,

@@ -3,7 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { SandboxState, SnapshotSchema } from '@soulbox/contract/runner';
 import type { RunnerService, Sandbox, SandboxSchema, Snapshot, TeamLimits } from '@soulbox/contract/runner';
 import { operationTime } from './observed.ts';

@@ -9,7 +9,8 @@ import { openAuditSigningKey, openCheckpoint, openLog, openLogFiles, parseVerifi
 import type { Log } from '@soulbox/audit';
 import { isSigsumInstalled, startSigsumWitness } from '@soulbox/audit/testing';
 import type { SigsumWitness } from '@soulbox/audit/testing';
-import { removeTree, silentLogger } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { startTestApi, until } from '../testing/test-api.ts';
 import { createWitnessing } from './witnessing.ts';
 import type { Witnessing } from './witnessing.ts';

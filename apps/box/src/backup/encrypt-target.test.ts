@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadConfig, removeTree, run, silentLogger } from '@soulbox/base';
+import { removeTree, run } from '@soulbox/base';
+import { loadConfig } from '@soulbox/base/config';
+import { silentLogger } from '@soulbox/base/logger';
 import { keyringConfigSchema } from '@soulbox/keyring/config';
 import { fileKeyringRecords, fileMasterKeys } from '@soulbox/keyring';
 import { hasFolderKey, readFolderPolicy } from '@soulbox/linux/fscrypt';

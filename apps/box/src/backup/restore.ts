@@ -1,6 +1,7 @@
 import { mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorFromNode, run, silentLogger, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { errorFromNode, run, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { readCpuType } from '@soulbox/runner';
 import type { EncryptedFolders } from '@soulbox/runner/process';
 import { createDrivers } from '../drivers.ts';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findProcess, silentLogger } from '@soulbox/base';
+import { findProcess } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { RootLogger } from '@soulbox/base';
 import { expect, test } from 'vitest';
 import { loadPart, waitOf } from './keep-part.ts';

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { RootLogger } from '@soulbox/base';
 import { expect, test } from 'vitest';
 import { passLines } from './pass-lines.ts';

@@ -1,8 +1,6 @@
 import { Secret, SoulBoxError } from '@soulbox/base';
-import { findServer } from '@soulbox/box/server-file';
 import { environment, resolveFolders } from '../config.ts';
 import { keyFrom, readCredentials } from '../login/credentials.ts';
-import { readClientEnvironment } from '../server/client-lines.ts';
 
 /** The address of the API and the key of the team. */
 export interface ApiConnection {
@@ -22,6 +20,11 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
   const named = dataDirFlag === undefined ? (connectionFrom(environment) ?? (await findLogin())) : undefined;
   if (named !== undefined) return named;
   const { dataDirectory } = resolveFolders(dataDirFlag);
+  // Only this way needs the records, which take longer to load than all else.
+  const [{ findServer }, { readClientEnvironment }] = await Promise.all([
+    import('@soulbox/box/server-file'),
+    import('../server/client-lines.ts'),
+  ]);
   const server = await findServer(dataDirectory);
   const local =
     server?.state === 'ready' ? connectionFrom(await readClientEnvironment(dataDirectory, server, false)) : undefined;

@@ -1,4 +1,4 @@
-import { createLogger } from '@soulbox/base';
+import { createLogger } from '@soulbox/base/logger';
 import type { RootLogger } from '@soulbox/base';
 import type { Box, BoxConfig, BoxOverrides } from '@soulbox/box';
 import { loadBoxConfig } from '@soulbox/box/config';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Client } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import type { StageBackup } from '@soulbox/api';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import type { RunnerService, Staged } from '@soulbox/contract/runner';
 import { recordsFileName } from '@soulbox/storage';
 import type { HoldableBlobs } from '@soulbox/storage';

@@ -1,6 +1,6 @@
 import { sleepUnlessAborted } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { holdHostRoom } from '@soulbox/contract';
+import { holdHostRoom } from '@soulbox/contract/hold-host-room';
 import type { SealedBlobs } from '@soulbox/keyring';
 import type { SealingRecords } from '@soulbox/storage';
 

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { SandboxPolicySchema } from '@soulbox/contract/egress';
 import type { NetworkPolicySchema } from '@soulbox/contract/runner';
 import { expect, test } from 'vitest';

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
-import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { PlaceholderRequest } from '@soulbox/contract/egress-record-service';
 import { SandboxPolicySchema } from '@soulbox/contract/egress';
 import { expect, test } from 'vitest';

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { EgressRecord } from '@soulbox/contract/egress-record-service';
 import { expect, test } from 'vitest';
 import { createConnectionLog } from './connection-log.ts';

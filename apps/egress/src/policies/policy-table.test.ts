@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { SandboxPolicySchema } from '@soulbox/contract/egress';
 import type { SandboxPolicy } from '@soulbox/contract/egress';
 import { beforeEach, expect, test } from 'vitest';

@@ -8,7 +8,7 @@ import { decode, encode } from 'dns-packet';
 import type { DecodedPacket, RecordType } from 'dns-packet';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { NetworkPolicySchema } from '@soulbox/contract/runner';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { addEgressRecords } from '@soulbox/contract/egress-record-service';
 import type { EgressRecord } from '@soulbox/contract/egress-record-service';
 import { addPolicyRoutes, createPolicyFeed } from '@soulbox/egress-policies';

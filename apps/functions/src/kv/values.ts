@@ -1,5 +1,5 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
-import { holdHostRoom } from '@soulbox/contract';
+import { holdHostRoom } from '@soulbox/contract/hold-host-room';
 import type { BlobStream, KvEntry, KvLimits } from '@soulbox/storage';
 import type { FunctionsContext } from '../context.ts';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { measureOperation, phase, sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import { createPrograms } from '@soulbox/envd-client';
 import { functionMetadataKey, functionPorts } from '@soulbox/contract/functions';
 import type { FunctionServed, FunctionSettings } from '@soulbox/contract/functions';

@@ -8,13 +8,14 @@ import { join } from 'node:path';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { removeTree, silentLogger } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { createContext } from '../context.ts';
 import { createHttpServers } from '../listen/http-servers.ts';
 import { createRoutes } from '../routes.ts';
 import { sandboxId, startTestWorld } from '../testing/test-world.ts';
 import type { TestWorld } from '../testing/test-world.ts';
-import { loadConfig } from '@soulbox/base';
+import { loadConfig } from '@soulbox/base/config';
 import { gatewayConfigSchema } from '../config.ts';
 
 let world: TestWorld;

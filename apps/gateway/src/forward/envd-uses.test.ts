@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { SandboxUse } from '@soulbox/contract/sandbox-use-service';
 import { createEnvdUses, useOf } from './envd-uses.ts';
 

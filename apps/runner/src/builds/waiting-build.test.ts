@@ -1,4 +1,5 @@
-import { silentLogger, SoulBoxError, systemClock } from '@soulbox/base';
+import { SoulBoxError, systemClock } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { expect, test } from 'vitest';
 import type { BuildSpec } from './build-spec.ts';
 import type { BuildContext } from './builds.ts';

@@ -1,7 +1,8 @@
 /** @module-tag violation */
 import { mkdir, mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { run, silentLogger } from '@soulbox/base';
+import { run } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { DiskReading, SandboxDisk } from '@soulbox/isolation';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';

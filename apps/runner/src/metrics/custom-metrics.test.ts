@@ -1,4 +1,4 @@
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { EnvdCustomSource } from '@soulbox/envd-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { RunningSandbox } from '../registry/table.ts';

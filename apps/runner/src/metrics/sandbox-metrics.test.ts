@@ -1,7 +1,8 @@
 import { mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { removeTree, silentLogger } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters } from '@soulbox/network';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';

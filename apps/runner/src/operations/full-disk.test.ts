@@ -1,7 +1,8 @@
 /** @module-tag violation */
 import { mkdir, mkdtemp, open, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, run, silentLogger } from '@soulbox/base';
+import { removeTree, run } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import { startRunnerProcess, testDirectory, testTemplatesDirectory } from '@soulbox/testing';

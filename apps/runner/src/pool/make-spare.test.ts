@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { silentLogger, systemClock } from '@soulbox/base';
+import { systemClock } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openDiskReserve } from '@soulbox/storage';
 import { makeSnapshot } from '../operations/copies/snapshot.ts';
 import { createFromSnapshot } from '../operations/create.ts';

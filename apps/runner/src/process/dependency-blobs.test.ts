@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { fileMasterKeys } from '@soulbox/keyring';
 import type { Keyring } from '@soulbox/keyring';
 import { openDiskBlobs, openDiskReserve } from '@soulbox/storage';

@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { removeTree, Secret, silentLogger } from '@soulbox/base';
+import { removeTree, Secret } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openCheckpointStore } from '@soulbox/checkpoints';
 import { fileKeyringRecords, fileMasterKeys, openKeyring } from '@soulbox/keyring';
 import type { Keyring } from '@soulbox/keyring';

@@ -1,4 +1,4 @@
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { forkSandbox } from '../operations/copies/fork.ts';
 import { pauseSandbox } from '../operations/pause/pause.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { Collection } from '@soulbox/checkpoints';
 import { keepAllWhileUnreadable } from './keep-all-checkpoints.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';

@@ -2,7 +2,7 @@ import type { ConnectError, HandlerContext } from '@connectrpc/connect';
 import { create } from '@bufbuild/protobuf';
 import { collectOperations, errorFromUnknown } from '@soulbox/base';
 import type { Logger, MeasuredOperation } from '@soulbox/base';
-import { connectErrorFromError } from '@soulbox/contract';
+import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { OperationTimeSchema } from '@soulbox/contract/runner';
 import type { OperationTime } from '@soulbox/contract/runner';
 

@@ -1,7 +1,9 @@
 import { createClient, createRouterTransport } from '@connectrpc/connect';
-import { holdHostRoom, errorFromConnect } from '@soulbox/contract';
+import { holdHostRoom } from '@soulbox/contract/hold-host-room';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import { RunnerService } from '@soulbox/contract/runner';
-import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { beforeEach, expect, test } from 'vitest';
 import type { RunnerContext } from '../context.ts';
 import { createConsumption } from '../metrics/consumption.ts';

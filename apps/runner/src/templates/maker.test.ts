@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, silentLogger, systemClock } from '@soulbox/base';
+import { removeTree, systemClock } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openTemplateStore } from '@soulbox/templates';
 import type { Recipe, TemplateStore } from '@soulbox/templates';
 import { testDirectory } from '@soulbox/testing';

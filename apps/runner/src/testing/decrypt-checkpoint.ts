@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import { chmod, copyFile, mkdtemp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, silentLogger } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { manifestFormat, openCheckpointStore, writeSealedJson } from '@soulbox/checkpoints';
 import { fileKeyringRecords, fileMasterKeys, openKeyring } from '@soulbox/keyring';
 import { checkpointKeys } from '../processes/checkpoint-keys.ts';

@@ -1,5 +1,6 @@
 /** @module-tag violation */
-import { silentLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { Programs, TerminalSize } from '@soulbox/envd-client';
 import { expect, it } from 'vitest';
 import { openPair, roomy } from '../testing/session-pair.ts';

@@ -1,6 +1,6 @@
 import type { Logger, Reason } from '@soulbox/base';
 import { errorFromUnknown } from '@soulbox/base';
-import { errorFromConnect } from '@soulbox/contract';
+import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import type { TerminalSize } from '@soulbox/envd-client';
 import type { ServerChannel } from 'ssh2';
 import type { Outlet } from '../outlet.ts';

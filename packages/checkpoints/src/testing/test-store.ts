@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { blockKeyBytes, openBlock, sealBlock } from '@soulbox/keyring/blocks';
 import { damaged } from '../damage.ts';
 import type { CheckpointFacts } from '../manifest.ts';

@@ -1,9 +1,10 @@
 import type { DescMethod } from '@bufbuild/protobuf';
-import { ConnectError } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { Interceptor, StreamResponse, UnaryResponse } from '@connectrpc/connect';
 import { describeMethod } from './call-description.ts';
 import { CallError } from './call-error.ts';
-import { codeFromName, errorFromFailure, failureFromThrown } from './failure.ts';
+import type { CallErrorCode } from './call-error.ts';
+import { errorFromFailure, failureFromThrown } from './failure.ts';
 import type { Slots } from './slots.ts';
 import type { Target } from './target.ts';
 
@@ -83,5 +84,24 @@ export function callErrorFrom(thrown: unknown, isSafeToRepeat = false): CallErro
 function connectErrorFrom(thrown: unknown): unknown {
   if (!(thrown instanceof CallError)) return thrown;
   if (thrown.cause instanceof ConnectError) return thrown.cause;
-  return new ConnectError(thrown.message, codeFromName(thrown.code), undefined, [], thrown);
+  return new ConnectError(thrown.message, codes[thrown.code], undefined, [], thrown);
 }
+
+const codes = {
+  canceled: Code.Canceled,
+  unknown: Code.Unknown,
+  invalid_argument: Code.InvalidArgument,
+  deadline_exceeded: Code.DeadlineExceeded,
+  not_found: Code.NotFound,
+  already_exists: Code.AlreadyExists,
+  permission_denied: Code.PermissionDenied,
+  resource_exhausted: Code.ResourceExhausted,
+  failed_precondition: Code.FailedPrecondition,
+  aborted: Code.Aborted,
+  out_of_range: Code.OutOfRange,
+  unimplemented: Code.Unimplemented,
+  internal: Code.Internal,
+  unavailable: Code.Unavailable,
+  data_loss: Code.DataLoss,
+  unauthenticated: Code.Unauthenticated,
+} as const satisfies Record<CallErrorCode, Code>;

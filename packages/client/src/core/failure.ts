@@ -1,4 +1,4 @@
-import { Code, ConnectError } from '@connectrpc/connect';
+import type { ConnectError } from '@connectrpc/connect';
 import { CallError, ownReasons } from './call-error.ts';
 import type { CallErrorCode } from './call-error.ts';
 import { parseRetryAfter } from './retry-after.ts';
@@ -77,13 +77,13 @@ const codeByStatus: Readonly<Record<number, CallErrorCode>> = {
 export function failureFromThrown(thrown: unknown): Failure {
   if (thrown instanceof AttemptFailed) return thrown.failure;
   if (thrown instanceof CallError) return failureFromCallError(thrown);
-  if (thrown instanceof ConnectError && thrown.cause instanceof CallError) return failureFromThrown(thrown.cause);
+  if (isConnectError(thrown) && thrown.cause instanceof CallError) return failureFromThrown(thrown.cause);
   if (isAbort(thrown)) return abortedFailure(thrown);
   const network = findNetworkFault(thrown);
   if (network !== undefined) return { ...network, cause: thrown };
-  if (thrown instanceof ConnectError && isCut(thrown) && !isRefusedStream(thrown))
+  if (isConnectError(thrown) && isCut(thrown) && !isRefusedStream(thrown))
     return { ...brokenConnection(thrown, false), cause: thrown };
-  if (thrown instanceof ConnectError) return failureFromConnect(thrown);
+  if (isConnectError(thrown)) return failureFromConnect(thrown);
   return {
     code: 'unknown',
     reason: ownReasons.unknown,
@@ -129,10 +129,15 @@ function failureFromCallError(error: CallError): Failure {
   return { code, reason, message, ...facts, retryAfterMs, requestId, status, cause: error };
 }
 
+/** As `instanceof ConnectError`, which would load all of Connect for callers that only use HTTP. */
+function isConnectError(thrown: unknown): thrown is ConnectError {
+  return thrown instanceof Error && thrown.name === 'ConnectError' && 'rawMessage' in thrown && 'metadata' in thrown;
+}
+
 function isAbort(thrown: unknown): boolean {
   return (
     (thrown instanceof Error && thrown.name === 'AbortError') ||
-    (thrown instanceof ConnectError && thrown.code === Code.Canceled && !isCut(thrown))
+    (isConnectError(thrown) && codeOf(thrown) === 'canceled' && !isCut(thrown))
   );
 }
 
@@ -144,15 +149,15 @@ function abortedFailure(thrown: unknown): Failure {
 function failureFromConnect(error: ConnectError): Failure {
   const retryAfterMs = parseRetryAfter(error.metadata.get('retry-after'));
   const isRefused = isRefusedStream(error);
-  const isAway = error.code === Code.Unavailable;
-  const isLate = error.code === Code.DeadlineExceeded;
-  const code = names.get(error.code) ?? 'unknown';
+  const code = codeOf(error);
+  const isAway = code === 'unavailable';
+  const isLate = code === 'deadline_exceeded';
   return {
     code,
     reason: error.metadata.get(reasonHeader) ?? (isLate ? ownReasons.timeout : code),
     message: error.rawMessage,
-    isTransient: isAway || isLate || (error.code === Code.ResourceExhausted && retryAfterMs !== undefined),
-    hadNoEffect: isRefused || error.code === Code.ResourceExhausted,
+    isTransient: isAway || isLate || (code === 'resource_exhausted' && retryAfterMs !== undefined),
+    hadNoEffect: isRefused || code === 'resource_exhausted',
     isOutage: (isAway && !isRefused) || isLate,
     retryAfterMs,
     requestId: error.metadata.get(requestIdHeader) ?? undefined,
@@ -176,34 +181,31 @@ const cutMessages = [
 
 /** RFC 9113, 8.7: the server has not processed a refused stream. connect-node reports the code in its text only. */
 function isRefusedStream(error: ConnectError): boolean {
-  return error.code === Code.Unavailable && error.rawMessage.includes('REFUSED_STREAM');
+  return codeOf(error) === 'unavailable' && error.rawMessage.includes('REFUSED_STREAM');
 }
 
-const codeByName = {
-  canceled: Code.Canceled,
-  unknown: Code.Unknown,
-  invalid_argument: Code.InvalidArgument,
-  deadline_exceeded: Code.DeadlineExceeded,
-  not_found: Code.NotFound,
-  already_exists: Code.AlreadyExists,
-  permission_denied: Code.PermissionDenied,
-  resource_exhausted: Code.ResourceExhausted,
-  failed_precondition: Code.FailedPrecondition,
-  aborted: Code.Aborted,
-  out_of_range: Code.OutOfRange,
-  unimplemented: Code.Unimplemented,
-  internal: Code.Internal,
-  unavailable: Code.Unavailable,
-  data_loss: Code.DataLoss,
-  unauthenticated: Code.Unauthenticated,
-} as const satisfies Record<CallErrorCode, Code>;
+/** Connect's codes, which are those of gRPC, from 1 on. */
+const codes: readonly CallErrorCode[] = [
+  'canceled',
+  'unknown',
+  'invalid_argument',
+  'deadline_exceeded',
+  'not_found',
+  'already_exists',
+  'permission_denied',
+  'resource_exhausted',
+  'failed_precondition',
+  'aborted',
+  'out_of_range',
+  'unimplemented',
+  'internal',
+  'unavailable',
+  'data_loss',
+  'unauthenticated',
+];
 
-const names = new Map<Code, CallErrorCode>(
-  Object.entries(codeByName).map(([name, code]) => [code, name as CallErrorCode]),
-);
-
-export function codeFromName(name: CallErrorCode): Code {
-  return codeByName[name];
+function codeOf({ code }: ConnectError): CallErrorCode {
+  return codes[code - 1] ?? 'unknown';
 }
 
 /** Facts that the errors of Node, Bun and Deno carry. */

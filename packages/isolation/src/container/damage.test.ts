@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { SoulBoxError } from '@soulbox/base';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { hostTraces } from '../conformance/host-traces.ts';
 import type { SandboxSpec } from '../driver.ts';
 import { openPreparedBench } from '../conformance/prepared-bench.ts';

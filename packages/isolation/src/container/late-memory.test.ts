@@ -1,6 +1,6 @@
 // The save and restore part of the conformance suite again, with memory that is loaded when it is touched.
 import { fileURLToPath } from 'node:url';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { prepareCgroups } from '../cgroup/prepare.ts';
 import { describeDriver } from '../conformance/describe-driver.ts';
 import { criu } from './testing/test-criu.ts';

@@ -1,7 +1,7 @@
 // Tests each isolation measure of the configuration separately: in a running sandbox another measure often has the same
 // result.
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { describe, expect, test } from 'vitest';
 import { sampleSpec } from '../testing/sample-spec.ts';
 import { hiddenFolders } from './mounts.ts';

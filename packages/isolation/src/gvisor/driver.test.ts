@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { prepareCgroups } from '../cgroup/prepare.ts';
 import { describeDriver } from '../conformance/describe-driver.ts';
 import { createGvisorDriver } from './driver.ts';

@@ -1,7 +1,7 @@
 // Measures what the log of connections costs: `node packages/network/src/testing/measure.ts`, as root, on a quiet machine.
 // A sandbox without a policy opens and closes connections one after the other, with and without the log in turn.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { silentLogger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openFlowLog } from '../flows/flow-log.ts';
 import { openNetwork } from '../network.ts';
 import { openNetworkLab } from './network-lab.ts';

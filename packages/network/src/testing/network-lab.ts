@@ -1,4 +1,5 @@
-import { run, silentLogger } from '@soulbox/base';
+import { run } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { openNetwork, removeNetwork } from '../network.ts';
 import type { FlowLog } from '../flows/flow-log.ts';
 import type { Network, NetworkOptions } from '../network.ts';

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { randomId, removeTree, run, silentLogger, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { randomId, removeTree, run, SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { Logger } from '@soulbox/base';
 import { withStoreLock } from './store-lock.ts';
 import { createDraft, discardDraft, removedName, sweepDrafts } from './template-draft.ts';

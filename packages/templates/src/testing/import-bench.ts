@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeTree, silentLogger } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import { expect } from 'vitest';
 import type { ImportOptions } from '../import/import-template.ts';
 import { openTemplateStore } from '../store/template-store.ts';

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openAuditSigningKey } from '@soulbox/audit';
-import { createLogger, systemClock } from '@soulbox/base';
+import { systemClock } from '@soulbox/base';
+import { createLogger } from '@soulbox/base/logger';
 import { fileMasterKeys, openKeyring } from '@soulbox/keyring';
 import { openSqliteRecords } from '@soulbox/storage';
 import { createTeamLogs } from '../team-logs.ts';

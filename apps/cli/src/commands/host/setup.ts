@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { createLogger } from '@soulbox/base';
+import { createLogger } from '@soulbox/base/logger';
 import { resolveFolders } from '../../config.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { prepareEverything } from '../../server/prepare.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { defineCommand } from 'citty';
 import { runnerKeysFileIn } from '@soulbox/box/data-folder';
-import { readConfig, refuseFaults } from '@soulbox/base';
+import { readConfig, refuseFaults } from '@soulbox/base/config';
 import { fileKeyringRecords, lockRotation, openMasterKeySources, rotateMasterKey } from '@soulbox/keyring';
 import type { Rotation } from '@soulbox/keyring';
 import { findKeyringFaults, keyringConfigSchema } from '@soulbox/keyring/config';

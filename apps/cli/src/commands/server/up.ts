@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { defineCommand } from 'citty';
-import { createLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { createLogger } from '@soulbox/base/logger';
 import type { BoxConfig, BoxOverrides } from '@soulbox/box';
 import { isolations } from '@soulbox/contract';
 import { findServer } from '@soulbox/box/server-file';

@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { createLogger } from '@soulbox/base';
+import { createLogger } from '@soulbox/base/logger';
 import { isolations } from '@soulbox/contract';
 import { importTemplate, openTemplateStore } from '@soulbox/templates';
 import { resolveFolders } from '../../config.ts';

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { defineCommand } from 'citty';
-import { createLogger, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { createLogger } from '@soulbox/base/logger';
 import { recipes } from '@soulbox/box/recipes';
 import { ensureTemplate, makeTemplate, openTemplateStore } from '@soulbox/templates';
 import type { Recipe, Template, TemplateStore } from '@soulbox/templates';

@@ -1,7 +1,8 @@
 import { mkdtemp, readdir, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { removeTree, silentLogger } from '@soulbox/base';
+import { removeTree } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { Template } from '@soulbox/templates';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openTestSeal } from '../../testing/test-keys.ts';

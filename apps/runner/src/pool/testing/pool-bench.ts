@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { silentLogger, systemClock } from '@soulbox/base';
+import { systemClock } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { Clock } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import type { LiveSandbox } from '../../registry/table.ts';

@@ -1,6 +1,7 @@
 // Starts one sandbox, or restores it, and ends: for tests that kill a server meanwhile. Arguments: a SandboxSpec in
 // JSON, and a SavedMemory in JSON (optional). Prints `starting`, then `done`.
-import { Secret, silentLogger } from '@soulbox/base';
+import { Secret } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { SandboxSpec, SavedMemory } from '../../driver.ts';
 import { criu } from './test-criu.ts';
 import { createContainerDriver } from '../driver.ts';

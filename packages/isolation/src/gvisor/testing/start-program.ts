@@ -1,5 +1,6 @@
 // Starts one sandbox and ends: for tests that kill a server during a start. The argument is a SandboxSpec in JSON.
-import { Secret, silentLogger } from '@soulbox/base';
+import { Secret } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { SandboxSpec } from '../../driver.ts';
 import { createGvisorDriver } from '../driver.ts';
 import { testInstance } from './test-instance.ts';
