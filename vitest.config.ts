@@ -16,6 +16,9 @@ const tags = [
 /** Files of a minute and more: begun last, they would run alone while the second worker has nothing left. */
 const longFiles = [
   ...['isolation/src/gvisor/driver', 'isolation/src/container/driver', 'isolation/src/container/pager/late-sandbox'],
+  ...['isolation/src/container/late-memory', 'isolation/src/container/pager/pagers'],
+  ...['cli/src/commands/server/server', 'cli/src/commands/key/key', 'cli/src/commands/template/template'],
+  ...['cli/src/commands/sandbox/states', 'api/src/trail/killed-writer'],
   ...['runner/src/upkeep/crash', 'runner/src/builds/run-build', 'runner/src/templates/maker'],
   ...['e2e/operators/backup', 'e2e/crash/crash'],
 ].map((name) => `/${name}.test.ts`);
@@ -26,7 +29,8 @@ const promises = [
   ...['redteam', 'sandboxes', 'security', 'sleep', 'ssh', 'templates'],
 ];
 
-const unitTimes = { testTimeout: 30_000, hookTimeout: 120_000 };
+// Only hangs end by them. Some tests start whole servers, on machines of half the speed.
+const unitTimes = { testTimeout: 90_000, hookTimeout: 180_000 };
 
 /** Node loads our sources as in production, without a detour over Vite: a quarter of the time. */
 const nativeLoader = {
@@ -71,7 +75,7 @@ export default defineConfig({
           tags,
           include: ['e2e/**/*.test.ts'],
           exclude: [...proofFiles],
-          testTimeout: 60_000,
+          testTimeout: 120_000,
           hookTimeout: 180_000,
           fileParallelism: false,
           globalSetup: ['e2e/global-setup.ts'],
