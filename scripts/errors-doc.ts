@@ -11,7 +11,9 @@ the form that the official clients expect:
     HTTP:     {"code": 404, "message": "Sandbox \\"ix3k\\" was not found."}
     Connect:  {"code": "not_found", "message": "..."}
 
-The message says what failed, with which value, and what to do. The reason is in the server log, together with the cause.
+The message says what failed, with which value, and what to do. The reason is in the header \`x-soulbox-reason\` of HTTP
+responses, in the metadata of Connect's errors, and in the server log, together with the cause. The header
+\`x-request-id\` names the lines in the log.
 Bodies of the REST API also have an \`error_code\` in three cases: for \`disk_full\` (the same word), for \`internal\`
 (\`internal_server_error\`), and for a create that failed on the host (\`sandbox_create_failed\`,
 \`sandbox_placement_timeout\`). For requests that do not reach a sandbox (no such sandbox, closed port), the gateway returns

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
-import { reasonHeader } from './error-to-connect.ts';
+import { headers } from './headers.ts';
 
 /** The error that a caller gets for a process that cannot be reached. */
 interface Absence {
@@ -26,7 +26,7 @@ export const controlAway: Absence = {
 export function errorFromConnect(thrown: unknown, away: Absence = runnerAway): SoulBoxError {
   if (thrown instanceof SoulBoxError) return thrown;
   const error = ConnectError.from(thrown);
-  const reason = error.metadata.get(reasonHeader);
+  const reason = error.metadata.get(headers.reason);
   if (reason !== null && Object.hasOwn(reasons, reason))
     return new SoulBoxError(reason as Reason, error.rawMessage, { cause: thrown });
   // Without a reason, the error is not from the other side but from the connection to it (refused, reset, past its

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ErrorCode, SoulBoxError } from '@soulbox/base';
+import { headers } from './headers.ts';
 
 const connectCodes = {
   invalid_argument: Code.InvalidArgument,
@@ -19,9 +20,12 @@ const connectCodes = {
   internal: Code.Internal,
 } as const satisfies Record<ErrorCode, Code>;
 
-/** The header (error metadata) that carries our reason between SoulBox processes. */
-export const reasonHeader = 'x-soulbox-reason';
-
 export function connectErrorFromError(error: SoulBoxError): ConnectError {
-  return new ConnectError(error.message, connectCodes[error.code], { [reasonHeader]: error.reason }, undefined, error);
+  return new ConnectError(
+    error.message,
+    connectCodes[error.code],
+    { [headers.reason]: error.reason },
+    undefined,
+    error,
+  );
 }

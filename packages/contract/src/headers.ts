@@ -17,6 +17,8 @@ export const headers = {
   totalRunning: 'x-total-running',
   keepalivePingInterval: 'keepalive-ping-interval',
   requestId: 'x-request-id',
+  /** Ours: the reason of an error, in responses and in the metadata of Connect's errors. */
+  reason: 'x-soulbox-reason',
   /** Of draft-ietf-httpapi-idempotency-key-header. */
   idempotencyKey: 'idempotency-key',
   /** `true` if the response is that of an earlier request with the same key. */

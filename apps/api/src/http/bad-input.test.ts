@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { reasons } from '@soulbox/base';
 import { adminToken, startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -46,6 +47,7 @@ function expectErrorForm(answer: { status: number; json: unknown; headers: Heade
   if (errorCode !== undefined) expect(typeof errorCode).toBe('string');
   expect((message as string).length).toBeLessThanOrEqual(501);
   expect(answer.headers.get('x-request-id')).toMatch(/^[A-Za-z0-9_-]{8,64}$/);
+  expect(Object.keys(reasons)).toContain(answer.headers.get('x-soulbox-reason'));
   expect(answer.headers.get('content-type')).toContain('application/json');
   expectProtected(answer.headers);
 }
@@ -250,6 +252,7 @@ describe('a malformed request', () => {
       message: expect.any(String) as string,
     });
     expect(answer).toMatch(/x-request-id: [a-z0-9]{16}/);
+    expect(answer).toMatch(/x-soulbox-reason: (?:bad_request|request_timeout)/);
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
-import { errorForCaller, httpBodyFromError } from '@soulbox/contract';
+import { errorForCaller, headers, httpBodyFromError } from '@soulbox/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import type { ApiContext } from '../context.ts';
@@ -74,6 +74,7 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   const isKnown = error.retryAfterSeconds !== undefined || body.code === 429;
   if (isKnown && !reply.hasHeader('retry-after')) void reply.header('retry-after', String(hint));
   const { message } = errorForCaller(error);
+  void reply.header(headers.reason, error.reason);
   const errorCode = request.routeOptions.config.errorCodes?.[error.reason] ?? errorCodes[error.reason];
   void reply.code(body.code).send({
     code: body.code,

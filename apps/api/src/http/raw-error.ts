@@ -19,13 +19,15 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
     socket.destroy();
     return;
   }
-  const body = httpBodyFromError(errorFromParser(error.code));
+  const fault = errorFromParser(error.code);
+  const body = httpBodyFromError(fault);
   const text = JSON.stringify(body);
   const head = [
     `HTTP/1.1 ${body.code} ${STATUS_CODES[body.code] ?? 'Error'}`,
     'content-type: application/json; charset=utf-8',
     `content-length: ${Buffer.byteLength(text)}`,
     `${headers.requestId}: ${requestIdFrom(undefined)}`,
+    `${headers.reason}: ${fault.reason}`,
     'connection: close',
     ...Object.entries(protectiveHeaders).map(([name, value]) => `${name}: ${value}`),
   ];

@@ -90,9 +90,14 @@ export function quotedKey(text: string): string {
 
 function rethrow(api: ApiConnection): (error: unknown) => never {
   return (error) => {
-    if (error instanceof CallError && error.status !== undefined) throw new ApiError(error.status, error.message);
+    if (error instanceof CallError && error.status !== undefined) throw apiErrorFrom(error, error.status);
     throw unreachable(api, error);
   };
+}
+
+function apiErrorFrom({ reason, message, requestId }: CallError, status: number): ApiError {
+  // The client names a response without a reason after its status.
+  return new ApiError(status, message, { requestId, ...(reason.startsWith('status_') ? {} : { reason }) });
 }
 
 export function unreachable(api: ApiConnection, error: unknown): SoulBoxError {

@@ -2,7 +2,9 @@ import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { text } from 'node:stream/consumers';
+import { headers as headerNames } from '@soulbox/contract';
 import { ApiError } from './api-error.ts';
+import type { ApiErrorFacts } from './api-error.ts';
 import { openApi, readError, unreachable, urlOf } from './call.ts';
 import type { ApiCall } from './call.ts';
 import type { ApiConnection } from './connection.ts';
@@ -62,7 +64,7 @@ export async function uploadApi<T>(
     const [response] = await Promise.all([answered, sent]);
     const body = await text(response);
     const status = response.statusCode ?? 0;
-    if (status >= 400) throw new ApiError(status, readError(status, body).message);
+    if (status >= 400) throw new ApiError(status, readError(status, body).message, readFacts(response));
     return JSON.parse(body) as T;
   } catch (error) {
     if (stop.aborted) throw stop.reason;
@@ -71,6 +73,11 @@ export async function uploadApi<T>(
   } finally {
     request.destroy();
   }
+}
+
+function readFacts({ headers }: IncomingMessage): ApiErrorFacts {
+  const textOf = (name: string): string | undefined => headers[name]?.toString();
+  return { reason: textOf(headerNames.reason), requestId: textOf(headerNames.requestId) };
 }
 
 /** Stops when the response has come. */

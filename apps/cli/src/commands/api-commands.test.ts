@@ -314,6 +314,22 @@ test.each([
     { status: 404, body: { code: 404, message: 'Sandbox "x" was not found.' } },
     'error: Sandbox "x" was not found. (http_404)\n',
   ],
+  [
+    {
+      status: 404,
+      body: { code: 404, message: 'Sandbox "x" was not found.' },
+      headers: { 'x-soulbox-reason': 'sandbox_not_found', 'x-request-id': 'abcd1234' },
+    },
+    'error: Sandbox "x" was not found. (sandbox_not_found)\n',
+  ],
+  [
+    {
+      status: 500,
+      body: { code: 500, message: 'An internal error occurred. The server log has the details.' },
+      headers: { 'x-soulbox-reason': 'internal', 'x-request-id': 'abcd1234' },
+    },
+    'error: An internal error occurred. The server log has the details. (internal, request abcd1234)\n',
+  ],
   [{ status: 502, body: '<html>' }, 'error: The server returned status 502 without an error message. (http_502)\n'],
   [
     { status: 500, body: { code: 500 } },

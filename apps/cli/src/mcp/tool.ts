@@ -67,7 +67,7 @@ function failure(text: string): CallToolResult {
 }
 
 function textOf(error: unknown): string {
-  if (error instanceof ApiError) return `${error.message} (http_${error.status})`;
+  if (error instanceof ApiError) return `${error.message} (${error.reason})`;
   if (error instanceof SoulBoxError) return `${error.message} (${error.reason})`;
   // Its cause is for the log of the program, which is standard error.
   console.error(error);

@@ -2,21 +2,36 @@ import { CommandError, SoulBoxError } from '@soulbox/base';
 import { ApiError } from '../api/api-error.ts';
 import { UsageError } from '../command-line/usage-error.ts';
 
-/** Prints an error on standard error: message and reason, never a stack. */
-export function printFault(thrown: unknown, options: { json: boolean }): void {
-  const { reason, message } = describeFault(thrown);
-  if (options.json) console.error(JSON.stringify({ error: { reason, message } }));
-  else console.error(`error: ${message}${reason === 'usage' ? '\nSee --help.' : ` (${reason})`}`);
+interface Fault {
+  readonly reason: string;
+  readonly message: string;
+  readonly requestId?: string | undefined;
 }
 
-function describeFault(thrown: unknown): { reason: string; message: string } {
+/** Prints an error on standard error: message, reason, and the request where the server is at fault; never a stack. */
+export function printFault(thrown: unknown, options: { json: boolean }): void {
+  const fault = describeFault(thrown);
+  if (options.json) console.error(JSON.stringify({ error: fault }));
+  else console.error(renderFault(fault, thrown instanceof ApiError && thrown.status >= 500));
+}
+
+function renderFault({ reason, message, requestId }: Fault, isOfServer: boolean): string {
+  if (reason === 'usage') return `error: ${message}\nSee --help.`;
+  const request = isOfServer && requestId !== undefined ? `, request ${requestId}` : '';
+  return `error: ${message} (${reason}${request})`;
+}
+
+function describeFault(thrown: unknown): Fault {
   if (thrown instanceof UsageError) return { reason: 'usage', message: thrown.message };
   if (thrown instanceof SoulBoxError) {
     // The caller of the CLI is the operator, who may see the cause behind a generic message.
     const why = thrown.reason === 'internal' && thrown.cause instanceof Error ? ` (${thrown.cause.message})` : '';
     return { reason: thrown.reason, message: `${thrown.message}${why}` };
   }
-  if (thrown instanceof ApiError) return { reason: `http_${thrown.status}`, message: thrown.message };
+  if (thrown instanceof ApiError) {
+    const { reason, message, requestId } = thrown;
+    return { reason, message, requestId };
+  }
   if (thrown instanceof CommandError) return { reason: 'internal', message: thrown.message };
   if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') {
     const denied = thrown.code === 'EACCES' || thrown.code === 'EPERM';

@@ -90,6 +90,11 @@ describe('downloading', () => {
     expect((await upload('/tmp/fifo', 'x')).status).toBe(400);
   });
 
+  test('an error names its reason in a header, as errors of the API do', async () => {
+    const response = await download('/nothing/here');
+    expect([response.status, response.headers.get('x-soulbox-reason')]).toEqual([404, 'file_not_found']);
+  });
+
   test('an unknown user is 401', async () => {
     const response = await download('x', {}, { username: 'nobody-here' });
     expect([response.status, await response.json()]).toEqual([

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SoulBoxError } from '@soulbox/base';
-import { httpBodyFromError } from '@soulbox/contract';
+import { headers, httpBodyFromError } from '@soulbox/contract';
 
 /** Any origin may call, because callers authenticate by a header, never by a cookie. */
 const corsHeaders = {
@@ -38,5 +38,6 @@ export function sendError(response: ServerResponse, error: SoulBoxError): void {
     return;
   }
   const body = httpBodyFromError(error);
+  response.setHeader(headers.reason, error.reason);
   sendJson(response, body.code, body);
 }

@@ -94,6 +94,11 @@ export function findFramingFault(exchange: Exchange): string | undefined {
   return undefined;
 }
 
+/** Whether no client may see this header of an answer. The reason of an error is for clients. */
+function isInternal(lowerName: string): boolean {
+  return lowerName.startsWith(internalPrefix) && lowerName !== names.reason;
+}
+
 /** The headers of an answer that the client may see. */
 export function answerHeaders(headers: RawHeaders): string[] {
   const dropped = namesInConnection(headers);
@@ -101,7 +106,7 @@ export function answerHeaders(headers: RawHeaders): string[] {
   const chunked = findHeader(headers, 'transfer-encoding') !== undefined;
   const result: string[] = [];
   forEachHeader(headers, (name, value, lowerName) => {
-    if (hopByHop.has(lowerName) || dropped.has(lowerName) || lowerName.startsWith(internalPrefix)) return;
+    if (hopByHop.has(lowerName) || dropped.has(lowerName) || isInternal(lowerName)) return;
     if (chunked && lowerName === 'content-length') return;
     result.push(name, value);
   });
@@ -114,7 +119,7 @@ const notInTrailers: ReadonlySet<string> = new Set(['content-length', 'host', 't
 export function safeTrailers(trailers: RawHeaders): string[] {
   const result: string[] = [];
   forEachHeader(trailers, (name, value, lowerName) => {
-    if (lowerName.startsWith(':') || lowerName.startsWith(internalPrefix)) return;
+    if (lowerName.startsWith(':') || isInternal(lowerName)) return;
     if (!hopByHop.has(lowerName) && !notInTrailers.has(lowerName)) result.push(name, value);
   });
   return result;

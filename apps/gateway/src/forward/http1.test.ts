@@ -174,7 +174,7 @@ describe('request framing', () => {
 });
 
 describe('the answer', () => {
-  test('keeps status, text, duplicates and bytes, without hop-by-hop headers', async () => {
+  test('keeps status, text, duplicates, bytes and the reason, without hop-by-hop and internal headers', async () => {
     const { url, host } = await serve((_request, response) => {
       response.writeHead(418, 'Short and stout', [
         ...[
@@ -188,6 +188,8 @@ describe('the answer', () => {
           'x-drop',
           'X-Soulbox-Host-Token',
           'y',
+          'X-Soulbox-Reason',
+          'file_not_found',
         ],
       ]);
       response.end('tea');
@@ -195,7 +197,8 @@ describe('the answer', () => {
     const answer = await ask(url, { headers: { host } });
     expect(answer).toMatchObject({ status: 418, body: 'tea' });
     expect(answer.headers['set-cookie']).toEqual(['a=1', 'b=2']);
-    expect(answer.rawHeaders.join().toLowerCase()).not.toMatch(/x-drop|x-soulbox/);
+    expect(answer.rawHeaders.join().toLowerCase()).not.toMatch(/x-drop|x-soulbox-host-token/);
+    expect(answer.headers['x-soulbox-reason']).toBe('file_not_found');
     const http2 = await askHttp2(world.url, { ':path': '/', ':authority': host });
     expect(http2).toMatchObject({ status: 418, body: 'tea' });
     expect(http2.headers['set-cookie']).toEqual(['a=1', 'b=2']);

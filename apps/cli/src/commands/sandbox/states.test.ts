@@ -35,7 +35,7 @@ test.runIf(ready)(
     expect(await soulbox('sandbox', 'list', '--state', 'paused')).toContain(id);
     expect(await runCli(['sandbox', 'pause', id], server?.clientEnvironment)).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^error: .*\(http_409\)\n$/) as string,
+      stderr: expect.stringMatching(/^error: .*\(already_paused\)\n$/) as string,
     });
     expect(await soulbox('sandbox', 'resume', id)).toBe(`Resumed ${id}.`);
     expect((await soulbox('sandbox', 'fork', id, '--count', '2')).split('\n')).toHaveLength(2);
