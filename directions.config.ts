@@ -27,6 +27,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/isolation': ['packages/base', 'packages/contract', 'packages/keyring', 'packages/linux'],
   'packages/host': ['packages/base', 'packages/contract', 'packages/isolation', 'packages/linux', 'packages/storage'],
   'packages/audit': ['packages/base'],
+  'packages/tracing': ['packages/base'],
   'packages/mcp-http': [],
   'packages/testing': ['packages/*', 'apps/*'],
 

@@ -209,10 +209,16 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/client/src/web': [['transport'], ['index']],
   'packages/rpc/src': [
     ['error-payload', 'limits', 'method-table', 'peer'],
-    ['frame'],
+    ['call-fields', 'frame'],
     ['caller', 'run-call'],
     ['read-stream', 'serve-connection'],
     ['serve-socket', 'socket-transport'],
+    ['index', 'testing'],
+  ],
+  'packages/tracing/src': [
+    ['report-failures', 'trace-settings'],
+    ['open-telemetry'],
+    ['start-tracing'],
     ['index', 'testing'],
   ],
   'packages/routing/src': [

@@ -8,6 +8,8 @@ import type { FastifyRequest } from 'fastify';
  */
 export interface Actor {
   readonly requestId: string;
+  /** Absent: the request belongs to no trace. */
+  readonly traceId?: string;
   readonly address: string;
   /** Id of the API key. Undefined until it is known, and for the operator's token. */
   by: string | undefined;

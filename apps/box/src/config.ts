@@ -59,6 +59,18 @@ export const boxConfigSchema = {
     '',
     'Bearer token with which `GET /metrics` returns the metrics of the server; an API key returns those of its team. Empty: the token in `secrets/metrics-token` of the data folder, which the first start creates.',
   ),
+  tracesUrl: key(
+    'SOULBOX_TRACES_URL',
+    z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }),
+    '',
+    'URL to which the traces of the server are sent by OTLP over HTTP (JSON), for example `http://127.0.0.1:4318/v1/traces`. Empty: nothing is recorded, and the libraries of OpenTelemetry are not loaded.',
+  ),
+  tracesSamplePercent: key(
+    'SOULBOX_TRACES_SAMPLE_PERCENT',
+    wholeNumber(0, 100),
+    100,
+    'Percent of the traces that begin in this server that are recorded. A request with a `traceparent` is recorded if that says so.',
+  ),
   logLevel: key(
     'SOULBOX_LOG_LEVEL',
     z.enum(['debug', 'info', 'warn', 'error', 'silent']),

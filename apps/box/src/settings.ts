@@ -3,6 +3,7 @@ import type { ControlSettings } from '@soulbox/control';
 import type { EgressSettings } from '@soulbox/egress';
 import { createAddressPlan, egressPorts } from '@soulbox/network';
 import type { RunnerSettings } from '@soulbox/runner/process';
+import type { TraceSettings } from '@soulbox/tracing';
 import { controlDirectoryIn, masterKeyFileIn, runnerKeysFileIn } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 
@@ -21,7 +22,13 @@ export function runnerSettings(config: BoxConfig): RunnerSettings {
     keysFile: runnerKeysFileIn(dataDirectory),
     masterKeys: { config: config.keyring, defaultFile: masterKeyFileIn(control) },
     deniedRanges,
+    traces: traceSettings(config),
   };
+}
+
+/** Where the spans of all parts go. */
+export function traceSettings({ tracesUrl, tracesSamplePercent }: BoxConfig): TraceSettings {
+  return { url: tracesUrl, samplePercent: tracesSamplePercent };
 }
 
 /** The settings for the egress process of this server. */
@@ -47,6 +54,7 @@ export function controlSettings(
     stageDirectory: join(parts.directory, 'backup-stage'),
     deniedRanges,
     metricsToken,
+    traces: traceSettings(config),
     masterKeys: {
       config: config.keyring,
       defaultFile: masterKeyFileIn(parts.directory),

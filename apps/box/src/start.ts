@@ -11,11 +11,12 @@ import { readClientSecret, startControl } from '@soulbox/control';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import { openMasterKeySources } from '@soulbox/keyring';
 import { startRunnerHost } from '@soulbox/runner/process';
+import { startTracing } from '@soulbox/tracing';
 import { claimServer } from './claim.ts';
 import type { BoxConfig } from './config.ts';
 import { controlDirectoryIn } from './data-folder.ts';
 import { clientEnvironments } from './client-environments.ts';
-import { controlSettings, egressSettings, runnerSettings } from './settings.ts';
+import { controlSettings, egressSettings, runnerSettings, traceSettings } from './settings.ts';
 import { writeServerFile } from './server-file.ts';
 import { keepTrust } from './trust.ts';
 
@@ -41,6 +42,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   const { config, logger } = options;
   await using started = new AsyncDisposableStack();
   started.use(await claimServer(config));
+  started.use(await startTracing(traceSettings(config), { service: 'soulbox', logger }));
   const host = await startRunnerHost(runnerSettings(config), logger);
   const { runner } = host;
   let keepSandboxes = true;

@@ -14,6 +14,7 @@ import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
 import { functionMetadataKey } from '@soulbox/contract/functions';
 import { connectRouting } from '@soulbox/routing';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
+import { startTracing } from '@soulbox/tracing';
 import { readClientSecret } from './client-secret.ts';
 import { startControl } from './start.ts';
 import type { ControlSettings } from './start.ts';
@@ -54,12 +55,13 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
   bindMount(dataMount.from, dataMount.to);
   const masterKeys = await openMasterKeySources(settings.masterKeys);
   const oidcClientSecret = await readClientSecret(settings.api.oidcClientSecretFile);
+  await using started = new AsyncDisposableStack();
+  const own = logger.child({ part: 'control' });
+  started.use(await startTracing(settings.traces, { service: 'soulbox-control', logger: own }));
   // The cache cannot be written after the next step.
   flushCompileCache();
   dropPrivileges(settings.cell);
   let supervised: SupervisedProcesses = { processes: [], restarts: [] };
-  await using started = new AsyncDisposableStack();
-  const own = logger.child({ part: 'control' });
   const runner = createSocketTransport(settings.runner.socket);
   const receiver = started.use(createDescriptorReceiver(settings.runner.channel));
   const router = started.use(

@@ -27,6 +27,7 @@ import {
   openSqliteRecords,
 } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
+import type { TraceSettings } from '@soulbox/tracing';
 import { createStage } from './backup/stage.ts';
 import { ensureAdminToken, ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
 import { controlFolders } from './folders.ts';
@@ -47,6 +48,7 @@ export interface ControlSettings {
   /** The folder for its part of a backup. */
   readonly stageDirectory: string;
   readonly deniedRanges: readonly string[];
+  readonly traces: TraceSettings;
   readonly masterKeys: SourceOptions;
   /** Empty: it creates one. */
   readonly metricsToken: string;

@@ -14,7 +14,7 @@ import { createResumedHandler } from './resume/handle-resumed.ts';
 import { handleTrust } from './trust/handle-trust.ts';
 import { discardBody } from './server/discard-body.ts';
 import { createRpcHandler, rpcPrefixes } from './rpc.ts';
-import { sendEmpty, sendError, sendJson, setCorsHeaders } from './server/send.ts';
+import { sendEmpty, sendError, sendJson, setCorsHeaders, tellTime } from './server/send.ts';
 
 type Handler = (context: Context, request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void> | void;
 
@@ -22,14 +22,16 @@ interface Route {
   readonly handle: Handler;
   /** `token`: the access token is required here. `own`: the handler has its own rule. */
   readonly access: 'token' | 'own';
+  /** The answer says how long envd took, for a trace of the host. */
+  readonly isTimed?: true;
 }
 
 const routes: Readonly<Record<string, Route>> = {
   'GET /health': { handle: (_context, _request, response) => sendEmpty(response, 204), access: 'own' },
-  'POST /init': { handle: handleInit, access: 'own' },
-  'POST /resumed': { handle: createResumedHandler(), access: 'own' },
+  'POST /init': { handle: handleInit, access: 'own', isTimed: true },
+  'POST /resumed': { handle: createResumedHandler(), access: 'own', isTimed: true },
   'POST /rehearse-resumed': { handle: handleRehearsal, access: 'own' },
-  'POST /soulbox/trust': { handle: handleTrust, access: 'own' },
+  'POST /soulbox/trust': { handle: handleTrust, access: 'own', isTimed: true },
   'GET /soulbox/logs': { handle: handleLogs, access: 'own' },
   'GET /soulbox/metrics': { handle: handleCustomMetrics, access: 'own' },
   'GET /files': { handle: handleDownload, access: 'own' },
@@ -67,6 +69,7 @@ async function respond(
       return;
     }
     const route = routes[`${request.method ?? ''} ${url.pathname}`];
+    if (route?.isTimed === true) tellTime(response);
     if (route === undefined) throw new SoulBoxError('route_not_found', `Route "${url.pathname}" was not found.`);
     if (route.access === 'token') checkAccessToken(context.settings, request);
     await route.handle(context, request, response, url);

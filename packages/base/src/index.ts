@@ -30,6 +30,10 @@ export {
   wholeOperation,
 } from './phases.ts';
 export type { MeasuredOperation, OperationTimes, PhaseFigures } from './phases.ts';
+export { callFields, noteSpan, openCall, recordSpans, serveCall, withSpan } from './spans.ts';
+export type { OpenCall, OpenSpan, SpanAttributes, SpanStart, Tracer } from './spans.ts';
+export { findTraceContext, traceparentOf } from './traceparent.ts';
+export type { TraceContext } from './traceparent.ts';
 export { createLocks } from './locks.ts';
 export type { Locks } from './locks.ts';
 export { nearestCount } from './nearest-count.ts';

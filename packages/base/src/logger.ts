@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { createLogDestination } from './log-destination.ts';
 import { borrowLogFile, openLogFile } from './log-file.ts';
 import type { LogFileLimits } from './log-file.ts';
+import { logFields } from './spans.ts';
 
 /** The logger that is passed around. Entries are structured: one constant message, facts as fields. */
 export interface Logger {
@@ -28,7 +29,8 @@ export interface RootLogger extends Logger {
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /**
- * Writes JSON lines to `file`, or to standard error. Errors are logged under `err` with their causes. The file is open
+ * Writes JSON lines to `file`, or to standard error. A line that is written on behalf of a call has its `requestId` and
+ * `traceId`. Errors are logged under `err` with their causes. The file is open
  * when this function returns; it throws if the file cannot be opened. A file that accepts no more lines later (its disk
  * is full) never stops the process: lines wait for room, then are dropped and counted, and the count is logged once
  * there is room. The file grows to `limits`; without limits it grows for ever.
@@ -43,7 +45,10 @@ export function createLogger(options: {
   const destination = createLogDestination(logFile, (lines) => {
     logger.warn({ lines }, 'log lines were lost because the log could not be written');
   });
-  const logger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const logger = pino(
+    { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, mixin: logFields },
+    destination,
+  );
   return Object.assign(logger, {
     droppedLines: () => destination.droppedLines(),
     writeLine: (line: string) => destination.write(line),

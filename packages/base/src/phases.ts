@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { withSpan } from './spans.ts';
 
 /**
  * Where the time of one operation was spent. The phases together never take longer than the operation; the rest lies
@@ -32,6 +33,7 @@ export const phaseBoundsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 export const wholeOperation = 'total';
 
 interface Course {
+  readonly operation: string;
   begin(name: string): () => void;
 }
 
@@ -49,7 +51,8 @@ const figures = new Map<
  * the log and counts them for the metrics. An operation that fails before `finish` is not counted, because it would
  * make others look fast.
  *
- * An operation inside another one is measured by itself. The outer one sees only the phase in which it waits.
+ * An operation inside another one is measured by itself. The outer one sees only the phase in which it waits. Each
+ * operation and each phase is also a span of the current trace.
  */
 export async function measureOperation<T>(
   operation: string,
@@ -57,7 +60,10 @@ export async function measureOperation<T>(
   now: () => number = () => performance.now(),
 ): Promise<T> {
   const { course, finish } = createCourse(operation, now);
-  return await current.run(course, async () => await work(finish));
+  return await withSpan(
+    { name: operation, isOperation: true },
+    async () => await current.run(course, async () => await work(finish)),
+  );
 }
 
 /**
@@ -65,11 +71,13 @@ export async function measureOperation<T>(
  * last: to the inner one of two nested phases, and to the later one of two parallel phases.
  */
 export async function phase<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const end = current.getStore()?.begin(name);
+  const course = current.getStore();
+  if (course === undefined) return await work();
+  const end = course.begin(name);
   try {
-    return await work();
+    return await withSpan({ name: `${course.operation}.${name}` }, work);
   } finally {
-    end?.();
+    end();
   }
 }
 
@@ -103,6 +111,7 @@ function createCourse(operation: string, now: () => number): { course: Course; f
     countedUntil = at;
   };
   const course: Course = {
+    operation,
     begin(name) {
       countSoFar();
       const one = { name };

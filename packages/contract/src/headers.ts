@@ -19,6 +19,8 @@ export const headers = {
   requestId: 'x-request-id',
   /** Ours: the reason of an error, in responses and in the metadata of Connect's errors. */
   reason: 'x-soulbox-reason',
+  /** Of the trace to which a request belongs. */
+  traceId: 'x-trace-id',
   /** Of draft-ietf-httpapi-idempotency-key-header. */
   idempotencyKey: 'idempotency-key',
   /** `true` if the response is that of an earlier request with the same key. */

@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import { SoulBoxError } from '@soulbox/base';
+import { SoulBoxError, withSpan } from '@soulbox/base';
 import type { Secret } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
 import type { BoundedAnswer } from '@soulbox/client/node';
 import { callEnvd } from './call-envd.ts';
+import { findTraceHeader, noteEnvdTime } from './envd-time.ts';
 import { openWay } from './way.ts';
 import type { EnvdTarget } from './way.ts';
 
@@ -126,11 +127,20 @@ export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdCli
       path,
       headers: {
         [headers.hostToken]: hostToken.reveal(),
+        ...findTraceHeader(),
         ...(message === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(message === undefined ? {} : { body: Buffer.from(JSON.stringify(message)) }),
       timeoutMs,
       maxAnswerBytes,
+    });
+  /** A call that changes something in the sandbox. */
+  const order = async (path: string, message: object): Promise<BoundedAnswer> =>
+    await withSpan({ name: `envd POST ${path}`, kind: 'client', needsParent: true }, async () => {
+      const [startedAt, begin] = [Date.now(), performance.now()];
+      const answer = await call('POST', path, message);
+      noteEnvdTime(path, answer.rawHeaders, { startedAt, tookMs: performance.now() - begin });
+      return answer;
     });
   return {
     async isHealthy() {
@@ -141,7 +151,7 @@ export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdCli
       }
     },
     async init(init) {
-      const { status } = await call('POST', '/init', init);
+      const { status } = await order('/init', init);
       if (status !== 204) {
         throw new SoulBoxError(
           'sandbox_unreachable',
@@ -150,7 +160,7 @@ export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdCli
       }
     },
     async resumed(resumed) {
-      const { status } = await call('POST', '/resumed', resumed);
+      const { status } = await order('/resumed', resumed);
       if (status !== 204) {
         throw new SoulBoxError(
           'sandbox_unreachable',
@@ -166,7 +176,7 @@ export function createEnvdClient(target: EnvdTarget, hostToken: Secret): EnvdCli
       }
     },
     async trust(authority) {
-      const { status, body } = await call('POST', '/soulbox/trust', authority);
+      const { status, body } = await order('/soulbox/trust', authority);
       const answer = status === 200 ? trustSchema.safeParse(parseJson(body.toString('utf8'))).data : undefined;
       if (answer === undefined)
         throw new SoulBoxError(

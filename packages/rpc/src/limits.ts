@@ -18,3 +18,6 @@ export const unreadMaxBytes = 256 * 1024 * 1024;
 
 /** Messages of a stream that its reader has not taken yet. Beyond it, the socket is not read. */
 export const streamAhead = 16;
+
+/** The header fields of one call. Fields beyond it are not sent, and count as absent. */
+export const fieldsMaxBytes = 4096;

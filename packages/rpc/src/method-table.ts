@@ -1,5 +1,6 @@
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import type { ConnectRouter, MethodImpl, MethodImplSpec, ServiceImpl } from '@connectrpc/connect';
+import type { SpanAttributes } from '@soulbox/base';
 import { createMethodImplSpec, createServiceImplSpec } from '@connectrpc/connect';
 
 /** The methods of a door by path: `/<service>/<method>`. */
@@ -29,4 +30,13 @@ export function createMethodTable(addRoutes: (router: ConnectRouter) => void): M
 /** The path by which both sides name a method. */
 export function pathOf(method: DescMethod): string {
   return `/${method.parent.typeName}/${method.name}`;
+}
+
+/** The span of a call, by OpenTelemetry's conventions for RPC. */
+export function spanOf(method: DescMethod): { readonly name: string; readonly attributes: SpanAttributes } {
+  const { parent, name } = method;
+  return {
+    name: `${parent.typeName}/${name}`,
+    attributes: { 'rpc.system': 'connect_rpc', 'rpc.service': parent.typeName, 'rpc.method': name },
+  };
 }

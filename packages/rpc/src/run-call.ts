@@ -2,6 +2,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { DescMessage, Message, MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { HandlerContext, MethodImplSpec } from '@connectrpc/connect';
+import { takeFields } from './call-fields.ts';
 import { frameKind } from './frame.ts';
 import { messageMaxBytes } from './limits.ts';
 
@@ -15,11 +16,10 @@ interface Answers {
 /** Calls a handler and sends what it answers. Throws what it throws. */
 export async function runCall(
   spec: MethodImplSpec,
-  message: Uint8Array,
+  request: Message,
   context: HandlerContext,
   { send, drained }: Answers,
 ): Promise<void> {
-  const request = decodeRequest(spec, message);
   if (spec.kind === 'unary') {
     send(frameKind.answer, encodeMessage(spec, await spec.impl(request, context)));
     return;
@@ -33,9 +33,14 @@ export async function runCall(
   send(frameKind.end);
 }
 
-function decodeRequest({ method }: MethodImplSpec, bytes: Uint8Array): Message {
+/** The request message of a call, and its header fields. Throws `Code.InvalidArgument`. */
+export function decodeRequest(
+  { method }: MethodImplSpec,
+  bytes: Uint8Array,
+): { readonly request: Message; readonly header: Headers } {
   try {
-    return fromBinary(method.input, bytes);
+    const request = fromBinary(method.input, bytes);
+    return { request, header: takeFields(request) };
   } catch (cause) {
     throw new ConnectError(
       `The message is not a ${method.input.typeName}.`,

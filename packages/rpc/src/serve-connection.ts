@@ -2,13 +2,15 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { Code, ConnectError, createHandlerContext } from '@connectrpc/connect';
 import type { MethodImplSpec } from '@connectrpc/connect';
+import { findTraceContext, serveCall } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { encodeError } from './error-payload.ts';
 import { createFrameReader, decodeCall, encodeFrame, FrameError, frameKind } from './frame.ts';
 import type { CallFrame, Frame } from './frame.ts';
 import { maxCallsPerConnection, unreadMaxBytes } from './limits.ts';
+import { spanOf } from './method-table.ts';
 import type { MethodTable } from './method-table.ts';
-import { runCall } from './run-call.ts';
+import { decodeRequest, runCall } from './run-call.ts';
 
 export interface ServedConnection {
   /** Bytes of a frame that has not arrived completely. */
@@ -40,15 +42,17 @@ export function serveConnection(socket: Socket, { methods, logger, checkHeld }: 
   const handle = async (call: number, frame: CallFrame): Promise<void> => {
     const spec = methods.get(frame.path);
     if (spec === undefined) throw new ConnectError(`There is no method ${frame.path} here.`, Code.Unimplemented);
-    const context = createContext(spec, frame);
+    const { request, header } = decodeRequest(spec, frame.message);
+    const context = createContext(spec, frame, header);
     calls.set(call, context);
+    const answers = {
+      send: (kind: number, payload?: Uint8Array) => send(kind, call, payload),
+      drained: async () => {
+        if (socket.writableNeedDrain) await once(socket, 'drain', { signal: context.signal });
+      },
+    };
     try {
-      await runCall(spec, frame.message, context, {
-        send: (kind, payload) => send(kind, call, payload),
-        drained: async () => {
-          if (socket.writableNeedDrain) await once(socket, 'drain', { signal: context.signal });
-        },
-      });
+      await continueTrace(spec, header, async () => await runCall(spec, request, context, answers));
     } finally {
       calls.delete(call);
       // A handler may have left listeners for the end of its call.
@@ -103,9 +107,20 @@ export function serveConnection(socket: Socket, { methods, logger, checkHeld }: 
   };
 }
 
-function createContext({ method }: MethodImplSpec, { path, timeoutMs }: CallFrame): RunningCall {
+function createContext({ method }: MethodImplSpec, { path, timeoutMs }: CallFrame, header: Headers): RunningCall {
   const names = { service: method.parent, method, protocolName: 'frames', requestMethod: 'POST', url: path };
-  return createHandlerContext({ ...names, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
+  return createHandlerContext({
+    ...{ ...names, requestHeader: header },
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  });
+}
+
+/** What the process does for a call belongs to the trace and to the request of its caller, if that named them. */
+async function continueTrace(spec: MethodImplSpec, header: Headers, work: () => Promise<void>): Promise<void> {
+  const parent = findTraceContext(header.get('traceparent'));
+  const requestId = header.get('x-request-id') ?? undefined;
+  if (parent === undefined && requestId === undefined) await work();
+  else await serveCall({ ...spanOf(spec.method), parent, requestId }, work);
 }
 
 const stopping = (): ConnectError => new ConnectError('the process stops', Code.Unavailable);

@@ -3,17 +3,20 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, createContextValues } from '@connectrpc/connect';
 import type { CallOptions, ContextValues, Transport, UnaryRequest } from '@connectrpc/connect';
 import { runStreamingCall, runUnaryCall } from '@connectrpc/connect/protocol';
+import { callFields, withSpan } from '@soulbox/base';
+import { encodeFields } from './call-fields.ts';
 import { openCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
 import type { CallFrame } from './frame.ts';
 import { messageMaxBytes } from './limits.ts';
-import { pathOf } from './method-table.ts';
+import { pathOf, spanOf } from './method-table.ts';
 import { readStream } from './read-stream.ts';
 
 /**
  * Calls another process of this host over its Unix socket (spec/rpc.md). One connection serves all unary calls and is
  * reopened after it broke; each stream has a connection of its own. If the process is away or ends in the middle of a
- * call, the call fails at once with `Code.Unavailable`: nothing here waits or retries. Header fields are not sent.
+ * call, the call fails at once with `Code.Unavailable`: nothing here waits or retries. Besides the header fields of a call,
+ * those are sent that say on whose behalf this process calls: `traceparent` and `x-request-id`.
  */
 export function createSocketTransport(path: string): Transport {
   let shared: Caller | undefined;
@@ -25,22 +28,25 @@ export function createSocketTransport(path: string): Transport {
   };
 
   return {
-    async unary(method, signal, timeoutMs, _header, input, contextValues) {
+    async unary(method, signal, timeoutMs, header, input, contextValues) {
       return await runUnaryCall({
         ...endsOf(signal, timeoutMs),
-        req: { ...requestOf(method, contextValues), stream: false, method, message: input },
-        next: async ({ message, signal: ended }) => {
-          const answer = await ask(getShared(), method.output, frameOf(method, message, timeoutMs), ended);
+        req: { ...requestOf(method, header, contextValues), stream: false, method, message: input },
+        next: async ({ message, header: fields, signal: ended }) => {
+          const answer = await withSpan({ ...spanOf(method), kind: 'client', needsParent: true }, async () => {
+            const frame = frameOf(method, message, fields, timeoutMs);
+            return await ask(getShared(), method.output, frame, ended);
+          });
           return { ...answerOf(method), stream: false, method, message: answer };
         },
       });
     },
-    async stream(method, signal, timeoutMs, _header, input, contextValues) {
+    async stream(method, signal, timeoutMs, header, input, contextValues) {
       return await runStreamingCall({
         ...endsOf(signal, timeoutMs),
-        req: { ...requestOf(method, contextValues), stream: true, method, message: input },
-        next: async ({ message, signal: ended }) => {
-          const frame = frameOf(method, await only(message), timeoutMs);
+        req: { ...requestOf(method, header, contextValues), stream: true, method, message: input },
+        next: async ({ message, header: fields, signal: ended }) => {
+          const frame = frameOf(method, await only(message), fields, timeoutMs);
           const answers = readStream(path, method.output, frame, ended);
           return { ...answerOf(method), stream: true, method, message: answers };
         },
@@ -59,12 +65,12 @@ type CallEnds = Pick<CallOptions, 'signal' | 'timeoutMs'>;
 /** What requests of both kinds say about their call. */
 type CallFacts = Pick<UnaryRequest, 'service' | 'requestMethod' | 'url' | 'header' | 'contextValues'>;
 
-function requestOf(method: DescMethod, contextValues?: ContextValues): CallFacts {
+function requestOf(method: DescMethod, header: unknown, contextValues?: ContextValues): CallFacts {
   return {
     service: method.parent,
     requestMethod: 'POST',
     url: pathOf(method),
-    header: new Headers(),
+    header: new Headers(header as ConstructorParameters<typeof Headers>[0]),
     contextValues: contextValues ?? createContextValues(),
   };
 }
@@ -74,9 +80,11 @@ function answerOf(method: DescMethod): { service: DescService; header: Headers; 
 }
 
 /** Throws `Code.InvalidArgument` for a message that is larger than any receiver accepts. */
-function frameOf(method: DescMethod, message: Message, timeoutMs: number | undefined): CallFrame {
+function frameOf(method: DescMethod, message: Message, header: Headers, timeoutMs: number | undefined): CallFrame {
   const bytes = toBinary(method.input, message);
-  if (bytes.length <= messageMaxBytes) return { path: pathOf(method), timeoutMs, message: bytes };
+  const fields = encodeFields(new Map([...Object.entries(callFields()), ...header]));
+  if (bytes.length <= messageMaxBytes)
+    return { path: pathOf(method), timeoutMs, message: fields.length === 0 ? bytes : Buffer.concat([bytes, fields]) };
   throw new ConnectError(
     `The message has ${bytes.length} bytes, the limit is ${messageMaxBytes}.`,
     Code.InvalidArgument,

@@ -25,6 +25,7 @@ import { withWholeName } from './whole-names.ts';
 import { keepTimings, serverTiming } from '../timings.ts';
 import { createRequestRates } from './request-rates.ts';
 import { logRequest, requestIdFrom, startRequest } from './request-log.ts';
+import { traceRequest } from './trace-request.ts';
 
 /** A fastify server whose routes are typed by their zod schemas. */
 export type ApiApp = FastifyInstance<
@@ -77,9 +78,10 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   await collectOpenApi(app);
   const rates = await createRequestRates(app, context.config);
 
-  app.addHook('onRequest', (request, _reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const proceed = wantsTimings(request) ? () => keepTimings(done) : done;
-    actAs({ requestId: request.id, address: addressOf(request), by: undefined }, proceed);
+    const { run, traceId } = traceRequest(request, reply);
+    run(() => actAs({ requestId: request.id, ...traceId, address: addressOf(request), by: undefined }, proceed));
   });
   app.addHook('onRequest', async (request, reply) => {
     startRequest(request, reply);

@@ -17,13 +17,28 @@ export function setCorsHeaders(request: IncomingMessage, response: ServerRespons
   if (wanted !== undefined) response.setHeader('access-control-allow-headers', wanted);
 }
 
+const startTimes = new WeakMap<ServerResponse, number>();
+
+/** The response says how long it took: `Server-Timing: envd;dur=MILLISECONDS`. */
+export function tellTime(response: ServerResponse): void {
+  startTimes.set(response, performance.now());
+}
+
+function setTime(response: ServerResponse): void {
+  const startedAt = startTimes.get(response);
+  if (startedAt !== undefined)
+    response.setHeader('server-timing', `envd;dur=${(performance.now() - startedAt).toFixed(3)}`);
+}
+
 export function sendEmpty(response: ServerResponse, status: number): void {
+  setTime(response);
   response.writeHead(status);
   response.end();
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   const text = Buffer.from(JSON.stringify(body));
+  setTime(response);
   response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': text.length });
   response.end(text);
 }

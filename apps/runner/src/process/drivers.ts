@@ -2,6 +2,7 @@ import type { Logger } from '@soulbox/base';
 import { findCriu } from '@soulbox/host';
 import { createDrivers as createFromTable } from '@soulbox/isolation';
 import type { Driver } from '@soulbox/isolation';
+import { traceDriver } from './trace-driver.ts';
 
 /** The drivers of this host, by name. */
 export async function createDrivers(instance: number, logger: Logger): Promise<Map<string, Driver>> {
@@ -10,5 +11,5 @@ export async function createDrivers(instance: number, logger: Logger): Promise<M
   });
   const drivers = createFromTable({ logger, instance, criu });
   for (const driver of drivers.values()) await driver.prepareHost();
-  return drivers;
+  return new Map([...drivers].map(([name, driver]) => [name, traceDriver(driver)]));
 }

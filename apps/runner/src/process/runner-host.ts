@@ -10,6 +10,7 @@ import type { FlowLog, Network } from '@soulbox/network';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { openBlobReader, openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
+import type { TraceSettings } from '@soulbox/tracing';
 import type { StoreOptions } from '@soulbox/templates';
 import { createPolicyFeed } from '@soulbox/egress-policies';
 import type { PolicyFeed } from '@soulbox/egress-policies';
@@ -51,6 +52,7 @@ export interface RunnerSettings {
   /** The master keys of this server. */
   readonly masterKeys: SourceOptions;
   readonly deniedRanges: readonly string[];
+  readonly traces: TraceSettings;
   /** The user of the egress process. Absent: it runs in this process. */
   readonly egressUserId?: number;
 }

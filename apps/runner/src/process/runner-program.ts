@@ -4,6 +4,7 @@ import { addPolicyRoutes } from '@soulbox/egress-policies';
 import { addRoutingRoutes, createRouteFeed } from '@soulbox/routing';
 import { serveSocket } from '@soulbox/rpc';
 import type { Door } from '@soulbox/rpc';
+import { startTracing } from '@soulbox/tracing';
 import { startRunnerHost } from './runner-host.ts';
 import type { RunnerSettings } from './runner-host.ts';
 
@@ -29,15 +30,16 @@ export const runnerProgram: PartProgram = {
 };
 
 async function run(settings: RunnerProcessSettings, logger: RootLogger): Promise<RunningPart> {
+  await using started = new AsyncDisposableStack();
+  const ownLogger = logger.child({ part: 'runner' });
+  started.use(await startTracing(settings.traces, { service: 'soulbox-runner', logger: ownLogger }));
   const host = await startRunnerHost(settings, logger);
   const { runner } = host;
-  await using started = new AsyncDisposableStack();
   const end = { keepsSandboxes: true, isTakenBack: true };
   started.defer(async () => {
     if (end.isTakenBack) await host.takeBack();
     await host.close({ keepSandboxes: end.keepsSandboxes });
   });
-  const ownLogger = logger.child({ part: 'runner' });
   const feed = started.use(createRouteFeed(runner.router, ownLogger));
   const { socket: path, callers } = settings;
   const doorOf = (name: keyof typeof callers, more: Door['routes']): Door => {
