@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { measureOperation, phase, serveCall, silentLogger, SoulBoxError, withSpan } from '@soulbox/base';
+import { measureOperation, phase, serveCall, SoulBoxError, withSpan } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
 import type { Logger } from '@soulbox/base';
 import { expect, test } from 'vitest';
 import { startTracing } from './start-tracing.ts';
