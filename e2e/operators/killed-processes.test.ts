@@ -4,7 +4,7 @@ import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApiKey, ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
-import { listHostTraces, startServer } from '@soulbox/testing';
+import { findFreePort, listHostTraces, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { userOf } from '@soulbox/process';
 import { removeTree } from '@soulbox/base';
@@ -15,9 +15,11 @@ import { until } from '../harness/until.ts';
 const instance = 6;
 const waitMs = 30_000;
 let server: ServerProcess;
+let sshPort: number;
 let connection: { readonly apiUrl: string; readonly sandboxUrl: string; readonly apiKey: string };
 beforeAll(async () => {
-  server = await startServer({ instance, poolSize: 1 });
+  sshPort = await findFreePort();
+  server = await startServer({ instance, poolSize: 1, environment: { SOULBOX_SSH_PORT: String(sshPort) } });
   const {
     E2B_API_URL: apiUrl = '',
     E2B_SANDBOX_URL: sandboxUrl = '',
@@ -31,7 +33,7 @@ afterAll(async () => {
   await removeTree(server.dataDirectory);
 });
 
-type Part = 'control' | 'egress' | 'gateway' | 'runner';
+type Part = 'control' | 'egress' | 'gateway' | 'runner' | 'ssh';
 
 /** The pid of a process of the server, found by the file of its program. */
 async function pidOf(part: Part): Promise<number | undefined> {
@@ -205,6 +207,23 @@ async function callAs(user: { uid: number; gid: number }, socket: string, method
   return said.trim();
 }
 
+test('a killed SSH process is restarted with its port and its host key, and nothing else notices', async () => {
+  // Prints the host key, or nothing when no server answers.
+  const scan = async (): Promise<string> => {
+    const child = spawn('ssh-keyscan', ['-T', '5', '-p', String(sshPort), '127.0.0.1'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return (await text(child.stdout)).trim();
+  };
+  const key = await scan();
+  expect(key).toContain('ssh-ed25519');
+  const others = async () => await Promise.all((['control', 'egress', 'gateway', 'runner'] as const).map(pidOf));
+  const before = await others();
+  await kill('ssh');
+  await until('the SSH process answers again', async () => (await scan()) === key, waitMs);
+  expect(await others()).toEqual(before);
+});
+
 test('the runner answers only the users of gateway and control, and each one only its own calls', async () => {
   const [gateway, control] = [userOf(instance, 'gateway'), userOf(instance, 'control')];
   const socket = `/run/soulbox-${instance}/gateway/runner.sock`;
@@ -246,13 +265,13 @@ test('each process of the server has its own metrics', async () => {
   const { E2B_API_URL: url = '' } = server.clientEnvironment;
   const read = async (): Promise<string> =>
     await (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } })).text();
-  const all = ['control', 'runner', 'supervisor', 'gateway', 'egress'];
+  const all = ['control', 'runner', 'supervisor', 'gateway', 'egress', 'ssh'];
   const namesOf = (page: string): (string | undefined)[] =>
     [...page.matchAll(/^process_open_fds\{process="(\w+)"\} [1-9]\d*$/gm)].map((match) => match[1]);
-  // The supervisor reports its own figures, and those of the gateway and of the egress process, every 10 s.
+  // The supervisor reports its own figures, and those of the processes without a line to the API, every 10 s.
   await expect.poll(async () => namesOf(await read()), { timeout: 25_000, interval: 500 }).toEqual(all);
   const page = await read();
-  expect(new Set(page.match(/^process_start_time_seconds\{.*$/gm)).size).toBe(5);
+  expect(new Set(page.match(/^process_start_time_seconds\{.*$/gm)).size).toBe(6);
   expect(Number(/^process_resident_memory_bytes\{process="gateway"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(2e7);
   expect(Number(/^soulbox_process_restarts_total\{process="control"\} (\d+)$/m.exec(page)?.[1])).toBeGreaterThan(0);
 });

@@ -16,6 +16,8 @@ const serverSchema = z.object({
   state: z.enum(['starting', 'ready']),
   /** Processes of the server that the process `pid` has started. */
   children: z.array(z.object({ pid: z.number().int().positive(), startTicks: z.number() })).default([]),
+  /** Parts that ended so often that they stay off until the server restarts. The server runs without them. */
+  givenUp: z.array(z.string()).default([]),
   /** The environment variables that a client needs, without the API key. */
   client: z.record(z.string(), z.string()),
 });
@@ -39,7 +41,7 @@ export async function findServer(dataDirectory: string): Promise<ServerFile | un
 /** Makes this process the server of the data folder. Throws `illegal_transition` when there is another one. */
 export async function claimDataDirectory(
   dataDirectory: string,
-  facts: Omit<ServerFile, 'pid' | 'startTicks' | 'state' | 'client' | 'children'>,
+  facts: Omit<ServerFile, 'pid' | 'startTicks' | 'state' | 'client' | 'children' | 'givenUp'>,
 ): Promise<void> {
   const other = await findServer(dataDirectory);
   if (other !== undefined && other.pid !== process.pid) {
@@ -49,7 +51,7 @@ export async function claimDataDirectory(
     );
   }
   await waitForChildren(dataDirectory);
-  await writeServerFile(dataDirectory, { ...facts, state: 'starting', client: {}, children: [] });
+  await writeServerFile(dataDirectory, { ...facts, state: 'starting', client: {}, children: [], givenUp: [] });
 }
 
 /** A process that still runs then hangs: it has not noticed that its supervisor is gone, and is killed. */

@@ -95,6 +95,7 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
     state: 'ready',
     client: environments.client,
     children: [],
+    givenUp: [],
   });
   isReady = true;
   logger.info(ports, 'server ready');

@@ -189,7 +189,13 @@ export async function superviseBox(options: {
       : loadPart({
           ...common,
           // Strangers reach it, and the server does without it.
-          onGivenUp: (err) => logger.error({ err }, 'SSH is off until the server is restarted'),
+          onGivenUp: (err) => {
+            logger.error({ err }, 'SSH is off until the server is restarted');
+            ssh.closePort();
+            file.noteGivenUp('ssh').catch((fault: unknown) => {
+              logger.warn({ err: fault }, 'the server file could not be written');
+            });
+          },
           plan: {
             name: 'ssh',
             logNames: ['ssh'],
@@ -286,10 +292,15 @@ async function prepareSsh(config: BoxConfig, started: AsyncDisposableStack, cont
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const hostKey = await openHostKey(join(directory, 'host-key'));
   const port = await bindTcp(config.gateway.host, config.ssh.port);
-  started.defer(() => closeSync(port));
+  let isOpen = true;
+  const closePort = (): void => {
+    if (isOpen) closeSync(port);
+    isOpen = false;
+  };
+  started.defer(closePort);
   const gatewaySocket = bindUnix(folder.sockets.gateway, id);
   started.defer(() => closeSync(gatewaySocket));
-  return { id, folder, hostKey, port, gatewaySocket, sftpServer: await bundleSftpServer() };
+  return { id, folder, hostKey, port, closePort, gatewaySocket, sftpServer: await bundleSftpServer() };
 }
 
 /** The plain port, and the TLS port if there is one. */
@@ -312,6 +323,8 @@ function pathOf(environment: Readonly<Record<string, string>>): Record<string, s
 interface ServerFileWriter {
   /** Resolves when the server file names it. */
   noteProcess(part: string, pid: number): Promise<void>;
+  /** The part stays off. */
+  noteGivenUp(part: string): Promise<void>;
   write(facts: Pick<ServerFile, 'port' | 'tlsPort' | 'state' | 'client'>): Promise<void>;
 }
 
@@ -320,6 +333,7 @@ function createServerFileWriter({ dataDirectory, gateway, runner }: BoxConfig): 
   const place = { instance: runner.instance, host: gateway.host };
   const { port, tlsPort } = gateway;
   const processes = new Map<string, ProcessIdentity>();
+  const givenUp: string[] = [];
   let facts: Pick<ServerFile, 'port' | 'tlsPort' | 'state' | 'client'> = {
     port,
     tlsPort,
@@ -329,7 +343,7 @@ function createServerFileWriter({ dataDirectory, gateway, runner }: BoxConfig): 
   let writing = Promise.resolve();
   const write = async (): Promise<void> => {
     writing = writing.then(async () => {
-      await writeServerFile(dataDirectory, { ...place, ...facts, children: [...processes.values()] });
+      await writeServerFile(dataDirectory, { ...place, ...facts, children: [...processes.values()], givenUp });
     });
     await writing;
   };
@@ -337,6 +351,10 @@ function createServerFileWriter({ dataDirectory, gateway, runner }: BoxConfig): 
     async noteProcess(part, pid) {
       const identity = findProcess(pid);
       if (identity !== undefined) processes.set(part, identity);
+      await write();
+    },
+    async noteGivenUp(part) {
+      givenUp.push(part);
       await write();
     },
     async write(next) {

@@ -1,4 +1,8 @@
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { findProcess, removeTree } from '@soulbox/base';
 import { runCli } from '../testing/run-cli.ts';
 
 test('--help shows every command and a first example', async () => {
@@ -100,8 +104,15 @@ test('doctor prints its findings and what is not protected', async () => {
   // If runsc is installed, the test inside and outside of it is shown.
   expect(stdout).toMatch(/Isolation "gvisor": (?:works: .*isolation check of gVisor \(Linux version|.*runsc)/);
   expect(stdout).toContain('Not protected');
-  const json = await runCli(['doctor', '--json']);
+  // As after an SSH process that ended again and again. The file is that of a living server.
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'cli-doctor-'));
+  const server = { ...findProcess(process.pid), instance: 14, host: '127.0.0.1', port: 1, tlsPort: 0, state: 'ready' };
+  await mkdir(join(dataDirectory, 'run'));
+  await writeFile(join(dataDirectory, 'run/server.json'), JSON.stringify({ ...server, givenUp: ['ssh'], client: {} }));
+  const json = await runCli(['doctor', '--json', '--data-dir', dataDirectory]);
+  await removeTree(dataDirectory);
   const report = JSON.parse(json.stdout) as { ok: boolean; findings: unknown[]; protection: object };
+  expect(report.findings).toContainEqual(expect.objectContaining({ id: 'part_ssh', status: 'warn' }));
   expect(report.findings.length).toBeGreaterThan(25);
   expect(json.code).toBe(report.ok ? 0 : 1);
 });

@@ -24,6 +24,7 @@ export const doctor = defineCommand({
     const findings = [
       ...(await runChecks(folders)),
       ...(await checkExposure(folders.dataDirectory)),
+      ...(await checkParts(folders.dataDirectory)),
       ...(await checkUnmanaged(folders.dataDirectory)),
       ...(await tryTiers(folders.dataDirectory)),
     ];
@@ -64,6 +65,18 @@ async function checkExposure(dataDirectory: string): Promise<readonly Finding[]>
     const fix = sameFix('correct the environment variables that the message names');
     return [{ ...base, title: 'Settings', status: 'warn', detail, fix }];
   }
+}
+
+/** Parts without which the running server goes on. */
+async function checkParts(dataDirectory: string): Promise<readonly Finding[]> {
+  const server = await findServer(dataDirectory).catch(() => undefined);
+  return (server?.givenUp ?? []).map((part) => ({
+    id: `part_${part}`,
+    title: `The process "${part}"`,
+    status: 'warn',
+    detail: 'ended too often, and is off until the server restarts',
+    fix: sameFix(`read the log of the server, then restart it`),
+  }));
 }
 
 async function checkUnmanaged(dataDirectory: string): Promise<readonly Finding[]> {
