@@ -8,12 +8,18 @@ interface Panel {
   readonly targets?: readonly { readonly expr: string }[];
 }
 
-test('every metric in the dashboard for Grafana exists, and each panel has its own number', async () => {
-  const path = join(import.meta.dirname, '../../../../deploy/grafana/soulbox-server.json');
-  const { panels } = JSON.parse(await readFile(path, 'utf8')) as { panels: Panel[] };
+const deploy = join(import.meta.dirname, '../../../../deploy');
+
+const metricsIn = (text: string): string[] => text.match(/\b(?:soulbox|process|nodejs)_\w+/g) ?? [];
+
+test('every metric in the dashboard for Grafana and in the alerts exists, and each panel has its own number', async () => {
+  const dashboard = await readFile(join(deploy, 'grafana/soulbox-server.json'), 'utf8');
+  const { panels } = JSON.parse(dashboard) as { panels: Panel[] };
   expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
   const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
-  const used = new Set(expressions.flatMap((expr) => expr.match(/\b(?:soulbox|process|nodejs)_\w+/g) ?? []));
+  const alerts = metricsIn(await readFile(join(deploy, 'prometheus/soulbox-alerts.yml'), 'utf8'));
+  expect(alerts.length).toBeGreaterThan(10);
+  const used = new Set([...expressions.flatMap(metricsIn), ...alerts]);
   expect(used.size).toBeGreaterThan(20);
 
   await using api = await startTestApi();
