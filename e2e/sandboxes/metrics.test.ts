@@ -89,6 +89,18 @@ test('programs report metrics in files and over ports', async () => {
   expect(faults[0]).toBe('mine.prom: line 3: no valid value');
 });
 
+test('programs report metrics by StatsD', async () => {
+  const path = `/sandboxes/${sandbox().sandboxId}/metrics/custom?name=sent_jobs`;
+  await sandbox().files.write('/run/soulbox/metrics/app.statsd', '8125');
+  // A read opens the port.
+  await askApi('GET', path);
+  await until('the counter', async () => {
+    await sandbox().commands.run('bash -c \'echo "sent.jobs:2|c|#queue:a" > /dev/udp/127.0.0.1/8125\'');
+    const { series } = (await askApi('GET', path)).json as { series: { type: string; labels: { queue: string } }[] };
+    return series[0]?.type === 'counter' && series[0].labels.queue === 'a';
+  });
+});
+
 test('one call returns the metrics of many sandboxes', async () => {
   const { status, json } = await askApi('GET', `/sandboxes/metrics?sandbox_ids=${sandbox().sandboxId},inobody`);
   expect(status).toBe(200);

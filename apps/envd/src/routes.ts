@@ -7,7 +7,7 @@ import { handleDownload } from './files/download.ts';
 import { handleUpload } from './files/upload.ts';
 import { handleInit } from './init/handle-init.ts';
 import { handleLogs } from './logs/handle-logs.ts';
-import { handleCustomMetrics } from './metrics/handle-custom.ts';
+import { createCustomMetricsHandler } from './metrics/handle-custom.ts';
 import { readMetrics } from './metrics/read-metrics.ts';
 import { handleRehearsal } from './resume/handle-rehearsal.ts';
 import { createResumedHandler } from './resume/handle-resumed.ts';
@@ -33,7 +33,7 @@ const routes: Readonly<Record<string, Route>> = {
   'POST /rehearse-resumed': { handle: handleRehearsal, access: 'own' },
   'POST /soulbox/trust': { handle: handleTrust, access: 'own', isTimed: true },
   'GET /soulbox/logs': { handle: handleLogs, access: 'own' },
-  'GET /soulbox/metrics': { handle: handleCustomMetrics, access: 'own' },
+  'GET /soulbox/metrics': { handle: createCustomMetricsHandler(), access: 'own' },
   'GET /files': { handle: handleDownload, access: 'own' },
   'HEAD /files': { handle: handleDownload, access: 'own' },
   'POST /files': { handle: handleUpload, access: 'own' },

@@ -4,6 +4,8 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import { openRegular } from '../sys/open-regular.ts';
+import { createStatsdListener, datagramsPerSecond } from './statsd-listener.ts';
+import type { StatsdListener } from './statsd-listener.ts';
 
 /** Metrics of user code, as it wrote them. */
 export interface CustomSource {
@@ -17,7 +19,7 @@ export interface CustomSource {
 
 /**
  * Programs write their metrics to files `*.prom` here, or name a port that serves them in a file `*.port`: `9100`, or
- * `9100/path`.
+ * `9100/path`. A file `*.statsd` names a port on which envd itself takes StatsD.
  */
 export const customDirectory = '/run/soulbox/metrics';
 
@@ -41,14 +43,22 @@ export function createCustomDirectory(directory = customDirectory): void {
 }
 
 /** What programs report now. Never throws for what user code has done. */
-export async function readCustomSources(directory = customDirectory): Promise<CustomSource[]> {
+export async function readCustomSources(
+  directory = customDirectory,
+  statsd: StatsdListener = createStatsdListener(),
+): Promise<CustomSource[]> {
   const names = (await readdir(directory).catch(() => [] as string[])).sort();
-  const known = names.filter((name) => /^[\w.-]{1,64}\.(?:prom|port)$/.test(name)).slice(0, sourcesMax);
+  const known = names.filter((name) => /^[\w.-]{1,64}\.(?:prom|port|statsd)$/.test(name)).slice(0, sourcesMax);
+  const statsdName = known.find((name) => name.endsWith('.statsd'));
+  if (statsdName === undefined) statsd.close();
   const sources = await Promise.all(
     known.map(async (name) => {
       const path = join(directory, name);
       try {
-        return { name, ...(name.endsWith('.prom') ? await readText(path, sourceMaxBytes) : await askPort(path)) };
+        if (name.endsWith('.prom')) return { name, ...(await readText(path, sourceMaxBytes)) };
+        if (name.endsWith('.port')) return { name, ...(await askPort(path)) };
+        if (name !== statsdName) throw new SoulBoxError('bad_request', `Only ${statsdName} is used.`);
+        return { name, ...(await readStatsd(path, statsd)) };
       } catch (error) {
         return { name, text: '', fault: faultFrom(error) };
       }
@@ -92,6 +102,26 @@ async function askPort(path: string): Promise<Text> {
   if (port === '' || Number(port) < 1 || Number(port) > 65_535)
     throw new SoulBoxError('bad_request', 'The file must contain a port, or a port and a path, such as 9100/metrics.');
   return await get(Number(port), target);
+}
+
+/** A file that names no port any more ends the port that it named. */
+async function readStatsd(path: string, statsd: StatsdListener): Promise<Text> {
+  try {
+    const { text } = await readText(path, portFileMaxBytes);
+    if (!/^\d{1,5}$/.test(text.trim()) || Number(text) > 65_535)
+      throw new SoulBoxError('bad_request', 'The file must contain a port, such as 8125.');
+    await statsd.listen(Number(text));
+  } catch (error) {
+    statsd.close();
+    throw error;
+  }
+  const { text, refused, isFlooded } = statsd.read();
+  const faults = [
+    ...(refused === 0 ? [] : [`${refused} lines were not valid, or beyond a limit.`]),
+    ...(isFlooded ? [`Datagrams were dropped, because more than ${datagramsPerSecond} came within a second.`] : []),
+  ];
+  const cut = wholeLines(Buffer.from(text), sourceMaxBytes);
+  return { ...cut, ...(faults.length === 0 ? {} : { fault: faults.join(' ') }) };
 }
 
 /** Follows no redirect. What arrives late or is too long is not read. */

@@ -3,19 +3,23 @@ import { SoulBoxError } from '@soulbox/base';
 import { headers } from '@soulbox/contract';
 import type { Context } from '../context.ts';
 import { sendJson } from '../server/send.ts';
-import { readCustomSources } from './custom-sources.ts';
+import { customDirectory, readCustomSources } from './custom-sources.ts';
+import { createStatsdListener } from './statsd-listener.ts';
 
 /**
  * GET /soulbox/metrics, for the host only. Returns `{sources}` as in CustomSource. Other callers cannot tell that it
  * exists.
  */
-export async function handleCustomMetrics(
+export function createCustomMetricsHandler(): (
   context: Context,
   request: IncomingMessage,
   response: ServerResponse,
   url: URL,
-): Promise<void> {
-  if (!(await context.hostGate.isHost(request.headers[headers.hostToken])))
-    throw new SoulBoxError('route_not_found', `Route "${url.pathname}" was not found.`);
-  sendJson(response, 200, { sources: await readCustomSources() });
+) => Promise<void> {
+  const statsd = createStatsdListener();
+  return async (context, request, response, url) => {
+    if (!(await context.hostGate.isHost(request.headers[headers.hostToken])))
+      throw new SoulBoxError('route_not_found', `Route "${url.pathname}" was not found.`);
+    sendJson(response, 200, { sources: await readCustomSources(customDirectory, statsd) });
+  };
 }
