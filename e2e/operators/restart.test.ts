@@ -32,6 +32,12 @@ async function killAndRestart(): Promise<void> {
   await server.restart();
 }
 
+async function logOf({ sandboxId }: Sandbox): Promise<string[]> {
+  const { apiUrl, apiKey } = connection();
+  const answer = await fetch(`${apiUrl}/v2/sandboxes/${sandboxId}/logs`, { headers: { 'x-api-key': apiKey } });
+  return ((await answer.json()) as { logs: { message: string }[] }).logs.map(({ message }) => message);
+}
+
 test('signed URLs and the use of one-time URLs survive a kill of the server', async () => {
   const sandbox = await Sandbox.create({ ...connection(), timeoutMs: 120_000 });
   await sandbox.files.write('/home/user/signed.txt', 'signed');
@@ -73,6 +79,7 @@ test('a sandbox survives a kill of the server during a command', async () => {
   expect(after).toEqual(before);
   expect(await sandbox.isRunning()).toBe(true);
   expect(await sandbox.files.read('kept.txt')).toBe('kept');
+  expect(await logOf(sandbox)).toEqual(expect.arrayContaining(['sandbox created', 'Process started']));
   expect((await sandbox.commands.list()).map(({ pid }) => pid)).toContain(handle.pid);
 
   const fresh = await Sandbox.connect(sandbox.sandboxId, connection());

@@ -48,6 +48,8 @@ import { keepAllWhileUnreadable } from './registry/keep-all-checkpoints.ts';
 import { createReferences } from './registry/references.ts';
 import { disconnect } from './processes/start-processes.ts';
 import { createLogBook } from './processes/log-book.ts';
+import { openLogFolder } from './processes/log-folder.ts';
+import type { LogFolder } from './processes/log-folder.ts';
 import type { RunnerUsageBook } from './processes/egress-usage.ts';
 import type { OperationContext } from './operations/operation-context.ts';
 import type { Blueprint } from './processes/blueprint.ts';
@@ -130,6 +132,7 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
     consumption,
     customMetrics,
     folder,
+    logs,
     end,
   } = await createOperations(options, stopping.signal);
   const maker = createTemplateMaker({
@@ -147,7 +150,8 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
   // Restores that a dead server began have ended by now.
   await context.host.checkpoints.sweepClear();
   const guard = startDiskGuard(context, options.dataDirectory);
-  await folder.keepOnly(new Set(context.table.tenants().map(({ record }) => record.sandboxId)));
+  const present = new Set(context.table.tenants().map(({ record }) => record.sandboxId));
+  await Promise.all([folder.keepOnly(present), logs.keepOnly(present)]);
   for (const sandbox of context.table.tenants()) context.metrics.adopt(sandbox);
   await keepDefaultTemplate(options, pool);
 
@@ -202,6 +206,7 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
       await context.builds[Symbol.asyncDispose]();
       await context.background[Symbol.asyncDispose]();
       for (const sandbox of context.table.all()) disconnect(sandbox);
+      await logs.settle();
     },
   };
 }
@@ -232,6 +237,7 @@ interface Operations {
   readonly consumption: Consumption;
   readonly customMetrics: CustomMetrics;
   readonly folder: MetricFolder;
+  readonly logs: LogFolder;
   readonly end: RunnerContext['end'];
 }
 
@@ -249,6 +255,9 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const activity = createActivity(clock);
   const consumption = createConsumption();
   const folder = await openMetricFolder(join(options.dataDirectory, 'metrics'));
+  const logs = await openLogFolder(join(options.dataDirectory, 'sandbox-logs'), seal, (err) => {
+    logger.debug({ err }, 'the log of a sandbox could not be written');
+  });
   const checkpoints = keepAllWhileUnreadable(options.checkpoints, [host.store, snapshots], logger);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
@@ -256,6 +265,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     const isEnded = await endSandbox(context, sandboxId, cause);
     context.metrics.remove(sandboxId);
     customMetrics.remove(sandboxId);
+    await context.logBook.remove(sandboxId);
     consumption.end(sandboxId);
     activity.forget(sandboxId);
     return isEnded;
@@ -275,7 +285,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     }),
     holds: createHolds(),
     activity,
-    logBook: createLogBook(table, clock),
+    logBook: createLogBook(table, logs, clock),
     clock,
     background: createBackground(stopping, logger),
     cutOff: router.cutOff.bind(router),
@@ -284,7 +294,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     },
   };
   const builds = createBuilds({ ...options, disks: context.host.disks, cache, clock, stopping });
-  return { context: { ...context, builds }, router, consumption, customMetrics, folder, end };
+  return { context: { ...context, builds }, router, consumption, customMetrics, folder, logs, end };
 }
 
 async function createSandboxHost(

@@ -34,6 +34,7 @@ export async function setNetworkPolicy(
     const changed = { tenant: { ...tenant, network, ...authority } };
     const begins = countsBytes(changed) && !countsBytes(sandbox.record);
     await enforce(context, sandbox, { ...changed, ...(begins ? beginUsage(host.network, sandbox.record) : {}) });
+    context.logBook.write(sandboxId, 'network policy changed', {}, 'network');
     tellUpdated(context, sandbox);
     if ('error' in trust) {
       // Not an error for the caller: a sandbox that stops its envd would keep its old policy by that.

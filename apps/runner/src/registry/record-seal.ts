@@ -6,7 +6,7 @@ import type { Keyring } from '@soulbox/keyring';
 export const sealedVersion = 3;
 
 /** Kinds of records. A record cannot be opened as one of another kind or with another id. */
-export type RecordKind = 'sandbox' | 'snapshot' | 'build-cache' | 'export-key';
+export type RecordKind = 'sandbox' | 'snapshot' | 'build-cache' | 'export-key' | 'log';
 
 /**
  * What commands and tests without the server's keys need of a record. The server itself uses only the encrypted content.

@@ -51,7 +51,7 @@ export function createObservationRoutes(
     getLogs: answer(async (request) => {
       const lines = await logBook.read(request.sandboxId);
       return {
-        entries: lines.map(({ timestamp, ...rest }) =>
+        entries: lines.map(({ seq: _seq, timestamp, ...rest }) =>
           create(LogEntrySchema, { ...rest, timestamp: timestampFromDate(new Date(timestamp)) }),
         ),
       };

@@ -35,6 +35,7 @@ import { keepAllWhileUnreadable } from '../registry/keep-all-checkpoints.ts';
 import { createReferences } from '../registry/references.ts';
 import { disconnect, startProcesses } from '../processes/start-processes.ts';
 import { createLogBook } from '../processes/log-book.ts';
+import { openLogFolder } from '../processes/log-folder.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { createRecordStore, plainLifecycle } from '../registry/record.ts';
 import type { HostRecord, Tenant } from '../registry/record.ts';
@@ -234,7 +235,11 @@ async function createParts(
       consumption: createConsumption(),
       observe: activity.observe.bind(activity),
     }),
-    logBook: createLogBook(table, clock),
+    logBook: createLogBook(
+      table,
+      await openLogFolder(join(folder, 'sandbox-logs'), openTestSeal(), () => undefined),
+      clock,
+    ),
     background: createBackground(stopping, logger),
     cutOff: async (sandboxId) => {
       cutOff.push(sandboxId);

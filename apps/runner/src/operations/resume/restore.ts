@@ -97,6 +97,7 @@ export async function restoreSandbox(
   try {
     const live = await startProcesses(context.host, sandbox.record, rootfs, restoration.memory);
     sandbox.live = live;
+    if (restoration.memory === undefined) context.logBook.expectNewEnvd(sandbox.record.sandboxId);
     if (restoration.memory === undefined) await reinitialize(context, sandbox, live);
     else await confirmResumed(context, sandbox, live, false);
   } catch (error) {

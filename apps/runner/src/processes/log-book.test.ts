@@ -1,0 +1,128 @@
+import { appendFile, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { KnownSandbox } from '../registry/table.ts';
+import { openTestSeal } from '../testing/test-keys.ts';
+import { createLogBook } from './log-book.ts';
+import type { LogBook } from './log-book.ts';
+import { openLogFolder } from './log-folder.ts';
+import type { LogFolder, LogLine } from './log-folder.ts';
+
+const startMs = 1_800_000_000_000;
+const seal = openTestSeal();
+let directory: string;
+let logs: LogFolder;
+let book: LogBook;
+let nowMs: number;
+/** What envd has in its log. */
+let ofEnvd: LogLine[];
+let failures: unknown[];
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'soulbox-logs-'));
+  [nowMs, ofEnvd, failures] = [startMs, [], []];
+  await startRunner();
+});
+afterEach(async () => await removeTree(directory));
+
+const envd = { logs: (after: number) => Promise.resolve(ofEnvd.filter(({ seq }) => seq > after)) };
+const sandbox = {
+  record: { state: 'running', tenant: { startedAtMs: startMs } },
+  live: { envd },
+} as unknown as KnownSandbox;
+
+/** The next runner, after the writes of the one before. */
+async function restartRunner(): Promise<void> {
+  await logs.settle();
+  await startRunner();
+}
+
+async function startRunner(): Promise<void> {
+  logs = await openLogFolder(directory, seal, (error) => failures.push(error));
+  const table = { find: (id: string) => (id === 'a' ? sandbox : undefined) };
+  book = createLogBook(table, logs, { now: () => nowMs++ });
+}
+
+const entry = (seq: number, message = `envd ${seq}`): LogLine => ({
+  ...{ seq, level: 'info', logger: 'init', message, fields: {} },
+  timestamp: new Date(startMs + 1000 + seq).toISOString(),
+});
+const messages = async (): Promise<string[]> => (await book.read('a')).map(({ message }) => message);
+
+test('a log survives the runner, once, with what envd has told meanwhile', async () => {
+  book.write('a', 'sandbox created', { templateID: 'base' });
+  ofEnvd = [entry(1)];
+  expect(await messages()).toEqual(['sandbox created', 'envd 1']);
+  await restartRunner();
+  nowMs = startMs + 5000;
+  book.write('a', 'sandbox paused');
+  ofEnvd.push(entry(2));
+  expect(await messages()).toEqual(['sandbox created', 'envd 1', 'envd 2', 'sandbox paused']);
+  await restartRunner();
+  expect((await book.read('a'))[0]).toMatchObject({ logger: 'runner', fields: { templateID: 'base' } });
+  expect(await messages()).toHaveLength(4);
+});
+
+test('a new envd in the same sandbox is read from its beginning', async () => {
+  ofEnvd = [entry(1), entry(2)];
+  await book.read('a');
+  ofEnvd = [{ ...entry(1, 'of the new envd'), timestamp: new Date(startMs + 60_000).toISOString() }];
+  expect(await messages()).not.toContain('of the new envd');
+  book.expectNewEnvd('a');
+  expect(await messages()).toEqual(['envd 1', 'envd 2', 'of the new envd']);
+});
+
+test('the file is unreadable, and belongs to its sandbox', async () => {
+  book.write('a', 'a word that is searched');
+  await logs.settle();
+  const path = join(directory, 'a');
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  expect(await readFile(path, 'utf8')).not.toContain('searched');
+  await writeFile(join(directory, 'b'), await readFile(path));
+  expect(await logs.fileOf('b').load()).toEqual([]);
+  expect(await logs.fileOf('a').load()).toHaveLength(1);
+});
+
+test('lines that were cut or altered cost only themselves', async () => {
+  book.write('a', 'first');
+  await logs.settle();
+  await appendFile(join(directory, 'a'), '\n{"formatVersion":3,"sealed":"AAAA');
+  book.write('a', 'second');
+  await restartRunner();
+  expect(await messages()).toEqual(['first', 'second']);
+});
+
+test('a log has at most 2000 entries, and its file a limited size, whatever envd tells', async () => {
+  for (let round = 0; round < 12; round++) {
+    ofEnvd = Array.from({ length: 500 }, (_, n) => entry(round * 500 + n + 1, 'x'.repeat(2000)));
+    await book.read('a');
+    await logs.settle();
+    expect((await stat(join(directory, 'a'))).size).toBeLessThan(4 * 2 ** 20);
+  }
+  expect((await book.read('a')).length).toBeLessThan(200);
+  ofEnvd = Array.from({ length: 5000 }, (_, n) => entry(10_000 + n));
+  expect(await book.read('a')).toHaveLength(2000);
+  await restartRunner();
+  expect(await messages()).toContain('envd 14999');
+});
+
+test('the file ends with its sandbox, and files of others are removed', async () => {
+  book.write('a', 'first');
+  book.write('gone', 'first');
+  await book.remove('a');
+  book.write('a', 'late');
+  await logs.settle();
+  expect(await readdir(directory)).toEqual(['gone']);
+  await logs.keepOnly(new Set(['a']));
+  expect(await readdir(directory)).toEqual([]);
+});
+
+test('a disk that takes no more costs only the history', async () => {
+  await removeTree(directory);
+  book.write('a', 'first');
+  await logs.settle();
+  expect(failures).toHaveLength(1);
+  expect(await messages()).toEqual(['first']);
+});
