@@ -88,7 +88,10 @@ export default defineConfig(
     ],
     rules: { 'no-restricted-properties': 'off' },
   },
-  { files: ['apps/cli/**', 'scripts/**', 'bench/**', 'e2e/**'], rules: { 'no-console': 'off' } },
+  {
+    files: ['apps/cli/**', 'scripts/**', 'bench/**', 'e2e/**', 'packages/sdk/examples/**'],
+    rules: { 'no-console': 'off' },
+  },
   {
     files: ['apps/runner/src/**'],
     ignores: ['apps/runner/src/serve/**'],

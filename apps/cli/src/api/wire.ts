@@ -1,4 +1,4 @@
-import type { components } from './gen/openapi.d.ts';
+import type { components } from '@soulbox/contract/rest';
 
 /** Types of the API's responses, from its OpenAPI document (`npm run api-types`). */
 type Schemas = components['schemas'];

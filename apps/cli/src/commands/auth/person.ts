@@ -1,6 +1,6 @@
 import type { Secret } from '@soulbox/base';
 import { callApi } from '../../api/call.ts';
-import type { components } from '../../api/gen/openapi.d.ts';
+import type { components } from '@soulbox/contract/rest';
 
 export type PersonSession = components['schemas']['PersonSession'];
 

@@ -1,0 +1,128 @@
+import type { components } from '@soulbox/contract/rest';
+import { headers as headerNames } from '@soulbox/contract/headers';
+import { noRetries } from '@soulbox/client';
+import type { HttpCall } from '@soulbox/client';
+import { requestSignal } from './config.ts';
+import type { Connection } from './config.ts';
+import { rethrow, SoulBoxError } from './error.ts';
+
+/** The bodies of the REST API, generated from its OpenAPI document. */
+export type Schemas = components['schemas'];
+
+/** @internal */
+export interface ApiCall {
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Starts with a slash. Build its variable parts with `segment`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  /** Sent as JSON; undefined members are left out. */
+  readonly body?: object;
+  readonly accept?: string;
+  readonly idempotencyKey?: string | undefined;
+  /** The call goes on for as long as there is something to send. */
+  readonly isStream?: boolean;
+  readonly isMadeOnce?: boolean;
+}
+
+/** @internal */
+export interface ApiAnswer<T> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: T;
+}
+
+/** One segment of a path. @internal */
+export function segment(text: string): string {
+  // As a whole segment, dots would change the path.
+  if (/^\.{0,2}$/.test(text))
+    throw new SoulBoxError(`${JSON.stringify(text)} is not a valid id or name.`, {
+      ...{ code: 'invalid_argument', reason: 'bad_request' },
+    });
+  return encodeURIComponent(text);
+}
+
+/** Makes one call of the API. The type of the body is not verified. Throws SoulBoxError. @internal */
+export async function callApi<T>(connection: Connection, call: ApiCall): Promise<ApiAnswer<T>> {
+  const { status, headers, text } = await connection.calls.call(requestFrom(connection, call)).catch(rethrow);
+  try {
+    return { status, headers, body: (text === '' ? undefined : JSON.parse(text)) as T };
+  } catch (cause) {
+    const facts = { code: 'internal', reason: 'invalid_response', status, cause } as const;
+    throw new SoulBoxError(`The response of ${call.path} is not valid JSON.`, facts);
+  }
+}
+
+/** The same for a call that changes what may be gone: false for 404. @internal */
+export async function callUnlessGone(connection: Connection, call: ApiCall): Promise<boolean> {
+  try {
+    await callApi(connection, call);
+    return true;
+  } catch (error) {
+    if (error instanceof SoulBoxError && error.status === 404) return false;
+    throw error;
+  }
+}
+
+/** The same, but the body of the response is still unread. @internal */
+export async function openApi(connection: Connection, call: ApiCall): Promise<Response> {
+  return await connection.calls.open(requestFrom(connection, call)).catch(rethrow);
+}
+
+/** The body of a response. Not every browser can iterate over streams. @internal */
+export async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
+  const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (;;) {
+      const next = await reader.read().catch(rethrow);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    // After the end it has no effect; before it, the connection is given up.
+    void reader.cancel().catch(() => undefined);
+  }
+}
+
+/** @internal */
+export function apiHeaders(connection: Connection): Record<string, string> {
+  if (connection.apiKey === undefined)
+    throw new SoulBoxError('An API key is needed. Pass apiKey or set E2B_API_KEY.', {
+      ...{ code: 'unauthenticated', reason: 'config_invalid' },
+    });
+  return { ...connection.headers, [headerNames.apiKey]: connection.apiKey };
+}
+
+/** @internal */
+export function apiUrlOf({ apiUrl }: Connection, { path, query = {} }: ApiCall): URL {
+  const url = new URL(`${apiUrl}${path}`);
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, String(value));
+  return url;
+}
+
+function requestFrom(connection: Connection, call: ApiCall): HttpCall {
+  const { method = 'GET', body, accept, idempotencyKey } = call;
+  const signal = call.isStream === true ? connection.options.signal : requestSignal(connection);
+  return {
+    method,
+    url: apiUrlOf(connection, call),
+    headers: {
+      ...apiHeaders(connection),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(accept === undefined ? {} : { accept }),
+      ...(idempotencyKey === undefined ? {} : { [headerNames.idempotencyKey]: quotedKey(idempotencyKey) }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    idempotencyKey,
+    ...(signal === undefined ? {} : { signal }),
+    ...(call.isMadeOnce === true ? { retry: noRetries } : {}),
+  };
+}
+
+/** As a string of RFC 8941. */
+function quotedKey(text: string): string {
+  if (/^[\x20-\x7e]+$/.test(text)) return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+  throw new SoulBoxError('An idempotency key must consist of visible ASCII characters.', {
+    ...{ code: 'invalid_argument', reason: 'bad_request' },
+  });
+}

@@ -1,0 +1,147 @@
+import { createEvents, createHttpCalls, createTarget, noRetries } from '@soulbox/client';
+import type { ClientEvents, HttpCalls, RetryPolicy, Target } from '@soulbox/client';
+import { SoulBoxError } from './error.ts';
+
+/** How calls reach the server. Every option has a default from the environment, if there is one. */
+export interface ConnectionOptions {
+  /** The API key of the team. Default: `E2B_API_KEY`. */
+  readonly apiKey?: string | undefined;
+  /** The domain of the server: its API is `https://api.DOMAIN`. Default: `E2B_DOMAIN`. */
+  readonly domain?: string | undefined;
+  /** The URL of the API. Default: `E2B_API_URL`, otherwise from `domain`. */
+  readonly apiUrl?: string | undefined;
+  /**
+   * One URL for the traffic of all sandboxes, which headers name. Default: `E2B_SANDBOX_URL`, otherwise host names
+   * below `domain`, otherwise `apiUrl`.
+   */
+  readonly sandboxUrl?: string | undefined;
+  /** How long one request may take, in milliseconds. 0: no limit. Default: 60,000. */
+  readonly requestTimeoutMs?: number | undefined;
+  /** How often a call is repeated if that is safe and can help, 0 to 99. Default: 3. */
+  readonly retries?: number | undefined;
+  /** Further headers for requests to the API. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Ends the call with code `canceled`. What the server has begun goes on. */
+  readonly signal?: AbortSignal | undefined;
+  /** Replaces the global `fetch`, for example to use a proxy. */
+  readonly fetch?: typeof fetch | undefined;
+}
+
+/** The options of one call on an object that already has a connection. */
+export type RequestOptions = Pick<ConnectionOptions, 'requestTimeoutMs' | 'signal'>;
+
+/** Options with all defaults filled in. @internal */
+export interface Connection {
+  readonly options: ConnectionOptions;
+  readonly apiUrl: string;
+  readonly apiKey: string | undefined;
+  readonly domain: string | undefined;
+  readonly sandboxUrl: string | undefined;
+  /** Undefined: no limit. */
+  readonly requestTimeoutMs: number | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly retry: Partial<RetryPolicy>;
+  readonly events: ClientEvents;
+  readonly calls: HttpCalls;
+  readonly target: Target;
+  readonly fetch: typeof fetch;
+}
+
+const defaultRequestTimeoutMs = 60_000;
+const defaultRetries = 3;
+
+/** Throws `config_invalid` for a URL that is none and for numbers out of their range. @internal */
+export function connectionFrom(options: ConnectionOptions = {}): Connection {
+  const domain = filled(options.domain) ?? variable('E2B_DOMAIN');
+  const apiUrl = parseUrl('apiUrl', apiUrlFrom(options, domain));
+  const sandboxUrlText = filled(options.sandboxUrl) ?? variable('E2B_SANDBOX_URL');
+  const { requestTimeoutMs = defaultRequestTimeoutMs, retries = defaultRetries } = options;
+  if (!(requestTimeoutMs >= 0)) throw invalid('requestTimeoutMs', 'must not be negative');
+  if (!Number.isInteger(retries) || retries < 0 || retries > 99)
+    throw invalid('retries', 'must be a whole number from 0 to 99');
+  const retry = retries === 0 ? noRetries : { attempts: retries + 1 };
+  const send: typeof fetch = options.fetch ?? (async (...request) => await fetch(...request));
+  const events = createEvents();
+  const target = createTarget({ name: new URL(apiUrl).origin, retry, events });
+  return {
+    options,
+    apiUrl,
+    apiKey: filled(options.apiKey) ?? variable('E2B_API_KEY'),
+    domain,
+    sandboxUrl: sandboxUrlText === undefined ? undefined : parseUrl('sandboxUrl', sandboxUrlText),
+    requestTimeoutMs: requestTimeoutMs === 0 ? undefined : requestTimeoutMs,
+    headers: options.headers ?? {},
+    ...{ retry, events, target, fetch: send },
+    calls: createHttpCalls({ target, fetch: send, readError }),
+  };
+}
+
+/** The same connection with other options where the caller has given some. @internal */
+export function withOptions(connection: Connection, options: ConnectionOptions | undefined): Connection {
+  if (options === undefined || Object.values(options).every((value) => value === undefined)) return connection;
+  const keys = Object.keys(options).filter((key) => options[key as keyof ConnectionOptions] !== undefined);
+  if (keys.every((key) => key === 'signal' || key === 'requestTimeoutMs')) {
+    const { requestTimeoutMs } = options;
+    const limit = requestTimeoutMs ?? connection.requestTimeoutMs ?? 0;
+    return {
+      ...connection,
+      options: { ...connection.options, ...options },
+      requestTimeoutMs: limit === 0 ? undefined : limit,
+    };
+  }
+  return connectionFrom({ ...connection.options, ...options });
+}
+
+/** Ends with the caller's signal and after the time of one request. @internal */
+export function requestSignal(connection: Connection, options: RequestOptions = {}): AbortSignal | undefined {
+  const { signal = connection.options.signal, requestTimeoutMs = connection.requestTimeoutMs } = options;
+  const limit =
+    requestTimeoutMs === undefined || requestTimeoutMs === 0 ? undefined : AbortSignal.timeout(requestTimeoutMs);
+  if (signal === undefined) return limit;
+  return limit === undefined ? signal : AbortSignal.any([signal, limit]);
+}
+
+function apiUrlFrom(options: ConnectionOptions, domain: string | undefined): string {
+  const given = filled(options.apiUrl) ?? (filled(options.domain) === undefined ? variable('E2B_API_URL') : undefined);
+  const url = given ?? (domain === undefined ? undefined : `https://api.${domain}`);
+  if (url !== undefined) return url;
+  throw new SoulBoxError(
+    'No server is named. Pass apiUrl or domain, or set E2B_API_URL. The command "soulbox env" prints the variables.',
+    { code: 'invalid_argument', reason: 'config_invalid' },
+  );
+}
+
+function parseUrl(name: string, text: string): string {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
+    throw invalid(name, `must be a URL of http or https, and is ${JSON.stringify(text)}`);
+  return text.replace(/\/+$/, '');
+}
+
+function invalid(name: string, fault: string): SoulBoxError {
+  return new SoulBoxError(`${name} ${fault}.`, { code: 'invalid_argument', reason: 'config_invalid' });
+}
+
+function filled(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}
+
+/** A browser has no environment, and Deno may refuse to read it. */
+function variable(name: string): string | undefined {
+  try {
+    const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+    return filled(process?.env?.[name]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The body is `{code, message}`. A proxy may send another one. The reason is in a header. */
+function readError(status: number, text: string): { readonly message: string } {
+  try {
+    const body = JSON.parse(text) as { message?: unknown };
+    if (typeof body.message === 'string') return { message: body.message };
+  } catch {
+    // Handled below.
+  }
+  return { message: `The server returned status ${status} without an error message.` };
+}

@@ -1,0 +1,123 @@
+import type { DescMethod } from '@bufbuild/protobuf';
+import { createClient } from '@connectrpc/connect';
+import type { Client } from '@connectrpc/connect';
+import { CallError, createHttpCalls, createTarget } from '@soulbox/client';
+import type { HttpCalls } from '@soulbox/client';
+import { createWebTransport } from '@soulbox/client/web';
+import { Filesystem } from '@soulbox/contract/filesystem';
+import { envdPort, headers as headerNames } from '@soulbox/contract/headers';
+import { ProcessService } from '@soulbox/contract/process-v1';
+import { callApi, segment } from './api.ts';
+import { requestSignal } from './config.ts';
+import type { Connection, RequestOptions } from './config.ts';
+import { SoulBoxError } from './error.ts';
+
+/** What names one sandbox and opens it. @internal */
+export interface SandboxAccess {
+  readonly sandboxId: string;
+  /** The domain of its host names. Undefined: the server has none. */
+  readonly sandboxDomain: string | undefined;
+  readonly envdAccessToken: string | undefined;
+  readonly trafficAccessToken: string | undefined;
+}
+
+/** The daemon inside one sandbox. @internal */
+export interface Envd {
+  readonly connection: Connection;
+  readonly access: SandboxAccess;
+  /** Without a slash at the end. */
+  readonly url: string;
+  readonly processes: Client<typeof ProcessService>;
+  readonly filesystem: Client<typeof Filesystem>;
+  /** Any status is an answer. */
+  readonly calls: HttpCalls;
+  /** The headers that every request needs. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The options of a call of its services, as a user of the sandbox. */
+  callOptions(options?: UserOptions): { headers: Record<string, string>; signal?: AbortSignal };
+  /** The signal of one request. */
+  signal(options?: RequestOptions): AbortSignal | undefined;
+}
+
+/** Options of a call that is made as a user of the sandbox. */
+export interface UserOptions extends RequestOptions {
+  /** The name of a user of the sandbox. Default: the sandbox's default user, normally `user`. */
+  readonly user?: string | undefined;
+}
+
+/** E2B's protocol declares nothing. `Start` and `Write` always carry an id or a position here. */
+const safeMethods: ReadonlySet<DescMethod> = new Set<DescMethod>([
+  ...[Filesystem.method.stat, Filesystem.method.listDir],
+  ...[ProcessService.method.start, ProcessService.method.write, ProcessService.method.resize],
+]);
+
+/** @internal */
+export function openEnvd(connection: Connection, access: SandboxAccess): Envd {
+  const url = portUrl(connection, access, envdPort);
+  const { sandboxId, envdAccessToken } = access;
+  const headers = {
+    [headerNames.sandboxId]: sandboxId,
+    [headerNames.sandboxPort]: String(envdPort),
+    ...(envdAccessToken === undefined ? {} : { [headerNames.accessToken]: envdAccessToken }),
+  };
+  // Without a breaker: a failure of one sandbox says nothing about the others behind the same gateway.
+  const target = createTarget({ name: url, retry: connection.retry, events: connection.events, breaker: false });
+  const send: typeof fetch = async (input, init = {}) => {
+    const all = new Headers(init.headers);
+    for (const [name, value] of Object.entries(headers)) all.set(name, value);
+    const response = await connection.fetch(input, { ...init, headers: all });
+    if (response.status === 502 && (await isGone(connection, sandboxId))) {
+      void response.body?.cancel().catch(() => undefined);
+      throw new CallError(`The sandbox ${sandboxId} was killed or has reached its end.`, {
+        ...{ code: 'not_found', reason: 'sandbox_not_found', retryable: false, status: 404 },
+      });
+    }
+    return response;
+  };
+  const transport = createWebTransport({
+    ...{ baseUrl: url, target, fetch: send },
+    isSafeToRepeat: (method) => safeMethods.has(method),
+  });
+  return {
+    ...{ connection, access, url, headers },
+    processes: createClient(ProcessService, transport),
+    filesystem: createClient(Filesystem, transport),
+    calls: createHttpCalls({ target, fetch: send, acceptsAnyStatus: true }),
+    signal: (options) => requestSignal(connection, options),
+    callOptions(options = {}) {
+      const signal = requestSignal(connection, options);
+      const { user } = options;
+      return {
+        headers: user === undefined ? {} : { authorization: `Basic ${base64(`${user}:`)}` },
+        ...(signal === undefined ? {} : { signal }),
+      };
+    },
+  };
+}
+
+/**
+ * The URL of a port of a sandbox, without a slash at the end. Requests to it also need the routing headers.
+ *
+ * @internal
+ */
+export function portUrl({ sandboxUrl, apiUrl }: Connection, access: SandboxAccess, port: number): string {
+  if (sandboxUrl !== undefined) return sandboxUrl;
+  const { sandboxDomain, sandboxId } = access;
+  // A server without a domain finds sandboxes by headers.
+  return sandboxDomain === undefined ? apiUrl : `https://${port}-${sandboxId}.${sandboxDomain}`;
+}
+
+/** The gateway answers 502 for a paused sandbox, too. Without a key it is not known. */
+async function isGone(connection: Connection, sandboxId: string): Promise<boolean> {
+  if (connection.apiKey === undefined) return false;
+  try {
+    await callApi(connection, { path: `/sandboxes/${segment(sandboxId)}`, isMadeOnce: true });
+    return false;
+  } catch (error) {
+    return error instanceof SoulBoxError && error.status === 404;
+  }
+}
+
+function base64(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}

@@ -1,0 +1,291 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { FileType as WireFileType } from '@soulbox/contract/filesystem';
+import type { EntryInfo as WireEntry } from '@soulbox/contract/filesystem';
+import { chunksOf } from './api.ts';
+import type { Envd, UserOptions } from './envd.ts';
+import { errorFrom, rethrow, SoulBoxError } from './error.ts';
+import type { ErrorCode } from './error.ts';
+import { watchDir } from './watch.ts';
+import type { FileEvent, WatchHandle, WatchOptions } from './watch.ts';
+
+/** What a path is. */
+export type FileType = 'file' | 'dir' | 'symlink' | 'other';
+
+/** One entry of a folder. */
+export interface EntryInfo {
+  readonly name: string;
+  readonly type: FileType;
+  /** Absolute. */
+  readonly path: string;
+  /** In bytes. */
+  readonly size: number;
+  /** Permission bits, such as 0o644. */
+  readonly mode: number;
+  /** As text, such as `-rw-r--r--`. */
+  readonly permissions: string;
+  readonly owner: string;
+  readonly group: string;
+  readonly modifiedTime: Date | undefined;
+  /** Where a symbolic link leads. */
+  readonly symlinkTarget: string | undefined;
+  /** What was stored with the file. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** A written file. */
+export interface WriteInfo {
+  readonly name: string;
+  readonly type: FileType;
+  /** Absolute. */
+  readonly path: string;
+}
+
+/** What can be written into a file. A stream is sent as it arrives, except in browsers, which collect it first. */
+export type FileData = string | ArrayBuffer | Uint8Array | Blob | ReadableStream<Uint8Array>;
+
+/** A file to write. */
+export interface WriteEntry {
+  readonly path: string;
+  readonly data: FileData;
+}
+
+/** The options of a write. */
+export interface WriteOptions extends UserOptions {
+  /** Stored with the file: printable ASCII, 4096 bytes in all. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/**
+ * Files of one sandbox. Relative paths begin at the home of the user. Errors: `file_not_found`, `bad_path`,
+ * `forbidden`, `disk_full`, `unknown_user`.
+ */
+export interface Files {
+  /** Reads a whole file as UTF-8. Invalid bytes become U+FFFD. */
+  read(path: string, options?: UserOptions & { readonly format?: 'text' }): Promise<string>;
+  /** Reads a whole file. */
+  read(path: string, options: UserOptions & { readonly format: 'bytes' }): Promise<Uint8Array<ArrayBuffer>>;
+  read(path: string, options: UserOptions & { readonly format: 'blob' }): Promise<Blob>;
+  /** Reads a file as it arrives. `requestTimeoutMs` limits the time until the first bytes. */
+  read(path: string, options: UserOptions & { readonly format: 'stream' }): Promise<ReadableStream<Uint8Array>>;
+  /** Writes a file and creates missing folders. An existing file is replaced. */
+  write(path: string, data: FileData, options?: WriteOptions): Promise<WriteInfo>;
+  /** Writes several files, up to eight at a time. After a failure, some may be written. */
+  write(files: readonly WriteEntry[], options?: WriteOptions): Promise<WriteInfo[]>;
+  /** The same as `write` of a list. */
+  writeFiles(files: readonly WriteEntry[], options?: WriteOptions): Promise<WriteInfo[]>;
+  /** Lists a folder. `depth`: levels to descend, default 1. */
+  list(path: string, options?: UserOptions & { readonly depth?: number | undefined }): Promise<EntryInfo[]>;
+  /** Creates a folder and its parents. False if it exists. */
+  makeDir(path: string, options?: UserOptions): Promise<boolean>;
+  /** Renames or moves a path. */
+  rename(oldPath: string, newPath: string, options?: UserOptions): Promise<EntryInfo>;
+  /** Removes a path with all its contents. A missing path is not an error. */
+  remove(path: string, options?: UserOptions): Promise<void>;
+  /** Whether a path exists. */
+  exists(path: string, options?: UserOptions): Promise<boolean>;
+  /** Describes a path. Links are followed. */
+  getInfo(path: string, options?: UserOptions): Promise<EntryInfo>;
+  /** Calls `onEvent` for every change in a folder until `stop` or `timeoutMs`. */
+  watchDir(
+    path: string,
+    onEvent: (event: FileEvent) => void | Promise<void>,
+    options?: WatchOptions,
+  ): Promise<WatchHandle>;
+}
+
+const writesAtOnce = 8;
+
+type Format = 'text' | 'bytes' | 'blob' | 'stream';
+
+/** @internal */
+export function createFiles(envd: Envd): Files {
+  async function read(path: string, options: UserOptions & { readonly format?: Format } = {}): Promise<unknown> {
+    const { format = 'text' } = options;
+    if (format === 'stream') return await openStream(path, options);
+    const response = await openFile(path, options, envd.signal(options));
+    try {
+      if (format === 'blob') return await response.blob();
+      return format === 'bytes' ? new Uint8Array(await response.arrayBuffer()) : await response.text();
+    } catch (error) {
+      throw errorFrom(error);
+    }
+  }
+  async function openFile(path: string, options: UserOptions, signal: AbortSignal | undefined): Promise<Response> {
+    const call = { method: 'GET', url: fileUrl(envd, path, options), ...(signal === undefined ? {} : { signal }) };
+    const response = await envd.calls.open(call).catch(rethrow);
+    if (response.ok) return response;
+    throw await fileError(response, path);
+  }
+  async function openStream(path: string, options: UserOptions): Promise<ReadableStream<Uint8Array>> {
+    // After the first bytes, the time of one request no longer counts.
+    const connecting = new AbortController();
+    const limit = envd.signal(options);
+    const abort = (): void => connecting.abort(limit?.reason);
+    limit?.addEventListener('abort', abort);
+    try {
+      const response = await openFile(path, options, connecting.signal);
+      options.signal?.addEventListener('abort', () => connecting.abort(options.signal?.reason));
+      const chunks = chunksOf(response);
+      return new ReadableStream<Uint8Array>(
+        {
+          async pull(controller) {
+            const next = await chunks.next();
+            if (next.done === true) controller.close();
+            else controller.enqueue(next.value);
+          },
+          async cancel() {
+            await chunks.return(undefined);
+            connecting.abort();
+          },
+        },
+        { highWaterMark: 0 },
+      );
+    } finally {
+      limit?.removeEventListener('abort', abort);
+    }
+  }
+  async function writeOne({ path, data }: WriteEntry, options: WriteOptions): Promise<WriteInfo> {
+    const { metadata = {} } = options;
+    const named = Object.entries(metadata).map(([name, value]): [string, string] => [`x-metadata-${name}`, value]);
+    const signal = envd.signal(options);
+    // A stream cannot be sent again, so the call is made once.
+    const response = await envd.connection
+      .fetch(fileUrl(envd, path, options), {
+        method: 'POST',
+        headers: { ...envd.headers, ...Object.fromEntries(named), 'content-type': 'application/octet-stream' },
+        ...(await bodyFrom(data)),
+        ...(signal === undefined ? {} : { signal }),
+      })
+      .catch(rethrow);
+    if (!response.ok) throw await fileError(response, path);
+    const [written] = (await response.json().catch(rethrow)) as { name: string; path: string }[];
+    if (written === undefined)
+      throw new SoulBoxError(`The response does not say where ${path} was written.`, {
+        ...{ code: 'internal', reason: 'invalid_response' },
+      });
+    return { name: written.name, path: written.path, type: 'file' };
+  }
+  async function writeAll(entries: readonly WriteEntry[], options: WriteOptions = {}): Promise<WriteInfo[]> {
+    const written: WriteInfo[] = [];
+    const queue = [...entries.entries()];
+    const work = async (): Promise<void> => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift())
+        written[next[0]] = await writeOne(next[1], options);
+    };
+    await Promise.all(Array.from({ length: writesAtOnce }, work));
+    return written;
+  }
+  const write = async (
+    first: string | readonly WriteEntry[],
+    second?: FileData | WriteOptions,
+    third: WriteOptions = {},
+  ): Promise<unknown> =>
+    typeof first === 'string'
+      ? await writeOne({ path: first, data: second as FileData }, third)
+      : await writeAll(first, second as WriteOptions | undefined);
+  return {
+    read: read as Files['read'],
+    write: write as Files['write'],
+    writeFiles: writeAll,
+    async list(path, options = {}) {
+      const { depth = 1 } = options;
+      const { entries } = await envd.filesystem.listDir({ path, depth }, envd.callOptions(options)).catch(rethrow);
+      return entries.map(entryFromWire);
+    },
+    async makeDir(path, options) {
+      try {
+        await envd.filesystem.makeDir({ path }, envd.callOptions(options));
+        return true;
+      } catch (error) {
+        if (error instanceof ConnectError && error.code === Code.AlreadyExists) return false;
+        throw errorFrom(error);
+      }
+    },
+    async rename(source, destination, options) {
+      const call = envd.filesystem.move({ source, destination }, envd.callOptions(options));
+      return entryFromWire((await call.catch(rethrow)).entry);
+    },
+    async remove(path, options) {
+      await envd.filesystem.remove({ path }, envd.callOptions(options)).catch(rethrow);
+    },
+    async exists(path, options) {
+      try {
+        await envd.filesystem.stat({ path }, envd.callOptions(options));
+        return true;
+      } catch (error) {
+        if (error instanceof ConnectError && error.code === Code.NotFound) return false;
+        throw errorFrom(error);
+      }
+    },
+    async getInfo(path, options) {
+      return entryFromWire((await envd.filesystem.stat({ path }, envd.callOptions(options)).catch(rethrow)).entry);
+    },
+    async watchDir(path, onEvent, options = {}) {
+      return await watchDir(envd, path, onEvent, options);
+    },
+  };
+}
+
+const types: Readonly<Record<WireFileType, FileType>> = {
+  [WireFileType.UNSPECIFIED]: 'other',
+  [WireFileType.FILE]: 'file',
+  [WireFileType.DIRECTORY]: 'dir',
+  [WireFileType.SYMLINK]: 'symlink',
+};
+
+/** @internal */
+export function entryFromWire(entry: WireEntry | undefined): EntryInfo {
+  if (entry === undefined)
+    throw new SoulBoxError('The response describes no file.', { code: 'internal', reason: 'invalid_response' });
+  const { name, path, mode, permissions, owner, group, symlinkTarget, metadata, modifiedTime } = entry;
+  const time =
+    modifiedTime === undefined
+      ? undefined
+      : new Date(Number(modifiedTime.seconds) * 1000 + Math.floor(modifiedTime.nanos / 1e6));
+  return {
+    ...{ name, path, mode, permissions, owner, group, symlinkTarget, metadata: { ...metadata }, modifiedTime: time },
+    // A newer server may know more types.
+    type: (types as Record<number, FileType | undefined>)[entry.type] ?? 'other',
+    size: Number(entry.size),
+  };
+}
+
+function fileUrl(envd: Envd, path: string, { user }: UserOptions): string {
+  const query = new URLSearchParams({ path, ...(user === undefined ? {} : { username: user }) });
+  return `${envd.url}/files?${query.toString()}`;
+}
+
+async function bodyFrom(data: FileData): Promise<RequestInit> {
+  if (!(data instanceof ReadableStream)) return { body: data as NonNullable<RequestInit['body']> };
+  if ('document' in globalThis) return { body: await new Response(data).blob() };
+  // The streams API of fetch needs it, and the types of Node do not know it in every version.
+  return { body: data, duplex: 'half' };
+}
+
+const codes: Readonly<Record<number, ErrorCode>> = {
+  ...{ 400: 'invalid_argument', 401: 'unauthenticated', 403: 'permission_denied', 404: 'not_found' },
+  ...{ 409: 'failed_precondition', 429: 'resource_exhausted', 502: 'unavailable', 507: 'resource_exhausted' },
+};
+const reasonsByStatus: Readonly<Record<number, string>> = { 502: 'sandbox_not_found', 507: 'disk_full' };
+
+async function fileError(response: Response, path: string): Promise<SoulBoxError> {
+  const { status, headers } = response;
+  const text = await response.text().catch(() => '');
+  const body = parseMessage(text.slice(0, maxErrorText));
+  return new SoulBoxError(body ?? `${path}: the sandbox returned status ${status}.`, {
+    ...{ code: codes[status] ?? (status >= 500 ? 'internal' : 'invalid_argument'), status },
+    reason: headers.get('x-soulbox-reason') ?? reasonsByStatus[status] ?? `status_${status}`,
+    requestId: headers.get('x-request-id') ?? undefined,
+  });
+}
+
+const maxErrorText = 64 * 1024;
+
+function parseMessage(text: string): string | undefined {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    return typeof message === 'string' ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,29 @@
+export { Sandbox } from './sandboxes/handle.ts';
+export type { SandboxHandleOptions } from './sandboxes/handle.ts';
+export type { SandboxConnectOptions, SandboxLifecycle, SandboxOptions } from './sandboxes/create.ts';
+export type { SandboxDetail, SandboxInfo, SandboxListOptions } from './sandboxes/info.ts';
+export type { SandboxMetrics, TimeRange } from './sandboxes/metrics.ts';
+export type { PauseOptions } from './sandboxes/pause.ts';
+export type { FileUrlOptions } from './sandboxes/file-urls.ts';
+export { SoulBoxError } from './error.ts';
+export type { CommandResult, ErrorCode, SoulBoxErrorFacts } from './error.ts';
+export type { ConnectionOptions, RequestOptions } from './config.ts';
+export type { UserOptions } from './envd.ts';
+export type { Schemas } from './api.ts';
+export type { PageOptions, Paginator } from './pages.ts';
+export type { EntryInfo, FileData, Files, FileType, WriteEntry, WriteInfo, WriteOptions } from './files.ts';
+export type { FileEvent, WatchHandle, WatchOptions } from './watch.ts';
+export type { CommandConnectOptions, CommandOptions, Commands } from './commands.ts';
+export type { CommandHandle, OutputCallbacks } from './command-handle.ts';
+export type { Pty, PtyConnectOptions, PtyOptions, PtySize } from './pty.ts';
+export type {
+  AttachFrom,
+  LogPolicyName,
+  LogSettings,
+  OutputEvent,
+  Processes,
+  ProcessExit,
+  ProcessInfo,
+  ProcessOptions,
+  SandboxProcess,
+} from './processes.ts';

@@ -1,0 +1,94 @@
+import { EventType } from '@soulbox/contract/filesystem';
+import type { Envd, UserOptions } from './envd.ts';
+import { errorFrom, SoulBoxError } from './error.ts';
+
+/** One change in a watched folder. */
+export interface FileEvent {
+  /** Relative to the watched folder. */
+  readonly name: string;
+  readonly type: 'create' | 'write' | 'remove' | 'rename' | 'chmod';
+}
+
+/** The options of a watch. */
+export interface WatchOptions extends UserOptions {
+  /** Also watch the folders below. Default: false. */
+  readonly recursive?: boolean | undefined;
+  /** How long to watch, in milliseconds. 0: until `stop`. Default: 60,000. */
+  readonly timeoutMs?: number | undefined;
+  /** Called once at the end. With an error, unless `stop` ended the watch. */
+  readonly onExit?: ((error?: SoulBoxError) => void | Promise<void>) | undefined;
+}
+
+/** A running watch. */
+export interface WatchHandle extends AsyncDisposable {
+  /** Ends the watch. No further event is reported. */
+  stop(): Promise<void>;
+}
+
+const defaultTimeoutMs = 60_000;
+
+const types: Readonly<Record<EventType, FileEvent['type'] | undefined>> = {
+  [EventType.UNSPECIFIED]: undefined,
+  [EventType.CREATE]: 'create',
+  [EventType.WRITE]: 'write',
+  [EventType.REMOVE]: 'remove',
+  [EventType.RENAME]: 'rename',
+  [EventType.CHMOD]: 'chmod',
+};
+
+/** Resolves when changes are being watched. @internal */
+export async function watchDir(
+  envd: Envd,
+  path: string,
+  onEvent: (event: FileEvent) => void | Promise<void>,
+  { recursive = false, timeoutMs = defaultTimeoutMs, onExit, ...options }: WatchOptions,
+): Promise<WatchHandle> {
+  const ending = new AbortController();
+  const { headers } = envd.callOptions(options);
+  const stream = envd.filesystem.watchDir(
+    { path, recursive },
+    { headers: { ...headers, 'keepalive-ping-interval': '30' }, signal: ending.signal },
+  );
+  const events = stream[Symbol.asyncIterator]();
+  const limit = envd.signal(options);
+  const abort = (): void => ending.abort(limit?.reason);
+  limit?.addEventListener('abort', abort);
+  try {
+    const first = await events.next();
+    if (first.done === true) throw new Error('The watch ended before it began.');
+  } catch (error) {
+    ending.abort();
+    throw errorFrom(error);
+  } finally {
+    limit?.removeEventListener('abort', abort);
+  }
+  const state = { isStopped: false };
+  const timer = timeoutMs === 0 ? undefined : setTimeout(() => ending.abort(), timeoutMs);
+  const watching = (async () => {
+    for (;;) {
+      const next = await events.next();
+      if (next.done === true) return;
+      const { event } = next.value;
+      if (event.case !== 'filesystem' || state.isStopped) continue;
+      const type = types[event.value.type];
+      if (type !== undefined) await onEvent({ name: event.value.name, type });
+    }
+  })();
+  const ended = watching
+    .then(
+      () => new SoulBoxError('The sandbox ended the watch.', { code: 'unavailable', reason: 'stream_ended' }),
+      (error: unknown) => errorFrom(error),
+    )
+    .then(async (error) => {
+      clearTimeout(timer);
+      await onExit?.(...(state.isStopped ? [] : [error]));
+    });
+  // What onExit throws is for the caller of stop.
+  ended.catch(() => undefined);
+  const stop = async (): Promise<void> => {
+    state.isStopped = true;
+    ending.abort();
+    await ended;
+  };
+  return { stop, [Symbol.asyncDispose]: stop };
+}
