@@ -216,10 +216,15 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['command-handle', 'files'],
     ['commands'],
     ['pty'],
-    ['sandboxes'],
+    ['sandboxes', 'team'],
     ['index'],
   ],
-  'packages/sdk/src/sandboxes': [['create', 'file-urls', 'info', 'metrics', 'pause'], ['handle']],
+  'packages/sdk/src/sandboxes': [
+    ['create', 'file-urls', 'info', 'metrics', 'pause', 'sign-url'],
+    ['copies', 'follow', 'run'],
+    ['export'],
+    ['handle'],
+  ],
   'packages/rpc/src': [
     ['error-payload', 'limits', 'method-table', 'peer'],
     ['call-fields', 'frame'],

@@ -36,6 +36,7 @@ const outputs: Readonly<Record<string, string>> = {
   'first-program': 'Hello from a sandbox\n',
   attach: 'exit 0, 42 bytes in all\n',
   errors: 'exit code 3, printed half\n',
+  fork: 'prepared once\nprepared once\n',
 };
 
 test('each example has its expected output here', async () => {

@@ -31,6 +31,9 @@ export interface ApiAnswer<T> {
   readonly body: T;
 }
 
+/** Characters of one line of a stream. */
+const maxLine = 16 * 1024 * 1024;
+
 /** One segment of a path. @internal */
 export function segment(text: string): string {
   // As a whole segment, dots would change the path.
@@ -66,6 +69,23 @@ export async function callUnlessGone(connection: Connection, call: ApiCall): Pro
 /** The same, but the body of the response is still unread. @internal */
 export async function openApi(connection: Connection, call: ApiCall): Promise<Response> {
   return await connection.calls.open(requestFrom(connection, call)).catch(rethrow);
+}
+
+/** Lines of JSON as they arrive. @internal */
+export async function* streamLines<T>(connection: Connection, call: ApiCall): AsyncGenerator<T> {
+  const response = await openApi(connection, { ...call, accept: 'application/x-ndjson', isStream: true });
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const bytes of chunksOf(response)) {
+    if (rest.length > maxLine)
+      throw new SoulBoxError('The response has a line that is too long.', {
+        ...{ code: 'internal', reason: 'invalid_response' },
+      });
+    rest += decoder.decode(bytes, { stream: true });
+    const lines = rest.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line !== '') yield JSON.parse(line) as T;
+  }
 }
 
 /** The body of a response. Not every browser can iterate over streams. @internal */

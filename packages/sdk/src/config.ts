@@ -47,6 +47,19 @@ export interface Connection {
   readonly fetch: typeof fetch;
 }
 
+const connectionKeys = [
+  ...([
+    'apiKey',
+    'domain',
+    'apiUrl',
+    'sandboxUrl',
+    'requestTimeoutMs',
+    'retries',
+    'headers',
+    'signal',
+    'fetch',
+  ] as const),
+];
 const defaultRequestTimeoutMs = 60_000;
 const defaultRetries = 3;
 
@@ -78,18 +91,19 @@ export function connectionFrom(options: ConnectionOptions = {}): Connection {
 
 /** The same connection with other options where the caller has given some. @internal */
 export function withOptions(connection: Connection, options: ConnectionOptions | undefined): Connection {
-  if (options === undefined || Object.values(options).every((value) => value === undefined)) return connection;
-  const keys = Object.keys(options).filter((key) => options[key as keyof ConnectionOptions] !== undefined);
+  const keys = connectionKeys.filter((key) => options?.[key] !== undefined);
+  if (options === undefined || keys.length === 0) return connection;
   if (keys.every((key) => key === 'signal' || key === 'requestTimeoutMs')) {
     const { requestTimeoutMs } = options;
     const limit = requestTimeoutMs ?? connection.requestTimeoutMs ?? 0;
     return {
       ...connection,
-      options: { ...connection.options, ...options },
+      options: { ...connection.options, signal: options.signal ?? connection.options.signal },
       requestTimeoutMs: limit === 0 ? undefined : limit,
     };
   }
-  return connectionFrom({ ...connection.options, ...options });
+  const given = Object.fromEntries(keys.map((key) => [key, options[key]]));
+  return connectionFrom({ ...connection.options, ...given });
 }
 
 /** Ends with the caller's signal and after the time of one request. @internal */

@@ -52,7 +52,7 @@ export class SoulBoxError extends Error {
   /**
    * A stable word that is finer than `code`. The server's words are listed in docs/errors.md. Words of this package:
    * `command_failed`, `command_timeout`, `config_invalid`, `unreachable`, `timeout`, `aborted`, `circuit_open`,
-   * `stream_gap`, `invalid_response`, `unknown`.
+   * `stream_gap`, `invalid_response`, `copy_failed`, `run_failed`, `build_failed`, `unknown`.
    */
   readonly reason: string;
   /** The id of the request in the server's log. Absent if no response named one. */

@@ -5,6 +5,25 @@ export type { SandboxDetail, SandboxInfo, SandboxListOptions } from './sandboxes
 export type { SandboxMetrics, TimeRange } from './sandboxes/metrics.ts';
 export type { PauseOptions } from './sandboxes/pause.ts';
 export type { FileUrlOptions } from './sandboxes/file-urls.ts';
+export type { ForkOptions, SnapshotInfo, SnapshotListOptions, SnapshotOptions } from './sandboxes/copies.ts';
+export type { ExportOptions, ImportedSnapshot, ImportOptions } from './sandboxes/export.ts';
+export type {
+  EventOptions,
+  FollowOptions,
+  LogEntry,
+  LogOptions,
+  MetricHistoryOptions,
+  MetricPoint,
+  SandboxEvent,
+} from './sandboxes/follow.ts';
+export type { RunOptions, RunOutcome, RunTarget } from './sandboxes/run.ts';
+export type { SignedUrl, SignOptions, SignTarget } from './sandboxes/sign-url.ts';
+export { functions } from './team/functions.ts';
+export type { FunctionInfo, FunctionLogEntry, FunctionSpec } from './team/functions.ts';
+export { secrets } from './team/secrets.ts';
+export type { NewSecret, SecretInfo } from './team/secrets.ts';
+export { templates } from './team/templates.ts';
+export type { TemplateInfo, TemplateSpec, TemplateStep } from './team/templates.ts';
 export { SoulBoxError } from './error.ts';
 export type { CommandResult, ErrorCode, SoulBoxErrorFacts } from './error.ts';
 export type { ConnectionOptions, RequestOptions } from './config.ts';

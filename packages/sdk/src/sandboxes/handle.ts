@@ -1,4 +1,6 @@
-import { segment, callApi } from '../api.ts';
+import { envdPort, headers as headerNames } from '@soulbox/contract/headers';
+import { callApi, segment } from '../api.ts';
+import type { Schemas } from '../api.ts';
 import { createCommands } from '../commands.ts';
 import type { Commands } from '../commands.ts';
 import { connectionFrom, withOptions } from '../config.ts';
@@ -15,6 +17,16 @@ import { createPty } from '../pty.ts';
 import type { Pty } from '../pty.ts';
 import { connectSandbox, createSandbox, seconds } from './create.ts';
 import type { SandboxConnectOptions, SandboxOptions } from './create.ts';
+import { createSnapshot, deleteSnapshot, listSnapshots, makeCopies } from './copies.ts';
+import type { ForkOptions, SnapshotInfo, SnapshotListOptions, SnapshotOptions } from './copies.ts';
+import { exportFile, importFile } from './export.ts';
+import type { ExportOptions, ImportedSnapshot, ImportOptions } from './export.ts';
+import { readEvents, readLogs, readMetrics } from './follow.ts';
+import type { EventOptions, LogEntry, LogOptions, MetricHistoryOptions, MetricPoint, SandboxEvent } from './follow.ts';
+import { runProgram } from './run.ts';
+import type { RunOptions, RunOutcome, RunTarget } from './run.ts';
+import { signUrl } from './sign-url.ts';
+import type { SignedUrl, SignOptions, SignTarget } from './sign-url.ts';
 import { fileUrl } from './file-urls.ts';
 import type { FileUrlOptions } from './file-urls.ts';
 import { getInfo, listSandboxes } from './info.ts';
@@ -143,6 +155,62 @@ export class Sandbox implements AsyncDisposable {
     await setSandboxTimeout(connectionFrom(options), sandboxId, timeoutMs);
   }
 
+  /**
+   * Forks a running or paused sandbox: each copy has its memory and disk. Copies that could not be made are errors in
+   * the list.
+   */
+  static async fork<S extends typeof Sandbox>(
+    this: S,
+    sandboxId: string,
+    options: ForkOptions = {},
+  ): Promise<(InstanceType<S> | SoulBoxError)[]> {
+    const connection = connectionFrom(options);
+    return openAll(this, connection, await makeCopies(connection, 'sandboxes', sandboxId, options));
+  }
+
+  /** Makes sandboxes from a snapshot, with its memory and disk. */
+  static async forkSnapshot<S extends typeof Sandbox>(
+    this: S,
+    snapshotId: string,
+    options: ForkOptions = {},
+  ): Promise<(InstanceType<S> | SoulBoxError)[]> {
+    const connection = connectionFrom(options);
+    return openAll(this, connection, await makeCopies(connection, 'snapshots', snapshotId, options));
+  }
+
+  /** Saves a sandbox as a snapshot. A running one is frozen meanwhile. */
+  static async createSnapshot(sandboxId: string, options: SnapshotOptions = {}): Promise<SnapshotInfo> {
+    return await createSnapshot(connectionFrom(options), sandboxId, options);
+  }
+
+  /** Lists the snapshots of the team. */
+  static listSnapshots(options?: SnapshotListOptions): Paginator<SnapshotInfo> {
+    return listSnapshots(options);
+  }
+
+  /** Removes a snapshot. False if it does not exist. */
+  static async deleteSnapshot(snapshotId: string, options?: ConnectionOptions): Promise<boolean> {
+    return await deleteSnapshot(connectionFrom(options), snapshotId);
+  }
+
+  /** A snapshot as one signed file. */
+  static exportSnapshot(snapshotId: string, options: ExportOptions = {}): AsyncGenerator<Uint8Array> {
+    return exportFile(connectionFrom(options), 'snapshots', snapshotId, options);
+  }
+
+  /** Makes a snapshot from an exported file. `Sandbox.create(snapshotId)` starts it. */
+  static async import(
+    source: AsyncIterable<Uint8Array> | Blob,
+    options: ImportOptions = {},
+  ): Promise<ImportedSnapshot> {
+    return await importFile(connectionFrom(options), source, options);
+  }
+
+  /** Events of all sandboxes of the team, oldest first. */
+  static events(options: EventOptions = {}): AsyncGenerator<SandboxEvent> {
+    return readEvents(connectionFrom(options), undefined, options);
+  }
+
   /** Connects again, and resumes the sandbox if it is paused. Returns this object. */
   async connect(options: SandboxConnectOptions = {}): Promise<this> {
     await connectSandbox(withOptions(this.#connection, options), this.sandboxId, options);
@@ -201,16 +269,22 @@ export class Sandbox implements AsyncDisposable {
   /** The host name of a port, `PORT-ID.DOMAIN`, without a scheme. Throws `config_invalid` if the server has no domain. */
   getHost(port: number): string {
     if (this.sandboxDomain !== undefined) return `${port}-${this.sandboxId}.${this.sandboxDomain}`;
-    throw new SoulBoxError('The server has no domain, so ports have no host names. Use getUrl.', {
+    throw new SoulBoxError('The server has no domain, so ports have no host names. Use fetch or signUrl.', {
       ...{ code: 'failed_precondition', reason: 'config_invalid' },
     });
   }
 
-  /** The URL of a port, without a slash at the end. It needs no header, unless the traffic is not public. */
-  getUrl(port: number): string {
-    const label = `${port}-${this.sandboxId}`;
-    const base = portUrl(this.#connection, this.#envd.access, port);
-    return new URL(base).host.startsWith(`${label}.`) ? base : `${base}/sandboxes-http/${label}`;
+  /**
+   * Sends a request to a port of the sandbox, also where the server has no domain. `path` begins with a slash. The
+   * response is that of the program; 502 if no program listens.
+   */
+  async fetch(port: number, path = '/', init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    headers.set(headerNames.sandboxId, this.sandboxId);
+    headers.set(headerNames.sandboxPort, String(port));
+    if (this.trafficAccessToken !== undefined) headers.set(headerNames.trafficAccessToken, this.trafficAccessToken);
+    const url = `${portUrl(this.#connection, this.#envd.access, port)}${path}`;
+    return await this.#connection.fetch(url, { ...init, headers }).catch(rethrow);
   }
 
   /** A URL to which a file can be posted. `path`: absent, the name of the sent file is its path. */
@@ -222,6 +296,87 @@ export class Sandbox implements AsyncDisposable {
   async downloadUrl(path: string, options: FileUrlOptions = {}): Promise<string> {
     return await fileUrl(this.#envd, 'read', path, options);
   }
+  /** Forks the sandbox, running or paused, see the static `fork`. */
+  async fork(options: ForkOptions = {}): Promise<(this | SoulBoxError)[]> {
+    const connection = withOptions(this.#connection, options);
+    const copies = await makeCopies(connection, 'sandboxes', this.sandboxId, options);
+    return openAll(this.constructor as typeof Sandbox, this.#connection, copies) as (this | SoulBoxError)[];
+  }
+
+  /** Saves the sandbox as a snapshot, which `Sandbox.create(snapshotId)` and `Sandbox.forkSnapshot` start. */
+  async createSnapshot(options: SnapshotOptions = {}): Promise<SnapshotInfo> {
+    return await createSnapshot(withOptions(this.#connection, options), this.sandboxId, options);
+  }
+
+  /** Lists the snapshots of this sandbox. */
+  listSnapshots(options: Omit<SnapshotListOptions, 'sandboxId'> = {}): Paginator<SnapshotInfo> {
+    return listSnapshots({ ...this.#connection.options, ...options, sandboxId: this.sandboxId });
+  }
+
+  /**
+   * Runs code, a file or a project with the runtime that fits it. Dependencies of a project are installed. Errors:
+   * `runtime_missing`, `run_failed` and others of docs/errors.md.
+   */
+  async run(target: RunTarget, options: RunOptions = {}): Promise<RunOutcome> {
+    const connection = withOptions(this.#connection, { signal: options.signal });
+    return await runProgram(connection, this.sandboxId, target, options);
+  }
+
+  /** The sandbox as one signed file, which `Sandbox.import` takes on this or another server. */
+  export(options: ExportOptions = {}): AsyncGenerator<Uint8Array> {
+    return exportFile(withOptions(this.#connection, options), 'sandboxes', this.sandboxId, options);
+  }
+
+  /** A URL of a file or of a port that works without a key. */
+  async signUrl(target: SignTarget, options: SignOptions & RequestOptions = {}): Promise<SignedUrl> {
+    const { signal, requestTimeoutMs, ...sign } = options;
+    const connection = withOptions(this.#connection, { signal, requestTimeoutMs });
+    return await signUrl(connection, this.#urlOf(target), sign);
+  }
+
+  /** Metrics over time, oldest first; with `follow` until the loop is left. */
+  metrics(options: MetricHistoryOptions & Pick<RequestOptions, 'signal'> = {}): AsyncGenerator<MetricPoint> {
+    return readMetrics(withOptions(this.#connection, { signal: options.signal }), this.sandboxId, options);
+  }
+
+  /** The log of the sandbox, oldest first; with `follow` until the loop is left. */
+  logs(options: LogOptions & Pick<RequestOptions, 'signal'> = {}): AsyncGenerator<LogEntry> {
+    return readLogs(withOptions(this.#connection, { signal: options.signal }), this.sandboxId, options);
+  }
+
+  /** Events of this sandbox, oldest first; with `follow` until the loop is left. */
+  events(options: EventOptions = {}): AsyncGenerator<SandboxEvent> {
+    const { after: _after, follow: _follow, ...connection } = options;
+    return readEvents(withOptions(this.#connection, connection), this.sandboxId, options);
+  }
+
+  /** Replaces the rules for connections, in the form of the REST API. */
+  async updateNetwork(network: Schemas['SandboxNetworkUpdateConfig'], options?: RequestOptions): Promise<void> {
+    const path = `/sandboxes/${segment(this.sandboxId)}/network`;
+    await callApi(withOptions(this.#connection, options), { method: 'PUT', path, body: network });
+  }
+
+  #urlOf(target: SignTarget): string {
+    if ('port' in target) return `${this.#portUrl(target.port)}${target.path ?? '/'}`;
+    const { file, user } = target;
+    const query = new URLSearchParams({ path: file, ...(user === undefined ? {} : { username: user }) });
+    return `${this.#portUrl(envdPort)}/files?${query.toString()}`;
+  }
+
+  /** By its host name if there are any, otherwise by a path, which only signed URLs may have. */
+  #portUrl(port: number): string {
+    const label = `${port}-${this.sandboxId}`;
+    const base = portUrl(this.#connection, this.#envd.access, port);
+    return new URL(base).host.startsWith(`${label}.`) ? base : `${base}/sandboxes-http/${label}`;
+  }
+}
+
+function openAll<S extends typeof Sandbox>(
+  subclass: S,
+  connection: Connection,
+  copies: readonly (SandboxAccess | SoulBoxError)[],
+): (InstanceType<S> | SoulBoxError)[] {
+  return copies.map((copy) => (copy instanceof SoulBoxError ? copy : open(subclass, connection, copy)));
 }
 
 function open<S extends typeof Sandbox>(subclass: S, { options }: Connection, access: SandboxAccess): InstanceType<S> {

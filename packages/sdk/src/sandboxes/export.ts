@@ -1,0 +1,85 @@
+import type { Schemas } from '../api.ts';
+import { apiHeaders, apiUrlOf, chunksOf, openApi, segment } from '../api.ts';
+import type { Connection, ConnectionOptions } from '../config.ts';
+import { rethrow, SoulBoxError } from '../error.ts';
+import { snapshotFromWire } from './copies.ts';
+import type { SnapshotInfo } from './copies.ts';
+
+/** The options of an export. */
+export interface ExportOptions extends ConnectionOptions {
+  /** Also the saved memory, so that programs continue where they were. Default: false. */
+  readonly memory?: boolean | undefined;
+}
+
+/** The options of an import. */
+export interface ImportOptions extends ConnectionOptions {
+  /** `[team/]name[:tag]` of the new snapshot. Default: no name. */
+  readonly name?: string | undefined;
+  /** Saved memory of the file: kept if it can be restored here, required, or left out. Default: `auto`. */
+  readonly memory?: 'auto' | 'required' | 'never' | undefined;
+}
+
+/** A snapshot that was made from a file. */
+export interface ImportedSnapshot extends SnapshotInfo {
+  readonly hasMemory: boolean;
+  /** Why the memory of the file was left out. Empty: it was not, or there was none. */
+  readonly memoryLeftOut: string;
+  /** Settings that are not in the file, because they are secrets. */
+  readonly settingsLeftOut: readonly string[];
+}
+
+/** @internal */
+export async function* exportFile(
+  connection: Connection,
+  source: 'sandboxes' | 'snapshots',
+  id: string,
+  { memory = false }: ExportOptions,
+): AsyncGenerator<Uint8Array> {
+  // Each export saves the sandbox again and cuts its connections, so it is not repeated.
+  const path = `/${source}/${segment(id)}/export`;
+  const call = { path, query: { memory: String(memory) }, isStream: true, isMadeOnce: true };
+  yield* chunksOf(await openApi(connection, call));
+}
+
+/** @internal */
+export async function importFile(
+  connection: Connection,
+  source: AsyncIterable<Uint8Array> | Blob,
+  { name, memory }: ImportOptions,
+): Promise<ImportedSnapshot> {
+  const { signal } = connection.options;
+  const response = await connection
+    .fetch(apiUrlOf(connection, { path: '/imports', query: { name, memory } }), {
+      method: 'POST',
+      headers: { ...apiHeaders(connection), 'content-type': 'application/vnd.soulbox.export' },
+      ...(source instanceof Blob ? { body: source } : { body: streamOf(source), duplex: 'half' }),
+      ...(signal === undefined ? {} : { signal }),
+    })
+    .catch(rethrow);
+  const body = (await response.json().catch(rethrow)) as Schemas['ImportedSnapshot'] & { message?: string };
+  if (!response.ok)
+    throw new SoulBoxError(body.message ?? `The server returned status ${response.status}.`, {
+      ...{ code: response.status >= 500 ? 'internal' : 'invalid_argument', status: response.status },
+      reason: response.headers.get('x-soulbox-reason') ?? `status_${response.status}`,
+      requestId: response.headers.get('x-request-id') ?? undefined,
+    });
+  const { hasMemory, memoryLeftOut, settingsLeftOut } = body;
+  return { ...snapshotFromWire(body), hasMemory, memoryLeftOut, settingsLeftOut };
+}
+
+function streamOf(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const iterator = source[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await iterator.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      async cancel() {
+        await iterator.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
