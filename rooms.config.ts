@@ -138,6 +138,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['login', 'output'],
     ['server'],
     ['api'],
+    ['process'],
     ['mcp'],
     ['commands'],
     ['program'],
@@ -167,6 +168,14 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'webhook',
     ],
     ['snapshot'],
+  ],
+  // What a session is made of, then how a command begins and ends one.
+  'apps/cli/src/process': [
+    ['detach-keys', 'exit-code', 'input-queue', 'parse-from', 'process-args', 'terminal'],
+    ['reach-sandbox'],
+    ['acknowledge', 'find-process', 'send-input', 'signals'],
+    ['session', 'start-process'],
+    ['show-end', 'with-sandbox'],
   ],
   'apps/box/src': [
     ['config', 'credentials', 'data-folder', 'drivers', 'instance-lock', 'local-address', 'recipes', 'server-file'],

@@ -22,8 +22,11 @@ package installs it, and the manual page \`soulbox(1)\`.
 - A call of the API that cannot take effect twice is repeated when the server is away or asks for it: reads, calls with
   \`--idempotency-key\`, and calls that did not reach the server. \`SOULBOX_RETRY_ATTEMPTS\` says how often a call is tried
   (1 to 20, default 3; 1: never again). Waits grow from 0.1 to 2 s and are random, and last 30 s in all.
-- Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the server is not running (\`status\`), 124 time limit (\`run\`), 128 plus the
-  number of a signal (\`run\`), 130 Ctrl-C. \`run\` otherwise exits with the code of the program.
+- Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the server is not running (\`status\`), 124 time limit (\`run\`, \`sandbox exec\`),
+  128 plus the number of a signal, 130 Ctrl-C, 141 the reader of the output has gone. \`run\`, \`sandbox exec\`, \`sandbox connect\` and
+  \`sandbox attach\` otherwise exit with the code of the program. The latter three exit with 125 if there is none, because the sandbox
+  cannot be used or has ended; \`exec\` with 126 if the program cannot be executed, and with 127 if it does not exist.
+- [programs.md](programs.md) explains \`sandbox exec\`, \`connect\`, \`attach\` and \`processes\`.
 `;
 
 /** The two flags that every command has are explained once, in the introduction. */

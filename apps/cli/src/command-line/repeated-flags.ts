@@ -18,7 +18,9 @@ export function pairsFlag(rawArgs: readonly string[], name: string, separator = 
     repeatedFlag(rawArgs, name).map((text) => {
       const at = text.indexOf(separator);
       if (at < 1) throw new UsageError(`--${name} must be NAME${separator}VALUE, not ${JSON.stringify(text)}.`);
-      return [text.slice(0, at), text.slice(at + 1).trimStart()];
+      const value = text.slice(at + 1);
+      // As in HTTP, a space may follow the colon. A variable has each character that was given.
+      return [text.slice(0, at), separator === ':' ? value.trimStart() : value];
     }),
   );
 }

@@ -32,6 +32,8 @@ function describeFault(thrown: unknown): Fault {
     const { reason, message, requestId } = thrown;
     return { reason, message, requestId };
   }
+  if (thrown instanceof Error && 'reason' in thrown && typeof thrown.reason === 'string')
+    return { reason: thrown.reason, message: thrown.message };
   if (thrown instanceof CommandError) return { reason: 'internal', message: thrown.message };
   if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') {
     const denied = thrown.code === 'EACCES' || thrown.code === 'EPERM';

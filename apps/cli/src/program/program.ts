@@ -21,7 +21,8 @@ export const program: CommandDef = defineCommand({
     sandbox: defineCommand({
       meta: {
         name: 'sandbox',
-        description: 'Sandboxes: list, info, create, pause, resume, fork, snapshot, export, network, metrics, kill',
+        description:
+          'Sandboxes: list, info, create, exec, connect, pause, resume, fork, snapshot, export, network, metrics, kill',
       },
       subCommands: {
         list: async () => (await import('../commands/sandbox/list.ts')).listSandboxes,
@@ -37,6 +38,10 @@ export const program: CommandDef = defineCommand({
         metrics: async () => (await import('../commands/sandbox/metrics.ts')).sandboxMetrics,
         kill: async () => (await import('../commands/sandbox/kill.ts')).killSandbox,
         export: async () => (await import('../commands/sandbox/export.ts')).exportSandbox,
+        exec: async () => (await import('../commands/sandbox/exec.ts')).execInSandbox,
+        connect: async () => (await import('../commands/sandbox/connect.ts')).connectSandbox,
+        processes: async () => (await import('../commands/sandbox/processes.ts')).listSandboxProcesses,
+        attach: async () => (await import('../commands/sandbox/attach.ts')).attachProcessOfSandbox,
         recover: async () => (await import('../commands/sandbox/recover.ts')).recoverSandboxes,
       },
     }),

@@ -5,7 +5,8 @@ import { program, epilogue } from './program.ts';
 import { printFault } from './print-fault.ts';
 import { resolved } from '../command-tree/command-tree.ts';
 import { exitCodes } from '../command-line/exit-codes.ts';
-import { checkArguments } from '../command-line/parse-strictly.ts';
+import { exitCodeOfError } from '../command-line/exit-code-of-error.ts';
+import { checkArguments, endOptionsAtCommand } from '../command-line/parse-strictly.ts';
 import { UsageError } from '../command-line/usage-error.ts';
 
 /** Runs the command line and returns the exit code. A command returns a number, or nothing for 0. */
@@ -13,9 +14,13 @@ export async function runProgram(rawArgs: readonly string[]): Promise<number> {
   try {
     return await descend(program, rawArgs, []);
   } catch (error) {
-    printFault(error, { json: rawArgs.includes('--json') });
-    return error instanceof UsageError ? exitCodes.usage : exitCodes.failed;
+    return explain(error, rawArgs);
   }
+}
+
+function explain(error: unknown, ownArgs: readonly string[]): number {
+  printFault(error, { json: ownArgs.includes('--json') });
+  return exitCodeOfError(error);
 }
 
 async function descend(command: CommandDef, rawArgs: readonly string[], path: readonly CommandDef[]): Promise<number> {
@@ -38,15 +43,22 @@ async function descend(command: CommandDef, rawArgs: readonly string[], path: re
   return await descend(next, rawArgs.slice(1), [...path, command]);
 }
 
-async function runLeaf(command: CommandDef, rawArgs: readonly string[], path: readonly CommandDef[]): Promise<number> {
+async function runLeaf(command: CommandDef, given: readonly string[], path: readonly CommandDef[]): Promise<number> {
+  const definitions = (await resolved(command.args)) ?? {};
+  const rawArgs = endOptionsAtCommand(given, definitions);
   const beforeDashes = rawArgs.includes('--') ? rawArgs.slice(0, rawArgs.indexOf('--')) : rawArgs;
   if (beforeDashes.includes('--help') || beforeDashes.includes('-h')) {
     await showHelp(command, path);
     return exitCodes.ok;
   }
-  checkArguments(rawArgs, (await resolved(command.args)) ?? {});
-  const { result } = await runCommand(command, { rawArgs: [...rawArgs] });
-  return typeof result === 'number' ? result : exitCodes.ok;
+  try {
+    checkArguments(rawArgs, definitions);
+    const { result } = await runCommand(command, { rawArgs: [...rawArgs] });
+    return typeof result === 'number' ? result : exitCodes.ok;
+  } catch (error) {
+    // Options behind `--` are not ours.
+    return explain(error, beforeDashes);
+  }
 }
 
 async function showHelp(command: CommandDef, path: readonly CommandDef[]): Promise<void> {
