@@ -36,3 +36,5 @@ export type ApiRunResult = Schemas['RunResult'];
 export type ApiRunEvent = Schemas['RunEvent'];
 /** How a run ended. The complete response also contains the output. */
 export type ApiRunEnd = Omit<Extract<ApiRunEvent, { type: 'result' }>, 'type'>;
+export type ApiSandboxMetric = Schemas['SandboxMetric'];
+export type ApiLogEntry = Schemas['SandboxLogEntry'];

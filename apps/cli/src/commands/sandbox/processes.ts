@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { printable } from '@soulbox/envd-client';
+import { printable } from '@soulbox/envd-client/printable';
 import { Origin } from '@soulbox/contract/process-v1';
 import type { Process } from '@soulbox/contract/process-v1';
 import { apiDataDirArg, jsonArg, sandboxArg } from '../../command-line/shared-args.ts';
