@@ -15,7 +15,10 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/client/src/node': ['packages/base', 'packages/client', 'packages/contract'],
   // Runs in browsers: of the contract it uses what is generated, and the names of headers.
   'packages/sdk': ['packages/client', 'packages/client/src/process', 'packages/contract'],
-  'packages/envd-client': ['packages/base', 'packages/client', 'packages/client/src/node', 'packages/contract'],
+  'packages/envd-client': [
+    ...['packages/base', 'packages/client', 'packages/client/src/node', 'packages/client/src/process'],
+    'packages/contract',
+  ],
   'packages/network': ['packages/base', 'packages/linux'],
   'packages/process': ['packages/base', 'packages/linux'],
   'packages/rpc': ['packages/base', 'packages/contract', 'packages/linux'],

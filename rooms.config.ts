@@ -139,7 +139,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['server'],
     ['api'],
     ['process'],
-    ['mcp'],
+    ['copy', 'mcp'],
     ['commands'],
     ['program'],
     ['main', 'testing'],

@@ -10,6 +10,8 @@ export type {
 export { errorFromEnvd } from './error-from-envd.ts';
 export { createFiles } from './files.ts';
 export type { Files, SandboxFile } from './files.ts';
+export { startPiped } from './piped-program.ts';
+export type { PipedCommand, PipedOutput, PipedProgram } from './piped-program.ts';
 export { printable } from './printable.ts';
 export { createPrograms } from './programs.ts';
 export type { Programs } from './programs.ts';

@@ -80,12 +80,15 @@ export interface TransportLimits {
   readonly defaultTimeoutMs?: number;
   /** E2B's clients use JSON. Absent: the smaller binary form. */
   readonly format?: 'json' | 'binary';
+  /** Absent: those of E2B's protocol that change nothing. */
+  readonly isSafeToRepeat?: typeof isSafeToRepeat;
 }
 
 export function createWayTransport(way: Way, limits: TransportLimits): Transport {
   const { maxMessageBytes, defaultTimeoutMs, format = 'binary' } = limits;
   return createNodeTransport({
-    ...{ baseUrl: way.origin.origin, over: way.agent, format, maxMessageBytes, isSafeToRepeat },
+    ...{ baseUrl: way.origin.origin, over: way.agent, format, maxMessageBytes },
+    isSafeToRepeat: limits.isSafeToRepeat ?? isSafeToRepeat,
     // Without compression, the limit counts the bytes that envd really sends.
     acceptsCompression: false,
     ...(way.target === undefined ? {} : { target: way.target }),

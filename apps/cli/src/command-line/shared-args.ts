@@ -15,6 +15,14 @@ export const apiDataDirArg = {
   description: 'Use the server of this folder (default: E2B_API_URL with E2B_API_KEY, or /var/lib/soulbox)',
 } as const;
 
+export const fileUserArg = {
+  type: 'string',
+  description: 'The user inside whose rights apply (default: that of the sandbox)',
+  valueHint: 'NAME',
+} as const;
+
+export const quietArg = { type: 'boolean', description: 'Show no progress' } as const;
+
 export const teamArg = {
   type: 'string',
   description: 'Id or name of the team (default: the default team)',

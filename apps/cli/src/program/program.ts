@@ -22,7 +22,7 @@ export const program: CommandDef = defineCommand({
       meta: {
         name: 'sandbox',
         description:
-          'Sandboxes: list, info, create, exec, connect, pause, resume, fork, snapshot, export, network, metrics, kill',
+          'Sandboxes: list, info, create, exec, connect, cp, cat, pause, resume, fork, snapshot, export, network, metrics, kill',
       },
       subCommands: {
         list: async () => (await import('../commands/sandbox/list.ts')).listSandboxes,
@@ -46,6 +46,8 @@ export const program: CommandDef = defineCommand({
         top: async () => (await import('../commands/sandbox/top.ts')).topSandboxes,
         inspect: async () => (await import('../commands/sandbox/inspect.ts')).inspectSandbox,
         recover: async () => (await import('../commands/sandbox/recover.ts')).recoverSandboxes,
+        cp: async () => (await import('../commands/sandbox/cp.ts')).copyFiles,
+        cat: async () => (await import('../commands/sandbox/cat.ts')).printFile,
       },
     }),
     audit: defineCommand({

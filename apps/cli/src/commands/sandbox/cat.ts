@@ -1,0 +1,23 @@
+import { pipeline } from 'node:stream/promises';
+import { defineCommand } from 'citty';
+import { findApi } from '../../api/connection.ts';
+import { reachSandbox } from '../../api/reach-sandbox.ts';
+import { apiDataDirArg, fileUserArg } from '../../command-line/shared-args.ts';
+import { parseSandboxPlace } from '../../copy/place.ts';
+import { readBytes } from '../../copy/receive.ts';
+import { abortOnSignal } from '../../output/abort-on-signal.ts';
+
+export const printFile = defineCommand({
+  meta: { name: 'cat', description: 'Print a file of a sandbox, byte for byte' },
+  args: {
+    file: { type: 'positional', required: true, description: 'ID:PATH' },
+    user: fileUserArg,
+    'data-dir': apiDataDirArg,
+  },
+  async run({ args }) {
+    const { sandboxId, path } = parseSandboxPlace(args.file);
+    const signal = abortOnSignal();
+    const sandbox = await reachSandbox(await findApi(args['data-dir']), sandboxId);
+    await pipeline(readBytes(sandbox, { path, user: args.user, signal }), process.stdout, { end: false });
+  },
+});

@@ -1,0 +1,110 @@
+/**
+ * Programs for the shell of the sandbox, which is dash, bash or BusyBox. Values are arguments, never part of the text.
+ * They run with the rights of the user inside.
+ */
+
+const common = `
+set -u
+unset TAR_OPTIONS POSIXLY_CORRECT CDPATH
+fail() { printf '%s\\n' "$1" >&2; exit 64; }
+expand() { case $1 in '~') path=$HOME ;; '~/'*) path=$HOME/\${1#'~/'} ;; *) path=$1 ;; esac; }
+`;
+
+/** Writes an archive of a file or a folder: PATH, and whether a link to a folder stands for its contents. */
+export const packScript = `${common}
+expand "$1"
+[ -e "$path" ] || [ -L "$path" ] || fail "$1 does not exist in the sandbox."
+follows=$2
+command -v tar >/dev/null || fail 'The sandbox has no tar. Install it.'
+if tar --version 2>/dev/null | grep -q GNU; then
+  set -- --format=posix --sparse --pax-option=delete=atime,delete=ctime
+else
+  set --
+fi
+if [ -d "$path" ] && { [ "$follows" = yes ] || [ ! -L "$path" ]; }; then
+  cd -- "$path" || exit 65
+  exec tar -cf - "$@" .
+fi
+[ "$follows" = no ] || fail "$path is not a folder."
+case $path in
+  */*) cd -- "\${path%/*}/" || exit 65 ;;
+esac
+exec tar -cf - "$@" "./\${path##*/}"
+`;
+
+/**
+ * Puts a file or a folder in place when it is complete: PATH, KIND (file, folder, stream), NAME of the source, whether
+ * PATH gets the contents of the source, whether PATH must be a folder, ID.
+ *
+ * It prints the kind of tar and the folder for the parts of the archive, each with a NUL. Then it reads the names of
+ * the parts, one a line, and at last the word \`end\`. A file that is replaced is replaced by a rename, or by a link(2)
+ * that cp renames, so a reader sees the old one or the new one.
+ */
+export const unpackScript = `${common}
+umask 022
+expand "$1"
+kind=$2 name=$3 contents=$4 folder=$5 id=$6
+if [ -d "$path" ]; then
+  if [ "$contents" = yes ]; then target=$path; else target=\${path%/}/$name; fi
+else
+  [ "$folder" = no ] || [ "$kind" = folder ] || fail "$1 is not a folder."
+  target=$path
+fi
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+parent=\${target%/*}/
+if [ -d "$target" ]; then
+  [ "$kind" = folder ] || fail "$target is a folder."
+  parent=$target/ isThere=yes
+else
+  [ -d "$parent" ] || fail "The folder $parent does not exist in the sandbox."
+  if [ -e "$target" ] || [ -L "$target" ]; then
+    [ "$kind" != folder ] || fail "$target is not a folder."
+  fi
+  isThere=no
+fi
+[ "$kind" = stream ] || command -v tar >/dev/null || fail 'The sandbox has no tar. Install it.'
+mkdir -m 700 -- "$parent.soulbox-cp-$id" || exit 65
+cd -- "$parent.soulbox-cp-$id" || exit 65
+stage=$(pwd -P)
+clear() {
+  cd /
+  rm -rf -- "$stage" 2>/dev/null && return
+  find "$stage" -type d -exec chmod u+rwx {} + 2>/dev/null
+  rm -rf -- "$stage"
+}
+trap clear EXIT
+trap 'exit 130' HUP INT TERM
+mkdir x
+if tar --version 2>/dev/null | grep -q GNU; then tar=gnu; else tar=other; fi
+printf '%s\\0%s\\0' "$tar" "$stage"
+feed() {
+  while read -r part; do
+    if [ "$part" = end ]; then : >end; return; fi
+    cat -- "part.$part" || return
+    rm -f -- "part.$part"
+  done
+}
+if [ "$kind" = stream ]; then
+  feed >"x/stream" || exit 65
+  name=stream
+else
+  feed | tar -xpof - -C x || exit 65
+fi
+[ -e end ] || exit 130
+if [ "$isThere" = yes ]; then
+  cp -alf ./x/. "$target/" || exit 65
+elif [ "$kind" = folder ]; then
+  # A folder without the right to write in it cannot be moved by its owner.
+  mv -f ./x "$target" 2>/dev/null || { mkdir -- "$target" && cp -alf ./x/. "$target/"; } || exit 65
+else
+  mv -f "./x/$name" "$target" || exit 65
+fi
+`;
+
+/** Prints a file: PATH. */
+export const printScript = `${common}
+expand "$1"
+[ -d "$path" ] && fail "$1 is a folder."
+case $path in -*) path=./$path ;; esac
+exec cat "$path"
+`;

@@ -1,0 +1,159 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
+import { nodeProgram } from '@soulbox/testing';
+import { startFaultProxy } from '@soulbox/testing/fault-proxy';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runNode } from '../harness/cli.ts';
+import type { Output } from '../harness/cli.ts';
+import { sharedSandbox } from '../harness/sandbox.ts';
+import { server } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
+
+const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
+const sandbox = sharedSandbox({ timeoutMs: 300_000 });
+let folder: string;
+
+const cli = async (...args: string[]): Promise<Output> => await runNode([cliMain, 'sandbox', ...args], server.plain);
+const inside = async (command: string, user = 'user'): Promise<string> =>
+  (await sandbox().commands.run(command, { user })).stdout;
+const there = (path: string): string => `${sandbox().sandboxId}:${path}`;
+const parts = 'find /tmp /home/user -name ".soulbox-cp-*" | wc -l';
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'soulbox-cp-'));
+});
+afterAll(async () => {
+  await removeTree(folder);
+});
+
+/** Kind, mode, size, time, target and name of everything, and the contents of files. */
+const fingerprint = `LC_ALL=C find . -printf '%y %m %Ts %l %p\\0' | sort -z | sha256sum; find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum`;
+
+async function fingerprintHere(path: string): Promise<string> {
+  const child = spawn('sh', ['-c', fingerprint], { cwd: path, env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' } });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+  await once(child, 'close');
+  return text;
+}
+
+test('a folder goes in and comes out as it was: 5,000 files, names of any bytes, holes, links, modes, times', async () => {
+  const source = join(folder, 'source');
+  for (let index = 0; index < 50; index++) {
+    await mkdir(join(source, `d${index}`), { recursive: true });
+    for (let file = 0; file < 100; file++) await writeFile(join(source, `d${index}/f${file}`), `${index} ${file}`);
+  }
+  await writeFile(Buffer.concat([Buffer.from(`${source}/`), Buffer.from('bad\xff\n"', 'latin1')]), 'odd');
+  await writeFile(join(source, '-rf'), 'dash', { mode: 0o640 });
+  await symlink('/etc/passwd', join(source, 'out'));
+  await symlink('../../..', join(source, 'd0/up'));
+  await mkdir(join(source, 'd1/closed'), { mode: 0o500 });
+  const make = 'truncate -s 5G holes; printf end >>holes; mkfifo pipe; ln -- -rf hard; touch -d 2001-02-03 d2 holes';
+  await once(spawn('sh', ['-c', make], { cwd: source }), 'close');
+
+  const sent = await cli('cp', source, there('/tmp/arrived'), '--json');
+  expect(sent, sent.stderr).toMatchObject({ code: 0, stderr: expect.stringContaining('1 devices') as string });
+  expect(JSON.parse(sent.stdout)).toMatchObject({ files: 5004, folders: 52, links: 2, skipped: 1 });
+  expect(
+    (await inside('cd /tmp/arrived && du -sk holes | cut -f1 && stat -c %h hard && cat < -rf')).split('\n'),
+  ).toEqual([expect.stringMatching(/^\d{1,3}$/), ...['2', 'dash']]);
+  await removeTree(join(source, 'pipe'));
+  expect(await inside(`rm -f /tmp/none; cd /tmp/arrived && stat -c %a d1/closed`)).toBe('500\n');
+
+  await inside('mkfifo /tmp/arrived/pipe');
+  const received = await cli('cp', there('/tmp/arrived'), join(folder, 'back'));
+  expect(received, received.stderr).toMatchObject({ code: 0 });
+  // Nobody hashes 5 GiB of zeros.
+  expect((await stat(join(folder, 'back/holes'))).size).toBe(5 * 1024 ** 3 + 3);
+  expect((await stat(join(folder, 'back/holes'))).blocks).toBeLessThan(1000);
+  for (const root of [source, join(folder, 'back')]) await removeTree(join(root, 'holes'));
+  // Their times are those of the removal now.
+  for (const root of [source, join(folder, 'back')]) await once(spawn('touch', ['-d', '2001-01-01', root]), 'close');
+  expect(await fingerprintHere(join(folder, 'back'))).toBe(await fingerprintHere(source));
+  expect(await inside(parts)).toBe('0\n');
+}, 90_000);
+
+test('files, standard input and output, and paths as in cp', async () => {
+  const file = join(folder, 'file');
+  await writeFile(file, 'one');
+  await inside('mkdir -p /tmp/names && ln -s /tmp/names /tmp/link');
+  expect((await cli('cp', file, there('/tmp/link'))).code).toBe(0);
+  const piped = await runNode([cliMain, 'sandbox', 'cp', '-', there('~/piped')], server.plain, 'a\0b\r\n');
+  expect(piped, piped.stderr).toMatchObject({ code: 0 });
+  expect(await cli('cat', there('piped'))).toMatchObject({ code: 0, stdout: 'a\0b\r\n' });
+  expect(await inside('cat /tmp/names/file')).toBe('one');
+  expect((await cli('cp', `${folder}/file/`, there('/tmp'))).code).toBe(2);
+  expect(await cli('cp', file, there('/tmp/nowhere/x'))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('/tmp/nowhere/ does not exist') as string,
+  });
+  expect(await cli('cp', file, there('/root/x'))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('(forbidden)') as string,
+  });
+  expect(await cli('cat', there('/none'))).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining('/none') as string,
+  });
+  expect(await cli('cp', there('/tmp/names'), file)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('not_a_directory') as string,
+  });
+}, 60_000);
+
+test('a full disk of the sandbox is named, and leaves the old file', async () => {
+  await writeFile(join(folder, 'big'), Buffer.alloc(24 * 1024 * 1024, 'x'));
+  const room = '$(( $(df --output=avail --block-size=1 /tmp | tail -1) - 10485760 ))';
+  await inside(`mkdir /tmp/full && echo old >/tmp/full/big && fallocate --length ${room} /tmp/fill`);
+  const refused = await cli('cp', join(folder, 'big'), there('/tmp/full/big'));
+  expect(refused, refused.stderr).toMatchObject({ code: 1, stderr: expect.stringContaining('(disk_full)') as string });
+  expect(await inside('rm /tmp/fill; cat /tmp/full/big; ls -A /tmp/full')).toBe('old\nbig\n');
+}, 60_000);
+
+test('cut connections cost time and nothing else', async () => {
+  const { port } = new URL(server.plain['E2B_SANDBOX_URL'] ?? '');
+  await using proxy = await startFaultProxy(Number(port));
+  const through = { ...server.plain, E2B_SANDBOX_URL: `http://127.0.0.1:${proxy.port}` };
+  const bytes = Buffer.alloc(20 * 1024 * 1024, 'soulbox');
+  await writeFile(join(folder, 'cut'), bytes);
+  proxy.setFault((n) =>
+    n % 3 === 1 ? { kind: 'cut', direction: 'up', afterBytes: 2_000_000, reset: true } : { kind: 'none' },
+  );
+  const sent = await runNode([cliMain, 'sandbox', 'cp', join(folder, 'cut'), there('/tmp/cut')], through);
+  expect(sent, sent.stderr).toMatchObject({ code: 0 });
+  proxy.setFault((n) => (n < 20 ? { kind: 'cut', afterBytes: 3_000_000, reset: true } : { kind: 'none' }));
+  const received = await runNode([cliMain, 'sandbox', 'cp', there('/tmp/cut'), join(folder, 'uncut')], through);
+  expect(received, received.stderr).toMatchObject({ code: 0 });
+  const hash = (content: Uint8Array): string => createHash('sha256').update(content).digest('hex');
+  expect(hash(await readFile(join(folder, 'uncut')))).toBe(hash(bytes));
+  expect(proxy.accepted).toBeGreaterThan(8);
+}, 60_000);
+
+test('Ctrl-C leaves nothing half, on either side', async () => {
+  const env = { PATH: process.env['PATH'] ?? '', HOME: folder, ...server.plain };
+  const start = (...args: string[]) =>
+    spawn(nodeProgram, [cliMain, 'sandbox', 'cp', ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  const sending = start('-', there('/tmp/never'));
+  sending.stdin.on('error', () => undefined);
+  sending.stdin.write(Buffer.alloc(10 * 1024 * 1024));
+  await until('parts inside', async () => (await inside(parts)) !== '0\n');
+  sending.kill('SIGINT');
+  expect(await once(sending, 'exit')).toEqual([130, null]);
+  await until('no parts', async () => (await inside(parts)) === '0\n');
+  expect(await inside('ls /tmp/never 2>&1 || true')).toContain('No such file');
+
+  await mkdir(join(folder, 'into'));
+  await inside('mkdir -p /tmp/endless && head -c 200M /dev/zero >/tmp/endless/b');
+  const receiving = start(there('/tmp/endless/b'), join(folder, 'into'));
+  await until('a part here', async () => (await readdir(join(folder, 'into'))).length > 0);
+  receiving.kill('SIGINT');
+  expect(await once(receiving, 'exit')).toEqual([130, null]);
+  expect(await readdir(join(folder, 'into'))).toEqual([]);
+  await until('no tar inside', async () => (await inside('pgrep -c "^tar$" || true')).trim() === '0');
+}, 60_000);
