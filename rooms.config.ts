@@ -134,8 +134,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   // Server and clients below the commands; the table of commands above them.
   'apps/cli/src': [
-    ['bundle', 'command-line', 'command-tree', 'config', 'exported', 'records'],
-    ['login', 'output'],
+    ['bundle', 'command-line', 'config', 'exported', 'records'],
+    ['command-tree', 'login', 'output'],
     ['server'],
     ['api'],
     ['process'],
@@ -150,6 +150,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'audit',
       'auth',
       'backup',
+      'context',
       'damaged',
       'events',
       'function',

@@ -18,7 +18,9 @@ package installs it, and the manual page \`soulbox(1)\`.
 
 - Commands that print data accept \`--json\`. All accept \`--data-dir\` (default \`/var/lib/soulbox\`).
 - Commands for sandboxes (except \`recover\`), snapshots, programs, functions, events, webhooks, signed URLs and templates of the team use
-  \`E2B_API_URL\` and \`E2B_API_KEY\`, or the local server.
+  the first of: \`--data-dir\`; \`--context NAME\`; \`SOULBOX_CONTEXT\`; \`E2B_API_URL\` (or \`E2B_DOMAIN\`) with \`E2B_API_KEY\`; the
+  context of \`soulbox context use\`; the server of \`soulbox auth login\`; the local server. Contexts are in
+  \`~/.config/soulbox/contexts.json\`, which only you can read.
 - A call of the API that cannot take effect twice is repeated when the server is away or asks for it: reads, calls with
   \`--idempotency-key\`, and calls that did not reach the server. \`SOULBOX_RETRY_ATTEMPTS\` says how often a call is tried
   (1 to 20, default 3; 1: never again). Waits grow from 0.1 to 2 s and are random, and last 30 s in all.
@@ -29,8 +31,8 @@ package installs it, and the manual page \`soulbox(1)\`.
 - [programs.md](programs.md) explains \`sandbox exec\`, \`connect\`, \`attach\` and \`processes\`.
 `;
 
-/** The two flags that every command has are explained once, in the introduction. */
-const common = new Set(['data-dir', 'json']);
+/** The flags that all commands of a kind have are explained once, in the introduction. */
+const common = new Set(['data-dir', 'context', 'json']);
 
 const escapeCell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '\\<').replaceAll('\n', ' ');
 const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;

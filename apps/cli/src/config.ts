@@ -1,3 +1,4 @@
+import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 
@@ -17,6 +18,20 @@ delete process.env['NOTIFY_SOCKET'];
  */
 export const isPrepared: boolean = process.env['SOULBOX_UP_PREPARED'] === String(process.pid);
 delete process.env['SOULBOX_UP_PREPARED'];
+
+/** Removed from the environment because it is a setting of the client, which the server would refuse. */
+let contextName = process.env['SOULBOX_CONTEXT'] ?? '';
+delete process.env['SOULBOX_CONTEXT'];
+
+/** The context of `--context`, otherwise of SOULBOX_CONTEXT. */
+export function readContextName(): string | undefined {
+  return contextName === '' ? undefined : contextName;
+}
+
+/** Called once, for the command line of this process. */
+export function chooseContext(name: string): void {
+  contextName = name;
+}
 
 /** Removed from the environment because it is a setting of the client, which the server would refuse. */
 const retryAttempts = process.env['SOULBOX_RETRY_ATTEMPTS'] ?? '';
@@ -49,6 +64,12 @@ export function markedEnvironment(): NodeJS.ProcessEnv {
 export function inheritedEnvironment(): Record<string, string> {
   const entries = Object.entries(environment).filter(([name]) => !/^(SOULBOX_|E2B_|NODE_)/.test(name));
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+/** The folder of what belongs to the person who runs the CLI. */
+export function userConfigFolder(): string {
+  const home = environment['XDG_CONFIG_HOME'] ?? '';
+  return join(home === '' ? join(homedir(), '.config') : home, 'soulbox');
 }
 
 const defaultDataDirectory = '/var/lib/soulbox';

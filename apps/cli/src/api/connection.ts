@@ -1,5 +1,7 @@
 import { Secret, SoulBoxError } from '@soulbox/base';
-import { environment, resolveFolders } from '../config.ts';
+import { environment, readContextName, resolveFolders } from '../config.ts';
+import { getContext, readContexts } from '../login/contexts.ts';
+import type { Context } from '../login/contexts.ts';
 import { keyFrom, readCredentials } from '../login/credentials.ts';
 
 /** The address of the API and the key of the team. */
@@ -12,12 +14,13 @@ export interface ApiConnection {
 }
 
 /**
- * Finds the server: the one of `--data-dir` if given, otherwise the one in the E2B variables, which every client reads,
- * otherwise the one at which the person is signed in, otherwise the one of the default data folder. Throws `host_not_ready` when there is none and `config_invalid` for an
- * incomplete address.
+ * Finds the server, by the first of: `--data-dir`; the context of `--context` or SOULBOX_CONTEXT; the E2B variables,
+ * which every client reads; the context of "soulbox context use"; the server at which the person is signed in; the
+ * default data folder. Throws `host_not_ready` when there is none and `config_invalid` for an incomplete address and
+ * for an unknown context.
  */
 export async function findApi(dataDirFlag: string | undefined): Promise<ApiConnection> {
-  const named = dataDirFlag === undefined ? (connectionFrom(environment) ?? (await findLogin())) : undefined;
+  const named = dataDirFlag === undefined ? await findNamed() : undefined;
   if (named !== undefined) return named;
   const { dataDirectory } = resolveFolders(dataDirFlag);
   // Only this way needs the records, which take longer to load than all else.
@@ -31,8 +34,21 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
   if (local !== undefined) return local;
   throw new SoulBoxError(
     'host_not_ready',
-    `No server is running for ${dataDirectory}. Start one with "soulbox up --detach", or set E2B_API_URL and E2B_API_KEY.`,
+    `No server is running for ${dataDirectory}. Start one with "soulbox up --detach", choose one with "soulbox context use", or set E2B_API_URL and E2B_API_KEY.`,
   );
+}
+
+async function findNamed(): Promise<ApiConnection | undefined> {
+  const name = readContextName();
+  if (name !== undefined) return fromContext(await getContext(name));
+  const variables = connectionFrom(environment);
+  if (variables !== undefined) return variables;
+  const { current } = await readContexts();
+  return current === undefined ? await findLogin() : fromContext(await getContext(current));
+}
+
+function fromContext({ url, sandboxUrl = url, key }: Context): ApiConnection {
+  return { url, key, sandboxUrl: () => sandboxUrl };
 }
 
 /** The server of `soulbox auth login`, for the team that was chosen there. */

@@ -6,18 +6,19 @@ type Options = NonNullable<NonNullable<Parameters<typeof parseArgs>[0]>['options
 
 /**
  * Refuses undeclared arguments. citty silently accepts unknown flags, surplus words and flags without their value, and
- * a misspelled `--keep-sandboxes` must not end the sandboxes.
+ * a misspelled `--keep-sandboxes` must not end the sandboxes. Returns the values of the flags.
  */
-export function checkArguments(rawArgs: readonly string[], definitions: ArgsDef): void {
+export function checkArguments(rawArgs: readonly string[], definitions: ArgsDef): Record<string, unknown> {
   const entries = Object.entries(definitions);
   const positionals = entries.filter(([, definition]) => definition.type === 'positional');
-  const words = parse(rawArgs, optionsFrom(definitions));
+  const { positionals: words, values } = parse(rawArgs, optionsFrom(definitions));
   const required = positionals.filter(([, definition]) => definition.required !== false);
   const missing = required[words.length];
   if (missing !== undefined) throw new UsageError(`Missing argument ${missing[0].toUpperCase()}.`);
   // `args` are the arguments of another program: any number, including everything after `--`.
   const surplus = positionals.at(-1)?.[0] === 'args' ? undefined : words[positionals.length];
   if (surplus !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(surplus)}.`);
+  return values;
 }
 
 /**
@@ -47,9 +48,12 @@ function optionsFrom(definitions: ArgsDef): Options {
   );
 }
 
-function parse(rawArgs: readonly string[], options: Options): string[] {
+function parse(
+  rawArgs: readonly string[],
+  options: Options,
+): { readonly positionals: string[]; readonly values: Record<string, unknown> } {
   try {
-    return parseArgs({ args: [...rawArgs], options, allowPositionals: true, strict: true }).positionals;
+    return parseArgs({ args: [...rawArgs], options: options ?? {}, allowPositionals: true, strict: true });
   } catch (error) {
     // The first sentence of Node's message explains the error; the rest is advice for programmers.
     const text = error instanceof Error ? error.message : String(error);

@@ -1,3 +1,4 @@
+import type { ArgsDef } from 'citty';
 import { UsageError } from './usage-error.ts';
 
 /** Arguments with the same meaning in every command. */
@@ -14,6 +15,22 @@ export const apiDataDirArg = {
   ...dataDirArg,
   description: 'Use the server of this folder (default: E2B_API_URL with E2B_API_KEY, or /var/lib/soulbox)',
 } as const;
+
+/** Of all commands with `apiDataDirArg`. */
+export const contextArg = {
+  type: 'string',
+  description: 'Use the server of this context (default: SOULBOX_CONTEXT)',
+  valueHint: 'NAME',
+} as const;
+
+/** The arguments of a command, with those that all commands of its kind have. */
+export function withSharedArgs(args: ArgsDef): ArgsDef {
+  const entries = Object.entries(args).flatMap(([name, definition]): [string, ArgsDef[string]][] => [
+    [name, definition],
+    ...(definition === apiDataDirArg ? [['context', contextArg] satisfies [string, ArgsDef[string]]] : []),
+  ]);
+  return Object.fromEntries(entries);
+}
 
 export const fileUserArg = {
   type: 'string',

@@ -1,4 +1,5 @@
 import type { ArgsDef, CommandDef } from 'citty';
+import { withSharedArgs } from '../command-line/shared-args.ts';
 
 /** A command or a group of commands, as help, documentation and completion show it. */
 export interface CommandNode {
@@ -28,7 +29,7 @@ export async function readCommandTree(name: string, command: CommandDef): Promis
   return {
     name,
     description: (await resolved(command.meta))?.description ?? '',
-    args: Object.entries((await resolved(command.args)) ?? {}).map(argumentOf),
+    args: Object.entries(withSharedArgs((await resolved(command.args)) ?? {})).map(argumentOf),
     children: await Promise.all(
       subCommands.map(async ([child, lazy]) => await readCommandTree(child, (await resolved(lazy)) as CommandDef)),
     ),

@@ -1,8 +1,7 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { isNodeError, Secret, SoulBoxError, writeFileAtomic } from '@soulbox/base';
-import { environment } from '../config.ts';
+import { userConfigFolder } from '../config.ts';
 
 /** What `soulbox auth login` keeps for the person who ran it. */
 export interface Credentials {
@@ -15,8 +14,7 @@ export interface Credentials {
 }
 
 function fileOf(): string {
-  const home = environment['XDG_CONFIG_HOME'] ?? '';
-  return join(home === '' ? join(homedir(), '.config') : home, 'soulbox', 'credentials.json');
+  return join(userConfigFolder(), 'credentials.json');
 }
 
 /** Undefined for a person who has not signed in. Throws `config_invalid` for a file that is not ours. */

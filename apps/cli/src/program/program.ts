@@ -65,6 +65,16 @@ export const program: CommandDef = defineCommand({
         hold: async () => (await import('../commands/audit/hold.ts')).holdAudit,
       },
     }),
+    context: defineCommand({
+      meta: { name: 'context', description: 'Servers by name: list, create, use, show, delete' },
+      subCommands: {
+        list: async () => (await import('../commands/context/list.ts')).listContexts,
+        create: async () => (await import('../commands/context/create.ts')).createContext,
+        use: async () => (await import('../commands/context/use.ts')).applyContext,
+        show: async () => (await import('../commands/context/show.ts')).showContext,
+        delete: async () => (await import('../commands/context/delete.ts')).deleteContext,
+      },
+    }),
     snapshot: defineCommand({
       meta: { name: 'snapshot', description: 'Snapshots of sandboxes: list, fork, export, delete' },
       subCommands: {

@@ -1,12 +1,14 @@
 import { stripVTControlCharacters } from 'node:util';
 import { renderUsage, runCommand } from 'citty';
 import type { CommandDef } from 'citty';
+import { chooseContext } from '../config.ts';
 import { program, epilogue } from './program.ts';
 import { printFault } from './print-fault.ts';
 import { resolved } from '../command-tree/command-tree.ts';
 import { exitCodes } from '../command-line/exit-codes.ts';
 import { exitCodeOfError } from '../command-line/exit-code-of-error.ts';
 import { checkArguments, endOptionsAtCommand } from '../command-line/parse-strictly.ts';
+import { contextArg, withSharedArgs } from '../command-line/shared-args.ts';
 import { UsageError } from '../command-line/usage-error.ts';
 
 /** Runs the command line and returns the exit code. A command returns a number, or nothing for 0. */
@@ -44,16 +46,20 @@ async function descend(command: CommandDef, rawArgs: readonly string[], path: re
 }
 
 async function runLeaf(command: CommandDef, given: readonly string[], path: readonly CommandDef[]): Promise<number> {
-  const definitions = (await resolved(command.args)) ?? {};
-  const rawArgs = endOptionsAtCommand(given, definitions);
+  const args = withSharedArgs((await resolved(command.args)) ?? {});
+  const rawArgs = endOptionsAtCommand(given, args);
   const beforeDashes = rawArgs.includes('--') ? rawArgs.slice(0, rawArgs.indexOf('--')) : rawArgs;
   if (beforeDashes.includes('--help') || beforeDashes.includes('-h')) {
-    await showHelp(command, path);
+    await showHelp({ ...command, args }, path);
     return exitCodes.ok;
   }
   try {
-    checkArguments(rawArgs, definitions);
-    const { result } = await runCommand(command, { rawArgs: [...rawArgs] });
+    const values = checkArguments(rawArgs, args);
+    if (args['context'] === contextArg && typeof values['context'] === 'string') {
+      if (values['data-dir'] !== undefined) throw new UsageError('--context and --data-dir both name a server.');
+      chooseContext(values['context']);
+    }
+    const { result } = await runCommand({ ...command, args }, { rawArgs: [...rawArgs] });
     return typeof result === 'number' ? result : exitCodes.ok;
   } catch (error) {
     // Options behind `--` are not ours.
