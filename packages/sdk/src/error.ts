@@ -1,4 +1,4 @@
-import { callErrorFrom } from '@soulbox/client';
+import { callErrorFrom } from '@soulbox/client/connect';
 
 /** The classes of errors: the names of Connect's codes. */
 export type ErrorCode =

@@ -1,7 +1,8 @@
 import { createClient } from '@connectrpc/connect';
 import type { Client, Transport } from '@connectrpc/connect';
 import { boundInterimAnswers, SoulBoxError } from '@soulbox/base';
-import { callErrorFrom, createTarget } from '@soulbox/client';
+import { createTarget } from '@soulbox/client';
+import { callErrorFrom } from '@soulbox/client/connect';
 import type { RetryPolicy, Target } from '@soulbox/client';
 import { createHttp1Agent, createNodeTransport } from '@soulbox/client/node';
 import { envdPort, headers } from '@soulbox/contract';

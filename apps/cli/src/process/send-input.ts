@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { callErrorFrom } from '@soulbox/client';
+import { callErrorFrom } from '@soulbox/client/connect';
 import type { InputQueue } from './input-queue.ts';
 import type { ProcessClient } from './reach-sandbox.ts';
 

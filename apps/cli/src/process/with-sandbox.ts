@@ -1,4 +1,4 @@
-import { callErrorFrom } from '@soulbox/client';
+import { callErrorFrom } from '@soulbox/client/connect';
 import { findApi } from '../api/connection.ts';
 import { withExitCode } from '../command-line/exit-code-of-error.ts';
 import { exitCodes } from '../command-line/exit-codes.ts';
