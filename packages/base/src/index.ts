@@ -34,6 +34,7 @@ export { callFields, noteSpan, openCall, recordSpans, serveCall, withSpan } from
 export type { OpenCall, OpenSpan, SpanAttributes, SpanStart, Tracer } from './spans.ts';
 export { findTraceContext, traceparentOf } from './traceparent.ts';
 export type { TraceContext } from './traceparent.ts';
+export { noteCacheUse, readCacheFigures } from './cache-figures.ts';
 export { createLocks } from './locks.ts';
 export type { Locks } from './locks.ts';
 export { nearestCount } from './nearest-count.ts';

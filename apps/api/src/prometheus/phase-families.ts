@@ -7,6 +7,7 @@ import { callRunner } from '../runner/call.ts';
 
 /**
  * Durations of the phases of operations: those of the runner, and those of this process, such as starts of functions.
+ * And how often the caches helped.
  */
 export async function phaseFamilies({ runner }: ApiContext): Promise<MetricFamily[]> {
   const answer = await callRunner((options) => runner.getPhases({}, options));
@@ -27,6 +28,15 @@ export async function phaseFamilies({ runner }: ApiContext): Promise<MetricFamil
         ...theirs.flatMap((one) => samplesOf(one, answer.boundsSeconds)),
         ...own.flatMap((one) => samplesOf(one, phaseBoundsSeconds)),
       ],
+    },
+    {
+      name: 'soulbox_cache_uses_total',
+      help: 'Uses of the caches of the server: those that found something (hit), and others (miss).',
+      type: 'counter',
+      samples: answer.caches.flatMap(({ name, hits, misses }) => [
+        { labels: { cache: name, outcome: 'hit' }, value: Number(hits) },
+        { labels: { cache: name, outcome: 'miss' }, value: Number(misses) },
+      ]),
     },
   ];
 }

@@ -1,6 +1,7 @@
 import type { ProcessFigures, SupervisedProcesses } from '@soulbox/base';
 import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
+import { gauge } from '../meters/text-format.ts';
 import type { MetricFamily } from '../meters/text-format.ts';
 
 type Measured = SupervisedProcesses['processes'][number];
@@ -11,9 +12,10 @@ type Measured = SupervisedProcesses['processes'][number];
  */
 export async function processFamilies(context: ApiContext): Promise<MetricFamily[]> {
   const supervised = context.supervised();
+  const runner = await askRunner(context);
   const processes: Measured[] = [
     { process: 'control', figures: await context.measureProcess() },
-    { process: 'runner', figures: await askRunner(context) },
+    { process: 'runner', figures: runner.figures },
     ...supervised.processes,
   ];
   const family = (
@@ -31,6 +33,7 @@ export async function processFamilies(context: ApiContext): Promise<MetricFamily
     }),
   });
   return [
+    ...runner.host,
     family('process_resident_memory_bytes', 'Resident memory of a process of the server.', (of) => of.residentBytes),
     family('soulbox_process_heap_used_bytes', 'JavaScript heap in use.', (of) => of.heapUsedBytes),
     family('process_start_time_seconds', 'Unix time at which the process started.', (of) => of.startTimeSeconds),
@@ -66,10 +69,10 @@ export async function processFamilies(context: ApiContext): Promise<MetricFamily
   ];
 }
 
-async function askRunner({ runner }: ApiContext): Promise<ProcessFigures> {
+async function askRunner({ runner }: ApiContext): Promise<{ figures: ProcessFigures; host: MetricFamily[] }> {
   const answer = await callRunner((options) => runner.getProcess({}, options));
   const most = Number(answer.maxDescriptors);
-  return {
+  const figures = {
     residentBytes: Number(answer.residentMemoryBytes),
     heapUsedBytes: Number(answer.heapUsedBytes),
     startTimeSeconds: answer.startTimeSeconds,
@@ -78,4 +81,12 @@ async function askRunner({ runner }: ApiContext): Promise<ProcessFigures> {
     loopLag: { p50: answer.loopLagP50Seconds, p99: answer.loopLagP99Seconds, max: answer.loopLagMaxSeconds },
     droppedLogLines: Number(answer.droppedLogLines),
   };
+  const available = Number(answer.hostMemoryAvailableBytes);
+  const host = [
+    gauge('soulbox_host_load1', 'Processes of the host that run or wait, as a mean over a minute.', answer.hostLoad1),
+    gauge('soulbox_host_cpus', 'CPUs of the host.', answer.hostCpus),
+    gauge('soulbox_host_memory_available_bytes', 'Memory of the host that new work can get.', available),
+    gauge('soulbox_host_memory_total_bytes', 'Memory of the host.', Number(answer.hostMemoryTotalBytes)),
+  ];
+  return { figures, host };
 }

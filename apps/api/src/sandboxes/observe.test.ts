@@ -279,6 +279,12 @@ describe('the Prometheus text', () => {
       ...['soulbox_sandboxes_running 0', 'soulbox_sandboxes_paused 1', 'soulbox_pool_ready 3', 'soulbox_pool_wanted 4'],
       'soulbox_blobs_readable 0',
       ...['soulbox_pool_booting 1', 'soulbox_pool_waiting 2', 'soulbox_sandbox_start_failures_total 5'],
+      ...[
+        'soulbox_cache_uses_total{cache="build_step",outcome="hit"} 6',
+        'soulbox_host_load1 1.5',
+        'soulbox_host_cpus 2',
+      ],
+      ...['soulbox_host_memory_available_bytes 3000', 'soulbox_host_memory_total_bytes 4000'],
       ...['soulbox_pool_creates_total{outcome="hit"} 8', 'soulbox_pool_creates_total{outcome="miss"} 1'],
       'soulbox_request_failures_total{reason="template_being_made"} 1',
       'soulbox_request_refusals_total{reason="too_many_sandboxes"} 1',

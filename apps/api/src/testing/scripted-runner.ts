@@ -258,10 +258,14 @@ export function createScriptedRunner(): ScriptedRunner {
         Promise.resolve({
           boundsSeconds: [0.01, 0.1],
           series: [{ operation: 'resume', phase: 'restore', counts: [1n, 2n], total: 4n, sumSeconds: 1.5 }],
+          caches: [{ name: 'build_step', hits: 6n, misses: 2n }],
         }),
       getPool: () =>
         Promise.resolve({ ready: 3, wanted: 4, booting: 1, waiting: 2, failedBoots: 5n, served: 8n, waited: 1n }),
-      getProcess: () => ({ residentMemoryBytes: 7_000_000n, openDescriptors: 9, droppedLogLines: 2n }),
+      getProcess: () => ({
+        ...{ residentMemoryBytes: 7_000_000n, openDescriptors: 9, droppedLogLines: 2n },
+        ...{ hostLoad1: 1.5, hostCpus: 2, hostMemoryAvailableBytes: 3000n, hostMemoryTotalBytes: 4000n },
+      }),
       getHostDisk: () =>
         Promise.resolve({
           ...{ totalBytes: 1000n, freeBytes: 600n, reserveBytes: 100n, committedBytes: 200n, toldBytes: 4500n },

@@ -1,4 +1,4 @@
-import { errorFromUnknown, measureOperation, phase, SoulBoxError } from '@soulbox/base';
+import { errorFromUnknown, measureOperation, noteCacheUse, phase, SoulBoxError } from '@soulbox/base';
 import type { OperationTimes } from '@soulbox/base';
 import { errorForCaller } from '@soulbox/contract';
 import type { SnapshotRecord } from '../registry/snapshot-store.ts';
@@ -108,6 +108,7 @@ async function build(
     keys.push(key);
     isForced ||= step.force;
     const isCached = !isForced && (await stepRunner.takeCached(key));
+    if (!isForced) noteCacheUse('build_step', isCached);
     if (isCached) cachedSteps += 1;
     log.write(progress.step, 'info', `${isCached ? 'CACHED ' : ''}${describe(step)}`);
     if (!isCached) await phase('steps', async () => await stepRunner.perform(key, step, progress.step));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SoulBoxError } from '@soulbox/base';
+import { readCacheFigures, SoulBoxError } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import { sealBlobs } from '@soulbox/keyring';
 import { openDiskBlobs } from '@soulbox/storage';
@@ -115,7 +115,11 @@ describe('cached dependencies', () => {
 
   it('of another project are not used', async () => {
     await cache.keep(wanted(sessionOf('ours', 'packages')));
+    const missesOf = (): number | undefined =>
+      readCacheFigures().find(({ cache: of }) => of === 'dependencies')?.misses;
+    const before = missesOf() ?? 0;
     expect(await cache.restore(wanted(sessionOf('ours'), 'another'))).toBe(false);
+    expect(missesOf()).toBe(before + 1);
   });
 
   it('are not used after their maximum age', async () => {

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { posix } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { randomId, SoulBoxError } from '@soulbox/base';
+import { noteCacheUse, randomId, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import type { BlobStore } from '@soulbox/storage';
 import { whileRoom } from '../disk-budget/host-work.ts';
@@ -90,7 +90,9 @@ export function createDependencyCache(options: DependencyCacheOptions): Dependen
         const found = (await entries(`${teamOf(session)}/${key}/`)).find(
           ({ createdAtMs }) => createdAtMs >= clock.now() - maxAgeMs,
         );
-        return found !== undefined && (await unpackOrRemove(found, { session, folder, signal }));
+        const isHit = found !== undefined && (await unpackOrRemove(found, { session, folder, signal }));
+        noteCacheUse('dependencies', isHit);
+        return isHit;
       } catch (error) {
         if (signal.aborted) throw error;
         logger.warn({ err: error }, 'cached dependencies could not be used');

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
+import { availableParallelism, loadavg } from 'node:os';
 import type { ServiceImpl } from '@connectrpc/connect';
-import { phaseBoundsSeconds, readPhaseFigures } from '@soulbox/base';
+import { phaseBoundsSeconds, readCacheFigures, readPhaseFigures } from '@soulbox/base';
 import { recordToWire } from '@soulbox/contract/egress-record-service';
 import type { RunnerService } from '@soulbox/contract/runner';
+import { readHostMemory } from '../memory-room/read-host-memory.ts';
 import type { Answers } from './answer.ts';
 import type { ServeContext } from './serve-context.ts';
 import { streamStaging } from './stage-backup.ts';
@@ -46,7 +48,10 @@ export function createHostRoutes(
         counts: counts.map(BigInt),
         total: BigInt(total),
       }));
-      return await Promise.resolve({ boundsSeconds: [...phaseBoundsSeconds], series });
+      const caches = readCacheFigures().map(({ cache, hits, misses }) => ({
+        ...{ name: cache, hits: BigInt(hits), misses: BigInt(misses) },
+      }));
+      return await Promise.resolve({ boundsSeconds: [...phaseBoundsSeconds], series, caches });
     }),
 
     getHostDisk: answer(async () => {
@@ -79,6 +84,7 @@ export function createHostRoutes(
     getProcess: answer(async () => {
       const figures = await context.measureProcess();
       const { loopLag, maxDescriptors } = figures;
+      const memory = readHostMemory();
       return {
         residentMemoryBytes: BigInt(figures.residentBytes),
         heapUsedBytes: BigInt(figures.heapUsedBytes),
@@ -89,6 +95,10 @@ export function createHostRoutes(
         loopLagP99Seconds: loopLag.p99,
         loopLagMaxSeconds: loopLag.max,
         droppedLogLines: BigInt(figures.droppedLogLines),
+        hostLoad1: loadavg()[0] ?? 0,
+        hostCpus: availableParallelism(),
+        hostMemoryAvailableBytes: BigInt(memory.availableBytes),
+        hostMemoryTotalBytes: BigInt(memory.totalBytes),
       };
     }),
 

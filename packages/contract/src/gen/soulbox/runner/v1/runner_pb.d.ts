@@ -3694,6 +3694,11 @@ export declare type GetPhasesResponse = Message<"soulbox.runner.v1.GetPhasesResp
    * @generated from field: repeated soulbox.runner.v1.GetPhasesResponse.Series series = 2;
    */
   series: GetPhasesResponse_Series[];
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.GetPhasesResponse.Cache caches = 3;
+   */
+  caches: GetPhasesResponse_Cache[];
 };
 
 /**
@@ -3745,6 +3750,34 @@ export declare type GetPhasesResponse_Series = Message<"soulbox.runner.v1.GetPha
  * Use `create(GetPhasesResponse_SeriesSchema)` to create a new message.
  */
 export declare const GetPhasesResponse_SeriesSchema: GenMessage<GetPhasesResponse_Series>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetPhasesResponse.Cache
+ */
+export declare type GetPhasesResponse_Cache = Message<"soulbox.runner.v1.GetPhasesResponse.Cache"> & {
+  /**
+   * For example `build_step`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint64 hits = 2;
+   */
+  hits: bigint;
+
+  /**
+   * @generated from field: uint64 misses = 3;
+   */
+  misses: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetPhasesResponse.Cache.
+ * Use `create(GetPhasesResponse_CacheSchema)` to create a new message.
+ */
+export declare const GetPhasesResponse_CacheSchema: GenMessage<GetPhasesResponse_Cache>;
 
 /**
  * @generated from message soulbox.runner.v1.GetProcessRequest
@@ -3812,6 +3845,30 @@ export declare type GetProcessResponse = Message<"soulbox.runner.v1.GetProcessRe
    * @generated from field: uint64 dropped_log_lines = 9;
    */
   droppedLogLines: bigint;
+
+  /**
+   * Of the whole host: processes that run or wait for a CPU or a disk, as a mean over a minute.
+   *
+   * @generated from field: double host_load1 = 10;
+   */
+  hostLoad1: number;
+
+  /**
+   * @generated from field: uint32 host_cpus = 11;
+   */
+  hostCpus: number;
+
+  /**
+   * The kernel's estimate of what new work can get without swapping.
+   *
+   * @generated from field: uint64 host_memory_available_bytes = 12;
+   */
+  hostMemoryAvailableBytes: bigint;
+
+  /**
+   * @generated from field: uint64 host_memory_total_bytes = 13;
+   */
+  hostMemoryTotalBytes: bigint;
 };
 
 /**
