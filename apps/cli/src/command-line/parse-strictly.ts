@@ -53,7 +53,7 @@ function parse(
   options: Options,
 ): { readonly positionals: string[]; readonly values: Record<string, unknown> } {
   try {
-    return parseArgs({ args: [...rawArgs], options: options ?? {}, allowPositionals: true, strict: true });
+    return parseArgs({ args: [...rawArgs], options, allowPositionals: true, strict: true });
   } catch (error) {
     // The first sentence of Node's message explains the error; the rest is advice for programmers.
     const text = error instanceof Error ? error.message : String(error);
