@@ -28,9 +28,9 @@ afterAll(async () => {
   await removeTree(folder);
 });
 
-const runtimes: readonly (readonly [string, string])[] = [
-  ['Node 24', nodeProgram],
-  ['Node 20', '/usr/bin/node'],
+const runtimes: readonly (readonly [name: string, program: string, examples: readonly string[]])[] = [
+  ['Node 24', nodeProgram, ['first-program', 'attach', 'errors', 'fork']],
+  ['Node 20', '/usr/bin/node', ['first-program', 'attach', 'errors']],
 ];
 const outputs: Readonly<Record<string, string>> = {
   'first-program': 'Hello from a sandbox\n',
@@ -44,15 +44,15 @@ test('each example has its expected output here', async () => {
   expect(names.sort()).toEqual(Object.keys(outputs).sort());
 });
 
-test.each(runtimes)('the examples run on %s', async (name, program) => {
+test.each(runtimes)('the examples run on %s', async (name, program, names) => {
   expect(await run(program, ['--version'])).toContain(name.replace('Node ', 'v'));
   const printed = await Promise.all(
-    Object.keys(outputs).map(async (example) => {
+    names.map(async (example) => {
       const env = { ...server.plain, PATH: '/usr/bin:/bin' };
       return [example, await run(program, [join(folder, `${example}.mjs`)], { env, timeoutMs: 60_000 })];
     }),
   );
-  expect(Object.fromEntries(printed)).toEqual(outputs);
+  expect(printed).toEqual(names.map((example) => [example, outputs[example]]));
 });
 
 test('a browser loads at most 60 kB of it', async () => {

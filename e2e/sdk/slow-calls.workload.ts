@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { hasTemplate } from '../harness/template.ts';
 import '../harness/server.ts';
 
-test('a sandbox is exported and imported as a snapshot, with its files', async () => {
+test('a sandbox is exported and imported as a snapshot, with its files', { timeout: 60_000 }, async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.files.write('exported.txt', 'kept');
   const imported = await Sandbox.import(sandbox.export());
@@ -17,7 +17,7 @@ test('a sandbox is exported and imported as a snapshot, with its files', async (
   await expect(damaged).rejects.toMatchObject({ name: 'SoulBoxError', code: 'invalid_argument' });
 });
 
-test('templates are built, started and removed', async () => {
+test('templates are built, started and removed', { timeout: 60_000 }, async () => {
   const name = `sdk-${crypto.randomUUID().slice(0, 8)}`;
   const lines: string[] = [];
   const { templateId } = await templates.build({
@@ -34,7 +34,7 @@ test('templates are built, started and removed', async () => {
   await templates.delete(name);
 });
 
-test.skipIf(!(await hasTemplate('edge')))('functions are deployed and invoked', async () => {
+test.skipIf(!(await hasTemplate('edge')))('functions are deployed and invoked', { timeout: 60_000 }, async () => {
   const name = `sdk-${crypto.randomUUID().slice(0, 8)}`;
   onTestFinished(async () => {
     await functions.delete(name);

@@ -64,9 +64,9 @@ const defaultRequestTimeoutMs = 60_000;
 const defaultRetries = 3;
 
 /** Throws `config_invalid` for a URL that is none and for numbers out of their range. @internal */
-export function connectionFrom(options: ConnectionOptions = {}): Connection {
+export function connectionFrom(options: ConnectionOptions = {}, sandboxDomain?: string): Connection {
   const domain = filled(options.domain) ?? variable('E2B_DOMAIN');
-  const apiUrl = parseUrl('apiUrl', apiUrlFrom(options, domain));
+  const apiUrl = parseUrl('apiUrl', apiUrlFrom(options, domain ?? sandboxDomain));
   const sandboxUrlText = filled(options.sandboxUrl) ?? variable('E2B_SANDBOX_URL');
   const { requestTimeoutMs = defaultRequestTimeoutMs, retries = defaultRetries } = options;
   if (!(requestTimeoutMs >= 0)) throw invalid('requestTimeoutMs', 'must not be negative');

@@ -1,3 +1,4 @@
+import { headers as headerNames } from '@soulbox/contract/headers';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { FileType as WireFileType } from '@soulbox/contract/filesystem';
 import type { EntryInfo as WireEntry } from '@soulbox/contract/filesystem';
@@ -274,8 +275,8 @@ async function fileError(response: Response, path: string): Promise<SoulBoxError
   const body = parseMessage(text.slice(0, maxErrorText));
   return new SoulBoxError(body ?? `${path}: the sandbox returned status ${status}.`, {
     ...{ code: codes[status] ?? (status >= 500 ? 'internal' : 'invalid_argument'), status },
-    reason: headers.get('x-soulbox-reason') ?? reasonsByStatus[status] ?? `status_${status}`,
-    requestId: headers.get('x-request-id') ?? undefined,
+    reason: headers.get(headerNames.reason) ?? reasonsByStatus[status] ?? `status_${status}`,
+    requestId: headers.get(headerNames.requestId) ?? undefined,
   });
 }
 

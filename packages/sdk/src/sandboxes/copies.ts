@@ -1,3 +1,4 @@
+import { headers as headerNames } from '@soulbox/contract/headers';
 import type { Schemas } from '../api.ts';
 import { callApi, callUnlessGone, segment } from '../api.ts';
 import type { Connection, ConnectionOptions } from '../config.ts';
@@ -59,7 +60,7 @@ export async function makeCopies(
     sandbox === undefined
       ? new SoulBoxError(error?.message ?? 'The copy could not be made.', {
           ...{ code: 'internal', reason: 'copy_failed', status: error?.code },
-          requestId: headers.get('x-request-id') ?? undefined,
+          requestId: headers.get(headerNames.requestId) ?? undefined,
         })
       : accessFrom(connection, sandbox),
   );

@@ -1,3 +1,4 @@
+import { headers as headerNames } from '@soulbox/contract/headers';
 import type { Schemas } from '../api.ts';
 import { apiHeaders, apiUrlOf, chunksOf, openApi, segment } from '../api.ts';
 import type { Connection, ConnectionOptions } from '../config.ts';
@@ -60,8 +61,8 @@ export async function importFile(
   if (!response.ok)
     throw new SoulBoxError(body.message ?? `The server returned status ${response.status}.`, {
       ...{ code: response.status >= 500 ? 'internal' : 'invalid_argument', status: response.status },
-      reason: response.headers.get('x-soulbox-reason') ?? `status_${response.status}`,
-      requestId: response.headers.get('x-request-id') ?? undefined,
+      reason: response.headers.get(headerNames.reason) ?? `status_${response.status}`,
+      requestId: response.headers.get(headerNames.requestId) ?? undefined,
     });
   const { hasMemory, memoryLeftOut, settingsLeftOut } = body;
   return { ...snapshotFromWire(body), hasMemory, memoryLeftOut, settingsLeftOut };
