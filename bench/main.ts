@@ -17,6 +17,7 @@ import { runCode } from './measurements/run-code.ts';
 import { runPrograms } from './measurements/run-programs.ts';
 import { runTrue } from './measurements/run-true.ts';
 import { keys } from './measurements/keys.ts';
+import { sdk } from './measurements/sdk.ts';
 import { signedUrls } from './measurements/signed-urls.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { templates } from './measurements/templates.ts';
@@ -30,6 +31,7 @@ import { renderTable } from './table.ts';
 const measurements: readonly Measurement[] = [
   memory,
   create,
+  sdk,
   runTrue,
   runCode,
   runPrograms,
