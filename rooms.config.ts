@@ -175,7 +175,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['detach-keys', 'exit-code', 'input-queue', 'parse-from', 'process-args', 'terminal'],
     ['reach-sandbox'],
     ['acknowledge', 'find-process', 'send-input', 'signals'],
-    ['session', 'start-process'],
+    ['forward-connection', 'session', 'start-process'],
     ['show-end', 'with-sandbox'],
   ],
   'apps/box/src': [

@@ -3,7 +3,9 @@ import { execFile, spawn } from 'node:child_process';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -249,4 +251,45 @@ test('a terminal of the size 0 becomes a usual one, and connect wakes a paused s
 test('a terminal without one here ends with its input', async () => {
   const { code, stdout } = await soulbox(['exec', '-t', id(), 'sh', '-c', 'tty; cat -; exit 6'], 'typed');
   expect([code, stdout]).toEqual([6, expect.stringMatching(/^\/dev\/pts\/\d+\r\ntyped(typed)?/)]);
+});
+
+const digester = [
+  'import hashlib, socket',
+  's = socket.create_server(("127.0.0.1", 7000))',
+  'open("/tmp/listening", "w")',
+  'while True:',
+  '  c = s.accept()[0]; data = b""',
+  '  while piece := c.recv(65536): data += piece',
+  '  c.sendall(hashlib.sha256(data).hexdigest().encode() + data); c.close()',
+].join('\n');
+
+test('forwarded ports reach what listens on loopback, byte for byte, with the end of each side', async () => {
+  await shared().files.write('/tmp/digester.py', digester);
+  await shared().commands.run('python3 /tmp/digester.py', { background: true });
+  await until('the port', async () => await shared().files.exists('/tmp/listening'));
+  const { child, ran } = start(['port-forward', '--json', id(), '0:7000', '0:7001']);
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const portOf = async (): Promise<number> =>
+    (JSON.parse((await lines.next()).value as string) as { port: number }).port;
+  const [open, closed] = [await portOf(), await portOf()];
+  const input = randomBytes(2_000_000);
+  await Promise.all(
+    [input, Buffer.from(''), Buffer.from('short')].map(async (sent) => {
+      const socket = connect({ port: open, host: '127.0.0.1', allowHalfOpen: true });
+      socket.end(sent);
+      const answer = await buffer(socket);
+      expect(answer.subarray(0, 64).toString()).toBe(digestOf(sent));
+      expect(answer.subarray(64).equals(sent)).toBe(true);
+    }),
+  );
+  await expect(once(connect({ port: closed, host: '127.0.0.1' }), 'end')).rejects.toThrow('ECONNRESET');
+  // A client that leaves ends what serves it.
+  const left = connect({ port: open, host: '127.0.0.1' });
+  await once(left, 'connect');
+  await until('its process', async () => await isRunning('hosts.shift'));
+  left.destroy();
+  await until('no process', async () => !(await isRunning('hosts.shift')));
+  child.kill('SIGINT');
+  const { code, stderr } = await ran;
+  expect([code, stderr]).toEqual([130, `warning: Nothing listens on port 7001 of ${id()}.\n`]);
 });

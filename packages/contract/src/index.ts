@@ -4,6 +4,8 @@ export { envdForwardPort, envdPort, envdVersion, forwardAnswers, headers, tunnel
 export { createSandboxId, parseSandboxId } from './ids.ts';
 export { errorForCaller, httpBodyFromError, httpStatusFromError } from './error-to-http.ts';
 export type { HttpErrorBody } from './error-to-http.ts';
+export { insideProgram } from './envd-program.ts';
+export type { InsideCommand } from './envd-program.ts';
 export { createFileSigner, fileSignature, isFileSignature } from './file-signature.ts';
 export type { SignedFileRequest } from './file-signature.ts';
 export type { SandboxRoute, SandboxRouter } from './router.ts';

@@ -15,8 +15,9 @@ export function checkArguments(rawArgs: readonly string[], definitions: ArgsDef)
   const required = positionals.filter(([, definition]) => definition.required !== false);
   const missing = required[words.length];
   if (missing !== undefined) throw new UsageError(`Missing argument ${missing[0].toUpperCase()}.`);
-  // `args` are the arguments of another program: any number, including everything after `--`.
-  const surplus = positionals.at(-1)?.[0] === 'args' ? undefined : words[positionals.length];
+  // Any number: `args` are the arguments of another program, including everything after `--`.
+  const isRepeated = ['args', 'ports'].includes(positionals.at(-1)?.[0] ?? '');
+  const surplus = isRepeated ? undefined : words[positionals.length];
   if (surplus !== undefined) throw new UsageError(`Unexpected argument ${JSON.stringify(surplus)}.`);
   return values;
 }

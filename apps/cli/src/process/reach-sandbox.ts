@@ -37,12 +37,16 @@ export const patience: RetryPolicy = {
 /** envd is hostile. A list of processes has their arguments. */
 const maxMessageBytes = 16 * 1024 * 1024;
 /** Output, input, an acknowledgement, a size and signals at the same time. */
-const connectionsMax = 8;
+const usualConnectionsMax = 8;
 /** What the API would use. */
 const resumedSeconds = 300;
 
 /** Finds a sandbox and resumes it if it is paused. Throws ApiError for one that is not the team's. */
-export async function reachSandbox(api: ApiConnection, sandboxId: string): Promise<ReachedSandbox> {
+export async function reachSandbox(
+  api: ApiConnection,
+  sandboxId: string,
+  connectionsMax = usualConnectionsMax,
+): Promise<ReachedSandbox> {
   const path = `/sandboxes/${encodeURIComponent(sandboxId)}`;
   const { body: found } = await callApi<ApiSandboxDetail>(api, { path });
   if (found.state === 'paused') {

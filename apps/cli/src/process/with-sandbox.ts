@@ -20,11 +20,12 @@ interface SandboxArguments {
 export async function withSandbox(
   args: SandboxArguments,
   act: (sandbox: ReachedSandbox, signals: Signals) => Promise<number>,
+  connectionsMax?: number,
 ): Promise<number> {
   using signals = catchSignals();
   try {
     const api = await findApi(args['data-dir']);
-    using sandbox = await signals.orInterrupted(reachSandbox(api, args.sandbox));
+    using sandbox = await signals.orInterrupted(reachSandbox(api, args.sandbox, connectionsMax));
     return await act(sandbox, signals);
   } catch (error) {
     if (error instanceof Interrupted) return codeOfSignal(error.signal);

@@ -42,6 +42,7 @@ export const program: CommandDef = defineCommand({
         connect: async () => (await import('../commands/sandbox/connect.ts')).connectSandbox,
         processes: async () => (await import('../commands/sandbox/processes.ts')).listSandboxProcesses,
         attach: async () => (await import('../commands/sandbox/attach.ts')).attachProcessOfSandbox,
+        'port-forward': async () => (await import('../commands/sandbox/port-forward.ts')).forwardPorts,
         logs: async () => (await import('../commands/sandbox/logs.ts')).sandboxLogs,
         top: async () => (await import('../commands/sandbox/top.ts')).topSandboxes,
         inspect: async () => (await import('../commands/sandbox/inspect.ts')).inspectSandbox,

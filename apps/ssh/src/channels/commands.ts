@@ -1,8 +1,6 @@
-/** What runs in a sandbox, as arguments: nothing that a client sends becomes a part of our own text. */
-export interface Command {
-  readonly command: string;
-  readonly args: readonly string[];
-}
+import type { InsideCommand } from '@soulbox/contract';
+
+export type Command = InsideCommand;
 
 const bash = '/bin/bash';
 
@@ -25,15 +23,3 @@ export function signalCommand(name: string, pid: number): Command {
   const script = 'kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" -- "$2"';
   return { command: '/bin/sh', args: ['-c', script, 'sh', name, String(pid)] };
 }
-
-/**
- * Our SFTP server, as an argument of the Bun that is in envd. So sandboxes need no OpenSSH, also those of earlier versions,
- * and nothing is written into them.
- */
-export function sftpCommand(program: string): Command {
-  const script = `exec env BUN_BE_BUN=1 ${envdBundle}/ld-* --library-path ${envdBundle} ${envdBundle}/envd -e "$1"`;
-  return { command: '/bin/sh', args: ['-c', script, 'sh', program] };
-}
-
-/** Where sandboxes have envd and its libraries. */
-const envdBundle = '/.soulbox';

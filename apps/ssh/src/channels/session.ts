@@ -1,4 +1,5 @@
 import type { Logger } from '@soulbox/base';
+import { insideProgram } from '@soulbox/contract';
 import type { SshUsed } from '@soulbox/contract/ssh-service';
 import type { TerminalSize } from '@soulbox/envd-client';
 import type { ServerChannel, Session } from 'ssh2';
@@ -6,7 +7,7 @@ import { commandMaxBytes, variableMaxBytes, variablesMax } from '../limits.ts';
 import type { MemoryBound } from '../bound-memory.ts';
 import type { Outlet } from '../outlet.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
-import { commandLine, loginShell, sftpCommand } from './commands.ts';
+import { commandLine, loginShell } from './commands.ts';
 import type { Command } from './commands.ts';
 import { refuseChannel, runChannel } from './run-channel.ts';
 import type { RunningChannel } from './run-channel.ts';
@@ -109,7 +110,7 @@ export function serveSession(session: Session, context: SessionContext): void {
     else run({ accept, reject }, 'exec', commandLine(command), true);
   });
   session.on('subsystem', (accept, reject, { name }) => {
-    if (name === 'sftp') run({ accept, reject }, 'sftp', sftpCommand(context.sftpServer), false);
+    if (name === 'sftp') run({ accept, reject }, 'sftp', insideProgram(context.sftpServer), false);
     else refuse(reject);
   });
 }
