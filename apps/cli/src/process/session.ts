@@ -23,6 +23,8 @@ export interface SessionOptions {
   readonly hasInput: boolean;
   /** The process was started for this session: it gets its signals, and ends with its output. */
   readonly isOwn: boolean;
+  /** No other session needs the output that was shown here, so the log may drop it. */
+  readonly acknowledges: boolean;
   /** Of a terminal. Empty: none. */
   readonly detachKeys: Uint8Array;
   readonly signals: Signals;
@@ -43,7 +45,7 @@ const interruptsMax = 3;
  * is made again, and nothing is lost or repeated.
  */
 export async function runSession(options: SessionOptions): Promise<SessionEnd> {
-  const { sandbox, isOwn, from } = options;
+  const { sandbox, isOwn, acknowledges, from } = options;
   const { id: processId } = options.process;
   const stop = new AbortController();
   const state: { left?: 'detached' | 'interrupted' | 'unread'; fault?: unknown; position: bigint } = { position: 0n };
@@ -70,7 +72,7 @@ export async function runSession(options: SessionOptions): Promise<SessionEnd> {
     })) {
       await show(event, stop.signal);
       state.position = endOf(event) ?? state.position;
-      if (isOwn) acknowledger.report(state.position);
+      if (acknowledges) acknowledger.report(state.position);
       if (event.case !== 'ended') continue;
       // Otherwise its output would be kept for ten minutes.
       if (isOwn) await sandbox.client.forget({ processId }).catch(() => undefined);

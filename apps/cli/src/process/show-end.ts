@@ -15,7 +15,7 @@ export function showEnd(end: SessionEnd, sandboxId: string, { id, pid, hasTermin
   if (hasTerminal) resetModes(process.stdout);
   const again = hasTerminal
     ? `connect ${sandboxId} --attach ${id}`
-    : `attach ${sandboxId} ${id} --from ${end.position}`;
+    : `attach --take-over ${sandboxId} ${id} --from ${end.position}`;
   console.error(`${process.stderr.isTTY ? '\n' : ''}Process ${pid} continues. To come back: soulbox sandbox ${again}`);
   return end.kind === 'detached' ? exitCodes.ok : exitCodes.interrupted;
 }

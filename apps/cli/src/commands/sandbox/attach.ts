@@ -18,6 +18,10 @@ export const attachProcessOfSandbox = defineCommand({
     sandbox: sandboxArg,
     process: { type: 'positional', required: true, description: 'Its pid, id or tag, see sandbox processes' },
     interactive: { type: 'boolean', alias: 'i', description: 'Pass standard input on' },
+    'take-over': {
+      type: 'boolean',
+      description: 'Its former reader has gone: what is shown here makes room for further output',
+    },
     from: fromArg,
     'detach-keys': detachKeysArg,
     'data-dir': apiDataDirArg,
@@ -28,7 +32,17 @@ export const attachProcessOfSandbox = defineCommand({
     return await withSandbox(args, async (sandbox, signals) => {
       const found = await signals.orInterrupted(getProcess(sandbox, args.process));
       const hasInput = args.interactive === true;
-      const end = await runSession({ sandbox, process: found, from, hasInput, isOwn: false, detachKeys, signals });
+      const acknowledges = args['take-over'] === true;
+      const end = await runSession({
+        sandbox,
+        process: found,
+        from,
+        hasInput,
+        isOwn: false,
+        acknowledges,
+        detachKeys,
+        signals,
+      });
       return showEnd(end, args.sandbox, found);
     });
   },

@@ -58,7 +58,11 @@ export const connectSandbox = defineCommand({
           `Process ${found.pid} has no terminal. Use: soulbox sandbox attach ${args.sandbox} ${found.id}`,
         );
       const session = { sandbox, process: found, from, hasInput: true, detachKeys, signals };
-      return showEnd(await runSession({ ...session, isOwn: attach === undefined }), args.sandbox, found);
+      return showEnd(
+        await runSession({ ...session, isOwn: attach === undefined, acknowledges: attach === undefined }),
+        args.sandbox,
+        found,
+      );
     });
   },
 });

@@ -56,7 +56,15 @@ export const execInSandbox = defineCommand({
         return exitCodes.ok;
       }
       const { hasInput } = program;
-      const end = await runSession({ sandbox, process: started, hasInput, isOwn: true, detachKeys, signals });
+      const end = await runSession({
+        sandbox,
+        process: started,
+        hasInput,
+        isOwn: true,
+        acknowledges: true,
+        detachKeys,
+        signals,
+      });
       return showEnd(end, args.sandbox, started);
     });
   },
