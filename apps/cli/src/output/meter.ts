@@ -11,6 +11,8 @@ interface MeterOptions {
   /** Of everything, if it is known. */
   readonly totalBytes?: number | undefined;
   readonly quiet?: boolean | undefined;
+  /** Where nobody watches. */
+  readonly isCi?: boolean;
   readonly now?: () => number;
   /** Where it is drawn. */
   readonly output?: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
@@ -26,8 +28,14 @@ const usualColumns = 80;
  * is set. Disposing clears the line. NO_COLOR turns off colors.
  */
 export function createMeter(label: string, options: MeterOptions = {}): Meter {
-  const { totalBytes, quiet = false, now = Date.now, output = process.stderr } = options;
-  const isShown = output.isTTY && !quiet && (environment['CI'] ?? '') === '';
+  const {
+    totalBytes,
+    quiet = false,
+    isCi = (environment['CI'] ?? '') !== '',
+    now = Date.now,
+    output = process.stderr,
+  } = options;
+  const isShown = output.isTTY && !quiet && !isCi;
   const startedAt = now();
   let shownAt = 0;
   return {

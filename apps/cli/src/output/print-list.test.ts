@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { printList } from './print-list.ts';
+import { renderTable } from './table.ts';
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -25,4 +26,13 @@ test('a list without entries still shows its headings', () => {
 
 test('--json prints the entries unchanged', () => {
   expect(JSON.parse(printed({ json: true }))).toEqual(fruits);
+});
+
+test('at a terminal, the widest columns are cut to fit the window', () => {
+  const rows = [['i2kxbq8m', 'x'.repeat(60), 'y'.repeat(30)]];
+  const lines = renderTable(['ID', 'NAME', 'HOST'], rows, 50).split('\n');
+  expect(lines[1]).toHaveLength(50);
+  expect(lines[1]).toBe(`i2kxbq8m  ${'x'.repeat(18)}…  ${'y'.repeat(18)}…`);
+  // A window that is too small for anything.
+  expect(renderTable(['ID', 'NAME', 'HOST'], rows, 5).split('\n')[1]).toBe('i2kxbq8m  xxxxxxx…  yyyyyyy…');
 });

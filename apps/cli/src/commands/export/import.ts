@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { defineCommand } from 'citty';
 import { errorFromNode, isNodeError } from '@soulbox/base';
 import { findApi } from '../../api/connection.ts';
@@ -34,7 +35,12 @@ export const importSnapshot = defineCommand({
     const source = (args.file === '-' ? process.stdin : readFile(args.file)) as AsyncIterable<Uint8Array>;
     const query = { name: args.name, memory };
     const call = { path: '/imports', query };
-    const imported = await uploadApi<Imported>(api, call, withProgress('import', source), abortOnSignal());
+    const imported = await uploadApi<Imported>(
+      api,
+      call,
+      withProgress('import', source, await sizeOf(args.file)),
+      abortOnSignal(),
+    );
     if (args.json === true) {
       console.log(JSON.stringify(imported));
       return;
@@ -48,6 +54,12 @@ export const importSnapshot = defineCommand({
     console.log(imported.snapshotID);
   },
 });
+
+/** For the bar; a pipe has none. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  const found = path === '-' ? undefined : await stat(path).catch(() => undefined);
+  return found?.isFile() === true ? found.size : undefined;
+}
 
 async function* readFile(path: string): AsyncGenerator<Uint8Array> {
   try {

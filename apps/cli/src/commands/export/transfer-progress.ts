@@ -1,20 +1,22 @@
+import { createMeter } from '../../output/meter.ts';
 import { createProgress } from '../../output/progress.ts';
 
 const mib = 1024 * 1024;
-const stepMs = 1000;
 
-/** Passes the bytes on and shows on standard error how many there were. Elsewhere than on a terminal, one line. */
-export async function* withProgress(label: string, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  using progress = createProgress(label);
+/** Passes the bytes on and shows on standard error how many there were. Elsewhere than on a terminal, two lines. */
+export async function* withProgress(
+  label: string,
+  pieces: AsyncIterable<Uint8Array>,
+  totalBytes?: number,
+): AsyncGenerator<Uint8Array> {
+  using meter = createMeter(label, { totalBytes });
+  const progress = process.stderr.isTTY ? undefined : createProgress(label);
   let bytes = 0;
-  let shownAt = 0;
   for await (const piece of pieces) {
+    if (bytes === 0) progress?.step(`${(piece.length / mib).toFixed(1)} MiB`);
     bytes += piece.length;
-    if (shownAt === 0 || (process.stderr.isTTY && Date.now() - shownAt >= stepMs)) {
-      shownAt = Date.now();
-      progress.step(`${(bytes / mib).toFixed(1)} MiB`);
-    }
+    meter.show(bytes);
     yield piece;
   }
-  if (!process.stderr.isTTY) progress.step(`${(bytes / mib).toFixed(1)} MiB`);
+  progress?.step(`${(bytes / mib).toFixed(1)} MiB`);
 }
