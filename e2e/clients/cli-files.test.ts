@@ -157,3 +157,54 @@ test('Ctrl-C leaves nothing half, on either side', async () => {
   expect(await readdir(join(folder, 'into'))).toEqual([]);
   await until('no tar inside', async () => (await inside('pgrep -c "^tar$" || true')).trim() === '0');
 }, 60_000);
+
+test('sync sends what has changed and removes what is gone, except what is ignored', async () => {
+  const project = join(folder, 'project');
+  await mkdir(join(project, 'src'), { recursive: true });
+  await mkdir(join(project, 'build'), { recursive: true });
+  for (const [name, text] of [
+    ...[['.gitignore', 'build/\n*.log\n'] as const, ['a', 'a'] as const, ['x.log', 'log'] as const],
+    ...[['src/b', 'b'] as const, ['build/out', 'out'] as const],
+  ])
+    await writeFile(join(project, name), text);
+  const sync = async (...flags: string[]): Promise<unknown> => {
+    const { code, stdout, stderr } = await cli('sync', project, there('/tmp/project'), '--json', ...flags);
+    expect(code, stderr).toBe(0);
+    return JSON.parse(stdout);
+  };
+  expect(await sync()).toEqual({ sent: 3, deleted: 0, unchanged: 0 });
+  expect(await sync()).toEqual({ sent: 0, deleted: 0, unchanged: 3 });
+  await inside('cd /tmp/project && rm a && mkdir a build && touch build/own a/inside old && rm -rf src && touch src');
+  await writeFile(join(project, 'src/b'), 'longer');
+  expect((await cli('sync', project, there('/tmp/project'))).stderr).toContain('--delete');
+  expect(await sync('--delete')).toEqual({ sent: 2, deleted: 1, unchanged: 1 });
+  expect((await inside('cd /tmp/project && find . -type f | sort')).split('\n')).toEqual([
+    ...['./.gitignore', './a', './build/own', './src/b', ''],
+  ]);
+}, 60_000);
+
+test('ls and edit work on files of the sandbox, and an edit does not replace what has changed meanwhile', async () => {
+  await inside(
+    'mkdir /tmp/edit && cd /tmp/edit && echo one >file && chmod 600 file && touch "$(printf "bad\\377\\033[31m")"',
+  );
+  const listed = await cli('ls', there('/tmp/edit'), '--json');
+  expect(JSON.parse(listed.stdout)).toMatchObject([
+    { nameBase64: Buffer.from('bad\xff\x1b[31m', 'latin1').toString('base64') },
+    { name: 'file', kind: 'file', mode: '0600', size: 4, owner: 'user' },
+  ]);
+  expect((await cli('ls', there('/tmp/edit'))).stdout).not.toContain('\x1b');
+  const edit = async (editor: string): Promise<Output> =>
+    await runNode([cliMain, 'sandbox', 'edit', there('/tmp/edit/file')], {
+      ...server.plain,
+      EDITOR: editor,
+      TMPDIR: folder,
+    });
+  expect(await edit('sed -i s/one/two/')).toMatchObject({ code: 0 });
+  expect(await inside('cd /tmp/edit && stat -c %a file && cat file')).toBe('600\ntwo\n');
+  // The editor itself changes the file inside, by another client.
+  const editor = join(folder, 'editor');
+  const client = `${nodeProgram} ${cliMain} sandbox cp - ${there('/tmp/edit/file')}`;
+  await writeFile(editor, `#!/bin/sh\necho meanwhile | ${client}\necho three >"$1"\n`, { mode: 0o755 });
+  expect(await edit(editor)).toMatchObject({ code: 1, stderr: expect.stringContaining('Your text is in') as string });
+  expect(await inside('cat /tmp/edit/file')).toBe('meanwhile\n');
+}, 60_000);

@@ -108,3 +108,27 @@ expand "$1"
 case $path in -*) path=./$path ;; esac
 exec cat "$path"
 `;
+
+/**
+ * Prints the entries of a folder, or a file itself: PATH, and whether the folders below are wanted. Each entry is mode
+ * (hexadecimal), size, time in seconds, owner, group and name, and ends with two slashes, which no name has.
+ */
+export const listScript = `${common}
+expand "$1"
+[ -e "$path" ] || [ -L "$path" ] || fail "$1 does not exist in the sandbox."
+deep=$2
+if [ -d "$path" ]; then
+  cd -- "$path" || exit 65
+  if [ "$deep" = yes ]; then set -- -mindepth 1; else set -- -mindepth 1 -maxdepth 1; fi
+  exec find . "$@" -exec stat -c '%f %s %Y %U %G %n//' {} +
+fi
+case $path in -*) path=./$path ;; esac
+exec stat -c '%f %s %Y %U %G %n//' "$path"
+`;
+
+/** Removes what its input names, each with a NUL, below a folder: PATH. */
+export const removeScript = `${common}
+expand "$1"
+cd -- "$path" || exit 65
+exec xargs -0 rm -rf --
+`;

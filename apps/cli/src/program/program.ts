@@ -22,7 +22,7 @@ export const program: CommandDef = defineCommand({
       meta: {
         name: 'sandbox',
         description:
-          'Sandboxes: list, info, create, exec, connect, cp, cat, pause, resume, fork, snapshot, export, network, metrics, kill',
+          'Sandboxes: list, info, create, exec, connect, cp, sync, ls, cat, edit, pause, resume, fork, snapshot, export, network, metrics, kill',
       },
       subCommands: {
         list: async () => (await import('../commands/sandbox/list.ts')).listSandboxes,
@@ -49,6 +49,9 @@ export const program: CommandDef = defineCommand({
         recover: async () => (await import('../commands/sandbox/recover.ts')).recoverSandboxes,
         cp: async () => (await import('../commands/sandbox/cp.ts')).copyFiles,
         cat: async () => (await import('../commands/sandbox/cat.ts')).printFile,
+        ls: async () => (await import('../commands/sandbox/ls.ts')).listFiles,
+        sync: async () => (await import('../commands/sandbox/sync.ts')).syncFolder,
+        edit: async () => (await import('../commands/sandbox/edit.ts')).editFile,
       },
     }),
     audit: defineCommand({

@@ -1,0 +1,164 @@
+import { lstat } from 'node:fs/promises';
+import { SoulBoxError } from '@soulbox/base';
+import type { ReachedSandbox } from '../api/reach-sandbox.ts';
+import { createIgnoreRules } from './git-ignore.ts';
+import { listEntries } from './list-entries.ts';
+import type { ListedEntry } from './list-entries.ts';
+import { pack } from './pack.ts';
+import { runScript } from './run-script.ts';
+import { removeScript } from './scripts.ts';
+import { send } from './send.ts';
+import { walk } from './walk.ts';
+import type { WalkedEntry } from './walk.ts';
+
+export interface SyncOptions {
+  /** A folder of this host. */
+  readonly source: string;
+  /** A folder of the sandbox, which is created if it is missing. */
+  readonly path: string;
+  readonly user: string | undefined;
+  /** Removes what is not in the source. What is ignored stays. */
+  readonly isDeleting: boolean;
+  /** Leaves out what `.gitignore` files name. */
+  readonly isGit: boolean;
+  readonly signal: AbortSignal;
+  readonly onSent: (bytes: number) => void;
+}
+
+export interface Synced {
+  /** Files and links. */
+  readonly sent: number;
+  readonly deleted: number;
+  readonly unchanged: number;
+}
+
+/** Copies what differs by kind, mode, size or time in seconds, and nothing if that is nothing. */
+export async function sync(sandbox: ReachedSandbox, options: SyncOptions): Promise<Synced> {
+  const there = await readThere(sandbox, options);
+  const rules = options.isGit ? createIgnoreRules(options.source) : undefined;
+  rules?.enter('');
+  const isWanted = ({ path, kind }: WalkedEntry): boolean => {
+    const text = path.subarray(2).toString('utf8');
+    if (kind === 'special' || rules?.isIgnored(text, kind === 'folder') === true) return false;
+    if (kind === 'folder') rules?.enter(text);
+    return true;
+  };
+  const kept = new Set<string>();
+  const changed = new Set<string>();
+  const inTheWay: string[] = [];
+  const counts = { sent: 0, unchanged: 0 };
+  for await (const { path, kind } of walk(options.source, isWanted)) {
+    const name = path.subarray(2).toString('latin1');
+    if (name === '') continue;
+    kept.add(name);
+    const found = there?.get(name);
+    if (found?.kind === kind && !(await differs(options.source, path, found))) {
+      if (kind !== 'folder') counts.unchanged += 1;
+      continue;
+    }
+    if (found !== undefined && found.kind !== kind && [found.kind, kind].includes('folder')) inTheWay.push(name);
+    changed.add(name);
+    if (kind !== 'folder') counts.sent += 1;
+  }
+  if (inTheWay.length > 0 && !options.isDeleting)
+    throw new SoulBoxError(
+      'file_exists',
+      `${inTheWay.length} entries are a folder on one side only. Use --delete to replace them.`,
+    );
+  await remove(sandbox, options, inTheWay);
+  if (changed.size > 0 || there === undefined) await sendChanged(sandbox, options, changed);
+  const surplus = options.isDeleting ? surplusOf(there, kept, rules, inTheWay) : [];
+  await remove(sandbox, options, surplus);
+  return { ...counts, deleted: surplus.length };
+}
+
+/** Undefined if there is no such folder. */
+async function readThere(
+  sandbox: ReachedSandbox,
+  { path, user, signal }: SyncOptions,
+): Promise<Map<string, ListedEntry> | undefined> {
+  const entries = new Map<string, ListedEntry>();
+  try {
+    for await (const entry of listEntries(sandbox, { path, isDeep: true, user, signal })) {
+      if (entry.path === path && entry.kind !== 'folder')
+        throw new SoulBoxError('not_a_directory', `${path} is a file in the sandbox.`);
+      if (entry.path.split('/').some((part) => part === '' || part === '.' || part === '..'))
+        throw new SoulBoxError('bad_request', 'The sandbox sent an invalid list of files.');
+      entries.set(entry.path, entry);
+    }
+  } catch (error) {
+    if (error instanceof SoulBoxError && error.reason === 'file_not_found') return undefined;
+    throw error;
+  }
+  return entries;
+}
+
+async function differs(source: string, path: Buffer, found: ListedEntry): Promise<boolean> {
+  const here = await lstat(Buffer.concat([Buffer.from(`${source}/`), path]));
+  const mtime = Math.floor(here.mtimeMs / 1000);
+  // A folder's time changes with what is in it.
+  if (found.kind === 'folder') return (here.mode & 0o777) !== (found.mode & 0o777);
+  if (mtime !== found.mtime || here.size !== found.size) return true;
+  return found.kind === 'file' && (here.mode & 0o777) !== (found.mode & 0o777);
+}
+
+async function sendChanged(sandbox: ReachedSandbox, options: SyncOptions, changed: Set<string>): Promise<void> {
+  const { source, path, user, signal, onSent } = options;
+  const arrival = { path, kind: 'folder', name: '', isContents: true, mustBeFolder: true, user } as const;
+  const names = withFolders(changed);
+  await send(sandbox, arrival, (isForGnu, stop) => pack(source, names, { isForGnu, signal: stop }), { signal, onSent });
+}
+
+/** Each name after the folders that contain it, so that these keep their modes. */
+function* withFolders(changed: ReadonlySet<string>): Generator<Buffer> {
+  const seen = new Set<string>();
+  yield Buffer.from('./');
+  for (const name of changed) {
+    for (let end = name.indexOf('/'); end !== -1; end = name.indexOf('/', end + 1)) {
+      const folder = name.slice(0, end);
+      if (seen.has(folder)) continue;
+      seen.add(folder);
+      yield Buffer.from(`./${folder}`, 'latin1');
+    }
+    if (seen.has(name)) continue;
+    seen.add(name);
+    yield Buffer.from(`./${name}`, 'latin1');
+  }
+}
+
+/** What is only in the sandbox, without what goes with its folder. */
+function surplusOf(
+  there: ReadonlyMap<string, ListedEntry> | undefined,
+  kept: ReadonlySet<string>,
+  rules: ReturnType<typeof createIgnoreRules> | undefined,
+  gone: readonly string[],
+): string[] {
+  const isSpared = (name: string, isFolder: boolean): boolean =>
+    rules?.isIgnored(Buffer.from(name, 'latin1').toString('utf8'), isFolder) === true;
+  const spared = [...(there ?? [])].filter(([name, { kind }]) => isSpared(name, kind === 'folder'));
+  // A folder that contains something ignored stays, too.
+  const needed = new Set(spared.flatMap(([name]) => [name, ...foldersOf(name)]));
+  const surplus = [...(there ?? [])].filter(([name]) => !kept.has(name) && !needed.has(name)).map(([name]) => name);
+  const all = new Set(surplus);
+  const below = new Set([...spared.map(([name]) => name), ...gone]);
+  return surplus.filter((name) => !foldersOf(name).some((folder) => all.has(folder) || below.has(folder)));
+}
+
+function foldersOf(name: string): string[] {
+  const parts = name.split('/');
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'));
+}
+
+async function remove(
+  sandbox: ReachedSandbox,
+  { path, user, signal }: SyncOptions,
+  names: readonly string[],
+): Promise<void> {
+  if (names.length === 0) return;
+  const run = await runScript(sandbox, { text: removeScript, args: [path], user, hasInput: true, signal });
+  const bytes = Buffer.from(names.map((name) => `./${name}\0`).join(''), 'latin1');
+  await run.program.write(bytes);
+  await run.program.closeInput();
+  for await (const _ of run.output) continue;
+  run.check();
+}
