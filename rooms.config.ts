@@ -173,7 +173,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   // What a session is made of, then how a command begins and ends one.
   'apps/cli/src/process': [
     ['detach-keys', 'exit-code', 'input-queue', 'parse-from', 'process-args', 'terminal'],
-    ['reach-sandbox'],
+    ['reach-processes'],
     ['acknowledge', 'find-process', 'send-input', 'signals'],
     ['forward-connection', 'session', 'start-process'],
     ['show-end', 'with-sandbox'],

@@ -51,6 +51,8 @@ export function createRpcHandler(context: Context): (request: IncomingMessage, r
   });
   const ownHandler = connectNodeAdapter({
     ...common,
+    // Compression limits fast output, and saves little of small output. Requests may be compressed.
+    compressMinBytes: Number.MAX_SAFE_INTEGER,
     routes: (router) => void router.service(ProcessService, streamService(context)),
     interceptors: [translateErrors(context), refuseUnknownFields],
     jsonOptions: { ignoreUnknownFields: false },
@@ -81,12 +83,12 @@ function limitBodyTime(request: IncomingMessage): void {
   request.once('close', () => clearTimeout(timer));
 }
 
-/** Translates all errors of RPCs to Connect errors. Unknown ones are logged. */
+/** Translates all errors of RPCs to Connect errors. Unknown ones are logged, unless their caller has gone. */
 function translateErrors(context: Context): Interceptor {
-  const translate = (thrown: unknown): ConnectError => {
+  const translate = (thrown: unknown, { aborted }: AbortSignal): ConnectError => {
     if (thrown instanceof ConnectError) return thrown;
     const error = errorFromUnknown(thrown);
-    if (error.reason === 'internal') {
+    if (error.reason === 'internal' && !aborted) {
       context.log.record('error', 'rpc', 'Call failed', {
         cause: isNodeError(error.cause) ? error.cause.message : String(error.cause),
       });
@@ -96,9 +98,11 @@ function translateErrors(context: Context): Interceptor {
   return (next) => async (request) => {
     try {
       const response = await next(request);
-      return response.stream ? { ...response, message: translateStream(response.message, translate) } : response;
+      if (!response.stream) return response;
+      const translateLater = (thrown: unknown): ConnectError => translate(thrown, request.signal);
+      return { ...response, message: translateStream(response.message, translateLater) };
     } catch (thrown) {
-      throw translate(thrown);
+      throw translate(thrown, request.signal);
     }
   };
 }

@@ -1,4 +1,4 @@
-import type { ProcessClient } from './reach-sandbox.ts';
+import type { ProcessClient } from './reach-processes.ts';
 
 /** A sixteenth of a log, so that a program does not wait for its output to be acknowledged. */
 const everyBytes = 1024n * 1024n;

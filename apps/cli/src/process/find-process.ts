@@ -1,9 +1,9 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Process } from '@soulbox/contract/process-v1';
-import { faultFrom } from './reach-sandbox.ts';
-import type { ReachedSandbox } from './reach-sandbox.ts';
+import { faultFrom } from './reach-processes.ts';
+import type { ReachedProcesses } from './reach-processes.ts';
 
-export async function listProcesses(sandbox: ReachedSandbox): Promise<readonly Process[]> {
+export async function listProcesses(sandbox: ReachedProcesses): Promise<readonly Process[]> {
   try {
     return (await sandbox.client.list({})).processes;
   } catch (thrown) {
@@ -15,7 +15,7 @@ export async function listProcesses(sandbox: ReachedSandbox): Promise<readonly P
  * The process with this id, pid or tag. Several processes can have a pid, one after the other, and a tag: the newest one is
  * meant.
  */
-export async function getProcess(sandbox: ReachedSandbox, name: string): Promise<Process> {
+export async function getProcess(sandbox: ReachedProcesses, name: string): Promise<Process> {
   const all = await listProcesses(sandbox);
   const found =
     all.find(({ id }) => id === name) ??

@@ -6,8 +6,8 @@ import { insideProgram } from '@soulbox/contract';
 import { LogPolicy, OutputStream } from '@soulbox/contract/process-v1';
 import { createAcknowledger } from './acknowledge.ts';
 import { createInputQueue } from './input-queue.ts';
-import { patience } from './reach-sandbox.ts';
-import type { ReachedSandbox } from './reach-sandbox.ts';
+import { patience } from './reach-processes.ts';
+import type { ReachedProcesses } from './reach-processes.ts';
 import { sendInput } from './send-input.ts';
 import { trySignal } from './signals.ts';
 
@@ -49,7 +49,7 @@ const startMs = 30_000;
  */
 export async function forwardConnection(
   socket: Socket,
-  sandbox: ReachedSandbox,
+  sandbox: ReachedProcesses,
   port: number,
 ): Promise<'ended' | 'refused'> {
   const stop = new AbortController();

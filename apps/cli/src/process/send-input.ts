@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { callErrorFrom } from '@soulbox/client/connect';
 import type { InputQueue } from './input-queue.ts';
-import type { ProcessClient } from './reach-sandbox.ts';
+import type { ProcessClient } from './reach-processes.ts';
 
 /** envd takes up to 1 MiB, and reads a message as a whole. */
 const messageBytes = 256 * 1024;

@@ -7,15 +7,15 @@ import { onUnread } from '../output/reader.ts';
 import { createAcknowledger } from './acknowledge.ts';
 import { createDetachFilter } from './detach-keys.ts';
 import { createInputQueue } from './input-queue.ts';
-import { faultFrom, patience } from './reach-sandbox.ts';
-import type { ReachedSandbox } from './reach-sandbox.ts';
+import { faultFrom, patience } from './reach-processes.ts';
+import type { ReachedProcesses } from './reach-processes.ts';
 import { sendInput } from './send-input.ts';
 import { trySignal } from './signals.ts';
 import type { CaughtSignal, Signals } from './signals.ts';
 import { enterRawMode, sizeOf } from './terminal.ts';
 
 export interface SessionOptions {
-  readonly sandbox: ReachedSandbox;
+  readonly sandbox: ReachedProcesses;
   readonly process: Pick<Process, 'id' | 'hasTerminal'>;
   /** Absent: all output that is kept. */
   readonly from?: From['from'];

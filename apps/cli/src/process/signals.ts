@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exitCodes } from '../command-line/exit-codes.ts';
-import type { ProcessClient } from './reach-sandbox.ts';
+import type { ProcessClient } from './reach-processes.ts';
 
 export type CaughtSignal = (typeof caught)[number];
 

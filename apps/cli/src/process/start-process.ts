@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
 import { LogPolicy } from '@soulbox/contract/process-v1';
 import type { Process } from '@soulbox/contract/process-v1';
-import { faultFrom } from './reach-sandbox.ts';
-import type { ReachedSandbox } from './reach-sandbox.ts';
+import { faultFrom } from './reach-processes.ts';
+import type { ReachedProcesses } from './reach-processes.ts';
 import { Interrupted, trySignal } from './signals.ts';
 import type { Signals } from './signals.ts';
 import type { Size } from './terminal.ts';
@@ -30,7 +30,7 @@ const startMs = 60_000;
 
 /** Starts a program once, even if the call must be repeated. A signal that comes meanwhile ends it. */
 export async function startProcess(
-  { sandbox, signals }: { readonly sandbox: ReachedSandbox; readonly signals: Signals },
+  { sandbox, signals }: { readonly sandbox: ReachedProcesses; readonly signals: Signals },
   program: StartedProgram,
 ): Promise<Process> {
   const { command, args, env, user = '', cwd = '', terminal, hasInput, timeoutSeconds, isDetached } = program;

@@ -3,8 +3,8 @@ import { findApi } from '../api/connection.ts';
 import { withExitCode } from '../command-line/exit-code-of-error.ts';
 import { exitCodes } from '../command-line/exit-codes.ts';
 import { UsageError } from '../command-line/usage-error.ts';
-import { reachSandbox } from './reach-sandbox.ts';
-import type { ReachedSandbox } from './reach-sandbox.ts';
+import { reachProcesses } from './reach-processes.ts';
+import type { ReachedProcesses } from './reach-processes.ts';
 import { catchSignals, codeOfSignal, Interrupted } from './signals.ts';
 import type { Signals } from './signals.ts';
 
@@ -19,13 +19,13 @@ interface SandboxArguments {
  */
 export async function withSandbox(
   args: SandboxArguments,
-  act: (sandbox: ReachedSandbox, signals: Signals) => Promise<number>,
+  act: (sandbox: ReachedProcesses, signals: Signals) => Promise<number>,
   connectionsMax?: number,
 ): Promise<number> {
   using signals = catchSignals();
   try {
     const api = await findApi(args['data-dir']);
-    using sandbox = await signals.orInterrupted(reachSandbox(api, args.sandbox, connectionsMax));
+    using sandbox = await signals.orInterrupted(reachProcesses(api, args.sandbox, connectionsMax));
     return await act(sandbox, signals);
   } catch (error) {
     if (error instanceof Interrupted) return codeOfSignal(error.signal);

@@ -7,6 +7,7 @@ import { WireType } from '@bufbuild/protobuf/wire';
 import { Code } from '@connectrpc/connect';
 import type { EventSchema, InteractRequestSchema, StartRequestSchema } from '@soulbox/contract/process-v1';
 import {
+  AttachRequestSchema,
   ExitCause,
   GetRequestSchema,
   LogPolicy,
@@ -86,6 +87,19 @@ describe('output', () => {
       { value: { position: 15n, exit: { code: 3, signal: 0, status: 'exit status 3', cause: ExitCause.OWN } } },
     ]);
     expect(textOf(await attach(id, at(12)))).toBe('re\n');
+  });
+
+  test('is not compressed, also for clients that accept that', async () => {
+    const id = await start('head -c 100000 /dev/zero');
+    const request = toBinary(AttachRequestSchema, create(AttachRequestSchema, { processId: id }));
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(request.length, 1);
+    const response = await fetch(`${envd.baseUrl}/soulbox.process.v1.ProcessService/Attach`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/connect+proto', 'connect-accept-encoding': 'gzip' },
+      body: Buffer.concat([head, request]),
+    });
+    expect((await response.arrayBuffer()).byteLength).toBeGreaterThan(100_000);
   });
 
   test('a position beyond the end is out of range, and the message names the end', async () => {

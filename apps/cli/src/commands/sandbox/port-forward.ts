@@ -7,8 +7,8 @@ import { exitCodes } from '../../command-line/exit-codes.ts';
 import { apiDataDirArg, sandboxArg } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
 import { forwardConnection } from '../../process/forward-connection.ts';
-import { faultFrom } from '../../process/reach-sandbox.ts';
-import type { ReachedSandbox } from '../../process/reach-sandbox.ts';
+import { faultFrom } from '../../process/reach-processes.ts';
+import type { ReachedProcesses } from '../../process/reach-processes.ts';
 import type { Signals } from '../../process/signals.ts';
 import { withSandbox } from '../../process/with-sandbox.ts';
 
@@ -35,7 +35,7 @@ export const forwardPorts = defineCommand({
     const pairs = args._.slice(1).map(parsePair);
     if (pairs.length > portsMax) throw new UsageError(`At most ${portsMax} ports can be forwarded.`);
     const host = args.address ?? '127.0.0.1';
-    const act = async (sandbox: ReachedSandbox, signals: Signals): Promise<number> => {
+    const act = async (sandbox: ReachedProcesses, signals: Signals): Promise<number> => {
       const failed = Promise.withResolvers<never>();
       failed.promise.catch(() => undefined);
       const sockets = new Set<Socket>();
@@ -91,7 +91,7 @@ async function listen(server: Server, host: string, port: number): Promise<Addre
 }
 
 interface Forward {
-  readonly sandbox: ReachedSandbox;
+  readonly sandbox: ReachedProcesses;
   readonly remote: number;
   readonly sockets: Set<Socket>;
   readonly fail: (fault: Error) => void;

@@ -10,12 +10,13 @@ import { ProcessService } from '@soulbox/contract/process-v1';
 import { ApiError } from '../api/api-error.ts';
 import { callApi, targetOf } from '../api/call.ts';
 import type { ApiConnection } from '../api/connection.ts';
+import { findAwake } from '../api/find-awake.ts';
 import type { ApiSandboxDetail } from '../api/wire.ts';
 
 export type ProcessClient = Client<typeof ProcessService>;
 
 /** The processes of one sandbox, through the gateway. */
-export interface ReachedSandbox extends Disposable {
+export interface ReachedProcesses extends Disposable {
   readonly sandboxId: string;
   /** Fails like other calls of the CLI. */
   readonly client: ProcessClient;
@@ -38,21 +39,14 @@ export const patience: RetryPolicy = {
 const maxMessageBytes = 16 * 1024 * 1024;
 /** Output, input, an acknowledgement, a size and signals at the same time. */
 const usualConnectionsMax = 8;
-/** What the API would use. */
-const resumedSeconds = 300;
 
-/** Finds a sandbox and resumes it if it is paused. Throws ApiError for one that is not the team's. */
-export async function reachSandbox(
+/** Finds the processes of a sandbox, which is resumed if it is paused. Throws ApiError for one that is not the team's. */
+export async function reachProcesses(
   api: ApiConnection,
   sandboxId: string,
   connectionsMax = usualConnectionsMax,
-): Promise<ReachedSandbox> {
-  const path = `/sandboxes/${encodeURIComponent(sandboxId)}`;
-  const { body: found } = await callApi<ApiSandboxDetail>(api, { path });
-  if (found.state === 'paused') {
-    const resume = { method: 'POST', path: `/v2${path}/connect`, body: { timeout: resumedSeconds } } as const;
-    await callApi(api, resume);
-  }
+): Promise<ReachedProcesses> {
+  const found = await findAwake(api, sandboxId);
   boundInterimAnswers();
   const { origin, protocol } = new URL(api.sandboxUrl(sandboxId, envdPort));
   const agent = createHttp1Agent(protocol, { connectionsMax });
@@ -73,6 +67,7 @@ export async function reachSandbox(
     client: clientWith(targetOf(api)),
     patient: clientWith(createTarget({ name: api.url, retry: patience, breaker: false })),
     async checkAlive() {
+      const path = `/sandboxes/${encodeURIComponent(sandboxId)}`;
       const state = await callApi<ApiSandboxDetail>(api, { path, isMadeOnce: true }).catch((error: unknown) => error);
       if (state instanceof ApiError && state.status === 404)
         throw new SoulBoxError('sandbox_not_found', `The sandbox ${sandboxId} has ended, and its processes with it.`);
