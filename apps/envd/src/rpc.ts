@@ -34,7 +34,10 @@ const ownPrefix = `/${ProcessService.typeName}/`;
 
 const services = [Process, Filesystem, ProcessService, Health, ServerReflection] as const;
 
-export const rpcPrefixes = services.map(({ typeName }) => `/${typeName}/`);
+/** Older programs only know this name. The messages are the same. */
+const olderReflection = '/grpc.reflection.v1alpha.ServerReflection/';
+
+export const rpcPrefixes = [...services.map(({ typeName }) => `/${typeName}/`), olderReflection];
 
 /** Serves all services in Connect, gRPC and gRPC-Web. */
 export function createRpcHandler(context: Context): (request: IncomingMessage, response: ServerResponse) => void {
@@ -61,6 +64,8 @@ export function createRpcHandler(context: Context): (request: IncomingMessage, r
     const timeout = request.headers['connect-timeout-ms'];
     if (timeout !== undefined && Number(timeout) > maxTimeoutMs)
       request.headers['connect-timeout-ms'] = String(maxTimeoutMs);
+    if (request.url?.startsWith(olderReflection) === true)
+      request.url = `/${ServerReflection.typeName}/${request.url.slice(olderReflection.length)}`;
     const path = request.url ?? '';
     if (!inputStreamPaths.includes(path)) limitBodyTime(request);
     if (path.startsWith(ownPrefix)) {

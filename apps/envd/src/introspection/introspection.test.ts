@@ -90,6 +90,16 @@ test.each<[Question, status]>([
   expect(await ask(question)).toMatchObject({ case: 'errorResponse', value: { errorCode } });
 });
 
+test('reflection also answers by the name that older programs know', async () => {
+  const { input, output } = ServerReflection.method.serverReflectionInfo;
+  const path = '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo';
+  const stream = client.makeBidiStreamRequest(path, encode(input), decode(output));
+  stream.write(create(input, { messageRequest: { case: 'listServices', value: '' } }));
+  stream.end();
+  const [answer] = (await stream.take(1).toArray()) as MessageShape<typeof output>[];
+  expect(answer?.messageResponse.case).toBe('listServicesResponse');
+});
+
 test('a method described by reflection can be called', async () => {
   const answer = await ask({ case: 'fileContainingSymbol', value: 'soulbox.process.v1.ProcessService.List' });
   if (answer.case !== 'fileDescriptorResponse') throw new Error('no file');
