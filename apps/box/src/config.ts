@@ -69,7 +69,7 @@ export const boxConfigSchema = {
     'SOULBOX_TRACES_SAMPLE_PERCENT',
     wholeNumber(0, 100),
     100,
-    'Percent of the traces that begin in this server that are recorded. A request with a `traceparent` is recorded if that says so.',
+    'Percent of the traces that are recorded. Of those that a `traceparent` names, only traces that it marks as recorded.',
   ),
   logLevel: key(
     'SOULBOX_LOG_LEVEL',

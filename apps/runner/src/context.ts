@@ -59,6 +59,7 @@ import type { Pool } from './pool/pool.ts';
 import { createRecordSeal } from './registry/record-seal.ts';
 import { createRecordStore } from './registry/record.ts';
 import { recoverSandboxes } from './upkeep/recover.ts';
+import { removeLeftHistories } from './upkeep/remove-left-histories.ts';
 import { createDependencyCache } from './run/dependency-cache.ts';
 import type { DependencyCache } from './run/dependency-cache.ts';
 import { createRouter } from './serve/router.ts';
@@ -150,8 +151,7 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
   // Restores that a dead server began have ended by now.
   await context.host.checkpoints.sweepClear();
   const guard = startDiskGuard(context, options.dataDirectory);
-  const present = new Set(context.table.tenants().map(({ record }) => record.sandboxId));
-  await Promise.all([folder.keepOnly(present), logs.keepOnly(present)]);
+  await removeLeftHistories(context, [folder, logs]);
   for (const sandbox of context.table.tenants()) context.metrics.adopt(sandbox);
   await keepDefaultTemplate(options, pool);
 
@@ -265,9 +265,9 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
     const isEnded = await endSandbox(context, sandboxId, cause);
     context.metrics.remove(sandboxId);
     customMetrics.remove(sandboxId);
-    await context.logBook.remove(sandboxId);
     consumption.end(sandboxId);
     activity.forget(sandboxId);
+    await context.logBook.remove(sandboxId);
     return isEnded;
   };
   const customMetrics = createCustomMetrics({ table, activity, clock, logger });

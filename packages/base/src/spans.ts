@@ -132,7 +132,8 @@ export function noteSpan(
   { name, kind, attributes }: Pick<SpanStart, 'name' | 'kind' | 'attributes'>,
   { startedAt, endedAt }: { readonly startedAt: number; readonly endedAt: number },
 ): void {
-  const parent = scopes.getStore()?.trace;
+  const scope = scopes.getStore();
+  const parent = scope?.isOver === false ? scope.trace : undefined;
   if (parent !== undefined) tracer?.startSpan({ name, kind, attributes, parent, startedAt }).end({ endedAt });
 }
 

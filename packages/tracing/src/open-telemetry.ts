@@ -51,12 +51,11 @@ export function createExporter({
     scheduledDelayMillis: delayMs,
     exportTimeoutMillis: exportMs,
   });
+  const sampler = samplePercent === 100 ? new AlwaysOnSampler() : new TraceIdRatioBasedSampler(samplePercent / 100);
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ 'service.name': service, 'service.namespace': 'soulbox' }),
-    // A caller that records its trace gets all of it.
-    sampler: new ParentBasedSampler({
-      root: samplePercent === 100 ? new AlwaysOnSampler() : new TraceIdRatioBasedSampler(samplePercent / 100),
-    }),
+    // The flag of a caller is read before anybody knows who it is, so it cannot raise the share.
+    sampler: new ParentBasedSampler({ root: sampler, remoteParentSampled: sampler }),
     spanLimits: { attributeValueLengthLimit: valueLengthMax, attributeCountLimit: attributesMax, linkCountLimit: 1 },
     spanProcessors: [processor],
   });

@@ -35,14 +35,16 @@ test('a collector gets the spans of an operation by OTLP, in the trace of the ca
   expect(collector.text()).not.toContain('secret');
 });
 
-test('the caller decides whether its trace is recorded, and the share decides about others', async () => {
+test('a caller can leave its trace out, and cannot raise the share of those that are recorded', async () => {
   await using collector = await startCollector();
-  {
-    await using _tracing = await start(collector.url, 0);
-    await operate();
+  const serve = async (share: number): Promise<void> => {
+    await using _tracing = await start(collector.url, share);
     await serveCall({ name: 'ignored', requestId: 'r', parent: { ...parent, isSampled: false } }, operate);
     await serveCall({ name: 'call', requestId: 'r', parent }, operate);
-  }
+  };
+  await serve(0);
+  expect(collector.spans).toEqual([]);
+  await serve(100);
   expect(collector.spans.map(({ name }) => name)).toEqual(['create.pool', 'create', 'call']);
 });
 

@@ -342,9 +342,12 @@ function createServerFileWriter({ dataDirectory, gateway, runner }: BoxConfig): 
   };
   let writing = Promise.resolve();
   const write = async (): Promise<void> => {
-    writing = writing.then(async () => {
-      await writeServerFile(dataDirectory, { ...place, ...facts, children: [...processes.values()], givenUp });
-    });
+    // One failed write must not prevent the later ones.
+    writing = writing
+      .catch(() => undefined)
+      .then(async () => {
+        await writeServerFile(dataDirectory, { ...place, ...facts, children: [...processes.values()], givenUp });
+      });
     await writing;
   };
   return {

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import { openRegular } from '../sys/open-regular.ts';
-import { createStatsdListener, datagramsPerSecond } from './statsd-listener.ts';
+import { createStatsdListener } from './statsd-listener.ts';
 import type { StatsdListener } from './statsd-listener.ts';
 
 /** Metrics of user code, as it wrote them. */
@@ -49,16 +49,25 @@ export async function readCustomSources(
 ): Promise<CustomSource[]> {
   const names = (await readdir(directory).catch(() => [] as string[])).sort();
   const known = names.filter((name) => /^[\w.-]{1,64}\.(?:prom|port|statsd)$/.test(name)).slice(0, sourcesMax);
-  const statsdName = known.find((name) => name.endsWith('.statsd'));
-  if (statsdName === undefined) statsd.close();
+  const portFiles = await Promise.all(
+    known.filter((name) => name.endsWith('.statsd')).map(async (name) => await readPortFile(directory, name)),
+  );
+  if (portFiles.length === 0) statsd.close();
+  // Any user can add a file. It does not close the port of another one, and neither does a program that writes its own
+  // file just now.
+  const inUse =
+    portFiles.find(({ port }) => port !== undefined && port === statsd.port) ??
+    portFiles.find(({ port }) => port !== undefined) ??
+    portFiles[0];
   const sources = await Promise.all(
     known.map(async (name) => {
       const path = join(directory, name);
       try {
         if (name.endsWith('.prom')) return { name, ...(await readText(path, sourceMaxBytes)) };
         if (name.endsWith('.port')) return { name, ...(await askPort(path)) };
-        if (name !== statsdName) throw new SoulBoxError('bad_request', `Only ${statsdName} is used.`);
-        return { name, ...(await readStatsd(path, statsd)) };
+        const portFile = portFiles.find((one) => one.name === name);
+        if (portFile === inUse) return { name, ...(await readStatsd(statsd, portFile)) };
+        return { name, text: '', fault: portFile?.fault ?? `Only ${inUse?.name} is used.` };
       } catch (error) {
         return { name, text: '', fault: faultFrom(error) };
       }
@@ -104,21 +113,30 @@ async function askPort(path: string): Promise<Text> {
   return await get(Number(port), target);
 }
 
-/** A file that names no port any more ends the port that it named. */
-async function readStatsd(path: string, statsd: StatsdListener): Promise<Text> {
+interface PortFile {
+  readonly name: string;
+  readonly port?: number;
+  /** Why it names no port. */
+  readonly fault?: string;
+}
+
+async function readPortFile(directory: string, name: string): Promise<PortFile> {
   try {
-    const { text } = await readText(path, portFileMaxBytes);
-    if (!/^\d{1,5}$/.test(text.trim()) || Number(text) > 65_535)
-      throw new SoulBoxError('bad_request', 'The file must contain a port, such as 8125.');
-    await statsd.listen(Number(text));
+    const text = (await readText(join(directory, name), portFileMaxBytes)).text.trim();
+    if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return { name, port: Number(text) };
+    return { name, fault: 'The file must contain a port, such as 8125.' };
   } catch (error) {
-    statsd.close();
-    throw error;
+    return { name, fault: faultFrom(error) };
   }
+}
+
+async function readStatsd(statsd: StatsdListener, { port, fault }: PortFile = { name: '' }): Promise<Text> {
+  if (port !== undefined) await statsd.listen(port);
   const { text, refused, isFlooded } = statsd.read();
   const faults = [
+    ...(fault === undefined ? [] : [fault]),
     ...(refused === 0 ? [] : [`${refused} lines were not valid, or beyond a limit.`]),
-    ...(isFlooded ? [`Datagrams were dropped, because more than ${datagramsPerSecond} came within a second.`] : []),
+    ...(isFlooded ? ['Datagrams were dropped, because too many came within a second.'] : []),
   ];
   const cut = wholeLines(Buffer.from(text), sourceMaxBytes);
   return { ...cut, ...(faults.length === 0 ? {} : { fault: faults.join(' ') }) };

@@ -5,15 +5,18 @@ import { isNodeError, SoulBoxError } from '@soulbox/base';
 import { createStatsdTable } from './statsd-table.ts';
 import type { StatsdTable } from './statsd-table.ts';
 
-/** Datagrams that are taken within a second. Then the port is closed until the second is over, and the kernel drops. */
-export const datagramsPerSecond = 5000;
+/** What is taken within a second. Then the port is closed until the second is over, and the kernel drops. */
+export const statsdLimits = { datagramsPerSecond: 5000, bytesPerSecond: 256 * 1024 } as const;
 const spanMs = 1000;
 /** Other programs own the ports below. */
 const portMin = 1024;
-const datagramMaxBytes = 65_536;
+/** Clients send what fits into a packet of the network. The rest of a larger one is not read. */
+const datagramMaxBytes = 8192;
 
 /** What programs report by StatsD to one port of loopback. */
 export interface StatsdListener {
+  /** The port on which it listens. */
+  readonly port: number | undefined;
   /** Listens on this port from now on, and no more on another one. Throws `bad_request` if it cannot. */
   listen(port: number): Promise<void>;
   /** Stops, and forgets everything. */
@@ -28,11 +31,14 @@ interface Open {
   /** Undefined while datagrams are dropped. */
   socket: Socket | undefined;
   taken: number;
+  takenBytes: number;
   isFlooded: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
-export function createStatsdListener(datagramsMax = datagramsPerSecond): StatsdListener {
+export function createStatsdListener(
+  limits: Readonly<Record<keyof typeof statsdLimits, number>> = statsdLimits,
+): StatsdListener {
   let current: Open | undefined;
 
   const close = (): void => {
@@ -47,8 +53,10 @@ export function createStatsdListener(datagramsMax = datagramsPerSecond): StatsdL
       // Many programs send few datagrams, so the span begins with one: an idle sandbox has no timer.
       open.timer ??= setTimeout(() => begin(open), spanMs);
       open.taken += 1;
+      open.takenBytes += datagram.length;
       open.table.take(datagram.subarray(0, datagramMaxBytes).toString('utf8'));
-      if (open.taken < datagramsMax || open.socket !== socket) return;
+      const isMore = open.taken >= limits.datagramsPerSecond || open.takenBytes >= limits.bytesPerSecond;
+      if (!isMore || open.socket !== socket) return;
       open.isFlooded = true;
       open.socket = undefined;
       socket.close();
@@ -71,7 +79,7 @@ export function createStatsdListener(datagramsMax = datagramsPerSecond): StatsdL
 
   const begin = (open: Open): void => {
     open.timer = undefined;
-    open.taken = 0;
+    [open.taken, open.takenBytes] = [0, 0];
     if (open.socket !== undefined || current !== open) return;
     bind(open).catch(() => {
       if (current === open) close();
@@ -79,17 +87,21 @@ export function createStatsdListener(datagramsMax = datagramsPerSecond): StatsdL
   };
 
   return {
+    get port() {
+      return current?.port;
+    },
     async listen(port) {
       if (current?.port === port) return;
-      close();
       if (port < portMin) throw new SoulBoxError('bad_request', `The port must be ${portMin} or higher.`);
-      const nothing = { socket: undefined, taken: 0, isFlooded: false, timer: undefined };
+      close();
+      const nothing = { socket: undefined, taken: 0, takenBytes: 0, isFlooded: false, timer: undefined };
       const open: Open = { port, table: createStatsdTable(), ...nothing };
       current = open;
       try {
         await bind(open);
       } catch (error) {
-        current = undefined;
+        // A later call may have replaced it.
+        if (current === open) current = undefined;
         const code = isNodeError(error) ? (error.code ?? 'unknown') : 'unknown';
         throw new SoulBoxError('bad_request', `Port ${port} cannot be opened (${code}).`);
       }

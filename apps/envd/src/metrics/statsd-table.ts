@@ -1,10 +1,15 @@
-/** Series that are kept; those of further names are refused. The runner takes as many from a sandbox. */
+/**
+ * Series that are kept; those of further names are refused. The runner takes as many from a sandbox. A timer is as many
+ * as the lines that it becomes.
+ */
 const seriesMax = 256;
 /** Characters of all names and labels together. */
 const textMax = 32_768;
 const lineMaxLength = 1024;
 const nameMaxLength = 128;
-const tagsMax = 16;
+/** With the label for quantiles a series has the 16 that the runner takes. */
+const tagsMax = 15;
+const quantileLabel = 'quantile';
 const tagMaxLength = 256;
 /** A series without a new value for so long is forgotten, as those of files are. */
 const keptMs = 30 * 60_000;
@@ -48,17 +53,19 @@ export interface StatsdTable {
 export function createStatsdTable(now: () => number = Date.now): StatsdTable {
   const table = new Map<string, Series>();
   let textSize = 0;
+  let size = 0;
   let refused = 0;
 
   const seriesOf = (kind: Series['kind'], name: string, labels: string): Series | undefined => {
     const key = `${name}{${labels}}`;
     const known = table.get(key);
     if (known !== undefined) return known.kind === kind ? known : undefined;
-    if (table.size >= seriesMax || textSize + key.length > textMax) return undefined;
+    if (size + sizeOf(kind) > seriesMax || textSize + key.length > textMax) return undefined;
     const common = { name, labels, updatedAtMs: 0 };
     const series: Series =
       kind === 'summary' ? { ...common, kind, count: 0, sum: 0, newest: [], next: 0 } : { ...common, kind, value: 0 };
     table.set(key, series);
+    size += sizeOf(kind);
     textSize += key.length;
     return series;
   };
@@ -76,9 +83,10 @@ export function createStatsdTable(now: () => number = Date.now): StatsdTable {
 
   const forgetOld = (): void => {
     const oldest = now() - keptMs;
-    for (const [key, { updatedAtMs }] of table) {
+    for (const [key, { updatedAtMs, kind }] of table) {
       if (updatedAtMs > oldest) continue;
       table.delete(key);
+      size -= sizeOf(kind);
       textSize -= key.length;
     }
   };
@@ -95,6 +103,9 @@ export function createStatsdTable(now: () => number = Date.now): StatsdTable {
     },
   };
 }
+
+/** The sum, the count and each quantile are a series. */
+const sizeOf = (kind: Series['kind']): number => (kind === 'summary' ? 2 + quantiles.length : 1);
 
 interface Sample {
   readonly kind: Series['kind'];
@@ -136,7 +147,7 @@ function ownName(text: string): string {
   return /^\d/.test(name) ? `_${name.slice(1 - nameMaxLength)}` : name;
 }
 
-/** `a:b,c` becomes `a="b",c=""`. Undefined beyond a limit, or for a name that is given twice. */
+/** `a:b,c` becomes `a="b",c=""`. Undefined beyond a limit, or for a name that is given twice or is ours. */
 function labelsOf(text: string): string | undefined {
   const labels = new Map<string, string>();
   const tags = text.split(',');
@@ -146,7 +157,7 @@ function labelsOf(text: string): string | undefined {
     const at = tag.indexOf(':');
     const name = ownName(at < 0 ? tag : tag.slice(0, at));
     const value = at < 0 ? '' : tag.slice(at + 1);
-    if (name === '' || value.length > tagMaxLength || labels.has(name)) return undefined;
+    if (name === '' || name === quantileLabel || value.length > tagMaxLength || labels.has(name)) return undefined;
     labels.set(name, value);
   }
   return [...labels]
@@ -190,7 +201,7 @@ function textOf(all: readonly Series[]): string {
     const sorted = series.newest.toSorted((one, other) => one - other);
     for (const quantile of quantiles) {
       const value = sorted[Math.ceil(quantile * sorted.length) - 1] ?? 0;
-      lines.push(`${name}${braced(`quantile="${quantile}"`)} ${value}`);
+      lines.push(`${name}${braced(`${quantileLabel}="${quantile}"`)} ${value}`);
     }
     lines.push(`${name}_sum${braced()} ${series.sum}`, `${name}_count${braced()} ${series.count}`);
   }

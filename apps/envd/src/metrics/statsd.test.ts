@@ -72,6 +72,18 @@ describe('lines of StatsD', () => {
     expect(table.read().refused).toBe(0);
   });
 
+  test('of timers count as the lines that they become, and have room for the label of quantiles', () => {
+    const table = createStatsdTable();
+    for (let n = 0; n < 60; n++) table.take(`timer${n}:1|ms`);
+    const { text, refused } = table.read();
+    expect(text.match(/^timer\d+(?:_sum|_count)?(?:\{.*\})? /gm)).toHaveLength(255);
+    expect(refused).toBe(9);
+    const tags = Array.from({ length: 16 }, (_, n) => `t${n}:x`);
+    expect(readAfter(`a:1|ms|#${tags.join(',')}`).refused).toBe(1);
+    expect(readAfter(`a:1|ms|#${tags.slice(1).join(',')}`).text).toContain('t9="x",quantile="0.5"} ');
+    expect(readAfter('a:1|ms|#quantile:1').refused).toBe(1);
+  });
+
   test('of a series that is reported no more are forgotten, and its place is free', () => {
     let nowMs = 0;
     const table = createStatsdTable(() => nowMs);
@@ -151,8 +163,37 @@ describe('a port for StatsD', () => {
     other.close();
   });
 
+  test('stays open while its file is written anew, and while other users add files', async () => {
+    await name(String(port));
+    await read();
+    await send('jobs:1|c');
+    const text = '# TYPE jobs counter\njobs 1\n';
+    await expect.poll(async () => (await read())[0]?.text).toBe(text);
+    await name('');
+    expect(await read()).toEqual([{ name: 'a.statsd', text, fault: expect.stringMatching(/must/) as string }]);
+    await name('80', '0.statsd');
+    await name(String(await freePort()), '1.statsd');
+    await name(String(port));
+    const sources = await read();
+    expect(sources.map((source) => source.name)).toEqual(['0.statsd', '1.statsd', 'a.statsd']);
+    expect(sources.map((source) => source.text)).toEqual(['', '', text]);
+  });
+
+  test('takes a limited number of bytes in a second, however few datagrams they are', async () => {
+    statsd = createStatsdListener({ datagramsPerSecond: 5000, bytesPerSecond: 20_000 });
+    await name(String(port));
+    await read();
+    for (let n = 0; n < 30; n++) {
+      await send('a:1|c\n'.repeat(1000));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const [source] = await read();
+    expect(Number(/^a (\d+)$/m.exec(source?.text ?? '')?.[1])).toBeLessThan(10_000);
+    expect(source?.fault).toContain('Datagrams were dropped');
+  });
+
   test('drops what a flood sends beyond the limit of a second, and goes on in the next one', async () => {
-    statsd = createStatsdListener(200);
+    statsd = createStatsdListener({ datagramsPerSecond: 200, bytesPerSecond: 1_000_000 });
     await name(String(port));
     await read();
     for (let n = 0; n < 2000; n++) {

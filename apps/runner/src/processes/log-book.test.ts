@@ -68,6 +68,7 @@ test('a log survives the runner, once, with what envd has told meanwhile', async
 test('a new envd in the same sandbox is read from its beginning', async () => {
   ofEnvd = [entry(1), entry(2)];
   await book.read('a');
+  nowMs = startMs + 60_000;
   ofEnvd = [{ ...entry(1, 'of the new envd'), timestamp: new Date(startMs + 60_000).toISOString() }];
   expect(await messages()).not.toContain('of the new envd');
   book.expectNewEnvd('a');
@@ -94,7 +95,45 @@ test('lines that were cut or altered cost only themselves', async () => {
   expect(await messages()).toEqual(['first', 'second']);
 });
 
-test('a log has at most 2000 entries, and its file a limited size, whatever envd tells', async () => {
+test('a hostile envd neither displaces entries of the runner nor forges them', async () => {
+  book.write('a', 'sandbox created');
+  const hostile = (seq: number, changes: Partial<LogLine>): LogLine => ({ ...entry(seq), ...changes });
+  ofEnvd = [
+    ...Array.from({ length: 3000 }, (_, n) => hostile(n + 10, { timestamp: '9000-01-01T00:00:00.000Z' })),
+    hostile(4000, { timestamp: '+010000-01-01T00:00:00.000Z' }),
+    hostile(4001, { fields: { long: 'x'.repeat(300_000) }, message: 'large' }),
+    hostile(0, { message: 'as the runner' }),
+    hostile(4002, { timestamp: 'never' }),
+  ];
+  await book.read('a');
+  book.write('a', 'sandbox paused');
+  const lines = await book.read('a');
+  const told = lines.map(({ message }) => message);
+  expect(told).toEqual(expect.arrayContaining(['sandbox created', 'sandbox paused', 'large']));
+  expect(told).not.toContain('as the runner');
+  expect(lines).toHaveLength(1002);
+  for (const { timestamp } of lines) expect(timestamp).toMatch(/^2027-01-15T/);
+  await restartRunner();
+  expect(await messages()).toEqual(expect.arrayContaining(['sandbox created', 'sandbox paused']));
+});
+
+test('what many readers cause envd to tell is written every few seconds', async () => {
+  await logs.fileOf('a').remove();
+  for (let seq = 1; seq <= 20; seq++) {
+    ofEnvd.push(entry(seq, 'x'.repeat(10_000)));
+    await book.read('a');
+  }
+  await logs.settle();
+  const { size } = await stat(join(directory, 'a'));
+  expect(size).toBeLessThan(20_000);
+  nowMs += 5000;
+  await book.read('a');
+  await logs.settle();
+  expect((await stat(join(directory, 'a'))).size).toBeGreaterThan(size);
+});
+
+test('of each source a log has at most 1000 entries, and its file a limited size, whatever envd tells', async () => {
+  nowMs = startMs + 60_000;
   for (let round = 0; round < 12; round++) {
     ofEnvd = Array.from({ length: 500 }, (_, n) => entry(round * 500 + n + 1, 'x'.repeat(2000)));
     await book.read('a');
@@ -103,7 +142,7 @@ test('a log has at most 2000 entries, and its file a limited size, whatever envd
   }
   expect((await book.read('a')).length).toBeLessThan(200);
   ofEnvd = Array.from({ length: 5000 }, (_, n) => entry(10_000 + n));
-  expect(await book.read('a')).toHaveLength(2000);
+  expect(await book.read('a')).toHaveLength(1000);
   await restartRunner();
   expect(await messages()).toContain('envd 14999');
 });

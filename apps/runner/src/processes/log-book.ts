@@ -2,10 +2,19 @@ import type { Clock } from '@soulbox/base';
 import type { SandboxTable } from '../registry/table.ts';
 import type { LogFile, LogFolder, LogLine } from './log-folder.ts';
 
-/** Entries kept per sandbox. The oldest are removed first. */
-const maxEntries = 2000;
+/**
+ * Entries kept of each of the two sources, the runner and envd. The oldest are removed first. A hostile envd thus
+ * displaces none of the runner.
+ */
+const maxEntries = 1000;
 /** Characters of their texts, together. */
-const maxTextLength = 256 * 1024;
+const maxTextLength = 128 * 1024;
+/** A longer entry loses its fields, and the rest of its message. */
+const maxEntryLength = 16 * 1024;
+/** The clock of a sandbox is that of the host. An entry with a later time gets the time at which it was read. */
+const clockSlackMs = 5000;
+/** Entries of envd are saved at most so often. What a killed runner has not saved, envd still has. */
+const saveEveryMs = 5000;
 /** Ended sandboxes whose log is still kept, in memory only. */
 const maxEnded = 500;
 
@@ -15,6 +24,9 @@ interface Book {
   /** Number of the newest entry that was fetched from envd. */
   envdSeq: number;
   readonly file: LogFile;
+  /** Entries of envd that are not in the file yet. */
+  unsaved: LogLine[];
+  savedAtMs: number;
   /** The entries of an earlier life of the runner are read when somebody reads the log. */
   loaded: Promise<void> | undefined;
 }
@@ -39,7 +51,8 @@ export function createLogBook(table: Pick<SandboxTable, 'find'>, folder: LogFold
   const bookOf = (sandboxId: string): Book => {
     const known = books.get(sandboxId);
     if (known !== undefined) return known;
-    const book: Book = { lines: [], envdSeq: 0, file: folder.fileOf(sandboxId), loaded: undefined };
+    const file = folder.fileOf(sandboxId);
+    const book: Book = { lines: [], envdSeq: 0, file, unsaved: [], savedAtMs: -Infinity, loaded: undefined };
     books.set(sandboxId, book);
     forgetOldest();
     return book;
@@ -61,13 +74,19 @@ export function createLogBook(table: Pick<SandboxTable, 'find'>, folder: LogFold
     return book.lines;
   };
 
+  const save = (book: Book, lines: readonly LogLine[]): void => {
+    const unsaved = [...book.unsaved, ...lines];
+    [book.unsaved, book.savedAtMs] = [[], clock.now()];
+    if (unsaved.length > 0) book.file.append(unsaved, async () => await load(book));
+  };
+
   return {
     write(sandboxId, message, fields = {}, logger = 'runner') {
       const timestamp = new Date(clock.now()).toISOString();
       const book = bookOf(sandboxId);
       const line: LogLine = { seq: 0, timestamp, level: 'info', logger, message, fields };
       book.lines = bounded([...book.lines, line]);
-      book.file.append([line], async () => await load(book));
+      save(book, [line]);
     },
     async read(sandboxId) {
       const sandbox = table.find(sandboxId);
@@ -80,16 +99,20 @@ export function createLogBook(table: Pick<SandboxTable, 'find'>, folder: LogFold
       book.envdSeq = fetched.reduce((newest, entry) => Math.max(newest, entry.seq), book.envdSeq);
       // Entries from before the claim belong to the rehearsal of the spare.
       const startedAtMs = sandbox.record.tenant?.startedAtMs ?? 0;
+      const now = clock.now();
       const fresh = take(
         book,
-        fetched.filter(({ timestamp }) => Date.parse(timestamp) >= startedAtMs),
+        fetched.flatMap((entry) => trusted(entry, { startedAtMs, now })),
       );
-      if (fresh.length > 0) book.file.append(fresh, async () => await load(book));
+      book.unsaved = bounded([...book.unsaved, ...fresh]);
+      if (now - book.savedAtMs >= saveEveryMs) save(book, []);
       return book.lines;
     },
     expectNewEnvd(sandboxId) {
       const book = books.get(sandboxId);
-      if (book !== undefined) book.envdSeq = 0;
+      if (book === undefined) return;
+      book.envdSeq = 0;
+      save(book, []);
     },
     async remove(sandboxId) {
       await (books.get(sandboxId)?.file ?? folder.fileOf(sandboxId)).remove();
@@ -100,21 +123,32 @@ export function createLogBook(table: Pick<SandboxTable, 'find'>, folder: LogFold
 /** A new runner fetches the whole log of envd once more. */
 const keyOf = ({ seq, timestamp, message }: LogLine): string => `${timestamp} ${seq} ${message}`;
 
-/** The newest entries within the limits, in order of time. */
-function bounded(lines: readonly LogLine[]): LogLine[] {
-  const sorted = lines.toSorted((one, other) => Date.parse(one.timestamp) - Date.parse(other.timestamp));
-  let textLength = 0;
-  let at = sorted.length;
-  while (at > 0 && sorted.length - at < maxEntries) {
-    textLength += lengthOf(sorted[at - 1]);
-    if (textLength > maxTextLength) break;
-    at -= 1;
-  }
-  return sorted.slice(at);
+/** An entry of envd, which is hostile. Nothing if it is not one of this life of the sandbox. */
+function trusted(entry: LogLine, { startedAtMs, now }: { startedAtMs: number; now: number }): LogLine[] {
+  const saidMs = Date.parse(entry.timestamp);
+  // 0 marks entries of the runner.
+  if (entry.seq < 1 || Number.isNaN(saidMs) || saidMs < startedAtMs) return [];
+  const timestamp = new Date(saidMs > now + clockSlackMs ? now : saidMs).toISOString();
+  if (lengthOf(entry) <= maxEntryLength) return [{ ...entry, timestamp }];
+  return [{ ...entry, timestamp, message: entry.message.slice(0, maxEntryLength / 2), fields: {} }];
 }
 
-function lengthOf(line: LogLine | undefined): number {
-  if (line === undefined) return 0;
+/** The newest entries of each source within the limits, in order of time. */
+function bounded(lines: readonly LogLine[]): LogLine[] {
+  const sorted = lines.toSorted((one, other) => Date.parse(one.timestamp) - Date.parse(other.timestamp));
+  const left = { runner: room(), envd: room() };
+  const kept = sorted.toReversed().filter((line) => {
+    const of = line.seq === 0 ? left.runner : left.envd;
+    of.entries -= 1;
+    of.text -= lengthOf(line);
+    return of.entries >= 0 && of.text >= 0;
+  });
+  return kept.reverse();
+}
+
+const room = (): { entries: number; text: number } => ({ entries: maxEntries, text: maxTextLength });
+
+function lengthOf(line: LogLine): number {
   const fields = Object.entries(line.fields).reduce((sum, [name, text]) => sum + name.length + text.length, 0);
   return line.message.length + line.logger.length + fields;
 }

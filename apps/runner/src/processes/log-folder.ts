@@ -18,7 +18,7 @@ export interface LogFile {
   load(): Promise<LogLine[]>;
   /** Adds entries after those of earlier calls. `all`: gives what the book has then. Never throws. */
   append(lines: readonly LogLine[], all: () => Promise<readonly LogLine[]>): void;
-  /** Removes the file. Nothing is written to it afterwards. */
+  /** Removes the file. Nothing is written to it afterwards. Never throws. */
   remove(): Promise<void>;
 }
 
@@ -60,6 +60,8 @@ interface FileOptions {
 function createLogFile(path: string, { sandboxId, seal, onFailure, underWay }: FileOptions): LogFile {
   let writing = Promise.resolve();
   let sizeBytes: number | undefined;
+  /** What the last rewrite left. Control characters make a text of the largest size six times as long. */
+  let leastBytes = 0;
   let isRemoved = false;
 
   const write = async (lines: readonly LogLine[], all: () => Promise<readonly LogLine[]>): Promise<void> => {
@@ -68,12 +70,13 @@ function createLogFile(path: string, { sandboxId, seal, onFailure, underWay }: F
       ({ size }) => size,
       () => 0,
     );
-    const isFull = sizeBytes > rewriteBytes;
+    const isFull = sizeBytes > Math.max(rewriteBytes, 2 * leastBytes);
     const text = await seal.textOf('log', sandboxId, { entries: isFull ? await all() : lines });
     if (isFull) await writeFileAtomic(path, text, { mode: 0o600 });
     // A server that was killed may have left half a line.
     else await appendFile(path, `\n${text}`, { mode: 0o600 });
     sizeBytes = isFull ? text.length : sizeBytes + text.length;
+    if (isFull) leastBytes = sizeBytes;
   };
 
   const entriesOf = async (line: string): Promise<LogLine[]> => {
@@ -102,7 +105,8 @@ function createLogFile(path: string, { sandboxId, seal, onFailure, underWay }: F
     async remove() {
       isRemoved = true;
       await writing;
-      await rm(path, { force: true });
+      // The sandbox has ended, whatever the disk says. The next start removes the file.
+      await rm(path, { force: true }).catch(onFailure);
     },
   };
 }
