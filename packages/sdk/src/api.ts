@@ -6,7 +6,10 @@ import { requestSignal } from './config.ts';
 import type { Connection } from './config.ts';
 import { rethrow, SoulBoxError } from './error.ts';
 
-/** The bodies of the REST API, generated from its OpenAPI document. */
+/**
+ * The bodies of the REST API, generated from its OpenAPI document. Names and units are those of the wire, for example
+ * `sandboxID` and seconds. `GET /openapi.json` of a server describes every field and its limits.
+ */
 export type Schemas = components['schemas'];
 
 /** @internal */

@@ -3,37 +3,50 @@ import { errorFrom, SoulBoxError } from './error.ts';
 import type { CommandResult } from './error.ts';
 import type { AttachFrom, OutputEvent, ProcessExit, SandboxProcess } from './processes.ts';
 
-/** A running command or terminal. It goes on when this object is given up. */
+/**
+ * A running command or terminal, with the members of e2b 2.51.0. All its output is read from the start of this object
+ * on, whether or not somebody waits. The command goes on when this object is given up.
+ */
 export interface CommandHandle {
+  /** The pid of the shell that runs the command, inside the sandbox. */
   readonly pid: number;
-  /** The process of the command: it can be attached to from any position. */
+  /** The process of the command: its output can be read again from any position, and its id can be given to others. */
   readonly process: SandboxProcess;
-  /** Standard output so far. */
+  /** Standard output so far, as UTF-8, from the position on at which this object began. Empty for a terminal. */
   readonly stdout: string;
-  /** Standard errors so far. */
+  /** Standard error so far, as UTF-8, from the position on at which this object began. Empty for a terminal. */
   readonly stderr: string;
-  /** Set when the command has ended. -1 if a signal ended it. */
+  /** The exit code. -1 if a signal ended the command. Undefined while it runs. */
   readonly exitCode: number | undefined;
   /**
-   * Waits for the end. Throws `command_failed` if the exit code is not 0 and `command_timeout` if its time was up; both
-   * have what was printed in `result`.
+   * Waits for the end, for as long as it takes. Throws `command_failed` if the exit code is not 0 and `command_timeout`
+   * if its time was up; both have what was printed in `result`. Throws `unreachable` after 60 s without a connection.
    */
   wait(): Promise<CommandResult>;
   /** Stops reading. The command goes on; `wait` then throws `aborted`. */
   disconnect(): Promise<void>;
-  /** Sends SIGKILL. False if the command has ended. */
+  /** Sends SIGKILL to the process group of the command. False if the command has ended. */
   kill(options?: RequestOptions): Promise<boolean>;
-  /** Writes standard input or keys of the terminal. */
+  /**
+   * Writes standard input or keys of the terminal. Text is sent as UTF-8. Resolves when the command has taken it.
+   * Throws `process_not_ready` if a command was started without `stdin` or its input is closed.
+   */
   sendStdin(data: string | Uint8Array, options?: RequestOptions): Promise<void>;
-  /** Closes standard input. */
+  /**
+   * Closes standard input after all writes. Throws `process_not_ready` for a terminal: send it Ctrl-D (`\x04`) instead.
+   */
   closeStdin(options?: RequestOptions): Promise<void>;
 }
 
-/** Where output goes as it arrives. Reading waits for what they return. */
+/** Where output goes as it arrives. Reading waits for what the functions return. What they throw ends the reading. */
 export interface OutputCallbacks {
+  /**
+   * Called with each part of standard output, as UTF-8. Characters are never cut. Default: output is only collected.
+   */
   readonly onStdout?: ((data: string) => void | Promise<void>) | undefined;
+  /** Called with each part of standard error, as UTF-8. Characters are never cut. Default: output is only collected. */
   readonly onStderr?: ((data: string) => void | Promise<void>) | undefined;
-  /** Output of a terminal. It is not collected. */
+  /** Called with each part of a terminal's output, as bytes. It is not collected. Default: the output is skipped. */
   readonly onData?: ((data: Uint8Array) => void | Promise<void>) | undefined;
 }
 

@@ -6,17 +6,23 @@ import type { CommandResult } from './error.ts';
 import { SoulBoxError } from './error.ts';
 import type { AttachFrom, LogSettings, Processes, ProcessInfo, SandboxProcess } from './processes.ts';
 
-/** The options of a command. */
+/** The options of a command. All but `log` are those of e2b 2.51.0. */
 export interface CommandOptions extends UserOptions, Omit<OutputCallbacks, 'onData'> {
-  /** Return while the command runs. Default: false. */
+  /** Return a {@link CommandHandle} while the command runs. Default: false. */
   readonly background?: boolean | undefined;
-  /** The working directory. Default: the home of the user. */
+  /**
+   * The working directory. Default: that of the template, otherwise the home of the user. A missing one throws
+   * `bad_path`.
+   */
   readonly cwd?: string | undefined;
-  /** Variables beside those of the sandbox. */
+  /** Variables beside those of the sandbox. They win over variables with the same name. Default: none. */
   readonly envs?: Readonly<Record<string, string>> | undefined;
-  /** Give the command a standard input for `sendStdin`. Default: false. */
+  /** Give the command a standard input for `sendStdin`. Default: false, which means an empty one. */
   readonly stdin?: boolean | undefined;
-  /** After this time the command is killed, in milliseconds. 0: never. Default: 60,000. */
+  /**
+   * After this time the command is killed, in milliseconds. 0: never. Default: 60,000, as in e2b 2.51.0. `wait` then
+   * throws `command_timeout`.
+   */
   readonly timeoutMs?: number | undefined;
   /**
    * The log of the output. Default: 16 MiB. Its policy is `block` for a command that is waited for, so that nothing is
@@ -25,28 +31,42 @@ export interface CommandOptions extends UserOptions, Omit<OutputCallbacks, 'onDa
   readonly log?: LogSettings | undefined;
 }
 
-/** The options of a connection to a running command. */
+/** The options of a connection to a running command. All but `from` are those of e2b 2.51.0. */
 export interface CommandConnectOptions extends RequestOptions, Omit<OutputCallbacks, 'onData'> {
-  /** Where to begin to read. Default: `newest`, as E2B's clients do. */
+  /**
+   * Where to begin to read. Default: `newest`, as in e2b 2.51.0. A position beyond the end throws
+   * `position_out_of_range`.
+   */
   readonly from?: AttachFrom | undefined;
 }
 
-/** Commands of one sandbox. They run in `/bin/bash -l -c`. */
+/**
+ * Commands of one sandbox, with the calls of e2b 2.51.0. They run in `/bin/bash -l -c`. Each is also a process of
+ * `sandbox.process`.
+ */
 export interface Commands {
-  /** Runs a command and waits for its end. Throws `command_failed` if its exit code is not 0, and `command_timeout`. */
+  /**
+   * Runs a command and waits for its end. A lost connection is replaced, and no byte is missing or repeated. Throws
+   * `command_failed` if the exit code is not 0 and `command_timeout` after `timeoutMs`; both have what was printed in
+   * `result`. Other errors: `unknown_user`, `bad_path` (`cwd`), `limit_exceeded` (4096 running processes).
+   */
   run(command: string, options?: CommandOptions & { readonly background?: false | undefined }): Promise<CommandResult>;
-  /** Starts a command in the background. */
+  /** Starts a command and returns while it runs. Its exit code is an error of `wait` only. */
   run(command: string, options: CommandOptions & { readonly background: true }): Promise<CommandHandle>;
+  /** Runs or starts a command, for a `background` that is not known when the program is compiled. */
   run(command: string, options?: CommandOptions): Promise<CommandHandle | CommandResult>;
-  /** Lists running commands and terminals. */
+  /** Lists running commands and terminals, also those of other clients and of `sandbox.process`. */
   list(options?: RequestOptions): Promise<ProcessInfo[]>;
-  /** Connects to a running command. Throws `process_not_found`. */
+  /** Connects to a running command by its pid. Other readers continue. Throws `process_not_found`. */
   connect(pid: number, options?: CommandConnectOptions): Promise<CommandHandle>;
-  /** Sends SIGKILL. False if there is no such command. */
+  /** Sends SIGKILL to the process group of a command. False if there is no such command. */
   kill(pid: number, options?: RequestOptions): Promise<boolean>;
-  /** Writes standard input. The command must have been started with `stdin`. */
+  /**
+   * Writes standard input. Resolves when the command has taken it. Text is sent as UTF-8. Errors: `process_not_found`,
+   * `process_not_ready` (the command was started without `stdin`).
+   */
   sendStdin(pid: number, data: string | Uint8Array, options?: RequestOptions): Promise<void>;
-  /** Closes standard input. */
+  /** Closes standard input after all writes. Errors: `process_not_found`, `process_not_ready` (a terminal). */
   closeStdin(pid: number, options?: RequestOptions): Promise<void>;
 }
 

@@ -2,32 +2,49 @@ import { createEvents, createHttpCalls, createTarget, noRetries } from '@soulbox
 import type { ClientEvents, HttpCalls, RetryPolicy, Target } from '@soulbox/client';
 import { SoulBoxError } from './error.ts';
 
-/** How calls reach the server. Every option has a default from the environment, if there is one. */
+/**
+ * How calls reach the server. The variables and `apiKey`, `domain`, `apiUrl`, `sandboxUrl`, `requestTimeoutMs`,
+ * `retries`, `headers` and `signal` are those of e2b 2.51.0. An empty text counts as absent. Values out of range throw
+ * `config_invalid`.
+ */
 export interface ConnectionOptions {
-  /** The API key of the team. Default: `E2B_API_KEY`. */
+  /** The API key of the team. Default: `E2B_API_KEY`. A call of the API without one throws `config_invalid`. */
   readonly apiKey?: string | undefined;
-  /** The domain of the server: its API is `https://api.DOMAIN`. Default: `E2B_DOMAIN`. */
+  /**
+   * The domain of the server: its API is `https://api.DOMAIN`, a port of a sandbox is `https://PORT-ID.DOMAIN`.
+   * Default: `E2B_DOMAIN`. Unlike e2b 2.51.0, there is no further default.
+   */
   readonly domain?: string | undefined;
-  /** The URL of the API. Default: `E2B_API_URL`, otherwise from `domain`. */
+  /**
+   * The URL of the API, with `http` or `https`. Default: `https://api.DOMAIN` for a given `domain`, otherwise
+   * `E2B_API_URL`, otherwise `https://api.DOMAIN` for `E2B_DOMAIN`.
+   */
   readonly apiUrl?: string | undefined;
   /**
    * One URL for the traffic of all sandboxes, which headers name. Default: `E2B_SANDBOX_URL`, otherwise host names
    * below `domain`, otherwise `apiUrl`.
    */
   readonly sandboxUrl?: string | undefined;
-  /** How long one request may take, in milliseconds. 0: no limit. Default: 60,000. */
+  /**
+   * How long one call may take with its repetitions, in milliseconds. 0: no limit. Default: 60,000. Then the call
+   * throws `timeout`. Output streams, watches, runs and exports are not limited by it once they have begun.
+   */
   readonly requestTimeoutMs?: number | undefined;
-  /** How often a call is repeated if that is safe and can help, 0 to 99. Default: 3. */
+  /**
+   * How often a call is repeated if that is safe and can help, 0 to 99. Default: 3. Safe are reads, writes with a
+   * position, calls with an `idempotencyKey`, and calls that cannot have reached the server. `Retry-After` is
+   * respected.
+   */
   readonly retries?: number | undefined;
-  /** Further headers for requests to the API. */
+  /** Further headers for requests to the API. They are not sent to sandboxes. Default: none. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Ends the call with code `canceled`. What the server has begun goes on. */
+  /** Ends the call with code `canceled` and reason `aborted`. What the server has begun goes on. Default: none. */
   readonly signal?: AbortSignal | undefined;
-  /** Replaces the global `fetch`, for example to use a proxy. */
+  /** Replaces the global `fetch`, for example to use a proxy. Default: the global one at the time of the call. */
   readonly fetch?: typeof fetch | undefined;
 }
 
-/** The options of one call on an object that already has a connection. */
+/** The options of one call on an object that already has a connection. Absent ones are those of the object. */
 export type RequestOptions = Pick<ConnectionOptions, 'requestTimeoutMs' | 'signal'>;
 
 /** Options with all defaults filled in. @internal */

@@ -41,7 +41,10 @@ export interface Envd {
 
 /** Options of a call that is made as a user of the sandbox. */
 export interface UserOptions extends RequestOptions {
-  /** The name of a user of the sandbox. Default: the sandbox's default user, normally `user`. */
+  /**
+   * The name of a user of the sandbox: processes run as this user, new files belong to it, and relative paths begin at
+   * its home. Default: the sandbox's default user, normally `user`. An unknown one throws `unknown_user`.
+   */
   readonly user?: string | undefined;
 }
 

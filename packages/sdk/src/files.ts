@@ -9,84 +9,123 @@ import type { ErrorCode } from './error.ts';
 import { watchDir } from './watch.ts';
 import type { FileEvent, WatchHandle, WatchOptions } from './watch.ts';
 
-/** What a path is. */
+/**
+ * What a path is. `other` is a device, a pipe or a socket. A symbolic link has the type of its target, if that exists.
+ */
 export type FileType = 'file' | 'dir' | 'symlink' | 'other';
 
-/** One entry of a folder. */
+/**
+ * One file, folder or link, with the members of e2b 2.51.0. For a symbolic link, `type` and `mode` are those of its
+ * target; everything else describes the link itself.
+ */
 export interface EntryInfo {
+  /** The last part of the path. */
   readonly name: string;
+  /** What the path is. Here as a word; e2b 2.51.0 has an enumeration. */
   readonly type: FileType;
-  /** Absolute. */
+  /** The absolute path. */
   readonly path: string;
-  /** In bytes. */
+  /** The size, in bytes. */
   readonly size: number;
-  /** Permission bits, such as 0o644. */
+  /** The permission bits, such as 0o644. */
   readonly mode: number;
-  /** As text, such as `-rw-r--r--`. */
+  /** Type and permissions as text, such as `-rw-r--r--`, `drwxr-xr-x` or `Lrwxrwxrwx`. */
   readonly permissions: string;
+  /** The name of the user that owns it, or the number of a user without a name. */
   readonly owner: string;
+  /** The name of its group, or the number of a group without a name. */
   readonly group: string;
+  /** The time of the last change of its content, to the millisecond. Undefined if the sandbox does not say it. */
   readonly modifiedTime: Date | undefined;
-  /** Where a symbolic link leads. */
+  /** The absolute path to which a symbolic link leads, or that of a broken link itself. Undefined for anything else. */
   readonly symlinkTarget: string | undefined;
-  /** What was stored with the file. */
+  /** What `files.write` stored with the file. Empty: nothing. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 /** A written file. */
 export interface WriteInfo {
+  /** The last part of the path. */
   readonly name: string;
+  /** Always `file`. */
   readonly type: FileType;
-  /** Absolute. */
+  /** The absolute path. */
   readonly path: string;
 }
 
-/** What can be written into a file. A stream is sent as it arrives, except in browsers, which collect it first. */
+/**
+ * What can be written into a file. Text is written as UTF-8. A stream is sent as it arrives, except in browsers, which
+ * collect it first.
+ */
 export type FileData = string | ArrayBuffer | Uint8Array | Blob | ReadableStream<Uint8Array>;
 
 /** A file to write. */
 export interface WriteEntry {
+  /** Where to write it. A relative path begins at the home of the user. */
   readonly path: string;
+  /** Its whole content. */
   readonly data: FileData;
 }
 
 /** The options of a write. */
 export interface WriteOptions extends UserOptions {
-  /** Stored with the file: printable ASCII, 4096 bytes in all. */
+  /**
+   * Stored with each file, and replaces what was stored before: printable ASCII, names of at most 246 characters in
+   * lower case, 4096 bytes in all, as in e2b 2.51.0. Default: nothing.
+   */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
- * Files of one sandbox. Relative paths begin at the home of the user. Errors: `file_not_found`, `bad_path`,
- * `forbidden`, `disk_full`, `unknown_user`.
+ * Files of one sandbox, with the calls of e2b 2.51.0. Relative paths begin at the home of the user, and `~` is the
+ * home. Every call can throw `bad_path`, `forbidden`, `link_loop`, `unknown_user` and `sandbox_not_found`.
  */
 export interface Files {
-  /** Reads a whole file as UTF-8. Invalid bytes become U+FFFD. */
+  /** Reads a whole file as UTF-8. Invalid bytes become U+FFFD. Throws `file_not_found`, and `bad_path` for a folder. */
   read(path: string, options?: UserOptions & { readonly format?: 'text' }): Promise<string>;
-  /** Reads a whole file. */
+  /** Reads the bytes of a whole file. */
   read(path: string, options: UserOptions & { readonly format: 'bytes' }): Promise<Uint8Array<ArrayBuffer>>;
+  /** Reads a whole file as a `Blob`, whose type is the media type that the sandbox found. */
   read(path: string, options: UserOptions & { readonly format: 'blob' }): Promise<Blob>;
-  /** Reads a file as it arrives. `requestTimeoutMs` limits the time until the first bytes. */
+  /**
+   * Reads a file as it arrives, with only one part in memory. `requestTimeoutMs` limits the time until the response
+   * begins. To cancel the stream ends the download.
+   */
   read(path: string, options: UserOptions & { readonly format: 'stream' }): Promise<ReadableStream<Uint8Array>>;
-  /** Writes a file and creates missing folders. An existing file is replaced. */
+  /**
+   * Writes a file and creates missing folders. An existing file is replaced. The call is made once, because a stream
+   * cannot be sent again. After an error, the file may have part of the content. Throws `disk_full`, and `bad_path` for
+   * a folder.
+   */
   write(path: string, data: FileData, options?: WriteOptions): Promise<WriteInfo>;
   /** Writes several files, up to eight at a time. After a failure, some may be written. */
   write(files: readonly WriteEntry[], options?: WriteOptions): Promise<WriteInfo[]>;
   /** The same as `write` of a list. */
   writeFiles(files: readonly WriteEntry[], options?: WriteOptions): Promise<WriteInfo[]>;
-  /** Lists a folder. `depth`: levels to descend, default 1. */
+  /**
+   * Lists a folder in the order of a lexical walk. `depth` is the number of levels. Default: 1, its direct entries.
+   * Links below it are not followed. Errors: `file_not_found`, `not_a_directory`, `limit_exceeded` (more than 100,000
+   * entries).
+   */
   list(path: string, options?: UserOptions & { readonly depth?: number | undefined }): Promise<EntryInfo[]>;
-  /** Creates a folder and its parents. False if it exists. */
+  /** Creates a folder and its parents, owned by the user. False if it exists. Throws `not_a_directory` for a file. */
   makeDir(path: string, options?: UserOptions): Promise<boolean>;
-  /** Renames or moves a path. */
+  /**
+   * Renames or moves a path and creates the parents of the new one. An existing file there is replaced. Throws
+   * `file_not_found`.
+   */
   rename(oldPath: string, newPath: string, options?: UserOptions): Promise<EntryInfo>;
   /** Removes a path with all its contents. A missing path is not an error. */
   remove(path: string, options?: UserOptions): Promise<void>;
-  /** Whether a path exists. */
+  /** Whether a path exists. A broken link exists. */
   exists(path: string, options?: UserOptions): Promise<boolean>;
-  /** Describes a path. Links are followed. */
+  /** Describes a path. For a link, see {@link EntryInfo}. Throws `file_not_found`. */
   getInfo(path: string, options?: UserOptions): Promise<EntryInfo>;
-  /** Calls `onEvent` for every change in a folder until `stop` or `timeoutMs`. */
+  /**
+   * Calls `onEvent` for every change in a folder until `stop` or `timeoutMs`. Resolves when changes are being watched.
+   * The next event waits for what `onEvent` returns; an error that it throws ends the watch. A lost connection ends the
+   * watch, too. Errors: `file_not_found`, `not_a_directory`.
+   */
   watchDir(
     path: string,
     onEvent: (event: FileEvent) => void | Promise<void>,

@@ -3,13 +3,16 @@ import type { ApiCall } from './api.ts';
 import { callApi } from './api.ts';
 import type { Connection } from './config.ts';
 
-/** A list of the server, page by page or entry by entry. */
+/**
+ * A list of the server: `nextItems` reads it page by page, as in e2b 2.51.0, and `for await` entry by entry. No request
+ * is sent before the first of them. A list can be read once.
+ */
 export interface Paginator<T> extends AsyncIterable<T> {
-  /** Whether there may be a further page. */
+  /** Whether there may be a further page. True before the first request. */
   readonly hasNext: boolean;
-  /** Names the next page: an option of a later list. */
+  /** Names the next page, for the option `nextToken` of a later list. Undefined at the end. */
   readonly nextToken: string | undefined;
-  /** The next page. Empty at the end. */
+  /** Reads the next page. At the end it returns an empty list without a request. */
   nextItems(): Promise<T[]>;
 }
 
@@ -17,7 +20,7 @@ export interface Paginator<T> extends AsyncIterable<T> {
 export interface PageOptions {
   /** Entries of one page, 1 to 100. Default: 100. */
   readonly limit?: number | undefined;
-  /** Where to begin: `nextToken` of an earlier list. */
+  /** Where to begin: `nextToken` of an earlier list with the same filters and order. Default: the first page. */
   readonly nextToken?: string | undefined;
 }
 

@@ -5,44 +5,61 @@ import type { RequestOptions } from './config.ts';
 import type { UserOptions } from './envd.ts';
 import type { AttachFrom, LogSettings, Processes } from './processes.ts';
 
-/** The size of a terminal, in characters. */
+/** The size of a terminal. */
 export interface PtySize {
+  /** The width, in characters. */
   readonly cols: number;
+  /** The height, in lines. */
   readonly rows: number;
 }
 
-/** The options of a terminal. */
+/** The options of a terminal, as in e2b 2.51.0. `log` is an addition. */
 export interface PtyOptions extends UserOptions, PtySize {
-  /** Called with output as it arrives. */
+  /**
+   * Called with output as it arrives, in order. Bytes of one character may be split. Reading waits for what it returns.
+   */
   readonly onData: (data: Uint8Array) => void | Promise<void>;
-  /** Variables beside those of the sandbox. */
+  /**
+   * Variables beside those of the sandbox. Default: `TERM=xterm-256color`, `LANG` and `LC_ALL` `C.UTF-8`, as in e2b
+   * 2.51.0.
+   */
   readonly envs?: Readonly<Record<string, string>> | undefined;
-  /** The working directory. Default: the home of the user. */
+  /** The working directory. Default: that of the template, otherwise the home of the user. */
   readonly cwd?: string | undefined;
-  /** After this time the shell is killed, in milliseconds. 0: never. Default: 60,000. */
+  /** After this time the shell is killed, in milliseconds. 0: never. Default: 60,000, as in e2b 2.51.0. */
   readonly timeoutMs?: number | undefined;
-  /** The log of the output. Default: 16 MiB, `drop-oldest`. */
+  /** The log that keeps the output for later readers. Default: 16 MiB, `drop-oldest`. */
   readonly log?: LogSettings | undefined;
 }
 
 /** The options of a connection to a running terminal. */
 export interface PtyConnectOptions extends RequestOptions {
+  /** Called with output as it arrives, in order. Reading waits for what it returns. */
   readonly onData: (data: Uint8Array) => void | Promise<void>;
-  /** Where to begin to read. Default: `newest`, as E2B's clients do. */
+  /**
+   * Where to begin to read. Default: `newest`, as in e2b 2.51.0. A position beyond the end throws
+   * `position_out_of_range`.
+   */
   readonly from?: AttachFrom | undefined;
 }
 
-/** Terminals of one sandbox. */
+/** Terminals of one sandbox, with the calls of e2b 2.51.0. Each is also a process of `sandbox.process`. */
 export interface Pty {
-  /** Starts a login shell in a terminal. */
+  /**
+   * Starts the shell `/bin/bash -i -l` in a terminal. Errors: `unknown_user`, `limit_exceeded` (4096 running
+   * processes).
+   */
   create(options: PtyOptions): Promise<CommandHandle>;
-  /** Connects to a running terminal. Throws `process_not_found`. */
+  /** Connects to a running terminal by its pid. Other readers continue. Throws `process_not_found`. */
   connect(pid: number, options: PtyConnectOptions): Promise<CommandHandle>;
-  /** Types into the terminal. */
+  /**
+   * Types into the terminal. Resolves when the terminal has taken the bytes. Text is sent as UTF-8. Throws
+   * `process_not_found`.
+   */
   sendInput(pid: number, data: string | Uint8Array, options?: RequestOptions): Promise<void>;
-  /** Changes its size. */
+  /** Changes the size of the terminal. Throws `process_not_found`. */
   resize(pid: number, size: PtySize, options?: RequestOptions): Promise<void>;
-  /** Sends SIGKILL. False if there is no such terminal. */
+  /** Sends SIGKILL to the process group of the shell. False if there is no such terminal. */
   kill(pid: number, options?: RequestOptions): Promise<boolean>;
 }
 

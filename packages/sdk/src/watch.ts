@@ -2,26 +2,27 @@ import { EventType } from '@soulbox/contract/filesystem';
 import type { Envd, UserOptions } from './envd.ts';
 import { errorFrom, SoulBoxError } from './error.ts';
 
-/** One change in a watched folder. */
+/** One change in a watched folder. One write often causes several events, as in e2b 2.51.0. */
 export interface FileEvent {
-  /** Relative to the watched folder. */
+  /** The path of what changed, relative to the watched folder. */
   readonly name: string;
+  /** What happened. `chmod` is a change of permissions or other attributes. */
   readonly type: 'create' | 'write' | 'remove' | 'rename' | 'chmod';
 }
 
 /** The options of a watch. */
 export interface WatchOptions extends UserOptions {
-  /** Also watch the folders below. Default: false. */
+  /** Also watch the folders below, including those that are created later. Default: false. */
   readonly recursive?: boolean | undefined;
-  /** How long to watch, in milliseconds. 0: until `stop`. Default: 60,000. */
+  /** How long to watch, in milliseconds. 0: until `stop`. Default: 60,000, as in e2b 2.51.0. */
   readonly timeoutMs?: number | undefined;
-  /** Called once at the end. With an error, unless `stop` ended the watch. */
+  /** Called once at the end. With an error, unless `stop` ended the watch. Default: the end is not reported. */
   readonly onExit?: ((error?: SoulBoxError) => void | Promise<void>) | undefined;
 }
 
-/** A running watch. */
+/** A running watch. `await using` stops it at the end of the block. */
 export interface WatchHandle extends AsyncDisposable {
-  /** Ends the watch. No further event is reported. */
+  /** Ends the watch. No further event is reported. Rejects with what `onExit` throws. */
   stop(): Promise<void>;
 }
 

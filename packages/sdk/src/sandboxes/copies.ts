@@ -9,40 +9,54 @@ import { createPaginator } from '../pages.ts';
 import type { PageOptions, Paginator } from '../pages.ts';
 import { accessFrom, defaultTimeoutMs, seconds } from './create.ts';
 
-/** The options of a fork. */
+/** The options of a fork, as in e2b 2.51.0. `idempotencyKey` is an addition. */
 export interface ForkOptions extends ConnectionOptions {
   /** How many copies, 1 to 100. Default: 1. */
   readonly count?: number | undefined;
   /** The life of each copy from now on, in milliseconds, rounded up to seconds. Default: 300,000. */
   readonly timeoutMs?: number | undefined;
-  /** Makes the call safe to repeat for a day. */
+  /**
+   * Makes the call safe to repeat for a day: visible ASCII, at most 255 characters. Default: none. With other options,
+   * the same key throws `idempotency_key_reused`.
+   */
   readonly idempotencyKey?: string | undefined;
 }
 
-/** The options of a snapshot. */
+/** The options of a snapshot. `idempotencyKey` is an addition to e2b 2.51.0. */
 export interface SnapshotOptions extends ConnectionOptions {
-  /** `[team/]name[:tag]`. Default: no name. */
+  /**
+   * The name, `[team/]name[:tag]`, in lower case. A snapshot of the team with this name is replaced. The name of a
+   * template throws `name_taken`. Default: no name.
+   */
   readonly name?: string | undefined;
-  /** Makes the call safe to repeat for a day. */
+  /**
+   * Makes the call safe to repeat for a day: visible ASCII, at most 255 characters. Default: none. With other options,
+   * the same key throws `idempotency_key_reused`.
+   */
   readonly idempotencyKey?: string | undefined;
 }
 
-/** A saved sandbox: a template of new ones, with its memory and disk. */
+/** A saved sandbox: a template of new ones, with its memory and disk. It stays until it is deleted. */
 export interface SnapshotInfo {
+  /** The id, which `Sandbox.create` and `Sandbox.forkSnapshot` take. */
   readonly snapshotId: string;
+  /** Its names, `team/name:tag`. Empty: none. */
   readonly names: readonly string[];
-  /** The sandbox of which it was made. */
+  /** The sandbox of which it was made. It may be gone. */
   readonly sandboxId: string;
+  /** When the sandbox was saved. */
   readonly createdAt: Date;
+  /** The wall around the sandbox of which it was made. Sandboxes from it have the same. */
   readonly isolation: string;
+  /** What it takes on the disk of the server, in bytes. */
   readonly sizeBytes: number;
 }
 
 /** The options of a list of snapshots. */
 export interface SnapshotListOptions extends ConnectionOptions, PageOptions {
-  /** Only those of this sandbox. */
+  /** Only those of this sandbox. Default: of all. */
   readonly sandboxId?: string | undefined;
-  /** Only those of this name. */
+  /** Only those of this name, `[team/]name[:tag]`; without a tag, all tags. Default: of any name and none. */
   readonly name?: string | undefined;
 }
 

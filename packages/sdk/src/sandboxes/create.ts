@@ -4,42 +4,75 @@ import type { Connection, ConnectionOptions } from '../config.ts';
 import type { SandboxAccess } from '../envd.ts';
 import { SoulBoxError } from '../error.ts';
 
-/** What happens at the end of the timeout. */
+/** What happens at the end of the timeout, as in e2b 2.51.0. */
 export interface SandboxLifecycle {
-  /** `pause` keeps the sandbox, normally with its memory. Default: `kill`. */
-  readonly onTimeout: 'kill' | 'pause' | { readonly action: 'kill' | 'pause'; readonly keepMemory?: boolean };
-  /** Resume a paused sandbox when a request for it arrives. Only with `pause` and memory. Default: false. */
+  /** `pause` keeps the sandbox, normally with its memory. A sandbox without a lifecycle is killed. */
+  readonly onTimeout:
+    | 'kill'
+    | 'pause'
+    | {
+        /** What happens. */
+        readonly action: 'kill' | 'pause';
+        /** False: a pause keeps only the disk, and the sandbox boots when it is resumed. Default: true. */
+        readonly keepMemory?: boolean;
+      };
+  /**
+   * Resume a paused sandbox when a request for it arrives. Has an effect with `pause` only. Together with
+   * `keepMemory: false`, it throws `bad_request`. Default: false.
+   */
   readonly autoResume?: boolean | undefined;
 }
 
-/** The options of a new sandbox. */
+/** The options of a new sandbox, as in e2b 2.51.0. `idleTimeoutMs`, `isolation` and `idempotencyKey` are additions. */
 export interface SandboxOptions extends ConnectionOptions {
-  /** The name or id of a template, or the id of a snapshot. Default: `base`. */
+  /** A template or snapshot: its id, `name`, `name:tag` or `team/name:tag`. Default: `base`. */
   readonly template?: string | undefined;
-  /** The life of the sandbox from now on, in milliseconds, rounded up to seconds. Default: 300,000. */
+  /**
+   * The life of the sandbox from now on, in milliseconds, rounded up to seconds. Default: 300,000. At most the server's
+   * limit (24 hours unless set); more throws `bad_request`.
+   */
   readonly timeoutMs?: number | undefined;
-  /** Shown in lists, which can be filtered by it. */
+  /**
+   * Pairs that lists show and can be filtered by: at most 64, keys of 256 bytes, values of 4096 bytes. Default: none.
+   * Keys that begin with `soulbox.` are reserved.
+   */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-  /** Variables of all commands. */
+  /** Variables of all commands: at most 512, values of about 128 KiB. Default: none. */
   readonly envs?: Readonly<Record<string, string>> | undefined;
+  /** What happens at the end of the timeout. Default: the sandbox is killed. */
   readonly lifecycle?: SandboxLifecycle | undefined;
-  /** Pause or end a sandbox without traffic earlier, in milliseconds, rounded up to seconds. 0: never. Default: 0. */
+  /**
+   * After this time without CPU use, I/O, open streams or requests, the sandbox ends or pauses as at its timeout. In
+   * milliseconds, rounded up to seconds, at most a year. 0: never. Default: 0.
+   */
   readonly idleTimeoutMs?: number | undefined;
-  /** False: no connections to the outside. Default: true. */
+  /** False: no connections to the outside, except to `network.allowOut`. Default: true. */
   readonly allowInternetAccess?: boolean | undefined;
-  /** Rules for connections, in the form of the REST API. Default: none. */
+  /** Rules for connections, in the form of the REST API. docs/network.md describes them. Default: none. */
   readonly network?: Schemas['SandboxNetworkConfig'] | undefined;
-  /** The wall around the sandbox. Default: that of the key, then of the server. */
+  /**
+   * The wall around the sandbox. Default: that of the key, then of the template, then of the server. Another one than
+   * that of a built template or a snapshot throws `state_incompatible`.
+   */
   readonly isolation?: 'container' | 'gvisor' | undefined;
-  /** Makes the call safe to repeat: with the same key and options, the server returns the same sandbox for a day. */
+  /**
+   * Makes the call safe to repeat: with the same key and options, the server returns the same sandbox for a day.
+   * Visible ASCII, at most 255 characters. Default: none. With other options, the same key throws
+   * `idempotency_key_reused`.
+   */
   readonly idempotencyKey?: string | undefined;
 }
 
-/** The options of a connection to a sandbox. */
+/** The options of a connection to a sandbox, as in e2b 2.51.0. */
 export interface SandboxConnectOptions extends ConnectionOptions {
-  /** At least this life from now on, in milliseconds, rounded up to seconds. Default: 300,000. */
+  /**
+   * At least this life from now on, in milliseconds, rounded up to seconds. It never shortens a life. Default: 300,000.
+   */
   readonly timeoutMs?: number | undefined;
-  /** `reboot`: resume a paused sandbox from its disk, without its memory. Default: `restore`. */
+  /**
+   * `reboot`: resume a paused sandbox from its disk, without its memory. A running one is not changed. Default:
+   * `restore`.
+   */
   readonly onResume?: 'restore' | 'reboot' | undefined;
 }
 

@@ -8,24 +8,34 @@ import type { SnapshotInfo } from './copies.ts';
 
 /** The options of an export. */
 export interface ExportOptions extends ConnectionOptions {
-  /** Also the saved memory, so that programs continue where they were. Default: false. */
+  /**
+   * Also the saved memory, so that programs continue where they were. Fails for a snapshot that has only files.
+   * Default: false.
+   */
   readonly memory?: boolean | undefined;
 }
 
 /** The options of an import. */
 export interface ImportOptions extends ConnectionOptions {
-  /** `[team/]name[:tag]` of the new snapshot. Default: no name. */
+  /** The name of the new snapshot, `[team/]name[:tag]`. Default: no name. */
   readonly name?: string | undefined;
-  /** Saved memory of the file: kept if it can be restored here, required, or left out. Default: `auto`. */
+  /**
+   * What happens to saved memory. `auto`: it is kept if it can be restored on this server. `required`: the import fails
+   * with `state_incompatible` if it cannot. `never`: it is left out. Default: `auto`.
+   */
   readonly memory?: 'auto' | 'required' | 'never' | undefined;
 }
 
 /** A snapshot that was made from a file. */
 export interface ImportedSnapshot extends SnapshotInfo {
+  /** Whether its sandboxes continue from saved memory. Otherwise they boot from its files. */
   readonly hasMemory: boolean;
   /** Why the memory of the file was left out. Empty: it was not, or there was none. */
   readonly memoryLeftOut: string;
-  /** Settings that are not in the file, because they are secrets. */
+  /**
+   * Settings of the network that are not in the file, because they contain secrets. If there are any, sandboxes of the
+   * snapshot may connect to nothing until their network is set. Normally empty.
+   */
   readonly settingsLeftOut: readonly string[];
 }
 

@@ -1,10 +1,10 @@
 import type { Envd } from '../envd.ts';
 
-/** The options of a URL of a file. */
+/** The options of a URL of a file, as in e2b 2.51.0. */
 export interface FileUrlOptions {
-  /** How long the URL is valid, in seconds. Absent: as long as the sandbox exists. */
+  /** How long the URL is valid, in seconds from now. Default: as long as the sandbox exists. */
   readonly useSignatureExpiration?: number | undefined;
-  /** The user of the sandbox. Default: the sandbox's default user. */
+  /** The user of the sandbox at whose home a relative path begins. Default: the sandbox's default user. */
   readonly user?: string | undefined;
 }
 

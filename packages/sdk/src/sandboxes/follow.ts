@@ -8,37 +8,49 @@ import type { TimeRange } from './metrics.ts';
 
 /** Whether a list goes on with what is new. */
 export interface FollowOptions {
-  /** Wait for new entries until `signal` aborts or the loop is left. Default: false. */
+  /** Ask for new entries once a second until `signal` aborts (reason `aborted`) or the loop is left. Default: false. */
   readonly follow?: boolean | undefined;
 }
 
 /** The options of metrics over time. */
 export interface MetricHistoryOptions extends TimeRange, FollowOptions {
-  /** Seconds of one point, 1 to 86,400. Default: so that there are at most 1000 points; 1 with `follow`. */
+  /**
+   * The length of one point, in seconds, 1 to 86,400. Default: the shortest with at most 1000 points; 1 with `follow`.
+   * The server keeps points of seconds for half an hour, of minutes for a day, and of hours for 30 days.
+   */
   readonly stepSeconds?: number | undefined;
 }
 
 /** The options of a log. */
 export interface LogOptions extends FollowOptions {
-  /** Default: the oldest entry. */
+  /** The time of the oldest entry, included. Default: the oldest that is kept. */
   readonly start?: Date | undefined;
-  /** The lowest level. Default: all. */
+  /** The lowest level. Default: `debug`, which is all. */
   readonly level?: Schemas['SandboxLogEntry']['level'] | undefined;
-  /** Text that the message must contain. */
+  /** Text that the message must contain, at most 256 characters. Default: any. */
   readonly search?: string | undefined;
 }
 
 /** The options of events. */
 export interface EventOptions extends FollowOptions, ConnectionOptions {
-  /** Begin after the event with this number. Default: 0, all that are kept. */
+  /** Begin after the event with this `sequence`. Default: 0, all that are kept (7 days unless the server sets it). */
   readonly after?: number | undefined;
 }
 
-/** One point of metrics over time, in the form of the REST API. Sizes in bytes, counters since the last point. */
+/**
+ * One point of metrics over time, in the form of the REST API. Sizes are means in bytes, counters are what happened
+ * during the point. docs/observability.md describes the fields.
+ */
 export type MetricPoint = Schemas['SandboxMetricPoint'];
-/** One entry of the log of a sandbox, in the form of the REST API. */
+/**
+ * One entry of the log of a sandbox, in the form of the REST API. The log has what the platform does with the sandbox,
+ * never the output of commands. The newest 2000 entries are kept.
+ */
 export type LogEntry = Schemas['SandboxLogEntry'];
-/** An event of the life of a sandbox, in the form of the REST API. */
+/**
+ * An event of the life of a sandbox, in the form of E2B's events API, with `sequence`, `eventData.cause` and
+ * `eventData.snapshotId` added. docs/events.md describes it.
+ */
 export type SandboxEvent = Schemas['SandboxEvent'];
 
 const pauseMs = 1000;

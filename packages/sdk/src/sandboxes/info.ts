@@ -5,53 +5,74 @@ import { connectionFrom } from '../config.ts';
 import { createPaginator } from '../pages.ts';
 import type { PageOptions, Paginator } from '../pages.ts';
 
-/** What the server knows about a sandbox. */
+/**
+ * What the server knows about a sandbox in a list. `cause`, `stateSince`, `diskSizeMB` and `isolation` are additions to
+ * e2b 2.51.0.
+ */
 export interface SandboxInfo {
+  /** The id: `i` and 20 letters and digits. It is the same after a pause. */
   readonly sandboxId: string;
+  /** The id of the template or snapshot that it was created from. */
   readonly templateId: string;
-  /** The name of the template. */
+  /** The name of the template. Undefined if it has none. */
   readonly name: string | undefined;
+  /** What the create gave it. Keys that begin with `soulbox.` are the server's. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** When it was created. */
   readonly startedAt: Date;
   /** The end of the timeout. For a paused sandbox, the time of the pause. */
   readonly endAt: Date;
+  /** `paused`: it uses no CPU and no memory, and `connect` resumes it. */
   readonly state: 'running' | 'paused';
-  /** Why the sandbox is in this state, such as `request` or `timeout`. */
+  /** Why the sandbox is in this state, such as `request` or `timeout`. docs/events.md lists the causes. */
   readonly cause: Schemas['ListedSandbox']['cause'];
+  /** When the sandbox entered this state. */
   readonly stateSince: Date;
+  /** How many CPUs it may use. */
   readonly cpuCount: number;
-  /** In MiB. */
+  /** The limit of its memory, in MiB. */
   readonly memoryMB: number;
-  /** In MiB. */
+  /** The size of its disk, in MiB. */
   readonly diskSizeMB: number;
+  /** The version of E2B's envd protocol that the sandbox offers. */
   readonly envdVersion: string;
-  /** The wall around the sandbox. */
+  /** The wall around the sandbox: `container` or `gvisor`. Empty for a sandbox of an older version. */
   readonly isolation: string;
 }
 
 /** What the server knows about one sandbox. */
 export interface SandboxDetail extends SandboxInfo {
+  /** Whether connections to the outside are allowed. Undefined: the create did not say, so they are. */
   readonly allowInternetAccess: boolean | undefined;
-  /** The rules for connections, in the form of the REST API. */
+  /** The rules for connections, in the form of the REST API and without passwords. Undefined: none. */
   readonly network: Schemas['SandboxNetworkDetail'] | undefined;
-  readonly lifecycle: { readonly onTimeout: 'kill' | 'pause'; readonly autoResume: boolean };
+  /** What happens at the end of the timeout. */
+  readonly lifecycle: {
+    /** Whether the sandbox is killed or paused then. */
+    readonly onTimeout: 'kill' | 'pause';
+    /** Whether a request for the paused sandbox resumes it. */
+    readonly autoResume: boolean;
+  };
+  /** The domain of its host names. Undefined: the server has none. */
   readonly sandboxDomain: string | undefined;
 }
 
-/** The options of a list of sandboxes. */
+/** The options of a list of sandboxes, as in e2b 2.51.0. */
 export interface SandboxListOptions extends ConnectionOptions, PageOptions {
+  /** Only sandboxes that match all of these. Default: all of the team. */
   readonly query?:
     | {
-        /** All of these must match. */
+        /** All of these pairs must be in the metadata, with exactly these values. Default: any metadata. */
         readonly metadata?: Readonly<Record<string, string>> | undefined;
-        /** Default: both. */
+        /** Any of these states. Default: both. */
         readonly state?: readonly ('running' | 'paused')[] | undefined;
+        /** Created at this time or later. Default: at any time. */
         readonly startedAfter?: Date | undefined;
-        /** The name or id of a template. */
+        /** The name or id of a template, without a tag. An unknown one matches nothing. Default: any template. */
         readonly template?: string | undefined;
       }
     | undefined;
-  /** By the time of the start. Default: `desc`, the newest first. */
+  /** The order, by the time of the create. Default: `desc`, the newest first. */
   readonly order?: 'asc' | 'desc' | undefined;
 }
 

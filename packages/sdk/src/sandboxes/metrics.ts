@@ -2,24 +2,31 @@ import type { Schemas } from '../api.ts';
 import { callApi, segment } from '../api.ts';
 import type { Connection } from '../config.ts';
 
-/** The use of resources at one moment. Sizes in bytes. */
+/** The use of resources at one moment, with the fields of e2b 2.51.0. Sizes in bytes. */
 export interface SandboxMetrics {
+  /** When it was measured, by the clock of the server. */
   readonly timestamp: Date;
-  /** Percent of one processor. */
+  /** CPU use in percent: 100 is one whole CPU. */
   readonly cpuUsedPct: number;
+  /** How many CPUs the sandbox may use. */
   readonly cpuCount: number;
+  /** Memory in use, without reclaimable cache, in bytes. */
   readonly memUsed: number;
+  /** The limit of the memory, in bytes. */
   readonly memTotal: number;
+  /** File cache, in bytes. */
   readonly memCache: number;
+  /** Space in use on the disk, in bytes. */
   readonly diskUsed: number;
+  /** The size of the disk, in bytes. */
   readonly diskTotal: number;
 }
 
-/** A range of time. */
+/** A range of time. Both ends are rounded down to seconds and included. */
 export interface TimeRange {
-  /** Default: the start of the sandbox. */
+  /** The oldest time. Default: the start of the sandbox; with `follow`, a minute ago. */
   readonly start?: Date | undefined;
-  /** Default: now. */
+  /** The newest time. Default: now. */
   readonly end?: Date | undefined;
 }
 

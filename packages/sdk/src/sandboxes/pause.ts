@@ -2,11 +2,14 @@ import { callApi, callUnlessGone, segment } from '../api.ts';
 import type { Connection, ConnectionOptions } from '../config.ts';
 import { SoulBoxError } from '../error.ts';
 
-/** The options of a pause. */
+/** The options of a pause. `keepMemory` is that of e2b 2.51.0. */
 export interface PauseOptions extends ConnectionOptions {
   /** False: only the disk is kept, and the sandbox boots when it is resumed. Default: true. */
   readonly keepMemory?: boolean | undefined;
-  /** `in-background`: return once the sandbox is frozen; its memory is saved afterwards. Default: `on-return`. */
+  /**
+   * When the call returns. `on-return`: the memory is safe on the disk. `in-background`: the sandbox is frozen; a crash
+   * of the host before its memory is saved loses it. Default: the setting of the server, normally `on-return`.
+   */
   readonly durability?: 'on-return' | 'in-background' | undefined;
 }
 

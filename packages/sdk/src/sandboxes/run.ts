@@ -6,46 +6,99 @@ import { seconds } from './create.ts';
 
 /** What to run: code, a file in the sandbox, or a folder in the sandbox with a project. */
 export type RunTarget =
-  | { readonly code: string }
-  | { readonly file: string }
-  | { readonly project: string; readonly entry?: string | undefined };
+  | {
+      /** The source code, at most 512 KiB. */
+      readonly code: string;
+    }
+  | {
+      /** The path of a file. A relative path begins at `cwd`. */
+      readonly file: string;
+    }
+  | {
+      /** The path of a folder. A relative path begins at `cwd`. */
+      readonly project: string;
+      /** The file of the project to run. Default: what the project's own files name, otherwise a usual name. */
+      readonly entry?: string | undefined;
+    };
 
 type Wire = Schemas['Run'];
+type Result = Schemas['RunResult'];
 type Detected = Extract<Schemas['RunEvent'], { type: 'detected' }>;
-type Ended = Extract<Schemas['RunEvent'], { type: 'result' }>;
 
-/** The options of a run. */
+/** The options of a run. docs/runtimes.md describes the runtimes and the limits. */
 export interface RunOptions extends Pick<RequestOptions, 'signal'> {
   /** Default: found by the name, the first line and the content. */
   readonly language?: Wire['language'] | undefined;
   /** Default: found by the language and the files of the project. */
   readonly runtime?: Wire['runtime'] | undefined;
+  /** The arguments of the program, at most 1000. Default: none. */
   readonly args?: readonly string[] | undefined;
-  /** Standard input. Default: none. */
+  /** The complete standard input, at most 256 KiB. Default: none. */
   readonly stdin?: string | undefined;
+  /** Variables beside those of the sandbox, at most 512. Default: none. */
   readonly envs?: Readonly<Record<string, string>> | undefined;
+  /** The working directory. Default: the project, the folder of the file, or that of the template. */
   readonly cwd?: string | undefined;
+  /** The user of the sandbox that the program runs as. Default: the sandbox's default user. */
   readonly user?: string | undefined;
-  /** After this time the program is killed, in milliseconds, rounded up to seconds. Default: 60,000. */
+  /**
+   * After this time the program is killed, in milliseconds, rounded up to seconds, at most a day. Default: 60,000. The
+   * outcome then has `timedOut`.
+   */
   readonly timeoutMs?: number | undefined;
-  /** Limit of memory, in MiB. Default: that of the sandbox. */
+  /**
+   * The limit of memory of all processes of the program together, in MiB, at least 16. Beyond it they are killed, and
+   * the outcome has `memoryExceeded`. Default: the memory of the sandbox.
+   */
   readonly memoryMB?: number | undefined;
-  /** Install the dependencies of a project. Default: true. */
+  /** Whether the dependencies of a project are installed before it runs. Default: true. */
   readonly install?: boolean | undefined;
-  /** Called with output as it arrives. Reading waits for what they return. */
+  /** Called with each part of standard output, as UTF-8. Reading waits for what it returns. Default: not called. */
   readonly onStdout?: ((data: string) => void | Promise<void>) | undefined;
+  /** Called with each part of standard error, as UTF-8. Reading waits for what it returns. Default: not called. */
   readonly onStderr?: ((data: string) => void | Promise<void>) | undefined;
-  /** Called with what happens before the program starts, such as the installation of dependencies. */
+  /**
+   * Called with the output of the installation of dependencies. Reading waits for what it returns. Default: not called.
+   */
   readonly onLog?: ((text: string) => void | Promise<void>) | undefined;
 }
 
-/** How a run ended. An exit code that is not 0 is a result, no error. */
-export type RunOutcome = Omit<Ended, 'type'> &
-  Omit<Detected, 'type'> & {
-    /** As UTF-8, up to the limit of the call. */
-    readonly stdout: string;
-    readonly stderr: string;
-  };
+/** How a run ended. An exit code that is not 0, a time limit and too much output are results, no errors. */
+export interface RunOutcome {
+  /** The runtime that ran the program. */
+  readonly runtime: Result['runtime'];
+  /** The language of the program. */
+  readonly language: Result['language'];
+  /** How sure the choice of the runtime was, 0 to 1. 1 if it was requested. */
+  readonly sureness: number;
+  /** Why the runtime was chosen. The first reason decided. */
+  readonly reasons: readonly string[];
+  /** The exit code. Null if a signal ended the program. */
+  readonly exitCode: number | null;
+  /** The signal that ended the program, such as `SIGKILL`. Null if it exited. */
+  readonly signal: string | null;
+  /** Whether the program was killed at `timeoutMs`. */
+  readonly timedOut: boolean;
+  /** Whether the program was killed because it used more than `memoryMB`. */
+  readonly memoryExceeded: boolean;
+  /** Whether standard output was longer than 1 GiB. The rest is discarded. */
+  readonly stdoutTruncated: boolean;
+  /** Whether standard error was longer than 1 GiB. The rest is discarded. */
+  readonly stderrTruncated: boolean;
+  /**
+   * Where the dependencies of a project came from: `none` are needed, `skipped` (no `install`), `present` from an
+   * earlier run in this sandbox, `cache` of the team, or `installed`.
+   */
+  readonly dependencies: Result['dependencies'];
+  /** How long the detection, the installation and the program took, in milliseconds. */
+  readonly timings: Result['timings'];
+  /** The peak memory of the program's largest process, in bytes. Null if it cannot be measured. */
+  readonly peakMemoryBytes: number | null;
+  /** Standard output as UTF-8. Invalid bytes become U+FFFD. */
+  readonly stdout: string;
+  /** Standard error as UTF-8. Invalid bytes become U+FFFD. */
+  readonly stderr: string;
+}
 
 /** @internal */
 export async function runProgram(

@@ -4,24 +4,44 @@ import { connectionFrom } from '../config.ts';
 import type { ConnectionOptions } from '../config.ts';
 import { SoulBoxError } from '../error.ts';
 
-/** A function as the REST API describes it. */
+/**
+ * A function as the REST API describes it. `state` is that of its sandbox: `running`, `asleep` (the next request
+ * resumes it) or `none` (the next request starts one). `secrets` has names only.
+ */
 export type FunctionInfo = Schemas['Function'];
-/** One line of the log of a function. */
+/** One line of the log of a function: of its console, of a request, or what happened to its engine. */
 export type FunctionLogEntry = Schemas['FunctionLog']['entries'][number];
 
-/** What a deployment needs. What is absent stays as it is in an earlier version. */
+/**
+ * What a deployment needs. What is absent stays as it is in an earlier version.
+ *
+ * - `name`: 1 to 40 characters of `a-z`, `0-9` and `-`, unique on the server.
+ * - `source`: one JavaScript module with its imports bundled, at most 5 MiB.
+ * - `environment`: replaces all variables, at most 128. `secrets`: added to those that exist.
+ * - `kv`: key-value namespaces of the team by binding, at most 16. Kind `workers` only.
+ * - `limits`: `requestTimeoutMs` until the response starts (30,000), `memoryMb` beside the engine (128), `maxBodyBytes`
+ *   (10 MiB) and `idleSeconds` until a pause (60). The numbers are the defaults of the server.
+ * - `compatibilityDate`, `compatibilityFlags`: those of workerd. Kind `workers` only.
+ */
 export type FunctionSpec = Omit<Schemas['NewFunction'], 'kind'> & {
-  /** `workers`: a module of Cloudflare Workers. `edge`: a Vercel Edge function. Default: `workers`. */
+  /**
+   * `workers`: a module of Cloudflare Workers. `edge`: a Vercel Edge function. An existing one keeps its kind. Default:
+   * `workers`.
+   */
   readonly kind?: Schemas['NewFunction']['kind'];
 };
 
 const path = (name: string, rest = ''): string => `/functions/${segment(name)}${rest}`;
 
-/** Functions of the team: code that answers requests, started when one arrives. */
+/**
+ * Functions of the team: code that answers requests, started when one arrives. docs/edge.md describes them. E2B has
+ * nothing like it.
+ */
 export const functions = {
   /**
    * Deploys a function, or a new version of it. `source` is one file of JavaScript: bundle it first. Resolves when it
-   * serves.
+   * serves. After an error, the earlier version stays active. Errors: `function_broken` (its code does not start),
+   * `name_taken` (by another team), `bad_request`, `limit_exceeded`.
    */
   async deploy(spec: FunctionSpec, options?: ConnectionOptions): Promise<FunctionInfo> {
     const connection = connectionFrom(options);
@@ -36,7 +56,11 @@ export const functions = {
     }
   },
 
-  /** Sends a request to a function by its name. Any status of the function is a response. */
+  /**
+   * Sends a request to a function by its name, through the control plane, with an API key. `request` is a path (a
+   * `GET`) or a `Request`, whose host does not matter. Default: `/`. Any status of the function is a response. Request
+   * and response are held in memory; a request body has at most about 768 KiB. Throws `function_not_found`.
+   */
   async invoke(name: string, request: Request | string = '/', options?: ConnectionOptions): Promise<Response> {
     const connection = connectionFrom(options);
     const { method, headers, url, body } =
@@ -54,7 +78,7 @@ export const functions = {
     return new Response(isEmpty ? null : bytes, { status: answer.status, headers: answer.headers });
   },
 
-  /** Lists the functions of the team. */
+  /** Lists all functions of the team. */
   async list(options?: ConnectionOptions): Promise<FunctionInfo[]> {
     return (await callApi<FunctionInfo[]>(connectionFrom(options), { path: '/functions' })).body;
   },
@@ -64,22 +88,33 @@ export const functions = {
     return (await callApi<FunctionInfo>(connectionFrom(options), { path: path(name) })).body;
   },
 
-  /** Removes a function. False if it does not exist. */
+  /** Removes a function with its versions, variables and secrets, and ends its sandbox. False if it does not exist. */
   async delete(name: string, options?: ConnectionOptions): Promise<boolean> {
     return await callUnlessGone(connectionFrom(options), { method: 'DELETE', path: path(name) });
   },
 
-  /** Its log from a cursor on. The answer has the next cursor. */
+  /**
+   * Reads the log of a function after a cursor, oldest first, at most 1000 lines. Default: from the oldest line that is
+   * kept. The server keeps 2000 lines. Throws `function_not_found`.
+   */
   async logs(
     name: string,
     cursor?: number,
     options?: ConnectionOptions,
-  ): Promise<{ readonly entries: readonly FunctionLogEntry[]; readonly cursor: number }> {
+  ): Promise<{
+    /** The lines, oldest first. Empty: there is nothing new. */
+    readonly entries: readonly FunctionLogEntry[];
+    /** The cursor for the next call. */
+    readonly cursor: number;
+  }> {
     const call = { path: path(name, '/logs'), query: { cursor } };
     return (await callApi<Schemas['FunctionLog']>(connectionFrom(options), call)).body;
   },
 
-  /** The URL under which the function serves everybody. */
+  /**
+   * Returns the URL under which the function serves everybody, `API/functions-http/NAME/`. No request is sent. With
+   * wildcard DNS, the function is at `fn-NAME.DOMAIN`, too.
+   */
   url(name: string, options?: ConnectionOptions): string {
     return `${connectionFrom(options).apiUrl}/functions-http/${segment(name)}/`;
   },

@@ -4,54 +4,84 @@ import { connectionFrom } from '../config.ts';
 import type { ConnectionOptions } from '../config.ts';
 import { SoulBoxError } from '../error.ts';
 
-/** A template, as the REST API describes it. */
+/**
+ * A template of the team, as the REST API describes it. `cpuCount`, `memoryMB` and `diskSizeMB` are those of its
+ * sandboxes.
+ */
 export type TemplateInfo = Schemas['Template'];
 
 /** One step of a build. `COPY` needs uploads: use `soulbox template build` or E2B's `Template` for it. */
 export interface TemplateStep {
+  /**
+   * What the step does. `RUN`: a command in `/bin/bash -l -c`. `ENV`: variables of later steps and the start command,
+   * not of sandboxes. `WORKDIR`: the folder, also of the sandboxes. `USER`: the user, also of the sandboxes.
+   */
   readonly type: 'RUN' | 'ENV' | 'WORKDIR' | 'USER';
-  /** `RUN`: a command, and the user who runs it. `ENV`: names and values in turn. Others: one value. */
+  /**
+   * The arguments. `RUN`: a command, and if given the user who runs it. `ENV`: names and values in turn. Others: one
+   * value.
+   */
   readonly args: readonly string[];
 }
 
 /** A template to build. */
 export interface TemplateSpec {
-  /** `name[:tag]`. */
+  /** The name, `name[:tag]`, in lower case, at most 128 characters. An existing template gets another build. */
   readonly name: string;
-  /** An image of a registry. Default: the template `base`. */
+  /** The image of a registry to begin with. Not together with `fromTemplate`. Default: the template `base`. */
   readonly fromImage?: string | undefined;
+  /** The name or id of the template to begin with. Its start and ready commands are inherited. Default: `base`. */
   readonly fromTemplate?: string | undefined;
+  /**
+   * What changes it, in order, at most 500 steps. A step that was done before is taken from the cache. Default: none.
+   */
   readonly steps?: readonly TemplateStep[] | undefined;
-  /** Runs in every sandbox of the template from its start on. */
+  /**
+   * A command whose processes run in every sandbox of the template from its start on. Default: that of `fromTemplate`.
+   */
   readonly startCmd?: string | undefined;
-  /** Tried every 2 s until it succeeds. */
+  /**
+   * A command that is tried every 2 s until it succeeds; then the template is saved. Default: that of `fromTemplate`.
+   */
   readonly readyCmd?: string | undefined;
+  /** The CPUs of its sandboxes: 1 or an even number, at most 32. Default: 2. */
   readonly cpuCount?: number | undefined;
-  /** In MiB. */
+  /** The memory of its sandboxes, in MiB, at least 128. Default: 1024. */
   readonly memoryMB?: number | undefined;
-  /** Called with each line of the log. */
+  /** Called with each line of the log, in order. Default: the log is not read. */
   readonly onLog?: ((entry: Schemas['BuildLogEntry']) => void) | undefined;
 }
 
 const pollMs = 500;
 
-/** Templates of the team. */
+/** Templates of the team. docs/templates.md describes them. */
 export const templates = {
-  /** Lists the templates of the team. */
+  /** Lists the templates of the team, the first 100. */
   async list(options?: ConnectionOptions): Promise<TemplateInfo[]> {
     return (await callApi<TemplateInfo[]>(connectionFrom(options), { path: '/templates' })).body;
   },
 
-  /** Removes a template. False if it does not exist. */
+  /**
+   * Removes a template with all its tags. False if it does not exist. Throws `template_in_use` while it has sandboxes.
+   */
   async delete(idOrName: string, options?: ConnectionOptions): Promise<boolean> {
     return await callUnlessGone(connectionFrom(options), { method: 'DELETE', path: `/templates/${segment(idOrName)}` });
   },
 
-  /** Builds a template and waits for the end. Throws `build_failed` with the reason. */
+  /**
+   * Builds a template and waits for the end, normally at most 60 minutes. `requestTimeoutMs` limits each request only.
+   * When `signal` ends the wait, the build continues. Errors: `build_failed` (the message names the step),
+   * `bad_request`, `name_taken`, `too_many_builds`, `limit_exceeded`.
+   */
   async build(
     spec: TemplateSpec,
     options?: ConnectionOptions,
-  ): Promise<{ readonly templateId: string; readonly buildId: string }> {
+  ): Promise<{
+    /** The id of the template, which `Sandbox.create` takes like its name. */
+    readonly templateId: string;
+    /** The id of this build, which the log of the server names. */
+    readonly buildId: string;
+  }> {
     const connection = connectionFrom(options);
     const { name, cpuCount, memoryMB, onLog, steps = [], ...start } = spec;
     const request = { method: 'POST', path: '/v3/templates', body: { name, cpuCount, memoryMB } } as const;
