@@ -131,7 +131,7 @@ test.skipIf(!hasBrowser)('people sign in with a browser, connect both command li
   expect((await soulbox(['sandbox', 'list'], own)).code).toBe(0);
   expect(await soulbox(['secret', 'list'], own)).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('403') as string,
+    stderr: expect.stringContaining('(scope_missing)') as string,
   });
 
   // The command line of E2B, unmodified. It opens a browser by xdg-open.
