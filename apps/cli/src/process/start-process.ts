@@ -47,7 +47,8 @@ export async function startProcess(
     const { process } = await signals.orInterrupted(sandbox.client.start(request, { timeoutMs: startMs }));
     if (process === undefined)
       throw new SoulBoxError('sandbox_unreachable', 'The sandbox did not say what it started.');
-    return process;
+    // Its answer is not trusted with the id, which becomes a part of commands that people copy.
+    return { ...process, id };
   } catch (thrown) {
     if (!(thrown instanceof Interrupted)) throw faultFrom(thrown);
     // It may have started already.

@@ -1,4 +1,5 @@
 import { CommandError, SoulBoxError } from '@soulbox/base';
+import { printable } from '@soulbox/envd-client/printable';
 import { ApiError } from '../api/api-error.ts';
 import { UsageError } from '../command-line/usage-error.ts';
 
@@ -15,10 +16,11 @@ export function printFault(thrown: unknown, options: { json: boolean }): void {
   else console.error(renderFault(fault, thrown instanceof ApiError && thrown.status >= 500));
 }
 
+/** Messages can contain the words of a sandbox. */
 function renderFault({ reason, message, requestId }: Fault, isOfServer: boolean): string {
-  if (reason === 'usage') return `error: ${message}\nSee --help.`;
+  if (reason === 'usage') return printable(`error: ${message}\nSee --help.`);
   const request = isOfServer && requestId !== undefined ? `, request ${requestId}` : '';
-  return `error: ${message} (${reason}${request})`;
+  return printable(`error: ${message} (${reason}${request})`);
 }
 
 function describeFault(thrown: unknown): Fault {

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { defineCommand } from 'citty';
 import { SoulBoxError } from '@soulbox/base';
+import { printable } from '@soulbox/envd-client/printable';
 import { exitCodes } from '../../command-line/exit-codes.ts';
 import { apiDataDirArg, sandboxArg } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
@@ -112,7 +113,7 @@ async function serve(socket: Socket, { sandbox, remote, sockets, fail }: Forward
     const fault = faultFrom(thrown);
     // One connection may fail. A sandbox that has ended is the end.
     if (fault instanceof SoulBoxError && fault.reason === 'sandbox_not_found') fail(fault);
-    else console.error(`warning: A connection to port ${remote} failed: ${fault.message}`);
+    else console.error(`warning: A connection to port ${remote} failed: ${printable(fault.message)}`);
   } finally {
     sockets.delete(socket);
   }
