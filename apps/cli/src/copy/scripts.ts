@@ -38,7 +38,8 @@ exec tar -cf - "$@" "./\${path##*/}"
  *
  * It prints the kind of tar and the folder for the parts of the archive, each with a NUL. Then it reads the names of
  * the parts, one a line, and at last the word \`end\`. A file that is replaced is replaced by a rename, or by a link(2)
- * that cp renames, so a reader sees the old one or the new one.
+ * that cp renames, so a reader sees the old one or the new one. A target that exists keeps its own mode and time: it may
+ * belong to somebody else.
  */
 export const unpackScript = `${common}
 umask 022
@@ -92,7 +93,9 @@ else
 fi
 [ -e end ] || exit 130
 if [ "$isThere" = yes ]; then
-  cp -alf ./x/. "$target/" || exit 65
+  # BusyBox does not report every failure of what find runs.
+  find ./x -mindepth 1 -maxdepth 1 -exec sh -c 'cp -alf -- "$@" "$0/" || rm -f end' "$target" {} + || exit 65
+  [ -e end ] || exit 65
 elif [ "$kind" = folder ]; then
   # A folder without the right to write in it cannot be moved by its owner.
   mv -f ./x "$target" 2>/dev/null || { mkdir -- "$target" && cp -alf ./x/. "$target/"; } || exit 65

@@ -1,0 +1,114 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { removeTree } from '@soulbox/base';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { unpackScript } from './scripts.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'soulbox-scripts-'));
+  await chmod(folder, 0o755);
+});
+afterEach(async () => await removeTree(folder));
+
+interface Ended {
+  readonly code: number | null;
+  readonly errors: string;
+}
+
+/** Sends an archive as the CLI does, in one part, as the owner of nothing if `isStranger`. */
+async function unpack(target: string, archive: Buffer, { isContents = true, isStranger = false } = {}): Promise<Ended> {
+  const who = isStranger ? { uid: 65_534, gid: 65_534 } : {};
+  const args = [target, 'folder', 'source', isContents ? 'yes' : 'no', 'no', 'test'];
+  const child = spawn('/bin/sh', ['-c', unpackScript, 'soulbox', ...args], {
+    ...{ env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', HOME: folder }, cwd: folder, detached: true, ...who },
+  });
+  const [errors, closed] = [text(child.stderr), once(child, 'close')];
+  child.stdin.on('error', () => undefined);
+  let greeting = '';
+  for await (const bytes of child.stdout) {
+    greeting += String(bytes);
+    const [, stage, rest] = greeting.split('\0');
+    if (rest === undefined) continue;
+    await writeFile(join(stage ?? '', 'part.0'), archive);
+    child.stdin.end('0\nend\n');
+  }
+  const [code] = (await closed) as [number | null];
+  return { code, errors: await errors };
+}
+
+async function archiveOf(source: string): Promise<Buffer> {
+  return await Promise.resolve(execFileSync('tar', ['-c', '-C', source, '.']));
+}
+
+async function makeSource(): Promise<Buffer> {
+  const source = join(folder, 'source');
+  await mkdir(join(source, 'sub'), { recursive: true });
+  await writeFile(join(source, 'sub/a'), 'a');
+  await writeFile(join(source, '.hidden'), 'new');
+  await writeFile(join(source, '-rf'), 'dash');
+  await symlink('a', join(source, 'link'));
+  await chmod(join(source, 'sub'), 0o750);
+  await chmod(source, 0o700);
+  return await archiveOf(source);
+}
+
+const names = ['-rf', '.hidden', 'link', 'sub'];
+
+test('contents go into a folder that exists, which keeps its mode and time', async () => {
+  const target = join(folder, 'target');
+  await mkdir(target, { mode: 0o755 });
+  await writeFile(join(target, '.hidden'), 'old');
+  const before = new Date('2001-02-03T04:05:06Z');
+  const archive = await makeSource();
+  await utimes(target, before, before);
+  expect(await unpack(target, archive)).toEqual({ code: 0, errors: '' });
+  expect((await readdir(target)).sort()).toEqual(names);
+  const found = await stat(target);
+  expect(found.mode & 0o7777).toBe(0o755);
+  // Entries have come, so it is later than before, and not that of the source.
+  expect(found.mtimeMs).toBeGreaterThan((await stat(join(folder, 'source'))).mtimeMs);
+  expect((await stat(join(target, 'sub'))).mode & 0o7777).toBe(0o750);
+  expect(await readFile(join(target, '.hidden'), 'utf8')).toBe('new');
+  expect((await lstat(join(target, 'link'))).isSymbolicLink()).toBe(true);
+});
+
+test('an empty folder changes nothing in a folder that exists', async () => {
+  const target = join(folder, 'target');
+  for (const name of ['target', 'empty']) await mkdir(join(folder, name));
+  expect(await unpack(target, await archiveOf(join(folder, 'empty')))).toEqual({ code: 0, errors: '' });
+  expect(await readdir(target)).toEqual([]);
+});
+
+test.runIf(process.getuid?.() === 0)('contents go into a shared folder of somebody else', async () => {
+  const target = join(folder, 'shared');
+  await mkdir(target);
+  await chmod(target, 0o1777);
+  expect(await unpack(target, await makeSource(), { isStranger: true })).toEqual({ code: 0, errors: '' });
+  expect((await readdir(target)).sort()).toEqual(names);
+  expect((await stat(target)).mode & 0o7777).toBe(0o1777);
+});
+
+test('what cannot be put in place is an error', async () => {
+  const target = join(folder, 'target');
+  await mkdir(join(target, '-rf'), { recursive: true });
+  expect(await unpack(target, await makeSource())).toMatchObject({
+    code: 65,
+    errors: expect.stringContaining('-rf') as string,
+  });
+  expect((await readdir(target)).filter((name) => name.startsWith('.soulbox'))).toEqual([]);
+});
+
+test('a new folder gets the mode and time of its source', async () => {
+  const archive = await makeSource();
+  for (const isContents of [true, false]) {
+    const target = join(folder, `new-${String(isContents)}`);
+    expect(await unpack(target, archive, { isContents })).toEqual({ code: 0, errors: '' });
+    const [made, source] = [await stat(target), await stat(join(folder, 'source'))];
+    expect([made.mode, Math.floor(made.mtimeMs / 1000)]).toEqual([source.mode, Math.floor(source.mtimeMs / 1000)]);
+  }
+});
