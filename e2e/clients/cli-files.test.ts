@@ -105,6 +105,12 @@ test('files, standard input and output, and paths as in cp', async () => {
     code: 1,
     stderr: expect.stringContaining('not_a_directory') as string,
   });
+  // A folder of root, in which everybody may write.
+  await mkdir(join(folder, 'contents'));
+  await writeFile(join(folder, 'contents/of-it'), 'two');
+  const shared = await cli('cp', join(folder, 'contents/.'), there('/tmp'));
+  expect(shared, shared.stderr).toMatchObject({ code: 0 });
+  expect(await inside('cat /tmp/of-it && stat -c %a /tmp')).toBe('two1777\n');
 }, 60_000);
 
 test('a full disk of the sandbox is named, and leaves the old file', async () => {
@@ -193,8 +199,8 @@ test('ls and edit work on files of the sandbox, and an edit does not replace wha
     { name: 'file', kind: 'file', mode: '0600', size: 4, owner: 'user' },
   ]);
   expect((await cli('ls', there('/tmp/edit'))).stdout).not.toContain('\x1b');
-  const edit = async (editor: string): Promise<Output> =>
-    await runNode([cliMain, 'sandbox', 'edit', there('/tmp/edit/file')], {
+  const edit = async (editor: string, name = 'file'): Promise<Output> =>
+    await runNode([cliMain, 'sandbox', 'edit', there(`/tmp/edit/${name}`)], {
       ...server.plain,
       EDITOR: editor,
       TMPDIR: folder,
@@ -207,4 +213,43 @@ test('ls and edit work on files of the sandbox, and an edit does not replace wha
   await writeFile(editor, `#!/bin/sh\necho meanwhile | ${client}\necho three >"$1"\n`, { mode: 0o755 });
   expect(await edit(editor)).toMatchObject({ code: 1, stderr: expect.stringContaining('Your text is in') as string });
   expect(await inside('cat /tmp/edit/file')).toBe('meanwhile\n');
+  // An editor that fails after it has saved.
+  await writeFile(editor, '#!/bin/sh\necho four >"$1"; exit 3\n');
+  const failed = await edit(editor, 'new');
+  const [, draft = ''] = /Your text is in (\S+)\.\n/.exec(failed.stderr) ?? [];
+  expect([failed.code, await readFile(draft, 'utf8')]).toEqual([1, 'four\n']);
+}, 60_000);
+
+test('Ctrl-C in the editor is for the editor', async () => {
+  const editor = join(folder, 'slow-editor');
+  await writeFile(editor, `#!/bin/sh\n: >${folder}/opened\nsleep 0.5\necho typed >"$1"\n`, { mode: 0o755 });
+  const env = { PATH: process.env['PATH'] ?? '', HOME: folder, TMPDIR: folder, ...server.plain, EDITOR: editor };
+  const child = spawn(nodeProgram, [cliMain, 'sandbox', 'edit', there('/tmp/slow')], { env, stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  await until('the editor', async () => (await readdir(folder)).includes('opened'));
+  child.kill('SIGINT');
+  expect(await ended).toEqual([0, null]);
+  expect(await inside('cat /tmp/slow')).toBe('typed\n');
+}, 60_000);
+
+test('a reader that closes the output, and Ctrl-C, end cat and what it runs inside', async () => {
+  await inside('head -c 40M /dev/zero >/tmp/unread');
+  const noCat = async (): Promise<boolean> => (await inside('pgrep -c "^cat$" || true')).trim() === '0';
+  const line = `"$0" "$1" sandbox cat "$2" | head -c 10 | wc -c; echo "\${PIPESTATUS[0]}"`;
+  const env = { PATH: process.env['PATH'] ?? '', HOME: folder, ...server.plain };
+  const shell = spawn('bash', ['-c', line, nodeProgram, cliMain, there('/tmp/unread')], { env });
+  let text = '';
+  shell.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+  await once(shell, 'close');
+  expect(text).toBe('10\n141\n');
+  await until('no cat inside', noCat);
+
+  await inside('mkfifo /tmp/silent');
+  const waiting = spawn(nodeProgram, [cliMain, 'sandbox', 'cat', there('/tmp/silent')], { env });
+  let errors = '';
+  waiting.stderr.setEncoding('utf8').on('data', (piece: string) => (errors += piece));
+  await until('cat inside', async () => !(await noCat()));
+  waiting.kill('SIGINT');
+  expect([...((await once(waiting, 'close')) as unknown[]), errors]).toEqual([130, null, '']);
+  await until('no cat inside', noCat);
 }, 60_000);

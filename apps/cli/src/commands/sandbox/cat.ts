@@ -1,11 +1,11 @@
-import { pipeline } from 'node:stream/promises';
 import { defineCommand } from 'citty';
 import { findApi } from '../../api/connection.ts';
 import { reachSandbox } from '../../api/reach-sandbox.ts';
 import { apiDataDirArg, fileUserArg } from '../../command-line/shared-args.ts';
 import { parseSandboxPlace } from '../../copy/place.ts';
+import { printBytes } from '../../copy/print-bytes.ts';
 import { readBytes } from '../../copy/receive.ts';
-import { abortOnSignal } from '../../output/abort-on-signal.ts';
+import { orInterrupted } from '../../output/abort-on-signal.ts';
 
 export const printFile = defineCommand({
   meta: { name: 'cat', description: 'Print a file of a sandbox, byte for byte' },
@@ -16,8 +16,9 @@ export const printFile = defineCommand({
   },
   async run({ args }) {
     const { sandboxId, path } = parseSandboxPlace(args.file);
-    const signal = abortOnSignal();
     const sandbox = await reachSandbox(await findApi(args['data-dir']), sandboxId);
-    await pipeline(readBytes(sandbox, { path, user: args.user, signal }), process.stdout, { end: false });
+    return await orInterrupted(
+      async (signal) => await printBytes((stop) => readBytes(sandbox, { path, user: args.user, signal: stop }), signal),
+    );
   },
 });

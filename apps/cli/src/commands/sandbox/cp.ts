@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { defineCommand } from 'citty';
 import { errorFromNode } from '@soulbox/base';
 import { findApi } from '../../api/connection.ts';
@@ -13,10 +12,11 @@ import { codeOf } from '../../copy/folder-stack.ts';
 import { pack } from '../../copy/pack.ts';
 import { parsePlace, parseSourceName } from '../../copy/place.ts';
 import type { Place } from '../../copy/place.ts';
+import { printBytes } from '../../copy/print-bytes.ts';
 import { readBytes, receive } from '../../copy/receive.ts';
 import { send } from '../../copy/send.ts';
 import { walk } from '../../copy/walk.ts';
-import { abortOnSignal } from '../../output/abort-on-signal.ts';
+import { abortOnSignal, orInterrupted } from '../../output/abort-on-signal.ts';
 import { createMeter } from '../../output/meter.ts';
 import type { Meter } from '../../output/meter.ts';
 
@@ -40,17 +40,22 @@ export const copyFiles = defineCommand({
     const [place] = inside;
     if (place === undefined || inside.length > 1)
       throw new UsageError('One of SRC and DST must be ID:PATH in a sandbox, and the other one on this host.');
-    const signal = abortOnSignal();
     const api = await findApi(args['data-dir']);
     const sandbox = await reachSandbox(api, place.sandboxId);
+    if (from.at === 'sandbox' && to.at === 'standard')
+      return await orInterrupted(
+        async (signal) =>
+          await printBytes((stop) => readBytes(sandbox, { path: from.path, user: args.user, signal: stop }), signal),
+      );
+    const signal = abortOnSignal();
     using meter = createMeter('copy', { quiet: args.quiet, totalBytes: await sizeOf(from) });
     const options = { user: args.user, signal, meter };
     try {
-      const copied = await (from === place
+      const copied = await (from.at === 'sandbox' && to.at === 'host'
         ? download(sandbox, from, to, options)
         : upload(sandbox, from, place, options));
       meter[Symbol.dispose]();
-      if (args.json === true && to.at !== 'standard') console.log(JSON.stringify(copied));
+      if (args.json === true) console.log(JSON.stringify(copied));
       if (copied.skipped > 0)
         console.error(
           `${copied.skipped} devices, pipes or sockets were left out: only files, folders and links are copied.`,
@@ -82,13 +87,9 @@ interface Summary {
 async function download(
   sandbox: ReachedSandbox,
   from: Extract<Place, { at: 'sandbox' }>,
-  to: Place,
+  to: Extract<Place, { at: 'host' }>,
   { user, signal, meter }: CopyOptions,
 ): Promise<Summary> {
-  if (to.at !== 'host') {
-    await pipeline(readBytes(sandbox, { path: from.path, user, signal }), process.stdout, { end: false });
-    return { bytes: 0, skipped: 0 };
-  }
   const onReceived = (bytes: number, { files }: { readonly files: number }): void =>
     meter.show(bytes, `${files} files`);
   return await receive(sandbox, { source: from.path, destination: to.path, user, signal, onReceived });

@@ -1,12 +1,13 @@
 import { defineCommand } from 'citty';
 import { findApi } from '../../api/connection.ts';
 import { reachSandbox } from '../../api/reach-sandbox.ts';
+import { exitCodes } from '../../command-line/exit-codes.ts';
 import { apiDataDirArg, fileUserArg, jsonArg } from '../../command-line/shared-args.ts';
 import { listEntries } from '../../copy/list-entries.ts';
 import type { ListedEntry } from '../../copy/list-entries.ts';
 import { parseSandboxPlace } from '../../copy/place.ts';
 import { showPath } from '../../exported/show-path.ts';
-import { abortOnSignal } from '../../output/abort-on-signal.ts';
+import { orInterrupted } from '../../output/abort-on-signal.ts';
 import { renderTable } from '../../output/table.ts';
 
 export const listFiles = defineCommand({
@@ -20,22 +21,25 @@ export const listFiles = defineCommand({
   async run({ args }) {
     const { sandboxId, path } = parseSandboxPlace(args.folder);
     const sandbox = await reachSandbox(await findApi(args['data-dir']), sandboxId);
-    const entries: ListedEntry[] = [];
-    const listing = { path, isDeep: false, user: args.user, signal: abortOnSignal() };
-    for await (const entry of listEntries(sandbox, listing)) entries.push(entry);
-    entries.sort((one, other) => (one.path < other.path ? -1 : 1));
-    if (args.json === true) {
-      console.log(JSON.stringify(entries.map(jsonOf)));
-      return;
-    }
-    if (entries.length === 0) return;
-    const rows = entries.map(({ kind, mode, size, mtime, owner, path: name }) => [
-      `${kindLetters[kind]}${modeText(mode)}`,
-      ...[showPath(owner), String(size), timeText(mtime), showPath(name)],
-    ]);
-    console.log(renderTable(['MODE', 'OWNER', 'SIZE', 'MODIFIED', 'NAME'], rows));
+    return await orInterrupted(async (signal) => {
+      const entries: ListedEntry[] = [];
+      for await (const entry of listEntries(sandbox, { path, isDeep: false, user: args.user, signal }))
+        entries.push(entry);
+      entries.sort((one, other) => (one.path < other.path ? -1 : 1));
+      if (args.json === true) console.log(JSON.stringify(entries.map(jsonOf)));
+      else if (entries.length > 0) console.log(tableOf(entries));
+      return exitCodes.ok;
+    });
   },
 });
+
+function tableOf(entries: readonly ListedEntry[]): string {
+  const rows = entries.map(({ kind, mode, size, mtime, owner, path }) => [
+    `${kindLetters[kind]}${modeText(mode)}`,
+    ...[showPath(owner), String(size), timeText(mtime), showPath(path)],
+  ]);
+  return renderTable(['MODE', 'OWNER', 'SIZE', 'MODIFIED', 'NAME'], rows);
+}
 
 const kindLetters = { folder: 'd', link: 'l', file: '-', special: '?' } as const;
 
