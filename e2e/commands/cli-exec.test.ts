@@ -291,7 +291,12 @@ test('forwarded ports reach what listens on loopback, byte for byte, with the en
   await until('its process', async () => await isRunning('hosts.shift'));
   left.destroy();
   await until('no process', async () => !(await isRunning('hosts.shift')));
+  // One that is open at the end.
+  const kept = connect({ port: open, host: '127.0.0.1' });
+  await until('its process', async () => await isRunning('hosts.shift'));
   child.kill('SIGINT');
   const { code, stderr } = await ran;
+  kept.destroy();
+  await until('no process', async () => !(await isRunning('hosts.shift')));
   expect([code, stderr]).toEqual([130, `warning: Nothing listens on port 7001 of ${id()}.\n`]);
 });

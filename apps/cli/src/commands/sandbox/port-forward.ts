@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { defineCommand } from 'citty';
 import { SoulBoxError } from '@soulbox/base';
 import { printable } from '@soulbox/envd-client/printable';
@@ -18,6 +19,8 @@ const connectionsMax = 64;
 const portsMax = 16;
 /** Output, input and acknowledgements of each. */
 const callsOfConnection = 3;
+/** For the end of their processes. Milliseconds. */
+const endMs = 3000;
 
 export const forwardPorts = defineCommand({
   meta: {
@@ -40,13 +43,21 @@ export const forwardPorts = defineCommand({
       const failed = Promise.withResolvers<never>();
       failed.promise.catch(() => undefined);
       const sockets = new Set<Socket>();
-      await using servers = new AsyncDisposableStack();
+      const serving = new Set<Promise<void>>();
+      await using cleanups = new AsyncDisposableStack();
+      // After the servers are closed.
+      cleanups.defer(async () => {
+        for (const socket of sockets) socket.destroy();
+        await Promise.race([Promise.allSettled(serving), sleep(endMs, undefined, { ref: false })]);
+      });
       for (const { local, remote } of pairs) {
         const server = createServer({ allowHalfOpen: true }, (socket) => {
-          void serve(socket, { sandbox, remote, sockets, fail: failed.reject });
+          const served = serve(socket, { sandbox, remote, sockets, fail: failed.reject });
+          serving.add(served);
+          void served.finally(() => serving.delete(served));
         });
         const { port } = await listen(server, host, local);
-        servers.defer(() => void server.close());
+        cleanups.defer(() => void server.close());
         const place = { address: host, port, sandboxID: args.sandbox, sandboxPort: remote };
         console.log(
           args.json === true
@@ -54,14 +65,10 @@ export const forwardPorts = defineCommand({
             : `${host}:${port} is forwarded to port ${remote} of ${args.sandbox}.`,
         );
       }
-      try {
-        const interrupted = new Promise<number>((resolve) => {
-          signals.takeOver(() => resolve(exitCodes.interrupted));
-        });
-        return await Promise.race([interrupted, failed.promise]);
-      } finally {
-        for (const socket of sockets) socket.destroy();
-      }
+      const interrupted = new Promise<number>((resolve) => {
+        signals.takeOver(() => resolve(exitCodes.interrupted));
+      });
+      return await Promise.race([interrupted, failed.promise]);
     };
     return await withSandbox(args, act, connectionsMax * callsOfConnection);
   },
