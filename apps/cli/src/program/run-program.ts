@@ -56,6 +56,7 @@ async function runLeaf(command: CommandDef, given: readonly string[], path: read
   try {
     const values = checkArguments(rawArgs, args);
     if (args['context'] === contextArg && typeof values['context'] === 'string') {
+      if (values['context'] === '') throw new UsageError('--context must name a context, and is empty.');
       if (values['data-dir'] !== undefined) throw new UsageError('--context and --data-dir both name a server.');
       chooseContext(values['context']);
     }

@@ -42,6 +42,8 @@ test('a context is chosen by its flag, by a variable, or for all commands, and i
   expect(red.seen).toHaveLength(2);
   await cli(['secret', 'list'], { SOULBOX_CONTEXT: 'red', ...blue.environment });
   expect(red.seen).toHaveLength(3);
+  const nameless = await cli(['secret', 'list', '--context', '']);
+  expect([nameless.code, nameless.stderr]).toEqual([2, expect.stringContaining('--context must name a context')]);
   // The variables of E2B come before the context in use.
   await cli(['secret', 'list'], { ...blue.environment });
   expect(blue.seen.at(-1)).toMatchObject({ key: 'e2b_test' });
