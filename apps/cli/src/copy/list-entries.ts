@@ -27,10 +27,15 @@ interface Listing {
 const maxEntries = 2_000_000;
 /** A path has at most 4096 bytes. */
 const maxRecordBytes = 8 * 1024;
+/** Of find and stat, also if they could read all other entries. */
+const entryFailedCode = 1;
 const ending = '//\n';
 const kinds: Readonly<Record<number, ListedEntry['kind']>> = { 0o04: 'folder', 0o10: 'file', 0o12: 'link' };
 
-/** The entries of a folder of the sandbox, or a file, in the order in which the sandbox has them. */
+/**
+ * The entries of a folder of the sandbox, or a file, in the order in which the sandbox has them. What vanishes
+ * meanwhile is left out. Throws `file_not_found` if there is nothing at the path.
+ */
 export async function* listEntries(
   sandbox: ReachedSandbox,
   { path, isDeep, user, signal }: Listing,
@@ -47,7 +52,12 @@ export async function* listEntries(
     if (count > maxEntries) throw new SoulBoxError('limit_exceeded', `The folder has over ${maxEntries} entries.`);
     for (const record of records) yield parseEntry(record);
   }
-  run.check();
+  try {
+    run.check();
+  } catch (error) {
+    const isVanished = error instanceof SoulBoxError && error.reason === 'file_not_found';
+    if (!isVanished || run.exitCode() !== entryFailedCode) throw error;
+  }
 }
 
 export function parseEntry(record: string): ListedEntry {

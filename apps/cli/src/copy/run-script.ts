@@ -13,6 +13,8 @@ export interface ScriptRun {
    * `output` was read.
    */
   check(accepted?: number): void;
+  /** Undefined before the end of `output`. */
+  exitCode(): number | undefined;
 }
 
 export interface Script {
@@ -29,6 +31,7 @@ const reasonsByText: readonly (readonly [RegExp, Reason])[] = [
   [/no space left on device|disk quota exceeded/i, 'disk_full'],
   [/permission denied|operation not permitted|read-only file system/i, 'forbidden'],
   [/does not exist|no such file/i, 'file_not_found'],
+  [/is not a folder/, 'not_a_directory'],
 ];
 
 /** Runs one of our programs for the shell of the sandbox. */
@@ -59,6 +62,7 @@ export async function runScript({ target, token }: ReachedSandbox, script: Scrip
   return {
     program,
     output: readOutput(),
+    exitCode: () => exitCode,
     check(accepted = 0) {
       if (exitCode !== undefined && exitCode !== 0 && exitCode !== accepted) throw scriptError(errors, exitCode);
     },

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { removeTree } from '@soulbox/base';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { unpackScript } from './scripts.ts';
+import { listScript, unpackScript } from './scripts.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -111,4 +111,21 @@ test('a new folder gets the mode and time of its source', async () => {
     const [made, source] = [await stat(target), await stat(join(folder, 'source'))];
     expect([made.mode, Math.floor(made.mtimeMs / 1000)]).toEqual([source.mode, Math.floor(source.mtimeMs / 1000)]);
   }
+});
+
+function list(path: string, isDeep: boolean): { readonly code: number | null; readonly words: string } {
+  const args = ['-c', listScript, 'soulbox', path, isDeep ? 'yes' : 'no'];
+  const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C', HOME: folder };
+  const { status, stdout, stderr } = spawnSync('/bin/sh', args, { env, cwd: folder, encoding: 'utf8' });
+  return { code: status, words: `${stdout}${stderr}` };
+}
+
+test('a list of all folders below is of a folder only', async () => {
+  await mkdir(join(folder, 'app'));
+  await writeFile(join(folder, 'app/app'), 'x');
+  expect(list('app', true)).toEqual({ code: 0, words: expect.stringMatching(/ \.\/app\/\/\n$/) as string });
+  for (const path of ['app/app', '~/app/app'])
+    expect(list(path, true)).toEqual({ code: 64, words: `${path} is not a folder.\n` });
+  expect(list('app/app', false)).toMatchObject({ code: 0 });
+  expect(list('none', true)).toEqual({ code: 64, words: 'none does not exist in the sandbox.\n' });
 });

@@ -113,18 +113,23 @@ exec cat "$path"
 `;
 
 /**
- * Prints the entries of a folder, or a file itself: PATH, and whether the folders below are wanted. Each entry is mode
- * (hexadecimal), size, time in seconds, owner, group and name, and ends with two slashes, which no name has.
+ * Prints the entries of a folder, or a file itself: PATH, and whether it must be a folder and those below are wanted.
+ * Each entry is mode (hexadecimal), size, time in seconds, owner, group and name, and ends with two slashes, which no
+ * name has.
  */
 export const listScript = `${common}
 expand "$1"
 [ -e "$path" ] || [ -L "$path" ] || fail "$1 does not exist in the sandbox."
 deep=$2
+for tool in find stat; do
+  command -v "$tool" >/dev/null || fail "The sandbox has no $tool. Install it."
+done
 if [ -d "$path" ]; then
   cd -- "$path" || exit 65
   if [ "$deep" = yes ]; then set -- -mindepth 1; else set -- -mindepth 1 -maxdepth 1; fi
   exec find . "$@" -exec stat -c '%f %s %Y %U %G %n//' {} +
 fi
+[ "$deep" = no ] || fail "$1 is not a folder."
 case $path in -*) path=./$path ;; esac
 exec stat -c '%f %s %Y %U %G %n//' "$path"
 `;

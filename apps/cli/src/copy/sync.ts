@@ -1,5 +1,6 @@
+import type { Stats } from 'node:fs';
 import { lstat } from 'node:fs/promises';
-import { SoulBoxError } from '@soulbox/base';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { ReachedSandbox } from '../api/reach-sandbox.ts';
 import { createIgnoreRules } from './git-ignore.ts';
 import { listEntries } from './list-entries.ts';
@@ -52,7 +53,12 @@ export async function sync(sandbox: ReachedSandbox, options: SyncOptions): Promi
     if (name === '') continue;
     kept.add(name);
     const found = there?.get(name);
-    if (found?.kind === kind && !(await differs(options.source, path, found))) {
+    const here = await lstatHere(options.source, path);
+    if (here === undefined) {
+      kept.delete(name);
+      continue;
+    }
+    if (found?.kind === kind && !differs(here, found)) {
       if (kind !== 'folder') counts.unchanged += 1;
       continue;
     }
@@ -80,8 +86,6 @@ async function readThere(
   const entries = new Map<string, ListedEntry>();
   try {
     for await (const entry of listEntries(sandbox, { path, isDeep: true, user, signal })) {
-      if (entry.path === path && entry.kind !== 'folder')
-        throw new SoulBoxError('not_a_directory', `${path} is a file in the sandbox.`);
       if (entry.path.split('/').some((part) => part === '' || part === '.' || part === '..'))
         throw new SoulBoxError('bad_request', 'The sandbox sent an invalid list of files.');
       entries.set(entry.path, entry);
@@ -93,8 +97,17 @@ async function readThere(
   return entries;
 }
 
-async function differs(source: string, path: Buffer, found: ListedEntry): Promise<boolean> {
-  const here = await lstat(Buffer.concat([Buffer.from(`${source}/`), path]));
+/** Undefined for what has vanished since it was found. */
+async function lstatHere(source: string, path: Buffer): Promise<Stats | undefined> {
+  try {
+    return await lstat(Buffer.concat([Buffer.from(`${source}/`), path]));
+  } catch (error) {
+    if (isNodeError(error) && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
+function differs(here: Stats, found: ListedEntry): boolean {
   const mtime = Math.floor(here.mtimeMs / 1000);
   // A folder's time changes with what is in it.
   if (found.kind === 'folder') return (here.mode & 0o777) !== (found.mode & 0o777);

@@ -1,5 +1,6 @@
 import { opendir } from 'node:fs/promises';
 import type { Dir } from 'node:fs';
+import { isNodeError } from '@soulbox/base';
 
 export interface WalkedEntry {
   /** From the folder on: `./a/b`. Names are bytes. */
@@ -18,8 +19,13 @@ export async function* walk(
   const open: { readonly path: Buffer; readonly folder: Dir }[] = [];
   const enter = async (path: Buffer): Promise<void> => {
     const place = Buffer.concat([Buffer.from(root), slash, path]);
-    const folder = await opendir(place, { encoding: 'buffer' as BufferEncoding });
-    open.push({ path, folder });
+    try {
+      open.push({ path, folder: await opendir(place, { encoding: 'buffer' as BufferEncoding }) });
+    } catch (error) {
+      // It has vanished since it was found. The root is open all the time.
+      const isGone = isNodeError(error) && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+      if (!isGone || open.length === 0) throw error;
+    }
   };
   try {
     await enter(Buffer.from('.'));
