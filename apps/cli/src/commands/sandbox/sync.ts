@@ -1,12 +1,17 @@
 import { stat, watch } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defineCommand } from 'citty';
+import { SoulBoxError } from '@soulbox/base';
+import { printable } from '@soulbox/envd-client/printable';
+import { ApiError } from '../../api/api-error.ts';
+import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
+import type { ApiConnection } from '../../api/connection.ts';
 import { reachSandbox } from '../../api/reach-sandbox.ts';
 import { exitCodes } from '../../command-line/exit-codes.ts';
 import { apiDataDirArg, fileUserArg, jsonArg, quietArg } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
-import { parseSandboxPlace } from '../../copy/place.ts';
+import { parseSandboxPlace, parseSourceName } from '../../copy/place.ts';
 import { sync } from '../../copy/sync.ts';
 import { abortOnSignal } from '../../output/abort-on-signal.ts';
 import { createMeter } from '../../output/meter.ts';
@@ -15,6 +20,8 @@ import { createMeter } from '../../output/meter.ts';
 const quietMs = 200;
 /** For changes that never end. */
 const maxWaitMs = 5000;
+/** After a copy that has failed, also without a change. */
+const retryMs = 5000;
 
 export const syncFolder = defineCommand({
   meta: {
@@ -34,11 +41,13 @@ export const syncFolder = defineCommand({
     json: { ...jsonArg, description: 'Print how much was sent, deleted and unchanged as JSON' },
   },
   async run({ args }) {
-    const { sandboxId, path } = parseSandboxPlace(args.folder);
+    const { sandboxId, path: named } = parseSandboxPlace(args.folder);
+    const { path } = parseSourceName(named);
     const found = await stat(args.dir).catch(() => undefined);
     if (found?.isDirectory() !== true) throw new UsageError(`${args.dir} is not a folder.`);
     const signal = abortOnSignal();
-    const sandbox = await reachSandbox(await findApi(args['data-dir']), sandboxId);
+    const api = await findApi(args['data-dir']);
+    const sandbox = await reachSandbox(api, sandboxId);
 
     async function once(): Promise<void> {
       using meter = createMeter('sync', { quiet: args.quiet });
@@ -57,9 +66,18 @@ export const syncFolder = defineCommand({
       const changes = args.watch === true ? watchFolder(args.dir, signal) : undefined;
       await once();
       if (changes === undefined) return exitCodes.ok;
+      let told = '';
       for (;;) {
-        await changes.next();
-        await once();
+        await changes.next(told === '' ? undefined : retryMs);
+        try {
+          await once();
+          told = '';
+        } catch (error) {
+          // Such as a file that has vanished meanwhile.
+          if (signal.aborted || !(error instanceof SoulBoxError) || (await hasEnded(api, sandboxId))) throw error;
+          if (error.message !== told) console.error(`error: ${printable(error.message)} (${error.reason})`);
+          told = error.message;
+        }
       }
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -68,9 +86,17 @@ export const syncFolder = defineCommand({
   },
 });
 
-/** Waits for changes since the last call, and then until none has come for a moment. */
-function watchFolder(folder: string, signal: AbortSignal): { next(): Promise<void> } {
+/** False also if the server does not answer. */
+async function hasEnded(api: ApiConnection, sandboxId: string): Promise<boolean> {
+  const path = `/sandboxes/${encodeURIComponent(sandboxId)}`;
+  const state = await callApi(api, { path, isMadeOnce: true }).catch((error: unknown) => error);
+  return state instanceof ApiError && state.status === 404;
+}
+
+/** Waits for changes since the last call, at most for some time, and then until none has come for a moment. */
+function watchFolder(folder: string, signal: AbortSignal): { next(withinMs?: number): Promise<void> } {
   let changedAt = 0;
+  let end: { readonly error: unknown } | undefined;
   let wake = Promise.withResolvers<undefined>();
   void (async () => {
     try {
@@ -79,13 +105,16 @@ function watchFolder(folder: string, signal: AbortSignal): { next(): Promise<voi
         wake.resolve(undefined);
       }
     } catch (error) {
+      end = { error };
       wake.reject(error);
     }
   })();
   wake.promise.catch(() => undefined);
   return {
-    async next() {
-      await wake.promise;
+    async next(withinMs) {
+      if (end !== undefined) throw end.error;
+      const waits = withinMs === undefined ? [] : [sleep(withinMs, undefined, { signal })];
+      await Promise.race([wake.promise, ...waits]);
       const until = Date.now() + maxWaitMs;
       while (Date.now() - changedAt < quietMs && Date.now() < until) await sleep(quietMs, undefined, { signal });
       wake = Promise.withResolvers<undefined>();
