@@ -111,6 +111,10 @@ test('files, standard input and output, and paths as in cp', async () => {
   const shared = await cli('cp', join(folder, 'contents/.'), there('/tmp'));
   expect(shared, shared.stderr).toMatchObject({ code: 0 });
   expect(await inside('cat /tmp/of-it && stat -c %a /tmp')).toBe('two1777\n');
+  await symlink('contents', join(folder, 'a-link'));
+  expect((await cli('cp', join(folder, 'a-link'), there('/tmp/names'))).code).toBe(0);
+  expect((await cli('cp', join(folder, 'a-link/'), there('/tmp/names/followed'))).code).toBe(0);
+  expect(await inside('cd /tmp/names && readlink a-link && cat followed/of-it')).toBe('contents\ntwo');
 }, 60_000);
 
 test('a full disk of the sandbox is named, and leaves the old file', async () => {
@@ -179,6 +183,16 @@ test('sync sends what has changed and removes what is gone, except what is ignor
     return JSON.parse(stdout);
   };
   expect(await sync()).toEqual({ sent: 3, deleted: 0, unchanged: 0 });
+  const [relative, file] = [
+    await cli('sync', join(folder, 'contents'), `${sandbox().sandboxId}:of-it/`, '--json'),
+    await cli('sync', project, there('/tmp/project/a')),
+  ];
+  expect(relative, relative.stderr).toMatchObject({ code: 0 });
+  // Its file has the name of the folder.
+  expect(
+    JSON.parse((await cli('sync', join(folder, 'contents'), `${sandbox().sandboxId}:of-it`, '--json')).stdout),
+  ).toEqual({ sent: 0, deleted: 0, unchanged: 1 });
+  expect(file).toMatchObject({ code: 1, stderr: expect.stringContaining('not_a_directory') as string });
   expect(await sync()).toEqual({ sent: 0, deleted: 0, unchanged: 3 });
   await inside('cd /tmp/project && rm a && mkdir a build && touch build/own a/inside old && rm -rf src && touch src');
   await writeFile(join(project, 'src/b'), 'longer');

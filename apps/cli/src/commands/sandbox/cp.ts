@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { defineCommand } from 'citty';
 import { errorFromNode } from '@soulbox/base';
@@ -117,10 +117,12 @@ async function upload(
   const { path, isContents, isFolder } = parseSourceName(from.path);
   const source = await findSource(path, isFolder);
   const name = basename(resolve(path));
-  const arrival = { ...shared, kind: source, name, isContents } as const;
-  const names = source === 'file' ? [Buffer.from(`./${name}`)] : counted(walk(path), summary);
-  const folder = source === 'file' ? dirname(resolve(path)) : path;
-  if (source === 'file') summary.files = 1;
+  // A link is packed as such.
+  const kind = source === 'folder' ? 'folder' : 'file';
+  const arrival = { ...shared, kind, name, isContents } as const;
+  const names = kind === 'file' ? [Buffer.from(`./${name}`)] : counted(walk(path), summary);
+  const folder = kind === 'file' ? dirname(resolve(path)) : path;
+  if (kind === 'file') summary[source === 'link' ? 'links' : 'files'] = 1;
   await send(sandbox, arrival, (isForGnu, stop) => pack(folder, names, { isForGnu, signal: stop }), { signal, onSent });
   return summary;
 }
@@ -130,11 +132,12 @@ function parseTarget(path: string): string {
   return parseSourceName(path).path;
 }
 
-async function findSource(path: string, isFolder: boolean): Promise<'file' | 'folder'> {
-  const found = await stat(path).catch((error: unknown) => {
+async function findSource(path: string, isFolder: boolean): Promise<'file' | 'folder' | 'link'> {
+  const found = await (isFolder ? stat(path) : lstat(path)).catch((error: unknown) => {
     throw errorFromNode(error, `${path} cannot be read${codeOf(error)}.`);
   });
   if (found.isDirectory()) return 'folder';
+  if (found.isSymbolicLink()) return 'link';
   if (isFolder || !found.isFile())
     throw new UsageError(`${path} is not a ${isFolder ? 'folder' : 'file or a folder'}.`);
   return 'file';
@@ -154,6 +157,6 @@ async function* counted(
 /** Of a file on this host, for the bar. */
 async function sizeOf(from: Place): Promise<number | undefined> {
   if (from.at !== 'host') return undefined;
-  const found = await stat(from.path).catch(() => undefined);
+  const found = await lstat(from.path).catch(() => undefined);
   return found?.isFile() === true ? found.size : undefined;
 }
