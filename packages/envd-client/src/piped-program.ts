@@ -36,6 +36,8 @@ export interface PipedCommand {
   /** Absent: envd's default user. */
   readonly user?: string | undefined;
   readonly hasInput?: boolean;
+  /** The program is killed after this time. Absent: never. */
+  readonly deadlineMs?: number;
   /** Ends reading and writing, not the program. */
   readonly signal: AbortSignal;
 }
@@ -59,7 +61,7 @@ const safeMethods: ReadonlySet<DescMethod> = new Set<DescMethod>([
 export async function startPiped(
   target: EnvdTarget,
   accessToken: string,
-  { program, args, env = {}, user, hasInput = false, signal }: PipedCommand,
+  { program, args, env = {}, user, hasInput = false, deadlineMs = 0, signal }: PipedCommand,
 ): Promise<PipedProgram> {
   const way = openWay(target);
   const transport = createWayTransport(way, { maxMessageBytes, isSafeToRepeat: (method) => safeMethods.has(method) });
@@ -73,6 +75,7 @@ export async function startPiped(
         id: processId,
         command: { program, args: [...args], env: { ...env } },
         hasInput,
+        deadlineMs: BigInt(deadlineMs),
         log: { maxBytes: BigInt(logBytes), policy: LogPolicy.BLOCK },
         keepSeconds: 60,
       },

@@ -25,6 +25,8 @@ export interface Script {
   readonly signal: AbortSignal;
 }
 
+/** A day. Otherwise the program would wait for a reader that was killed until the sandbox ends. */
+const readingMaxMs = 86_400_000;
 const maxErrorBytes = 8 * 1024;
 /** Of each, one of these words. */
 const reasonsByText: readonly (readonly [RegExp, Reason])[] = [
@@ -42,6 +44,8 @@ export async function runScript({ target, token }: ReachedSandbox, script: Scrip
     args: ['-c', text, 'soulbox', ...args],
     // Messages are compared with English ones.
     env: { LC_ALL: 'C' },
+    // A program that waits for input notices by itself that its caller has gone.
+    ...(script.hasInput === true ? {} : { deadlineMs: readingMaxMs }),
     ...options,
   });
   let errors = '';

@@ -23,7 +23,7 @@ interface Ended {
 /** Sends an archive as the CLI does, in one part, as the owner of nothing if `isStranger`. */
 async function unpack(target: string, archive: Buffer, { isContents = true, isStranger = false } = {}): Promise<Ended> {
   const who = isStranger ? { uid: 65_534, gid: 65_534 } : {};
-  const args = [target, 'folder', 'source', isContents ? 'yes' : 'no', 'no', 'test'];
+  const args = [target, 'folder', 'source', isContents ? 'yes' : 'no', 'no', 'test', '900'];
   const child = spawn('/bin/sh', ['-c', unpackScript, 'soulbox', ...args], {
     ...{ env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', HOME: folder }, cwd: folder, detached: true, ...who },
   });
@@ -128,4 +128,18 @@ test('a list of all folders below is of a folder only', async () => {
     expect(list(path, true)).toEqual({ code: 64, words: `${path} is not a folder.\n` });
   expect(list('app/app', false)).toMatchObject({ code: 0 });
   expect(list('none', true)).toEqual({ code: 64, words: 'none does not exist in the sandbox.\n' });
+});
+
+test.each(['folder', 'stream'])('a %s whose sender has gone is removed', async (kind) => {
+  const args = [join(folder, 'target'), kind, 'source', 'yes', 'no', 'test', '1'];
+  const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C', HOME: folder };
+  const child = spawn('/bin/sh', ['-c', unpackScript, 'soulbox', ...args], { env, cwd: folder, detached: true });
+  const ended = once(child, 'exit');
+  const parts = async (): Promise<string[]> => (await readdir(folder)).filter((name) => name.startsWith('.soulbox'));
+  await once(child.stdout, 'data');
+  expect(await parts()).toEqual(['.soulbox-cp-test']);
+  // A sign of life, and then none.
+  child.stdin.write('\n');
+  await ended;
+  expect(await parts()).toEqual([]);
 });

@@ -34,17 +34,18 @@ exec tar -cf - "$@" "./\${path##*/}"
 
 /**
  * Puts a file or a folder in place when it is complete: PATH, KIND (file, folder, stream), NAME of the source, whether
- * PATH gets the contents of the source, whether PATH must be a folder, ID.
+ * PATH gets the contents of the source, whether PATH must be a folder, ID, IDLE seconds.
  *
  * It prints the kind of tar and the folder for the parts of the archive, each with a NUL. Then it reads the names of
- * the parts, one a line, and at last the word \`end\`. A file that is replaced is replaced by a rename, or by a link(2)
- * that cp renames, so a reader sees the old one or the new one. A target that exists keeps its own mode and time: it may
- * belong to somebody else.
+ * the parts, one a line, and at last the word \`end\`. Empty lines are signs of life: after IDLE seconds without a line,
+ * or up to twice as long, its caller has gone for ever, and it removes what it has. A file that is replaced is replaced
+ * by a rename, or by a link(2) that cp renames, so a reader sees the old one or the new one. A target that exists keeps
+ * its own mode: it may belong to somebody else.
  */
 export const unpackScript = `${common}
 umask 022
 expand "$1"
-kind=$2 name=$3 contents=$4 folder=$5 id=$6
+kind=$2 name=$3 contents=$4 folder=$5 id=$6 idle=$7
 if [ -d "$path" ]; then
   if [ "$contents" = yes ]; then target=$path; else target=\${path%/}/$name; fi
 else
@@ -67,8 +68,10 @@ fi
 mkdir -m 700 -- "$parent.soulbox-cp-$id" || exit 65
 cd -- "$parent.soulbox-cp-$id" || exit 65
 stage=$(pwd -P)
+watcher=
 clear() {
   cd /
+  [ -z "$watcher" ] || kill "$watcher" 2>/dev/null
   rm -rf -- "$stage" 2>/dev/null && return
   find "$stage" -type d -exec chmod u+rwx {} + 2>/dev/null
   rm -rf -- "$stage"
@@ -78,8 +81,23 @@ trap 'exit 130' HUP INT TERM
 mkdir x
 if tar --version 2>/dev/null | grep -q GNU; then tar=gnu; else tar=other; fi
 printf '%s\\0%s\\0' "$tar" "$stage"
+watch() {
+  trap 'kill "$nap" 2>/dev/null; exit' TERM
+  while :; do
+    sleep "$idle" & nap=$!
+    wait "$nap"
+    [ ! -e idle ] || break
+    touch idle
+  done
+  # All of its process group, so that what reads the input ends.
+  trap '' TERM
+  kill -TERM 0
+}
+watch </dev/null >/dev/null 2>&1 & watcher=$!
 feed() {
   while read -r part; do
+    rm -f idle
+    [ -n "$part" ] || continue
     if [ "$part" = end ]; then : >end; return; fi
     cat -- "part.$part" || return
     rm -f -- "part.$part"
@@ -92,6 +110,7 @@ else
   feed | tar -xpof - -C x || exit 65
 fi
 [ -e end ] || exit 130
+kill "$watcher" 2>/dev/null
 if [ "$isThere" = yes ]; then
   # BusyBox does not report every failure of what find runs.
   find ./x -mindepth 1 -maxdepth 1 -exec sh -c 'cp -alf -- "$@" "$0/" || rm -f end' "$target" {} + || exit 65

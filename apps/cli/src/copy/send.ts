@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { SoulBoxError } from '@soulbox/base';
 import { createPrograms } from '@soulbox/envd-client';
-import type { Programs } from '@soulbox/envd-client';
+import type { PipedProgram, Programs } from '@soulbox/envd-client';
 import type { ReachedSandbox } from '../api/reach-sandbox.ts';
 import { runScript } from './run-script.ts';
 import type { ScriptRun } from './run-script.ts';
@@ -33,6 +34,9 @@ const width = 2;
 const partMs = 300_000;
 const partAttempts = 3;
 const endWaitMs = 30_000;
+const aliveMs = 60_000;
+/** Without a sign of life for this time, or twice this time, the program inside ends. */
+const idleSeconds = 900;
 const maxGreetingBytes = 16 * 1024;
 const sigterm = 15;
 
@@ -53,30 +57,39 @@ export async function send(
   const words = [isContents, mustBeFolder].map((flag) => (flag ? 'yes' : 'no'));
   // Its own signal: after an abort the program must be seen to end.
   const ending = new AbortController();
-  const args = [path, kind, name, ...words, randomBytes(9).toString('base64url')];
+  const args = [path, kind, name, ...words, randomBytes(9).toString('base64url'), String(idleSeconds)];
   const run = await runScript(sandbox, { text: unpackScript, args, user, hasInput: true, signal: ending.signal });
   const programs = createPrograms(sandbox.target, sandbox.token);
-  try {
-    const greeting = await readGreeting(run, both);
-    const { isGnu, stage } = greeting;
+  let drained: Promise<void> | undefined;
+  const deliver = async (): Promise<void> => {
+    const { isGnu, stage } = await readGreeting(run, both);
+    // All the time, because warnings of tar must not fill the log, which would stop it.
+    drained = drain(run);
+    drained.catch(() => undefined);
     const parcel = open(isGnu, both);
+    using writer = createLineWriter(run.program);
     const sendPart = async (number: number, bytes: Uint8Array): Promise<string> =>
       await uploadPart(programs, { stage, number, bytes }, { user, signal: both });
-    const isRead = await sendParts(run, parcel.bytes, { sendPart, onSent, signal: both });
+    const isRead = await sendParts(writer, parcel.bytes, { sendPart, onSent, signal: both });
     if (isRead) {
       await parcel.check();
-      await run.program.write(Buffer.from('end\n'));
+      both.throwIfAborted();
+      await writer.write('end');
       await run.program.closeInput();
     }
-    await drain(run);
+    await drained;
     run.check();
     if (!isRead) throw new SoulBoxError('sandbox_unreachable', 'The sandbox has ended the copy.');
+  };
+  try {
+    // A sandbox that answers nothing, or an input that stays silent, cannot hold up an abort.
+    await orAborted(deliver(), both);
   } catch (error) {
     stop.abort(error);
     const timer = setTimeout(() => ending.abort(new Error('The sandbox does not end the copy.')), endWaitMs);
     try {
       await run.program.kill(sigterm).catch(() => undefined);
-      await drain(run).catch(() => undefined);
+      await (drained ?? drain(run)).catch(() => undefined);
     } finally {
       clearTimeout(timer);
     }
@@ -91,21 +104,52 @@ export async function send(
   }
 }
 
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = signal.aborted ? Promise.resolve() : once(signal, 'abort');
+  return await Promise.race([
+    work,
+    aborted.then(() => {
+      throw signal.reason;
+    }),
+  ]);
+}
+
+interface LineWriter extends Disposable {
+  /** False: the program reads no more. */
+  write(line: string): Promise<boolean>;
+}
+
+/** Writes lines in order, and empty ones as long as it is not disposed: signs of life. */
+function createLineWriter(program: PipedProgram): LineWriter {
+  let turn = Promise.resolve(true);
+  let waiting = 0;
+  const write = async (line: string): Promise<boolean> => {
+    waiting += 1;
+    turn = turn.then(async (isRead) => isRead && (await program.write(Buffer.from(`${line}\n`))));
+    turn.catch(() => undefined);
+    const mine = turn;
+    try {
+      return await mine;
+    } finally {
+      waiting -= 1;
+    }
+  };
+  const timer = setInterval(() => {
+    if (waiting === 0) write('').catch(() => undefined);
+  }, aliveMs);
+  return { write, [Symbol.dispose]: () => clearInterval(timer) };
+}
+
 async function readGreeting(
   run: ScriptRun,
   signal: AbortSignal,
 ): Promise<{ readonly isGnu: boolean; readonly stage: string }> {
   let text = Buffer.alloc(0);
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
-  aborted.catch(() => undefined);
-  signal.throwIfAborted();
   for (;;) {
     const parts = text.toString('utf8').split('\0');
     const [tar, stage] = parts;
     if (parts.length > 2 && stage !== undefined) return { isGnu: tar === 'gnu', stage };
-    const step = await Promise.race([run.output.next(), aborted]);
+    const step = await orAborted(run.output.next(), signal);
     if (step.done === true) {
       run.check();
       throw new SoulBoxError('sandbox_unreachable', 'The sandbox has ended the copy.');
@@ -124,7 +168,7 @@ interface PartSending {
 
 /** False: the program reads no more. */
 async function sendParts(
-  { program }: ScriptRun,
+  writer: LineWriter,
   stream: AsyncIterable<Uint8Array>,
   { sendPart, onSent, signal }: PartSending,
 ): Promise<boolean> {
@@ -140,7 +184,7 @@ async function sendParts(
       if (!(await before)) return false;
       const name = await sent;
       onSent(part.length);
-      return await program.write(Buffer.from(`${name}\n`));
+      return await writer.write(name);
     })();
     announced.catch(() => undefined);
     waiting.push(announced);
