@@ -17,7 +17,7 @@ test('the innermost rules that know a path decide', async () => {
     const ignored = (path: string): boolean => rules.isIgnored(path, path.endsWith('build'));
     for (const path of ['a.log', 'pkg/a.log', 'build', 'pkg/build', 'only-here', '.git', 'pkg/.git'])
       expect([path, ignored(path)]).toEqual([path, true]);
-    for (const path of ['a', 'pkg/keep.log', 'pkg/only-here', '.gitignore'])
+    for (const path of ['...', '.../a', '..a', 'pkg/...', 'a', 'pkg/keep.log', 'pkg/only-here', '.gitignore'])
       expect([path, ignored(path)]).toEqual([path, false]);
   } finally {
     await removeTree(root);

@@ -25,6 +25,8 @@ export function createIgnoreRules(root: string): IgnoreRules {
         const rules = byFolder.get(folder);
         if (rules === undefined) continue;
         const below = folder === '' ? path : path.slice(folder.length + 1);
+        // Of names such as `...`, which the library refuses, no rule knows anything.
+        if (!ignore.isPathValid(below)) continue;
         const { ignored, unignored } = rules.test(isFolder ? `${below}/` : below);
         if (ignored || unignored) return ignored;
       }

@@ -36,3 +36,8 @@ test('at a terminal, the widest columns are cut to fit the window', () => {
   // A window that is too small for anything.
   expect(renderTable(['ID', 'NAME', 'HOST'], rows, 5).split('\n')[1]).toBe('i2kxbq8m  xxxxxxx…  yyyyyyy…');
 });
+
+test('a table can have more rows than a function can have arguments', () => {
+  const rows = Array.from({ length: 130_000 }, () => ['a']);
+  expect(renderTable(['ID'], rows, undefined).length).toBe('ID'.length + 2 * rows.length);
+});

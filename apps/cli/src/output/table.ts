@@ -12,7 +12,7 @@ export function renderTable(
   columns: number | undefined = process.stdout.isTTY ? process.stdout.columns : undefined,
 ): string {
   const all = [headings, ...rows];
-  const wanted = headings.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const wanted = headings.map((_, column) => all.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0));
   const widths = columns === undefined ? wanted : fitted(wanted, columns - gap.length * (headings.length - 1));
   const lines = all.map((row) =>
     row
