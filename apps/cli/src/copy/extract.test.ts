@@ -139,6 +139,12 @@ test('hard links within the archive stay links of one file', async () => {
   expect(await readdir(join(folder, 'target/b'))).toEqual(['second']);
 });
 
+test('a time before 1970 becomes 1970', async () => {
+  const past = pax({ mtime: '-86400.5' });
+  await unpack(root, past, entry({ name: './file' }), past, entry({ name: './link', type: '2', link: 'file' }), end);
+  for (const name of ['file', 'link']) expect((await lstat(join(folder, 'target', name))).mtimeMs).toBe(0);
+});
+
 test('devices, pipes and set-user-id do not come out of a sandbox', async () => {
   const special = ['3', '4', '6'].map((type) => entry({ name: `./special${type}`, type }));
   await unpack(root, ...special, entry({ name: './tool', body: '#!', mode: 0o6755 }), end);

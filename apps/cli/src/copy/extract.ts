@@ -148,7 +148,12 @@ async function writeByName({ stack, linked, part }: Writing, path: readonly stri
 }
 
 function endOf({ mode, mtime }: TarEntry): FolderEnd {
-  return { mode: mode & modeMask, mtime };
+  return { mode: mode & modeMask, mtime: timeFrom(mtime) };
+}
+
+/** Node sets the present for times before 1970. */
+function timeFrom(mtime: number): number {
+  return Math.max(0, mtime);
 }
 
 async function writeFile(draft: Buffer, entry: TarEntry): Promise<void> {
@@ -170,7 +175,7 @@ async function writeFile(draft: Buffer, entry: TarEntry): Promise<void> {
 
 function writeLink(draft: Buffer, { target, mtime }: TarEntry): void {
   symlinkSync(target, draft);
-  lutimesSync(draft, mtime, mtime);
+  lutimesSync(draft, timeFrom(mtime), timeFrom(mtime));
 }
 
 /** The earlier entry that a hard link names. */

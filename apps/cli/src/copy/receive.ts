@@ -41,7 +41,7 @@ export async function receive(sandbox: ReachedSandbox, reception: Reception): Pr
       }
     }
     await extract(readTar(counted()), destination, copied);
-    run.check();
+    run.check(changedCode);
     return { ...copied, bytes };
   });
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defineCommand } from 'citty';
 import { ApiError } from '../../api/api-error.ts';
@@ -54,7 +55,9 @@ export const topSandboxes = defineCommand({
     try {
       while (!stop.aborted) {
         const fitting = Math.max(1, (stdout.rows > 0 ? stdout.rows : 24) - otherLines);
-        const { uses, running } = await look(api, Math.min(limit, fitting));
+        const looked = await untilAborted(look(api, Math.min(limit, fitting)), stop);
+        if (looked === undefined) break;
+        const { uses, running } = looked;
         const text = `${running} running, ${new Date().toISOString().slice(11, 19)}. Ctrl-C ends.\n${renderUses(uses)}`;
         stdout.write(`\x1b[H\x1b[J${fitted(text, stdout.columns)}`);
         await sleep(everySeconds * 1000, undefined, { signal: stop }).catch(() => undefined);
@@ -65,6 +68,12 @@ export const topSandboxes = defineCommand({
     }
   },
 });
+
+/** Undefined if the signal aborts first. The rest of the work is then given up: the process ends. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  const aborted = once(signal, 'abort').then(() => undefined);
+  return await Promise.race([work, aborted]);
+}
 
 /** What a sandbox used in the newest second. Sizes are in bytes. */
 interface Use {
