@@ -30,5 +30,5 @@ export const exitCodeTexts: readonly (readonly [code: number, meaning: string])[
   [exitCodes.notFound, 'The program does not exist (sandbox exec).'],
   [exitCodes.signalBase, 'Plus the number of a signal: it ended the program (run, sandbox exec, connect, attach).'],
   [exitCodes.interrupted, 'Ctrl-C.'],
-  [exitCodes.unread, 'The reader of the output has gone (run, sandbox exec, connect, attach).'],
+  [exitCodes.unread, 'The reader of the output has gone (run, sandbox exec, connect, attach, cat, cp).'],
 ];

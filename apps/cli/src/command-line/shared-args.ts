@@ -13,7 +13,8 @@ export const jsonArg = { type: 'boolean', description: 'Print JSON' } as const;
 /** For commands that call the API. */
 export const apiDataDirArg = {
   ...dataDirArg,
-  description: 'Use the server of this folder (default: E2B_API_URL with E2B_API_KEY, or /var/lib/soulbox)',
+  description:
+    'Use the local server of this folder (default: --context, E2B_API_URL with E2B_API_KEY, a login, or /var/lib/soulbox)',
 } as const;
 
 /** Of all commands with `apiDataDirArg`. */
