@@ -227,7 +227,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['commands'],
     ['pty'],
     ['sandboxes', 'team'],
-    ['index'],
+    ['index', 'testing'],
   ],
   'packages/sdk/src/sandboxes': [
     ['create', 'file-urls', 'info', 'metrics', 'pause', 'sign-url'],

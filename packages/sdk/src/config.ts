@@ -22,7 +22,7 @@ export interface ConnectionOptions {
   readonly apiUrl?: string | undefined;
   /**
    * One URL for the traffic of all sandboxes, which headers name. Default: `E2B_SANDBOX_URL`, otherwise host names
-   * below `domain`, otherwise `apiUrl`.
+   * below `domain`, otherwise `apiUrl`. With `apiUrl` or `domain`, the variables of a server do not apply.
    */
   readonly sandboxUrl?: string | undefined;
   /**
@@ -47,12 +47,19 @@ export interface ConnectionOptions {
 /** The options of one call on an object that already has a connection. Absent ones are those of the object. */
 export type RequestOptions = Pick<ConnectionOptions, 'requestTimeoutMs' | 'signal'>;
 
+/** The one sandbox that a connection is for. @internal */
+interface OfSandbox {
+  /** Of its host names, if there are any. */
+  readonly domain: string | undefined;
+}
+
 /** Options with all defaults filled in. @internal */
 export interface Connection {
   readonly options: ConnectionOptions;
   readonly apiUrl: string;
   readonly apiKey: string | undefined;
   readonly domain: string | undefined;
+  readonly ofSandbox: OfSandbox | undefined;
   readonly sandboxUrl: string | undefined;
   /** Undefined: no limit. */
   readonly requestTimeoutMs: number | undefined;
@@ -81,10 +88,15 @@ const defaultRequestTimeoutMs = 60_000;
 const defaultRetries = 3;
 
 /** Throws `config_invalid` for a URL that is none and for numbers out of their range. @internal */
-export function connectionFrom(options: ConnectionOptions = {}, sandboxDomain?: string): Connection {
-  const domain = filled(options.domain) ?? variable('E2B_DOMAIN');
-  const apiUrl = parseUrl('apiUrl', apiUrlFrom(options, domain ?? sandboxDomain));
-  const sandboxUrlText = filled(options.sandboxUrl) ?? variable('E2B_SANDBOX_URL');
+export function connectionFrom(options: ConnectionOptions = {}, ofSandbox?: OfSandbox): Connection {
+  // Of another server, variables would lead traffic and its tokens to the wrong one.
+  const fromVariables = namesServer(options) ? (): undefined => undefined : variable;
+  const domain = filled(options.domain) ?? fromVariables('E2B_DOMAIN');
+  const sandboxUrlText = filled(options.sandboxUrl) ?? fromVariables('E2B_SANDBOX_URL');
+  const apiUrlText = filled(options.apiUrl) ?? fromVariables('E2B_API_URL');
+  // Without an API, a handle still reaches its sandbox.
+  const lastResort = ofSandbox === undefined ? undefined : sandboxUrlText;
+  const apiUrl = parseUrl('apiUrl', apiUrlFrom(apiUrlText, domain ?? ofSandbox?.domain, lastResort));
   const { requestTimeoutMs = defaultRequestTimeoutMs, retries = defaultRetries } = options;
   if (!(requestTimeoutMs >= 0)) throw invalid('requestTimeoutMs', 'must not be negative');
   if (!Number.isInteger(retries) || retries < 0 || retries > 99)
@@ -97,7 +109,7 @@ export function connectionFrom(options: ConnectionOptions = {}, sandboxDomain?: 
     options,
     apiUrl,
     apiKey: filled(options.apiKey) ?? variable('E2B_API_KEY'),
-    domain,
+    ...{ domain, ofSandbox },
     sandboxUrl: sandboxUrlText === undefined ? undefined : parseUrl('sandboxUrl', sandboxUrlText),
     requestTimeoutMs: requestTimeoutMs === 0 ? undefined : requestTimeoutMs,
     headers: options.headers ?? {},
@@ -120,7 +132,7 @@ export function withOptions(connection: Connection, options: ConnectionOptions |
     };
   }
   const given = Object.fromEntries(keys.map((key) => [key, options[key]]));
-  return connectionFrom({ ...connection.options, ...given });
+  return connectionFrom({ ...connection.options, ...given }, connection.ofSandbox);
 }
 
 /** Ends with the caller's signal and after the time of one request. @internal */
@@ -132,9 +144,12 @@ export function requestSignal(connection: Connection, options: RequestOptions = 
   return limit === undefined ? signal : AbortSignal.any([signal, limit]);
 }
 
-function apiUrlFrom(options: ConnectionOptions, domain: string | undefined): string {
-  const given = filled(options.apiUrl) ?? (filled(options.domain) === undefined ? variable('E2B_API_URL') : undefined);
-  const url = given ?? (domain === undefined ? undefined : `https://api.${domain}`);
+function namesServer({ apiUrl, domain }: ConnectionOptions): boolean {
+  return filled(apiUrl) !== undefined || filled(domain) !== undefined;
+}
+
+function apiUrlFrom(given: string | undefined, domain: string | undefined, lastResort: string | undefined): string {
+  const url = given ?? (domain === undefined ? lastResort : `https://api.${domain}`);
   if (url !== undefined) return url;
   throw new SoulBoxError(
     'No server is named. Pass apiUrl or domain, or set E2B_API_URL. The command "soulbox env" prints the variables.',

@@ -90,9 +90,7 @@ export class Sandbox implements AsyncDisposable {
    */
   constructor(options: SandboxHandleOptions) {
     const { sandboxId, envdAccessToken, trafficAccessToken, sandboxDomain, ...connection } = options;
-    // Without an API, only the sandbox itself is reached.
-    const apiUrl = connection.apiUrl ?? connection.sandboxUrl;
-    this.#connection = connectionFrom(apiUrl === undefined ? connection : { ...connection, apiUrl }, sandboxDomain);
+    this.#connection = connectionFrom(connection, { domain: sandboxDomain });
     const access: SandboxAccess = {
       ...{ sandboxId, envdAccessToken, trafficAccessToken },
       sandboxDomain: sandboxDomain ?? this.#connection.domain,

@@ -1,0 +1,51 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+
+export interface SeenRequest {
+  /** For example `POST /sandboxes/x/pause`, with the query. */
+  readonly line: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** An object is sent as JSON. */
+export interface Answer {
+  readonly status: number;
+  readonly body?: object | string | Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface TestServer extends AsyncDisposable {
+  readonly url: string;
+  readonly seen: readonly SeenRequest[];
+}
+
+/** An HTTP server on loopback that records requests. For answers that a real server rarely gives. */
+export async function startServer(answer: (request: SeenRequest) => Answer | Promise<Answer>): Promise<TestServer> {
+  const seen: SeenRequest[] = [];
+  const server = createServer((request, response) => {
+    void (async () => {
+      const { method = '', url = '', headers } = request;
+      const next = { line: `${method} ${url}`, headers, body: await buffer(request) };
+      seen.push(next);
+      const { status, body, headers: sent } = await answer(next);
+      response.writeHead(status, { ...sent });
+      const isText = typeof body === 'string' || body instanceof Uint8Array || body === undefined;
+      response.end(isText ? body : JSON.stringify(body));
+    })();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    seen,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
