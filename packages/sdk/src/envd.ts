@@ -110,6 +110,19 @@ export function portUrl({ sandboxUrl, apiUrl }: Connection, access: SandboxAcces
   return sandboxDomain === undefined ? apiUrl : `https://${port}-${sandboxId}.${sandboxDomain}`;
 }
 
+/**
+ * A URL of `portUrl` with a path. Throws `bad_request` for a path with which it would name another server or sandbox.
+ *
+ * @internal
+ */
+export function urlWithPath(base: string, path: string): string {
+  const url = `${base}${path}`;
+  if (path.startsWith('/') && URL.canParse(url) && new URL(url).href.startsWith(new URL(`${base}/`).href)) return url;
+  throw new SoulBoxError(`The path ${JSON.stringify(path)} must begin with a slash and stay within the port.`, {
+    ...{ code: 'invalid_argument', reason: 'bad_request' },
+  });
+}
+
 /** The gateway answers 502 for a paused sandbox, too. Without a key it is not known. */
 async function isGone(connection: Connection, sandboxId: string): Promise<boolean> {
   if (connection.apiKey === undefined) return false;

@@ -5,7 +5,7 @@ import { createCommands } from '../commands.ts';
 import type { Commands } from '../commands.ts';
 import { connectionFrom, withOptions } from '../config.ts';
 import type { Connection, ConnectionOptions, RequestOptions } from '../config.ts';
-import { openEnvd, portUrl } from '../envd.ts';
+import { openEnvd, portUrl, urlWithPath } from '../envd.ts';
 import type { Envd, SandboxAccess } from '../envd.ts';
 import { rethrow, SoulBoxError } from '../error.ts';
 import { createFiles } from '../files.ts';
@@ -343,7 +343,7 @@ export class Sandbox implements AsyncDisposable {
     headers.set(headerNames.sandboxId, this.sandboxId);
     headers.set(headerNames.sandboxPort, String(port));
     if (this.trafficAccessToken !== undefined) headers.set(headerNames.trafficAccessToken, this.trafficAccessToken);
-    const url = `${portUrl(this.#connection, this.#envd.access, port)}${path}`;
+    const url = urlWithPath(portUrl(this.#connection, this.#envd.access, port), path);
     return await this.#connection.fetch(url, { ...init, headers }).catch(rethrow);
   }
 
@@ -438,7 +438,7 @@ export class Sandbox implements AsyncDisposable {
   }
 
   #urlOf(target: SignTarget): string {
-    if ('port' in target) return `${this.#portUrl(target.port)}${target.path ?? '/'}`;
+    if ('port' in target) return urlWithPath(this.#portUrl(target.port), target.path ?? '/');
     const { file, user } = target;
     const query = new URLSearchParams({ path: file, ...(user === undefined ? {} : { username: user }) });
     return `${this.#portUrl(envdPort)}/files?${query.toString()}`;
