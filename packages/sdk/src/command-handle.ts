@@ -61,6 +61,8 @@ interface HandleOptions extends OutputCallbacks {
 const acknowledgedPart = 1 / 8;
 /** A log can be full with less: each change between its streams takes room, too. */
 const acknowledgeDelayMs = 50;
+/** A process can wait for the last one, and then no output follows that would send another. */
+const acknowledgeAgainMs = 1000;
 
 /** Reads all output of a process from now on, whether or not somebody waits. @internal */
 export function followCommand(process: SandboxProcess, options: HandleOptions): CommandHandle {
@@ -73,7 +75,8 @@ export function followCommand(process: SandboxProcess, options: HandleOptions): 
   const errors = createText(onStderr);
   const state = { lostBytes: 0, exit: undefined as ProcessExit | undefined };
 
-  const acknowledging = waitingLogBytes === undefined ? undefined : createAcknowledging(process, waitingLogBytes);
+  const acknowledging =
+    waitingLogBytes === undefined ? undefined : createAcknowledging(process, waitingLogBytes, ending.signal);
   const take = async (event: OutputEvent): Promise<void> => {
     if (event.type === 'gap') state.lostBytes += event.to - event.from;
     if (event.type === 'ended') state.exit = event.exit;
@@ -86,6 +89,7 @@ export function followCommand(process: SandboxProcess, options: HandleOptions): 
     try {
       for await (const event of process.attach(from, { signal: ending.signal })) await take(event);
     } finally {
+      ending.abort();
       acknowledging?.end();
       options.signal?.removeEventListener('abort', abort);
     }
@@ -134,21 +138,30 @@ interface Acknowledging {
   end(): void;
 }
 
-function createAcknowledging(process: SandboxProcess, logBytes: number): Acknowledging {
+function createAcknowledging(process: SandboxProcess, logBytes: number, signal: AbortSignal): Acknowledging {
   const state = { noted: 0, acknowledged: 0 };
   let timer: ReturnType<typeof setTimeout> | undefined;
+  const sendLater = (delayMs: number): void => {
+    if (!signal.aborted) timer ??= setTimeout(() => void send(), delayMs);
+  };
+  // Never rejects: the reader reports what breaks.
   const send = async (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
-    state.acknowledged = state.noted;
-    await process.acknowledge(state.noted);
+    const { noted, acknowledged } = state;
+    state.acknowledged = noted;
+    try {
+      await process.acknowledge(noted, { signal });
+    } catch {
+      state.acknowledged = Math.min(state.acknowledged, acknowledged);
+      sendLater(acknowledgeAgainMs);
+    }
   };
   return {
     async note(position) {
       state.noted = position;
       if (position - state.acknowledged >= logBytes * acknowledgedPart) await send();
-      // The reader reports what breaks, and a later acknowledgement includes this one.
-      else timer ??= setTimeout(() => void send().catch(() => undefined), acknowledgeDelayMs);
+      else sendLater(acknowledgeDelayMs);
     },
     end: () => clearTimeout(timer),
   };

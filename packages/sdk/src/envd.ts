@@ -28,6 +28,8 @@ export interface Envd {
   /** Without a slash at the end. */
   readonly url: string;
   readonly processes: Client<typeof ProcessService>;
+  /** The same, for what belongs to a process that runs: waits longer for a server that is away. */
+  readonly patient: Client<typeof ProcessService>;
   readonly filesystem: Client<typeof Filesystem>;
   /** Any status is an answer. */
   readonly calls: HttpCalls;
@@ -54,6 +56,14 @@ const safeMethods: ReadonlySet<DescMethod> = new Set<DescMethod>([
   ...[ProcessService.method.start, ProcessService.method.write, ProcessService.method.resize],
 ]);
 
+/** For as long as a server may need to restart, or a sandbox may be paused. @internal */
+export const resumption = { attempts: 100, initialDelayMs: 50, maxDelayMs: 2000, budgetMs: 60_000 };
+/** One question of `wait`; it is asked again. @internal */
+export const waitMs = 60_000;
+const waitGraceMs = 15_000;
+/** The budget counts from the start of a call, and a connection can break at the end of a wait. */
+const patience = { ...resumption, budgetMs: waitMs + resumption.budgetMs };
+
 /** @internal */
 export function openEnvd(connection: Connection, access: SandboxAccess): Envd {
   const url = portUrl(connection, access, envdPort);
@@ -77,13 +87,17 @@ export function openEnvd(connection: Connection, access: SandboxAccess): Envd {
     }
     return response;
   };
-  const transport = createWebTransport({
-    ...{ baseUrl: url, target, fetch: send },
-    isSafeToRepeat: (method) => safeMethods.has(method),
+  const isSafeToRepeat = (method: DescMethod): boolean => safeMethods.has(method);
+  const transport = createWebTransport({ baseUrl: url, target, fetch: send, isSafeToRepeat });
+  const patientTarget = createTarget({
+    ...{ name: url, retry: patience, events: connection.events, breaker: false },
+    attemptTimeoutMs: waitMs + waitGraceMs,
   });
+  const patientTransport = createWebTransport({ baseUrl: url, target: patientTarget, fetch: send, isSafeToRepeat });
   return {
     ...{ connection, access, url, headers },
     processes: createClient(ProcessService, transport),
+    patient: createClient(ProcessService, patientTransport),
     filesystem: createClient(Filesystem, transport),
     calls: createHttpCalls({ target, fetch: send, acceptsAnyStatus: true }),
     signal: (options) => requestSignal(connection, options),

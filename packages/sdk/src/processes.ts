@@ -3,6 +3,7 @@ import { attachProcess } from '@soulbox/client/process';
 import type { ProcessEvent } from '@soulbox/client/process';
 import { ExitCause, LogPolicy, Origin, OutputStream } from '@soulbox/contract/process-v1';
 import type { Exit, From, Process } from '@soulbox/contract/process-v1';
+import { resumption, waitMs } from './envd.ts';
 import type { Envd, UserOptions } from './envd.ts';
 import type { RequestOptions } from './config.ts';
 import { errorFrom, rethrow, SoulBoxError } from './error.ts';
@@ -235,13 +236,8 @@ const policies = {
   fail: LogPolicy.FAIL,
 } satisfies Record<LogPolicyName, LogPolicy>;
 
-/** For as long as a server may need to restart, or a sandbox may be paused. */
-const resumption = { attempts: 100, initialDelayMs: 50, maxDelayMs: 2000, budgetMs: 60_000 };
 /** The largest piece of input of one message. */
 const inputBytesMax = 1024 * 1024;
-/** One question of `wait`; it is asked again. */
-const waitMs = 60_000;
-const waitGraceMs = 15_000;
 const sigkill = 9;
 
 /** @internal */
@@ -301,7 +297,7 @@ export function createProcesses(envd: Envd): Processes {
 }
 
 function createProcess(envd: Envd, id: string, pid: number, attach: Processes['attach']): SandboxProcess {
-  const client = envd.processes;
+  const { processes: client, patient } = envd;
   const processId = id;
   const input = { writer: randomId(), position: 0n, last: Promise.resolve() };
 
@@ -352,12 +348,12 @@ function createProcess(envd: Envd, id: string, pid: number, attach: Processes['a
     kill: async (options) => await signal(sigkill, options),
     async acknowledge(position, options) {
       const request = { processId, position: BigInt(position) };
-      await client.acknowledge(request, envd.callOptions(options)).catch(rethrow);
+      await patient.acknowledge(request, envd.callOptions(options)).catch(rethrow);
     },
     async wait(options = {}) {
       for (;;) {
-        const call = envd.callOptions({ ...options, requestTimeoutMs: waitMs + waitGraceMs });
-        const { process: waited } = await client.wait({ processId, maxWaitMs: waitMs }, call).catch(rethrow);
+        const call = envd.callOptions({ ...options, requestTimeoutMs: 0 });
+        const { process: waited } = await patient.wait({ processId, maxWaitMs: waitMs }, call).catch(rethrow);
         if (waited?.exit !== undefined) return exitFromWire(waited.exit);
       }
     },
