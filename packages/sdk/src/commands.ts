@@ -139,7 +139,8 @@ export function createByPid(processes: Processes): ByPid {
       try {
         return await (await get(pid, options)).kill(options);
       } catch (error) {
-        if (error instanceof SoulBoxError && error.code === 'not_found') return false;
+        if (error instanceof SoulBoxError && error.code === 'not_found' && error.reason !== 'sandbox_not_found')
+          return false;
         throw error;
       }
     },

@@ -33,8 +33,8 @@ export interface Envd {
   readonly filesystem: Client<typeof Filesystem>;
   /** Any status is an answer. */
   readonly calls: HttpCalls;
-  /** The headers that every request needs. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** Makes a request once, with the headers that each needs. Throws for a sandbox that is gone. */
+  readonly fetch: typeof fetch;
   /** The options of a call of its services, as a user of the sandbox. */
   callOptions(options?: UserOptions): { headers: Record<string, string>; signal?: AbortSignal };
   /** The signal of one request. */
@@ -95,7 +95,7 @@ export function openEnvd(connection: Connection, access: SandboxAccess): Envd {
   });
   const patientTransport = createWebTransport({ baseUrl: url, target: patientTarget, fetch: send, isSafeToRepeat });
   return {
-    ...{ connection, access, url, headers },
+    ...{ connection, access, url, fetch: send },
     processes: createClient(ProcessService, transport),
     patient: createClient(ProcessService, patientTransport),
     filesystem: createClient(Filesystem, transport),

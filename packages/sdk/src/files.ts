@@ -161,6 +161,7 @@ export function createFiles(envd: Envd): Files {
     const connecting = new AbortController();
     const limit = envd.signal(options);
     const abort = (): void => connecting.abort(limit?.reason);
+    if (limit?.aborted === true) abort();
     limit?.addEventListener('abort', abort);
     try {
       const response = await openFile(path, options, connecting.signal);
@@ -189,10 +190,10 @@ export function createFiles(envd: Envd): Files {
     const named = Object.entries(metadata).map(([name, value]): [string, string] => [`x-metadata-${name}`, value]);
     const signal = envd.signal(options);
     // A stream cannot be sent again, so the call is made once.
-    const response = await envd.connection
+    const response = await envd
       .fetch(fileUrl(envd, path, options), {
         method: 'POST',
-        headers: { ...envd.headers, ...Object.fromEntries(named), 'content-type': 'application/octet-stream' },
+        headers: { ...Object.fromEntries(named), 'content-type': 'application/octet-stream' },
         ...(await bodyFrom(data)),
         ...(signal === undefined ? {} : { signal }),
       })
@@ -207,12 +208,20 @@ export function createFiles(envd: Envd): Files {
   }
   async function writeAll(entries: readonly WriteEntry[], options: WriteOptions = {}): Promise<WriteInfo[]> {
     const written: WriteInfo[] = [];
+    const errors: SoulBoxError[] = [];
     const queue = [...entries.entries()];
     const work = async (): Promise<void> => {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift())
-        written[next[0]] = await writeOne(next[1], options);
+      for (let next = queue.shift(); next !== undefined && errors.length === 0; next = queue.shift())
+        try {
+          written[next[0]] = await writeOne(next[1], options);
+        } catch (error) {
+          errors.push(errorFrom(error));
+        }
     };
+    // After a failure, the others end before the caller learns it: nothing is written later.
     await Promise.all(Array.from({ length: writesAtOnce }, work));
+    const [error] = errors;
+    if (error !== undefined) throw error;
     return written;
   }
   const write = async (
@@ -252,9 +261,10 @@ export function createFiles(envd: Envd): Files {
       try {
         await envd.filesystem.stat({ path }, envd.callOptions(options));
         return true;
-      } catch (error) {
-        if (error instanceof ConnectError && error.code === Code.NotFound) return false;
-        throw errorFrom(error);
+      } catch (thrown) {
+        const error = errorFrom(thrown);
+        if (error.code === 'not_found' && error.reason !== 'sandbox_not_found') return false;
+        throw error;
       }
     },
     async getInfo(path, options) {
@@ -306,7 +316,8 @@ const codes: Readonly<Record<number, ErrorCode>> = {
   ...{ 400: 'invalid_argument', 401: 'unauthenticated', 403: 'permission_denied', 404: 'not_found' },
   ...{ 409: 'failed_precondition', 429: 'resource_exhausted', 502: 'unavailable', 507: 'resource_exhausted' },
 };
-const reasonsByStatus: Readonly<Record<number, string>> = { 502: 'sandbox_not_found', 507: 'disk_full' };
+/** 502: paused, closed or, as far as this program can know, gone. */
+const reasonsByStatus: Readonly<Record<number, string>> = { 502: 'unreachable', 507: 'disk_full' };
 
 async function fileError(response: Response, path: string): Promise<SoulBoxError> {
   const { status, headers } = response;

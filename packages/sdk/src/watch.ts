@@ -53,6 +53,7 @@ export async function watchDir(
   const events = stream[Symbol.asyncIterator]();
   const limit = envd.signal(options);
   const abort = (): void => ending.abort(limit?.reason);
+  if (limit?.aborted === true) abort();
   limit?.addEventListener('abort', abort);
   try {
     const first = await events.next();
@@ -82,6 +83,8 @@ export async function watchDir(
     )
     .then(async (error) => {
       clearTimeout(timer);
+      // Also after an error of onEvent, when the stream is still open.
+      ending.abort();
       await onExit?.(...(state.isStopped ? [] : [error]));
     });
   // What onExit throws is for the caller of stop.
