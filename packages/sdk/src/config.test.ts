@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest';
-import { connectionFrom, withOptions } from './config.ts';
+import { connectionFrom, requestSignal, withOptions } from './config.ts';
 import type { Connection } from './config.ts';
 import { openEnvd } from './envd.ts';
 import { Sandbox } from './sandboxes/handle.ts';
@@ -52,4 +52,17 @@ test('a handle with other options keeps the server that its sandbox names', () =
   const connection = connectionFrom({}, { domain: 'one' });
   expect(connection.apiUrl).toBe('https://api.one');
   expect(withOptions(connection, { retries: 0 }).apiUrl).toBe('https://api.one');
+});
+
+test('times that timers cannot keep are refused, wherever they are given', () => {
+  const connection = connectionFrom({ apiUrl: 'http://x' });
+  for (const requestTimeoutMs of [-1, NaN, Infinity, 2 ** 31]) {
+    const refused = expect.objectContaining({ reason: 'config_invalid' }) as Error;
+    expect(() => connectionFrom({ apiUrl: 'http://x', requestTimeoutMs })).toThrow(refused);
+    expect(() => withOptions(connection, { requestTimeoutMs })).toThrow(refused);
+    expect(() => requestSignal(connection, { requestTimeoutMs })).toThrow(refused);
+  }
+  expect(requestSignal(connection, { requestTimeoutMs: 0.5 })).toBeInstanceOf(AbortSignal);
+  expect(requestSignal(connection, { requestTimeoutMs: 0 })).toBe(undefined);
+  expect(requestSignal(withOptions(connection, { requestTimeoutMs: 0 }))).toBe(undefined);
 });

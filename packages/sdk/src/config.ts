@@ -86,6 +86,8 @@ const connectionKeys = [
 ];
 const defaultRequestTimeoutMs = 60_000;
 const defaultRetries = 3;
+/** The longest time that timers of JavaScript keep; beyond it they fire at once. */
+const timerMaxMs = 2 ** 31 - 1;
 
 /** Throws `config_invalid` for a URL that is none and for numbers out of their range. @internal */
 export function connectionFrom(options: ConnectionOptions = {}, ofSandbox?: OfSandbox): Connection {
@@ -98,7 +100,6 @@ export function connectionFrom(options: ConnectionOptions = {}, ofSandbox?: OfSa
   const lastResort = ofSandbox === undefined ? undefined : sandboxUrlText;
   const apiUrl = parseUrl('apiUrl', apiUrlFrom(apiUrlText, domain ?? ofSandbox?.domain, lastResort));
   const { requestTimeoutMs = defaultRequestTimeoutMs, retries = defaultRetries } = options;
-  if (!(requestTimeoutMs >= 0)) throw invalid('requestTimeoutMs', 'must not be negative');
   if (!Number.isInteger(retries) || retries < 0 || retries > 99)
     throw invalid('retries', 'must be a whole number from 0 to 99');
   const retry = retries === 0 ? noRetries : { attempts: retries + 1 };
@@ -111,7 +112,7 @@ export function connectionFrom(options: ConnectionOptions = {}, ofSandbox?: OfSa
     apiKey: filled(options.apiKey) ?? variable('E2B_API_KEY'),
     ...{ domain, ofSandbox },
     sandboxUrl: sandboxUrlText === undefined ? undefined : parseUrl('sandboxUrl', sandboxUrlText),
-    requestTimeoutMs: requestTimeoutMs === 0 ? undefined : requestTimeoutMs,
+    requestTimeoutMs: timeLimit('requestTimeoutMs', requestTimeoutMs),
     headers: options.headers ?? {},
     ...{ retry, events, target, fetch: send },
     calls: createHttpCalls({ target, fetch: send, readError }),
@@ -123,12 +124,10 @@ export function withOptions(connection: Connection, options: ConnectionOptions |
   const keys = connectionKeys.filter((key) => options?.[key] !== undefined);
   if (options === undefined || keys.length === 0) return connection;
   if (keys.every((key) => key === 'signal' || key === 'requestTimeoutMs')) {
-    const { requestTimeoutMs } = options;
-    const limit = requestTimeoutMs ?? connection.requestTimeoutMs ?? 0;
     return {
       ...connection,
       options: { ...connection.options, signal: options.signal ?? connection.options.signal },
-      requestTimeoutMs: limit === 0 ? undefined : limit,
+      requestTimeoutMs: limitOf(connection, options),
     };
   }
   const given = Object.fromEntries(keys.map((key) => [key, options[key]]));
@@ -137,11 +136,27 @@ export function withOptions(connection: Connection, options: ConnectionOptions |
 
 /** Ends with the caller's signal and after the time of one request. @internal */
 export function requestSignal(connection: Connection, options: RequestOptions = {}): AbortSignal | undefined {
-  const { signal = connection.options.signal, requestTimeoutMs = connection.requestTimeoutMs } = options;
-  const limit =
-    requestTimeoutMs === undefined || requestTimeoutMs === 0 ? undefined : AbortSignal.timeout(requestTimeoutMs);
+  const { signal = connection.options.signal } = options;
+  const limitMs = limitOf(connection, options);
+  const limit = limitMs === undefined ? undefined : AbortSignal.timeout(limitMs);
   if (signal === undefined) return limit;
   return limit === undefined ? signal : AbortSignal.any([signal, limit]);
+}
+
+function limitOf(connection: Connection, { requestTimeoutMs }: RequestOptions): number | undefined {
+  return requestTimeoutMs === undefined ? connection.requestTimeoutMs : timeLimit('requestTimeoutMs', requestTimeoutMs);
+}
+
+/** In whole milliseconds. Undefined: no limit. Throws `config_invalid`. @internal */
+export function timeLimit(name: string, ms: number, maxMs = timerMaxMs): number | undefined {
+  if (!(ms >= 0 && ms <= maxMs)) throw invalid(name, `must be 0 (no limit) to ${maxMs} milliseconds, and is ${ms}`);
+  return ms === 0 ? undefined : Math.ceil(ms);
+}
+
+/** Throws `config_invalid`. @internal */
+export function wholeNumber(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw invalid(name, `must be a whole number from 0, and is ${value}`);
 }
 
 function namesServer({ apiUrl, domain }: ConnectionOptions): boolean {

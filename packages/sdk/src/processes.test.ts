@@ -38,3 +38,23 @@ test('a wait and an acknowledgement survive a server that is away for a second',
   }
   expect((await process.wait()).code).toBe(3);
 });
+
+test('numbers that the wire does not have are refused before a request', async () => {
+  await using server = await startServer(() => protobuf(answers.Get));
+  const processes = processesOf(server);
+  const process = await processes.get('p');
+  const calls = [
+    ...[{ timeoutMs: Infinity }, { timeoutMs: -1 }, { keepSeconds: 0.5 }, { log: { maxBytes: NaN } }].map(
+      (options) => async () => await processes.start('true', [], options),
+    ),
+    async () => await process.attach({ lastBytes: NaN }).next(),
+    async () => await process.attach({ lastBytes: -1 }).next(),
+    async () => await process.attach(0.5).next(),
+    async () => await process.acknowledge(0.5),
+  ];
+  for (const call of calls)
+    await expect(call()).rejects.toMatchObject({
+      ...{ name: 'SoulBoxError', reason: expect.stringMatching(/^(config_invalid|position_out_of_range)$/) as string },
+    });
+  expect(server.seen.length).toBe(1);
+});

@@ -5,6 +5,7 @@ import { ExitCause, LogPolicy, Origin, OutputStream } from '@soulbox/contract/pr
 import type { Exit, From, Process } from '@soulbox/contract/process-v1';
 import { resumption, waitMs } from './envd.ts';
 import type { Envd, UserOptions } from './envd.ts';
+import { timeLimit, wholeNumber } from './config.ts';
 import type { RequestOptions } from './config.ts';
 import { errorFrom, rethrow, SoulBoxError } from './error.ts';
 
@@ -282,11 +283,15 @@ export function createProcesses(envd: Envd): Processes {
       const { timeoutMs = 0, keepSeconds = 0, id = randomId(), ...request } = options;
       const call = client.start(
         {
-          ...{ id, command: { program, args: [...args], env: { ...envs }, cwd }, hasInput: stdin, user, keepSeconds },
+          ...{ id, command: { program, args: [...args], env: { ...envs }, cwd }, hasInput: stdin, user },
+          keepSeconds: wholeNumber('keepSeconds', keepSeconds),
           ...(terminal === undefined ? {} : { terminal }),
           ...(tag === undefined ? {} : { tag }),
-          log: { maxBytes: BigInt(log.maxBytes ?? 0), policy: policies[log.policy ?? 'drop-oldest'] },
-          deadlineMs: BigInt(Math.ceil(timeoutMs)),
+          log: {
+            maxBytes: BigInt(wholeNumber('log.maxBytes', log.maxBytes ?? 0)),
+            policy: policies[log.policy ?? 'drop-oldest'],
+          },
+          deadlineMs: BigInt(timeLimit('timeoutMs', timeoutMs, Number.MAX_SAFE_INTEGER) ?? 0),
         },
         envd.callOptions(request),
       );
@@ -347,7 +352,7 @@ function createProcess(envd: Envd, id: string, pid: number, attach: Processes['a
     },
     kill: async (options) => await signal(sigkill, options),
     async acknowledge(position, options) {
-      const request = { processId, position: BigInt(position) };
+      const request = { processId, position: positionToWire(position) };
       await patient.acknowledge(request, envd.callOptions(options)).catch(rethrow);
     },
     async wait(options = {}) {
@@ -375,14 +380,16 @@ export function randomId(): string {
 }
 
 function fromToWire(from: AttachFrom): From['from'] {
-  if (typeof from === 'number') {
-    if (Number.isSafeInteger(from) && from >= 0) return { case: 'position', value: BigInt(from) };
-    throw new SoulBoxError(`The position ${from} is not a whole number from 0.`, {
-      ...{ code: 'out_of_range', reason: 'position_out_of_range' },
-    });
-  }
-  if (typeof from === 'object') return { case: 'lastBytes', value: BigInt(from.lastBytes) };
+  if (typeof from === 'number') return { case: 'position', value: positionToWire(from) };
+  if (typeof from === 'object') return { case: 'lastBytes', value: BigInt(wholeNumber('lastBytes', from.lastBytes)) };
   return { case: from, value: {} } as From['from'];
+}
+
+function positionToWire(position: number): bigint {
+  if (Number.isSafeInteger(position) && position >= 0) return BigInt(position);
+  throw new SoulBoxError(`The position ${position} is not a whole number from 0.`, {
+    ...{ code: 'out_of_range', reason: 'position_out_of_range' },
+  });
 }
 
 const streams: Readonly<Record<OutputStream, 'stdout' | 'stderr' | 'terminal'>> = {

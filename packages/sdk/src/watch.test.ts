@@ -53,3 +53,9 @@ test('a signal that has aborted ends a watch before it begins', async () => {
   await expect(watch).rejects.toMatchObject({ code: 'canceled', reason: 'aborted' });
   expect(server.open).toBe(0);
 });
+
+test('a watch cannot last longer than timers', async () => {
+  await using server = await startWatched();
+  const watch = watchDir(envdOf(server), '.', () => undefined, { timeoutMs: Infinity });
+  await expect(watch).rejects.toMatchObject({ reason: 'config_invalid' });
+});

@@ -1,4 +1,5 @@
 import { EventType } from '@soulbox/contract/filesystem';
+import { timeLimit } from './config.ts';
 import type { Envd, UserOptions } from './envd.ts';
 import { errorFrom, SoulBoxError } from './error.ts';
 
@@ -44,6 +45,7 @@ export async function watchDir(
   onEvent: (event: FileEvent) => void | Promise<void>,
   { recursive = false, timeoutMs = defaultTimeoutMs, onExit, ...options }: WatchOptions,
 ): Promise<WatchHandle> {
+  const limitMs = timeLimit('timeoutMs', timeoutMs);
   const ending = new AbortController();
   const { headers } = envd.callOptions(options);
   const stream = envd.filesystem.watchDir(
@@ -65,7 +67,7 @@ export async function watchDir(
     limit?.removeEventListener('abort', abort);
   }
   const state = { isStopped: false };
-  const timer = timeoutMs === 0 ? undefined : setTimeout(() => ending.abort(), timeoutMs);
+  const timer = limitMs === undefined ? undefined : setTimeout(() => ending.abort(), limitMs);
   const watching = (async () => {
     for (;;) {
       const next = await events.next();
