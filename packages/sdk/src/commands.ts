@@ -75,6 +75,11 @@ export const defaultTimeoutMs = 60_000;
 /** Of envd. */
 const defaultLogBytes = 16 * 1024 * 1024;
 
+/** The size of a log whose process waits for its reader. Undefined: it does not wait. @internal */
+export function waitingBytesOf({ policy, maxBytes = defaultLogBytes }: LogSettings): number | undefined {
+  return policy === 'block' ? maxBytes : undefined;
+}
+
 /** @internal */
 export function createCommands(processes: Processes): Commands {
   const byPid = createByPid(processes);
@@ -88,7 +93,7 @@ export function createCommands(processes: Processes): Commands {
     const handle = followCommand(process, {
       ...{ onStdout, onStderr, from: 'oldest' },
       signal: background ? undefined : options.signal,
-      waitingLogBytes: policy === 'block' ? (log.maxBytes ?? defaultLogBytes) : undefined,
+      waitingLogBytes: waitingBytesOf({ ...log, policy }),
     });
     return background ? handle : await handle.wait();
   };

@@ -1,6 +1,6 @@
 import { followCommand } from './command-handle.ts';
 import type { CommandHandle } from './command-handle.ts';
-import { createByPid, defaultTimeoutMs } from './commands.ts';
+import { createByPid, defaultTimeoutMs, waitingBytesOf } from './commands.ts';
 import type { RequestOptions } from './config.ts';
 import type { UserOptions } from './envd.ts';
 import type { AttachFrom, LogSettings, Processes } from './processes.ts';
@@ -74,7 +74,7 @@ export function createPty(processes: Processes): Pty {
         ...{ ...options, timeoutMs, terminal: { cols, rows }, envs: { ...environment, ...envs } },
       });
       byPid.add(process);
-      return followCommand(process, { onData, from: 'oldest' });
+      return followCommand(process, { onData, from: 'oldest', waitingLogBytes: waitingBytesOf(options.log ?? {}) });
     },
     async connect(pid, { onData, from = 'newest', ...options }) {
       return followCommand(await byPid.get(pid, options), { onData, from, signal: options.signal });
