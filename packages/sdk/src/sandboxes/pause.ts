@@ -21,7 +21,7 @@ export async function pauseSandbox(connection: Connection, sandboxId: string, op
     await callApi(connection, { method: 'POST', path, body: { memory: keepMemory, durability } });
     return true;
   } catch (error) {
-    if (error instanceof SoulBoxError && error.status === 409) return false;
+    if (error instanceof SoulBoxError && error.reason === 'already_paused') return false;
     throw error;
   }
 }
