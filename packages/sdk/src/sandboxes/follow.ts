@@ -85,24 +85,25 @@ export async function* readLogs(
 ): AsyncGenerator<LogEntry> {
   const path = `/v2/sandboxes/${segment(sandboxId)}/logs`;
   let cursor = start?.getTime();
-  // Entries of the last millisecond: the next page begins with that millisecond.
-  let known = 0;
+  // Entries of that millisecond that were read: the next page begins with it.
+  let seen = 0;
   for (;;) {
     const query = { cursor, level, search, limit: logPage, direction: 'forward' };
     const { body } = await callApi<Schemas['SandboxLogsV2']>(connection, { path, query });
-    const fresh = body.logs.slice(known);
+    // The oldest entries of a log are dropped, and those that were read may be among them.
+    const again = body.logs.filter(({ timestamp }) => Date.parse(timestamp) === cursor).length;
+    const fresh = body.logs.slice(Math.min(seen, again));
     yield* fresh;
-    const last = body.logs.at(-1);
-    if (last !== undefined) {
-      const at = Date.parse(last.timestamp);
-      known = body.logs.filter(({ timestamp }) => Date.parse(timestamp) === at).length;
-      // A page of one millisecond only: what is behind it cannot be asked for.
-      if (known === logPage) {
-        cursor = at + 1;
-        known = 0;
-      } else cursor = at;
+    for (const { timestamp } of fresh) {
+      const at = Date.parse(timestamp);
+      seen = at === cursor ? seen + 1 : 1;
+      cursor = at;
     }
-    if (body.logs.length === logPage) continue;
+    if (body.logs.length === logPage) {
+      // More entries of one millisecond than a page has cannot be asked for.
+      if (fresh.length === 0) [cursor, seen] = [(cursor ?? 0) + 1, 0];
+      continue;
+    }
     if (!follow) return;
     await pause(connection);
   }
