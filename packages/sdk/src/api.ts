@@ -5,6 +5,7 @@ import type { HttpCall } from '@soulbox/client';
 import { requestSignal } from './config.ts';
 import type { Connection } from './config.ts';
 import { rethrow, SoulBoxError } from './error.ts';
+import type { ErrorCode } from './error.ts';
 
 /**
  * The bodies of the REST API, generated from its OpenAPI document. Names and units are those of the wire, for example
@@ -104,6 +105,37 @@ export async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> 
   } finally {
     // After the end it has no effect; before it, the connection is given up.
     void reader.cancel().catch(() => undefined);
+  }
+}
+
+const codes: Readonly<Record<number, ErrorCode>> = {
+  ...{ 401: 'unauthenticated', 403: 'permission_denied', 404: 'not_found', 408: 'unavailable' },
+  ...{ 409: 'failed_precondition', 429: 'resource_exhausted', 501: 'unimplemented', 502: 'unavailable' },
+  ...{ 503: 'unavailable', 504: 'deadline_exceeded', 507: 'resource_exhausted' },
+};
+const maxErrorText = 64 * 1024;
+
+/** The error of a response to a request that was made without `calls`, which has a stream as its body. @internal */
+export async function errorFromResponse(
+  response: Response,
+  message: string,
+  reasons: Readonly<Record<number, string>> = {},
+): Promise<SoulBoxError> {
+  const { status, headers } = response;
+  const text = await response.text().catch(() => '');
+  return new SoulBoxError(parseMessage(text.slice(0, maxErrorText)) ?? message, {
+    ...{ code: codes[status] ?? (status >= 500 ? 'internal' : 'invalid_argument'), status },
+    reason: headers.get(headerNames.reason) ?? reasons[status] ?? `status_${status}`,
+    requestId: headers.get(headerNames.requestId) ?? undefined,
+  });
+}
+
+function parseMessage(text: string): string | undefined {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    return typeof message === 'string' ? message : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,11 +1,9 @@
-import { headers as headerNames } from '@soulbox/contract/headers';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { FileType as WireFileType } from '@soulbox/contract/filesystem';
 import type { EntryInfo as WireEntry } from '@soulbox/contract/filesystem';
-import { chunksOf } from './api.ts';
+import { chunksOf, errorFromResponse } from './api.ts';
 import type { Envd, UserOptions } from './envd.ts';
 import { errorFrom, rethrow, SoulBoxError } from './error.ts';
-import type { ErrorCode } from './error.ts';
 import { watchDir } from './watch.ts';
 import type { FileEvent, WatchHandle, WatchOptions } from './watch.ts';
 
@@ -312,31 +310,9 @@ async function bodyFrom(data: FileData): Promise<RequestInit> {
   return { body: data, duplex: 'half' };
 }
 
-const codes: Readonly<Record<number, ErrorCode>> = {
-  ...{ 400: 'invalid_argument', 401: 'unauthenticated', 403: 'permission_denied', 404: 'not_found' },
-  ...{ 409: 'failed_precondition', 429: 'resource_exhausted', 502: 'unavailable', 507: 'resource_exhausted' },
-};
 /** 502: paused, closed or, as far as this program can know, gone. */
-const reasonsByStatus: Readonly<Record<number, string>> = { 502: 'unreachable', 507: 'disk_full' };
+const reasons: Readonly<Record<number, string>> = { 502: 'unreachable', 507: 'disk_full' };
 
 async function fileError(response: Response, path: string): Promise<SoulBoxError> {
-  const { status, headers } = response;
-  const text = await response.text().catch(() => '');
-  const body = parseMessage(text.slice(0, maxErrorText));
-  return new SoulBoxError(body ?? `${path}: the sandbox returned status ${status}.`, {
-    ...{ code: codes[status] ?? (status >= 500 ? 'internal' : 'invalid_argument'), status },
-    reason: headers.get(headerNames.reason) ?? reasonsByStatus[status] ?? `status_${status}`,
-    requestId: headers.get(headerNames.requestId) ?? undefined,
-  });
-}
-
-const maxErrorText = 64 * 1024;
-
-function parseMessage(text: string): string | undefined {
-  try {
-    const { message } = JSON.parse(text) as { message?: unknown };
-    return typeof message === 'string' ? message : undefined;
-  } catch {
-    return undefined;
-  }
+  return await errorFromResponse(response, `${path}: the sandbox returned status ${response.status}.`, reasons);
 }

@@ -1,8 +1,7 @@
-import { headers as headerNames } from '@soulbox/contract/headers';
 import type { Schemas } from '../api.ts';
-import { apiHeaders, apiUrlOf, chunksOf, openApi, segment } from '../api.ts';
+import { apiHeaders, apiUrlOf, chunksOf, errorFromResponse, openApi, segment } from '../api.ts';
 import type { Connection, ConnectionOptions } from '../config.ts';
-import { rethrow, SoulBoxError } from '../error.ts';
+import { rethrow } from '../error.ts';
 import { snapshotFromWire } from './copies.ts';
 import type { SnapshotInfo } from './copies.ts';
 
@@ -67,13 +66,8 @@ export async function importFile(
       ...(signal === undefined ? {} : { signal }),
     })
     .catch(rethrow);
-  const body = (await response.json().catch(rethrow)) as Schemas['ImportedSnapshot'] & { message?: string };
-  if (!response.ok)
-    throw new SoulBoxError(body.message ?? `The server returned status ${response.status}.`, {
-      ...{ code: response.status >= 500 ? 'internal' : 'invalid_argument', status: response.status },
-      reason: response.headers.get(headerNames.reason) ?? `status_${response.status}`,
-      requestId: response.headers.get(headerNames.requestId) ?? undefined,
-    });
+  if (!response.ok) throw await errorFromResponse(response, `The server returned status ${response.status}.`);
+  const body = (await response.json().catch(rethrow)) as Schemas['ImportedSnapshot'];
   const { hasMemory, memoryLeftOut, settingsLeftOut } = body;
   return { ...snapshotFromWire(body), hasMemory, memoryLeftOut, settingsLeftOut };
 }
