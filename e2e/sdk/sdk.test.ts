@@ -209,6 +209,9 @@ test('a killed sandbox is gone for all calls, and its readers learn it at once',
     expect(Date.now() - startedAt).toBeLessThan(5000);
     expect(await errorOf(other.commands.run('true'))).toMatchObject({ reason: 'sandbox_not_found' });
     expect(await errorOf(other.files.read('/etc/hosts'))).toMatchObject({ reason: 'sandbox_not_found' });
+    expect(await errorOf(other.files.write('a', ''))).toMatchObject({ reason: 'sandbox_not_found' });
+    expect(await errorOf(other.files.exists('a'))).toMatchObject({ reason: 'sandbox_not_found' });
+    expect(await errorOf(other.commands.kill(sleep.pid))).toMatchObject({ reason: 'sandbox_not_found' });
     expect(await other.isRunning()).toBe(false);
     return other.sandboxId;
   })();
