@@ -22,7 +22,8 @@ export interface ConnectionOptions {
   readonly apiUrl?: string | undefined;
   /**
    * One URL for the traffic of all sandboxes, which headers name. Default: `E2B_SANDBOX_URL`, otherwise host names
-   * below `domain`, otherwise `apiUrl`. With `apiUrl` or `domain`, the variables of a server do not apply.
+   * below `domain`, otherwise `apiUrl`. With the option `apiUrl` or `domain`, the variables
+   * `E2B_API_URL`, `E2B_DOMAIN` and `E2B_SANDBOX_URL` do not apply.
    */
   readonly sandboxUrl?: string | undefined;
   /**

@@ -65,8 +65,8 @@ export class SoulBoxError extends Error {
   /**
    * A stable word that is finer than `code`. The server's words are listed in docs/errors.md. Words of this package:
    *
-   * - `config_invalid`: a setting is missing or malformed.
-   * - `unreachable`: the connection broke or could not be made.
+   * - `config_invalid`: a setting is missing or malformed, or a number is out of range.
+   * - `unreachable`: the connection broke or could not be made, or a file call had status 502.
    * - `timeout`: no response within `requestTimeoutMs`.
    * - `circuit_open`: ten calls in a row failed, so nothing is sent for a while.
    * - `aborted`: `signal` or `disconnect` ended the call.

@@ -96,7 +96,7 @@ export interface Files {
    * a folder.
    */
   write(path: string, data: FileData, options?: WriteOptions): Promise<WriteInfo>;
-  /** Writes several files, up to eight at a time. After a failure, some may be written. */
+  /** Writes several files, up to eight at a time. After a failure, some may be written, and no further one will be. */
   write(files: readonly WriteEntry[], options?: WriteOptions): Promise<WriteInfo[]>;
   /** The same as `write` of a list. */
   writeFiles(files: readonly WriteEntry[], options?: WriteOptions): Promise<WriteInfo[]>;

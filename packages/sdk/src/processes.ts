@@ -196,7 +196,10 @@ export interface SandboxProcess {
    * can still be read until its room is needed. A position beyond the end throws `position_out_of_range`.
    */
   acknowledge(position: number, options?: RequestOptions): Promise<void>;
-  /** Waits for the end, for as long as it takes. `requestTimeoutMs` does not limit it. */
+  /**
+   * Waits for the end, for as long as it takes. `requestTimeoutMs` does not limit it. Throws an error with the code
+   * `unavailable` after one to two minutes without a connection.
+   */
   wait(options?: { readonly signal?: AbortSignal | undefined }): Promise<ProcessExit>;
   /** Reads what is known about the process now. */
   getInfo(options?: RequestOptions): Promise<ProcessInfo>;

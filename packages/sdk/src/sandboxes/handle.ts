@@ -153,9 +153,9 @@ export class Sandbox implements AsyncDisposable {
 
   /**
    * Pauses a sandbox: its disk and normally its memory are saved, and it uses no CPU. Its connections to the outside
-   * are closed. False if the server answers with status 409, normally because it is paused already, as in e2b 2.51.0.
-   * Errors: `sandbox_not_found`, `checkpoint_failed` (it continues to run), `capability_missing`, `disk_full`,
-   * `limit_exceeded`.
+   * are closed. False if it is paused already; e2b 2.51.0 returns false for every status 409. Errors:
+   * `sandbox_not_found`, `illegal_transition` (another call changes it), `checkpoint_failed` (it continues to run),
+   * `capability_missing`, `disk_full`, `limit_exceeded`.
    */
   static async pause(sandboxId: string, options: PauseOptions = {}): Promise<boolean> {
     return await pauseSandbox(connectionFrom(options), sandboxId, options);
@@ -336,7 +336,7 @@ export class Sandbox implements AsyncDisposable {
    * Sends a request to a port of the sandbox, also where the server has no domain. `path` begins with a slash. `init`
    * is that of the global `fetch`. The response is that of the program, with any status; 502 if no program listens or
    * the sandbox is gone. Neither `requestTimeoutMs` nor `retries` applies: use `init.signal`. Throws `unreachable`,
-   * `aborted`.
+   * `aborted`, and `bad_request` for a path without a slash.
    */
   async fetch(port: number, path = '/', init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
