@@ -8,7 +8,7 @@ const maxKills = 15;
 
 test(
   'a server that is killed again and again breaks no promise and leaves nothing behind',
-  { timeout: 120_000 },
+  { timeout: 360_000 },
   async () => {
     const report = await runChaos({ instance: 4, cycles: 24, lanes: 4, seed: 20_261, maxKills });
     console.log(renderReport(report));

@@ -17,7 +17,7 @@ export function createIgnoreRules(root: string): IgnoreRules {
   return {
     enter(folder) {
       const text = readRules(join(root, folder, '.gitignore'));
-      if (text !== undefined) byFolder.set(folder, ignore().add(text));
+      if (text !== undefined) byFolder.set(folder, ignore.default().add(text));
     },
     isIgnored(path, isFolder) {
       if (path.split('/').at(-1) === '.git') return true;
@@ -26,7 +26,7 @@ export function createIgnoreRules(root: string): IgnoreRules {
         if (rules === undefined) continue;
         const below = folder === '' ? path : path.slice(folder.length + 1);
         // Of names such as `...`, which the library refuses, no rule knows anything.
-        if (!ignore.isPathValid(below)) continue;
+        if (!ignore.default.isPathValid(below)) continue;
         const { ignored, unignored } = rules.test(isFolder ? `${below}/` : below);
         if (ignored || unignored) return ignored;
       }
