@@ -25,6 +25,8 @@ export async function writeBom(
   const args = ['sbom', '--sbom-format', 'cyclonedx', '--package-lock-only', '--omit', 'dev'];
   const bom = JSON.parse(await run('npm', args, { cwd: program, timeoutMs: 120_000 })) as Bom;
   bom.metadata['timestamp'] = new Date(release.epoch * 1000).toISOString();
+  // npm gives a package its alias as name, such as `undici8`. Its reference has the name under which others know it.
+  for (const component of bom.components) component['name'] = String(component['bom-ref']).replace(/(?<=.)@.*$/, '');
   const known = new Set(bom.components.map((each) => each['bom-ref']));
   const add = (each: ThirdParty, description?: string): void => {
     const component = describeComponent(each);
