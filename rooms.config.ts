@@ -278,7 +278,12 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['operator-draft', 'prune', 'sequence', 'verifier-source', 'witness'],
     ['index', 'testing'],
   ],
-  'packages/certificates/src': [['keys', 'subject-hash'], ['create-authority', 'issue-certificate'], ['index']],
+  'packages/certificates/src': [
+    ['load-x509'],
+    ['keys', 'subject-hash'],
+    ['create-authority', 'issue-certificate'],
+    ['index'],
+  ],
   'packages/keyring/src': [
     ['block-cipher.mjs', 'config', 'file-records', 'gcm', 'place', 'master-key'],
     ['blocks', 'data-key-cache', 'file', 'pkcs11', 'rotation-lock', 'sealed-text', 'sources'],

@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { aloneFiles } from './scripts/alone-files.ts';
 import { mockedFiles } from './scripts/mocked-files.ts';
 import { proofFiles } from './scripts/proof-files.ts';
 
@@ -40,6 +41,13 @@ const nativeLoader = {
   globalSetup: ['scripts/limit-compile-cache.ts'],
 };
 
+const endToEnd = {
+  ...{ retry, tags },
+  testTimeout: 120_000,
+  hookTimeout: 180_000,
+  globalSetup: ['e2e/global-setup.ts'],
+};
+
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const isLong = ({ moduleId }: TestSpecification): boolean => longFiles.some((name) => moduleId.endsWith(name));
@@ -71,14 +79,19 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          retry,
-          tags,
+          ...endToEnd,
           include: ['e2e/**/*.test.ts'],
+          exclude: [...proofFiles, ...aloneFiles],
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'e2e-alone',
+          ...endToEnd,
+          include: [...aloneFiles],
           exclude: [...proofFiles],
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
           fileParallelism: false,
-          globalSetup: ['e2e/global-setup.ts'],
         },
       },
       {

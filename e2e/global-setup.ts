@@ -33,6 +33,7 @@ declare module 'vitest' {
 /** Two runs side by side need different instances and folders. */
 const projects = {
   e2e: { isolation: 'container', instance: 1 },
+  'e2e-alone': { isolation: 'container', instance: 1 },
   'e2e-gvisor': { isolation: 'gvisor', instance: 3 },
   proofs: { isolation: 'container', instance: 7 },
   workloads: { isolation: 'container', instance: 1 },

@@ -43,16 +43,17 @@ const gvisorFiles = [
 const args = process.argv.slice(2);
 /**
  * One after the other, because tests check times. Only steps that neither measure nor are measured run in parallel:
- * proofs promise no times, and wait for a part of theirs.
+ * making templates and proofs wait for a part of their time.
  */
 const steps: readonly (readonly Step[])[] =
   args.length > 0
     ? [[vitest('vitest', args)]]
     : [
-        [{ name: 'templates', run: makeTestTemplates }],
+        [{ name: 'templates', run: makeTestTemplates }, npmRun('check:others')],
         [vitest('unit', ['--project', 'unit', '--project', 'mocked'])],
-        [vitest('proofs', ['--project', 'proofs']), npmRun('lint'), npmRun('check:others')],
+        [vitest('proofs', ['--project', 'proofs']), npmRun('lint')],
         [vitest('e2e', ['--project', 'e2e'])],
+        [vitest('e2e-alone', ['--project', 'e2e-alone'])],
         [vitest('gvisor', ['--project', 'e2e-gvisor', ...gvisorFiles.map((name) => `e2e/${name}.test.ts`)])],
       ];
 

@@ -7,12 +7,13 @@ import { listHostTraces, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 import { connectionOf } from '../harness/drill.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
 // docs/protocol.md promises what these streams survive.
-const instance = 2;
+const instance = ownInstance();
 let server: ServerProcess;
 beforeAll(async () => {
   server = await startServer({ instance, poolSize: 1, environment: { SOULBOX_ISOLATION: shared.isolation } });

@@ -22,6 +22,8 @@ export interface CrashOptions {
   readonly seed: number;
   /** Only operations whose name contains this. */
   readonly only: string;
+  /** Only as many of these operations, chosen by the seed. Default: all. */
+  readonly operations?: number;
   /** Only this boundary, as a violation names it: `thread 7, rename 5`. Empty: no restriction. */
   readonly at?: string;
   readonly onProgress: (text: string) => void;
@@ -46,7 +48,8 @@ export async function runCrash(options: CrashOptions): Promise<CrashReport> {
   const random = createRandom(options.seed);
   const report = { rounds: 0, kills: 0, boundaries: {} as Record<string, number>, violations: [] as string[] };
   try {
-    for (const operation of operations.filter(({ name }) => name.includes(options.only))) {
+    const named = operations.filter(({ name }) => name.includes(options.only));
+    for (const operation of choose(named, options.operations ?? Infinity, random)) {
       const all = await lab.listBoundaries(operation);
       report.boundaries[operation.name] = all.length;
       const meant = all.filter((boundary) => (options.at ?? '') === '' || nameOf(boundary) === options.at);
@@ -76,7 +79,7 @@ export async function runCrash(options: CrashOptions): Promise<CrashReport> {
 const nameOf = ({ thread, name, call }: Boundary): string => `thread ${thread}, ${name} ${call}`;
 
 /** That many of them, in their order. */
-function choose(all: readonly Boundary[], count: number, random: Random): readonly Boundary[] {
+function choose<Choice>(all: readonly Choice[], count: number, random: Random): readonly Choice[] {
   if (all.length <= count) return all;
   const places = new Set<number>();
   while (places.size < count) places.add(Math.floor(random.between(0, all.length)));

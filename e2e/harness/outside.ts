@@ -6,12 +6,14 @@ import { createInterface } from 'node:readline';
 import { run } from '@soulbox/base';
 import { nodeProgram } from '@soulbox/testing';
 
-const namespace = 'soulbox-e2e-outside';
-const link = { host: 'sbe2eout0', inside: 'sbe2eout1' };
-const hostAddress = '198.18.0.1';
-const insideAddress = '198.18.0.2';
-const hostAddress6 = 'fd00:5b::1';
-const insideAddress6 = 'fd00:5b::2';
+/** Of vitest's worker, because two test files run at the same time. */
+const worker = Number(process.env['VITEST_POOL_ID'] ?? '1') - 1;
+const namespace = `soulbox-e2e-outside${worker}`;
+const link = { host: `sbe2eout${worker}h`, inside: `sbe2eout${worker}i` };
+const hostAddress = `198.18.${worker}.1`;
+const insideAddress = `198.18.${worker}.2`;
+const hostAddress6 = `fd00:5b:${worker}::1`;
+const insideAddress6 = `fd00:5b:${worker}::2`;
 
 /** A network namespace that stands for the internet outside this host. */
 export interface Outside extends AsyncDisposable {

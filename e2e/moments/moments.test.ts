@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { runMoments } from './run-moments.ts';
 
 /** Out of some thousands. `npm run moments` tries them all. */
-const cases = 40;
+const cases = 20;
 
 test('a route that is called during a transition loses no sandbox', { timeout: 300_000 }, async () => {
   // Another choice each time. The seed repeats the choice of a run.

@@ -171,8 +171,8 @@ test('a denied range is closed, and the rest stays open', async () => {
 });
 
 test('allowing a private address does not open this host', async () => {
-  const tricky = await createSandbox({ network: { allowOut: ['127.0.0.1', '198.18.0.1', '10.0.0.0/8'] } });
-  for (const address of ['198.18.0.1', '127.0.0.1', `${ownRange}.0.1`]) {
+  const tricky = await createSandbox({ network: { allowOut: ['127.0.0.1', outside.hostAddress, '10.0.0.0/8'] } });
+  for (const address of [outside.hostAddress, '127.0.0.1', `${ownRange}.0.1`]) {
     expect(await get(tricky, `http://${address}:${String(server.port)}/health`), address).toBe('unreachable');
   }
 });

@@ -12,12 +12,13 @@ import { userOf } from '@soulbox/process';
 import { Sandbox } from 'e2b';
 import type { SandboxOpts } from 'e2b';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 import { openOutside } from '../harness/outside.ts';
 import type { Outside } from '../harness/outside.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
-const instance = 2;
+const instance = ownInstance();
 const nameServer = '45.67.92.53';
 const [allowed, other, third] = ['45.67.92.10', '45.67.92.11', '45.67.92.12'] as const;
 const privateAddress = '10.77.0.9';

@@ -8,11 +8,12 @@ import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox, Secret } from 'e2b';
 import type { SandboxOpts } from 'e2b';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 import { openOutside } from '../harness/outside.ts';
 import type { Outside } from '../harness/outside.ts';
 import { server as shared } from '../harness/server.ts';
 
-const instance = 2;
+const instance = ownInstance();
 const nameServer = '45.67.93.53';
 const [ruled, other] = ['45.67.93.10', '45.67.93.11'] as const;
 const canary = 'canary-value-of-the-secret';

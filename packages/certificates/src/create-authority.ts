@@ -1,6 +1,6 @@
 import { webcrypto } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
 import { createKeyPair, keyAlgorithm, serialNumber } from './keys.ts';
+import { loadX509 } from './load-x509.ts';
 import type { CertificateWithKey, Lifetime } from './keys.ts';
 
 /**
@@ -11,6 +11,7 @@ export async function createAuthority(
   options: Lifetime & { readonly commonName: string },
 ): Promise<CertificateWithKey> {
   const { commonName, notBefore, notAfter } = options;
+  const x509 = await loadX509();
   const { keys, keyPem } = await createKeyPair();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {

@@ -1,6 +1,7 @@
 import { webcrypto } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
+import type * as x509 from '@peculiar/x509';
 import { createKeyPair, keyAlgorithm, serialNumber } from './keys.ts';
+import { loadX509 } from './load-x509.ts';
 import type { CertificateWithKey, KeyPair, Lifetime } from './keys.ts';
 
 /** A CA that is ready to sign. */
@@ -11,9 +12,10 @@ export interface Issuer {
 
 /** Throws for text that is not a certificate, or not a P-256 key. */
 export async function openIssuer({ certPem, keyPem }: CertificateWithKey): Promise<Issuer> {
-  const key = x509.PemConverter.decodeFirst(keyPem);
+  const { PemConverter, X509Certificate } = await loadX509();
+  const key = PemConverter.decodeFirst(keyPem);
   return {
-    certificate: new x509.X509Certificate(certPem),
+    certificate: new X509Certificate(certPem),
     signingKey: await webcrypto.subtle.importKey('pkcs8', key, keyAlgorithm, false, ['sign']),
   };
 }
@@ -28,6 +30,7 @@ export async function issueCertificate(
   },
 ): Promise<CertificateWithKey> {
   const { commonName, names, notBefore, notAfter } = options;
+  const x509 = await loadX509();
   const { keys, keyPem } = options.keyPair ?? (await createKeyPair());
   const certificate = await x509.X509CertificateGenerator.create(
     {

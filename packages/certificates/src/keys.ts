@@ -1,5 +1,5 @@
 import { randomBytes, webcrypto } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
+import { loadX509 } from './load-x509.ts';
 
 export const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
@@ -16,8 +16,8 @@ export interface Lifetime {
 
 /** The key in PKCS #8 as PEM. */
 async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
-  const bytes = await webcrypto.subtle.exportKey('pkcs8', key);
-  return x509.PemConverter.encode(bytes, x509.PemConverter.PrivateKeyTag);
+  const { PemConverter } = await loadX509();
+  return PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), PemConverter.PrivateKeyTag);
 }
 
 /** 16 random bytes in hex. The first bit is 0, because the number must be positive. */

@@ -1,7 +1,7 @@
 import { closeSync, mkdtempSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
@@ -27,8 +27,8 @@ export interface RoutingBench extends AsyncDisposable {
   startRunner(): Promise<void>;
   stopRunner(): Promise<void>;
   connect(more?: { takesConnections?: boolean; metadataKey?: string }): RemoteRouter;
-  /** A server that the runner dials for a sandbox. */
-  listen(onConnection: (socket: Socket) => void, sandboxId?: string): Promise<Server & AsyncDisposable>;
+  /** A server that the runner dials for a sandbox. Its end closes its connections, also those that nobody took. */
+  listen(onConnection: (socket: Socket) => void, sandboxId?: string): Promise<AsyncDisposable>;
 }
 
 export async function openRoutingBench(): Promise<RoutingBench> {
@@ -70,10 +70,17 @@ export async function openRoutingBench(): Promise<RoutingBench> {
       }),
     listen: async (onConnection, sandboxId = id) => {
       const server = createServer(onConnection);
+      const sockets = new Set<Socket>();
+      server.on('connection', (socket) => sockets.add(socket));
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
       source.ports.set(sandboxId, (server.address() as AddressInfo).port);
-      return server;
+      return {
+        async [Symbol.asyncDispose]() {
+          for (const socket of sockets) socket.destroy();
+          await server[Symbol.asyncDispose]();
+        },
+      };
     },
     [Symbol.asyncDispose]: async () => {
       await bench.stopRunner();
