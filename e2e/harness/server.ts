@@ -7,4 +7,11 @@ export const server = inject('server');
 Object.assign(process.env, server.plain);
 
 export const apiUrl = server.plain['E2B_API_URL'] ?? '';
-export const apiKey = server.plain['E2B_API_KEY'] ?? '';
+/** Of the clients and of raw requests. `useOwnTeam` changes it. */
+export let apiKey = server.plain['E2B_API_KEY'] ?? '';
+
+/** From now on the clients of this test file use this key. */
+export function setApiKey(key: string): void {
+  apiKey = key;
+  process.env['E2B_API_KEY'] = key;
+}

@@ -9,16 +9,18 @@ import { Sandbox } from 'e2b';
 import { afterAll, expect, test } from 'vitest';
 import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
+import { useOwnTeam } from '../harness/own-team.ts';
 import { createSandbox } from '../harness/sandbox.ts';
 import { server } from '../harness/server.ts';
 
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
+const environment = { ...server.plain, E2B_API_KEY: await useOwnTeam('run') };
 const folder = await mkdtemp(join(tmpdir(), 'soulbox-run-cli-'));
 afterAll(async () => await removeTree(folder));
 
 /** Runs `soulbox run ...` against the server of the tests, which it finds as any client does. */
 async function run(args: readonly string[], input = ''): Promise<Output> {
-  return await runNode([cliMain, 'run', ...args], server.plain, input);
+  return await runNode([cliMain, 'run', ...args], environment, input);
 }
 
 async function write(name: string, text: string): Promise<string> {
@@ -64,7 +66,7 @@ test('a reader that closes the output ends the program and its sandbox', async (
   const path = await write('endless.py', 'while True: print("x" * 1000)');
   const command = `"$0" "$1" run "$2" | head -c 3000 | wc -c; echo "\${PIPESTATUS[0]}"`;
   const { stdout } = await promisify(execFile)('bash', ['-c', command, nodeProgram, cliMain, path], {
-    env: { PATH: process.env['PATH'], ...server.plain },
+    env: { PATH: process.env['PATH'], ...environment },
     timeout: 50_000,
   });
   expect(stdout).toBe('3000\n141\n');

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { askApi } from '../harness/http.ts';
+import { useOwnTeam } from '../harness/own-team.ts';
 import { createSandbox } from '../harness/sandbox.ts';
 import { createStrangerKey } from '../harness/stranger.ts';
 import { until } from '../harness/until.ts';
@@ -11,6 +12,7 @@ import { until } from '../harness/until.ts';
 let strangerKey = '';
 
 beforeAll(async () => {
+  await useOwnTeam('bad states');
   strangerKey = await createStrangerKey('strangers of states');
 });
 

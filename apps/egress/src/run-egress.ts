@@ -3,6 +3,7 @@ import type { Transport } from '@connectrpc/connect';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { measureOwn } from '@soulbox/base';
 import type { Logger, RootLogger } from '@soulbox/base';
+import { loadX509 } from '@soulbox/certificates';
 import { createOutsidePolicy, openLocalAddresses } from '@soulbox/network/outside';
 import { dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
@@ -48,7 +49,8 @@ export async function startHostEgress(
   enter: () => void = () => undefined,
 ): Promise<Egress> {
   await using started = new AsyncDisposableStack();
-  // What the cell hides: the kernel's list of own addresses, and the certificate authorities of the system.
+  // What the cell hides: code, the kernel's list of own addresses, and the certificate authorities of the system.
+  await loadX509();
   const trust = openTrust(caFile);
   const local = started.use(openLocalAddresses());
   const outside = createOutsidePolicy(deniedRanges, () => local.read());
