@@ -30,6 +30,9 @@ const promises = [
   ...['redteam', 'sandboxes', 'security', 'sleep', 'ssh', 'templates'],
 ];
 
+/** Folders whose files stop or attack servers. */
+const stopping = ['operators', 'redteam'].map((folder) => `e2e/${folder}/*.test.ts`);
+
 // Only hangs end by them. Some tests start whole servers, on machines of half the speed.
 const unitTimes = { testTimeout: 90_000, hookTimeout: 180_000 };
 
@@ -111,14 +114,14 @@ export default defineConfig({
         // The same promises behind the other wall: `npm run e2e:gvisor`.
         test: {
           name: 'e2e-gvisor',
-          retry,
-          tags,
+          ...endToEnd,
           include: promises.map((promise) => `e2e/${promise}/*.test.ts`),
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
-          fileParallelism: false,
-          globalSetup: ['e2e/global-setup.ts'],
+          exclude: stopping,
+          maxWorkers: 2,
         },
+      },
+      {
+        test: { name: 'e2e-gvisor-alone', ...endToEnd, include: stopping, fileParallelism: false },
       },
       {
         // Installs much first: `npm run workloads`.

@@ -35,6 +35,7 @@ const projects = {
   e2e: { isolation: 'container', instance: 1 },
   'e2e-alone': { isolation: 'container', instance: 1 },
   'e2e-gvisor': { isolation: 'gvisor', instance: 3 },
+  'e2e-gvisor-alone': { isolation: 'gvisor', instance: 3 },
   proofs: { isolation: 'container', instance: 7 },
   workloads: { isolation: 'container', instance: 1 },
 } as const;
