@@ -14,6 +14,7 @@ import { fileMethods } from './filesystem/file-methods.ts';
 import { healthService } from './introspection/health-service.ts';
 import { reflectionService } from './introspection/reflection-service.ts';
 import { processService } from './process/process-service.ts';
+import { contextOf, sendOutputsBeside } from './streams/output-frames.ts';
 import { streamService } from './streams/stream-service.ts';
 import { refuseUnknownFields } from './streams/unknown-fields.ts';
 import { watchMethods } from './watch/watch-methods.ts';
@@ -59,6 +60,7 @@ export function createRpcHandler(context: Context): (request: IncomingMessage, r
     routes: (router) => void router.service(ProcessService, streamService(context)),
     interceptors: [translateErrors(context), refuseUnknownFields],
     jsonOptions: { ignoreUnknownFields: false },
+    contextValues: contextOf,
   });
   return (request, response) => {
     const timeout = request.headers['connect-timeout-ms'];
@@ -70,6 +72,7 @@ export function createRpcHandler(context: Context): (request: IncomingMessage, r
     if (!inputStreamPaths.includes(path)) limitBodyTime(request);
     if (path.startsWith(ownPrefix)) {
       checkConnectVersion(request);
+      sendOutputsBeside(request, response);
       ownHandler(request, response);
     } else handler(request, response);
   };

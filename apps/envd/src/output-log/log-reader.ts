@@ -4,16 +4,18 @@ import type { StreamPositions } from './blocks.ts';
 import { headerBytes, readHead } from './records.ts';
 import type { StreamNumber } from './records.ts';
 
+export interface OutputPart {
+  readonly kind: 'output';
+  readonly position: number;
+  readonly stream: StreamNumber;
+  readonly streamPosition: number;
+  /** It may be a view, and never changes before the reader is closed. */
+  readonly bytes: Uint8Array;
+}
+
 /** What a reader gets next. */
 export type LogPart =
-  | {
-      readonly kind: 'output';
-      readonly position: number;
-      readonly stream: StreamNumber;
-      readonly streamPosition: number;
-      /** A view. It never changes. */
-      readonly bytes: Uint8Array;
-    }
+  | OutputPart
   /** Output in between was dropped before this reader got it. */
   | { readonly kind: 'gap'; readonly from: number; readonly to: number };
 
@@ -32,6 +34,9 @@ export interface LogReader {
   /** What it returned must not be used any more. */
   close(): void;
 }
+
+/** A part of at most this size is a copy. Otherwise each slow reader of small parts would hold a block of its own. */
+const copiedBytes = 16 * 1024;
 
 /** The place of the record that contains the next byte, and how much of the record has been read. */
 interface Cursor {
@@ -112,7 +117,7 @@ async function readFromFile(log: OutputLog, cursor: Cursor, maxBytes: number): P
   const block = log.blockAt('place', cursor.recordPlace);
   if (block === undefined) return [];
   const place = cursor.recordPlace;
-  const length = Math.min(block.place + block.length - place, headerBytes + cursor.consumed + maxBytes);
+  const length = Math.min(log.diskEndPlace - place, headerBytes + cursor.consumed + maxBytes);
   const bytes = await log.readFile(place, length);
   if (bytes !== undefined) {
     const parts = parse(log, cursor, { bytes, place, maxBytes });
@@ -155,7 +160,8 @@ function parse(
     if (length > 0) {
       const { stream } = head;
       const streamPosition = cursor.streamPositions[stream - 1] ?? 0;
-      const part = bytes.subarray(from, from + length);
+      const view = bytes.subarray(from, from + length);
+      const part = length <= copiedBytes ? Buffer.from(view) : view;
       parts.push({ kind: 'output', position: cursor.position, stream, streamPosition, bytes: part });
       cursor.consumed += length;
       cursor.position += length;

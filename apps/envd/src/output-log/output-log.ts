@@ -79,6 +79,8 @@ export interface OutputLog extends Spillable {
   readonly openRecord: { readonly place: number; readonly length: number } | undefined;
   readonly streamEnds: Readonly<StreamPositions>;
   readonly firstBlock: Block | undefined;
+  /** The place after what is on the disk. */
+  readonly diskEndPlace: number;
   blockAt(by: 'position' | 'place', value: number): Block | undefined;
   /** Reads a part of a block on the disk. Undefined if it is no longer kept. */
   readFile(place: number, length: number): Promise<Buffer | undefined>;
@@ -158,7 +160,10 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   function ensureCapacity(block: Block, neededBytes: number): Buffer {
     const present = block.bytes ?? noBytes;
     if (present.length >= neededBytes) return present;
-    const size = Math.min(blockBytes, Math.max(neededBytes, firstBufferBytes, present.length * 4));
+    // After a full block, the output is probably large.
+    const isMuch = (blocks.at(-2)?.length ?? 0) > blockBytes / 2;
+    const firstSize = isMuch ? blockBytes : firstBufferBytes;
+    const size = Math.min(blockBytes, Math.max(neededBytes, firstSize, present.length * 4));
     // Readers may still have views of the smaller one.
     const grown = Buffer.allocUnsafeSlow(size);
     present.copy(grown, 0, 0, block.length);
@@ -433,6 +438,10 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     },
     get firstBlock(): Block | undefined {
       return blocks[0];
+    },
+    get diskEndPlace(): number {
+      const last = blocks[onDisk - 1];
+      return last === undefined ? (blocks[0]?.place ?? endPlace) : last.place + last.length;
     },
     blockAt(by: 'position' | 'place', value: number): Block | undefined {
       return findBlock(blocks, by, value);

@@ -46,13 +46,22 @@ export function createRingFile(path: string, sizeBytes: number): RingFile {
     return pieces;
   }
 
+  /** With one system call for all parts, or two around the end of the file. */
   async function writeParts(file: FileHandle, at: number, parts: readonly Uint8Array[]): Promise<void> {
+    let run: Uint8Array[] = [];
+    let runPlace = at % sizeBytes;
     let next = at;
     for (const part of parts) {
-      for (const { from, length, place } of split(next, part.length))
-        await writeAll(file, part.subarray(from, from + length), place);
+      for (const { from, length, place } of split(next, part.length)) {
+        if (place === 0) {
+          await writeAll(file, run, runPlace);
+          [run, runPlace] = [[], 0];
+        }
+        run.push(part.subarray(from, from + length));
+      }
       next += part.length;
     }
+    await writeAll(file, run, runPlace);
   }
 
   async function remove(): Promise<void> {
@@ -95,11 +104,23 @@ export function createRingFile(path: string, sizeBytes: number): RingFile {
   };
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array, place: number): Promise<void> {
-  let written = 0;
-  while (written < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, place + written);
+async function writeAll(file: FileHandle, parts: readonly Uint8Array[], place: number): Promise<void> {
+  let rest = parts.filter((part) => part.length > 0);
+  let next = place;
+  while (rest.length > 0) {
+    const { bytesWritten } = await file.writev(rest, next);
     if (bytesWritten === 0) throw new Error('The disk took no bytes.');
-    written += bytesWritten;
+    next += bytesWritten;
+    rest = dropFront(rest, bytesWritten);
   }
+}
+
+function dropFront(parts: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  let left = bytes;
+  const rest: Uint8Array[] = [];
+  for (const part of parts) {
+    if (left < part.length) rest.push(part.subarray(left));
+    left = Math.max(0, left - part.length);
+  }
+  return rest;
 }

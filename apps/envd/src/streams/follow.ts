@@ -2,11 +2,12 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { SoulBoxError } from '@soulbox/base';
 import type { AttachOptions, EventSchema, From } from '@soulbox/contract/process-v1';
 import { OutputStream } from '@soulbox/contract/process-v1';
-import type { LogPart, LogReader, LogStart } from '../output-log/log-reader.ts';
+import type { LogReader, LogStart, OutputPart } from '../output-log/log-reader.ts';
 import { openLogReader } from '../output-log/log-reader.ts';
 import { blockBytes } from '../output-log/output-log.ts';
 import type { ManagedProcess } from '../process/managed-process.ts';
 import { describeExit, describeProcess } from './describe-process.ts';
+import type { OutputsBeside } from './output-frames.ts';
 import type { WakeUp } from './wake-up.ts';
 import { createWakeUp } from './wake-up.ts';
 
@@ -18,9 +19,11 @@ export interface OpenStreams {
 }
 
 const maxStreams = 2048;
-/** With many streams their messages are smaller, so that together they need little memory. */
-const manyStreams = 64;
-const smallMessageBytes = 16 * 1024;
+/** What all streams may read at once, together: with many streams their messages are smaller. */
+const sharedReadBytes = 4 * 1024 * 1024;
+/** For one stream. What is in memory is read in parts of a block. */
+const maxReadBytes = 4 * blockBytes;
+const minReadBytes = 16 * 1024;
 const defaultKeepaliveSeconds = 30;
 const maxKeepaliveSeconds = 3600;
 
@@ -28,6 +31,8 @@ export interface FollowOptions {
   readonly start: LogStart;
   readonly keepaliveMs: number;
   readonly signal: AbortSignal;
+  /** Takes the output, if the messages are to be sent without it. */
+  readonly beside?: OutputsBeside | undefined;
   /** Further events. Called after each ring of the wake-up. May throw to end the stream. */
   readonly more?: { readonly wakeUp: WakeUp; readonly take: () => EventInit | undefined };
 }
@@ -88,7 +93,7 @@ export async function* follow(
 async function* readOn(
   process: ManagedProcess,
   reader: LogReader,
-  { streams, wakeUp, keepaliveMs, signal, more }: FollowOptions & { streams: OpenStreams; wakeUp: WakeUp },
+  { streams, wakeUp, keepaliveMs, signal, more, beside }: FollowOptions & { streams: OpenStreams; wakeUp: WakeUp },
 ): AsyncIterable<EventInit> {
   const { log } = process;
   const value = { process: describeProcess(process), position: BigInt(reader.position) };
@@ -97,9 +102,17 @@ async function* readOn(
     signal.throwIfAborted();
     const event = more?.take();
     if (event !== undefined) yield event;
-    const read = reader.read(streams.count > manyStreams ? smallMessageBytes : blockBytes);
+    const read = reader.read(readBytes(streams));
     const parts = read instanceof Promise ? await read : read;
-    for (const part of parts) yield outputEvent(part);
+    for (const part of parts) {
+      if (part.kind === 'gap')
+        yield { event: { case: 'gap', value: { from: BigInt(part.from), to: BigInt(part.to) } } };
+      else if (beside === undefined) yield outputEvent(part);
+      else {
+        beside.push(part);
+        yield emptyOutput;
+      }
+    }
     if (parts.length > 0 || reader.position < log.end) continue;
     const exit = log.isClosed ? describeExit(process) : undefined;
     if (exit !== undefined) {
@@ -110,11 +123,14 @@ async function* readOn(
   }
 }
 
+function readBytes({ count }: OpenStreams): number {
+  return Math.min(maxReadBytes, Math.max(minReadBytes, Math.floor(sharedReadBytes / count)));
+}
+
+const emptyOutput: EventInit = { event: { case: 'output', value: {} } };
 const streamNames = { 1: OutputStream.STDOUT, 2: OutputStream.STDERR, 3: OutputStream.TERMINAL } as const;
 
-function outputEvent(part: LogPart): EventInit {
-  if (part.kind === 'gap') return { event: { case: 'gap', value: { from: BigInt(part.from), to: BigInt(part.to) } } };
-  const { position, stream, streamPosition, bytes } = part;
+function outputEvent({ position, stream, streamPosition, bytes }: OutputPart): EventInit {
   return {
     event: {
       case: 'output',

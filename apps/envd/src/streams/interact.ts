@@ -6,6 +6,7 @@ import { describeInput } from './describe-process.ts';
 import type { EventInit, OpenStreams } from './follow.ts';
 import { follow, parseFrom, parseKeepalive } from './follow.ts';
 import { closeInput, isInputClosed, resize, sendSignal, writeInput } from './process-calls.ts';
+import { outputsBeside } from './output-frames.ts';
 import type { StreamContext } from './start.ts';
 import { startOnce } from './start.ts';
 import { createWakeUp } from './wake-up.ts';
@@ -34,6 +35,7 @@ export async function* interact(
       start,
       keepaliveMs: parseKeepalive(options),
       signal: call.signal,
+      beside: call.values.get(outputsBeside),
       more: input,
     });
     for await (const event of events) yield { event };

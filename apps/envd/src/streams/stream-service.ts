@@ -7,6 +7,7 @@ import { describeInput, describeLog, describeProcess } from './describe-process.
 import type { OpenStreams } from './follow.ts';
 import { follow, parseFrom, parseKeepalive } from './follow.ts';
 import { interact } from './interact.ts';
+import { outputsBeside } from './output-frames.ts';
 import { closeInput, resize, sendSignal, writeInput } from './process-calls.ts';
 import type { StreamContext } from './start.ts';
 import { startOnce } from './start.ts';
@@ -29,8 +30,9 @@ export function streamService(process: ProcessContext): ServiceImpl<typeof Proce
 
     start: (request, call) => ({ process: describeProcess(startOnce(context, request, call)) }),
 
-    async *attach({ processId, from, options }, { signal }) {
-      const follows = { start: parseFrom(from), keepaliveMs: parseKeepalive(options), signal };
+    async *attach({ processId, from, options }, { signal, values }) {
+      const beside = values.get(outputsBeside);
+      const follows = { start: parseFrom(from), keepaliveMs: parseKeepalive(options), signal, beside };
       for await (const event of follow(getProcess(processId), streams, follows)) yield { event };
     },
 
