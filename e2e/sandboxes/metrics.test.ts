@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Sandbox } from 'e2b';
 import { expect, test } from 'vitest';
 import { askApi } from '../harness/http.ts';
 import { sharedSandbox } from '../harness/sandbox.ts';
@@ -145,8 +146,34 @@ test('logs of both versions show the life of the sandbox', async () => {
   expect((v2.json as { logs: unknown[] }).logs).toHaveLength(1);
 });
 
-test('logs never contain tokens or the output of commands', async () => {
+test('logs contain neither tokens nor the output of commands that nobody asked for', async () => {
   await sandbox().commands.run('echo very-private-output', { envs: { PRIVATE_KEY: 'very-private-value' } });
   const { json } = await askApi('GET', `/v2/sandboxes/${sandbox().sandboxId}/logs`);
   expect(JSON.stringify(json)).not.toContain('very-private');
+});
+
+test('output of commands is in the log of a sandbox whose create asked for it, and of its fork', async () => {
+  const body = { templateID: 'base', timeout: 120, logOutput: true };
+  const { sandboxID } = (await askApi('POST', '/v2/sandboxes', body)).json as { sandboxID: string };
+  const made = await Sandbox.connect(sandboxID);
+  await made.commands.run('echo first; echo second >&2; printf "\\033[2Jevil"');
+  interface Entry {
+    readonly message: string;
+    readonly fields: { readonly process?: string; readonly stream?: string };
+  }
+  const outputOf = async (id: string): Promise<Entry[]> => {
+    const { json } = await askApi('GET', `/v2/sandboxes/${id}/logs`);
+    return (json as { logs: Entry[] }).logs.filter(({ fields }) => fields.stream !== undefined);
+  };
+  const entries = await outputOf(sandboxID);
+  const said = (stream: string): string[] =>
+    entries.filter(({ fields }) => fields.stream === stream).map(({ message }) => message);
+  expect(said('stdout')).toEqual(['first', '·[2Jevil']);
+  expect(said('stderr')).toEqual(['second']);
+  expect(new Set(entries.map(({ fields }) => fields.process)).size).toBe(1);
+  const forked = (await askApi('POST', `/sandboxes/${sandboxID}/fork`, { count: 1 })).json;
+  const [{ sandbox: copy }] = forked as [{ sandbox: { sandboxID: string } }];
+  await (await Sandbox.connect(copy.sandboxID)).commands.run('echo in the fork');
+  expect((await outputOf(copy.sandboxID)).map(({ message }) => message)).toEqual(['in the fork']);
+  for (const id of [sandboxID, copy.sandboxID]) await askApi('DELETE', `/sandboxes/${id}`);
 });

@@ -7,6 +7,8 @@ import type { LifeLog } from './life-log.ts';
 import { createLifeLog } from './life-log.ts';
 import type { LogBudget } from './output-log/log-budget.ts';
 import { createLogBudget } from './output-log/log-budget.ts';
+import type { OutputAllowance } from './process/logged-output.ts';
+import { createOutputAllowance } from './process/logged-output.ts';
 import type { ProcessTable } from './process/process-table.ts';
 import { createProcessTable } from './process/process-table.ts';
 import { kernelRandomId } from './sys/kernel-random.ts';
@@ -31,6 +33,7 @@ export interface Context {
   readonly reaper: Reaper;
   readonly processes: ProcessTable;
   readonly logBudget: LogBudget;
+  readonly outputAllowance: OutputAllowance;
   readonly watchHub: WatchHub;
   readonly watchers: WatcherTable;
   /** Always replaced as a whole, never modified. */
@@ -49,6 +52,7 @@ export function createContext(config: EnvdConfig): Context {
     reaper: startReaper(),
     processes: createProcessTable(() => kernelRandomId(idPrefixLength)),
     logBudget: createLogBudget(),
+    outputAllowance: createOutputAllowance(),
     watchHub: createWatchHub(log),
     watchers: createWatcherTable(),
     settings: initialSettings,

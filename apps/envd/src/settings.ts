@@ -10,6 +10,8 @@ export interface Settings {
   readonly defaultUser: string | undefined;
   /** Undefined: the user's home. */
   readonly defaultWorkdir: string | undefined;
+  /** Whether the output of commands goes into the log of the sandbox. */
+  readonly logOutput: boolean;
 }
 
 export const initialSettings: Settings = {
@@ -17,6 +19,7 @@ export const initialSettings: Settings = {
   accessToken: undefined,
   defaultUser: undefined,
   defaultWorkdir: undefined,
+  logOutput: false,
 };
 
 /** Parses the body of POST /init. Ignores unknown members. Throws bad_request for a wrong type. */
@@ -29,6 +32,7 @@ export function parseSettings(body: unknown): Settings {
     accessToken: accessToken === undefined ? undefined : new Secret(accessToken),
     defaultUser: findText(members, 'defaultUser'),
     defaultWorkdir: findText(members, 'defaultWorkdir'),
+    logOutput: members['logOutput'] === true,
   };
 }
 

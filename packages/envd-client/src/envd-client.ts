@@ -16,6 +16,8 @@ export interface EnvdInit {
   readonly timestamp: string;
   readonly defaultUser?: string;
   readonly defaultWorkdir?: string;
+  /** The output of commands goes into envd's log. Absent: it does not. */
+  readonly logOutput?: boolean | undefined;
   /** The disk was used in an earlier life of the sandbox: envd first removes the files that a reboot clears. */
   readonly freshStart?: boolean;
 }
@@ -34,6 +36,7 @@ export interface EnvdResumed {
   readonly accessToken?: string;
   readonly defaultUser?: string;
   readonly defaultWorkdir?: string;
+  readonly logOutput?: boolean;
 }
 
 /** The body of envd's `POST /soulbox/trust`. */

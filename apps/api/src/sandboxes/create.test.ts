@@ -50,6 +50,14 @@ describe('creating a sandbox', () => {
     expect(api.runner.creates[1]).toMatchObject({ timeoutSeconds: 7, secure: true });
   });
 
+  it('logs the output of commands only if it is asked to', async () => {
+    await create({});
+    await create({ logOutput: true });
+    await create({ logOutput: true }, '/sandboxes');
+    expect(api.runner.creates.map(({ logOutput }) => logOutput)).toEqual([false, true, true]);
+    expect((await create({ logOutput: 'yes' })).status).toBe(400);
+  });
+
   it('passes the network settings on and shows them', async () => {
     const network = {
       allowOut: ['1.1.1.1', '8.8.0.0/16'],

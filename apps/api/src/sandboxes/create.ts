@@ -175,7 +175,7 @@ function requestToRunner(caller: Caller, limits: TeamLimits, source: Source, bod
       maskRequestHost: network?.maskRequestHost ?? '',
       httpsPorts: network?.httpsPorts ?? [],
     },
-    secure: body.secure,
+    ...{ secure: body.secure, logOutput: body.logOutput === true },
     lifecycle: lifecycleToRunner(body),
     isolation: body.isolation,
   };

@@ -38,6 +38,13 @@ const common = {
       'Isolation of the sandbox. Can also be set by the header `X-Soulbox-Isolation` or the metadata `soulbox.isolation`. ' +
         'Default: that of the key, of the template, or of the server. SoulBox extension.',
     ),
+  logOutput: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether the lines that commands write to standard output and errors go into the log of the sandbox. Default: false. ' +
+        'SoulBox extension.',
+    ),
   allow_internet_access: z
     .boolean()
     .optional()

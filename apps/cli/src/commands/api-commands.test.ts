@@ -59,7 +59,7 @@ test('a create waits while its template is being made, and shows the progress', 
 test.each([
   ['sandbox create', 'POST /v2/sandboxes', { templateID: 'base' }, 201, sandbox, /^i1\n$/],
   [
-    'sandbox create py --timeout 60 --idle-timeout 5 --on-timeout pause --auto-resume --isolation gvisor',
+    'sandbox create py --timeout 60 --idle-timeout 5 --on-timeout pause --auto-resume --isolation gvisor --log-output',
     'POST /v2/sandboxes',
     {
       templateID: 'py',
@@ -68,6 +68,7 @@ test.each([
       isolation: 'gvisor',
       autoPause: true,
       autoResume: { enabled: true },
+      logOutput: true,
     },
     201,
     sandbox,

@@ -156,6 +156,49 @@ describe('the other endpoints', () => {
   });
 });
 
+describe('the output of commands', () => {
+  interface Entry {
+    readonly logger: string;
+    readonly message: string;
+    readonly fields: Readonly<Record<string, string>>;
+  }
+  const logged = async (): Promise<Entry[]> => {
+    const response = await get('/soulbox/logs?after=0', { 'x-soulbox-host-token': envd().hostToken });
+    return ((await response.json()) as { entries: Entry[] }).entries.filter(({ logger }) => logger === 'output');
+  };
+
+  test('is in the log if the host says so, by process and stream, for both protocols, without terminals', async () => {
+    const { process, streams } = createClients(envd().baseUrl);
+    await envd().init({ logOutput: true });
+    await runShell(process, 'echo out-1; echo err-1 >&2');
+    const started = await streams.start({ id: 'mine', command: { program: 'sh', args: ['-c', 'printf out-2'] } });
+    await streams.wait({ processId: 'mine' });
+    const terminal = { terminal: { cols: 80, rows: 24 } };
+    await streams.start({ id: 'shown', command: { program: 'echo', args: ['in a terminal'] }, ...terminal });
+    await streams.wait({ processId: 'shown' });
+    const entries = await logged();
+    const streamsOf = Object.fromEntries(entries.map(({ message, fields }) => [message, fields['stream']]));
+    expect(streamsOf).toEqual({ 'out-1': 'stdout', 'err-1': 'stderr', 'out-2': 'stdout' });
+    const fields = { process: 'mine', pid: String(started.process?.pid) };
+    expect(entries.find(({ message }) => message === 'out-2')).toMatchObject({ fields });
+  });
+
+  test('of a process that runs on is no longer logged when a copy has other settings', async () => {
+    const { streams } = createClients(envd().baseUrl);
+    await envd().init({ logOutput: true });
+    await streams.start({ id: 'long', command: { program: 'cat' }, hasInput: true });
+    const say = async (text: string): Promise<unknown> =>
+      await streams.write({ processId: 'long', writer: 'w', input: { data: Buffer.from(text) } });
+    await say('before the copy\n');
+    await expect.poll(async () => (await logged()).map(({ message }) => message)).toContain('before the copy');
+    await envd().init({});
+    await say('after the copy\n');
+    await streams.closeInput({ processId: 'long' });
+    await streams.wait({ processId: 'long' });
+    expect((await logged()).map(({ message }) => message)).not.toContain('after the copy');
+  });
+});
+
 describe('hostile connections', () => {
   async function sendRaw(bytes: string | Buffer): Promise<void> {
     const socket = connect(envd().port, '127.0.0.1');

@@ -23,6 +23,8 @@ import type { User } from '../users/users.ts';
 import { candidatePaths, processEnvironment } from './environment.ts';
 import { exitEvent } from './exit-event.ts';
 import { createInputWriter } from './input-writer.ts';
+import { createLoggedOutput } from './logged-output.ts';
+import type { LoggedOutput, OutputAllowance } from './logged-output.ts';
 import type { ManagedProcess, ProcessEventInit, ProcessInputTarget, ProcessSpec } from './managed-process.ts';
 import { createOutputHub } from './output-hub.ts';
 import type { ProcessTable } from './process-table.ts';
@@ -35,6 +37,7 @@ export interface ProcessContext extends CallerContext {
   readonly log: LifeLog;
   readonly processes: ProcessTable;
   readonly logBudget: LogBudget;
+  readonly outputAllowance: OutputAllowance;
   readonly reaper: Reaper;
   readonly trustVariables: Readonly<Record<string, string>>;
 }
@@ -144,7 +147,7 @@ async function attend(
   exit: Promise<ExitStatus>,
 ): Promise<void> {
   void exit.then(() => process.log.processExited());
-  const [status] = await Promise.all([exit, ...wiring.outputs.map(({ name, fd }) => pump(process, name, fd))]);
+  const [status] = await Promise.all([exit, ...wiring.outputs.map(({ name, fd }) => pump(context, process, name, fd))]);
   const end = exitEvent(status);
   process.endEvent = { event: { case: 'end', value: end } };
   process.ended = { status, endedAtMs: Date.now() };
@@ -158,16 +161,27 @@ async function attend(
   context.log.record('info', 'process', 'Process ended', { pid: String(process.pid), status: end.status });
 }
 
-async function pump(process: ManagedProcess, name: OutputName, fd: number): Promise<void> {
+async function pump(context: ProcessContext, process: ManagedProcess, name: OutputName, fd: number): Promise<void> {
   const reader = readDescriptor(fd);
+  let logged: LoggedOutput | undefined;
   for (;;) {
     await process.output.ready();
     await process.log.ready();
     const bytes = await reader.read();
-    if (bytes === undefined) return;
+    if (bytes === undefined) {
+      logged?.end();
+      return;
+    }
     countPassedBytes(bytes.length);
     process.log.append(streamNumbers[name], bytes);
     process.output.publish({ event: { case: 'data', value: { output: { case: name, value: bytes } } } }, bytes.length);
+    // Asked each time: a copy of the sandbox may have other settings.
+    if (name === 'pty' || !context.settings.logOutput) continue;
+    logged ??= createLoggedOutput(context.log, context.outputAllowance, {
+      ...{ process: process.id, pid: String(process.pid), stream: name },
+      ...(process.tag === undefined ? {} : { tag: process.tag }),
+    });
+    logged.take(bytes);
   }
 }
 

@@ -28,6 +28,8 @@ export interface CreateRequest {
   readonly envVars: Readonly<Record<string, string>>;
   readonly network: TenantNetwork;
   readonly secure: boolean;
+  /** Whether the output of commands goes into the log of the sandbox. */
+  readonly logOutput: boolean;
 }
 
 export interface CreateContext extends OperationContext {
@@ -107,7 +109,11 @@ export async function createFromSnapshot(
     const { settings } = snapshot.tenant;
     const own = {
       ...tenantsOwn(request),
-      settings: { ...settings, envVars: { ...settings.envVars, ...request.envVars } },
+      // Whoever made the snapshot may have asked for output in the log, which says nothing about this creator.
+      settings: {
+        ...{ ...settings, logOutput: request.logOutput },
+        envVars: { ...settings.envVars, ...request.envVars },
+      },
     };
     const tenant = tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now());
     const copy = await claimCopy(context, sandbox, tenant, snapshot.hasMemory);
@@ -150,7 +156,10 @@ function tenantFromRequest(request: CreateRequest, sandboxId: string, template: 
     ...tenantsOwn(request),
     startedAtMs: nowMs,
     endAtMs: nowMs + request.lifecycle.timeoutSeconds * 1000,
-    settings: { envVars: globalVariables(request, sandboxId, template), defaultUser, defaultWorkdir },
+    settings: {
+      ...{ envVars: globalVariables(request, sandboxId, template), defaultUser, defaultWorkdir },
+      ...(request.logOutput ? { logOutput: true } : {}),
+    },
   };
 }
 

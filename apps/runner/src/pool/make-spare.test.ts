@@ -26,6 +26,7 @@ const request: CreateRequest = {
     envVars: { OWN: '1' },
     network: closed,
     secure: true,
+    logOutput: false,
   },
   lifecycle: { ...plainLifecycle, timeoutSeconds: 60 },
 };
@@ -92,7 +93,10 @@ describe('a spare of a snapshot', () => {
     expect(told.filter(({ path }) => path !== '/rehearse-resumed')).toMatchObject([
       {
         path: '/resumed',
-        body: { sandboxId, isCopy: true, envVars: { OWN: '1' }, accessToken: record.tenant.envdAccessToken },
+        body: {
+          ...{ sandboxId, isCopy: true, envVars: { OWN: '1' }, accessToken: record.tenant.envdAccessToken },
+          logOutput: false,
+        },
       },
     ]);
     expect(record.tenant.envdAccessToken).not.toBe('a'.repeat(64));

@@ -117,6 +117,25 @@ test('a hostile envd neither displaces entries of the runner nor forges them', a
   expect(await messages()).toEqual(expect.arrayContaining(['sandbox created', 'sandbox paused']));
 });
 
+test('text of the sandbox neither steers a terminal nor begins a line', async () => {
+  const evil = '\u001b[2J\u001b]0;title\u0007ok\r\n2026-01-01 info \u202eforged\u0000\u009b31m';
+  ofEnvd = [{ ...entry(1, evil), logger: 'out\nput', fields: { 'a\nb': evil, 'c\u001b': '\u0008' } }];
+  const [line] = await book.read('a');
+  expect(line?.message).toBe('·[2J·]0;title·ok··2026-01-01 info ·forged··31m');
+  expect(line?.logger).toBe('out·put');
+  expect(Object.keys(line?.fields ?? {})).toEqual(['a·b', 'c·']);
+  // A client prints values in quotation marks.
+  expect(JSON.stringify(line?.fields)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]|\\u00/);
+});
+
+test('output displaces neither events of envd nor those of the runner', async () => {
+  book.write('a', 'sandbox created');
+  const output = Array.from({ length: 3000 }, (_, n) => ({ ...entry(n + 2, `line ${n}`), logger: 'output' }));
+  ofEnvd = [entry(1), ...output];
+  expect((await messages()).slice(0, 3)).toEqual(['sandbox created', 'envd 1', 'line 2000']);
+  expect(await messages()).toHaveLength(1002);
+});
+
 test('what many readers cause envd to tell is written every few seconds', async () => {
   await logs.fileOf('a').remove();
   for (let seq = 1; seq <= 20; seq++) {

@@ -1,10 +1,11 @@
 import type { Clock } from '@soulbox/base';
+import { printable } from '@soulbox/envd-client/printable';
 import type { SandboxTable } from '../registry/table.ts';
 import type { LogFile, LogFolder, LogLine } from './log-folder.ts';
 
 /**
- * Entries kept of each of the two sources, the runner and envd. The oldest are removed first. A hostile envd thus
- * displaces none of the runner.
+ * Entries kept of each of the three sources: the runner, envd, and the output of commands. The oldest are removed first.
+ * So output displaces no events, and a hostile envd displaces none of the runner.
  */
 const maxEntries = 1000;
 /** Characters of their texts, together. */
@@ -32,7 +33,7 @@ interface Book {
 }
 
 /**
- * The log of each sandbox: entries of the runner and of its envd. Entries are fetched from envd when somebody reads the
+ * The log of each sandbox: entries of the runner and of its envd, which sends output of commands if asked to. Entries are fetched from envd when somebody reads the
  * log, so an idle sandbox costs nothing. A log survives a restart of the runner in a file, and ends with its sandbox.
  */
 export interface LogBook {
@@ -123,28 +124,39 @@ export function createLogBook(table: Pick<SandboxTable, 'find'>, folder: LogFold
 /** A new runner fetches the whole log of envd once more. */
 const keyOf = ({ seq, timestamp, message }: LogLine): string => `${timestamp} ${seq} ${message}`;
 
-/** An entry of envd, which is hostile. Nothing if it is not one of this life of the sandbox. */
+/**
+ * An entry of envd, which is hostile. Nothing if it is not one of this life of the sandbox. It has no characters that
+ * steer a terminal or begin another line: clients of others print it as it is.
+ */
 function trusted(entry: LogLine, { startedAtMs, now }: { startedAtMs: number; now: number }): LogLine[] {
   const saidMs = Date.parse(entry.timestamp);
   // 0 marks entries of the runner.
   if (entry.seq < 1 || Number.isNaN(saidMs) || saidMs < startedAtMs) return [];
   const timestamp = new Date(saidMs > now + clockSlackMs ? now : saidMs).toISOString();
-  if (lengthOf(entry) <= maxEntryLength) return [{ ...entry, timestamp }];
-  return [{ ...entry, timestamp, message: entry.message.slice(0, maxEntryLength / 2), fields: {} }];
+  const [logger, message] = [oneLine(entry.logger), oneLine(entry.message)];
+  if (lengthOf(entry) > maxEntryLength)
+    return [{ ...entry, timestamp, logger, message: message.slice(0, maxEntryLength / 2), fields: {} }];
+  const fields = Object.entries(entry.fields).map(([name, text]) => [oneLine(name), printable(text)]);
+  return [{ ...entry, timestamp, logger, message, fields: Object.fromEntries(fields) as LogLine['fields'] }];
 }
+
+const oneLine = (text: string): string => printable(text).replaceAll('\n', '·');
 
 /** The newest entries of each source within the limits, in order of time. */
 function bounded(lines: readonly LogLine[]): LogLine[] {
   const sorted = lines.toSorted((one, other) => Date.parse(one.timestamp) - Date.parse(other.timestamp));
-  const left = { runner: room(), envd: room() };
+  const left = { runner: room(), envd: room(), output: room() };
   const kept = sorted.toReversed().filter((line) => {
-    const of = line.seq === 0 ? left.runner : left.envd;
+    const of = left[sourceOf(line)];
     of.entries -= 1;
     of.text -= lengthOf(line);
     return of.entries >= 0 && of.text >= 0;
   });
   return kept.reverse();
 }
+
+const sourceOf = ({ seq, logger }: LogLine): 'runner' | 'envd' | 'output' =>
+  seq === 0 ? 'runner' : logger === 'output' ? 'output' : 'envd';
 
 const room = (): { entries: number; text: number } => ({ entries: maxEntries, text: maxTextLength });
 

@@ -42,7 +42,8 @@ export async function confirmResumed(
   isCopy: boolean,
 ): Promise<void> {
   const { tenant, sandboxId, generation } = record;
-  const identity = isCopy ? { envVars: tenant.settings.envVars, accessToken: tenant.envdAccessToken } : {};
+  const { envVars, logOutput = false } = tenant.settings;
+  const identity = isCopy ? { envVars, accessToken: tenant.envdAccessToken, logOutput } : {};
   const timestamp = new Date(context.clock.now()).toISOString();
   try {
     const resumed = { sandboxId, generation, timestamp, isCopy, ...identity };

@@ -67,6 +67,8 @@ const settingsSchema = z.object({
   envVars: z.record(z.string(), z.string()),
   defaultUser: z.string(),
   defaultWorkdir: z.string(),
+  /** The output of commands goes into the log of the sandbox. Absent: it does not. */
+  logOutput: z.boolean().optional(),
 });
 
 const tenantSchema = z.object({

@@ -25,7 +25,7 @@ export function createFromMessage(request: CreateSandboxRequest): CreateRequest 
     metadata: request.metadata,
     envVars: request.envVars,
     network: networkFromMessage(request.network),
-    secure: request.secure,
+    ...{ secure: request.secure, logOutput: request.logOutput },
     lifecycle: lifecycleFromMessage(request.lifecycle, request.timeoutSeconds),
   };
 }

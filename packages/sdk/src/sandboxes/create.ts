@@ -23,7 +23,7 @@ export interface SandboxLifecycle {
   readonly autoResume?: boolean | undefined;
 }
 
-/** The options of a new sandbox, as in e2b 2.51.0. `idleTimeoutMs`, `isolation` and `idempotencyKey` are additions. */
+/** The options of a new sandbox, as in e2b 2.51.0. `idleTimeoutMs`, `isolation`, `logOutput` and `idempotencyKey` are additions. */
 export interface SandboxOptions extends ConnectionOptions {
   /** A template or snapshot: its id, `name`, `name:tag` or `team/name:tag`. Default: `base`. */
   readonly template?: string | undefined;
@@ -56,6 +56,11 @@ export interface SandboxOptions extends ConnectionOptions {
    */
   readonly isolation?: 'container' | 'gvisor' | undefined;
   /**
+   * Write the lines that commands print into the log of the sandbox, see `getLogs`. Terminals are not logged. A fork has
+   * the setting of its source. Default: false.
+   */
+  readonly logOutput?: boolean | undefined;
+  /**
    * Makes the call safe to repeat: with the same key and options, the server returns the same sandbox for a day.
    * Visible ASCII, at most 255 characters. Default: none. With other options, the same key throws
    * `idempotency_key_reused`.
@@ -82,10 +87,10 @@ export const defaultTimeoutMs = 300_000;
 /** Throws `template_not_found`, `limit_exceeded`, `bad_request` and others of docs/errors.md. @internal */
 export async function createSandbox(connection: Connection, options: SandboxOptions): Promise<SandboxAccess> {
   const { template = 'base', timeoutMs = defaultTimeoutMs, idempotencyKey, metadata, envs, network } = options;
-  const { allowInternetAccess, isolation, idleTimeoutMs } = options;
+  const { allowInternetAccess, isolation, idleTimeoutMs, logOutput } = options;
   const body = {
     ...{ templateID: template, timeout: seconds(timeoutMs), metadata, envVars: envs, network, isolation },
-    allow_internet_access: allowInternetAccess,
+    ...{ allow_internet_access: allowInternetAccess, logOutput },
     ...(idleTimeoutMs === undefined ? {} : { idleTimeout: seconds(idleTimeoutMs) }),
     ...lifecycleToWire(options.lifecycle),
   };

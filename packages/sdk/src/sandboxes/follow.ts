@@ -44,7 +44,8 @@ export interface EventOptions extends FollowOptions, ConnectionOptions {
 export type MetricPoint = Schemas['SandboxMetricPoint'];
 /**
  * One entry of the log of a sandbox, in the form of the REST API. The log has what the platform does with the sandbox,
- * never the output of commands. The newest 2000 entries are kept.
+ * and with `logOutput` the lines that commands print. The newest 1000 entries of the server, of envd and of commands
+ * each are kept.
  */
 export type LogEntry = Schemas['SandboxLogEntry'];
 /**

@@ -35,6 +35,7 @@ export const createSandbox = defineCommand({
       description: 'Its isolation (default: that of the key, the template or the server)',
       valueHint: isolations.join('|'),
     },
+    'log-output': { type: 'boolean', description: 'Write the output of commands into the log of the sandbox' },
     ...networkArgs,
     'idempotency-key': idempotencyKeyArg,
     'data-dir': apiDataDirArg,
@@ -51,6 +52,7 @@ export const createSandbox = defineCommand({
       isolation: parseChoiceFlag('isolation', args.isolation, isolations),
       autoPause: onTimeout === undefined ? undefined : onTimeout === 'pause',
       autoResume: args['auto-resume'] === true ? { enabled: true } : undefined,
+      logOutput: args['log-output'],
     };
     const api = await findApi(args['data-dir']);
     const answer = await createPatiently<ApiSandbox>(api, body, args['idempotency-key']);

@@ -789,6 +789,7 @@ export interface components {
             idleTimeout: number;
             /** @enum {string} */
             isolation?: "container" | "gvisor";
+            logOutput?: boolean;
             allow_internet_access?: boolean;
             network?: components["schemas"]["SandboxNetworkConfig"];
             metadata?: {
@@ -821,6 +822,7 @@ export interface components {
             idleTimeout: number;
             /** @enum {string} */
             isolation?: "container" | "gvisor";
+            logOutput?: boolean;
             allow_internet_access?: boolean;
             network?: components["schemas"]["SandboxNetworkConfig"];
             metadata?: {

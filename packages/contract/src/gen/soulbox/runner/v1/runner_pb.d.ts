@@ -566,6 +566,13 @@ export declare type CreateSandboxRequest = Message<"soulbox.runner.v1.CreateSand
    * @generated from field: string creation_id = 15;
    */
   creationId: string;
+
+  /**
+   * True: the lines that commands write to standard output and errors go into the log of the sandbox.
+   *
+   * @generated from field: bool log_output = 16;
+   */
+  logOutput: boolean;
 };
 
 /**
