@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
-import { CallError } from '@soulbox/client';
-import { attachProcess } from '@soulbox/client/process';
+import { CallError, noRetries } from '@soulbox/client';
+import { attachProcess, runProcess } from '@soulbox/client/process';
 import { LogPolicy, OutputStream, ProcessService } from '@soulbox/contract/process-v1';
 import { errorFromEnvd } from './error-from-envd.ts';
 import { tenantHeaders } from './tenant-headers.ts';
@@ -13,7 +13,7 @@ import type { EnvdTarget } from './way.ts';
 /** A program whose input and output are moved completely or not at all, over as many connections as it takes. */
 export interface PipedProgram {
   /**
-   * The output in order. Reading slowly slows the program down. Returns the exit code, -1 after a signal. Can be read
+   * The output in order. Reading slowly slows the program down. Returns the exit code, -1 after a signal. To be read
    * once.
    */
   readOutput(): AsyncGenerator<PipedOutput, number>;
@@ -69,19 +69,24 @@ export async function startPiped(
   const headers = { ...way.headers, ...tenantHeaders(accessToken, user) };
   const usual = { headers, signal, timeoutMs: callTimeoutMs };
   const processId = `piped-${randomBytes(12).toString('hex')}`;
-  await client
-    .start(
-      {
-        id: processId,
-        command: { program, args: [...args], env: { ...env } },
-        hasInput,
-        deadlineMs: BigInt(deadlineMs),
-        log: { maxBytes: BigInt(logBytes), policy: LogPolicy.BLOCK },
-        keepSeconds: 60,
-      },
-      usual,
-    )
-    .catch(rethrow(signal));
+  const start = {
+    id: processId,
+    command: { program, args: [...args], env: { ...env } },
+    hasInput,
+    deadlineMs: BigInt(deadlineMs),
+    log: { maxBytes: BigInt(logBytes), policy: LogPolicy.BLOCK },
+    keepSeconds: 60,
+  };
+  const sender: Pick<typeof client, 'attach' | 'run' | 'start'> = {
+    attach: (request, options) => client.attach(request, { ...options, headers }),
+    run: (request, options) => client.run(request, { ...options, headers }),
+    start: async (request, options) => await client.start(request, { ...options, headers }),
+  };
+  const { opened } = await runProcess(
+    sender,
+    { start },
+    { retry: way.target?.retry ?? noRetries, signal: AbortSignal.any([signal, AbortSignal.timeout(callTimeoutMs)]) },
+  ).catch(rethrow(signal));
   let written = 0n;
 
   async function writeStep(data: Uint8Array): Promise<boolean> {
@@ -99,10 +104,9 @@ export async function startPiped(
 
   return {
     async *readOutput() {
-      const attach: typeof client.attach = (request, options = {}) => client.attach(request, { ...options, headers });
       let acknowledged = 0n;
       try {
-        for await (const event of attachProcess({ attach }, { processId }, { signal })) {
+        for await (const event of attachProcess(sender, { processId, opened }, { signal })) {
           if (event.case === 'ended') {
             // It is forgotten by itself a minute later.
             await client.forget({ processId }, usual).catch(() => undefined);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { followCommand } from './command-handle.ts';
-import type { OutputEvent, SandboxProcess } from './processes.ts';
+import type { OutputEvent, SandboxProcess } from './process-types.ts';
 
 const kib = 1024;
 const exit = { code: 0, signal: 0, status: 'exit status 0', cause: 'own', endedAt: new Date() } as const;
@@ -10,7 +10,7 @@ function waitingProcess(
   parts: number,
   roomBytes: number,
   acknowledge: SandboxProcess['acknowledge'],
-): Pick<SandboxProcess, 'attach' | 'acknowledge'> {
+): Pick<SandboxProcess, 'acknowledge'> & Pick<Parameters<typeof followCommand>[1], 'read'> {
   let acknowledged = 0;
   let wake = (): void => undefined;
   return {
@@ -19,7 +19,7 @@ function waitingProcess(
       acknowledged = Math.max(acknowledged, position);
       wake();
     },
-    async *attach(): AsyncGenerator<OutputEvent> {
+    async *read(): AsyncGenerator<OutputEvent> {
       for (let position = 0; position < parts * kib; position += kib) {
         while (position + kib - acknowledged > roomBytes) await new Promise<void>((resolve) => (wake = resolve));
         const data = new Uint8Array(kib).fill(0x61);
@@ -30,8 +30,8 @@ function waitingProcess(
   };
 }
 
-const follow = (process: Pick<SandboxProcess, 'attach' | 'acknowledge'>): ReturnType<typeof followCommand> =>
-  followCommand(process as SandboxProcess, { from: 'oldest', waitingLogBytes: 8 * kib });
+const follow = ({ read, ...process }: ReturnType<typeof waitingProcess>): ReturnType<typeof followCommand> =>
+  followCommand(process as SandboxProcess, { read, waitingLogBytes: 8 * kib });
 
 test('acknowledgements that fail are sent again, and the command is not given up', async () => {
   const calls: number[] = [];

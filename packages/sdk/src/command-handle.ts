@@ -1,7 +1,7 @@
 import type { RequestOptions } from './config.ts';
 import { errorFrom, SoulBoxError } from './error.ts';
 import type { CommandResult } from './error.ts';
-import type { AttachFrom, OutputEvent, ProcessExit, SandboxProcess } from './processes.ts';
+import type { OutputEvent, ProcessExit, SandboxProcess } from './process-types.ts';
 
 /**
  * A running command or terminal, with the members of e2b 2.51.0. All its output is read from the start of this object
@@ -51,7 +51,8 @@ export interface OutputCallbacks {
 }
 
 interface HandleOptions extends OutputCallbacks {
-  readonly from: AttachFrom;
+  /** Begins to read. */
+  readonly read: (options: { readonly signal: AbortSignal }) => AsyncIterable<OutputEvent>;
   readonly signal?: AbortSignal | undefined;
   /** The size of a log that waits for its reader, in bytes. Absent: it does not wait. */
   readonly waitingLogBytes?: number | undefined;
@@ -66,7 +67,7 @@ const acknowledgeAgainMs = 1000;
 
 /** Reads all output of a process from now on, whether or not somebody waits. @internal */
 export function followCommand(process: SandboxProcess, options: HandleOptions): CommandHandle {
-  const { onStdout, onStderr, onData, from, waitingLogBytes } = options;
+  const { onStdout, onStderr, onData, read, waitingLogBytes } = options;
   const ending = new AbortController();
   const abort = (): void => ending.abort(options.signal?.reason);
   if (options.signal?.aborted === true) abort();
@@ -87,7 +88,7 @@ export function followCommand(process: SandboxProcess, options: HandleOptions): 
   };
   const reading = (async () => {
     try {
-      for await (const event of process.attach(from, { signal: ending.signal })) await take(event);
+      for await (const event of read({ signal: ending.signal })) await take(event);
     } finally {
       ending.abort();
       acknowledging?.end();

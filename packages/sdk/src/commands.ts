@@ -4,7 +4,8 @@ import type { RequestOptions } from './config.ts';
 import type { UserOptions } from './envd.ts';
 import type { CommandResult } from './error.ts';
 import { SoulBoxError } from './error.ts';
-import type { AttachFrom, LogSettings, Processes, ProcessInfo, SandboxProcess } from './processes.ts';
+import type { RunProcess } from './processes.ts';
+import type { AttachFrom, LogSettings, Processes, ProcessInfo, SandboxProcess } from './process-types.ts';
 
 /** The options of a command. All but `log` are those of e2b 2.51.0. */
 export interface CommandOptions extends UserOptions, Omit<OutputCallbacks, 'onData'> {
@@ -81,17 +82,17 @@ export function waitingBytesOf({ policy, maxBytes = defaultLogBytes }: LogSettin
 }
 
 /** @internal */
-export function createCommands(processes: Processes): Commands {
+export function createCommands(processes: Processes, runProcess: RunProcess): Commands {
   const byPid = createByPid(processes);
   const run = async (command: string, options: CommandOptions = {}): Promise<CommandHandle | CommandResult> => {
     const { background = false, timeoutMs = defaultTimeoutMs, onStdout, onStderr, log = {}, ...rest } = options;
     const policy = log.policy ?? (background ? 'drop-oldest' : 'block');
-    const process = await processes.start('/bin/bash', ['-l', '-c', command], {
+    const { process, read } = await runProcess('/bin/bash', ['-l', '-c', command], {
       ...{ ...rest, timeoutMs, log: { ...log, policy } },
     });
     byPid.add(process);
     const handle = followCommand(process, {
-      ...{ onStdout, onStderr, from: 'oldest' },
+      ...{ onStdout, onStderr, read },
       signal: background ? undefined : options.signal,
       waitingLogBytes: waitingBytesOf({ ...log, policy }),
     });
@@ -104,7 +105,8 @@ export function createCommands(processes: Processes): Commands {
     },
     async connect(pid, { from = 'newest', onStdout, onStderr, ...request } = {}) {
       const process = await byPid.get(pid, request);
-      return followCommand(process, { onStdout, onStderr, from, signal: request.signal });
+      const read = (reading: { readonly signal: AbortSignal }) => process.attach(from, reading);
+      return followCommand(process, { onStdout, onStderr, read, signal: request.signal });
     },
     kill: async (pid, options) => await byPid.kill(pid, options),
     sendStdin: async (pid, data, options) => await (await byPid.get(pid, options)).write(data, options),

@@ -5,7 +5,7 @@ import { connectionFrom } from './config.ts';
 import { openEnvd } from './envd.ts';
 import type { Envd } from './envd.ts';
 import { createFiles } from './files.ts';
-import { createProcesses } from './processes.ts';
+import { createProcesses, createRunProcess } from './processes.ts';
 import { startServer } from './testing/start-server.ts';
 import type { Answer, TestServer } from './testing/start-server.ts';
 
@@ -23,7 +23,7 @@ test('a sandbox that is gone has neither missing files nor missing processes', a
   );
   const envd = envdOf(server);
   const files = createFiles(envd);
-  const commands = createCommands(createProcesses(envd));
+  const commands = createCommands(createProcesses(envd), createRunProcess(envd));
   const calls = [files.exists('a'), commands.kill(5), files.write('a', 'text'), files.read('a')];
   for (const error of await Promise.all(calls.map(errorOf)))
     expect(error).toMatchObject({ code: 'not_found', reason: 'sandbox_not_found' });

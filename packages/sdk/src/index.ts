@@ -45,4 +45,4 @@ export type {
   ProcessInfo,
   ProcessOptions,
   SandboxProcess,
-} from './processes.ts';
+} from './process-types.ts';

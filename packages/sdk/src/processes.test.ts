@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { connectionFrom } from './config.ts';
 import { openEnvd } from './envd.ts';
 import { createProcesses } from './processes.ts';
-import type { Processes } from './processes.ts';
+import type { Processes } from './process-types.ts';
 import { startServer } from './testing/start-server.ts';
 import type { Answer, TestServer } from './testing/start-server.ts';
 

@@ -3,7 +3,8 @@ import type { CommandHandle } from './command-handle.ts';
 import { createByPid, defaultTimeoutMs, waitingBytesOf } from './commands.ts';
 import type { RequestOptions } from './config.ts';
 import type { UserOptions } from './envd.ts';
-import type { AttachFrom, LogSettings, Processes } from './processes.ts';
+import type { RunProcess } from './processes.ts';
+import type { AttachFrom, LogSettings, Processes } from './process-types.ts';
 
 /** The size of a terminal. */
 export interface PtySize {
@@ -66,18 +67,20 @@ export interface Pty {
 const environment = { TERM: 'xterm-256color', LANG: 'C.UTF-8', LC_ALL: 'C.UTF-8' };
 
 /** @internal */
-export function createPty(processes: Processes): Pty {
+export function createPty(processes: Processes, runProcess: RunProcess): Pty {
   const byPid = createByPid(processes);
   return {
     async create({ cols, rows, onData, envs, timeoutMs = defaultTimeoutMs, ...options }) {
-      const process = await processes.start('/bin/bash', ['-i', '-l'], {
+      const { process, read } = await runProcess('/bin/bash', ['-i', '-l'], {
         ...{ ...options, timeoutMs, terminal: { cols, rows }, envs: { ...environment, ...envs } },
       });
       byPid.add(process);
-      return followCommand(process, { onData, from: 'oldest', waitingLogBytes: waitingBytesOf(options.log ?? {}) });
+      return followCommand(process, { onData, read, waitingLogBytes: waitingBytesOf(options.log ?? {}) });
     },
     async connect(pid, { onData, from = 'newest', ...options }) {
-      return followCommand(await byPid.get(pid, options), { onData, from, signal: options.signal });
+      const process = await byPid.get(pid, options);
+      const read = (reading: { readonly signal: AbortSignal }) => process.attach(from, reading);
+      return followCommand(process, { onData, read, signal: options.signal });
     },
     sendInput: async (pid, data, options) => await (await byPid.get(pid, options)).write(data, options),
     resize: async (pid, size, options) => await (await byPid.get(pid, options)).resize(size, options),

@@ -22,6 +22,8 @@ export interface ReachedProcesses extends Disposable {
   readonly client: ProcessClient;
   /** Waits longer for a server that is away. For what belongs to a process that runs. */
   readonly patient: ProcessClient;
+  /** Of `client`, for a stream that is opened once. */
+  readonly retry: RetryPolicy;
   /** Rejects with an error for the user if the sandbox has ended. Any other state, or no answer, is none. */
   checkAlive(): Promise<void>;
 }
@@ -34,6 +36,9 @@ export const patience: RetryPolicy = {
   budgetMs: 300_000,
   retryAfterMaxMs: 30_000,
 };
+
+/** Of the output of a process. A dead connection is noticed after twice that time at the latest. */
+export const keepaliveSeconds = 10;
 
 /** envd is hostile. A list of processes has their arguments. */
 const maxMessageBytes = 16 * 1024 * 1024;
@@ -65,6 +70,7 @@ export async function reachProcesses(
   return {
     sandboxId,
     client: clientWith(targetOf(api)),
+    retry: targetOf(api).retry,
     patient: clientWith(createTarget({ name: api.url, retry: patience, breaker: false })),
     async checkAlive() {
       const path = `/sandboxes/${encodeURIComponent(sandboxId)}`;

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { attachProcess } from '@soulbox/client/process';
-import type { ProcessEvent } from '@soulbox/client/process';
+import type { OpenedStream, ProcessEvent } from '@soulbox/client/process';
 import { OutputStream } from '@soulbox/contract/process-v1';
 import type { Exit, From, Process } from '@soulbox/contract/process-v1';
 import { onUnread } from '../output/reader.ts';
 import { createAcknowledger } from './acknowledge.ts';
 import { createDetachFilter } from './detach-keys.ts';
 import { createInputQueue } from './input-queue.ts';
-import { faultFrom, patience } from './reach-processes.ts';
+import { faultFrom, keepaliveSeconds, patience } from './reach-processes.ts';
 import type { ReachedProcesses } from './reach-processes.ts';
 import { sendInput } from './send-input.ts';
 import { trySignal } from './signals.ts';
@@ -19,6 +19,8 @@ export interface SessionOptions {
   readonly process: Pick<Process, 'id' | 'hasTerminal'>;
   /** Absent: all output that is kept. */
   readonly from?: From['from'];
+  /** Output that is read from its beginning, if the start has opened it. */
+  readonly opened?: OpenedStream | undefined;
   /** Whether standard input is passed on. */
   readonly hasInput: boolean;
   /** The process was started for this session: it gets its signals, and ends with its output. */
@@ -35,8 +37,6 @@ export type SessionEnd =
   | { readonly kind: 'ended'; readonly exit: Exit | undefined }
   | { readonly kind: 'detached' | 'interrupted' | 'unread'; readonly position: bigint };
 
-/** Notices a dead connection after twice that time at the latest. */
-const keepaliveSeconds = 10;
 /** A program that ignores Ctrl-C is left at the third one. */
 const interruptsMax = 3;
 
@@ -45,7 +45,7 @@ const interruptsMax = 3;
  * is made again, and nothing is lost or repeated.
  */
 export async function runSession(options: SessionOptions): Promise<SessionEnd> {
-  const { sandbox, isOwn, acknowledges, from } = options;
+  const { sandbox, isOwn, acknowledges, from, opened } = options;
   const { id: processId } = options.process;
   const stop = new AbortController();
   const state: { left?: 'detached' | 'interrupted' | 'unread'; fault?: unknown; position: bigint } = { position: 0n };
@@ -64,7 +64,7 @@ export async function runSession(options: SessionOptions): Promise<SessionEnd> {
   connectInput(options, cleanups, { stop: stop.signal, leave, fail });
 
   const acknowledger = createAcknowledger(sandbox.patient, processId, stop.signal);
-  const request = { processId, keepaliveSeconds, ...(from === undefined ? {} : { from }) };
+  const request = { processId, keepaliveSeconds, opened, ...(from === undefined ? {} : { from }) };
   const onResume = (): void => void sandbox.checkAlive().catch(fail);
   try {
     for await (const event of attachProcess(sandbox.patient, request, {

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
+import { runProcess } from '@soulbox/client/process';
+import type { OpenedStream } from '@soulbox/client/process';
 import { LogPolicy } from '@soulbox/contract/process-v1';
 import type { Process } from '@soulbox/contract/process-v1';
-import { faultFrom } from './reach-processes.ts';
+import { faultFrom, keepaliveSeconds } from './reach-processes.ts';
 import type { ReachedProcesses } from './reach-processes.ts';
 import { Interrupted, trySignal } from './signals.ts';
 import type { Signals } from './signals.ts';
@@ -28,11 +30,22 @@ const detachedKeepSeconds = 86_400;
 /** A program does not start later than that. Milliseconds. */
 const startMs = 60_000;
 
+export interface StartedProcess {
+  readonly process: Process;
+  /** Its output, which has begun, for a session. */
+  readonly opened?: OpenedStream | undefined;
+}
+
+interface Begun {
+  readonly process?: Process | undefined;
+  readonly opened?: OpenedStream | undefined;
+}
+
 /** Starts a program once, even if the call must be repeated. A signal that comes meanwhile ends it. */
 export async function startProcess(
   { sandbox, signals }: { readonly sandbox: ReachedProcesses; readonly signals: Signals },
   program: StartedProgram,
-): Promise<Process> {
+): Promise<StartedProcess> {
   const { command, args, env, user = '', cwd = '', terminal, hasInput, timeoutSeconds, isDetached } = program;
   const id = `cli-${randomUUID()}`;
   const request = {
@@ -44,11 +57,16 @@ export async function startProcess(
     keepSeconds: isDetached ? detachedKeepSeconds : 0,
   };
   try {
-    const { process } = await signals.orInterrupted(sandbox.client.start(request, { timeoutMs: startMs }));
+    const { client, retry } = sandbox;
+    const signal = AbortSignal.timeout(startMs);
+    const starting = isDetached
+      ? client.start(request, { signal })
+      : runProcess(client, { start: request, keepaliveSeconds }, { retry, signal });
+    const { process, ...begun } = await signals.orInterrupted<Begun>(starting);
     if (process === undefined)
       throw new SoulBoxError('sandbox_unreachable', 'The sandbox did not say what it started.');
     // Its answer is not trusted with the id, which becomes a part of commands that people copy.
-    return { ...process, id };
+    return { process: { ...process, id }, opened: begun.opened };
   } catch (thrown) {
     if (!(thrown instanceof Interrupted)) throw faultFrom(thrown);
     // It may have started already.

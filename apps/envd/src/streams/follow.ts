@@ -58,6 +58,12 @@ export function parseFrom(from: From | undefined): LogStart {
   }
 }
 
+/** Throws limit_exceeded if no further stream may begin. */
+export function requirePlace({ count }: OpenStreams): void {
+  if (count >= maxStreams)
+    throw new SoulBoxError('limit_exceeded', `More than ${maxStreams} streams are open. Close some.`);
+}
+
 /**
  * Yields `attached`, the output from `start` on, and `ended` when all of it was read. A client that reads slowly only
  * delays itself: the stream reads the next output when the client has taken the last one.
@@ -67,8 +73,7 @@ export async function* follow(
   streams: OpenStreams,
   options: FollowOptions,
 ): AsyncIterable<EventInit> {
-  if (streams.count >= maxStreams)
-    throw new SoulBoxError('limit_exceeded', `More than ${maxStreams} streams are open. Close some.`);
+  requirePlace(streams);
   const wakeUp = options.more?.wakeUp ?? createWakeUp();
   const { signal, start } = options;
   const { listeners } = process.log;

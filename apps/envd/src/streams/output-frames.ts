@@ -58,13 +58,13 @@ const frameHeadBytes = 5;
 /** Two messages around Output, a varint of 32 bits each; in Output three varints and the length of the data. */
 const maxHeadBytes = frameHeadBytes + 2 * (1 + 5) + (1 + 8) + 2 + (1 + 8) + (1 + 5);
 
-/** Fields of length-delimited type: `event` in AttachResponse and InteractResponse, `output` in Event, and `data`. */
+/** Fields of length-delimited type: `event` in AttachResponse, RunResponse and InteractResponse, `output` in Event, and `data`. */
 const tags = { event: 0x0a, output: 0x12, position: 0x08, stream: 0x10, streamPosition: 0x18, data: 0x22 } as const;
 
 /** The frame of an empty Output in its two messages. Output always has data, so no other message looks like this. */
 const emptyOutput = Buffer.from([0, 0, 0, 0, 4, tags.event, 2, tags.output, 0]);
 
-/** What comes before the bytes in the frame of an AttachResponse or InteractResponse. It is not compressed. */
+/** What comes before the bytes in the frame of an AttachResponse, RunResponse or InteractResponse. It is not compressed. */
 export function encodeFrameHead({ position, stream, streamPosition, bytes }: OutputPart): Uint8Array {
   const inOutput = field(position) + 2 + field(streamPosition) + 1 + varintLength(bytes.length) + bytes.length;
   const inEvent = 1 + varintLength(inOutput) + inOutput;

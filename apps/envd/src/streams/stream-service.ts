@@ -9,6 +9,7 @@ import { follow, parseFrom, parseKeepalive } from './follow.ts';
 import { interact } from './interact.ts';
 import { outputsBeside } from './output-frames.ts';
 import { closeInput, resize, sendSignal, writeInput } from './process-calls.ts';
+import { run } from './run.ts';
 import type { StreamContext } from './start.ts';
 import { startOnce } from './start.ts';
 import { createWakeUp } from './wake-up.ts';
@@ -29,6 +30,8 @@ export function streamService(process: ProcessContext): ServiceImpl<typeof Proce
     interact: (requests, call) => interact(context, streams, requests, call),
 
     start: (request, call) => ({ process: describeProcess(startOnce(context, request, call)) }),
+
+    run: (request, call) => run(context, streams, request, call),
 
     async *attach({ processId, from, options }, { signal, values }) {
       const beside = values.get(outputsBeside);

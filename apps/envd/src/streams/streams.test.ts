@@ -63,6 +63,8 @@ function textOf(events: readonly Event[], stream?: OutputStream): string {
 const attach = async (processId: string, options: object = {}): Promise<Event[]> =>
   await collect(clients.streams.attach({ processId, ...options }));
 const at = (position: number) => ({ from: { from: { case: 'position' as const, value: BigInt(position) } } });
+const pidOf = (response: unknown): unknown =>
+  (response as { event: { event: { value: { process: { pid: number } } } } }).event.event.value.process.pid;
 const exitOf = (events: readonly Event[]) => {
   const last = events.at(-1);
   return last?.case === 'ended' ? last.value.exit : undefined;
@@ -425,6 +427,36 @@ function converse(first: InteractInit['request'], { streams } = clients) {
     },
   };
 }
+
+describe('Run', () => {
+  const command = { program: 'sh', args: ['-c', 'echo begin; sleep 0.3; echo end; exit 3'] };
+
+  test.each<ProtocolOptions>([
+    { protocol: 'connect', httpVersion: '1.1', useBinaryFormat: true },
+    { protocol: 'grpc', httpVersion: '2', useBinaryFormat: true },
+  ])('%o: starts once, and a repetition reads the same process from its beginning', async (options) => {
+    const { streams } = createClients(envd.baseUrl, options);
+    const start = { id: randomUUID(), command };
+    const leave = new AbortController();
+    const left = streams.run({ start }, { signal: leave.signal })[Symbol.asyncIterator]();
+    const first: unknown = (await left.next()).value;
+    expect(first).toMatchObject({ event: { event: { case: 'attached', value: { position: 0n } } } });
+    leave.abort();
+    const events = await collect(streams.run({ start }));
+    expect(events[0]?.value).toMatchObject({ process: { id: start.id, pid: pidOf(first) } });
+    expect([textOf(events), exitOf(events)?.code]).toEqual(['begin\nend\n', 3]);
+    const other = { ...start, tag: 'other' };
+    await expect(collect(streams.run({ start: other }))).rejects.toMatchObject({ code: Code.AlreadyExists });
+  });
+
+  test('what cannot be read is not started', async () => {
+    const id = randomUUID();
+    const request = { start: { id, command }, options: { keepaliveSeconds: 3601 } };
+    await expect(collect(clients.streams.run(request))).rejects.toMatchObject({ code: Code.InvalidArgument });
+    await expect(collect(clients.streams.run({}))).rejects.toMatchObject({ code: Code.InvalidArgument });
+    await expect(clients.streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
+  });
+});
 
 describe('Interact', () => {
   const cat = { start: { command: { program: 'cat' }, hasInput: true }, options: { writer: 'me' } };

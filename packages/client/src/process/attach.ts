@@ -9,12 +9,17 @@ export interface Attachment {
   readonly from?: From['from'];
   /** Seconds of silence after which the server shows that it is there. Default 30. */
   readonly keepaliveSeconds?: number;
+  /** A stream from the oldest output on that has begun already, see `runProcess`. It is read once, before any other. */
+  readonly opened?: OpenedStream | undefined;
 }
+
+/** Ends when the signal aborts. */
+export type OpenedStream = (signal: AbortSignal) => AsyncIterable<Event['event']>;
 
 /** What a reader of a process gets: `attached` once, then output and gaps in order, then `ended`. */
 export type ProcessEvent = Extract<Event['event'], { case: 'attached' | 'output' | 'gap' | 'ended' }>;
 
-const defaultKeepaliveSeconds = 30;
+export const defaultKeepaliveSeconds = 30;
 /** How late a sign of life may be. */
 const graceMs = 10_000;
 
@@ -24,12 +29,19 @@ const graceMs = 10_000;
  */
 export async function* attachProcess(
   client: Pick<Client<typeof ProcessService>, 'attach'>,
-  { processId, from = { case: undefined }, keepaliveSeconds = defaultKeepaliveSeconds }: Attachment,
+  { processId, from = { case: undefined }, keepaliveSeconds = defaultKeepaliveSeconds, opened }: Attachment,
   options: Omit<ResumeOptions, 'from'> = {},
 ): AsyncGenerator<ProcessEvent> {
+  let first = opened;
   const stream: ResumableStream<Event['event']> = {
     name: `output of process ${processId}`,
     async *open(offsets, signal) {
+      if (first !== undefined) {
+        const begun = first(signal);
+        first = undefined;
+        yield* begun;
+        return;
+      }
       // Once something is known, the position replaces words such as "newest".
       const isKnown = offsets.channels.length > 0;
       const start: From['from'] = isKnown ? { case: 'position', value: offsets.of() } : from;

@@ -11,8 +11,8 @@ import { rethrow, SoulBoxError } from '../error.ts';
 import { createFiles } from '../files.ts';
 import type { Files } from '../files.ts';
 import type { Paginator } from '../pages.ts';
-import { createProcesses } from '../processes.ts';
-import type { Processes } from '../processes.ts';
+import { createProcesses, createRunProcess } from '../processes.ts';
+import type { Processes } from '../process-types.ts';
 import { createPty } from '../pty.ts';
 import type { Pty } from '../pty.ts';
 import { connectSandbox, createSandbox, seconds } from './create.ts';
@@ -102,8 +102,9 @@ export class Sandbox implements AsyncDisposable {
     this.#envd = openEnvd(this.#connection, access);
     this.process = createProcesses(this.#envd);
     this.files = createFiles(this.#envd);
-    this.commands = createCommands(this.process);
-    this.pty = createPty(this.process);
+    const runProcess = createRunProcess(this.#envd);
+    this.commands = createCommands(this.process, runProcess);
+    this.pty = createPty(this.process, runProcess);
   }
 
   /**

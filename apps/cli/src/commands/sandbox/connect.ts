@@ -49,15 +49,15 @@ export const connectSandbox = defineCommand({
       ...{ terminal: sizeOf(process.stdout), hasInput: true, isDetached: false },
     };
     return await withSandbox(args, async (sandbox, signals) => {
-      const found =
+      const { process: found, opened } =
         attach === undefined
           ? await startProcess({ sandbox, signals }, shell)
-          : await signals.orInterrupted(getProcess(sandbox, attach));
+          : { process: await signals.orInterrupted(getProcess(sandbox, attach)) };
       if (!found.hasTerminal)
         throw new UsageError(
           `Process ${found.pid} has no terminal. Use: soulbox sandbox attach ${args.sandbox} ${found.id}`,
         );
-      const session = { sandbox, process: found, from, hasInput: true, detachKeys, signals };
+      const session = { sandbox, process: found, opened, from, hasInput: true, detachKeys, signals };
       return showEnd(
         await runSession({ ...session, isOwn: attach === undefined, acknowledges: attach === undefined }),
         args.sandbox,

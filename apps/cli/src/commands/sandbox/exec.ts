@@ -50,7 +50,7 @@ export const execInSandbox = defineCommand({
     };
     const detachKeys = parseDetachKeys(args['detach-keys']);
     return await withSandbox(args, async (sandbox, signals) => {
-      const started = await startProcess({ sandbox, signals }, program);
+      const { process: started, opened } = await startProcess({ sandbox, signals }, program);
       if (isDetached) {
         console.log(args.json === true ? JSON.stringify({ processID: started.id, pid: started.pid }) : started.id);
         return exitCodes.ok;
@@ -59,6 +59,7 @@ export const execInSandbox = defineCommand({
       const end = await runSession({
         sandbox,
         process: started,
+        opened,
         hasInput,
         isOwn: true,
         acknowledges: true,

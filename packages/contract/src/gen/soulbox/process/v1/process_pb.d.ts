@@ -346,6 +346,45 @@ export declare type Exit = Message<"soulbox.process.v1.Exit"> & {
 export declare const ExitSchema: GenMessage<Exit>;
 
 /**
+ * @generated from message soulbox.process.v1.RunRequest
+ */
+export declare type RunRequest = Message<"soulbox.process.v1.RunRequest"> & {
+  /**
+   * @generated from field: soulbox.process.v1.StartRequest start = 1;
+   */
+  start?: StartRequest | undefined;
+
+  /**
+   * @generated from field: soulbox.process.v1.AttachOptions options = 2;
+   */
+  options?: AttachOptions | undefined;
+};
+
+/**
+ * Describes the message soulbox.process.v1.RunRequest.
+ * Use `create(RunRequestSchema)` to create a new message.
+ */
+export declare const RunRequestSchema: GenMessage<RunRequest>;
+
+/**
+ * @generated from message soulbox.process.v1.RunResponse
+ */
+export declare type RunResponse = Message<"soulbox.process.v1.RunResponse"> & {
+  /**
+   * `attached` names the process.
+   *
+   * @generated from field: soulbox.process.v1.Event event = 1;
+   */
+  event?: Event | undefined;
+};
+
+/**
+ * Describes the message soulbox.process.v1.RunResponse.
+ * Use `create(RunResponseSchema)` to create a new message.
+ */
+export declare const RunResponseSchema: GenMessage<RunResponse>;
+
+/**
  * @generated from message soulbox.process.v1.InteractRequest
  */
 export declare type InteractRequest = Message<"soulbox.process.v1.InteractRequest"> & {
@@ -1305,7 +1344,7 @@ export declare const ExitCauseSchema: GenEnum<ExitCause>;
  * its process, and every byte of input has a position at its writer. So a client that lost its connection continues
  * where it was: nothing is lost, and nothing is applied twice.
  *
- * Interact needs HTTP/2. Start, Attach and Write give the same guarantees over HTTP/1.1.
+ * Interact needs HTTP/2. Run, Attach and Write give the same guarantees over HTTP/1.1.
  *
  * @generated from service soulbox.process.v1.ProcessService
  */
@@ -1330,6 +1369,17 @@ export declare const ProcessService: GenService<{
     methodKind: "unary";
     input: typeof StartRequestSchema;
     output: typeof StartResponseSchema;
+  },
+  /**
+   * Starts a process and streams its output from the beginning, as Start and Attach do in two calls. A repeated call with
+   * the same `start.id` and content streams the process that the first one started.
+   *
+   * @generated from rpc soulbox.process.v1.ProcessService.Run
+   */
+  run: {
+    methodKind: "server_streaming";
+    input: typeof RunRequestSchema;
+    output: typeof RunResponseSchema;
   },
   /**
    * Streams the output of a process: `attached`, output from the requested position, `ended`.

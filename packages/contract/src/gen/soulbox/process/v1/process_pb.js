@@ -10,7 +10,7 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/
  * Describes the file soulbox/process/v1/process.proto.
  */
 export const file_soulbox_process_v1_process = /*@__PURE__*/
-  fileDesc("CiBzb3VsYm94L3Byb2Nlc3MvdjEvcHJvY2Vzcy5wcm90bxISc291bGJveC5wcm9jZXNzLnYxIqECCgxTdGFydFJlcXVlc3QSCgoCaWQYASABKAkSLAoHY29tbWFuZBgCIAEoCzIbLnNvdWxib3gucHJvY2Vzcy52MS5Db21tYW5kEjcKCHRlcm1pbmFsGAMgASgLMiAuc291bGJveC5wcm9jZXNzLnYxLlRlcm1pbmFsU2l6ZUgAiAEBEhEKCWhhc19pbnB1dBgEIAEoCBIQCgN0YWcYBSABKAlIAYgBARIrCgNsb2cYBiABKAsyHi5zb3VsYm94LnByb2Nlc3MudjEuTG9nT3B0aW9ucxITCgtkZWFkbGluZV9tcxgHIAEoBBIUCgxrZWVwX3NlY29uZHMYCCABKA0SDAoEdXNlchgJIAEoCUILCglfdGVybWluYWxCBgoEX3RhZyI9Cg1TdGFydFJlc3BvbnNlEiwKB3Byb2Nlc3MYASABKAsyGy5zb3VsYm94LnByb2Nlc3MudjEuUHJvY2VzcyKUAQoHQ29tbWFuZBIPCgdwcm9ncmFtGAEgASgJEgwKBGFyZ3MYAiADKAkSMQoDZW52GAMgAygLMiQuc291bGJveC5wcm9jZXNzLnYxLkNvbW1hbmQuRW52RW50cnkSCwoDY3dkGAQgASgJGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiKgoMVGVybWluYWxTaXplEgwKBGNvbHMYASABKA0SDAoEcm93cxgCIAEoDSJOCgpMb2dPcHRpb25zEhEKCW1heF9ieXRlcxgBIAEoBBItCgZwb2xpY3kYAiABKA4yHS5zb3VsYm94LnByb2Nlc3MudjEuTG9nUG9saWN5IuECCgdQcm9jZXNzEgoKAmlkGAEgASgJEgsKA3BpZBgCIAEoDRIQCgN0YWcYAyABKAlIAIgBARIsCgdjb21tYW5kGAQgASgLMhsuc291bGJveC5wcm9jZXNzLnYxLkNvbW1hbmQSDAoEdXNlchgFIAEoCRIqCgZvcmlnaW4YBiABKA4yGi5zb3VsYm94LnByb2Nlc3MudjEuT3JpZ2luEhUKDXN0YXJ0ZWRfYXRfbXMYByABKAQSKQoDbG9nGAggASgLMhwuc291bGJveC5wcm9jZXNzLnYxLkxvZ1N0YXRlEi0KBWlucHV0GAkgASgLMh4uc291bGJveC5wcm9jZXNzLnYxLklucHV0U3RhdGUSKwoEZXhpdBgKIAEoCzIYLnNvdWxib3gucHJvY2Vzcy52MS5FeGl0SAGIAQESFAoMaGFzX3Rlcm1pbmFsGAsgASgIQgYKBF90YWdCBwoFX2V4aXQifwoITG9nU3RhdGUSDgoGb2xkZXN0GAEgASgEEgsKA2VuZBgCIAEoBBIUCgxhY2tub3dsZWRnZWQYAyABKAQSEQoJbWF4X2J5dGVzGAQgASgEEi0KBnBvbGljeRgFIAEoDjIdLnNvdWxib3gucHJvY2Vzcy52MS5Mb2dQb2xpY3kijAEKBEV4aXQSDAoEY29kZRgBIAEoBRIOCgZzaWduYWwYAiABKA0SEwoLY29yZV9kdW1wZWQYAyABKAgSDgoGc3RhdHVzGAQgASgJEiwKBWNhdXNlGAUgASgOMh0uc291bGJveC5wcm9jZXNzLnYxLkV4aXRDYXVzZRITCgtlbmRlZF9hdF9tcxgGIAEoBCLGAgoPSW50ZXJhY3RSZXF1ZXN0EjMKBXN0YXJ0GAEgASgLMiIuc291bGJveC5wcm9jZXNzLnYxLlN0YXJ0QW5kQXR0YWNoSAASMwoGYXR0YWNoGAIgASgLMiEuc291bGJveC5wcm9jZXNzLnYxLkF0dGFjaFJlcXVlc3RIABIqCgVpbnB1dBgDIAEoCzIZLnNvdWxib3gucHJvY2Vzcy52MS5JbnB1dEgAEjUKC2Nsb3NlX2lucHV0GAQgASgLMh4uc291bGJveC5wcm9jZXNzLnYxLkNsb3NlSW5wdXRIABIyCgZyZXNpemUYBSABKAsyIC5zb3VsYm94LnByb2Nlc3MudjEuVGVybWluYWxTaXplSAASEAoGc2lnbmFsGAYgASgNSAASFQoLYWNrbm93bGVkZ2UYByABKARIAEIJCgdyZXF1ZXN0InUKDlN0YXJ0QW5kQXR0YWNoEi8KBXN0YXJ0GAEgASgLMiAuc291bGJveC5wcm9jZXNzLnYxLlN0YXJ0UmVxdWVzdBIyCgdvcHRpb25zGAIgASgLMiEuc291bGJveC5wcm9jZXNzLnYxLkF0dGFjaE9wdGlvbnMiDAoKQ2xvc2VJbnB1dCI8ChBJbnRlcmFjdFJlc3BvbnNlEigKBWV2ZW50GAEgASgLMhkuc291bGJveC5wcm9jZXNzLnYxLkV2ZW50In8KDUF0dGFjaFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRImCgRmcm9tGAIgASgLMhguc291bGJveC5wcm9jZXNzLnYxLkZyb20SMgoHb3B0aW9ucxgDIAEoCzIhLnNvdWxib3gucHJvY2Vzcy52MS5BdHRhY2hPcHRpb25zIjoKDkF0dGFjaFJlc3BvbnNlEigKBWV2ZW50GAEgASgLMhkuc291bGJveC5wcm9jZXNzLnYxLkV2ZW50IpQBCgRGcm9tEhIKCHBvc2l0aW9uGAEgASgESAASFAoKbGFzdF9ieXRlcxgCIAEoBEgAEiwKBm9sZGVzdBgDIAEoCzIaLnNvdWxib3gucHJvY2Vzcy52MS5PbGRlc3RIABIsCgZuZXdlc3QYBCABKAsyGi5zb3VsYm94LnByb2Nlc3MudjEuTmV3ZXN0SABCBgoEZnJvbSIICgZPbGRlc3QiCAoGTmV3ZXN0IjoKDUF0dGFjaE9wdGlvbnMSGQoRa2VlcGFsaXZlX3NlY29uZHMYASABKA0SDgoGd3JpdGVyGAIgASgJIqkCCgVFdmVudBIwCghhdHRhY2hlZBgBIAEoCzIcLnNvdWxib3gucHJvY2Vzcy52MS5BdHRhY2hlZEgAEiwKBm91dHB1dBgCIAEoCzIaLnNvdWxib3gucHJvY2Vzcy52MS5PdXRwdXRIABImCgNnYXAYAyABKAsyFy5zb3VsYm94LnByb2Nlc3MudjEuR2FwSAASKgoFZW5kZWQYBCABKAsyGS5zb3VsYm94LnByb2Nlc3MudjEuRW5kZWRIABIyCglrZWVwYWxpdmUYBSABKAsyHS5zb3VsYm94LnByb2Nlc3MudjEuS2VlcEFsaXZlSAASLwoFaW5wdXQYBiABKAsyHi5zb3VsYm94LnByb2Nlc3MudjEuSW5wdXRTdGF0ZUgAQgcKBWV2ZW50IkoKCEF0dGFjaGVkEiwKB3Byb2Nlc3MYASABKAsyGy5zb3VsYm94LnByb2Nlc3MudjEuUHJvY2VzcxIQCghwb3NpdGlvbhgCIAEoBCJzCgZPdXRwdXQSEAoIcG9zaXRpb24YASABKAQSMAoGc3RyZWFtGAIgASgOMiAuc291bGJveC5wcm9jZXNzLnYxLk91dHB1dFN0cmVhbRIXCg9zdHJlYW1fcG9zaXRpb24YAyABKAQSDAoEZGF0YRgEIAEoDCIfCgNHYXASDAoEZnJvbRgBIAEoBBIKCgJ0bxgCIAEoBCJBCgVFbmRlZBImCgRleGl0GAEgASgLMhguc291bGJveC5wcm9jZXNzLnYxLkV4aXQSEAoIcG9zaXRpb24YAiABKAQiCwoJS2VlcEFsaXZlIi4KCklucHV0U3RhdGUSEAoIYWNjZXB0ZWQYASABKAQSDgoGY2xvc2VkGAIgASgIIjkKBUlucHV0EhUKCHBvc2l0aW9uGAEgASgESACIAQESDAoEZGF0YRgCIAEoDEILCglfcG9zaXRpb24iXAoMV3JpdGVSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSDgoGd3JpdGVyGAIgASgJEigKBWlucHV0GAMgASgLMhkuc291bGJveC5wcm9jZXNzLnYxLklucHV0Ij4KDVdyaXRlUmVzcG9uc2USLQoFaW5wdXQYASABKAsyHi5zb3VsYm94LnByb2Nlc3MudjEuSW5wdXRTdGF0ZSInChFDbG9zZUlucHV0UmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJIhQKEkNsb3NlSW5wdXRSZXNwb25zZSJTCg1SZXNpemVSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSLgoEc2l6ZRgCIAEoCzIgLnNvdWxib3gucHJvY2Vzcy52MS5UZXJtaW5hbFNpemUiEAoOUmVzaXplUmVzcG9uc2UiMwoNU2lnbmFsUmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEg4KBnNpZ25hbBgCIAEoDSIQCg5TaWduYWxSZXNwb25zZSI6ChJBY2tub3dsZWRnZVJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRIQCghwb3NpdGlvbhgCIAEoBCJAChNBY2tub3dsZWRnZVJlc3BvbnNlEikKA2xvZxgBIAEoCzIcLnNvdWxib3gucHJvY2Vzcy52MS5Mb2dTdGF0ZSINCgtMaXN0UmVxdWVzdCI+CgxMaXN0UmVzcG9uc2USLgoJcHJvY2Vzc2VzGAEgAygLMhsuc291bGJveC5wcm9jZXNzLnYxLlByb2Nlc3MiIAoKR2V0UmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJIjsKC0dldFJlc3BvbnNlEiwKB3Byb2Nlc3MYASABKAsyGy5zb3VsYm94LnByb2Nlc3MudjEuUHJvY2VzcyI2CgtXYWl0UmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEhMKC21heF93YWl0X21zGAIgASgNIjwKDFdhaXRSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsuc291bGJveC5wcm9jZXNzLnYxLlByb2Nlc3MiIwoNRm9yZ2V0UmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJIhAKDkZvcmdldFJlc3BvbnNlIiYKClZhbGlkUmFuZ2USDAoEZnJvbRgBIAEoBBIKCgJ0bxgCIAEoBCpuCglMb2dQb2xpY3kSGgoWTE9HX1BPTElDWV9VTlNQRUNJRklFRBAAEhoKFkxPR19QT0xJQ1lfRFJPUF9PTERFU1QQARIUChBMT0dfUE9MSUNZX0JMT0NLEAISEwoPTE9HX1BPTElDWV9GQUlMEAMqfQoMT3V0cHV0U3RyZWFtEh0KGU9VVFBVVF9TVFJFQU1fVU5TUEVDSUZJRUQQABIYChRPVVRQVVRfU1RSRUFNX1NURE9VVBABEhgKFE9VVFBVVF9TVFJFQU1fU1RERVJSEAISGgoWT1VUUFVUX1NUUkVBTV9URVJNSU5BTBADKkQKBk9yaWdpbhIWChJPUklHSU5fVU5TUEVDSUZJRUQQABISCg5PUklHSU5fU09VTEJPWBABEg4KCk9SSUdJTl9FMkIQAiptCglFeGl0Q2F1c2USGgoWRVhJVF9DQVVTRV9VTlNQRUNJRklFRBAAEhIKDkVYSVRfQ0FVU0VfT1dOEAESFwoTRVhJVF9DQVVTRV9ERUFETElORRACEhcKE0VYSVRfQ0FVU0VfTE9HX0ZVTEwQAzKGCAoOUHJvY2Vzc1NlcnZpY2USWQoISW50ZXJhY3QSIy5zb3VsYm94LnByb2Nlc3MudjEuSW50ZXJhY3RSZXF1ZXN0GiQuc291bGJveC5wcm9jZXNzLnYxLkludGVyYWN0UmVzcG9uc2UoATABEkwKBVN0YXJ0EiAuc291bGJveC5wcm9jZXNzLnYxLlN0YXJ0UmVxdWVzdBohLnNvdWxib3gucHJvY2Vzcy52MS5TdGFydFJlc3BvbnNlElEKBkF0dGFjaBIhLnNvdWxib3gucHJvY2Vzcy52MS5BdHRhY2hSZXF1ZXN0GiIuc291bGJveC5wcm9jZXNzLnYxLkF0dGFjaFJlc3BvbnNlMAESTAoFV3JpdGUSIC5zb3VsYm94LnByb2Nlc3MudjEuV3JpdGVSZXF1ZXN0GiEuc291bGJveC5wcm9jZXNzLnYxLldyaXRlUmVzcG9uc2USYAoKQ2xvc2VJbnB1dBIlLnNvdWxib3gucHJvY2Vzcy52MS5DbG9zZUlucHV0UmVxdWVzdBomLnNvdWxib3gucHJvY2Vzcy52MS5DbG9zZUlucHV0UmVzcG9uc2UiA5ACAhJPCgZSZXNpemUSIS5zb3VsYm94LnByb2Nlc3MudjEuUmVzaXplUmVxdWVzdBoiLnNvdWxib3gucHJvY2Vzcy52MS5SZXNpemVSZXNwb25zZRJPCgZTaWduYWwSIS5zb3VsYm94LnByb2Nlc3MudjEuU2lnbmFsUmVxdWVzdBoiLnNvdWxib3gucHJvY2Vzcy52MS5TaWduYWxSZXNwb25zZRJjCgtBY2tub3dsZWRnZRImLnNvdWxib3gucHJvY2Vzcy52MS5BY2tub3dsZWRnZVJlcXVlc3QaJy5zb3VsYm94LnByb2Nlc3MudjEuQWNrbm93bGVkZ2VSZXNwb25zZSIDkAICEk4KBExpc3QSHy5zb3VsYm94LnByb2Nlc3MudjEuTGlzdFJlcXVlc3QaIC5zb3VsYm94LnByb2Nlc3MudjEuTGlzdFJlc3BvbnNlIgOQAgESSwoDR2V0Eh4uc291bGJveC5wcm9jZXNzLnYxLkdldFJlcXVlc3QaHy5zb3VsYm94LnByb2Nlc3MudjEuR2V0UmVzcG9uc2UiA5ACARJOCgRXYWl0Eh8uc291bGJveC5wcm9jZXNzLnYxLldhaXRSZXF1ZXN0GiAuc291bGJveC5wcm9jZXNzLnYxLldhaXRSZXNwb25zZSIDkAIBElQKBkZvcmdldBIhLnNvdWxib3gucHJvY2Vzcy52MS5Gb3JnZXRSZXF1ZXN0GiIuc291bGJveC5wcm9jZXNzLnYxLkZvcmdldFJlc3BvbnNlIgOQAgJiBnByb3RvMw");
+  fileDesc("CiBzb3VsYm94L3Byb2Nlc3MvdjEvcHJvY2Vzcy5wcm90bxISc291bGJveC5wcm9jZXNzLnYxIqECCgxTdGFydFJlcXVlc3QSCgoCaWQYASABKAkSLAoHY29tbWFuZBgCIAEoCzIbLnNvdWxib3gucHJvY2Vzcy52MS5Db21tYW5kEjcKCHRlcm1pbmFsGAMgASgLMiAuc291bGJveC5wcm9jZXNzLnYxLlRlcm1pbmFsU2l6ZUgAiAEBEhEKCWhhc19pbnB1dBgEIAEoCBIQCgN0YWcYBSABKAlIAYgBARIrCgNsb2cYBiABKAsyHi5zb3VsYm94LnByb2Nlc3MudjEuTG9nT3B0aW9ucxITCgtkZWFkbGluZV9tcxgHIAEoBBIUCgxrZWVwX3NlY29uZHMYCCABKA0SDAoEdXNlchgJIAEoCUILCglfdGVybWluYWxCBgoEX3RhZyI9Cg1TdGFydFJlc3BvbnNlEiwKB3Byb2Nlc3MYASABKAsyGy5zb3VsYm94LnByb2Nlc3MudjEuUHJvY2VzcyKUAQoHQ29tbWFuZBIPCgdwcm9ncmFtGAEgASgJEgwKBGFyZ3MYAiADKAkSMQoDZW52GAMgAygLMiQuc291bGJveC5wcm9jZXNzLnYxLkNvbW1hbmQuRW52RW50cnkSCwoDY3dkGAQgASgJGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiKgoMVGVybWluYWxTaXplEgwKBGNvbHMYASABKA0SDAoEcm93cxgCIAEoDSJOCgpMb2dPcHRpb25zEhEKCW1heF9ieXRlcxgBIAEoBBItCgZwb2xpY3kYAiABKA4yHS5zb3VsYm94LnByb2Nlc3MudjEuTG9nUG9saWN5IuECCgdQcm9jZXNzEgoKAmlkGAEgASgJEgsKA3BpZBgCIAEoDRIQCgN0YWcYAyABKAlIAIgBARIsCgdjb21tYW5kGAQgASgLMhsuc291bGJveC5wcm9jZXNzLnYxLkNvbW1hbmQSDAoEdXNlchgFIAEoCRIqCgZvcmlnaW4YBiABKA4yGi5zb3VsYm94LnByb2Nlc3MudjEuT3JpZ2luEhUKDXN0YXJ0ZWRfYXRfbXMYByABKAQSKQoDbG9nGAggASgLMhwuc291bGJveC5wcm9jZXNzLnYxLkxvZ1N0YXRlEi0KBWlucHV0GAkgASgLMh4uc291bGJveC5wcm9jZXNzLnYxLklucHV0U3RhdGUSKwoEZXhpdBgKIAEoCzIYLnNvdWxib3gucHJvY2Vzcy52MS5FeGl0SAGIAQESFAoMaGFzX3Rlcm1pbmFsGAsgASgIQgYKBF90YWdCBwoFX2V4aXQifwoITG9nU3RhdGUSDgoGb2xkZXN0GAEgASgEEgsKA2VuZBgCIAEoBBIUCgxhY2tub3dsZWRnZWQYAyABKAQSEQoJbWF4X2J5dGVzGAQgASgEEi0KBnBvbGljeRgFIAEoDjIdLnNvdWxib3gucHJvY2Vzcy52MS5Mb2dQb2xpY3kijAEKBEV4aXQSDAoEY29kZRgBIAEoBRIOCgZzaWduYWwYAiABKA0SEwoLY29yZV9kdW1wZWQYAyABKAgSDgoGc3RhdHVzGAQgASgJEiwKBWNhdXNlGAUgASgOMh0uc291bGJveC5wcm9jZXNzLnYxLkV4aXRDYXVzZRITCgtlbmRlZF9hdF9tcxgGIAEoBCJxCgpSdW5SZXF1ZXN0Ei8KBXN0YXJ0GAEgASgLMiAuc291bGJveC5wcm9jZXNzLnYxLlN0YXJ0UmVxdWVzdBIyCgdvcHRpb25zGAIgASgLMiEuc291bGJveC5wcm9jZXNzLnYxLkF0dGFjaE9wdGlvbnMiNwoLUnVuUmVzcG9uc2USKAoFZXZlbnQYASABKAsyGS5zb3VsYm94LnByb2Nlc3MudjEuRXZlbnQixgIKD0ludGVyYWN0UmVxdWVzdBIzCgVzdGFydBgBIAEoCzIiLnNvdWxib3gucHJvY2Vzcy52MS5TdGFydEFuZEF0dGFjaEgAEjMKBmF0dGFjaBgCIAEoCzIhLnNvdWxib3gucHJvY2Vzcy52MS5BdHRhY2hSZXF1ZXN0SAASKgoFaW5wdXQYAyABKAsyGS5zb3VsYm94LnByb2Nlc3MudjEuSW5wdXRIABI1CgtjbG9zZV9pbnB1dBgEIAEoCzIeLnNvdWxib3gucHJvY2Vzcy52MS5DbG9zZUlucHV0SAASMgoGcmVzaXplGAUgASgLMiAuc291bGJveC5wcm9jZXNzLnYxLlRlcm1pbmFsU2l6ZUgAEhAKBnNpZ25hbBgGIAEoDUgAEhUKC2Fja25vd2xlZGdlGAcgASgESABCCQoHcmVxdWVzdCJ1Cg5TdGFydEFuZEF0dGFjaBIvCgVzdGFydBgBIAEoCzIgLnNvdWxib3gucHJvY2Vzcy52MS5TdGFydFJlcXVlc3QSMgoHb3B0aW9ucxgCIAEoCzIhLnNvdWxib3gucHJvY2Vzcy52MS5BdHRhY2hPcHRpb25zIgwKCkNsb3NlSW5wdXQiPAoQSW50ZXJhY3RSZXNwb25zZRIoCgVldmVudBgBIAEoCzIZLnNvdWxib3gucHJvY2Vzcy52MS5FdmVudCJ/Cg1BdHRhY2hSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSJgoEZnJvbRgCIAEoCzIYLnNvdWxib3gucHJvY2Vzcy52MS5Gcm9tEjIKB29wdGlvbnMYAyABKAsyIS5zb3VsYm94LnByb2Nlc3MudjEuQXR0YWNoT3B0aW9ucyI6Cg5BdHRhY2hSZXNwb25zZRIoCgVldmVudBgBIAEoCzIZLnNvdWxib3gucHJvY2Vzcy52MS5FdmVudCKUAQoERnJvbRISCghwb3NpdGlvbhgBIAEoBEgAEhQKCmxhc3RfYnl0ZXMYAiABKARIABIsCgZvbGRlc3QYAyABKAsyGi5zb3VsYm94LnByb2Nlc3MudjEuT2xkZXN0SAASLAoGbmV3ZXN0GAQgASgLMhouc291bGJveC5wcm9jZXNzLnYxLk5ld2VzdEgAQgYKBGZyb20iCAoGT2xkZXN0IggKBk5ld2VzdCI6Cg1BdHRhY2hPcHRpb25zEhkKEWtlZXBhbGl2ZV9zZWNvbmRzGAEgASgNEg4KBndyaXRlchgCIAEoCSKpAgoFRXZlbnQSMAoIYXR0YWNoZWQYASABKAsyHC5zb3VsYm94LnByb2Nlc3MudjEuQXR0YWNoZWRIABIsCgZvdXRwdXQYAiABKAsyGi5zb3VsYm94LnByb2Nlc3MudjEuT3V0cHV0SAASJgoDZ2FwGAMgASgLMhcuc291bGJveC5wcm9jZXNzLnYxLkdhcEgAEioKBWVuZGVkGAQgASgLMhkuc291bGJveC5wcm9jZXNzLnYxLkVuZGVkSAASMgoJa2VlcGFsaXZlGAUgASgLMh0uc291bGJveC5wcm9jZXNzLnYxLktlZXBBbGl2ZUgAEi8KBWlucHV0GAYgASgLMh4uc291bGJveC5wcm9jZXNzLnYxLklucHV0U3RhdGVIAEIHCgVldmVudCJKCghBdHRhY2hlZBIsCgdwcm9jZXNzGAEgASgLMhsuc291bGJveC5wcm9jZXNzLnYxLlByb2Nlc3MSEAoIcG9zaXRpb24YAiABKAQicwoGT3V0cHV0EhAKCHBvc2l0aW9uGAEgASgEEjAKBnN0cmVhbRgCIAEoDjIgLnNvdWxib3gucHJvY2Vzcy52MS5PdXRwdXRTdHJlYW0SFwoPc3RyZWFtX3Bvc2l0aW9uGAMgASgEEgwKBGRhdGEYBCABKAwiHwoDR2FwEgwKBGZyb20YASABKAQSCgoCdG8YAiABKAQiQQoFRW5kZWQSJgoEZXhpdBgBIAEoCzIYLnNvdWxib3gucHJvY2Vzcy52MS5FeGl0EhAKCHBvc2l0aW9uGAIgASgEIgsKCUtlZXBBbGl2ZSIuCgpJbnB1dFN0YXRlEhAKCGFjY2VwdGVkGAEgASgEEg4KBmNsb3NlZBgCIAEoCCI5CgVJbnB1dBIVCghwb3NpdGlvbhgBIAEoBEgAiAEBEgwKBGRhdGEYAiABKAxCCwoJX3Bvc2l0aW9uIlwKDFdyaXRlUmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEg4KBndyaXRlchgCIAEoCRIoCgVpbnB1dBgDIAEoCzIZLnNvdWxib3gucHJvY2Vzcy52MS5JbnB1dCI+Cg1Xcml0ZVJlc3BvbnNlEi0KBWlucHV0GAEgASgLMh4uc291bGJveC5wcm9jZXNzLnYxLklucHV0U3RhdGUiJwoRQ2xvc2VJbnB1dFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCSIUChJDbG9zZUlucHV0UmVzcG9uc2UiUwoNUmVzaXplUmVxdWVzdBISCgpwcm9jZXNzX2lkGAEgASgJEi4KBHNpemUYAiABKAsyIC5zb3VsYm94LnByb2Nlc3MudjEuVGVybWluYWxTaXplIhAKDlJlc2l6ZVJlc3BvbnNlIjMKDVNpZ25hbFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRIOCgZzaWduYWwYAiABKA0iEAoOU2lnbmFsUmVzcG9uc2UiOgoSQWNrbm93bGVkZ2VSZXF1ZXN0EhIKCnByb2Nlc3NfaWQYASABKAkSEAoIcG9zaXRpb24YAiABKAQiQAoTQWNrbm93bGVkZ2VSZXNwb25zZRIpCgNsb2cYASABKAsyHC5zb3VsYm94LnByb2Nlc3MudjEuTG9nU3RhdGUiDQoLTGlzdFJlcXVlc3QiPgoMTGlzdFJlc3BvbnNlEi4KCXByb2Nlc3NlcxgBIAMoCzIbLnNvdWxib3gucHJvY2Vzcy52MS5Qcm9jZXNzIiAKCkdldFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCSI7CgtHZXRSZXNwb25zZRIsCgdwcm9jZXNzGAEgASgLMhsuc291bGJveC5wcm9jZXNzLnYxLlByb2Nlc3MiNgoLV2FpdFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCRITCgttYXhfd2FpdF9tcxgCIAEoDSI8CgxXYWl0UmVzcG9uc2USLAoHcHJvY2VzcxgBIAEoCzIbLnNvdWxib3gucHJvY2Vzcy52MS5Qcm9jZXNzIiMKDUZvcmdldFJlcXVlc3QSEgoKcHJvY2Vzc19pZBgBIAEoCSIQCg5Gb3JnZXRSZXNwb25zZSImCgpWYWxpZFJhbmdlEgwKBGZyb20YASABKAQSCgoCdG8YAiABKAQqbgoJTG9nUG9saWN5EhoKFkxPR19QT0xJQ1lfVU5TUEVDSUZJRUQQABIaChZMT0dfUE9MSUNZX0RST1BfT0xERVNUEAESFAoQTE9HX1BPTElDWV9CTE9DSxACEhMKD0xPR19QT0xJQ1lfRkFJTBADKn0KDE91dHB1dFN0cmVhbRIdChlPVVRQVVRfU1RSRUFNX1VOU1BFQ0lGSUVEEAASGAoUT1VUUFVUX1NUUkVBTV9TVERPVVQQARIYChRPVVRQVVRfU1RSRUFNX1NUREVSUhACEhoKFk9VVFBVVF9TVFJFQU1fVEVSTUlOQUwQAypECgZPcmlnaW4SFgoST1JJR0lOX1VOU1BFQ0lGSUVEEAASEgoOT1JJR0lOX1NPVUxCT1gQARIOCgpPUklHSU5fRTJCEAIqbQoJRXhpdENhdXNlEhoKFkVYSVRfQ0FVU0VfVU5TUEVDSUZJRUQQABISCg5FWElUX0NBVVNFX09XThABEhcKE0VYSVRfQ0FVU0VfREVBRExJTkUQAhIXChNFWElUX0NBVVNFX0xPR19GVUxMEAMy0AgKDlByb2Nlc3NTZXJ2aWNlElkKCEludGVyYWN0EiMuc291bGJveC5wcm9jZXNzLnYxLkludGVyYWN0UmVxdWVzdBokLnNvdWxib3gucHJvY2Vzcy52MS5JbnRlcmFjdFJlc3BvbnNlKAEwARJMCgVTdGFydBIgLnNvdWxib3gucHJvY2Vzcy52MS5TdGFydFJlcXVlc3QaIS5zb3VsYm94LnByb2Nlc3MudjEuU3RhcnRSZXNwb25zZRJICgNSdW4SHi5zb3VsYm94LnByb2Nlc3MudjEuUnVuUmVxdWVzdBofLnNvdWxib3gucHJvY2Vzcy52MS5SdW5SZXNwb25zZTABElEKBkF0dGFjaBIhLnNvdWxib3gucHJvY2Vzcy52MS5BdHRhY2hSZXF1ZXN0GiIuc291bGJveC5wcm9jZXNzLnYxLkF0dGFjaFJlc3BvbnNlMAESTAoFV3JpdGUSIC5zb3VsYm94LnByb2Nlc3MudjEuV3JpdGVSZXF1ZXN0GiEuc291bGJveC5wcm9jZXNzLnYxLldyaXRlUmVzcG9uc2USYAoKQ2xvc2VJbnB1dBIlLnNvdWxib3gucHJvY2Vzcy52MS5DbG9zZUlucHV0UmVxdWVzdBomLnNvdWxib3gucHJvY2Vzcy52MS5DbG9zZUlucHV0UmVzcG9uc2UiA5ACAhJPCgZSZXNpemUSIS5zb3VsYm94LnByb2Nlc3MudjEuUmVzaXplUmVxdWVzdBoiLnNvdWxib3gucHJvY2Vzcy52MS5SZXNpemVSZXNwb25zZRJPCgZTaWduYWwSIS5zb3VsYm94LnByb2Nlc3MudjEuU2lnbmFsUmVxdWVzdBoiLnNvdWxib3gucHJvY2Vzcy52MS5TaWduYWxSZXNwb25zZRJjCgtBY2tub3dsZWRnZRImLnNvdWxib3gucHJvY2Vzcy52MS5BY2tub3dsZWRnZVJlcXVlc3QaJy5zb3VsYm94LnByb2Nlc3MudjEuQWNrbm93bGVkZ2VSZXNwb25zZSIDkAICEk4KBExpc3QSHy5zb3VsYm94LnByb2Nlc3MudjEuTGlzdFJlcXVlc3QaIC5zb3VsYm94LnByb2Nlc3MudjEuTGlzdFJlc3BvbnNlIgOQAgESSwoDR2V0Eh4uc291bGJveC5wcm9jZXNzLnYxLkdldFJlcXVlc3QaHy5zb3VsYm94LnByb2Nlc3MudjEuR2V0UmVzcG9uc2UiA5ACARJOCgRXYWl0Eh8uc291bGJveC5wcm9jZXNzLnYxLldhaXRSZXF1ZXN0GiAuc291bGJveC5wcm9jZXNzLnYxLldhaXRSZXNwb25zZSIDkAIBElQKBkZvcmdldBIhLnNvdWxib3gucHJvY2Vzcy52MS5Gb3JnZXRSZXF1ZXN0GiIuc291bGJveC5wcm9jZXNzLnYxLkZvcmdldFJlc3BvbnNlIgOQAgJiBnByb3RvMw");
 
 /**
  * Describes the message soulbox.process.v1.StartRequest.
@@ -69,263 +69,277 @@ export const ExitSchema = /*@__PURE__*/
   messageDesc(file_soulbox_process_v1_process, 7);
 
 /**
+ * Describes the message soulbox.process.v1.RunRequest.
+ * Use `create(RunRequestSchema)` to create a new message.
+ */
+export const RunRequestSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_process_v1_process, 8);
+
+/**
+ * Describes the message soulbox.process.v1.RunResponse.
+ * Use `create(RunResponseSchema)` to create a new message.
+ */
+export const RunResponseSchema = /*@__PURE__*/
+  messageDesc(file_soulbox_process_v1_process, 9);
+
+/**
  * Describes the message soulbox.process.v1.InteractRequest.
  * Use `create(InteractRequestSchema)` to create a new message.
  */
 export const InteractRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 8);
+  messageDesc(file_soulbox_process_v1_process, 10);
 
 /**
  * Describes the message soulbox.process.v1.StartAndAttach.
  * Use `create(StartAndAttachSchema)` to create a new message.
  */
 export const StartAndAttachSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 9);
+  messageDesc(file_soulbox_process_v1_process, 11);
 
 /**
  * Describes the message soulbox.process.v1.CloseInput.
  * Use `create(CloseInputSchema)` to create a new message.
  */
 export const CloseInputSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 10);
+  messageDesc(file_soulbox_process_v1_process, 12);
 
 /**
  * Describes the message soulbox.process.v1.InteractResponse.
  * Use `create(InteractResponseSchema)` to create a new message.
  */
 export const InteractResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 11);
+  messageDesc(file_soulbox_process_v1_process, 13);
 
 /**
  * Describes the message soulbox.process.v1.AttachRequest.
  * Use `create(AttachRequestSchema)` to create a new message.
  */
 export const AttachRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 12);
+  messageDesc(file_soulbox_process_v1_process, 14);
 
 /**
  * Describes the message soulbox.process.v1.AttachResponse.
  * Use `create(AttachResponseSchema)` to create a new message.
  */
 export const AttachResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 13);
+  messageDesc(file_soulbox_process_v1_process, 15);
 
 /**
  * Describes the message soulbox.process.v1.From.
  * Use `create(FromSchema)` to create a new message.
  */
 export const FromSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 14);
+  messageDesc(file_soulbox_process_v1_process, 16);
 
 /**
  * Describes the message soulbox.process.v1.Oldest.
  * Use `create(OldestSchema)` to create a new message.
  */
 export const OldestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 15);
+  messageDesc(file_soulbox_process_v1_process, 17);
 
 /**
  * Describes the message soulbox.process.v1.Newest.
  * Use `create(NewestSchema)` to create a new message.
  */
 export const NewestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 16);
+  messageDesc(file_soulbox_process_v1_process, 18);
 
 /**
  * Describes the message soulbox.process.v1.AttachOptions.
  * Use `create(AttachOptionsSchema)` to create a new message.
  */
 export const AttachOptionsSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 17);
+  messageDesc(file_soulbox_process_v1_process, 19);
 
 /**
  * Describes the message soulbox.process.v1.Event.
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 18);
+  messageDesc(file_soulbox_process_v1_process, 20);
 
 /**
  * Describes the message soulbox.process.v1.Attached.
  * Use `create(AttachedSchema)` to create a new message.
  */
 export const AttachedSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 19);
+  messageDesc(file_soulbox_process_v1_process, 21);
 
 /**
  * Describes the message soulbox.process.v1.Output.
  * Use `create(OutputSchema)` to create a new message.
  */
 export const OutputSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 20);
+  messageDesc(file_soulbox_process_v1_process, 22);
 
 /**
  * Describes the message soulbox.process.v1.Gap.
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 21);
+  messageDesc(file_soulbox_process_v1_process, 23);
 
 /**
  * Describes the message soulbox.process.v1.Ended.
  * Use `create(EndedSchema)` to create a new message.
  */
 export const EndedSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 22);
+  messageDesc(file_soulbox_process_v1_process, 24);
 
 /**
  * Describes the message soulbox.process.v1.KeepAlive.
  * Use `create(KeepAliveSchema)` to create a new message.
  */
 export const KeepAliveSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 23);
+  messageDesc(file_soulbox_process_v1_process, 25);
 
 /**
  * Describes the message soulbox.process.v1.InputState.
  * Use `create(InputStateSchema)` to create a new message.
  */
 export const InputStateSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 24);
+  messageDesc(file_soulbox_process_v1_process, 26);
 
 /**
  * Describes the message soulbox.process.v1.Input.
  * Use `create(InputSchema)` to create a new message.
  */
 export const InputSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 25);
+  messageDesc(file_soulbox_process_v1_process, 27);
 
 /**
  * Describes the message soulbox.process.v1.WriteRequest.
  * Use `create(WriteRequestSchema)` to create a new message.
  */
 export const WriteRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 26);
+  messageDesc(file_soulbox_process_v1_process, 28);
 
 /**
  * Describes the message soulbox.process.v1.WriteResponse.
  * Use `create(WriteResponseSchema)` to create a new message.
  */
 export const WriteResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 27);
+  messageDesc(file_soulbox_process_v1_process, 29);
 
 /**
  * Describes the message soulbox.process.v1.CloseInputRequest.
  * Use `create(CloseInputRequestSchema)` to create a new message.
  */
 export const CloseInputRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 28);
+  messageDesc(file_soulbox_process_v1_process, 30);
 
 /**
  * Describes the message soulbox.process.v1.CloseInputResponse.
  * Use `create(CloseInputResponseSchema)` to create a new message.
  */
 export const CloseInputResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 29);
+  messageDesc(file_soulbox_process_v1_process, 31);
 
 /**
  * Describes the message soulbox.process.v1.ResizeRequest.
  * Use `create(ResizeRequestSchema)` to create a new message.
  */
 export const ResizeRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 30);
+  messageDesc(file_soulbox_process_v1_process, 32);
 
 /**
  * Describes the message soulbox.process.v1.ResizeResponse.
  * Use `create(ResizeResponseSchema)` to create a new message.
  */
 export const ResizeResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 31);
+  messageDesc(file_soulbox_process_v1_process, 33);
 
 /**
  * Describes the message soulbox.process.v1.SignalRequest.
  * Use `create(SignalRequestSchema)` to create a new message.
  */
 export const SignalRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 32);
+  messageDesc(file_soulbox_process_v1_process, 34);
 
 /**
  * Describes the message soulbox.process.v1.SignalResponse.
  * Use `create(SignalResponseSchema)` to create a new message.
  */
 export const SignalResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 33);
+  messageDesc(file_soulbox_process_v1_process, 35);
 
 /**
  * Describes the message soulbox.process.v1.AcknowledgeRequest.
  * Use `create(AcknowledgeRequestSchema)` to create a new message.
  */
 export const AcknowledgeRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 34);
+  messageDesc(file_soulbox_process_v1_process, 36);
 
 /**
  * Describes the message soulbox.process.v1.AcknowledgeResponse.
  * Use `create(AcknowledgeResponseSchema)` to create a new message.
  */
 export const AcknowledgeResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 35);
+  messageDesc(file_soulbox_process_v1_process, 37);
 
 /**
  * Describes the message soulbox.process.v1.ListRequest.
  * Use `create(ListRequestSchema)` to create a new message.
  */
 export const ListRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 36);
+  messageDesc(file_soulbox_process_v1_process, 38);
 
 /**
  * Describes the message soulbox.process.v1.ListResponse.
  * Use `create(ListResponseSchema)` to create a new message.
  */
 export const ListResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 37);
+  messageDesc(file_soulbox_process_v1_process, 39);
 
 /**
  * Describes the message soulbox.process.v1.GetRequest.
  * Use `create(GetRequestSchema)` to create a new message.
  */
 export const GetRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 38);
+  messageDesc(file_soulbox_process_v1_process, 40);
 
 /**
  * Describes the message soulbox.process.v1.GetResponse.
  * Use `create(GetResponseSchema)` to create a new message.
  */
 export const GetResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 39);
+  messageDesc(file_soulbox_process_v1_process, 41);
 
 /**
  * Describes the message soulbox.process.v1.WaitRequest.
  * Use `create(WaitRequestSchema)` to create a new message.
  */
 export const WaitRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 40);
+  messageDesc(file_soulbox_process_v1_process, 42);
 
 /**
  * Describes the message soulbox.process.v1.WaitResponse.
  * Use `create(WaitResponseSchema)` to create a new message.
  */
 export const WaitResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 41);
+  messageDesc(file_soulbox_process_v1_process, 43);
 
 /**
  * Describes the message soulbox.process.v1.ForgetRequest.
  * Use `create(ForgetRequestSchema)` to create a new message.
  */
 export const ForgetRequestSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 42);
+  messageDesc(file_soulbox_process_v1_process, 44);
 
 /**
  * Describes the message soulbox.process.v1.ForgetResponse.
  * Use `create(ForgetResponseSchema)` to create a new message.
  */
 export const ForgetResponseSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 43);
+  messageDesc(file_soulbox_process_v1_process, 45);
 
 /**
  * Describes the message soulbox.process.v1.ValidRange.
  * Use `create(ValidRangeSchema)` to create a new message.
  */
 export const ValidRangeSchema = /*@__PURE__*/
-  messageDesc(file_soulbox_process_v1_process, 44);
+  messageDesc(file_soulbox_process_v1_process, 46);
 
 /**
  * Describes the enum soulbox.process.v1.LogPolicy.
@@ -384,7 +398,7 @@ export const ExitCause = /*@__PURE__*/
  * its process, and every byte of input has a position at its writer. So a client that lost its connection continues
  * where it was: nothing is lost, and nothing is applied twice.
  *
- * Interact needs HTTP/2. Start, Attach and Write give the same guarantees over HTTP/1.1.
+ * Interact needs HTTP/2. Run, Attach and Write give the same guarantees over HTTP/1.1.
  *
  * @generated from service soulbox.process.v1.ProcessService
  */
