@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { server } from '../harness/server.ts';
@@ -129,4 +133,31 @@ test('a state is forked, paused, resumed and kept as a snapshot', async () => {
   const { snapshots } = await value('snapshot_list', {});
   expect(snapshots).toContainEqual(expect.objectContaining({ snapshotId }));
   await value('snapshot_delete', { snapshotId });
+});
+
+test('over HTTP, the client brings its own key, and the server itself needs none', async () => {
+  const { E2B_API_KEY: key = '', ...without } = server.plain;
+  const program = spawn(process.execPath, ['--conditions=soulbox-source', cliMain, 'mcp', '--http', '0'], {
+    env: { ...without, E2B_API_KEY: 'e2b_0000000000000000000000000000000000000000', PATH: process.env['PATH'] ?? '' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(async () => {
+    const ended = once(program, 'exit');
+    program.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+  });
+  const { value: url = '' } = (await createInterface({ input: program.stdout })[Symbol.asyncIterator]().next()) as {
+    value?: string;
+  };
+  const remote = new Client({ name: 'test', version: '1.0.0' });
+  const requestInit = { headers: { authorization: `Bearer ${key}` } };
+  await remote.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }));
+  const ask = async (name: string, args: Record<string, unknown>): Promise<CallToolResult> =>
+    (await remote.callTool({ name, arguments: args })) as CallToolResult;
+  const created = await ask('sandbox_create', {});
+  const { sandboxId } = created.structuredContent as { sandboxId: string };
+  const ran = await ask('command_run', { sandboxId, command: 'echo over HTTP' });
+  expect(ran.structuredContent).toMatchObject({ exitCode: 0, stdout: 'over HTTP\n' });
+  await ask('sandbox_kill', { sandboxId });
+  await remote.close();
 });

@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import type { FileView, ViewedFile } from './file-view.ts';
 
 export interface Difference {
-  /** `+`: only in the second. `-`: only in the first. `~`: in both, and different. */
+  /**
+   * `+`: only in the second. `-`: only in the first. `~`: in both, and different. A view has no files that are as in the
+   * template, so `+` and `-` may also be a file of the template that only one of them has changed.
+   */
   readonly sign: '+' | '-' | '~';
   readonly path: string;
 }

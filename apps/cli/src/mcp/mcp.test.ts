@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
 import { Secret } from '@soulbox/base';
 import { expect, onTestFinished, test } from 'vitest';
+import { agentPrograms } from '../commands/mcp/client-configs.ts';
 import { runCli } from '../testing/run-cli.ts';
 import { startScriptedApi } from '../testing/scripted-api.ts';
 import type { ScriptedAnswer, ScriptedApi } from '../testing/scripted-api.ts';
@@ -32,6 +34,8 @@ async function connect(url: URL, token: string): Promise<Client> {
   onTestFinished(async () => await client.close());
   return client;
 }
+
+const entry = { command: 'soulbox', args: ['mcp'], env: { E2B_API_URL: 'http://host', E2B_API_KEY: 'k"ey' } };
 
 const textOf = (result: unknown): string => {
   const [first] = (result as CallToolResult).content;
@@ -108,13 +112,13 @@ test('every tool says what it does, and marks what destroys', async () => {
   );
 });
 
-test('--install prints lines that the program reads, with the key only on request', async () => {
+test('install prints lines that the program reads, with the key only on request', async () => {
   const environment = { E2B_API_URL: 'http://127.0.0.1:49980', E2B_API_KEY: 'e2b_0123456789' };
-  const shown = await runCli(['mcp', '--install', 'cursor', '--show-key'], environment);
+  const shown = await runCli(['mcp', 'install', 'cursor', '--show-key'], environment);
   expect(JSON.parse(shown.stdout)).toEqual({
     mcpServers: { soulbox: { command: 'soulbox', args: ['mcp'], env: environment } },
   });
-  const hidden = await runCli(['mcp', '--install', 'codex'], environment);
+  const hidden = await runCli(['mcp', 'install', 'codex'], environment);
   expect(hidden.stdout).toBe(
     [
       ...['[mcp_servers.soulbox]', 'command = "soulbox"', 'args = ["mcp"]', '', '[mcp_servers.soulbox.env]'],
@@ -123,11 +127,28 @@ test('--install prints lines that the program reads, with the key only on reques
   );
 });
 
+test.each(Object.entries(agentPrograms))(
+  'the lines for %s start this server with address and key',
+  (name, { render }) => {
+    const text = render(entry);
+    if (name === 'codex') {
+      // Debian's Python reads TOML.
+      const code = 'import json, sys, tomllib; print(json.dumps(tomllib.load(sys.stdin.buffer)))';
+      const read = execFileSync('python3', ['-c', code], { input: text, encoding: 'utf8' });
+      expect(JSON.parse(read)).toEqual({ mcp_servers: { soulbox: entry } });
+    } else if (name === 'vscode')
+      expect(JSON.parse(text)).toEqual({ servers: { soulbox: { type: 'stdio', ...entry } } });
+    else expect(JSON.parse(text)).toEqual({ mcpServers: { soulbox: entry } });
+  },
+);
+
 test.each([
-  [['--install', 'emacs'], /--install must be one of claude-code, /],
+  [['install', 'emacs'], /install needs one of claude-code, .*not "emacs"/],
+  [['install'], /install needs one of claude-code, .*not ""/],
+  [['serve'], /"serve" is not install/],
   [['--http', 'nowhere:70000'], /--http must be PORT or HOST:PORT/],
-  [['--http', '1', '--install', 'cursor'], /--install excludes --http/],
-  [['--show-key'], /--show-key needs --install/],
+  [['--http', '1', 'install', 'cursor'], /install excludes --http/],
+  [['--show-key'], /--show-key needs install/],
 ])('%j is refused as a usage error', async (args, message) => {
   const { code, stderr } = await runCli(['mcp', ...args]);
   expect(stderr).toMatch(message);

@@ -15,7 +15,7 @@ export const diffExports = defineCommand({
   meta: {
     name: 'diff',
     description:
-      'Say which files two sandboxes, snapshots or export files differ in: + only in the second, - only in the first, ~ different',
+      'Say which files two sandboxes, snapshots or export files differ in: + new or changed only in the second, - only in the first, ~ different in both',
   },
   args: {
     first: { type: 'positional', required: true, description: 'A sandbox, a snapshot, or an export file' },

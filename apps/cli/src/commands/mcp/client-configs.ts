@@ -1,5 +1,5 @@
 /** How an agent program is told of an MCP server. */
-interface AgentProgram {
+export interface AgentProgram {
   readonly title: string;
   /** Where the lines belong. */
   readonly file: string;

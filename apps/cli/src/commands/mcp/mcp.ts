@@ -10,6 +10,7 @@ import { UsageError } from '../../command-line/usage-error.ts';
 import { createSession } from '../../mcp/create-session.ts';
 import { mcpPath, serveHttp } from '../../mcp/serve-http.ts';
 import { agentPrograms } from './client-configs.ts';
+import type { AgentProgram } from './client-configs.ts';
 
 const programNames = Object.keys(agentPrograms);
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -20,12 +21,13 @@ export const mcp = defineCommand({
     description: 'Serve sandboxes as tools of the Model Context Protocol, on standard input and output or over HTTP',
   },
   args: {
-    install: {
-      type: 'string',
-      description: `Print the configuration lines of this agent program: ${programNames.join(', ')}`,
-      valueHint: 'PROGRAM',
+    action: {
+      type: 'positional',
+      required: false,
+      description: 'install: print the configuration lines of an agent program. Default: serve',
     },
-    'show-key': { type: 'boolean', description: 'With --install: print the API key, not a placeholder' },
+    program: { type: 'positional', required: false, description: `The agent program: ${programNames.join(', ')}` },
+    'show-key': { type: 'boolean', description: 'With install: print the API key, not a placeholder' },
     http: {
       type: 'string',
       description: 'Serve Streamable HTTP at this address; clients send their API key as bearer token',
@@ -34,13 +36,15 @@ export const mcp = defineCommand({
     'data-dir': apiDataDirArg,
   },
   async run({ args }) {
-    if (args.install !== undefined && args.http !== undefined) throw new UsageError('--install excludes --http.');
-    if (args['show-key'] === true && args.install === undefined) throw new UsageError('--show-key needs --install.');
-    if (args.install !== undefined && !Object.hasOwn(agentPrograms, args.install))
-      throw new UsageError(`--install must be one of ${programNames.join(', ')}, not ${JSON.stringify(args.install)}.`);
-    const address = args.http === undefined ? undefined : parseAddress(args.http);
+    const { action, http } = args;
+    if (action !== undefined && action !== 'install')
+      throw new UsageError(`${JSON.stringify(action)} is not install, the only action.`);
+    if (action !== undefined && http !== undefined) throw new UsageError('install excludes --http.');
+    if (args['show-key'] === true && action === undefined) throw new UsageError('--show-key needs install.');
+    const agent = action === undefined ? undefined : findAgentProgram(args.program);
+    const address = http === undefined ? undefined : parseAddress(http);
     const api = await findApi(args['data-dir']);
-    if (args.install !== undefined) printConfiguration(api, args.install, args['show-key'] === true);
+    if (agent !== undefined) printConfiguration(api, agent, args['show-key'] === true);
     else if (address === undefined) await serveStdio(api);
     else await serveUntilTold(api, address);
   },
@@ -65,10 +69,15 @@ async function serveUntilTold(api: ApiConnection, address: { host: string; port:
   await server.close();
 }
 
-function printConfiguration(api: ApiConnection, name: string, showKey: boolean): void {
-  const program = agentPrograms[name];
-  if (program === undefined) return;
-  const { title, file, render } = program;
+/** Throws UsageError. */
+function findAgentProgram(name: string | undefined): AgentProgram {
+  const program = name !== undefined && Object.hasOwn(agentPrograms, name) ? agentPrograms[name] : undefined;
+  if (program === undefined)
+    throw new UsageError(`install needs one of ${programNames.join(', ')}, not ${JSON.stringify(name ?? '')}.`);
+  return program;
+}
+
+function printConfiguration(api: ApiConnection, { title, file, render }: AgentProgram, showKey: boolean): void {
   console.error(`${title} reads these lines from ${file}. "soulbox" must be in its PATH.`);
   const key = showKey ? api.key.reveal() : 'YOUR_API_KEY';
   console.log(render({ command: 'soulbox', args: ['mcp'], env: { E2B_API_URL: api.url, E2B_API_KEY: key } }));
