@@ -356,8 +356,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['testing'],
   ],
   'apps/ssh/src': [
-    ['algorithms', 'config', 'host-key', 'library', 'limits', 'refuse-global-requests', 'sandbox'],
-    ['bound-memory'],
+    ['algorithms', 'config', 'host-key', 'library', 'limits', 'sandbox', 'tally'],
+    ['bound-memory', 'global-requests'],
     ['outlet'],
     ['channels'],
     ['connections'],

@@ -35,7 +35,7 @@ export async function prepareForTests(): Promise<number> {
 /**
  * By a file whose presence shows that it is installed: a browser for a desktop, the program that kills servers at a
  * system call, a witness of audit logs, the HTTP library of Python's clients, a real kernel, a PKCS #11 module, a
- * maker of certificates, a SOCKS proxy, clients of SSH, the reader of Java's trust stores.
+ * maker of certificates, a SOCKS proxy, clients of SSH and over it, the reader of Java's trust stores.
  */
 const testPrograms = [
   { proof: '/usr/bin/chromium', names: ['chromium'] },
@@ -47,6 +47,7 @@ const testPrograms = [
   { proof: '/usr/bin/openssl', names: ['openssl'] },
   { proof: '/usr/bin/microsocks', names: ['microsocks'] },
   { proof: '/usr/bin/sftp', names: ['openssh-client'] },
+  { proof: '/usr/bin/rsync', names: ['rsync'] },
   { proof: '/usr/bin/keytool', names: ['default-jre-headless'] },
 ] as const;
 

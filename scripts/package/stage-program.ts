@@ -23,6 +23,7 @@ export const sandboxPrograms = [
   'apps/code-interpreter/src/kernels/javascript/child/main.ts',
   'apps/edge-worker/src/main.ts',
   'apps/sftp-server/src/main.ts',
+  'apps/sftp-server/src/remote-listener.ts',
   'apps/mcp-gateway/src/main.ts',
 ];
 

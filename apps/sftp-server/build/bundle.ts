@@ -1,13 +1,20 @@
 import { join } from 'node:path';
 import { build, stop } from 'esbuild';
 
+/** What the SSH process runs inside sandboxes, each as one module. */
+export interface SshPrograms {
+  readonly sftpServer: string;
+  readonly remoteListener: string;
+}
+
 /**
- * Bundles the SFTP server into one module of a few KiB, which is an argument of the Bun that sandboxes have for envd. Takes
- * tens of milliseconds.
+ * Bundles the programs into modules of a few KiB, which are arguments of the Bun that sandboxes have for envd. Takes tens of
+ * milliseconds.
  */
-export async function bundleSftpServer(): Promise<string> {
+export async function bundleSshPrograms(): Promise<SshPrograms> {
   const result = await build({
-    entryPoints: [join(import.meta.dirname, '../src/main.ts')],
+    entryPoints: ['main.ts', 'remote-listener.ts'].map((name) => join(import.meta.dirname, '../src', name)),
+    outdir: 'nowhere',
     bundle: true,
     format: 'esm',
     platform: 'node',
@@ -18,7 +25,7 @@ export async function bundleSftpServer(): Promise<string> {
   });
   // Otherwise esbuild's process would stay as long as this one: 30 MiB for nothing.
   await stop();
-  const [file] = result.outputFiles;
-  if (file === undefined) throw new Error('esbuild wrote no file');
-  return file.text;
+  const [sftpServer, remoteListener] = result.outputFiles;
+  if (sftpServer === undefined || remoteListener === undefined) throw new Error('esbuild wrote too few files');
+  return { sftpServer: sftpServer.text, remoteListener: remoteListener.text };
 }

@@ -1,9 +1,13 @@
 import type { Socket } from 'node:net';
 import type { Connection, ServerChannel, Session } from 'ssh2';
+import type { Protocol } from 'ssh2/lib/protocol/handlers.js';
 
 // What the library keeps to itself, although its limits depend on it. The tests of this room fail if it changes.
 
 export const socketOf = (client: Connection): Socket => (client as unknown as { readonly _sock: Socket })._sock;
+
+export const protocolOf = (client: Connection): Protocol =>
+  (client as unknown as { readonly _protocol: Protocol })._protocol;
 
 /** The largest packet that the client takes on the channel. For 0, the library would send empty ones for ever. */
 export const packetBytesOf = (channel: Session | ServerChannel): number => {

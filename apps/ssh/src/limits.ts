@@ -16,6 +16,15 @@ export const teamShare = 4;
 /** Open channels of a connection. Browsers and editors open dozens through a forwarded port. */
 export const channelsMax = 128;
 
+/** Ports of the sandbox that a connection has forwarded to its client, and that all connections to a sandbox have. */
+export const listenersOfConnectionMax = 8;
+export const listenersOfSandboxMax = 16;
+/** Connections through them. Those of one connection leave places for its other channels. */
+export const remoteOfConnectionMax = 64;
+export const remoteOfSandboxMax = 256;
+/** Global requests of a connection that wait for their answers. */
+export const globalRequestsMax = 64;
+
 /** The smallest packets for which a channel is served. The usual clients take 16 KiB and more. */
 export const packetMinBytes = 1024;
 

@@ -57,7 +57,45 @@ describe('a client that has not signed in', () => {
   });
 });
 
+/** `tcpip-forward` (RFC 4254, section 7.1), or another request of this form. */
+const forwardRequest = (name: string, host: string, port: number, wantsAnswer = true): Buffer => {
+  const number = Buffer.alloc(4);
+  number.writeUInt32BE(port);
+  return Buffer.concat([Buffer.from([80]), field(name), Buffer.from([wantsAnswer ? 1 : 0]), field(host), number]);
+};
+
 describe('a client that has signed in', () => {
+  it('gets its global requests answered in their order, and odd ones refused', async () => {
+    const client = await test.connect();
+    const answers: string[] = [];
+    for (const name of ['REQUEST_SUCCESS', 'REQUEST_FAILURE']) handlersOf(client)[name] = () => answers.push(name);
+    const requests: [string, string, number][] = [
+      ...([['tcpip-forward', 'localhost', 8080]] as [string, string, number][]),
+      ['tcpip-forward', 'example.com', 8080],
+      ['tcpip-forward', '10.0.0.1', 8080],
+      ['tcpip-forward', 'localhost', 70_000],
+      ['tcpip-forward', 'x'.repeat(10_000), 8080],
+      ['cancel-tcpip-forward', 'localhost', 8080],
+      ['keepalive@openssh.com', '', 0],
+      ['constructor', '', 0],
+    ];
+    for (const request of requests) sendRaw(client, forwardRequest(...request));
+    sendRaw(
+      client,
+      Buffer.concat([Buffer.from([80]), field('tcpip-forward'), Buffer.from([1]), Buffer.alloc(3, 0xff)]),
+    );
+    await expect.poll(() => answers).toHaveLength(requests.length + 1);
+    expect(new Set(answers)).toEqual(new Set(['REQUEST_FAILURE']));
+  });
+
+  it('is disconnected when it does not wait for answers', async () => {
+    const client = await test.connect();
+    const ended = closed(client);
+    for (let count = 0; count < 1000; count += 1) sendRaw(client, forwardRequest('tcpip-forward', 'localhost', 0));
+    expect(await ended).toBe(true);
+    await test.connect();
+  });
+
   it.each([
     ['a session', undefined],
     ['a forwarded port', 80],

@@ -5,6 +5,7 @@ import { createSshAuthority } from '@soulbox/contract/ssh-service';
 import { dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
 import { createSocketTransport } from '@soulbox/rpc';
+import type { InsidePrograms } from './channels/session.ts';
 import { startSsh } from './start.ts';
 
 /** The settings of an SSH server in a process of its own. */
@@ -13,8 +14,7 @@ export interface SshProcessSettings {
   readonly maxConnections: number;
   /** In the format of OpenSSH. */
   readonly hostKey: string;
-  /** The program that serves SFTP inside, as one module. */
-  readonly sftpServer: string;
+  readonly programs: InsidePrograms;
   /** An open descriptor that the process was started with: the bound port. */
   readonly descriptor: number;
   /** Paths as seen inside the cell. */
@@ -27,7 +27,7 @@ export const sshProgram: PartProgram = {
 };
 
 async function run(settings: SshProcessSettings, logger: RootLogger): Promise<RunningPart> {
-  const { cell, maxConnections, hostKey, sftpServer, descriptor, sockets } = settings;
+  const { cell, maxConnections, hostKey, programs, descriptor, sockets } = settings;
   // The compile cache cannot be written after the next step.
   flushCompileCache();
   dropPrivileges(cell);
@@ -35,7 +35,7 @@ async function run(settings: SshProcessSettings, logger: RootLogger): Promise<Ru
   const own = logger.child({ part: 'ssh' });
   const ssh = started.use(
     await startSsh({
-      ...{ place: { fd: descriptor }, hostKey, sftpServer, maxConnections },
+      ...{ place: { fd: descriptor }, hostKey, programs, maxConnections },
       ...{ gatewaySocket: sockets.gateway, logger: own },
       authority: createSshAuthority(createSocketTransport(sockets.control)),
     }),

@@ -1,7 +1,8 @@
 /** What the library does with packets, by their numbers. */
 declare module 'ssh2/lib/protocol/handlers.js' {
-  interface Protocol {
+  export interface Protocol {
     readonly _server: boolean;
+    requestSuccess(data: Buffer | undefined): void;
     requestFailure(): void;
   }
   const handlers: ((protocol: Protocol, payload: Buffer) => void)[];

@@ -8,20 +8,21 @@ import type { Connection } from 'ssh2';
 import { algorithms } from './algorithms.ts';
 import { boundMemory, createMemoryBudget } from './bound-memory.ts';
 import type { MemoryBound } from './bound-memory.ts';
+import type { InsidePrograms } from './channels/session.ts';
 import { createOpenGrants } from './connections/open-grants.ts';
 import { serveClient } from './connections/serve-client.ts';
 import { createStrangers } from './connections/strangers.ts';
 import { socketOf } from './library.ts';
-import { signInMs, teamShare } from './limits.ts';
-import { refuseGlobalRequests } from './refuse-global-requests.ts';
+import { listenersOfSandboxMax, remoteOfSandboxMax, signInMs, teamShare } from './limits.ts';
+import { takeGlobalRequests } from './global-requests.ts';
+import { createTally } from './tally.ts';
 
 export interface SshOptions {
   /** A bound socket, or where to listen. */
   readonly place: { readonly fd: number } | { readonly host: string; readonly port: number };
   /** In the format of OpenSSH. */
   readonly hostKey: string;
-  /** The program that serves SFTP inside, as one module. */
-  readonly sftpServer: string;
+  readonly programs: InsidePrograms;
   readonly maxConnections: number;
   readonly authority: SshAuthority;
   /** The Unix socket on which the gateway serves this process. */
@@ -36,7 +37,7 @@ export interface Ssh extends AsyncDisposable {
 
 /** Serves SSH. Rejects with Node's error for a port in use. Disposing ends all connections. */
 export async function startSsh(options: SshOptions): Promise<Ssh> {
-  const { place, hostKey, sftpServer, maxConnections, authority, gatewaySocket, logger } = options;
+  const { place, hostKey, programs, maxConnections, authority, gatewaySocket, logger } = options;
   const strangers = createStrangers();
   /** Those that have signed in, with their teams. */
   const inside = new Map<Socket, string>();
@@ -47,7 +48,8 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
   const bounds = new WeakMap<Socket, MemoryBound>();
   const greetings = new WeakMap<Socket, NodeJS.Timeout>();
   const context = {
-    ...{ authority, gatewaySocket, sftpServer, grants, logger },
+    ...{ authority, gatewaySocket, programs, grants, logger },
+    remoteLimits: { listeners: createTally(listenersOfSandboxMax), clients: createTally(remoteOfSandboxMax) },
     decide: (socket: Socket, isDecided: boolean) => strangers.decide(socket, isDecided),
     enter(socket: Socket, teamId: string): boolean {
       const ofTeam = [...inside.values()].filter((team) => team === teamId).length;
@@ -66,7 +68,7 @@ export async function startSsh(options: SshOptions): Promise<Ssh> {
       setTimeout(() => socket.destroy(), ms),
     );
   };
-  refuseGlobalRequests();
+  takeGlobalRequests();
   const protocol = new ssh2.Server({ hostKeys: [hostKey], ident: 'SoulBox', algorithms });
   protocol.on('connection', (client: Connection) => {
     const socket = socketOf(client);

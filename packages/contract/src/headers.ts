@@ -41,6 +41,11 @@ export const envdPort = 49983;
 export const envdForwardPort = 49984;
 /** Of an Upgrade with which the SSH process asks the gateway for a connection to a port of a sandbox. */
 export const tunnelProtocol = 'soulbox-tcp';
+/**
+ * Header of such an Upgrade: a port of the sandbox that is closed to clients of the gateway while the connection lasts. An
+ * SSH client has it forwarded to itself, and what listens there is its own.
+ */
+export const privatePortHeader = 'x-soulbox-private-port';
 /** Both have the same length, so that reading the answer never consumes bytes that follow it. */
 export const forwardAnswers = { open: 'open\n', closed: 'shut\n' } as const;
 /** Reported as `envdVersion`. The official clients enable features by it (spec/SOURCES.md). */

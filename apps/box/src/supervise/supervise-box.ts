@@ -9,7 +9,7 @@ import type { Certificate, GatewaySettings } from '@soulbox/gateway';
 import type { EgressProcessSettings } from '@soulbox/egress';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import type { SshProcessSettings } from '@soulbox/ssh';
-import { bundleSftpServer } from '@soulbox/sftp-server/build';
+import { bundleSshPrograms } from '@soulbox/sftp-server/build';
 import { bindTcp, bindUnix, createDescriptorPair, userOf } from '@soulbox/process';
 import type { RunnerProcessSettings } from '@soulbox/runner/process';
 import { controlDirectoryIn } from '../data-folder.ts';
@@ -210,7 +210,7 @@ export async function superviseBox(options: {
             cell: { id: ssh.id, root: ssh.folder.path },
             maxConnections: config.ssh.maxConnections,
             hostKey: ssh.hostKey.privateKey,
-            sftpServer: ssh.sftpServer,
+            programs: ssh.programs,
             descriptor: firstDescriptor,
             sockets: ssh.folder.innerSockets,
           }),
@@ -300,7 +300,7 @@ async function prepareSsh(config: BoxConfig, started: AsyncDisposableStack, cont
   started.defer(closePort);
   const gatewaySocket = bindUnix(folder.sockets.gateway, id);
   started.defer(() => closeSync(gatewaySocket));
-  return { id, folder, hostKey, port, closePort, gatewaySocket, sftpServer: await bundleSftpServer() };
+  return { id, folder, hostKey, port, closePort, gatewaySocket, programs: await bundleSshPrograms() };
 }
 
 /** The plain port, and the TLS port if there is one. */

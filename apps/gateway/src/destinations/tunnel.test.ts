@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { join } from 'node:path';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { removeTree } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
@@ -56,12 +57,14 @@ async function open(
   host: string,
   token: string | undefined,
   at: object = { socketPath },
+  more: Record<string, string> = {},
 ): Promise<{ readonly status: number; readonly tunnel?: Duplex }> {
   const outgoing = request({
     ...at,
     headers: {
       ...{ host, connection: 'Upgrade', upgrade: 'soulbox-tcp' },
       ...(token === undefined ? {} : { 'x-access-token': token }),
+      ...more,
     },
   });
   outgoing.end();
@@ -106,4 +109,27 @@ test('clients of the gateway cannot open a tunnel', async () => {
   }).catch((error: unknown) => error);
   // The request went to the service itself, which speaks no HTTP.
   expect((answer as { tunnel?: Duplex }).tunnel).toBeUndefined();
+});
+
+test('a port that a tunnel keeps private is closed to clients of the gateway as long as the tunnel lasts', async () => {
+  await world.serve(8081, (_request, response) => response.end('served'));
+  const ask = async (port: number): Promise<number | undefined> => {
+    const asked = request({ socketPath, headers: { host: `${String(port)}-${sandboxId}.soulbox.localhost` } }).end();
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    answer.resume();
+    return answer.statusCode;
+  };
+  expect(await ask(8081)).toBe(200);
+  const keep = async (port: string): Promise<Duplex | undefined> =>
+    (await open(`8080-${sandboxId}.ssh`, 'secret', { socketPath }, { 'x-soulbox-private-port': port })).tunnel;
+  const [one, two, ofEnvd, wrong] = await Promise.all(['8081', '8081', '49983', '8e9'].map(keep));
+  expect(await ask(8081)).toBe(502);
+  expect((await open(`8081-${sandboxId}.ssh`, 'secret')).status).toBe(101);
+  one?.destroy();
+  ofEnvd?.destroy();
+  wrong?.destroy();
+  await sleep(100);
+  expect(await ask(8081)).toBe(502);
+  two?.destroy();
+  await expect.poll(async () => await ask(8081)).toBe(200);
 });

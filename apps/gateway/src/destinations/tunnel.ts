@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { SoulBoxError } from '@soulbox/base';
-import { envdPort, headers as names, tunnelProtocol } from '@soulbox/contract';
+import { envdPort, headers as names, privatePortHeader, tunnelProtocol } from '@soulbox/contract';
 import type { SandboxRoute } from '@soulbox/contract';
 import type { GatewayConfig } from '../config.ts';
 import { mayBeOld, whenFresh } from './fresh-route.ts';
@@ -86,6 +86,7 @@ async function open(
       service.destroy();
       return;
     }
+    keepPrivate(exchange, connections);
     const client = exchange.acceptUpgrade(['Connection', 'Upgrade', 'Upgrade', tunnelProtocol]);
     const holding = unread.open(exchange, `sandbox ${sandboxId}`);
     joinTunnel(client, service, { idleTimeoutMs, holding, resetClient: () => exchange.reset() });
@@ -99,4 +100,16 @@ async function open(
     else if (reason === 'sandbox_not_found') sendEdgeError(exchange, sandboxNotFound(sandboxId));
     else sendEdgeError(exchange, badAnswer(sandboxId, port));
   }
+}
+
+/** Until the tunnel ends, clients of the gateway do not reach the port that it names. Never that of envd. */
+function keepPrivate(exchange: Exchange, { privatePorts }: SandboxConnections): void {
+  const port = Number(findHeader(exchange.headers, privatePortHeader) ?? 0);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535 || port === envdPort) return;
+  privatePorts.set(port, (privatePorts.get(port) ?? 0) + 1);
+  exchange.onClose(() => {
+    const left = (privatePorts.get(port) ?? 1) - 1;
+    if (left === 0) privatePorts.delete(port);
+    else privatePorts.set(port, left);
+  });
 }

@@ -59,6 +59,8 @@ export function forwardToSandbox(exchange: Exchange, forward: SandboxForward): v
   }
   const connections = forward.sandboxes.enter(route, exchange, { isUse: !asksForHealth(forward) });
   if (connections === undefined) sendEdgeError(exchange, tooManyStreams(route.sandboxId));
+  else if (connections.privatePorts.has(forward.port))
+    sendEdgeError(exchange, portNotOpen(route.sandboxId, forward.port));
   else if (route.state === 'paused') void wakeAndPassOn(exchange, forward, connections);
   else passOn(exchange, forward, connections);
 }

@@ -16,6 +16,8 @@ export interface SandboxConnections {
   readonly exchanges: Map<Exchange, () => void>;
   /** Ends the exchange with `breakOff` instead of a reset. */
   breakOffWith(exchange: Exchange, breakOff: () => void): void;
+  /** Ports that are closed to clients of the gateway, with the number of tunnels that keep them so. */
+  readonly privatePorts: Map<number, number>;
   /** Set once, when the router reports it. A later sandbox with the same id gets new connections. */
   gone: boolean;
 }
@@ -93,6 +95,7 @@ function createConnections(config: GatewayConfig, router: SandboxRouter, sandbox
     fresh: new SandboxAgent(dial, { keepAlive: false }),
     http2: createHttp2Sessions(dialFor('h2'), config.poolIdleTimeoutMs),
     exchanges: new Map(),
+    privatePorts: new Map(),
     breakOffWith(exchange, breakOff) {
       if (connections.exchanges.has(exchange)) connections.exchanges.set(exchange, breakOff);
     },

@@ -12,13 +12,19 @@ import type { Command } from './commands.ts';
 import { refuseChannel, runChannel } from './run-channel.ts';
 import type { RunningChannel } from './run-channel.ts';
 
+/** What runs inside for SSH, each as one module (apps/sftp-server). */
+export interface InsidePrograms {
+  readonly sftpServer: string;
+  /** Listens on a port for a client (`ssh -R`). */
+  readonly remoteListener: string;
+}
+
 export interface SessionContext {
   readonly sandbox: Sandbox;
   /** Why the sandbox cannot be used. Empty: it can. */
   readonly fault: string;
   readonly outlet: Outlet;
-  /** The program that serves SFTP inside, as one module. */
-  readonly sftpServer: string;
+  readonly programs: InsidePrograms;
   /** Takes the place of a program. False if there is none. */
   readonly takePlace: () => boolean;
   readonly freePlace: () => void;
@@ -110,7 +116,7 @@ export function serveSession(session: Session, context: SessionContext): void {
     else run({ accept, reject }, 'exec', commandLine(command), true);
   });
   session.on('subsystem', (accept, reject, { name }) => {
-    if (name === 'sftp') run({ accept, reject }, 'sftp', insideProgram(context.sftpServer), false);
+    if (name === 'sftp') run({ accept, reject }, 'sftp', insideProgram(context.programs.sftpServer), false);
     else refuse(reject);
   });
 }

@@ -3,7 +3,11 @@ import type { Logger } from '@soulbox/base';
 import type { SshAdmission, SshAuthority } from '@soulbox/contract/ssh-service';
 import type { Connection } from 'ssh2';
 import { serveForwarded } from '../channels/forward.ts';
+import { createRemoteForward } from '../channels/remote-forward.ts';
+import type { RemoteLimits } from '../channels/remote-forward.ts';
 import { serveSession } from '../channels/session.ts';
+import type { InsidePrograms } from '../channels/session.ts';
+import { serveGlobalRequests } from '../global-requests.ts';
 import { packetBytesOf } from '../library.ts';
 import { channelsMax, packetMinBytes } from '../limits.ts';
 import { createOutlet } from '../outlet.ts';
@@ -16,7 +20,9 @@ import type { OpenGrants } from './open-grants.ts';
 export interface ClientContext {
   readonly authority: SshAuthority;
   readonly gatewaySocket: string;
-  readonly sftpServer: string;
+  readonly programs: InsidePrograms;
+  /** Of all connections to one sandbox. */
+  readonly remoteLimits: RemoteLimits;
   readonly grants: OpenGrants;
   /** False if no further client of the team may be in. */
   readonly enter: (socket: Socket, teamId: string) => boolean;
@@ -84,9 +90,24 @@ function serveSignedIn(
     open -= 1;
   };
   const channelContext = {
-    ...{ sandbox, fault, socket, takePlace, freePlace, logger, memory, outlet, sftpServer: context.sftpServer },
+    ...{ sandbox, fault, socket, takePlace, freePlace, logger, memory, outlet, programs: context.programs },
     note: (used: Parameters<typeof grant.note>[0]) => grant.note(used),
   };
+
+  const remote = createRemoteForward({
+    ...channelContext,
+    ...{ client, sandboxId, program: context.programs.remoteListener, limits: context.remoteLimits },
+    onLost() {
+      // Otherwise a client that does nothing else would never hear of it.
+      if (open === 0) client.end();
+    },
+  });
+  socket.once('close', () => remote[Symbol.dispose]());
+  serveGlobalRequests(
+    client,
+    async (request) => await remote.serve(request),
+    (why) => memory.cut(why),
+  );
 
   client.on('session', (accept, reject) => {
     if (!takePlace()) {

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { envdPort, headers, tunnelProtocol } from '@soulbox/contract';
+import { envdPort, headers, privatePortHeader, tunnelProtocol } from '@soulbox/contract';
 import type { SshAdmission } from '@soulbox/contract/ssh-service';
 import { createPrograms } from '@soulbox/envd-client';
 import type { Programs } from '@soulbox/envd-client';
@@ -9,8 +9,11 @@ import type { Programs } from '@soulbox/envd-client';
 /** The sandbox of one connection, through the gateway. */
 export interface Sandbox extends Disposable {
   readonly programs: Programs;
-  /** Connects to a port inside. Rejects with an error whose message can be shown to the client. */
-  dial(port: number): Promise<Duplex>;
+  /**
+   * Connects to a port inside. Rejects with an error whose message can be shown to the client. Until the connection ends,
+   * the gateway lets its own clients not reach `privatePort`.
+   */
+  dial(port: number, options?: { readonly privatePort?: number }): Promise<Duplex>;
 }
 
 const dialMs = 30_000;
@@ -24,12 +27,13 @@ export function openSandbox(gatewaySocket: string, { sandboxId, accessToken }: S
   const dialed = new Set<Duplex>();
   return {
     programs,
-    async dial(port) {
+    async dial(port, { privatePort } = {}) {
       const connection = await openTunnel(gatewaySocket, {
         host: hostOf(port),
         connection: 'Upgrade',
         upgrade: tunnelProtocol,
         [headers.accessToken]: accessToken,
+        ...(privatePort === undefined ? {} : { [privatePortHeader]: String(privatePort) }),
       });
       dialed.add(connection);
       connection.once('close', () => dialed.delete(connection));

@@ -70,7 +70,11 @@ export async function startTestSsh(options: { maxConnections?: number } = {}): P
     report: (reported) => Promise.resolve(void uses.push(...reported)),
   };
   const ssh = await startSsh({
-    ...{ place: { host: '127.0.0.1', port: 0 }, hostKey: makeHostKey().privateKey, sftpServer: '' },
+    ...{
+      place: { host: '127.0.0.1', port: 0 },
+      hostKey: makeHostKey().privateKey,
+      programs: { sftpServer: '', remoteListener: '' },
+    },
     ...{ maxConnections: options.maxConnections ?? 10, authority, gatewaySocket, logger: silentLogger },
   });
   const clients: SshClient[] = [];
