@@ -18,17 +18,20 @@ if (node === undefined) {
   );
   process.exit(1);
 }
+// In a clone, Node would load the compiler of TypeScript for the first file, which takes longer than all others.
+const cache = join(dirname(file), '../../../node_modules/.cache/node-compile');
+const env = main.endsWith('.ts') ? { ...process.env, NODE_COMPILE_CACHE: cache } : process.env;
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'];
 const args = [main, ...process.argv.slice(2)];
 // Replaces this process if the system's Node supports it: that saves a process and the forwarding of signals.
 if (typeof process.execve === 'function') {
   try {
-    process.execve(node, [node, ...args], process.env);
+    process.execve(node, [node, ...args], env);
   } catch {
     // Not supported on this system: continue below.
   }
 }
-const child = spawn(node, args, { stdio: 'inherit' });
+const child = spawn(node, args, { stdio: 'inherit', env });
 for (const signal of signals) process.on(signal, () => child.kill(signal));
 child.on('error', (error) => {
   process.stderr.write(`error: ${error.message}\n`);

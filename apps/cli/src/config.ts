@@ -51,6 +51,9 @@ export function readRetryAttempts(): number {
   );
 }
 
+/** The launcher of a clone sets it for this process alone. */
+delete process.env['NODE_COMPILE_CACHE'];
+
 /** The original environment of this process, with the mark. */
 export function markedEnvironment(): NodeJS.ProcessEnv {
   const notify = notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket };

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 /**
@@ -32,9 +33,15 @@ export function readInstallation(root = join(import.meta.dirname, '../../..')): 
 
 /**
  * The folder in which Node caches our compiled code between starts, which halves the load time. It is never in /tmp,
- * where another user could prepare it for root.
+ * where another user could prepare it for root. Users other than root have one of their own: Node never shares one.
  */
-export function compileCacheFolder(): string {
-  const { form, root } = readInstallation();
-  return form === 'clone' ? join(root, 'node_modules/.cache/node-compile') : '/var/cache/soulbox/node-compile';
+export function compileCacheFolder(
+  { form, root }: Pick<Installation, 'form' | 'root'> = readInstallation(),
+  isRoot = process.getuid?.() === 0,
+): string {
+  if (form === 'clone') return join(root, cloneCache);
+  return isRoot ? '/var/cache/soulbox/node-compile' : join(homedir(), '.cache/soulbox/node-compile');
 }
+
+/** The launchers of a clone name it, too, because Node would load the compiler of TypeScript for the first file. */
+export const cloneCache = 'node_modules/.cache/node-compile';

@@ -1,6 +1,7 @@
 import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@soulbox/base';
+import { cloneCache } from './installation.ts';
 
 /** The path where people and sudo find `soulbox`. */
 export const launcherPath = '/usr/local/bin/soulbox';
@@ -38,7 +39,8 @@ const mainFile = 'apps/cli/src/main.ts';
 function launcherOf(repository: string): string {
   const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
   const [node, main] = [join(repository, 'node_modules/node/bin/node'), join(repository, mainFile)];
-  return `#!/bin/sh\n${mark}\n# clone: ${JSON.stringify(repository)}\nexec ${quote(node)} ${quote(main)} "$@"\n`;
+  const start = `NODE_COMPILE_CACHE=${quote(join(repository, cloneCache))} exec ${quote(node)} ${quote(main)} "$@"`;
+  return `#!/bin/sh\n${mark}\n# clone: ${JSON.stringify(repository)}\n${start}\n`;
 }
 
 function cloneOf(text: string): string | undefined {
