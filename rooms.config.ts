@@ -210,7 +210,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['connect-calls', 'http-calls'],
   ],
   'packages/client/src/node': [
-    ['http1-agent', 'http2-connection', 'send-request'],
+    ['http1-agent', 'http2-connection', 'received-bytes', 'send-request'],
     ['http2-pool'],
     ['transport'],
     ['index'],

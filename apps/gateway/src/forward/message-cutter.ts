@@ -64,7 +64,11 @@ export function createMessageCutter(): MessageCutter {
         else if (total > headBytes + heldMessageMaxBytes) {
           out.push(release());
           passing = total - headBytes;
-        } else held = Buffer.concat([held], total);
+        } else {
+          const head = held;
+          held = Buffer.allocUnsafe(total);
+          held.set(head);
+        }
       }
       return out;
     },

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
+import { countForMinorGc } from '@soulbox/base/minor-gc';
 import type { Holding } from './unread.ts';
-import { countForMinorGc } from './minor-gc.ts';
 
 /**
  * The cost of a chunk in addition to its bytes: objects of Node's streams. Without it, a sender of single bytes would
@@ -36,8 +36,8 @@ export function passOn(
     });
     if (!hasRoom || waiting >= waitingMaxBytes) source.pause();
   };
-  countForMinorGc(source);
   source.on('data', (chunk: Buffer) => {
+    countForMinorGc(chunk.byteLength);
     if (sink.destroyed || sink.writableEnded) return;
     for (const piece of cut(chunk)) write(piece);
   });

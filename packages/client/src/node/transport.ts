@@ -1,11 +1,15 @@
 import type { Agent } from 'node:http';
 import type { Interceptor, Transport } from '@connectrpc/connect';
-import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
+import { validateReadWriteMaxBytes } from '@connectrpc/connect/protocol';
+import { createTransport as createConnectTransport } from '@connectrpc/connect/protocol-connect';
+import { createTransport as createGrpcTransport } from '@connectrpc/connect/protocol-grpc';
+import { compressionBrotli, compressionGzip, createNodeHttpClient } from '@connectrpc/connect-node';
 import { createCallInterceptor } from '../core/connect-calls.ts';
 import type { CallRules } from '../core/connect-calls.ts';
 import type { Target } from '../core/target.ts';
 import { withCallSignal } from './http2-pool.ts';
 import type { Http2Pool } from './http2-pool.ts';
+import { countReceived } from './received-bytes.ts';
 
 export interface NodeTransportOptions {
   /** The origin of the server, with a path before those of the methods if it has one. */
@@ -43,17 +47,20 @@ export function createNodeTransport(options: NodeTransportOptions): Transport {
   const interceptors: Interceptor[] =
     target === undefined ? [] : [createCallInterceptor(target, { slots, isSafeToRepeat })];
   interceptors.push((next) => async (request) => await withCallSignal(request.signal, async () => await next(request)));
-  const common = {
+  const send = isPool(over)
+    ? createNodeHttpClient({ httpVersion: '2', sessionProvider: () => over })
+    : createNodeHttpClient({ httpVersion: '1.1', nodeOptions: { agent: over } });
+  const settings = {
     baseUrl,
+    httpClient: countReceived(send),
     useBinaryFormat: format === 'binary',
     interceptors,
-    ...(options.acceptsCompression === false ? { acceptCompression: [] } : {}),
-    ...(maxMessageBytes === undefined ? {} : { readMaxBytes: maxMessageBytes }),
+    sendCompression: null,
+    acceptCompression: options.acceptsCompression === false ? [] : [compressionGzip, compressionBrotli],
+    ...validateReadWriteMaxBytes(maxMessageBytes, undefined, undefined),
     ...(defaultTimeoutMs === undefined ? {} : { defaultTimeoutMs }),
   };
-  if (!isPool(over)) return createConnectTransport({ ...common, httpVersion: '1.1', nodeOptions: { agent: over } });
-  if (options.protocol === 'grpc') return createGrpcTransport({ ...common, sessionManager: over });
-  return createConnectTransport({ ...common, httpVersion: '2', sessionManager: over });
+  return options.protocol === 'grpc' && isPool(over) ? createGrpcTransport(settings) : createConnectTransport(settings);
 }
 
 function isPool(over: Http2Pool | Agent): over is Http2Pool {

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -13,17 +12,15 @@ const bytesPerCollection = 8 * 1024 * 1024;
 type Collect = (options: { type: 'minor' }) => void;
 
 let collect: Collect | undefined;
-let bytes = 0;
+let counted = 0;
 
-/** Counts the data from `source` towards the next minor collection. It adds a reader, so pipe `source` at once. */
-export function countForMinorGc(source: Readable): void {
-  source.on('data', (chunk: Uint8Array) => {
-    bytes += chunk.byteLength;
-    if (bytes < bytesPerCollection) return;
-    bytes = 0;
-    collect ??= findCollector();
-    collect({ type: 'minor' });
-  });
+/** Counts bytes that were read from a stream towards the next minor collection. */
+export function countForMinorGc(bytes: number): void {
+  counted += bytes;
+  if (counted < bytesPerCollection) return;
+  counted = 0;
+  collect ??= findCollector();
+  collect({ type: 'minor' });
 }
 
 /** V8 provides its collector only in contexts created while the flag is set. The flag is reset at once. */
