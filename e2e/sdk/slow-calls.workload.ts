@@ -26,7 +26,7 @@ test('templates are built, started and removed', { timeout: 60_000 }, async () =
   });
   await using made = await Sandbox.create(name);
   expect(await made.files.read('built.txt')).toBe('built\n');
-  expect((await templates.list()).map(({ templateID }) => templateID)).toContain(templateId);
+  expect((await templates.list().nextItems()).map(({ templateID }) => templateID)).toContain(templateId);
   await made.kill();
   expect([await templates.delete(name), await templates.delete(name)]).toEqual([true, false]);
   const broken = templates.build({ name, steps: [{ type: 'RUN', args: ['exit 3'] }] });

@@ -1,7 +1,9 @@
 import { callApi, callUnlessGone, segment } from '../api.ts';
 import type { Schemas } from '../api.ts';
 import { connectionFrom } from '../config.ts';
-import type { ConnectionOptions } from '../config.ts';
+import type { Connection, ConnectionOptions } from '../config.ts';
+import { createPaginator } from '../pages.ts';
+import type { PageOptions, Paginator } from '../pages.ts';
 
 /** A secret without its value, as the REST API describes it. `currentVersion` counts the values from 1 on. */
 export type SecretInfo = Schemas['Secret'];
@@ -49,9 +51,11 @@ export const secrets = {
     return (await callApi<SecretInfo>(connectionFrom(options), call)).body;
   },
 
-  /** Lists the secrets of the team, the first 100. */
-  async list(options?: ConnectionOptions): Promise<SecretInfo[]> {
-    return (await callApi<SecretInfo[]>(connectionFrom(options), { path: '/secrets' })).body;
+  /** Lists the secrets of the team, newest first, page by page as in e2b 2.51.0 or with `for await`. */
+  list(options: PageOptions & ConnectionOptions = {}): Paginator<SecretInfo> {
+    const { limit, nextToken, ...connection } = options;
+    const connect = (): Connection => connectionFrom(connection);
+    return createPaginator(connect, { path: '/secrets' }, { limit, nextToken }, (entry: SecretInfo) => entry);
   },
 
   /** Removes a secret with all its versions. False if it does not exist. */

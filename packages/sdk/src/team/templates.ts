@@ -1,8 +1,10 @@
 import { callApi, callUnlessGone, segment } from '../api.ts';
 import type { Schemas } from '../api.ts';
 import { connectionFrom } from '../config.ts';
-import type { ConnectionOptions } from '../config.ts';
+import type { Connection, ConnectionOptions } from '../config.ts';
 import { SoulBoxError } from '../error.ts';
+import { createPaginator } from '../pages.ts';
+import type { PageOptions, Paginator } from '../pages.ts';
 
 /**
  * A template of the team, as the REST API describes it. `cpuCount`, `memoryMB` and `diskSizeMB` are those of its
@@ -56,9 +58,11 @@ const pollMs = 500;
 
 /** Templates of the team. docs/templates.md describes them. */
 export const templates = {
-  /** Lists the templates of the team, the first 100. */
-  async list(options?: ConnectionOptions): Promise<TemplateInfo[]> {
-    return (await callApi<TemplateInfo[]>(connectionFrom(options), { path: '/templates' })).body;
+  /** Lists the templates of the team and those of the server, newest first. */
+  list(options: PageOptions & ConnectionOptions = {}): Paginator<TemplateInfo> {
+    const { limit, nextToken, ...connection } = options;
+    const connect = (): Connection => connectionFrom(connection);
+    return createPaginator(connect, { path: '/v2/templates' }, { limit, nextToken }, (entry: TemplateInfo) => entry);
   },
 
   /**
