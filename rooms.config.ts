@@ -207,7 +207,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['events', 'failure', 'waiting-line'],
     ['breaker', 'retry-call', 'slots'],
     ['resume-stream', 'target'],
-    ['connect-calls', 'http-calls'],
+    ['connect-calls', 'follow-lines', 'http-calls'],
   ],
   'packages/client/src/node': [
     ['http1-agent', 'http2-connection', 'received-bytes', 'send-request'],

@@ -177,3 +177,32 @@ test('output of commands is in the log of a sandbox whose create asked for it, a
   expect((await outputOf(copy.sandboxID)).map(({ message }) => message)).toEqual(['in the fork']);
   for (const id of [sandboxID, copy.sandboxID]) await askApi('DELETE', `/sandboxes/${id}`);
 });
+
+test('a log and metrics can be followed through the gateway, until the sandbox ends', async () => {
+  const made = await Sandbox.create('base', { timeoutMs: 120_000 });
+  await made.files.write('/run/soulbox/metrics/mine.prom', 'jobs 7\n');
+  const follow = async (path: string) => {
+    const response = await fetch(`${apiUrl}${path}`, {
+      headers: { 'x-api-key': apiKey, accept: 'application/x-ndjson' },
+    });
+    expect(response.status).toBe(200);
+    let text = '';
+    const ended = (async () => {
+      const chunks = (response.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream());
+      for await (const chunk of chunks) text += chunk;
+    })();
+    return { has: (part: string) => text.includes(part), ended, text: () => text };
+  };
+  const log = await follow(`/v2/sandboxes/${made.sandboxId}/logs`);
+  const metrics = await follow(`/sandboxes/${made.sandboxId}/metrics/history?custom=true`);
+  const before = Date.now();
+  await made.commands.run('sleep 0.01');
+  await until('the entry', () => Promise.resolve(log.has('Process ended')));
+  await until('a second and the custom metric', () =>
+    Promise.resolve(metrics.has('{"point":') && metrics.has('"name":"jobs"')),
+  );
+  expect(Date.now() - before).toBeLessThan(10_000);
+  await made.kill();
+  await Promise.all([log.ended, metrics.ended]);
+  for (const { text } of [log, metrics]) expect(text().endsWith('{"ended":true}\n')).toBe(true);
+});

@@ -50,6 +50,13 @@ export const importFinishMs = 540_000;
 export const exportReaderIdleMs = 60_000;
 /** An export is cut off after this time, however its reader goes on. */
 export const exportMs = 24 * 3600 * 1000;
+/** Followed logs, metrics and events are asked for anew so often. A blank line follows silence of the second time. */
+export const followEveryMs = 1000;
+export const followKeepaliveMs = 15_000;
+/** A followed response is cut off when its reader takes nothing for this time. Its client can continue. */
+export const followReaderIdleMs = 60_000;
+/** Time for which a follower does not notice that the runner is away, such as during its restart. */
+export const followPatienceMs = 30_000;
 /** Limits of one build: its steps, and the arguments of each step. Scripts should be files that are copied. */
 export const buildLimits = { steps: 500, stepArgs: 512, textChars: 128 * 1024 - 512 } as const;
 /** Limits of a stored build log. The runner has its own limits before these. */

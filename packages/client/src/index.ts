@@ -6,6 +6,7 @@ export { defaultBreaker } from './core/breaker.ts';
 export type { BreakerSettings } from './core/breaker.ts';
 export { createEvents } from './core/events.ts';
 export type { BreakerState, ClientEvent, ClientEvents, EventListener } from './core/events.ts';
+export { followLines, linesOf } from './core/follow-lines.ts';
 export { createHttpCalls } from './core/http-calls.ts';
 export type { HttpAnswer, HttpCall, HttpCalls, HttpCallsOptions } from './core/http-calls.ts';
 export { resumeStream } from './core/resume-stream.ts';

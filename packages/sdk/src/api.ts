@@ -1,6 +1,6 @@
 import type { components } from '@soulbox/contract/rest';
 import { headers as headerNames } from '@soulbox/contract/headers';
-import { noRetries } from '@soulbox/client';
+import { followLines, linesOf, noRetries } from '@soulbox/client';
 import type { HttpCall } from '@soulbox/client';
 import { requestSignal } from './config.ts';
 import type { Connection } from './config.ts';
@@ -35,8 +35,7 @@ export interface ApiAnswer<T> {
   readonly body: T;
 }
 
-/** Characters of one line of a stream. */
-const maxLine = 16 * 1024 * 1024;
+const linesType = 'application/x-ndjson';
 
 /** One segment of a path. @internal */
 export function segment(text: string): string {
@@ -77,18 +76,28 @@ export async function openApi(connection: Connection, call: ApiCall): Promise<Re
 
 /** Lines of JSON as they arrive. @internal */
 export async function* streamLines<T>(connection: Connection, call: ApiCall): AsyncGenerator<T> {
-  const response = await openApi(connection, { ...call, accept: 'application/x-ndjson', isStream: true });
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const bytes of chunksOf(response)) {
-    if (rest.length > maxLine)
-      throw new SoulBoxError('The response has a line that is too long.', {
-        ...{ code: 'internal', reason: 'invalid_response' },
-      });
-    rest += decoder.decode(bytes, { stream: true });
-    const lines = rest.split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) if (line !== '') yield JSON.parse(line) as T;
+  const response = await openApi(connection, { ...call, accept: linesType, isStream: true });
+  try {
+    for await (const line of linesOf(response)) if (line !== '') yield JSON.parse(line) as T;
+  } catch (error) {
+    rethrow(error);
+  }
+}
+
+/** Lines of JSON that go on with what is new. `call` says what follows the lines that were read. @internal */
+export async function* followApi<T extends object>(connection: Connection, call: () => ApiCall): AsyncGenerator<T> {
+  const { signal } = connection.options;
+  // The loop repeats the call, and says anew from where.
+  const open = async (ended: AbortSignal): Promise<Response> =>
+    await connection.calls.open({
+      ...requestFrom(connection, { ...call(), accept: linesType, isStream: true, isMadeOnce: true }),
+      signal: ended,
+    });
+  const options = { retry: connection.retry, ...(signal === undefined ? {} : { signal }) };
+  try {
+    yield* followLines<T>(open, options);
+  } catch (error) {
+    rethrow(error);
   }
 }
 

@@ -3,7 +3,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { sandboxParams } from '../http/schemas.ts';
-import { pageSchema, readPage } from './read-page.ts';
+import { pageSchema, sendEvents } from './send-events.ts';
 
 export function addListForSandboxRoute(app: ApiApp, context: ApiContext): void {
   app.get(
@@ -19,7 +19,7 @@ export function addListForSandboxRoute(app: ApiApp, context: ApiContext): void {
     async (request, reply) => {
       const sandboxId = parseSandboxId(request.params.sandboxID);
       if (sandboxId === undefined) return [];
-      return await readPage(context, { caller: callerOf(request), sandboxId, query: request.query }, reply);
+      return await sendEvents(context, { caller: callerOf(request), sandboxId, query: request.query }, request, reply);
     },
   );
 }

@@ -33,7 +33,8 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply, context
   const route = request.routeOptions.url ?? 'none';
   const hasChanged = changing.includes(request.method) && reply.statusCode < 400;
   const durationMs = Math.round(reply.elapsedTime * 100) / 100;
-  context.durations.observe(request.method, route, reply.statusCode, durationMs / 1000);
+  if (request.isFollowed !== true)
+    context.durations.observe(request.method, route, reply.statusCode, durationMs / 1000);
   context.logger.info(
     {
       requestId: request.id,

@@ -1,10 +1,14 @@
 import { SoulBoxError } from '@soulbox/base';
 
 /**
- * Transfers at once, in total and of one team. Each holds disk space of the runner, whose own totals are the same. One
- * team cannot keep the others from theirs.
+ * Transfers at once, in total and of one team. One team cannot keep the others from theirs. Each export and import holds
+ * disk space of the runner, whose own totals are the same. A followed stream asks the runner once a second.
  */
-const limits = { export: { all: 8, team: 2 }, import: { all: 4, team: 1 } } as const;
+const limits = {
+  export: { all: 8, team: 2 },
+  import: { all: 4, team: 1 },
+  'followed stream': { all: 256, team: 64 },
+} as const;
 const retryAfterSeconds = 30;
 
 export interface TransferSlots {

@@ -31,7 +31,7 @@ export function logFromRunner(entry: LogEntry): Log {
 }
 
 /** The selected entries of a log in chronological order. */
-export function selectLogs(logs: readonly Log[], selection: LogSelection): Log[] {
+export function selectLogs<T extends Log>(logs: readonly T[], selection: LogSelection): T[] {
   const { cursor, direction, level, search, limit } = selection;
   const ordered = direction === 'forward' ? logs : logs.toReversed();
   const least = level === undefined ? 0 : logLevels.indexOf(level);

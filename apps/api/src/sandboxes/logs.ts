@@ -3,6 +3,8 @@ import { callerOf } from '../auth/authenticate.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { followDescription, isFollowed, sendFollowed } from '../http/send-followed.ts';
+import type { News } from '../http/send-followed.ts';
 import { errors, sandboxParams, timeSchema, timeToWire, unixMs } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
 import { getLive, withRow } from '../lookup/sandbox.ts';
@@ -13,7 +15,7 @@ import { logEntrySchema, logLevels } from './schemas.ts';
 /** Entries in one response (E2B's limit). */
 const entriesMax = 1000;
 
-const limit = z.coerce.number().int().min(0).max(entriesMax).default(entriesMax);
+const limit = z.coerce.number().int().min(0).max(entriesMax);
 
 const oldLogsSchema = z
   .object({
@@ -26,7 +28,16 @@ const oldLogsSchema = z
 
 const logsV2Query = z.object({
   cursor: unixMs.optional().describe('Unix milliseconds, inclusive. Default: the oldest entry, or now if `backward`.'),
-  limit,
+  limit: limit
+    .optional()
+    .describe(
+      `Default: ${entriesMax}. A stream begins with the newest entries, so many; by default with all that are kept.`,
+    ),
+  after: z
+    .string()
+    .regex(/^[a-z0-9]{1,40}-\d{1,15}-\d{1,15}$/)
+    .optional()
+    .describe('Only for a stream: continue after the line with this `cursor`.'),
   direction: z
     .enum(['forward', 'backward'])
     .default('forward')
@@ -52,7 +63,10 @@ export function addLogRoutes(app: ApiApp, context: ApiContext): void {
         tags: ['sandboxes'],
         summary: 'Log of a sandbox, oldest first (the CLI)',
         params: sandboxParams,
-        querystring: z.object({ start: unixMs.optional().describe('Unix milliseconds, inclusive.'), limit }),
+        querystring: z.object({
+          start: unixMs.optional().describe('Unix milliseconds, inclusive.'),
+          limit: limit.default(entriesMax),
+        }),
         response: { 200: oldLogsSchema, ...errors(400, 404, 503) },
       },
     },
@@ -71,6 +85,7 @@ export function addLogRoutes(app: ApiApp, context: ApiContext): void {
       schema: {
         tags: ['sandboxes'],
         summary: 'Log of a sandbox',
+        description: `${followDescription} Each line has \`log\`, an entry, and its \`cursor\`. The last one of a sandbox that ended is \`{"ended":true}\`.`,
         params: sandboxParams,
         querystring: logsV2Query,
         response: {
@@ -79,11 +94,40 @@ export function addLogRoutes(app: ApiApp, context: ApiContext): void {
         },
       },
     },
-    async (request) => {
-      const logs = await readLogs(callerOf(request), request.params.sandboxID);
-      return { logs: selectLogs(logs, request.query).map(entryToWire) };
+    async (request, reply) => {
+      const { query, params } = request;
+      const caller = callerOf(request);
+      if (isFollowed(request))
+        return await sendFollowed(context, request, reply, followLog(context, caller, params.sandboxID, query));
+      const logs = await readLogs(caller, params.sandboxID);
+      return { logs: selectLogs(logs, { ...query, limit: query.limit ?? entriesMax }).map(entryToWire) };
     },
   );
+}
+
+/** Returns what arrived since its last call. A late entry can be older than those before. */
+function followLog(
+  context: ApiContext,
+  caller: Caller,
+  id: string,
+  { cursor, limit: newest, level, search, after: from }: z.infer<typeof logsV2Query>,
+): () => Promise<News> {
+  let after = from ?? '';
+  let isBeginning = from === undefined;
+  return async () => {
+    const record = await getLive(context, caller, id);
+    const { entries } = await withRow(context, record, () =>
+      callRunner((options) => context.runner.getLogs({ sandboxId: record.id, after }, options)),
+    );
+    after = entries.at(-1)?.cursor ?? after;
+    const arrived = entries.map((entry) => ({ ...logFromRunner(entry), cursor: entry.cursor }));
+    const since = isBeginning ? cursor : undefined;
+    const selected = selectLogs(arrived, { level, search, cursor: since, limit: Infinity, direction: 'forward' });
+    const chosen =
+      isBeginning && newest !== undefined ? selected.slice(Math.max(0, selected.length - newest)) : selected;
+    isBeginning = false;
+    return { lines: chosen.map((log) => ({ log: entryToWire(log), cursor: log.cursor })) };
+  };
 }
 
 function entryToWire(log: Log): z.infer<typeof logEntrySchema> {

@@ -1,4 +1,5 @@
 import type { CustomSeries } from '@soulbox/contract/runner';
+import type { SandboxRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
@@ -24,6 +25,14 @@ const seriesSchema = z
   })
   .meta({ id: 'SandboxCustomMetric' });
 
+const reportSchema = z
+  .object({
+    series: z.array(seriesSchema),
+    rejected: z.int().describe('Lines of the last read that were not valid or beyond a limit.'),
+    faults: z.array(z.string()).describe('What was wrong with some of them.'),
+  })
+  .meta({ id: 'SandboxCustomMetrics' });
+
 export function addCustomMetricsRoute(app: ApiApp, context: ApiContext): void {
   app.get(
     '/sandboxes/:sandboxID/metrics/custom',
@@ -41,13 +50,7 @@ export function addCustomMetricsRoute(app: ApiApp, context: ApiContext): void {
           end: unixSeconds.optional().describe('Unix seconds. Default: now.'),
         }),
         response: {
-          200: z
-            .object({
-              series: z.array(seriesSchema),
-              rejected: z.int().describe('Lines of the last read that were not valid or beyond a limit.'),
-              faults: z.array(z.string()).describe('What was wrong with some of them.'),
-            })
-            .meta({ id: 'SandboxCustomMetrics' }),
+          200: reportSchema,
           ...errors(400, 404, 503),
         },
       },
@@ -55,22 +58,40 @@ export function addCustomMetricsRoute(app: ApiApp, context: ApiContext): void {
     async (request) => {
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
       const { name, start, end } = request.query;
-      const { series, rejected, faults } = await withRow(context, record, () =>
-        callRunner((options) => context.runner.getCustomMetrics({ sandboxId: record.id }, options)),
-      );
       const isNewest = start === undefined && end === undefined;
       const span = { fromMs: (start ?? 0) * 1000, toMs: end === undefined ? Infinity : end * 1000 + 999 };
-      const chosen = series
-        .filter((one) => name === undefined || one.name === name)
-        .map((one) => seriesToWire(one, isNewest ? undefined : span));
-      return { series: chosen.filter(({ points }) => points.length > 0), rejected, faults };
+      return await readCustom(context, record, { name, span: isNewest ? undefined : span });
     },
   );
 }
 
+interface Wanted {
+  /** Undefined: all. */
+  readonly name?: string | undefined;
+  /** Undefined: the newest values. */
+  readonly span?: Span | undefined;
+}
+
+interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export async function readCustom(
+  context: ApiContext,
+  record: SandboxRecord,
+  { name, span }: Wanted = {},
+): Promise<z.infer<typeof reportSchema>> {
+  const { series, rejected, faults } = await withRow(context, record, () =>
+    callRunner((options) => context.runner.getCustomMetrics({ sandboxId: record.id }, options)),
+  );
+  const chosen = series.filter((one) => name === undefined || one.name === name).map((one) => seriesToWire(one, span));
+  return { series: chosen.filter(({ points }) => points.length > 0), rejected, faults };
+}
+
 function seriesToWire(
   { name, type, help, labels, timestamps, values }: CustomSeries,
-  span: { readonly fromMs: number; readonly toMs: number } | undefined,
+  span: Span | undefined,
 ): z.infer<typeof seriesSchema> {
   const all = values.map((value, at) => ({ atMs: msFromTimestamp(timestamps[at]), value }));
   const chosen =

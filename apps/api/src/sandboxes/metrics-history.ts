@@ -1,13 +1,18 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { MetricPoint } from '@soulbox/contract/runner';
+import type { SandboxRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
+import type { Caller } from '../auth/caller.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { followDescription, isFollowed, sendFollowed } from '../http/send-followed.ts';
+import type { News } from '../http/send-followed.ts';
 import { errors, sandboxParams, timeSchema, timeToWire } from '../http/schemas.ts';
 import { getLive, withRow } from '../lookup/sandbox.ts';
 import { callRunner } from '../runner/call.ts';
 import { msFromTimestamp } from '../runner/sandbox-facts.ts';
+import { readCustom } from './metrics-custom.ts';
 import { unixSeconds } from './schemas.ts';
 
 /** The steps among which the server chooses, in seconds. */
@@ -18,6 +23,8 @@ const pointsAimed = 1000;
 /** How far back the runner's seconds and minutes go. */
 const secondsKeptMs = 1_800_000;
 const minutesKeptMs = 86_400_000;
+/** The runner takes the samples of a second so late at most. */
+const lateSampleMs = 500;
 
 const counted = z.number().describe('During the step.');
 const bytes = z.number().describe('Bytes. Mean over the step.');
@@ -56,7 +63,10 @@ export function addMetricsHistoryRoute(app: ApiApp, context: ApiContext): void {
         summary: 'Metrics of a sandbox over time, merged into steps',
         description:
           'Steps of less than a minute are known for half an hour, those of less than an hour for a day, and longer ones for 30 days. ' +
-          'Steps without a sample, such as those of a paused sandbox, are left out. SoulBox extension.',
+          'Steps without a sample, such as those of a paused sandbox, are left out. ' +
+          `${followDescription} Each line has \`point\`, a step that is over, by default of a second from now on. ` +
+          'To continue, pass the end of the last one as `start`. With `custom=true`, lines with `custom` have the newest custom metrics, ' +
+          'as in `/metrics/custom`. The last line of a sandbox that ended is `{"ended":true}`.',
         params: sandboxParams,
         querystring: z.object({
           start: unixSeconds.optional().describe('Unix seconds. Default: the start of the sandbox.'),
@@ -68,6 +78,10 @@ export function addMetricsHistoryRoute(app: ApiApp, context: ApiContext): void {
             .max(longestStep)
             .optional()
             .describe(`Seconds. Default: the shortest step with at most ${pointsAimed} points that are all known.`),
+          custom: z
+            .enum(['true', 'false'])
+            .default('false')
+            .describe('Only for a stream: whether it has the custom metrics, too.'),
         }),
         response: {
           200: z
@@ -77,10 +91,16 @@ export function addMetricsHistoryRoute(app: ApiApp, context: ApiContext): void {
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
+      const { start, end, step, custom } = request.query;
+      if (isFollowed(request)) {
+        const wanted = { id: request.params.sandboxID, startMs: start === undefined ? undefined : start * 1000 };
+        const stepSeconds = step ?? 1;
+        const follow = followMetrics(context, callerOf(request), { ...wanted, stepSeconds, custom: custom === 'true' });
+        return await sendFollowed(context, request, reply, follow);
+      }
       const record = await getLive(context, callerOf(request), request.params.sandboxID);
       const nowMs = context.clock.now();
-      const { start, end, step } = request.query;
       const startMs = start === undefined ? record.startedAt : start * 1000;
       const endMs = end === undefined ? nowMs : end * 1000 + 999;
       const stepSeconds = step ?? chooseStep(Math.max(startMs, record.startedAt), endMs, nowMs);
@@ -88,6 +108,44 @@ export function addMetricsHistoryRoute(app: ApiApp, context: ApiContext): void {
       return { step: stepSeconds, points: points.map(pointToWire) };
     },
   );
+}
+
+interface Followed {
+  readonly id: string;
+  /** Undefined: now. */
+  readonly startMs: number | undefined;
+  readonly stepSeconds: number;
+  readonly custom: boolean;
+}
+
+/** Returns the steps that are over since its last call. */
+function followMetrics(
+  context: ApiContext,
+  caller: Caller,
+  { id, startMs, stepSeconds, custom }: Followed,
+): () => Promise<News> {
+  const stepMs = stepSeconds * 1000;
+  let fromMs = Math.floor((startMs ?? context.clock.now()) / stepMs) * stepMs;
+  let lastReport = '';
+  const readReport = async (record: SandboxRecord): Promise<object[]> => {
+    const report = await readCustom(context, record);
+    const text = JSON.stringify(report);
+    if (text === lastReport) return [];
+    lastReport = text;
+    return [{ custom: report }];
+  };
+  return async () => {
+    const record = await getLive(context, caller, id);
+    // The last sample of a second may be a little late.
+    const overMs = Math.floor((context.clock.now() - lateSampleMs) / stepMs) * stepMs;
+    const points =
+      overMs > fromMs
+        ? await withRow(context, record, () => readPoints(context, record.id, fromMs, overMs - 1, stepSeconds))
+        : [];
+    if (overMs > fromMs) fromMs = overMs;
+    const lines = points.map((point) => ({ point: pointToWire(point) }));
+    return { lines: custom ? [...lines, ...(await readReport(record))] : lines };
+  };
 }
 
 export async function readPoints(

@@ -316,10 +316,13 @@ export function createScriptedRunner(): ScriptedRunner {
         failIfTold();
         return { sandboxes: sandboxIds.map((sandboxId) => ({ sandboxId, series: custom.get(sandboxId) ?? [] })) };
       },
-      getLogs: ({ sandboxId }) => {
+      getLogs: ({ sandboxId, after }) => {
         failIfTold();
         get(sandboxId);
-        return { entries: logs.get(sandboxId) ?? [] };
+        const entries = logs.get(sandboxId) ?? [];
+        if (after === undefined) return { entries };
+        const read = Number(after.split('-')[1] ?? 0);
+        return { entries: entries.slice(read).map((one, at) => ({ ...one, cursor: `scripted-${read + at + 1}-0` })) };
       },
       listTemplates: () => {
         failIfTold();

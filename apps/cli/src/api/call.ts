@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import { CallError, createHttpCalls, createTarget, noRetries } from '@soulbox/client';
-import type { HttpCall, HttpCalls, Target } from '@soulbox/client';
+import type { HttpCall, HttpCalls, RetryPolicy, Target } from '@soulbox/client';
 import { headers } from '@soulbox/contract';
 import { readRetryAttempts } from '../config.ts';
 import { ApiError } from './api-error.ts';
@@ -47,13 +47,24 @@ export async function openApi(api: ApiConnection, call: ApiCall): Promise<Respon
   return await callsOf(api).open(requestFrom(api, call)).catch(rethrow(api));
 }
 
+/** The same, once, with the errors of the client: for callers with their own way to repeat it. */
+export async function openOnce(api: ApiConnection, call: ApiCall): Promise<Response> {
+  return await callsOf(api).open(requestFrom(api, { ...call, isMadeOnce: true }));
+}
+
+/** The wait between attempts is short: a person looks on. */
+export const retryPolicy = (): Partial<RetryPolicy> => ({
+  attempts: readRetryAttempts(),
+  initialDelayMs: 100,
+  maxDelayMs: 2000,
+});
+
 /** What all calls to this server share, those to its sandboxes too. */
 export function targetOf(api: ApiConnection): Target {
   const known = targets.get(api);
   if (known !== undefined) return known;
   // The command ends with its first failure, so nothing would ever be held back.
-  const retry = { attempts: readRetryAttempts(), initialDelayMs: 100, maxDelayMs: 2000 };
-  const target = createTarget({ name: api.url, retry, breaker: false });
+  const target = createTarget({ name: api.url, retry: retryPolicy(), breaker: false });
   targets.set(api, target);
   return target;
 }
@@ -88,7 +99,7 @@ export function quotedKey(text: string): string {
   throw new SoulBoxError('bad_request', 'An idempotency key must consist of visible ASCII characters.');
 }
 
-function rethrow(api: ApiConnection): (error: unknown) => never {
+export function rethrow(api: ApiConnection): (error: unknown) => never {
   return (error) => {
     if (error instanceof CallError && error.status !== undefined) throw apiErrorFrom(error, error.status);
     throw unreachable(api, error);

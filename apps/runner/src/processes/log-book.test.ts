@@ -75,6 +75,52 @@ test('a new envd in the same sandbox is read from its beginning', async () => {
   expect(await messages()).toEqual(['envd 1', 'envd 2', 'of the new envd']);
 });
 
+test('a follower reads each entry once, also those that arrive late, and continues after a restart', async () => {
+  const follow = async (cursor: string): Promise<{ readonly said: string[]; readonly cursor: string }> => {
+    const arrived = await book.readAfter('a', cursor);
+    return { said: arrived.map(({ line }) => line.message), cursor: arrived.at(-1)?.cursor ?? cursor };
+  };
+  book.write('a', 'sandbox created');
+  ofEnvd = [entry(1), entry(2)];
+  const first = await follow('');
+  expect(first.said).toEqual(['sandbox created', 'envd 1', 'envd 2']);
+  nowMs = startMs + 60_000;
+  book.write('a', 'sandbox paused');
+  const second = await follow(first.cursor);
+  expect(second.said).toEqual(['sandbox paused']);
+  // What envd wrote before it was frozen.
+  ofEnvd.push(entry(3));
+  const third = await follow(second.cursor);
+  expect(third.said).toEqual(['envd 3']);
+  expect((await follow(third.cursor)).said).toEqual([]);
+  const inTheMiddle = (await book.readAfter('a', ''))[1]?.cursor ?? '';
+  expect((await follow(inTheMiddle)).said).toEqual(['envd 2', 'sandbox paused', 'envd 3']);
+  await restartRunner();
+  nowMs = startMs + 90_000;
+  book.write('a', 'sandbox resumed');
+  expect((await follow(third.cursor)).said.sort()).toEqual(['sandbox paused', 'sandbox resumed']);
+});
+
+test.each(['x', '-', '1-2-3', 'abcdefgh--1', 'abcdefgh-1e9-1', 'abcdefgh-1-1\n', `abcdefgh-1-${'9'.repeat(400)}`])(
+  'the cursor %s is refused',
+  async (cursor) => {
+    await expect(book.readAfter('a', cursor)).rejects.toMatchObject({ reason: 'bad_request' });
+  },
+);
+
+test('readers at the same time cause one call to envd', async () => {
+  let calls = 0;
+  const { logs: own } = envd;
+  envd.logs = async (after) => {
+    calls += 1;
+    return await own(after);
+  };
+  ofEnvd = [entry(1)];
+  const all = await Promise.all(Array.from({ length: 20 }, async () => await book.readAfter('a', '')));
+  envd.logs = own;
+  expect([calls, ...new Set(all.map(({ length }) => length))]).toEqual([1, 1]);
+});
+
 test('the file is unreadable, and belongs to its sandbox', async () => {
   book.write('a', 'a word that is searched');
   await logs.settle();

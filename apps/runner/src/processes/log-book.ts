@@ -1,6 +1,8 @@
 import type { Clock } from '@soulbox/base';
 import { printable } from '@soulbox/envd-client/printable';
-import type { SandboxTable } from '../registry/table.ts';
+import type { KnownSandbox, SandboxTable } from '../registry/table.ts';
+import { createArrivals, parseCursor } from './log-cursor.ts';
+import type { ArrivedLine, Arrivals } from './log-cursor.ts';
 import type { LogFile, LogFolder, LogLine } from './log-folder.ts';
 
 /**
@@ -25,6 +27,9 @@ interface Book {
   /** Number of the newest entry that was fetched from envd. */
   envdSeq: number;
   readonly file: LogFile;
+  readonly arrivals: Arrivals;
+  /** One fetch serves all who read at the same time. */
+  fetching: Promise<void> | undefined;
   /** Entries of envd that are not in the file yet. */
   unsaved: LogLine[];
   savedAtMs: number;
@@ -41,6 +46,8 @@ export interface LogBook {
   write(sandboxId: string, message: string, fields?: Record<string, string>, logger?: string): void;
   /** Oldest first. Empty for an unknown sandbox. */
   read(sandboxId: string): Promise<LogLine[]>;
+  /** What arrived after the cursor, in the order of arrival. Empty cursor: all. Throws `bad_request` for a wrong one. */
+  readAfter(sandboxId: string, cursor: string): Promise<ArrivedLine[]>;
   /** The sandbox has a new envd, whose log begins again. */
   expectNewEnvd(sandboxId: string): void;
   /** The sandbox has ended. */
@@ -53,7 +60,11 @@ export function createLogBook(table: Pick<SandboxTable, 'find'>, folder: LogFold
     const known = books.get(sandboxId);
     if (known !== undefined) return known;
     const file = folder.fileOf(sandboxId);
-    const book: Book = { lines: [], envdSeq: 0, file, unsaved: [], savedAtMs: -Infinity, loaded: undefined };
+    const nothing = { fetching: undefined, loaded: undefined };
+    const book: Book = {
+      ...{ lines: [], envdSeq: 0, file, unsaved: [], savedAtMs: -Infinity, ...nothing },
+      arrivals: createArrivals(),
+    };
     books.set(sandboxId, book);
     forgetOldest();
     return book;
@@ -65,6 +76,7 @@ export function createLogBook(table: Pick<SandboxTable, 'find'>, folder: LogFold
   const take = (book: Book, lines: readonly LogLine[]): LogLine[] => {
     const known = new Set(book.lines.map(keyOf));
     const fresh = lines.filter((line) => !known.has(keyOf(line)));
+    book.arrivals.note(fresh);
     book.lines = bounded([...book.lines, ...fresh]);
     const kept = new Set(book.lines);
     return fresh.filter((line) => kept.has(line));
@@ -81,33 +93,50 @@ export function createLogBook(table: Pick<SandboxTable, 'find'>, folder: LogFold
     if (unsaved.length > 0) book.file.append(unsaved, async () => await load(book));
   };
 
+  const fetch = async (book: Book, { record, live }: KnownSandbox): Promise<void> => {
+    await load(book);
+    // A frozen envd would not answer.
+    const isAwake = record.state === 'running';
+    const fetched = isAwake ? ((await live?.envd.logs(book.envdSeq).catch(() => [])) ?? []) : [];
+    book.envdSeq = fetched.reduce((newest, entry) => Math.max(newest, entry.seq), book.envdSeq);
+    // Entries from before the claim belong to the rehearsal of the spare.
+    const startedAtMs = record.tenant?.startedAtMs ?? 0;
+    const now = clock.now();
+    const fresh = take(
+      book,
+      fetched.flatMap((entry) => trusted(entry, { startedAtMs, now })),
+    );
+    book.unsaved = bounded([...book.unsaved, ...fresh]);
+    if (now - book.savedAtMs >= saveEveryMs) save(book, []);
+  };
+
+  const update = async (sandboxId: string): Promise<Book | undefined> => {
+    const sandbox = table.find(sandboxId);
+    if (sandbox === undefined) return books.get(sandboxId);
+    const book = bookOf(sandboxId);
+    book.fetching ??= fetch(book, sandbox).finally(() => {
+      book.fetching = undefined;
+    });
+    await book.fetching;
+    return book;
+  };
+
   return {
     write(sandboxId, message, fields = {}, logger = 'runner') {
       const timestamp = new Date(clock.now()).toISOString();
       const book = bookOf(sandboxId);
       const line: LogLine = { seq: 0, timestamp, level: 'info', logger, message, fields };
       book.lines = bounded([...book.lines, line]);
+      book.arrivals.note([line]);
       save(book, [line]);
     },
     async read(sandboxId) {
-      const sandbox = table.find(sandboxId);
-      if (sandbox === undefined) return books.get(sandboxId)?.lines ?? [];
-      const book = bookOf(sandboxId);
-      await load(book);
-      // A frozen envd would not answer.
-      const isAwake = sandbox.record.state === 'running';
-      const fetched = isAwake ? ((await sandbox.live?.envd.logs(book.envdSeq).catch(() => [])) ?? []) : [];
-      book.envdSeq = fetched.reduce((newest, entry) => Math.max(newest, entry.seq), book.envdSeq);
-      // Entries from before the claim belong to the rehearsal of the spare.
-      const startedAtMs = sandbox.record.tenant?.startedAtMs ?? 0;
-      const now = clock.now();
-      const fresh = take(
-        book,
-        fetched.flatMap((entry) => trusted(entry, { startedAtMs, now })),
-      );
-      book.unsaved = bounded([...book.unsaved, ...fresh]);
-      if (now - book.savedAtMs >= saveEveryMs) save(book, []);
-      return book.lines;
+      return (await update(sandboxId))?.lines ?? [];
+    },
+    async readAfter(sandboxId, cursor) {
+      const place = parseCursor(cursor);
+      const book = await update(sandboxId);
+      return book?.arrivals.after(book.lines, place) ?? [];
     },
     expectNewEnvd(sandboxId) {
       const book = books.get(sandboxId);

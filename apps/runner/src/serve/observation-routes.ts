@@ -4,8 +4,9 @@ import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import { LogEntrySchema } from '@soulbox/contract/runner';
-import type { GetMetricsRequest, RunnerService } from '@soulbox/contract/runner';
+import type { GetMetricsRequest, LogEntry, RunnerService } from '@soulbox/contract/runner';
 import type { Metric, SandboxMetrics } from '../metrics/sandbox-metrics.ts';
+import type { LogLine } from '../processes/log-folder.ts';
 import type { Answers } from './answer.ts';
 import { eventToMessage } from './event-to-message.ts';
 import { metricToMessage, pointToMessage, seriesToMessage } from './metric-to-message.ts';
@@ -48,13 +49,10 @@ export function createObservationRoutes(
       }),
     ),
 
-    getLogs: answer(async (request) => {
-      const lines = await logBook.read(request.sandboxId);
-      return {
-        entries: lines.map(({ seq: _seq, timestamp, ...rest }) =>
-          create(LogEntrySchema, { ...rest, timestamp: timestampFromDate(new Date(timestamp)) }),
-        ),
-      };
+    getLogs: answer(async ({ sandboxId, after }) => {
+      if (after === undefined) return { entries: (await logBook.read(sandboxId)).map((line) => lineToMessage(line)) };
+      const arrived = await logBook.readAfter(sandboxId, after);
+      return { entries: arrived.map(({ line, cursor }) => lineToMessage(line, cursor)) };
     }),
 
     async *watchEvents(_request: unknown, handler: HandlerContext) {
@@ -63,6 +61,10 @@ export function createObservationRoutes(
       for await (const event of events.watch([...present, { kind: 'listed' }], over)) yield eventToMessage(event);
     },
   };
+}
+
+function lineToMessage({ seq: _, timestamp, ...rest }: LogLine, cursor = ''): LogEntry {
+  return create(LogEntrySchema, { ...rest, cursor, timestamp: timestampFromDate(new Date(timestamp)) });
 }
 
 /** The newest sample only, if the request names no time. */

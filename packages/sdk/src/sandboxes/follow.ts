@@ -1,14 +1,17 @@
 import { headers as headerNames } from '@soulbox/contract/headers';
 import type { Schemas } from '../api.ts';
-import { callApi, segment } from '../api.ts';
+import { callApi, followApi, segment } from '../api.ts';
 import type { Connection, ConnectionOptions } from '../config.ts';
-import { SoulBoxError } from '../error.ts';
 import { unixSeconds } from './metrics.ts';
 import type { TimeRange } from './metrics.ts';
 
 /** Whether a list goes on with what is new. */
 export interface FollowOptions {
-  /** Ask for new entries once a second until `signal` aborts (reason `aborted`) or the loop is left. Default: false. */
+  /**
+   * Go on with what is new, which the server sends as it learns of it, within about a second. A lost connection is
+   * replaced, and nothing is missed. The loop ends with the sandbox, when it is left, or when `signal` aborts (reason
+   * `aborted`). Default: false. A team has at most 64 such streams; one more throws `limit_exceeded`.
+   */
   readonly follow?: boolean | undefined;
 }
 
@@ -54,7 +57,6 @@ export type LogEntry = Schemas['SandboxLogEntry'];
  */
 export type SandboxEvent = Schemas['SandboxEvent'];
 
-const pauseMs = 1000;
 const logPage = 1000;
 const eventPage = 100;
 
@@ -66,15 +68,16 @@ export async function* readMetrics(
 ): AsyncGenerator<MetricPoint> {
   const path = `/sandboxes/${segment(sandboxId)}/metrics/history`;
   const step = stepSeconds ?? (follow ? 1 : undefined);
-  let from = unixSeconds(start) ?? (follow ? Math.floor(Date.now() / 1000) - 60 : undefined);
-  for (;;) {
-    const query = { start: from, end: unixSeconds(end), step };
-    const { body } = await callApi<Schemas['SandboxMetricHistory']>(connection, { path, query });
-    // The newest point may still grow.
-    yield* follow ? body.points.slice(0, -1) : body.points;
-    if (!follow) return;
-    from = body.points.at(-1)?.timestampUnix ?? from;
-    await pause(connection);
+  if (!follow) {
+    const query = { start: unixSeconds(start), end: unixSeconds(end), step };
+    yield* (await callApi<Schemas['SandboxMetricHistory']>(connection, { path, query })).body.points;
+    return;
+  }
+  let from = unixSeconds(start) ?? Math.floor(Date.now() / 1000) - 60;
+  const lines = followApi<{ readonly point: MetricPoint }>(connection, () => ({ path, query: { start: from, step } }));
+  for await (const { point } of lines) {
+    from = point.timestampUnix + (step ?? 1);
+    yield point;
   }
 }
 
@@ -85,11 +88,33 @@ export async function* readLogs(
   { start, level, search, follow = false }: LogOptions,
 ): AsyncGenerator<LogEntry> {
   const path = `/v2/sandboxes/${segment(sandboxId)}/logs`;
-  let cursor = start?.getTime();
+  const from = { cursor: start?.getTime(), level, search };
+  if (!follow) {
+    yield* readKept(connection, path, from);
+    return;
+  }
+  let after: string | undefined;
+  const lines = followApi<{ readonly log: LogEntry; readonly cursor: string }>(connection, () => ({
+    path,
+    query: { ...from, after },
+  }));
+  for await (const { log, cursor } of lines) {
+    after = cursor;
+    yield log;
+  }
+}
+
+/** Reads page by page what a log has. */
+async function* readKept(
+  connection: Connection,
+  path: string,
+  { cursor: start, ...filter }: { readonly cursor: number | undefined },
+): AsyncGenerator<LogEntry> {
+  let cursor = start;
   // Entries of that millisecond that were read: the next page begins with it.
   let seen = 0;
   for (;;) {
-    const query = { cursor, level, search, limit: logPage, direction: 'forward' };
+    const query = { ...filter, cursor, limit: logPage, direction: 'forward' };
     const { body } = await callApi<Schemas['SandboxLogsV2']>(connection, { path, query });
     // The oldest entries of a log are dropped, and those that were read may be among them.
     const again = body.logs.filter(({ timestamp }) => Date.parse(timestamp) === cursor).length;
@@ -100,13 +125,9 @@ export async function* readLogs(
       seen = at === cursor ? seen + 1 : 1;
       cursor = at;
     }
-    if (body.logs.length === logPage) {
-      // More entries of one millisecond than a page has cannot be asked for.
-      if (fresh.length === 0) [cursor, seen] = [(cursor ?? 0) + 1, 0];
-      continue;
-    }
-    if (!follow) return;
-    await pause(connection);
+    if (body.logs.length < logPage) return;
+    // More entries of one millisecond than a page has cannot be asked for.
+    if (fresh.length === 0) [cursor, seen] = [(cursor ?? 0) + 1, 0];
   }
 }
 
@@ -118,29 +139,20 @@ export async function* readEvents(
 ): AsyncGenerator<SandboxEvent> {
   const path = sandboxId === undefined ? '/events/sandboxes' : `/events/sandboxes/${segment(sandboxId)}`;
   let from = after;
+  if (follow) {
+    const lines = followApi<{ readonly event: SandboxEvent }>(connection, () => ({ path, query: { after: from } }));
+    for await (const { event } of lines) {
+      from = event.sequence;
+      yield event;
+    }
+    return;
+  }
   for (;;) {
     const query = { after: from, limit: eventPage, orderAsc: 'true' };
     const { body, headers } = await callApi<readonly SandboxEvent[]>(connection, { path, query });
     yield* body;
     from = body.at(-1)?.sequence ?? from;
     // A page of large events is shorter. Its header then says where the next page starts.
-    if (body.length > 0 && (body.length === eventPage || headers.has(headerNames.nextAfter))) continue;
-    if (!follow) return;
-    await pause(connection);
+    if (body.length === 0 || (body.length < eventPage && !headers.has(headerNames.nextAfter))) return;
   }
-}
-
-async function pause({ options: { signal } }: Connection): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const abort = (): void => {
-      clearTimeout(timer);
-      reject(new SoulBoxError('The caller has ended it.', { code: 'canceled', reason: 'aborted' }));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', abort);
-      resolve();
-    }, pauseMs);
-    if (signal?.aborted === true) abort();
-    signal?.addEventListener('abort', abort, { once: true });
-  });
 }

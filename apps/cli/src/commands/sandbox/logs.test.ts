@@ -9,29 +9,35 @@ const entryAt = (ms: number, message: string, level = 'info'): object => ({
 const page = (...logs: readonly object[]): ScriptedAnswer => ({ status: 200, body: { logs } });
 const gone: ScriptedAnswer = { status: 404, body: { code: 404, message: 'gone' } };
 
-test('each entry is printed once while the log is followed, also several of one millisecond, until the sandbox ends', async () => {
+const stream = (...lines: readonly object[]): ScriptedAnswer => ({
+  ...{ status: 200, headers: { 'content-type': 'application/x-ndjson' } },
+  body: lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+});
+const line = (number: number, log: object): object => ({ log, cursor: `b-${number}-1` });
+
+test('a followed log goes on after a lost connection with what it has not printed, until the sandbox ends', async () => {
   await using api = await startScriptedApi([
-    page(entryAt(1, 'one'), entryAt(2, 'two')),
-    page(entryAt(2, 'two'), entryAt(2, 'three', 'error')),
-    page(entryAt(2, 'three'), entryAt(3, 'four')),
-    gone,
+    stream(line(1, entryAt(1, 'one')), line(2, entryAt(2, 'two'))),
+    stream(line(3, entryAt(2, 'three', 'error'))),
+    stream(line(4, entryAt(3, 'four')), { ended: true }),
   ]);
-  const { code, stdout, stderr } = await runCli(['sandbox', 'logs', 'i1', '-f', '--level', 'info'], api.environment);
+  const options = ['-f', '--level', 'info', '--tail', '5'];
+  const { code, stdout, stderr } = await runCli(['sandbox', 'logs', 'i1', ...options], api.environment);
   expect([code, stderr]).toEqual([0, 'The sandbox i1 has ended.\n']);
   expect(stdout).not.toContain('\x1b');
   const messages = stdout
     .trimEnd()
     .split('\n')
-    .map((line) => line.split(/ {2,}/).slice(1));
+    .map((printed) => printed.split(/ {2,}/).slice(1));
   expect(messages).toEqual([
     ['info', 'one', String.raw`cmd="a\u001b[31m"`],
     ['info', 'two', String.raw`cmd="a\u001b[31m"`],
     ['error', 'three', String.raw`cmd="a\u001b[31m"`],
     ['info', 'four', String.raw`cmd="a\u001b[31m"`],
   ]);
-  expect(api.seen.map(({ line }) => line)).toEqual([
-    'GET /v2/sandboxes/i1/logs?level=info&limit=1000',
-    ...[2, 2, 3].map((cursor) => `GET /v2/sandboxes/i1/logs?level=info&cursor=${cursor}&limit=1000`),
+  expect(api.seen.map((request) => request.line)).toEqual([
+    'GET /v2/sandboxes/i1/logs?level=info&limit=5',
+    ...['b-2-1', 'b-3-1'].map((after) => `GET /v2/sandboxes/i1/logs?level=info&after=${after}`),
   ]);
 });
 

@@ -1,17 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import { defineCommand } from 'citty';
 import { printable } from '@soulbox/envd-client/printable';
-import { ApiError } from '../../api/api-error.ts';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
+import { followApi } from '../../api/stream.ts';
 import type { ApiLogEntry } from '../../api/wire.ts';
 import { parseDurationFlag } from '../../command-line/parse-duration.ts';
 import { apiDataDirArg, parseChoiceFlag, parseNumberFlag, sandboxArg } from '../../command-line/shared-args.ts';
 
 const pageSize = 1000;
-const followEveryMs = 1000;
 const longestSeconds = 30 * 86_400;
 const levels = ['debug', 'info', 'warn', 'error'] as const;
 const colors = { warn: 'yellow', error: 'red' } as const;
@@ -42,18 +40,14 @@ export const sandboxLogs = defineCommand({
     };
     const place: Place = { cursor: since === undefined ? undefined : Date.now() - since * 1000, seen: 0 };
     const print = (entry: ApiLogEntry): void => console.log(args.json === true ? JSON.stringify(entry) : lineOf(entry));
+    if (args.follow === true) {
+      const beginning = { cursor: since === undefined ? undefined : Date.now() - since * 1000, limit: tail };
+      for await (const entry of follow(log, beginning)) print(entry);
+      console.error(`The sandbox ${args.sandbox} has ended.`);
+      return;
+    }
     if (tail !== undefined) for (const entry of await readNewest(log, tail, place)) print(entry);
     else for await (const entry of readOn(log, place)) print(entry);
-    while (args.follow === true) {
-      await sleep(followEveryMs);
-      try {
-        for await (const entry of readOn(log, place)) print(entry);
-      } catch (error) {
-        if (!(error instanceof ApiError && error.status === 404)) throw error;
-        console.error(`The sandbox ${args.sandbox} has ended.`);
-        return;
-      }
-    }
   },
 });
 
@@ -77,6 +71,19 @@ async function readPage(
 ): Promise<readonly ApiLogEntry[]> {
   return (await callApi<{ readonly logs: readonly ApiLogEntry[] }>(api, { path, query: { ...filter, ...query } })).body
     .logs;
+}
+
+/** What the log has from the beginning on, and what arrives, until the sandbox has ended. */
+async function* follow(
+  { api, path, filter }: LogSource,
+  beginning: Readonly<Record<string, number | undefined>>,
+): AsyncGenerator<ApiLogEntry> {
+  let after: string | undefined;
+  const call = () => ({ path, query: { ...filter, ...(after === undefined ? beginning : { after }) } });
+  for await (const { log, cursor } of followApi<{ readonly log: ApiLogEntry; readonly cursor: string }>(api, call)) {
+    after = cursor;
+    yield log;
+  }
 }
 
 /** All entries from the place on, which is moved behind them. */

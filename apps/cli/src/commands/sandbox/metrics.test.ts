@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { runCli } from '../../testing/run-cli.ts';
 import { startScriptedApi } from '../../testing/scripted-api.ts';
+import type { ScriptedAnswer } from '../../testing/scripted-api.ts';
 
 const pointAt = (timestampUnix: number): object => ({
   timestamp: new Date(timestampUnix * 1000).toISOString(),
@@ -54,19 +55,23 @@ test('metrics are printed as lines of fixed columns, from the time that --since 
   expect(step).toBe('60');
 });
 
-test('--follow prints each complete second once, until the server is gone', async () => {
+test('--follow goes on after a lost connection with the next second, until the server is gone', async () => {
+  const stream = (...times: readonly number[]): ScriptedAnswer => ({
+    ...{ status: 200, headers: { 'content-type': 'application/x-ndjson' } },
+    body: times.map((time) => `${JSON.stringify({ point: pointAt(time) })}\n`).join(''),
+  });
   const gone = { status: 503, body: { code: 503, message: 'stopping' } };
-  await using api = await startScriptedApi([page(10, 11, 12), page(12), page(12, 13), gone]);
-  const once = { ...api.environment, SOULBOX_RETRY_ATTEMPTS: '1' };
-  const { code, stdout } = await runCli(['sandbox', 'metrics', 'i1', '--follow', '--json'], once);
+  await using api = await startScriptedApi([stream(10, 11), stream(12), gone, gone]);
+  const once = { ...api.environment, SOULBOX_RETRY_ATTEMPTS: '2' };
+  const { code, stdout, stderr } = await runCli(['sandbox', 'metrics', 'i1', '--follow', '--json'], once);
   const times = stdout
     .trimEnd()
     .split('\n')
     .map((line) => (JSON.parse(line) as { timestampUnix: number }).timestampUnix);
   expect([code, times]).toEqual([1, [10, 11, 12]]);
-  expect(api.seen.slice(1).map(({ line }) => line.split('?')[1])).toEqual(
-    [12, 12, 13].map((start) => `start=${start}&step=1`),
-  );
+  expect(stderr).toContain('stopping');
+  const asked = api.seen.slice(1, 3).map(({ line }) => line.split('?')[1]);
+  expect(asked).toEqual(['start=12&step=1', 'start=13&step=1']);
 }, 20_000);
 
 const custom = {

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
+import { followApi } from '../../api/stream.ts';
 import type { ApiCustomMetrics, ApiMetricHistory, ApiMetricPoint } from '../../api/wire.ts';
 import { parseDurationFlag } from '../../command-line/parse-duration.ts';
 import { apiDataDirArg, parseNumberFlag, sandboxArg } from '../../command-line/shared-args.ts';
@@ -10,7 +10,6 @@ import { UsageError } from '../../command-line/usage-error.ts';
 import { printList } from '../../output/print-list.ts';
 import { showBytes } from '../../output/table.ts';
 
-const followEveryMs = 1000;
 const defaultSeconds = 60;
 const longestSeconds = 30 * 86_400;
 
@@ -29,7 +28,7 @@ export const sandboxMetrics = defineCommand({
       valueHint: 'SECONDS',
     },
     custom: { type: 'boolean', description: 'Print what programs in the sandbox report about themselves instead' },
-    follow: { type: 'boolean', alias: 'f', description: 'Follow each second until Ctrl-C' },
+    follow: { type: 'boolean', alias: 'f', description: 'Follow each second until Ctrl-C or the end of the sandbox' },
     'data-dir': apiDataDirArg,
     json: { type: 'boolean', description: 'Print one JSON object per line' },
   },
@@ -43,20 +42,30 @@ export const sandboxMetrics = defineCommand({
     const step = parseNumberFlag('step', args.step, 1, 86_400);
     const api = await findApi(args['data-dir']);
     const path = `/sandboxes/${encodeURIComponent(args.sandbox)}/metrics/history`;
-    if (args.json !== true) console.log(headings);
-    // The clock of the server decides: what it has after the last line is next.
-    let start = Math.max(0, Math.floor(Date.now() / 1000) - sinceSeconds);
-    for (;;) {
-      const points = await readPoints(api, path, start, args.follow === true ? (step ?? 1) : step);
-      // While following, the newest step may still grow.
-      const complete = args.follow === true ? points.slice(0, -1) : points;
-      for (const point of complete) console.log(args.json === true ? JSON.stringify(point) : lineOf(point));
-      if (args.follow !== true) return;
-      start = points.at(-1)?.timestampUnix ?? start;
-      await sleep(followEveryMs);
+    const print = (point: ApiMetricPoint): void =>
+      console.log(args.json === true ? JSON.stringify(point) : lineOf(point));
+    const start = Math.max(0, Math.floor(Date.now() / 1000) - sinceSeconds);
+    if (args.follow !== true) {
+      const points = await readPoints(api, path, start, step);
+      if (args.json !== true) console.log(headings);
+      for (const point of points) print(point);
+      return;
     }
+    if (args.json !== true) console.log(headings);
+    for await (const point of follow(api, path, start, step ?? 1)) print(point);
+    console.error(`The sandbox ${args.sandbox} has ended.`);
   },
 });
+
+/** The points from the start on that are complete, and those to come, until the sandbox has ended. */
+async function* follow(api: ApiConnection, path: string, start: number, step: number): AsyncGenerator<ApiMetricPoint> {
+  let from = start;
+  const call = () => ({ path, query: { start: from, step } });
+  for await (const { point } of followApi<{ readonly point: ApiMetricPoint }>(api, call)) {
+    from = point.timestampUnix + step;
+    yield point;
+  }
+}
 
 function refuseOthers({ since, step, follow }: { since?: unknown; step?: unknown; follow?: unknown }): void {
   const given = Object.entries({ since, step, follow }).find(([, value]) => value !== undefined);

@@ -863,6 +863,27 @@ export interface components {
             }[];
             logEntries: components["schemas"]["SandboxLogEntry"][];
         };
+        SandboxCustomMetric: {
+            name: string;
+            /**
+             * @default untyped
+             * @enum {string}
+             */
+            type: "counter" | "gauge" | "histogram" | "summary" | "untyped";
+            help: string;
+            labels: {
+                [key: string]: string;
+            };
+            points: {
+                timestampUnix: number;
+                value: number | ("NaN" | "+Inf" | "-Inf");
+            }[];
+        };
+        SandboxCustomMetrics: {
+            series: components["schemas"]["SandboxCustomMetric"][];
+            rejected: number;
+            faults: string[];
+        };
         SandboxMetricPoint: {
             /** Format: date-time */
             timestamp: string;
@@ -886,22 +907,6 @@ export interface components {
             networkSentBytes: number;
             networkReceivedPackets: number;
             networkSentPackets: number;
-        };
-        SandboxCustomMetric: {
-            name: string;
-            /**
-             * @default untyped
-             * @enum {string}
-             */
-            type: "counter" | "gauge" | "histogram" | "summary" | "untyped";
-            help: string;
-            labels: {
-                [key: string]: string;
-            };
-            points: {
-                timestampUnix: number;
-                value: number | ("NaN" | "+Inf" | "-Inf");
-            }[];
         };
         SandboxPauseRequest: {
             /** @default true */
@@ -1208,11 +1213,6 @@ export interface components {
         SandboxMetricHistory: {
             step: number;
             points: components["schemas"]["SandboxMetricPoint"][];
-        };
-        SandboxCustomMetrics: {
-            series: components["schemas"]["SandboxCustomMetric"][];
-            rejected: number;
-            faults: string[];
         };
         SandboxesWithMetrics: {
             sandboxes: {

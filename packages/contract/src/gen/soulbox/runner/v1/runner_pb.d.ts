@@ -2197,6 +2197,13 @@ export declare type LogEntry = Message<"soulbox.runner.v1.LogEntry"> & {
    * @generated from field: map<string, string> fields = 5;
    */
   fields: { [key: string]: string };
+
+  /**
+   * The place of the entry in the order of arrival. Only if the request has `after`.
+   *
+   * @generated from field: string cursor = 6;
+   */
+  cursor: string;
 };
 
 /**
@@ -2213,6 +2220,14 @@ export declare type GetLogsRequest = Message<"soulbox.runner.v1.GetLogsRequest">
    * @generated from field: string sandbox_id = 1;
    */
   sandboxId: string;
+
+  /**
+   * Present: only entries that arrived after the one with this cursor, in the order of arrival. Empty: all. After a
+   * restart of the runner, entries of the same millisecond as the one with the cursor are returned again.
+   *
+   * @generated from field: optional string after = 2;
+   */
+  after?: string | undefined;
 };
 
 /**
@@ -2226,7 +2241,7 @@ export declare const GetLogsRequestSchema: GenMessage<GetLogsRequest>;
  */
 export declare type GetLogsResponse = Message<"soulbox.runner.v1.GetLogsResponse"> & {
   /**
-   * Oldest first. The runner limits their number.
+   * Oldest first, or in the order of arrival. The runner limits their number.
    *
    * @generated from field: repeated soulbox.runner.v1.LogEntry entries = 1;
    */
