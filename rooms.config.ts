@@ -314,7 +314,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   'packages/host/src': [
-    ['finding', 'install-packages', 'installation', 'launcher', 'probe', 'protection', 'sysctls', 'versions'],
+    ['finding', 'install-packages', 'installation', 'probe', 'protection', 'sysctls', 'versions'],
+    ['launcher'],
     ['known-bad'],
     ['programs', 'system'],
     ['criu'],
