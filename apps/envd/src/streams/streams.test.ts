@@ -596,8 +596,18 @@ describe('Interact', () => {
     ],
   ])('%s ends the call, and never the process', async (_name, [first, ...rest], code) => {
     const { events, send } = converse(first);
-    for (const request of rest) send(request);
-    await expect(collect(events)).rejects.toMatchObject({ code });
-    expect((await clients.streams.list({})).processes.filter((process) => process.exit?.code === 0)).toBeDefined();
+    let attached: string | undefined;
+    const watched = async (): Promise<void> => {
+      for await (const { event } of events)
+        if (event?.event.case === 'attached') {
+          attached = event.event.value.process?.id;
+          for (const request of rest) send(request);
+        }
+    };
+    await expect(watched()).rejects.toMatchObject({ code });
+    expect(attached !== undefined).toBe(first?.case === 'start');
+    if (attached === undefined) return;
+    expect((await clients.streams.get({ processId: attached })).process?.exit).toBeUndefined();
+    await clients.streams.signal({ processId: attached, signal: 9 });
   });
 });
