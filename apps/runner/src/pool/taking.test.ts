@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { collectOperations } from '@soulbox/base';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { LiveSandbox } from '../registry/table.ts';
 import type { Pool } from './pool.ts';
@@ -18,6 +19,19 @@ describe('the warm pool', () => {
     expect((await pool.take(templateOf('a'))).record.sandboxId).toBe('i1');
     expect(pool.readyCount()).toBe(0);
     expect(made.boots).toHaveLength(1);
+  });
+
+  it('tells a create the times of the boot that it started, and no other one', async () => {
+    const made = setUp({ size: 0 });
+    pool = made.pool;
+    const first = collectOperations(async () => await made.pool.take(templateOf('a')));
+    await finishNext(made.boots);
+    expect((await first).operations).toMatchObject([{ operation: 'boot' }]);
+    const second = collectOperations(async () => await made.pool.take(templateOf('b')));
+    const third = collectOperations(async () => await made.pool.take(templateOf('c')));
+    await finishNext(made.boots);
+    await finishNext(made.boots);
+    expect([(await second).operations.length, (await third).operations.length]).toEqual([1, 1]);
   });
 
   it('serves waiters in their order, and before refilling another template', async () => {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemClock } from '@soulbox/base';
+import { measureOperation, systemClock } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import type { Clock } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
@@ -47,14 +47,18 @@ export function setUp({ restFails = false, ...options }: Setting) {
     ...options,
     logger: silentLogger,
     boot: async (blueprint) =>
-      await new Promise<LiveSandbox>((resolve, reject) => {
-        boots.push({
-          of: blueprint.kind === 'template' ? blueprint.template.templateId : blueprint.snapshotId,
-          finish: () => {
-            resolve({ record: { sandboxId: `i${++count}` } } as LiveSandbox);
-          },
-          fail: reject,
+      await measureOperation('boot', async (finish) => {
+        const live = await new Promise<LiveSandbox>((resolve, reject) => {
+          boots.push({
+            of: blueprint.kind === 'template' ? blueprint.template.templateId : blueprint.snapshotId,
+            finish: () => {
+              resolve({ record: { sandboxId: `i${++count}` } } as LiveSandbox);
+            },
+            fail: reject,
+          });
         });
+        finish();
+        return live;
       }),
     rest: async (sandbox) => {
       await Promise.resolve();
