@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -311,6 +311,25 @@ test('an import that does not fit on the disk is refused before its data', async
   there.noRoomFor = 'The import';
   await expect(imports.begin(order(exported))).rejects.toMatchObject({ reason: 'disk_full' });
   expect(await tracesOf(there)).toEqual([]);
+});
+
+test('a disk of 1 TiB with one block of data costs that block, in time and on the disk', async () => {
+  const { sandboxId } = await addSandbox();
+  const exported = await exportFrom(here, { source: { sandboxId }, withMemory: false });
+  const given = parseManifest(exported.manifest);
+  const [layer] = given.parts;
+  const [first = ''] = layer?.data.flatMap(([, digests]) => digests) ?? [];
+  const last = 2 ** 20 - 1;
+  const parts = [{ ...layer, sizeBytes: 2 ** 40, data: [[last, [first]]] }];
+  const manifest = Buffer.from(JSON.stringify({ ...given, sandbox: { ...given.sandbox, diskMb: 2 ** 20 }, parts }));
+  const signature = signManifest(manifest, privateKey);
+  const begunAt = performance.now();
+  await imports.begin(order({ ...exported, manifest, signature }));
+  await imports.take('s1', 0, exported.blocks[0] ?? Buffer.alloc(0));
+  const { layers } = await imports.finish('s1');
+  expect(performance.now() - begunAt).toBeLessThan(20_000);
+  const file = await stat(there.context.host.checkpoints.layerPath(layers[0] ?? ''));
+  expect([file.size, file.blocks * 512 < 64 * mib]).toEqual([2 ** 40, true]);
 });
 
 test('a signed manifest with other settings than this version knows is refused', async () => {
