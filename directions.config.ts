@@ -14,7 +14,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/client/src/process': ['packages/client', 'packages/contract'],
   'packages/client/src/node': ['packages/base', 'packages/client', 'packages/contract'],
   // Runs in browsers: of the contract it uses what is generated, and the names of headers.
-  'packages/sdk': ['packages/client', 'packages/client/src/process', 'packages/contract'],
+  'packages/sdk': ['packages/client', 'packages/client/src/process', 'packages/contract', 'packages/local-files'],
   'packages/envd-client': [
     ...['packages/base', 'packages/client', 'packages/client/src/node', 'packages/client/src/process'],
     'packages/contract',
@@ -33,6 +33,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/host': ['packages/base', 'packages/contract', 'packages/isolation', 'packages/linux', 'packages/storage'],
   'packages/audit': ['packages/base'],
   'packages/tracing': ['packages/base'],
+  'packages/local-files': [],
   'packages/mcp-http': [],
   'packages/testing': ['packages/*', 'apps/*'],
 

@@ -193,6 +193,13 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['control-program'],
     ['index', 'main'],
   ],
+  'packages/local-files/src': [
+    ['local-files-error'],
+    ['find-entries', 'ignored-paths', 'list-project'],
+    ['tar'],
+    ['pack'],
+    ['index'],
+  ],
   'packages/mcp-http/src': [['read-json'], ['serve-mcp'], ['index']],
   'apps/mcp-gateway/src': [['config'], ['upstream'], ['merged-server'], ['serve'], ['main']],
   'packages/process/src': [
@@ -219,7 +226,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/client/src/web': [['transport'], ['index']],
   'packages/sdk/src': [
     ['error'],
-    ['config'],
+    ['config', 'local-folder'],
     ['api'],
     ['envd', 'pages'],
     ['process-types', 'watch'],
@@ -229,7 +236,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['commands'],
     ['pty'],
     ['sandboxes', 'team'],
-    ['index', 'testing'],
+    ['index', 'node', 'testing'],
   ],
   'packages/sdk/src/sandboxes': [
     ['create', 'file-urls', 'info', 'metrics', 'pause', 'sign-url'],

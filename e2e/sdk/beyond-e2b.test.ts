@@ -1,4 +1,9 @@
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
 import { Sandbox, secrets, SoulBoxError } from 'soulbox';
+import { folder } from 'soulbox/node';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { until } from '../harness/until.ts';
 import '../harness/server.ts';
@@ -57,6 +62,12 @@ test('code and files run with the runtime that fits them', async () => {
   expect(parts.join('')).toBe('ö 2\n');
   await sandbox.files.write('run.sh', 'cat; echo done');
   expect(await sandbox.run({ file: 'run.sh' }, { stdin: 'in ' })).toMatchObject({ stdout: 'in done\n', exitCode: 0 });
+  const local = await mkdtemp(join(tmpdir(), 'soulbox-sdk-run-'));
+  onTestFinished(async () => await removeTree(local));
+  await mkdir(join(local, 'lib'));
+  await writeFile(join(local, 'lib/words.py'), 'word = "from here"');
+  await writeFile(join(local, 'main.py'), 'from lib.words import word\nprint(word)');
+  expect(await sandbox.run({ folder: folder(local) })).toMatchObject({ stdout: 'from here\n', exitCode: 0 });
   const missing = sandbox.run({ file: 'nothing.py' });
   await expect(missing).rejects.toMatchObject({ name: 'SoulBoxError', status: expect.any(Number) as number });
 });

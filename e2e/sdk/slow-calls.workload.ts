@@ -1,4 +1,9 @@
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
 import { functions, Sandbox, templates } from 'soulbox';
+import { folder } from 'soulbox/node';
 import { expect, onTestFinished, test } from 'vitest';
 import { hasTemplate } from '../harness/template.ts';
 import '../harness/server.ts';
@@ -20,8 +25,16 @@ test('a sandbox is exported and imported as a snapshot, with its files', { timeo
 test('templates are built, started and removed', { timeout: 60_000 }, async () => {
   const name = `sdk-${crypto.randomUUID().slice(0, 8)}`;
   const lines: string[] = [];
+  const local = await mkdtemp(join(tmpdir(), 'soulbox-sdk-files-'));
+  onTestFinished(async () => await removeTree(local));
+  await mkdir(join(local, 'app'));
+  await writeFile(join(local, 'app/run.sh'), 'echo "$1"', { mode: 0o755 });
   const { templateId } = await templates.build({
-    ...{ name, steps: [{ type: 'RUN', args: ['echo built > /home/user/built.txt'] }] },
+    ...{ name, files: folder(local) },
+    steps: [
+      { type: 'COPY', args: ['app', '/home/user/app'] },
+      { type: 'RUN', args: ['app/run.sh built > built.txt'] },
+    ],
     onLog: ({ message }) => void lines.push(message),
   });
   await using made = await Sandbox.create(name);

@@ -17,7 +17,13 @@ export async function packSdk(root: string, work: string, output: string, versio
   const target = join(work, 'sdk');
   await mkdir(join(target, 'dist'), { recursive: true });
   const sources = await bundleSdk(root, join(target, 'dist/index.js'));
-  const bundled = findBundledPackages(new Map([['dist/index.js', sources]]));
+  const nodeSources = await bundleNodePart(root, join(target, 'dist/node.js'));
+  const bundled = findBundledPackages(
+    new Map([
+      ['dist/index.js', sources],
+      ['dist/node.js', nodeSources],
+    ]),
+  );
   await writeFile(join(target, licenceTexts), formatLicenceTexts(bundled));
   await writeTypes(root, join(work, 'types'), join(target, 'dist/types'));
   for (const name of texts) await copyFile(join(root, folder, name), join(target, name));
@@ -40,6 +46,7 @@ function manifest(version: string): object {
     engines: { node: '>=20.3' },
     exports: {
       '.': { types: './dist/types/index.d.ts', default: './dist/index.js' },
+      './node': { types: './dist/types/node.d.ts', default: './dist/node.js' },
       './package.json': './package.json',
     },
     files: ['dist', ...texts, licenceTexts],
@@ -48,9 +55,24 @@ function manifest(version: string): object {
 
 /** Fails for every module of Node: the same file runs in browsers. Returns the paths of all sources. */
 export async function bundleSdk(root: string, outfile: string): Promise<readonly string[]> {
+  return await bundle(root, { entry: 'index.ts', outfile, platform: 'browser' });
+}
+
+/** What reads files: for Node.js, Bun and Deno. It shares no code with the other part. */
+async function bundleNodePart(root: string, outfile: string): Promise<readonly string[]> {
+  return await bundle(root, { entry: 'node.ts', outfile, platform: 'node' });
+}
+
+interface Part {
+  readonly entry: string;
+  readonly outfile: string;
+  readonly platform: 'browser' | 'node';
+}
+
+async function bundle(root: string, { entry, outfile, platform }: Part): Promise<readonly string[]> {
   const { metafile } = await build({
-    ...{ absWorkingDir: root, entryPoints: [join(folder, 'src/index.ts')], outfile, bundle: true, format: 'esm' },
-    ...{ platform: 'browser', target: 'es2022', legalComments: 'none', logLevel: 'silent', metafile: true },
+    ...{ absWorkingDir: root, entryPoints: [join(folder, 'src', entry)], outfile, bundle: true, format: 'esm' },
+    ...{ platform, target: 'es2022', legalComments: 'none', logLevel: 'silent', metafile: true },
     conditions: ['soulbox-source'],
   });
   return Object.values(metafile.outputs)
@@ -64,7 +86,7 @@ async function writeTypes(root: string, work: string, target: string): Promise<v
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   await run(process.execPath, [tsc, '-p', join(root, folder), '--outDir', work], { cwd: root, timeoutMs: 120_000 });
   const source = join(work, folder, 'src');
-  const queue = ['index.d.ts'];
+  const queue = ['index.d.ts', 'node.d.ts'];
   for (const path of queue) {
     const output = join(target, path);
     await mkdir(dirname(output), { recursive: true });

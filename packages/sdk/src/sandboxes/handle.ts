@@ -390,7 +390,7 @@ export class Sandbox implements AsyncDisposable {
    */
   async run(target: RunTarget, options: RunOptions = {}): Promise<RunOutcome> {
     const connection = withOptions(this.#connection, { signal: options.signal });
-    return await runProgram(connection, this.sandboxId, target, options);
+    return await runProgram(connection, this, target, options);
   }
 
   /**

@@ -2,9 +2,13 @@ import type { Schemas } from '../api.ts';
 import { segment, streamLines } from '../api.ts';
 import type { Connection, RequestOptions } from '../config.ts';
 import { SoulBoxError } from '../error.ts';
+import type { Files } from '../files.ts';
+import { rethrowLocal } from '../local-folder.ts';
+import type { LocalFolder } from '../local-folder.ts';
+import { randomId } from '../processes.ts';
 import { seconds } from './create.ts';
 
-/** What to run: code, a file in the sandbox, or a folder in the sandbox with a project. */
+/** What to run: code, a file in the sandbox, or a folder with a project, in the sandbox or on this machine. */
 export type RunTarget =
   | {
       /** The source code, at most 512 KiB. */
@@ -17,6 +21,15 @@ export type RunTarget =
   | {
       /** The path of a folder. A relative path begins at `cwd`. */
       readonly project: string;
+      /** The file of the project to run. Default: what the project's own files name, otherwise a usual name. */
+      readonly entry?: string | undefined;
+    }
+  | {
+      /**
+       * A folder of this machine with a project, see {@link LocalFolder}. Its files are copied into a new folder in the
+       * home of the user, where they stay.
+       */
+      readonly folder: LocalFolder;
       /** The file of the project to run. Default: what the project's own files name, otherwise a usual name. */
       readonly entry?: string | undefined;
     };
@@ -103,10 +116,11 @@ export interface RunOutcome {
 /** @internal */
 export async function runProgram(
   connection: Connection,
-  sandboxId: string,
-  target: RunTarget,
+  { sandboxId, files }: { readonly sandboxId: string; readonly files: Pick<Files, 'write'> },
+  given: RunTarget,
   options: RunOptions,
 ): Promise<RunOutcome> {
+  const target = 'folder' in given ? await uploadProject(files, given, options) : given;
   const { envs, timeoutMs, onStdout, onStderr, onLog, signal: _signal, ...rest } = options;
   const body = {
     ...{ ...target, ...rest, envVars: envs, encoding: 'base64' },
@@ -130,6 +144,26 @@ export async function runProgram(
   throw new SoulBoxError('The connection was closed before the program ended.', {
     ...{ code: 'unavailable', reason: 'unreachable' },
   });
+}
+
+/** Open at the same time: not every runtime reads a blob only when it is sent. */
+const filesAtOnce = 50;
+
+/** Returns the target as it is in the sandbox. */
+async function uploadProject(
+  files: Pick<Files, 'write'>,
+  { folder, entry }: Extract<RunTarget, { folder: LocalFolder }>,
+  { user, signal }: RunOptions,
+): Promise<Extract<RunTarget, { project: string }>> {
+  const project = `~/soulbox-run-${randomId()}`;
+  const paths = await folder.list().catch(rethrowLocal);
+  for (let at = 0; at < paths.length; at += filesAtOnce) {
+    const opened = paths.slice(at, at + filesAtOnce).map(async (path) => {
+      return { path: `${project}/${path}`, data: await folder.read(path).catch(rethrowLocal) };
+    });
+    await files.write(await Promise.all(opened), { user, signal });
+  }
+  return { project, ...(entry === undefined ? {} : { entry }) };
 }
 
 function bytesOf(base64: string): Uint8Array {

@@ -1,8 +1,10 @@
-import { callApi, callUnlessGone, segment } from '../api.ts';
+import { callApi, callUnlessGone, errorFromResponse, segment } from '../api.ts';
 import type { Schemas } from '../api.ts';
 import { connectionFrom } from '../config.ts';
 import type { Connection, ConnectionOptions } from '../config.ts';
-import { SoulBoxError } from '../error.ts';
+import { rethrow, SoulBoxError } from '../error.ts';
+import { rethrowLocal } from '../local-folder.ts';
+import type { LocalFolder } from '../local-folder.ts';
 import { createPaginator } from '../pages.ts';
 import type { PageOptions, Paginator } from '../pages.ts';
 
@@ -12,16 +14,17 @@ import type { PageOptions, Paginator } from '../pages.ts';
  */
 export type TemplateInfo = Schemas['Template'];
 
-/** One step of a build. `COPY` needs uploads: use `soulbox template build` or E2B's `Template` for it. */
+/** One step of a build. */
 export interface TemplateStep {
   /**
    * What the step does. `RUN`: a command in `/bin/bash -l -c`. `ENV`: variables of later steps and the start command,
-   * not of sandboxes. `WORKDIR`: the folder, also of the sandboxes. `USER`: the user, also of the sandboxes.
+   * not of sandboxes. `WORKDIR`: the folder, also of the sandboxes. `USER`: the user, also of the sandboxes. `COPY`:
+   * files of {@link TemplateSpec.files}.
    */
-  readonly type: 'RUN' | 'ENV' | 'WORKDIR' | 'USER';
+  readonly type: 'RUN' | 'COPY' | 'ENV' | 'WORKDIR' | 'USER';
   /**
-   * The arguments. `RUN`: a command, and if given the user who runs it. `ENV`: names and values in turn. Others: one
-   * value.
+   * The arguments. `RUN`: a command, and if given the user who runs it. `ENV`: names and values in turn. `COPY`: a file
+   * or folder, its destination, and if given the owner and the mode in octal digits. Others: one value.
    */
   readonly args: readonly string[];
 }
@@ -38,6 +41,8 @@ export interface TemplateSpec {
    * What changes it, in order, at most 500 steps. A step that was done before is taken from the cache. Default: none.
    */
   readonly steps?: readonly TemplateStep[] | undefined;
+  /** Where the sources of `COPY` steps are. Default: none, and then a `COPY` throws `bad_request`. */
+  readonly files?: LocalFolder | undefined;
   /**
    * A command whose processes run in every sandbox of the template from its start on. Default: that of `fromTemplate`.
    */
@@ -74,8 +79,9 @@ export const templates = {
 
   /**
    * Builds a template and waits for the end, normally at most 60 minutes. `requestTimeoutMs` limits each request only.
-   * When `signal` ends the wait, the build continues. Errors: `build_failed` (the message names the step),
-   * `bad_request`, `name_taken`, `too_many_builds`, `limit_exceeded`.
+   * When `signal` ends the wait, the build continues. Files that the server does not have are uploaded first, at most 2
+   * GiB for each `COPY`. Errors: `build_failed` (the message names the step), `bad_request` (also a source of a `COPY`
+   * that does not exist), `body_too_large`, `name_taken`, `too_many_builds`, `limit_exceeded`.
    */
   async build(
     spec: TemplateSpec,
@@ -87,12 +93,14 @@ export const templates = {
     readonly buildId: string;
   }> {
     const connection = connectionFrom(options);
-    const { name, cpuCount, memoryMB, onLog, steps = [], ...start } = spec;
+    const { name, cpuCount, memoryMB, onLog, steps = [], files, ...start } = spec;
     const request = { method: 'POST', path: '/v3/templates', body: { name, cpuCount, memoryMB } } as const;
     const { templateID, buildID } = (await callApi<Schemas['TemplateRequestResponseV3']>(connection, request)).body;
     const from = start.fromImage === undefined && start.fromTemplate === undefined ? { fromTemplate: 'base' } : {};
     const path = `/templates/${segment(templateID)}/builds/${segment(buildID)}`;
-    const body = { ...from, ...start, steps: steps.map((step) => ({ ...step, force: false })) };
+    const sent = [];
+    for (const step of steps) sent.push({ ...(await withFiles(connection, templateID, step, files)), force: false });
+    const body = { ...from, ...start, steps: sent };
     await callApi(connection, { method: 'POST', path: `/v2${path}`, body });
     let logsOffset = 0;
     for (;;) {
@@ -112,3 +120,31 @@ export const templates = {
     }
   },
 };
+
+/** A `COPY` names the archive of its files, which the server has before the build starts. */
+async function withFiles(
+  connection: Connection,
+  templateId: string,
+  step: TemplateStep,
+  files: LocalFolder | undefined,
+): Promise<TemplateStep & { readonly filesHash?: string }> {
+  if (step.type !== 'COPY') return step;
+  if (files === undefined)
+    throw new SoulBoxError('A COPY needs `files`, such as `folder(".")` of soulbox/node.', {
+      ...{ code: 'invalid_argument', reason: 'bad_request' },
+    });
+  await using packed = await files.pack(step.args[0] ?? '.').catch(rethrowLocal);
+  const path = `/templates/${segment(templateId)}/files/${segment(packed.hash)}`;
+  const { present, url } = (await callApi<Schemas['TemplateBuildFileUpload']>(connection, { path })).body;
+  if (!present) await upload(connection, url, await packed.read());
+  return { ...step, filesHash: packed.hash };
+}
+
+/** The URL is signed. An upload has no limit of time here: the server ends one that stands still. */
+async function upload({ fetch: send, options }: Connection, url: string, body: Blob): Promise<void> {
+  const { signal } = options;
+  const call = { method: 'PUT', body, ...(signal === undefined ? {} : { signal }) };
+  const response = await send(url, call).catch(rethrow);
+  if (!response.ok) throw await errorFromResponse(response, 'The files of a COPY could not be uploaded.');
+  void response.body?.cancel().catch(() => undefined);
+}
