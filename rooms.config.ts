@@ -135,7 +135,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   // Server and clients below the commands; the table of commands above them.
   'apps/cli/src': [
     ['bundle', 'command-line', 'config', 'exported', 'records'],
-    ['command-tree', 'login', 'output'],
+    ['command-tree', 'login', 'settings'],
+    ['output'],
     ['server'],
     ['api'],
     ['process'],
@@ -150,6 +151,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'audit',
       'auth',
       'backup',
+      'config',
       'context',
       'damaged',
       'events',
@@ -322,8 +324,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/host/src': [
     ['finding', 'install-packages', 'installation', 'probe', 'protection', 'sysctls', 'versions'],
-    ['launcher'],
-    ['known-bad'],
+    ['known-bad', 'launcher'],
     ['programs', 'system'],
     ['criu'],
     ['changes', 'check-tiers', 'checks', 'install-missing'],

@@ -21,6 +21,9 @@ package installs it, and the manual page \`soulbox(1)\`.
   the first of: \`--data-dir\`; \`--context NAME\`; \`SOULBOX_CONTEXT\`; \`E2B_API_URL\` (or \`E2B_DOMAIN\`) with \`E2B_API_KEY\`; the
   context of \`soulbox context use\`; the server of \`soulbox auth login\`; the local server. Contexts are in
   \`~/.config/soulbox/contexts.json\`, which only you can read.
+- \`soulbox config\` keeps settings of the command line in \`~/.config/soulbox/config.json\`; variables come before them:
+  \`SOULBOX_OUTPUT\` (\`text\` or \`json\`, for all commands with \`--json\`), \`NO_COLOR\` and \`FORCE_COLOR\`, \`CI\` (no progress),
+  \`SOULBOX_RETRY_ATTEMPTS\`, \`VISUAL\` and \`EDITOR\`. \`soulbox config list\` shows each value and where it comes from.
 - A call of the API that cannot take effect twice is repeated when the server is away or asks for it: reads, calls with
   \`--idempotency-key\`, and calls that did not reach the server. \`SOULBOX_RETRY_ATTEMPTS\` says how often a call is tried
   (1 to 20, default 3; 1: never again). Waits grow from 0.1 to 2 s and are random, and last 30 s in all.

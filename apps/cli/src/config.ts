@@ -1,6 +1,5 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { SoulBoxError } from '@soulbox/base';
 
 /** The environment of the CLI. No other file reads it. */
 export const environment: Readonly<Record<string, string | undefined>> = process.env;
@@ -33,22 +32,15 @@ export function chooseContext(name: string): void {
   contextName = name;
 }
 
-/** Removed from the environment because it is a setting of the client, which the server would refuse. */
-const retryAttempts = process.env['SOULBOX_RETRY_ATTEMPTS'] ?? '';
+/** Removed from the environment because they are settings of the client, which the server would refuse. */
+export const retryAttemptsVariable = process.env['SOULBOX_RETRY_ATTEMPTS'];
 delete process.env['SOULBOX_RETRY_ATTEMPTS'];
+export const outputVariable = process.env['SOULBOX_OUTPUT'];
+delete process.env['SOULBOX_OUTPUT'];
 
-const retryAttemptsDefault = 3;
-const retryAttemptsMax = 20;
-
-/** How often a call of the API is tried. Throws `config_invalid`. */
-export function readRetryAttempts(): number {
-  if (retryAttempts === '') return retryAttemptsDefault;
-  const attempts = Number(retryAttempts);
-  if (Number.isInteger(attempts) && attempts >= 1 && attempts <= retryAttemptsMax) return attempts;
-  throw new SoulBoxError(
-    'config_invalid',
-    `SOULBOX_RETRY_ATTEMPTS must be a whole number from 1 to ${retryAttemptsMax}, and is ${retryAttempts}.`,
-  );
+/** Node reads these variables for each styled text. Called only if none of them is set. */
+export function setColors(mode: 'always' | 'never'): void {
+  process.env[mode === 'never' ? 'NO_COLOR' : 'FORCE_COLOR'] = '1';
 }
 
 /** The launcher of a clone sets it for this process alone. */

@@ -2,7 +2,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { CallError, createHttpCalls, createTarget, noRetries } from '@soulbox/client';
 import type { HttpCall, HttpCalls, RetryPolicy, Target } from '@soulbox/client';
 import { headers } from '@soulbox/contract';
-import { readRetryAttempts } from '../config.ts';
+import { readSetting } from '../settings/read-setting.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiConnection } from './connection.ts';
 
@@ -54,7 +54,7 @@ export async function openOnce(api: ApiConnection, call: ApiCall): Promise<Respo
 
 /** The wait between attempts is short: a person looks on. */
 export const retryPolicy = (): Partial<RetryPolicy> => ({
-  attempts: readRetryAttempts(),
+  attempts: Number(readSetting('retry-attempts')),
   initialDelayMs: 100,
   maxDelayMs: 2000,
 });

@@ -9,6 +9,8 @@ export interface ApiConnection {
   /** Without a trailing slash. */
   readonly url: string;
   readonly key: Secret;
+  /** How it was found, for people. */
+  readonly source?: string;
   /** The URL that reaches a port of a sandbox. Requests to it must also have the two routing headers. */
   sandboxUrl(sandboxId: string, port: number): string;
 }
@@ -30,7 +32,9 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
   ]);
   const server = await findServer(dataDirectory);
   const local =
-    server?.state === 'ready' ? connectionFrom(await readClientEnvironment(dataDirectory, server, false)) : undefined;
+    server?.state === 'ready'
+      ? connectionFrom(await readClientEnvironment(dataDirectory, server, false), dataDirectory)
+      : undefined;
   if (local !== undefined) return local;
   throw new SoulBoxError(
     'host_not_ready',
@@ -40,15 +44,15 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
 
 async function findNamed(): Promise<ApiConnection | undefined> {
   const name = readContextName();
-  if (name !== undefined) return fromContext(await getContext(name));
+  if (name !== undefined) return fromContext(name, await getContext(name));
   const variables = connectionFrom(environment);
   if (variables !== undefined) return variables;
   const { current } = await readContexts();
-  return current === undefined ? await findLogin() : fromContext(await getContext(current));
+  return current === undefined ? await findLogin() : fromContext(current, await getContext(current));
 }
 
-function fromContext({ url, sandboxUrl = url, key }: Context): ApiConnection {
-  return { url, key, sandboxUrl: () => sandboxUrl };
+function fromContext(name: string, { url, sandboxUrl = url, key }: Context): ApiConnection {
+  return { url, key, source: `context ${name}`, sandboxUrl: () => sandboxUrl };
 }
 
 /** The server of `soulbox auth login`, for the team that was chosen there. */
@@ -56,14 +60,17 @@ async function findLogin(): Promise<ApiConnection | undefined> {
   const credentials = await readCredentials();
   if (credentials === undefined) return undefined;
   const { url } = credentials;
-  return { url, key: keyFrom(credentials), sandboxUrl: () => url };
+  return { url, key: keyFrom(credentials), source: 'soulbox auth login', sandboxUrl: () => url };
 }
 
 /**
  * Reads the variables as the official clients do: a URL takes precedence over a domain. Throws `config_invalid` for an
  * invalid URL.
  */
-function connectionFrom(variables: Readonly<Record<string, string | undefined>>): ApiConnection | undefined {
+function connectionFrom(
+  variables: Readonly<Record<string, string | undefined>>,
+  source?: string,
+): ApiConnection | undefined {
   const { E2B_API_URL: apiUrl = '', E2B_DOMAIN: domain = '', E2B_API_KEY: key = '' } = variables;
   const { E2B_SANDBOX_URL: sandboxUrl = apiUrl } = variables;
   const url = apiUrl === '' && domain !== '' ? `https://api.${domain}` : apiUrl;
@@ -83,6 +90,7 @@ function connectionFrom(variables: Readonly<Record<string, string | undefined>>)
   return {
     url: url.replace(/\/+$/, ''),
     key: new Secret(key),
+    source: source ?? (apiUrl === '' ? 'E2B_DOMAIN' : 'E2B_API_URL'),
     sandboxUrl: (sandboxId, port) => (sandboxUrl === '' ? `https://${port}-${sandboxId}.${domain}` : sandboxUrl),
   };
 }

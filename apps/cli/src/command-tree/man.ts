@@ -33,6 +33,13 @@ export function renderManPage(tree: CommandNode, { version, date, exitCodes }: M
     '.TP',
     '.BR E2B_API_URL ,\\ E2B_API_KEY',
     'The server and the key, as the official clients read them.',
+    '.TP',
+    '.BR SOULBOX_CONTEXT ,\\ SOULBOX_OUTPUT ,\\ SOULBOX_RETRY_ATTEMPTS ,\\ NO_COLOR ,\\ FORCE_COLOR ,\\ CI ,\\ VISUAL ,\\ EDITOR',
+    'Settings that come before those of \\fBsoulbox config\\fR and \\fBsoulbox context\\fR.',
+    '.SH FILES',
+    '.TP',
+    '.I ~/.config/soulbox/',
+    'Settings, contexts with their keys, and the sign\\-in of a person. XDG_CONFIG_HOME moves it.',
     '',
   ].join('\n');
 }

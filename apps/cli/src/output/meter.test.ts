@@ -3,13 +3,13 @@ import { expect, test } from 'vitest';
 import { createMeter } from './meter.ts';
 
 function openMeter(
-  options: { isTTY?: boolean; quiet?: boolean; isCi?: boolean; columns?: number; totalBytes?: number } = {},
+  options: { isTTY?: boolean; quiet?: boolean; isNever?: boolean; columns?: number; totalBytes?: number } = {},
 ) {
-  const { isTTY = true, columns = 80, isCi = false, ...rest } = options;
+  const { isTTY = true, columns = 80, isNever = false, ...rest } = options;
   const texts: string[] = [];
   const write = (text: string | Uint8Array): boolean => texts.push(String(text)) > 0;
   const clock = { now: 1000 };
-  const meter = createMeter('copy', { ...rest, isCi, now: () => clock.now, output: { isTTY, columns, write } });
+  const meter = createMeter('copy', { ...rest, isNever, now: () => clock.now, output: { isTTY, columns, write } });
   return { meter, clock, texts, lines: () => texts.map((text) => stripVTControlCharacters(text).replace('\r', '')) };
 }
 
@@ -35,7 +35,7 @@ test('a line fits the window', () => {
   expect(lines()[0]).toHaveLength(19);
 });
 
-test.each([[{ isTTY: false }], [{ quiet: true }], [{ isCi: true }]])('nothing is shown with %j', (options) => {
+test.each([[{ isTTY: false }], [{ quiet: true }], [{ isNever: true }]])('nothing is shown with %j', (options) => {
   const { meter, clock, texts } = openMeter(options);
   clock.now += 1000;
   meter.show(1000);

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters, styleText } from 'node:util';
-import { environment } from '../config.ts';
+import { readSetting } from '../settings/read-setting.ts';
 import { showBytes } from './table.ts';
 
 export interface Meter extends Disposable {
@@ -11,8 +11,8 @@ interface MeterOptions {
   /** Of everything, if it is known. */
   readonly totalBytes?: number | undefined;
   readonly quiet?: boolean | undefined;
-  /** Where nobody watches. */
-  readonly isCi?: boolean;
+  /** Where nobody watches, and for those who do not want it. */
+  readonly isNever?: boolean;
   readonly now?: () => number;
   /** Where it is drawn. */
   readonly output?: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
@@ -24,18 +24,18 @@ const barColumns = 20;
 const usualColumns = 80;
 
 /**
- * Shows how far a transfer is, as one line of standard error: only on a terminal, not with `quiet`, and not where `CI`
- * is set. Disposing clears the line. NO_COLOR turns off colors.
+ * Shows how far a transfer is, as one line of standard error: only on a terminal, not with `quiet`, and not where the
+ * setting `progress` says `never`, as with `CI`. Disposing clears the line. NO_COLOR turns off colors.
  */
 export function createMeter(label: string, options: MeterOptions = {}): Meter {
   const {
     totalBytes,
     quiet = false,
-    isCi = (environment['CI'] ?? '') !== '',
+    isNever = readSetting('progress') === 'never',
     now = Date.now,
     output = process.stderr,
   } = options;
-  const isShown = output.isTTY && !quiet && !isCi;
+  const isShown = output.isTTY && !quiet && !isNever;
   const startedAt = now();
   let shownAt = 0;
   return {

@@ -79,6 +79,16 @@ export const program: CommandDef = defineCommand({
         delete: async () => (await import('../commands/context/delete.ts')).deleteContext,
       },
     }),
+    config: defineCommand({
+      meta: { name: 'config', description: 'Settings of the command line: list, get, set, unset, path' },
+      subCommands: {
+        list: async () => (await import('../commands/config/list.ts')).listSettings,
+        get: async () => (await import('../commands/config/get.ts')).getSetting,
+        set: async () => (await import('../commands/config/set.ts')).setSetting,
+        unset: async () => (await import('../commands/config/unset.ts')).unsetSetting,
+        path: async () => (await import('../commands/config/path.ts')).showSettingsPath,
+      },
+    }),
     snapshot: defineCommand({
       meta: { name: 'snapshot', description: 'Snapshots of sandboxes: list, fork, export, delete' },
       subCommands: {

@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import { renderUsage, runCommand } from 'citty';
 import type { CommandDef } from 'citty';
-import { chooseContext } from '../config.ts';
+import { chooseContext, setColors } from '../config.ts';
+import { readSetting, readSettingWithSource } from '../settings/read-setting.ts';
 import { program, epilogue } from './program.ts';
 import { printFault } from './print-fault.ts';
 import { resolved } from '../command-tree/command-tree.ts';
@@ -47,7 +48,7 @@ async function descend(command: CommandDef, rawArgs: readonly string[], path: re
 
 async function runLeaf(command: CommandDef, given: readonly string[], path: readonly CommandDef[]): Promise<number> {
   const args = withSharedArgs((await resolved(command.args)) ?? {});
-  const rawArgs = endOptionsAtCommand(given, args);
+  let rawArgs = endOptionsAtCommand(given, args);
   const beforeDashes = rawArgs.includes('--') ? rawArgs.slice(0, rawArgs.indexOf('--')) : rawArgs;
   if (beforeDashes.includes('--help') || beforeDashes.includes('-h')) {
     await showHelp({ ...command, args }, path);
@@ -55,6 +56,11 @@ async function runLeaf(command: CommandDef, given: readonly string[], path: read
   }
   try {
     const values = checkArguments(rawArgs, args);
+    const { value: color, source } = readSettingWithSource('color');
+    if (source === 'config.json' && color !== 'auto') setColors(color === 'never' ? color : 'always');
+    // Of commands that run a program, it says something else.
+    if (args['json']?.type === 'boolean' && !('command' in args) && readSetting('output') === 'json')
+      rawArgs = ['--json', ...rawArgs];
     if (args['context'] === contextArg && typeof values['context'] === 'string') {
       if (values['context'] === '') throw new UsageError('--context must name a context, and is empty.');
       if (values['data-dir'] !== undefined) throw new UsageError('--context and --data-dir both name a server.');
@@ -64,7 +70,7 @@ async function runLeaf(command: CommandDef, given: readonly string[], path: read
     return typeof result === 'number' ? result : exitCodes.ok;
   } catch (error) {
     // Options behind `--` are not ours.
-    return explain(error, beforeDashes);
+    return explain(error, rawArgs[0] === '--json' ? rawArgs : beforeDashes);
   }
 }
 

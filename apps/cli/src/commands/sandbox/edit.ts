@@ -13,6 +13,7 @@ import { apiDataDirArg, fileUserArg } from '../../command-line/shared-args.ts';
 import { exitCodes } from '../../command-line/exit-codes.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
 import { environment } from '../../config.ts';
+import { readSetting } from '../../settings/read-setting.ts';
 import { pack } from '../../copy/pack.ts';
 import { parseSandboxPlace, parseSourceName } from '../../copy/place.ts';
 import { receive } from '../../copy/receive.ts';
@@ -150,10 +151,10 @@ function tooLarge(path: string): SoulBoxError {
 
 /** Returns why the editor has not ended well. After an abort it is asked to end. */
 async function runEditor(file: string, signal: AbortSignal): Promise<Error | undefined> {
-  const named = [environment['VISUAL'], environment['EDITOR']].find((name) => name !== undefined && name !== '');
+  const editor = readSetting('editor');
   // The editor may have arguments of its own, which the shell splits at spaces.
   const script = 'exec $SOULBOX_EDITOR "$1"';
-  const env = { ...environment, SOULBOX_EDITOR: named ?? 'vi' };
+  const env = { ...environment, SOULBOX_EDITOR: editor };
   const child = spawn('sh', ['-c', script, 'soulbox', file], { env, stdio: 'inherit' });
   const interrupted = once(signal, 'abort').then(async () => {
     child.kill('SIGHUP');
@@ -163,5 +164,5 @@ async function runEditor(file: string, signal: AbortSignal): Promise<Error | und
   const [code] = (await Promise.race([once(child, 'exit'), interrupted])) as [number | null];
   if (signal.aborted) return signal.reason as Error;
   if (code === 0) return undefined;
-  return new SoulBoxError('bad_request', `The editor ${named ?? 'vi'} ended with ${String(code)}.`);
+  return new SoulBoxError('bad_request', `The editor ${editor} ended with ${String(code)}.`);
 }
