@@ -10,7 +10,8 @@ import { createLogBudget } from './log-budget.ts';
 import type { LogBudget, LogLimits } from './log-budget.ts';
 import type { LogPart, LogReader, LogStart } from './log-reader.ts';
 import { openLogReader } from './log-reader.ts';
-import { blockBytes, createOutputLog } from './output-log.ts';
+import { blockBytes } from './block-list.ts';
+import { createOutputLog } from './output-log.ts';
 import type { OutputLog, OutputLogOptions } from './output-log.ts';
 
 let directory: string;

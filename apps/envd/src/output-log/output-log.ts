@@ -1,8 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
-import { findBlock } from './blocks.ts';
+import { createBlockList } from './block-list.ts';
 import type { Block, StreamPositions } from './blocks.ts';
 import type { LogBudget, Spillable } from './log-budget.ts';
-import { headerBytes, writeHead } from './records.ts';
 import type { StreamNumber } from './records.ts';
 import { createRingFile } from './ring-file.ts';
 
@@ -22,8 +21,6 @@ export interface OutputLogOptions {
   readonly onDiskFailure: (error: unknown) => void;
 }
 
-/** The largest block, and so the largest output in one message. */
-export const blockBytes = 128 * 1024;
 /** The newest output stays in memory, where readers that keep up find it. */
 const tailBytes = 512 * 1024;
 /** Output in memory from which a process waits for the disk. */
@@ -33,9 +30,7 @@ const slackBytes = 1024 * 1024;
 /** What an ended process may write beyond the limit of a log that blocks: what is left in its pipes. */
 const afterEndBytes = 256 * 1024;
 const flushBytes = 1024 * 1024;
-const firstBufferBytes = 256;
 const diskRetryMs = 1000;
-const noBytes = Buffer.alloc(0);
 
 /**
  * The output of one process, of all its streams in the order in which envd read it. Bytes have positions that never
@@ -91,25 +86,13 @@ export interface OutputLog extends Spillable {
 export function createOutputLog(options: OutputLogOptions): OutputLog {
   const fileSizeBytes = options.maxBytes + slackBytes;
   const file = createRingFile(options.path, fileSizeBytes);
-  /** In order. The first `onDisk` of them are in the file, the others in memory. */
-  const blocks: Block[] = [];
-  let onDisk = 0;
-  /** The last block while more can be appended to it. */
-  let openBlock: Block | undefined;
-  let lastRecord = { place: 0, stream: 0, length: 0 };
-  let endPosition = 0;
-  let endPlace = 0;
-  const streamEnds: StreamPositions = [0, 0, 0];
+  const blocks = createBlockList({
+    useMemory: (changeBytes) => options.budget.useMemory(log, changeBytes),
+    mayKeepSpare: () => state === 'open' && !isSpilling,
+  });
   let acknowledgedTo = 0;
-  let memoryBytes = 0;
   /** Bytes of the file that count in the budget. */
   let diskBytes = 0;
-  let readerCount = 0;
-  /**
-   * The buffer of a dropped block, for the next one. Output that nobody reads then costs no fresh memory. The budget
-   * counts it, `memoryBytes` does not.
-   */
-  let spare: Buffer | undefined;
   let isFlushing = false;
   let isSpilling = false;
   let diskTimer: NodeJS.Timeout | undefined;
@@ -118,83 +101,24 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   /** For those who write to the log. */
   let change = Promise.withResolvers<undefined>();
 
-  /** Returns how many of the bytes it has taken. */
-  function appendPart(stream: StreamNumber, bytes: Uint8Array): number {
-    let block = openBlock;
-    let extendsRecord = block !== undefined && lastRecord.stream === stream;
-    if (block === undefined || block.length + (extendsRecord ? 0 : headerBytes) + 1 > blockBytes) {
-      block = addBlock();
-      extendsRecord = false;
-    }
-    const headLength = extendsRecord ? 0 : headerBytes;
-    const taken = Math.min(bytes.length, blockBytes - block.length - headLength);
-    const buffer = ensureCapacity(block, block.length + headLength + taken);
-    if (extendsRecord) lastRecord.length += taken;
-    else lastRecord = { place: endPlace, stream, length: taken };
-    writeHead(buffer, lastRecord.place - block.place, stream, lastRecord.length);
-    buffer.set(taken === bytes.length ? bytes : bytes.subarray(0, taken), block.length + headLength);
-    block.length += headLength + taken;
-    block.outputBytes += taken;
-    endPlace += headLength + taken;
-    endPosition += taken;
-    streamEnds[stream - 1] = (streamEnds[stream - 1] ?? 0) + taken;
-    return taken;
-  }
-
-  function addBlock(): Block {
-    const block: Block = {
-      place: endPlace,
-      length: 0,
-      position: endPosition,
-      outputBytes: 0,
-      streamPositions: [...streamEnds],
-      bytes: readerCount === 0 ? spare : undefined,
-    };
-    dropSpare();
-    if (block.bytes !== undefined) useMemory(block.bytes.length);
-    blocks.push(block);
-    openBlock = block;
-    return block;
-  }
-
-  function ensureCapacity(block: Block, neededBytes: number): Buffer {
-    const present = block.bytes ?? noBytes;
-    if (present.length >= neededBytes) return present;
-    // After a full block, the output is probably large.
-    const isMuch = (blocks.at(-2)?.length ?? 0) > blockBytes / 2;
-    const firstSize = isMuch ? blockBytes : firstBufferBytes;
-    const size = Math.min(blockBytes, Math.max(neededBytes, firstSize, present.length * 4));
-    // Readers may still have views of the smaller one.
-    const grown = Buffer.allocUnsafeSlow(size);
-    present.copy(grown, 0, 0, block.length);
-    block.bytes = grown;
-    useMemory(size - present.length);
-    return grown;
-  }
-
-  function useMemory(changeBytes: number): void {
-    memoryBytes += changeBytes;
-    options.budget.useMemory(log, changeBytes);
-  }
-
   function mustWait(): boolean {
     if (options.policy === 'block' && unacknowledgedBytes() >= limit() + (hasExited ? afterEndBytes : 0)) return true;
     if (!isFlushing) return false;
-    return memoryBytes >= highMemoryBytes || options.budget.isShort();
+    return blocks.memoryBytes >= highMemoryBytes || options.budget.isShort();
   }
 
   /** While the disk takes nothing, the log is full when the memory for it is. */
   function limit(): number {
-    return diskTimer !== undefined && memoryBytes >= highMemoryBytes ? 0 : options.maxBytes;
+    return diskTimer !== undefined && blocks.memoryBytes >= highMemoryBytes ? 0 : options.maxBytes;
   }
 
   /** The stored bytes that nobody has acknowledged. Heads of a partly acknowledged block count in full. */
   function unacknowledgedBytes(): number {
-    const block = findBlock(blocks, 'position', acknowledgedTo) ?? blocks[0];
-    if (block === undefined || acknowledgedTo >= endPosition) return 0;
+    const block = blocks.find('position', acknowledgedTo) ?? blocks.all[0];
+    if (block === undefined || acknowledgedTo >= blocks.endPosition) return 0;
     const acknowledged = Math.max(0, Math.min(acknowledgedTo - block.position, block.outputBytes));
     const rest = acknowledged === block.outputBytes ? 0 : block.length - acknowledged;
-    return endPlace - block.place - block.length + rest;
+    return blocks.endPlace - block.place - block.length + rest;
   }
 
   function keepLimits(): void {
@@ -207,55 +131,32 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   }
 
   function dropOldest(): void {
-    const keptAfterFirst = (): number => endPlace - (blocks[0]?.place ?? 0) - (blocks[0]?.length ?? 0);
-    while (blocks.length > 1 && keptAfterFirst() >= options.maxBytes) dropFirst();
+    const keptAfterFirst = (): number => blocks.endPlace - (blocks.all[0]?.place ?? 0) - (blocks.all[0]?.length ?? 0);
+    while (blocks.all.length > 1 && keptAfterFirst() >= options.maxBytes) blocks.dropFirst();
     const isShort = options.budget.isShort();
-    if (diskTimer === undefined || (memoryBytes < highMemoryBytes && !isShort)) return;
+    if (diskTimer === undefined || (blocks.memoryBytes < highMemoryBytes && !isShort)) return;
     // The newest output is worth more than what the disk has.
     const tail = isShort ? 0 : tailBytes;
-    while (blocks.length > 1 && memoryBytes > tail) dropFirst();
+    while (blocks.all.length > 1 && blocks.memoryBytes > tail) blocks.dropFirst();
   }
 
   function dropAcknowledged(): void {
     for (;;) {
-      const [first] = blocks;
-      if (first === undefined || first === openBlock) return;
-      if (endPlace - first.place <= options.maxBytes && diskTimer === undefined) return;
+      const [first] = blocks.all;
+      if (first === undefined || first === blocks.openBlock) return;
+      if (blocks.endPlace - first.place <= options.maxBytes && diskTimer === undefined) return;
       if (first.position + first.outputBytes > acknowledgedTo) return;
-      dropFirst();
+      blocks.dropFirst();
     }
   }
 
-  function dropFirst(): void {
-    const block = blocks.shift();
-    if (block === undefined) return;
-    if (block === openBlock) openBlock = undefined;
-    if (block.bytes === undefined) onDisk -= 1;
-    else letGo(block);
-  }
-
-  function letGo(block: Block): void {
-    const { bytes = noBytes } = block;
-    block.bytes = undefined;
-    useMemory(-bytes.length);
-    if (spare !== undefined || readerCount > 0 || bytes.length !== blockBytes || state !== 'open' || isSpilling) return;
-    spare = bytes;
-    options.budget.useMemory(log, bytes.length);
-  }
-
-  function dropSpare(): void {
-    if (spare === undefined) return;
-    options.budget.useMemory(log, -spare.length);
-    spare = undefined;
-  }
-
   function dropAll(): void {
-    while (blocks.length > 0) dropFirst();
+    while (blocks.all.length > 0) blocks.dropFirst();
     loseDisk();
   }
 
   function loseDisk(): void {
-    while (onDisk > 0) dropFirst();
+    while (blocks.onDisk > 0) blocks.dropFirst();
     void file.remove();
     giveDisk(diskBytes);
     wake();
@@ -281,7 +182,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
           giveDisk(growth);
           throw error;
         }
-        for (const block of batch) markWritten(block);
+        for (const block of batch) blocks.markWritten(block);
         wake();
       }
     } finally {
@@ -294,13 +195,13 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   /** Blocks in memory to write next. Nothing is appended to them any more. */
   function nextBatch(): Block[] {
     if (state === 'released') return [];
-    if (isSpilling) openBlock = undefined;
+    if (isSpilling) blocks.closeBlock();
     const batch: Block[] = [];
     let length = 0;
-    let left = memoryBytes;
-    for (let index = onDisk; index < blocks.length && length < flushBytes; index += 1) {
-      const block = blocks[index];
-      if (block === undefined || block === openBlock || (!isSpilling && left <= tailBytes)) break;
+    let left = blocks.memoryBytes;
+    for (let index = blocks.onDisk; index < blocks.all.length && length < flushBytes; index += 1) {
+      const block = blocks.all[index];
+      if (block === undefined || block === blocks.openBlock || (!isSpilling && left <= tailBytes)) break;
       batch.push(block);
       length += block.length;
       left -= block.bytes?.length ?? 0;
@@ -324,18 +225,6 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     options.budget.giveDisk(bytes);
   }
 
-  /** The block is in the file. It may have been dropped meanwhile. */
-  function markWritten(block: Block): void {
-    if (blocks[onDisk] !== block) return;
-    letGo(block);
-    const before = blocks[onDisk - 1];
-    if (before !== undefined && before.length + block.length <= blockBytes) {
-      before.length += block.length;
-      before.outputBytes += block.outputBytes;
-      blocks.splice(onDisk, 1);
-    } else onDisk += 1;
-  }
-
   /** Tries again after a while. Until then, what fits into memory is kept. */
   function diskFailed(error: unknown): void {
     if (state === 'released') return;
@@ -343,7 +232,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     options.onDiskFailure(error);
     diskTimer = setTimeout(() => {
       diskTimer = undefined;
-      if (memoryBytes > tailBytes) flush();
+      if (blocks.memoryBytes > tailBytes) flush();
       wake();
     }, diskRetryMs);
     keepLimits();
@@ -358,7 +247,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
   }
 
   function lose(place: number): void {
-    while (onDisk > 0 && (blocks[0]?.place ?? Infinity) <= place) dropFirst();
+    while (blocks.onDisk > 0 && (blocks.all[0]?.place ?? Infinity) <= place) blocks.dropFirst();
     wake();
   }
 
@@ -367,10 +256,10 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     policy: options.policy,
     listeners: new Set(),
     get oldest(): number {
-      return blocks[0]?.position ?? endPosition;
+      return blocks.all[0]?.position ?? blocks.endPosition;
     },
     get end(): number {
-      return endPosition;
+      return blocks.endPosition;
     },
     get acknowledged(): number {
       return acknowledgedTo;
@@ -383,14 +272,13 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     },
     append(stream: StreamNumber, bytes: Uint8Array): void {
       if (state !== 'open') return;
-      let from = 0;
-      while (from < bytes.length) from += appendPart(stream, bytes.subarray(from));
+      blocks.append(stream, bytes);
       keepLimits();
-      if (memoryBytes > tailBytes) flush();
+      if (blocks.memoryBytes > tailBytes) flush();
       wake();
     },
     acknowledge(position: number): void {
-      if (position > endPosition) throw outOfRange(position, endPosition);
+      if (position > blocks.endPosition) throw outOfRange(position, blocks.endPosition);
       if (position <= acknowledgedTo) return;
       acknowledgedTo = position;
       keepLimits();
@@ -403,7 +291,7 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
     close(): void {
       if (state === 'released') return;
       state = 'closed';
-      dropSpare();
+      blocks.dropSpare();
       options.budget.mayDrop(log, () => dropAll());
       wake();
     },
@@ -411,45 +299,41 @@ export function createOutputLog(options: OutputLogOptions): OutputLog {
       state = 'released';
       clearTimeout(diskTimer);
       dropAll();
-      dropSpare();
+      blocks.dropSpare();
       options.budget.forget(log);
     },
     spill(): void {
       if (options.usesDisk) {
         isSpilling = true;
         flush();
-      } else while (blocks.length > 1) dropFirst();
-      dropSpare();
+      } else while (blocks.all.length > 1) blocks.dropFirst();
+      blocks.dropSpare();
     },
-    addReader(): void {
-      readerCount += 1;
-    },
-    removeReader(): void {
-      readerCount -= 1;
-    },
+    addReader: () => blocks.addReader(),
+    removeReader: () => blocks.removeReader(),
     get endPlace(): number {
-      return endPlace;
+      return blocks.endPlace;
     },
     get openRecord(): { readonly place: number; readonly length: number } | undefined {
-      return openBlock === undefined ? undefined : lastRecord;
+      return blocks.openRecord;
     },
     get streamEnds(): Readonly<StreamPositions> {
-      return streamEnds;
+      return blocks.streamEnds;
     },
     get firstBlock(): Block | undefined {
-      return blocks[0];
+      return blocks.all[0];
     },
     get diskEndPlace(): number {
-      const last = blocks[onDisk - 1];
-      return last === undefined ? (blocks[0]?.place ?? endPlace) : last.place + last.length;
+      const last = blocks.all[blocks.onDisk - 1];
+      return last === undefined ? (blocks.all[0]?.place ?? blocks.endPlace) : last.place + last.length;
     },
     blockAt(by: 'position' | 'place', value: number): Block | undefined {
-      return findBlock(blocks, by, value);
+      return blocks.find(by, value);
     },
     async readFile(place: number, length: number): Promise<Buffer | undefined> {
       const bytes = await file.read(place, length).catch(() => undefined);
       if (bytes === undefined) lose(place);
-      return place >= (blocks[0]?.place ?? endPlace) ? bytes : undefined;
+      return place >= (blocks.all[0]?.place ?? blocks.endPlace) ? bytes : undefined;
     },
     lose,
   };

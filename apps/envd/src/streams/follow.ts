@@ -4,7 +4,7 @@ import type { AttachOptions, EventSchema, From } from '@soulbox/contract/process
 import { OutputStream } from '@soulbox/contract/process-v1';
 import type { LogReader, LogStart, OutputPart } from '../output-log/log-reader.ts';
 import { openLogReader } from '../output-log/log-reader.ts';
-import { blockBytes } from '../output-log/output-log.ts';
+import { blockBytes } from '../output-log/block-list.ts';
 import type { ManagedProcess } from '../process/managed-process.ts';
 import { describeExit, describeProcess } from './describe-process.ts';
 import type { OutputsBeside } from './output-frames.ts';

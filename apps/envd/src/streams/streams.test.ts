@@ -2,10 +2,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { Message, MessageInitShape } from '@bufbuild/protobuf';
 import { WireType } from '@bufbuild/protobuf/wire';
 import { Code } from '@connectrpc/connect';
-import type { EventSchema, InteractRequestSchema, StartRequestSchema } from '@soulbox/contract/process-v1';
 import {
   AttachRequestSchema,
   ExitCause,
@@ -13,12 +11,13 @@ import {
   LogPolicy,
   Origin,
   OutputStream,
-  StartRequestSchema as StartRequests,
+  StartRequestSchema,
 } from '@soulbox/contract/process-v1';
-import { startFaultProxy } from '@soulbox/testing/fault-proxy';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ProtocolOptions } from '../testing/clients.ts';
 import { asUser, createClients, runShell, startInBackground } from '../testing/clients.ts';
+import { collectEvents, exitOf, startLine, textOf } from '../testing/process-events.ts';
+import type { Event, StartInit } from '../testing/process-events.ts';
 import type { TestEnvd } from '../testing/start-envd.ts';
 import { startEnvd } from '../testing/start-envd.ts';
 import { findTestRoot } from '../testing/test-root.ts';
@@ -33,42 +32,13 @@ beforeAll(async () => {
 });
 afterAll(async () => await envd[Symbol.asyncDispose]());
 
-type Event = NonNullable<MessageInitShape<typeof EventSchema>['event']>;
-type StartInit = Exclude<MessageInitShape<typeof StartRequestSchema>, Message>;
-type InteractInit = MessageInitShape<typeof InteractRequestSchema>;
-
-/** Starts a shell line. Returns the id. */
-async function start(line: string, options: StartInit = {}): Promise<string> {
-  const command = { program: '/bin/bash', args: ['-c', line] };
-  const { process } = await clients.streams.start({ command, ...options });
-  return process?.id ?? '';
-}
-
-async function collect(events: AsyncIterable<{ event?: { event: unknown } | undefined }>): Promise<Event[]> {
-  const all: Event[] = [];
-  for await (const { event } of events) all.push(event?.event as Event);
-  return all;
-}
-
-function textOf(events: readonly Event[], stream?: OutputStream): string {
-  return Buffer.concat(
-    events.map((event) =>
-      event.case === 'output' && (stream === undefined || event.value.stream === stream)
-        ? Buffer.from(event.value.data ?? [])
-        : Buffer.alloc(0),
-    ),
-  ).toString();
-}
-
+const start = async (line: string, options: StartInit = {}): Promise<string> =>
+  await startLine(clients.streams, line, options);
 const attach = async (processId: string, options: object = {}): Promise<Event[]> =>
-  await collect(clients.streams.attach({ processId, ...options }));
+  await collectEvents(clients.streams.attach({ processId, ...options }));
 const at = (position: number) => ({ from: { from: { case: 'position' as const, value: BigInt(position) } } });
 const pidOf = (response: unknown): unknown =>
   (response as { event: { event: { value: { process: { pid: number } } } } }).event.event.value.process.pid;
-const exitOf = (events: readonly Event[]) => {
-  const last = events.at(-1);
-  return last?.case === 'ended' ? last.value.exit : undefined;
-};
 
 describe('output', () => {
   test.each<ProtocolOptions>([
@@ -80,7 +50,7 @@ describe('output', () => {
   ])('%o: everything from the beginning, with positions, and the exit', async (options) => {
     const { streams } = createClients(envd.baseUrl, options);
     const id = await start('echo out; sleep 0.1; echo error >&2; sleep 0.1; echo more; exit 3');
-    const events = await collect(streams.attach({ processId: id }));
+    const events = await collectEvents(streams.attach({ processId: id }));
     expect(events.map((event) => event.case)).toEqual(['attached', 'output', 'output', 'output', 'ended']);
     expect(events.slice(1)).toMatchObject([
       { value: { position: 0n, stream: OutputStream.STDOUT, streamPosition: 0n } },
@@ -213,68 +183,6 @@ describe('processes of E2B clients', () => {
   });
 });
 
-describe('input', () => {
-  const write = async (processId: string, writer: string, position: number | undefined, text: string) =>
-    await clients.streams.write({
-      processId,
-      writer,
-      input: { data: Buffer.from(text), ...(position === undefined ? {} : { position: BigInt(position) }) },
-    });
-
-  test('repeated and overlapping writes are applied once, each writer counts for itself', async () => {
-    const id = await start('cat', { hasInput: true });
-    await write(id, 'a', 0, 'hello ');
-    expect((await write(id, 'a', 0, 'hello ')).input).toMatchObject({ accepted: 6n, closed: false });
-    await write(id, 'b', 0, '[b]');
-    await write(id, 'a', 3, 'lo world');
-    await write(id, 'a', undefined, '!');
-    await clients.streams.closeInput({ processId: id });
-    await clients.streams.closeInput({ processId: id });
-    expect(textOf(await attach(id))).toBe('hello [b]world!');
-    await expect(write(id, 'a', 12, 'late')).rejects.toMatchObject({ code: Code.FailedPrecondition });
-  });
-
-  test('input with a hole is refused with the expected position', async () => {
-    const id = await start('cat', { hasInput: true });
-    await expect(write(id, 'a', 5, 'x')).rejects.toMatchObject({
-      code: Code.OutOfRange,
-      rawMessage: expect.stringContaining('next expected position of this writer is 0') as string,
-    });
-    await clients.streams.signal({ processId: id, signal: 9 });
-  });
-
-  test('a write that was half taken when its connection broke continues where it stopped', async () => {
-    // Until the shell reads, only what fits into a pipe is taken.
-    const id = await start('sleep 0.7; sha256sum', { hasInput: true });
-    const bytes = Buffer.alloc(1_000_000, 'some input ');
-    const first = clients.streams.write(
-      { processId: id, writer: 'w', input: { position: 0n, data: bytes } },
-      { timeoutMs: 200 },
-    );
-    await expect(first).rejects.toMatchObject({ code: Code.DeadlineExceeded });
-    await clients.streams.write({ processId: id, writer: 'w', input: { position: 0n, data: bytes } });
-    await clients.streams.closeInput({ processId: id });
-    const { process } = await clients.streams.get({ processId: id });
-    expect(process?.input?.closed).toBe(true);
-    const events = await attach(id);
-    expect(textOf(events)).toBe(`${createHash('sha256').update(bytes).digest('hex')}  -\n`);
-    expect(exitOf(events)).toMatchObject({ code: 0 });
-  });
-
-  test('many writers are refused, and so is too much of everything', async () => {
-    const id = await start('cat >/dev/null', { hasInput: true });
-    for (let count = 0; count < 64; count += 1) await write(id, `w${count}`, 0, 'x');
-    await expect(write(id, 'one more', 0, 'x')).rejects.toMatchObject({ code: Code.ResourceExhausted });
-    await expect(write(id, 'x'.repeat(65), 0, 'x')).rejects.toMatchObject({ code: Code.InvalidArgument });
-    const large = { processId: id, input: { data: Buffer.alloc(1024 * 1024 + 1) } };
-    await expect(clients.streams.write(large)).rejects.toMatchObject({ code: Code.InvalidArgument });
-    await clients.streams.signal({ processId: id, signal: 15 });
-    await expect(clients.streams.signal({ processId: id, signal: 65 })).rejects.toMatchObject({
-      code: Code.InvalidArgument,
-    });
-  });
-});
-
 describe('a process', () => {
   test('is started once, however often the request is repeated', async () => {
     const id = randomUUID();
@@ -308,7 +216,7 @@ describe('a process', () => {
     const killed = await start('sleep 60', { deadlineMs: 300n });
     expect(exitOf(await attach(killed))).toMatchObject({ signal: 9, cause: ExitCause.DEADLINE });
     const survivor = await start('sleep 60');
-    const call = collect(clients.streams.attach({ processId: survivor }, { timeoutMs: 200 }));
+    const call = collectEvents(clients.streams.attach({ processId: survivor }, { timeoutMs: 200 }));
     await expect(call).rejects.toMatchObject({ code: Code.DeadlineExceeded });
     expect((await clients.streams.get({ processId: survivor })).process?.exit).toBeUndefined();
     await clients.streams.signal({ processId: survivor, signal: 9 });
@@ -338,6 +246,36 @@ describe('a process', () => {
   });
 });
 
+describe('Run', () => {
+  const command = { program: 'sh', args: ['-c', 'echo begin; sleep 0.3; echo end; exit 3'] };
+
+  test.each<ProtocolOptions>([
+    { protocol: 'connect', httpVersion: '1.1', useBinaryFormat: true },
+    { protocol: 'grpc', httpVersion: '2', useBinaryFormat: true },
+  ])('%o: starts once, and a repetition reads the same process from its beginning', async (options) => {
+    const { streams } = createClients(envd.baseUrl, options);
+    const start = { id: randomUUID(), command };
+    const leave = new AbortController();
+    const left = streams.run({ start }, { signal: leave.signal })[Symbol.asyncIterator]();
+    const first: unknown = (await left.next()).value;
+    expect(first).toMatchObject({ event: { event: { case: 'attached', value: { position: 0n } } } });
+    leave.abort();
+    const events = await collectEvents(streams.run({ start }));
+    expect(events[0]?.value).toMatchObject({ process: { id: start.id, pid: pidOf(first) } });
+    expect([textOf(events), exitOf(events)?.code]).toEqual(['begin\nend\n', 3]);
+    const other = { ...start, tag: 'other' };
+    await expect(collectEvents(streams.run({ start: other }))).rejects.toMatchObject({ code: Code.AlreadyExists });
+  });
+
+  test('what cannot be read is not started', async () => {
+    const id = randomUUID();
+    const request = { start: { id, command }, options: { keepaliveSeconds: 3601 } };
+    await expect(collectEvents(clients.streams.run(request))).rejects.toMatchObject({ code: Code.InvalidArgument });
+    await expect(collectEvents(clients.streams.run({}))).rejects.toMatchObject({ code: Code.InvalidArgument });
+    await expect(clients.streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
+  });
+});
+
 describe('what this version does not know', () => {
   const post = async (path: string, type: string, body: BodyInit, headers: Record<string, string> = {}) =>
     await fetch(`${envd.baseUrl}${path}`, { method: 'POST', headers: { 'content-type': type, ...headers }, body });
@@ -350,9 +288,13 @@ describe('what this version does not know', () => {
     const message = Buffer.concat([toBinary(GetRequestSchema, create(GetRequestSchema, { processId: 'x' })), field77]);
     const binary = await post(`${service}/Get`, 'application/proto', message);
     expect([binary.status, await binary.text()]).toEqual([400, expect.stringContaining('has no field 77')]);
-    const nested = create(StartRequests, { command: { program: 'true' } });
+    const nested = create(StartRequestSchema, { command: { program: 'true' } });
     if (nested.command) nested.command.$unknown = [{ no: 9, wireType: WireType.Varint, data: Buffer.from([1]) }];
-    const inner = await post(`${service}/Start`, 'application/proto', Buffer.from(toBinary(StartRequests, nested)));
+    const inner = await post(
+      `${service}/Start`,
+      'application/proto',
+      Buffer.from(toBinary(StartRequestSchema, nested)),
+    );
     expect([inner.status, await inner.text()]).toEqual([400, expect.stringContaining('has no field 9')]);
   });
 
@@ -398,216 +340,5 @@ describe('what this version does not know', () => {
     await envd.init({ accessToken: 'secret' });
     expect((await post(`${service}/List`, 'application/json', '{}')).status).toBe(401);
     await envd.init({});
-  });
-});
-
-/** The client's side of Interact. */
-function converse(first: InteractInit['request'], { streams } = clients) {
-  const queue: InteractInit[] = [{ request: first } as InteractInit];
-  let wake = (): void => undefined;
-  let isDone = false;
-  async function* requests(): AsyncIterable<InteractInit> {
-    for (;;) {
-      const next = queue.shift();
-      if (next !== undefined) yield next;
-      else if (isDone) return;
-      else await new Promise<void>((resolve) => (wake = resolve));
-    }
-  }
-  const events = streams.interact(requests());
-  return {
-    events,
-    send: (request: InteractInit['request']): void => {
-      queue.push({ request } as InteractInit);
-      wake();
-    },
-    finish: (): void => {
-      isDone = true;
-      wake();
-    },
-  };
-}
-
-describe('Run', () => {
-  const command = { program: 'sh', args: ['-c', 'echo begin; sleep 0.3; echo end; exit 3'] };
-
-  test.each<ProtocolOptions>([
-    { protocol: 'connect', httpVersion: '1.1', useBinaryFormat: true },
-    { protocol: 'grpc', httpVersion: '2', useBinaryFormat: true },
-  ])('%o: starts once, and a repetition reads the same process from its beginning', async (options) => {
-    const { streams } = createClients(envd.baseUrl, options);
-    const start = { id: randomUUID(), command };
-    const leave = new AbortController();
-    const left = streams.run({ start }, { signal: leave.signal })[Symbol.asyncIterator]();
-    const first: unknown = (await left.next()).value;
-    expect(first).toMatchObject({ event: { event: { case: 'attached', value: { position: 0n } } } });
-    leave.abort();
-    const events = await collect(streams.run({ start }));
-    expect(events[0]?.value).toMatchObject({ process: { id: start.id, pid: pidOf(first) } });
-    expect([textOf(events), exitOf(events)?.code]).toEqual(['begin\nend\n', 3]);
-    const other = { ...start, tag: 'other' };
-    await expect(collect(streams.run({ start: other }))).rejects.toMatchObject({ code: Code.AlreadyExists });
-  });
-
-  test('what cannot be read is not started', async () => {
-    const id = randomUUID();
-    const request = { start: { id, command }, options: { keepaliveSeconds: 3601 } };
-    await expect(collect(clients.streams.run(request))).rejects.toMatchObject({ code: Code.InvalidArgument });
-    await expect(collect(clients.streams.run({}))).rejects.toMatchObject({ code: Code.InvalidArgument });
-    await expect(clients.streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
-  });
-});
-
-describe('Interact', () => {
-  const cat = { start: { command: { program: 'cat' }, hasInput: true }, options: { writer: 'me' } };
-
-  test('carries start, input, its acceptance, output and end in one call', async () => {
-    const { events, send, finish } = converse({ case: 'start', value: cat });
-    send({ case: 'input', value: { position: 0n, data: Buffer.from('one ') } });
-    send({ case: 'input', value: { position: 0n, data: Buffer.from('one two') } });
-    send({ case: 'closeInput', value: {} });
-    finish();
-    const all = await collect(events);
-    expect(all[0]?.case).toBe('attached');
-    expect(textOf(all)).toBe('one two');
-    const accepted = all.flatMap((event) => (event.case === 'input' ? [event.value] : []));
-    expect(accepted.at(-1)).toMatchObject({ accepted: 7n, closed: true });
-    expect(exitOf(all)).toMatchObject({ code: 0 });
-  });
-
-  test('a signal passes input that the process does not read', async () => {
-    const value = { start: { command: { program: 'sleep', args: ['60'] }, hasInput: true } };
-    const { events, send } = converse({ case: 'start', value });
-    for (let count = 0; count < 4; count += 1) send({ case: 'input', value: { data: Buffer.alloc(200_000) } });
-    await sleep(200);
-    send({ case: 'signal', value: 15 });
-    expect(exitOf(await collect(events))).toMatchObject({ signal: 15 });
-  });
-
-  test('a reset does not end input that was half taken, and the rest arrives in another call', async () => {
-    await using proxy = await startFaultProxy(envd.port);
-    const start = { command: { program: 'sha256sum' }, hasInput: true };
-    const options = { writer: 'me' };
-    const first = converse(
-      { case: 'start', value: { start, options } },
-      createClients(`http://127.0.0.1:${proxy.port}`, http2),
-    );
-    const iterator = first.events[Symbol.asyncIterator]();
-    const attached = ((await iterator.next()).value as { event?: { event: Event } } | undefined)?.event?.event;
-    const processId = attached?.case === 'attached' ? (attached.value.process?.id ?? '') : '';
-    const [sigcont, sigstop] = [18, 19];
-    await clients.streams.signal({ processId, signal: sigstop });
-
-    const bytes = Buffer.alloc(800_000, 'some input ');
-    const sendAll = ({ send }: ReturnType<typeof converse>): void => {
-      for (let at = 0; at < bytes.length; at += 200_000)
-        send({ case: 'input', value: { position: BigInt(at), data: bytes.subarray(at, at + 200_000) } });
-      send({ case: 'closeInput', value: {} });
-    };
-    sendAll(first);
-    await sleep(200);
-    proxy.cutAll();
-    await expect(iterator.next()).rejects.toThrow();
-    await sleep(100);
-    expect((await clients.streams.get({ processId })).process?.input?.closed).toBe(false);
-
-    const second = converse({ case: 'attach', value: { processId, options } });
-    sendAll(second);
-    await clients.streams.signal({ processId, signal: sigcont });
-    expect(textOf(await collect(second.events))).toContain(createHash('sha256').update(bytes).digest('hex'));
-  });
-
-  test('a terminal can be typed into and resized', async () => {
-    const value = {
-      start: {
-        command: { program: '/bin/bash', args: ['--norc', '-i'], env: { PS1: '', TERM: 'dumb' } },
-        terminal: { cols: 80, rows: 24 },
-      },
-    };
-    const { events, send } = converse({ case: 'start', value });
-    send({ case: 'resize', value: { cols: 0, rows: 0 } });
-    send({ case: 'resize', value: { cols: 132, rows: 50 } });
-    send({ case: 'input', value: { data: Buffer.from('stty size; exit 5\n') } });
-    const all = await collect(events);
-    expect(textOf(all, OutputStream.TERMINAL)).toContain('50 132');
-    expect(exitOf(all)).toMatchObject({ code: 5 });
-  });
-
-  test('acknowledgements in the stream let a process that blocks continue', async () => {
-    const value = {
-      start: {
-        command: { program: 'head', args: ['-c', '2000000', '/dev/zero'] },
-        log: { maxBytes: 65_536n, policy: LogPolicy.BLOCK },
-      },
-    };
-    const { events, send } = converse({ case: 'start', value });
-    let bytes = 0;
-    for await (const { event } of events) {
-      if (event?.event.case !== 'output') continue;
-      bytes += event.event.value.data.length;
-      send({ case: 'acknowledge', value: BigInt(bytes) });
-    }
-    expect(bytes).toBe(2_000_000);
-  });
-
-  test.each<[string, InteractInit['request'][], Code]>([
-    ['no start', [{ case: 'resize', value: {} }], Code.InvalidArgument],
-    ['an unknown request', [{ case: undefined }], Code.InvalidArgument],
-    [
-      'two starts',
-      [
-        { case: 'start', value: cat },
-        { case: 'start', value: cat },
-      ],
-      Code.InvalidArgument,
-    ],
-    ['an unknown process', [{ case: 'attach', value: { processId: 'x' } }], Code.NotFound],
-    [
-      'a wrong signal',
-      [
-        { case: 'start', value: cat },
-        { case: 'signal', value: 0 },
-      ],
-      Code.InvalidArgument,
-    ],
-    [
-      'a hole',
-      [
-        { case: 'start', value: cat },
-        { case: 'input', value: { position: 9n } },
-      ],
-      Code.OutOfRange,
-    ],
-    [
-      'output that is not there',
-      [
-        { case: 'start', value: cat },
-        { case: 'acknowledge', value: 9n },
-      ],
-      Code.OutOfRange,
-    ],
-    [
-      'no terminal',
-      [
-        { case: 'start', value: cat },
-        { case: 'resize', value: {} },
-      ],
-      Code.FailedPrecondition,
-    ],
-  ])('%s ends the call, and never the process', async (_name, [first, ...rest], code) => {
-    const { events, send } = converse(first);
-    let attached: string | undefined;
-    const watched = async (): Promise<void> => {
-      for await (const { event } of events)
-        if (event?.event.case === 'attached') {
-          attached = event.event.value.process?.id;
-          for (const request of rest) send(request);
-        }
-    };
-    await expect(watched()).rejects.toMatchObject({ code });
-    expect(attached !== undefined).toBe(first?.case === 'start');
-    if (attached === undefined) return;
-    expect((await clients.streams.get({ processId: attached })).process?.exit).toBeUndefined();
-    await clients.streams.signal({ processId: attached, signal: 9 });
   });
 });
