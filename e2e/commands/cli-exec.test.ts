@@ -188,11 +188,11 @@ class Session {
   readonly #child: ChildProcessWithoutNullStreams;
   #seen = '';
 
-  constructor(args: readonly string[], size?: string) {
+  constructor(args: readonly string[], size?: string, added: Readonly<Record<string, string>> = {}) {
     const command = [nodeProgram, cliMain, 'sandbox', ...args].map((word) => `'${word}'`).join(' ');
     const resized = size === undefined ? command : `stty ${size}; tty; exec ${command}`;
     this.#child = spawn('script', ['--quiet', '--return', '--command', resized, '/dev/null'], {
-      ...{ env: environmentWith({ SHELL: '/bin/sh' }), timeout: 50_000 },
+      ...{ env: environmentWith({ SHELL: '/bin/sh', ...added }), timeout: 50_000 },
     });
     this.#child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#seen += text));
     onTestFinished(() => void this.#child.kill('SIGKILL'));
@@ -240,6 +240,27 @@ test('connect opens a terminal of the same size, which can be left and entered a
   second.type('echo $X; exit 5\r');
   await second.see(/\rkept\r\n/);
   expect(await second.end()).toBe(5);
+});
+
+test('two sessions on one terminal get every byte, over connections that break', async () => {
+  await using proxy = await startFaultProxy(server.port);
+  const url = `http://127.0.0.1:${proxy.port}`;
+  const broken = { E2B_API_URL: url, E2B_SANDBOX_URL: url };
+  const first = new Session(['connect', id(), '--env', 'PS1=> '], 'rows 30 cols 90', broken);
+  await first.see(/[$>] $/);
+  const listed = await soulbox(['processes', id(), '--json']);
+  const processes = JSON.parse(listed.stdout) as { processID: string; hasTerminal: boolean }[];
+  const terminal = processes.findLast(({ hasTerminal }) => hasTerminal);
+  const second = new Session(['connect', id(), '--attach', terminal?.processID ?? ''], 'rows 30 cols 90', broken);
+  await second.see(/[$>] $/);
+  const cutting = setInterval(() => proxy.cutAll(), 100);
+  first.type('for i in $(seq 200); do echo "line $i."; sleep 0.01; done; echo all do""ne\r');
+  const whole = new RegExp(`${Array.from({ length: 200 }, (_, at) => `line ${at + 1}\\.\\r\\n`).join('')}all done`);
+  await Promise.all([first.see(whole), second.see(whole)]);
+  clearInterval(cutting);
+  second.type('exit 3\r');
+  expect(await Promise.all([first.end(), second.end()])).toEqual([3, 3]);
+  expect(proxy.accepted).toBeGreaterThan(10);
 });
 
 test('a terminal of the size 0 becomes a usual one, and connect wakes a paused sandbox', async () => {
