@@ -34,7 +34,7 @@ export interface ConnectionOptions {
   /**
    * How often a call is repeated if that is safe and can help, 0 to 99. Default: 3. Safe are reads, writes with a
    * position, calls with an `idempotencyKey`, and calls that cannot have reached the server. `Retry-After` is
-   * respected.
+   * respected. Output and input of a running process are repeated for 60 s, whatever this says.
    */
   readonly retries?: number | undefined;
   /** Further headers for requests to the API. They are not sent to sandboxes. Default: none. */

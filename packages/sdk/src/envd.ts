@@ -30,6 +30,8 @@ export interface Envd {
   readonly processes: Client<typeof ProcessService>;
   /** The same, for what belongs to a process that runs: waits longer for a server that is away. */
   readonly patient: Client<typeof ProcessService>;
+  /** The same for its input, which a process may take whenever it wants to: an attempt has no limit of time. */
+  readonly input: Pick<Client<typeof ProcessService>, 'write' | 'closeInput'>;
   readonly filesystem: Client<typeof Filesystem>;
   /** Any status is an answer. */
   readonly calls: HttpCalls;
@@ -94,10 +96,13 @@ export function openEnvd(connection: Connection, access: SandboxAccess): Envd {
     attemptTimeoutMs: waitMs + waitGraceMs,
   });
   const patientTransport = createWebTransport({ baseUrl: url, target: patientTarget, fetch: send, isSafeToRepeat });
+  const inputTarget = createTarget({ name: url, retry: resumption, events: connection.events, breaker: false });
+  const inputTransport = createWebTransport({ baseUrl: url, target: inputTarget, fetch: send, isSafeToRepeat });
   return {
     ...{ connection, access, url, fetch: send },
     processes: createClient(ProcessService, transport),
     patient: createClient(ProcessService, patientTransport),
+    input: createClient(ProcessService, inputTransport),
     filesystem: createClient(Filesystem, transport),
     calls: createHttpCalls({ target, fetch: send, acceptsAnyStatus: true }),
     signal: (options) => requestSignal(connection, options),

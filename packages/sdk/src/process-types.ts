@@ -172,7 +172,8 @@ export interface SandboxProcess {
   attach(from?: AttachFrom, options?: { readonly signal?: AbortSignal | undefined }): AsyncGenerator<OutputEvent>;
   /**
    * Writes input. Resolves when the process has taken it. Text is sent as UTF-8. Writes of one object keep their order,
-   * and a repetition after a lost connection has no second effect. Throws `process_not_ready` without an open input.
+   * and a repetition after a lost connection has no second effect. After 60 s without one it throws `unreachable`, and it
+   * is not known how much was written. `requestTimeoutMs` limits it, too. Throws `process_not_ready` without an open input.
    */
   write(data: string | Uint8Array, options?: RequestOptions): Promise<void>;
   /** Closes standard input after all writes. A second call has no effect. Throws `process_not_ready` for a terminal. */

@@ -1,5 +1,11 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { AcknowledgeResponseSchema, ProcessSchema, WaitResponseSchema } from '@soulbox/contract/process-v1';
+import {
+  AcknowledgeResponseSchema,
+  CloseInputResponseSchema,
+  ProcessSchema,
+  WaitResponseSchema,
+  WriteResponseSchema,
+} from '@soulbox/contract/process-v1';
 import { expect, test } from 'vitest';
 import { connectionFrom } from './config.ts';
 import { openEnvd } from './envd.ts';
@@ -17,22 +23,28 @@ const answers = {
   Get: toBinary(WaitResponseSchema, create(WaitResponseSchema, { process: create(ProcessSchema, { pid: 7 }) })),
   Wait: toBinary(WaitResponseSchema, create(WaitResponseSchema, { process: { id: 'p', exit: { code: 3 } } })),
   Acknowledge: toBinary(AcknowledgeResponseSchema, create(AcknowledgeResponseSchema)),
+  Write: toBinary(WriteResponseSchema, create(WriteResponseSchema)),
+  CloseInput: toBinary(CloseInputResponseSchema, create(CloseInputResponseSchema)),
 };
 
 function processesOf({ url }: Pick<TestServer, 'url'>): Processes {
   const access = { sandboxId: 'i1', sandboxDomain: undefined, envdAccessToken: 't', trafficAccessToken: undefined };
-  return createProcesses(openEnvd(connectionFrom({ apiUrl: url, apiKey: '' }), access));
+  return createProcesses(openEnvd(connectionFrom({ apiUrl: url, apiKey: '', retries: 1 }), access));
 }
 
-test('a wait and an acknowledgement survive a server that is away for a second', async () => {
+test('a wait, an acknowledgement and input survive a server that is away for a while', async () => {
   const back = { at: 0 };
   await using server = await startServer(({ line }) => {
     if (Date.now() < back.at) return { status: 503, body: 'restarting' };
     return protobuf(answers[line.split('/').at(-1) as keyof typeof answers]);
   });
   const process = await processesOf(server).get('p');
-  for (const call of [async () => await process.wait(), async () => await process.acknowledge(5)]) {
-    back.at = Date.now() + 1000;
+  const calls = [
+    ...[async () => await process.wait(), async () => await process.acknowledge(5)],
+    ...[async () => await process.write('input'), async () => await process.closeInput()],
+  ];
+  for (const call of calls) {
+    back.at = Date.now() + 400;
     await call();
     expect(Date.now()).toBeGreaterThanOrEqual(back.at);
   }

@@ -94,7 +94,7 @@ function createProcess(envd: Envd, id: string, pid: number): SandboxProcess {
   const sendPiece = async (data: Uint8Array, options: RequestOptions | undefined): Promise<void> => {
     const message = { position: input.position, data };
     try {
-      await client.write({ processId, writer: input.writer, input: message }, envd.callOptions(options));
+      await envd.input.write({ processId, writer: input.writer, input: message }, envd.callOptions(options));
       input.position += BigInt(data.length);
     } catch (error) {
       // It is not known how much was applied. Later input must not be taken for a repetition of this.
@@ -130,7 +130,7 @@ function createProcess(envd: Envd, id: string, pid: number): SandboxProcess {
     },
     async closeInput(options) {
       await input.last;
-      await client.closeInput({ processId }, envd.callOptions(options)).catch(rethrow);
+      await envd.input.closeInput({ processId }, envd.callOptions(options)).catch(rethrow);
     },
     async resize({ cols, rows }, options) {
       await client.resize({ processId, size: { cols, rows } }, envd.callOptions(options)).catch(rethrow);
