@@ -1,3 +1,4 @@
+/** @module-tag violation */
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import type { Client, Interceptor } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
@@ -6,11 +7,20 @@ import { LogPolicy, Origin, ProcessService } from '@soulbox/contract/process-v1'
 import { listHostTraces, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
+import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ownInstance } from '../harness/own-instance.ts';
 import { connectionOf } from '../harness/drill.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
+import { fewKinds, manyKinds, openOutputWorld, rounds } from './output-rounds.ts';
+
+/**
+ * The long form of the test of rounds: `SOULBOX_TEST_RUNS=300 npx vitest run --project e2e
+ * e2e/commands/process-streams.test.ts -t 'every byte'`, for at most SOULBOX_TEST_SECONDS.
+ */
+const longRuns = process.env['SOULBOX_TEST_RUNS'];
+const longSeconds = Number(process.env['SOULBOX_TEST_SECONDS'] ?? 3000);
 
 // docs/protocol.md promises what these streams survive.
 const instance = ownInstance();
@@ -131,26 +141,23 @@ test('readers lose nothing over pause, resume, a restarted gateway and kill -9 o
   await sandbox.kill();
 });
 
-test('a fork has the process with its id and output, and both continue from there', async () => {
-  const sandbox = await Sandbox.create('base', connectionOf(server));
-  const id = await startCounting(sandbox);
-  const reading = readOn(streamsOf(sandbox, 'grpc'), id);
-  await progress([reading]);
-  const answer = await fetch(`${connectionOf(server).apiUrl}/sandboxes/${sandbox.sandboxId}/fork`, {
-    method: 'POST',
-    headers: { 'x-api-key': connectionOf(server).apiKey, 'content-type': 'application/json' },
-    body: '{"count":1}',
-  });
-  expect(answer.status).toBe(201);
-  const [copy] = (await answer.json()) as [{ sandboxID?: string; sandbox?: { sandboxID: string } }];
-  const forked = await Sandbox.connect(copy.sandboxID ?? copy.sandbox?.sandboxID ?? '', connectionOf(server));
-  const inFork = readOn(streamsOf(forked, 'connect over HTTP/1.1'), id);
-  await progress([reading, inFork]);
-  for (const one of [sandbox, forked]) await one.files.write('/tmp/stop', '');
-  await Promise.all([reading.done, inFork.done]);
-  expect([isGapless(reading.text), isGapless(inFork.text)]).toEqual([true, true]);
-  await Promise.all([sandbox.kill(), forked.kill()]);
-});
+test(
+  'every byte arrives once over cuts, pauses, forks, and kills of the gateway and of the server',
+  async () => {
+    await using world = await openOutputWorld(server);
+    let [played, bytes] = [0, 0];
+    const isLong = longRuns !== undefined;
+    const property = fc.asyncProperty(rounds(isLong ? manyKinds : fewKinds), async (round) => {
+      bytes += await world.play(round);
+      played += 1;
+    });
+    const limits = { interruptAfterTimeLimit: longSeconds * 1000, markInterruptAsFailure: false };
+    await fc.assert(property, { numRuns: Number(longRuns ?? 1), endOnFailure: true, ...limits });
+    expect([played, bytes].every((count) => count > 0)).toBe(true);
+    if (isLong) console.log(`${played} rounds, ${bytes} bytes`);
+  },
+  longRuns === undefined ? 90_000 : 3_600_000,
+);
 
 test('a conversation with a terminal goes through the gateway, and its end is known as such', async () => {
   const sandbox = await Sandbox.create('base', connectionOf(server));

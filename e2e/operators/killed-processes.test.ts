@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { readFile, readlink, stat } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApiKey, ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
@@ -10,6 +10,8 @@ import { userOf } from '@soulbox/process';
 import { removeTree } from '@soulbox/base';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { pidOfPart } from '../harness/pid-of-part.ts';
+import type { Part } from '../harness/pid-of-part.ts';
 import { until } from '../harness/until.ts';
 
 const instance = 6;
@@ -33,19 +35,7 @@ afterAll(async () => {
   await removeTree(server.dataDirectory);
 });
 
-type Part = 'control' | 'egress' | 'gateway' | 'runner' | 'ssh';
-
-/** The pid of a process of the server, found by the file of its program. */
-async function pidOf(part: Part): Promise<number | undefined> {
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const [command, status] = await Promise.all(
-      ['cmdline', 'status'].map(async (name) => await readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')),
-    );
-    const isChild = new RegExp(`^PPid:\\t${server.pid}$`, 'm').test(status ?? '');
-    if (isChild && (command ?? '').includes(`/apps/${part}/src/`)) return Number(pid);
-  }
-  return undefined;
-}
+const pidOf = async (part: Part): Promise<number | undefined> => await pidOfPart(server, part);
 
 async function kill(part: Part): Promise<void> {
   const pid = await pidOf(part);
