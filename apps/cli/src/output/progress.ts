@@ -1,5 +1,7 @@
 import { styleText } from 'node:util';
 
+const styled = (style: 'cyan' | 'dim', text: string): string => styleText(style, text, { stream: process.stderr });
+
 export interface Progress extends Disposable {
   /** Starts a new step; the previous one is done. */
   step(text: string): void;
@@ -15,7 +17,7 @@ export function createProgress(label: string, { isAlone = true }: { readonly isA
   let current = '';
   const draw = (): void => {
     const seconds = ((Date.now() - startedAt) / 1000).toFixed(0);
-    process.stderr.write(`\r\x1b[2K${styleText('cyan', label)} ${current} ${styleText('dim', `${seconds} s`)}`);
+    process.stderr.write(`\r\x1b[2K${styled('cyan', label)} ${current} ${styled('dim', `${seconds} s`)}`);
   };
   const timer = terminal ? setInterval(() => current !== '' && draw(), 500).unref() : undefined;
   return {

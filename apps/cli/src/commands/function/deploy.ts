@@ -1,4 +1,5 @@
 import { defineCommand } from 'citty';
+import { withWait } from '../../output/wait.ts';
 import { ApiError } from '../../api/api-error.ts';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
@@ -87,7 +88,7 @@ export const deployFunction = defineCommand({
       compatibilityDate: args['compatibility-date'] ?? project.compatibilityDate,
       compatibilityFlags: project.compatibilityFlags,
     };
-    const deployed = await deploy(api, name, kind, request);
+    const deployed = await withWait(`Deploying ${name}`, deploy(api, name, kind, request));
     const url = `${api.url}/functions-http/${name}/`;
     console.log(
       args.json === true

@@ -1,4 +1,5 @@
 import { defineCommand } from 'citty';
+import { withWait } from '../../output/wait.ts';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiFunction } from '../../api/wire.ts';
@@ -17,7 +18,7 @@ export const rollbackFunction = defineCommand({
     const version = parseNumberFlag('version', args.version, 1, 999_999_999);
     const api = await findApi(args['data-dir']);
     const call = { method: 'POST', path: pathOf(args.function, '/rollback'), body: { version } } as const;
-    const { body } = await callApi<ApiFunction>(api, call);
+    const { body } = await withWait(`Switching ${args.function}`, callApi<ApiFunction>(api, call));
     console.log(args.json === true ? JSON.stringify(body) : `${body.name} now serves version ${body.activeVersion}.`);
   },
 });

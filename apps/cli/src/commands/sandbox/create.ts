@@ -1,4 +1,5 @@
 import { defineCommand } from 'citty';
+import { withWait } from '../../output/wait.ts';
 import { isolations } from '@soulbox/contract';
 import { createPatiently } from '../../api/create-patiently.ts';
 import { findApi } from '../../api/connection.ts';
@@ -55,7 +56,10 @@ export const createSandbox = defineCommand({
       logOutput: args['log-output'],
     };
     const api = await findApi(args['data-dir']);
-    const answer = await createPatiently<ApiSandbox>(api, body, args['idempotency-key']);
+    const answer = await withWait(
+      'Creating the sandbox',
+      createPatiently<ApiSandbox>(api, body, args['idempotency-key']),
+    );
     tellReplay(answer);
     const sandbox = answer.body;
     console.log(args.json === true ? JSON.stringify(sandbox) : sandbox.sandboxID);

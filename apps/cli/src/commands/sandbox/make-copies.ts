@@ -4,6 +4,7 @@ import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import { tellReplay } from '../../api/tell-replay.ts';
 import type { ApiCopy } from '../../api/wire.ts';
+import { withWait } from '../../output/wait.ts';
 
 export interface ForkArguments {
   readonly count?: string | undefined;
@@ -20,7 +21,7 @@ export async function makeCopies(path: string, args: ForkArguments): Promise<num
   const timeout = parseNumberFlag('timeout', args.timeout, 1, 999_999_999) ?? 300;
   const api = await findApi(args['data-dir']);
   const call = { method: 'POST', path, body: { count, timeout }, idempotencyKey: args['idempotency-key'] } as const;
-  const answer = await callApi<readonly ApiCopy[]>(api, call);
+  const answer = await withWait('Creating the copies', callApi<readonly ApiCopy[]>(api, call));
   tellReplay(answer);
   const copies = answer.body;
   if (args.json === true) console.log(JSON.stringify(copies));

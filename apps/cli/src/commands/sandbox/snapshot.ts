@@ -1,4 +1,5 @@
 import { defineCommand } from 'citty';
+import { withWait } from '../../output/wait.ts';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import { tellReplay } from '../../api/tell-replay.ts';
@@ -18,7 +19,7 @@ export const snapshotSandbox = defineCommand({
     const api = await findApi(args['data-dir']);
     const path = `/sandboxes/${encodeURIComponent(args.sandbox)}/snapshots`;
     const call = { method: 'POST', path, body: { name: args.name }, idempotencyKey: args['idempotency-key'] } as const;
-    const answer = await callApi<ApiSnapshot>(api, call);
+    const answer = await withWait(`Saving ${args.sandbox}`, callApi<ApiSnapshot>(api, call));
     tellReplay(answer);
     const { body } = answer;
     console.log(args.json === true ? JSON.stringify(body) : body.snapshotID);

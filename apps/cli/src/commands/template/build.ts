@@ -7,6 +7,7 @@ import { ApiError } from '../../api/api-error.ts';
 import { quotedKey } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import { createBuildLogPrinter } from '../../output/build-log.ts';
+import { openWait } from '../../output/wait.ts';
 import {
   apiDataDirArg,
   idempotencyKeyArg,
@@ -73,7 +74,9 @@ export const buildTemplate = defineCommand({
         : commands.ready !== undefined
           ? fromFile.setReadyCmd(commands.ready)
           : fromFile;
-    const print = createBuildLogPrinter(args.verbose === true);
+    // Elsewhere than at a terminal, the log says enough.
+    using wait = openWait(`Building ${args.name}`, { isTold: false });
+    const print = createBuildLogPrinter(args.verbose === true, (line) => wait.print(line));
     const building = Template.build(template, args.name, {
       ...{ apiUrl: api.url, apiKey: api.key.reveal(), skipCache: args.force === true, onBuildLogs: print },
       apiHeaders: {
