@@ -182,7 +182,7 @@ test('sync sends what has changed and removes what is gone, except what is ignor
     expect(code, stderr).toBe(0);
     return JSON.parse(stdout);
   };
-  expect(await sync()).toEqual({ sent: 3, deleted: 0, unchanged: 0 });
+  expect(await sync()).toEqual({ sent: 3, deleted: 0, unchanged: 0, vanished: 0 });
   const [relative, file] = [
     await cli('sync', join(folder, 'contents'), `${sandbox().sandboxId}:of-it/`, '--json'),
     await cli('sync', project, there('/tmp/project/a')),
@@ -191,13 +191,17 @@ test('sync sends what has changed and removes what is gone, except what is ignor
   // Its file has the name of the folder.
   expect(
     JSON.parse((await cli('sync', join(folder, 'contents'), `${sandbox().sandboxId}:of-it`, '--json')).stdout),
-  ).toEqual({ sent: 0, deleted: 0, unchanged: 1 });
+  ).toEqual({ sent: 0, deleted: 0, unchanged: 1, vanished: 0 });
   expect(file).toMatchObject({ code: 1, stderr: expect.stringContaining('not_a_directory') as string });
-  expect(await sync()).toEqual({ sent: 0, deleted: 0, unchanged: 3 });
+  expect(await sync()).toEqual({ sent: 0, deleted: 0, unchanged: 3, vanished: 0 });
+  // The same size and time, with other contents: found by its contents alone.
+  await inside('cd /tmp/project && printf z >z && touch -r a z && mv z a && touch src/b');
+  expect(await sync('--checksum')).toEqual({ sent: 1, deleted: 0, unchanged: 2, vanished: 0 });
+  expect(await inside('cat /tmp/project/a')).toBe('a');
   await inside('cd /tmp/project && rm a && mkdir a build && touch build/own a/inside old && rm -rf src && touch src');
   await writeFile(join(project, 'src/b'), 'longer');
   expect((await cli('sync', project, there('/tmp/project'))).stderr).toContain('--delete');
-  expect(await sync('--delete')).toEqual({ sent: 2, deleted: 1, unchanged: 1 });
+  expect(await sync('--delete')).toEqual({ sent: 2, deleted: 1, unchanged: 1, vanished: 0 });
   expect((await inside('cd /tmp/project && find . -type f | sort')).split('\n')).toEqual([
     ...['./.gitignore', './a', './build/own', './src/b', ''],
   ]);

@@ -10,11 +10,21 @@ export interface Pack {
   readonly bytes: AsyncIterable<Uint8Array>;
   /** Throws unless tar has read all files. Needs that `bytes` was read. */
   check(): Promise<void>;
+  /** How many names had vanished when tar came to them. */
+  vanished(): number;
 }
 
 const maxErrorBytes = 4096;
 /** GNU tar: a file changed while it was read. */
 const changedCode = 1;
+const failedCode = 2;
+const vanishedLine =
+  /^tar: .*: (?:Cannot (?:stat|open|readlink|savedir): (?:No such file or directory|Not a directory)|File removed before we read it)$/;
+/** What tar says after these, and of files that are written to. */
+const harmlessLine =
+  /^tar: (?:Exiting with failure status|.*: (?:file changed as we read it|File shrank by \d+ bytes; padding with zeros)$)/;
+/** Of a message with a long name. */
+const maxLineLength = 32 * 1024;
 
 /**
  * Makes an archive with GNU tar, which knows holes, hard links and names of any bytes. `names` are paths below the
@@ -23,8 +33,14 @@ const changedCode = 1;
 export function pack(
   folder: string,
   names: AsyncIterable<Buffer> | Iterable<Buffer>,
-  { isForGnu, signal }: { readonly isForGnu: boolean; readonly signal: AbortSignal },
+  options: {
+    readonly isForGnu: boolean;
+    readonly signal: AbortSignal;
+    /** Names may vanish before tar comes to them. */
+    readonly mayVanish?: boolean;
+  },
 ): Pack {
+  const { isForGnu, signal, mayVanish = false } = options;
   // Other programs know neither pax headers nor sparse files.
   const format = isForGnu ? ['--format=posix', '--pax-option=delete=atime,delete=ctime', '--sparse'] : ['--format=gnu'];
   const list = ['--no-recursion', '--null', '--verbatim-files-from', '--files-from=-'];
@@ -41,7 +57,17 @@ export function pack(
     },
   );
   let errors = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors = `${errors}${text}`.slice(0, maxErrorBytes)));
+  let vanished = 0;
+  let line = '';
+  const tell = (said: string): void => {
+    if (mayVanish && vanishedLine.test(said)) vanished += 1;
+    else if (!mayVanish || !harmlessLine.test(said)) errors = `${errors}${said}\n`.slice(0, maxErrorBytes);
+  };
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    const lines = `${line}${text}`.split('\n');
+    line = (lines.pop() ?? '').slice(0, maxLineLength);
+    for (const said of lines) tell(said);
+  });
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve(code));
@@ -51,6 +77,7 @@ export function pack(
   listed.catch(() => child.kill());
   return {
     bytes: child.stdout,
+    vanished: () => vanished,
     async check() {
       const code = await ended.catch((error: unknown) => {
         if (signal.aborted) throw signal.reason;
@@ -60,7 +87,8 @@ export function pack(
       });
       signal.throwIfAborted();
       // A tar that has failed reads no further names, so its own words come first.
-      if (code !== 0 && code !== changedCode) {
+      const hasOnlyVanished = code === failedCode && vanished > 0 && errors === '';
+      if (code !== 0 && code !== changedCode && !hasOnlyVanished) {
         const words = errors === '' ? `it ended with exit code ${String(code)}` : firstLines(errors);
         throw new SoulBoxError(/permission denied/i.test(errors) ? 'forbidden' : 'bad_path', `tar: ${words}`);
       }

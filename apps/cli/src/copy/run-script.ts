@@ -22,6 +22,8 @@ export interface Script {
   readonly args: readonly string[];
   readonly user: string | undefined;
   readonly hasInput?: boolean;
+  /** A program with input that does not notice by itself that its caller has gone is ended after a day, too. */
+  readonly isBounded?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -38,14 +40,13 @@ const reasonsByText: readonly (readonly [RegExp, Reason])[] = [
 
 /** Runs one of our programs for the shell of the sandbox. */
 export async function runScript({ target, token }: ReachedSandbox, script: Script): Promise<ScriptRun> {
-  const { text, args, ...options } = script;
+  const { text, args, isBounded = script.hasInput !== true, ...options } = script;
   const program = await startPiped(target, token, {
     program: 'sh',
     args: ['-c', text, 'soulbox', ...args],
     // Messages are compared with English ones.
     env: { LC_ALL: 'C' },
-    // A program that waits for input notices by itself that its caller has gone.
-    ...(script.hasInput === true ? {} : { deadlineMs: readingMaxMs }),
+    ...(isBounded ? { deadlineMs: readingMaxMs } : {}),
     ...options,
   });
   let errors = '';

@@ -1,4 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { removeTree } from '@soulbox/base';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { listScript, unpackScript } from './scripts.ts';
+import { digestScript, listScript, unpackScript } from './scripts.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -142,4 +143,21 @@ test.each(['folder', 'stream'])('a %s whose sender has gone is removed', async (
   child.stdin.write('\n');
   await ended;
   expect(await parts()).toEqual([]);
+});
+
+test.each(['GNU', 'another'])('digests of files with names of any bytes by %s sha256sum', async (kind) => {
+  const [bin, files] = [join(folder, 'bin'), join(folder, 'files')];
+  await mkdir(bin);
+  await mkdir(files);
+  // As that of BusyBox, which knows neither --zero nor --version.
+  const other = '#!/bin/sh\n[ $# -eq 0 ] || exit 1\nexec /usr/bin/sha256sum\n';
+  if (kind === 'another') await writeFile(join(bin, 'sha256sum'), other, { mode: 0o755 });
+  const odd = ['-rf', 'a b', 'new\nline', 'back\\slash', '$(id)'];
+  for (const name of odd) await writeFile(join(files, name), name);
+  const input = [...odd, 'none'].map((name) => `./${name}\0`).join('');
+  const { stdout, status } = spawnSync('/bin/sh', ['-c', digestScript, 'soulbox', files], {
+    ...{ input, encoding: 'utf8', env: { PATH: `${bin}:/usr/bin:/bin`, LC_ALL: 'C', HOME: folder } },
+  });
+  const digests = odd.map((name) => `${createHash('sha256').update(name).digest('hex')}  ./${name}\0`);
+  expect([status, stdout]).toEqual([123, digests.join('')]);
 });

@@ -153,6 +153,20 @@ case $path in -*) path=./$path ;; esac
 exec stat -c '%f %s %Y %U %G %n//' "$path"
 `;
 
+/**
+ * Prints the SHA-256 digests of the files that its input names, each with a NUL, below a folder: PATH. Each is the digest,
+ * two spaces and the name, and ends with a NUL. Files that cannot be read are left out.
+ */
+export const digestScript = `${common}
+expand "$1"
+cd -- "$path" || exit 65
+command -v sha256sum >/dev/null || fail 'The sandbox has no sha256sum. Install it.'
+if sha256sum --version 2>/dev/null | grep -q GNU; then exec xargs -0 sha256sum --zero --; fi
+exec xargs -0 sh -c 'for name; do
+  digest=$(sha256sum <"$name") && printf "%s  %s\\0" "\${digest%% *}" "$name"
+done' sh
+`;
+
 /** Removes what its input names, each with a NUL, below a folder: PATH. */
 export const removeScript = `${common}
 expand "$1"

@@ -2,10 +2,12 @@ import type { Stats } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { ReachedSandbox } from '../api/reach-sandbox.ts';
+import { findOtherContents } from './compare-contents.ts';
 import { createIgnoreRules } from './git-ignore.ts';
 import { listEntries } from './list-entries.ts';
 import type { ListedEntry } from './list-entries.ts';
 import { pack } from './pack.ts';
+import type { Pack } from './pack.ts';
 import { runScript } from './run-script.ts';
 import { removeScript } from './scripts.ts';
 import { send } from './send.ts';
@@ -22,6 +24,8 @@ export interface SyncOptions {
   readonly isDeleting: boolean;
   /** Leaves out what `.gitignore` files name. */
   readonly isGit: boolean;
+  /** Compares files of the same size by their contents instead of their times. */
+  readonly isByContents: boolean;
   readonly signal: AbortSignal;
   readonly onSent: (bytes: number) => void;
 }
@@ -31,9 +35,11 @@ export interface Synced {
   readonly sent: number;
   readonly deleted: number;
   readonly unchanged: number;
+  /** Was there when it was listed, and not when it was read. */
+  readonly vanished: number;
 }
 
-/** Copies what differs by kind, mode, size or time in seconds, and nothing if that is nothing. */
+/** Copies what differs by kind, mode, size and time in seconds (or contents), and nothing if that is nothing. */
 export async function sync(sandbox: ReachedSandbox, options: SyncOptions): Promise<Synced> {
   const there = await readThere(sandbox, options);
   const rules = options.isGit ? createIgnoreRules(options.source) : undefined;
@@ -47,7 +53,9 @@ export async function sync(sandbox: ReachedSandbox, options: SyncOptions): Promi
   const kept = new Set<string>();
   const changed = new Set<string>();
   const inTheWay: string[] = [];
-  const counts = { sent: 0, unchanged: 0 };
+  let folders = 0;
+  const doubtful = new Set<string>();
+  let unchanged = 0;
   for await (const { path, kind } of walk(options.source, isWanted)) {
     const name = path.subarray(2).toString('latin1');
     if (name === '') continue;
@@ -58,24 +66,30 @@ export async function sync(sandbox: ReachedSandbox, options: SyncOptions): Promi
       kept.delete(name);
       continue;
     }
-    if (found?.kind === kind && !differs(here, found)) {
-      if (kind !== 'folder') counts.unchanged += 1;
+    if (found?.kind === kind && !differs(here, found, options.isByContents)) {
+      if (options.isByContents && kind === 'file') doubtful.add(name);
+      else if (kind !== 'folder') unchanged += 1;
       continue;
     }
     if (found !== undefined && found.kind !== kind && [found.kind, kind].includes('folder')) inTheWay.push(name);
     changed.add(name);
-    if (kind !== 'folder') counts.sent += 1;
+    if (kind === 'folder') folders += 1;
   }
   if (inTheWay.length > 0 && !options.isDeleting)
     throw new SoulBoxError(
       'file_exists',
       `${inTheWay.length} entries are a folder on one side only. Use --delete to replace them.`,
     );
+  for (const name of await findOtherContents(sandbox, doubtful, options)) {
+    doubtful.delete(name);
+    changed.add(name);
+  }
   await remove(sandbox, options, inTheWay);
-  if (changed.size > 0 || there === undefined) await sendChanged(sandbox, options, changed);
+  const vanished = changed.size > 0 || there === undefined ? await sendChanged(sandbox, options, changed) : 0;
   const surplus = options.isDeleting ? surplusOf(there, kept, rules, inTheWay) : [];
   await remove(sandbox, options, surplus);
-  return { ...counts, deleted: surplus.length };
+  const sent = Math.max(0, changed.size - folders - vanished);
+  return { sent, deleted: surplus.length, unchanged: unchanged + doubtful.size, vanished };
 }
 
 /** Undefined if there is no such folder. */
@@ -107,19 +121,28 @@ async function lstatHere(source: string, path: Buffer): Promise<Stats | undefine
   }
 }
 
-function differs(here: Stats, found: ListedEntry): boolean {
+function differs(here: Stats, found: ListedEntry, isByContents: boolean): boolean {
   const mtime = Math.floor(here.mtimeMs / 1000);
   // A folder's time changes with what is in it.
   if (found.kind === 'folder') return (here.mode & 0o777) !== (found.mode & 0o777);
-  if (mtime !== found.mtime || here.size !== found.size) return true;
+  const isTimed = found.kind !== 'file' || !isByContents;
+  if ((isTimed && mtime !== found.mtime) || here.size !== found.size) return true;
   return found.kind === 'file' && (here.mode & 0o777) !== (found.mode & 0o777);
 }
 
-async function sendChanged(sandbox: ReachedSandbox, options: SyncOptions, changed: Set<string>): Promise<void> {
+/** Returns how many have vanished meanwhile. */
+async function sendChanged(sandbox: ReachedSandbox, options: SyncOptions, changed: Set<string>): Promise<number> {
   const { source, path, user, signal, onSent } = options;
   const arrival = { path, kind: 'folder', name: '', isContents: true, mustBeFolder: true, user } as const;
   const names = withFolders(changed);
-  await send(sandbox, arrival, (isForGnu, stop) => pack(source, names, { isForGnu, signal: stop }), { signal, onSent });
+  let vanished = (): number => 0;
+  const open = (isForGnu: boolean, stop: AbortSignal): Pack => {
+    const packed = pack(source, names, { isForGnu, signal: stop, mayVanish: true });
+    ({ vanished } = packed);
+    return packed;
+  };
+  await send(sandbox, arrival, open, { signal, onSent });
+  return vanished();
 }
 
 /** Each name after the folders that contain it, so that these keep their modes. */
@@ -168,7 +191,14 @@ async function remove(
   names: readonly string[],
 ): Promise<void> {
   if (names.length === 0) return;
-  const run = await runScript(sandbox, { text: removeScript, args: [path], user, hasInput: true, signal });
+  const run = await runScript(sandbox, {
+    text: removeScript,
+    args: [path],
+    user,
+    hasInput: true,
+    isBounded: true,
+    signal,
+  });
   const bytes = Buffer.from(names.map((name) => `./${name}\0`).join(''), 'latin1');
   await run.program.write(bytes);
   await run.program.closeInput();

@@ -34,11 +34,15 @@ export const syncFolder = defineCommand({
     folder: { type: 'positional', required: true, description: 'ID:PATH; it is created if it is missing' },
     delete: { type: 'boolean', description: 'Remove what is not in DIR; what is ignored stays' },
     all: { type: 'boolean', description: 'Also what .gitignore files name, and .git' },
+    checksum: {
+      type: 'boolean',
+      description: 'Compare files of the same size by SHA-256 instead of their times; reads them on both sides',
+    },
     watch: { type: 'boolean', description: 'Go on with each change, until Ctrl-C' },
     user: fileUserArg,
     quiet: quietArg,
     'data-dir': apiDataDirArg,
-    json: { ...jsonArg, description: 'Print how much was sent, deleted and unchanged as JSON' },
+    json: { ...jsonArg, description: 'Print how much was sent, deleted, unchanged and vanished as JSON' },
   },
   async run({ args }) {
     const { sandboxId, path: named } = parseSandboxPlace(args.folder);
@@ -53,9 +57,11 @@ export const syncFolder = defineCommand({
       using meter = createMeter('sync', { quiet: args.quiet });
       let bytes = 0;
       const onSent = (more: number): void => meter.show((bytes += more));
-      const options = { source: args.dir, path, user: args.user, signal, onSent };
+      const isByContents = args.checksum === true;
+      const options = { source: args.dir, path, user: args.user, signal, onSent, isByContents };
       const synced = await sync(sandbox, { ...options, isDeleting: args.delete === true, isGit: args.all !== true });
       meter[Symbol.dispose]();
+      if (synced.vanished > 0) console.error(`${synced.vanished} vanished meanwhile.`);
       if (args.json === true) console.log(JSON.stringify(synced));
       else if (args.quiet !== true && synced.sent + synced.deleted > 0)
         console.log(`${synced.sent} sent, ${synced.deleted} deleted, ${synced.unchanged} unchanged.`);
