@@ -123,6 +123,29 @@ test('a create, a pause, a resume and a fork are one trace each, from the API to
   expect(collector.text()).not.toContain(id);
 });
 
+test('a resume by traffic is in the trace of the request that woke the sandbox', async () => {
+  const body = { templateID: 'base', autoPause: true, autoResume: { enabled: true } };
+  const { json } = await ask('POST', '/v2/sandboxes', body);
+  const { sandboxID, envdAccessToken } = json as { sandboxID: string; envdAccessToken: string };
+  expect((await ask('POST', `/sandboxes/${sandboxID}/pause`)).status).toBe(204);
+  const [traceId, spanId] = [randomBytes(16).toString('hex'), randomBytes(8).toString('hex')];
+  const response = await fetch(`${connectionOf(server).sandboxUrl}/envs`, {
+    headers: {
+      ...{ 'e2b-sandbox-id': sandboxID, 'e2b-sandbox-port': '49983', 'x-access-token': envdAccessToken },
+      traceparent: `00-${traceId}-${spanId}-01`,
+    },
+  });
+  expect(response.status).toBe(200);
+  const spans = await until('the spans', () => {
+    const found = collector.spans.filter((span) => span.traceId === traceId);
+    return found.some(({ name }) => name.endsWith('/Wake')) && found;
+  });
+  const path = pathOf(spans, 'driver.restore');
+  expect(path).toEqual(['driver.restore', 'resume.restore', 'resume', 'soulbox.runner.v1.RoutingService/Wake']);
+  expect(spans.find(({ name }) => name.endsWith('/Wake'))?.parentSpanId).toBe(spanId);
+  await ask('DELETE', `/sandboxes/${sandboxID}`);
+});
+
 test('a build is in the trace of the request that started it', async () => {
   const name = `traced-${randomBytes(4).toString('hex')}`;
   await Template.build(Template().fromTemplate('base').runCmd('true'), name, connectionOf(server));

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { SoulBoxError } from '@soulbox/base';
+import { findTraceContext, SoulBoxError } from '@soulbox/base';
 import { envdPort, headers as names, privatePortHeader, tunnelProtocol } from '@soulbox/contract';
 import type { SandboxRoute } from '@soulbox/contract';
 import type { GatewayConfig } from '../config.ts';
@@ -71,7 +71,8 @@ async function open(
 ): Promise<void> {
   const { sandboxId } = route;
   if (route.state === 'paused') {
-    const failure = await wakeSandbox(router, sandboxId, { how: 'wake', timeoutMs: wakeTimeoutMs, logger });
+    const trace = findTraceContext(findHeader(exchange.headers, 'traceparent'));
+    const failure = await wakeSandbox(router, sandboxId, { how: 'wake', timeoutMs: wakeTimeoutMs, logger, trace });
     if (failure !== undefined && !exchange.closed) sendEdgeError(exchange, failure);
     if (failure !== undefined || exchange.closed) return;
   }

@@ -1,4 +1,4 @@
-import { SoulBoxError } from '@soulbox/base';
+import { findTraceContext, SoulBoxError } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { envdPort, headers as names } from '@soulbox/contract';
 import type { SandboxRoute, SandboxRouter } from '@soulbox/contract';
@@ -73,7 +73,8 @@ async function wakeAndPassOn(
   const { router, wakeTimeoutMs, logger } = forward;
   const { sandboxId } = forward.route;
   const how = asksForHealth(forward) ? 'settled' : 'wake';
-  const failure = await wakeSandbox(router, sandboxId, { how, timeoutMs: wakeTimeoutMs, logger });
+  const trace = findTraceContext(findHeader(exchange.headers, 'traceparent'));
+  const failure = await wakeSandbox(router, sandboxId, { how, timeoutMs: wakeTimeoutMs, logger, trace });
   if (exchange.closed) return;
   if (failure !== undefined) sendEdgeError(exchange, failure);
   else if (connections.gone) goneWhileWaiting(exchange, forward);

@@ -3,7 +3,7 @@ import { createServer, request } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SoulBoxError } from '@soulbox/base';
+import { callFields, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ask, askHttp2, askRaw } from '../testing/http-client.ts';
@@ -23,6 +23,26 @@ describe('a request for a paused sandbox that resumes automatically', () => {
     const answer = await ask(world.url, { method: 'POST', headers: at(8080), body: 'hello' });
     expect([answer.status, answer.body]).toEqual([200, 'hello']);
     expect(world.router.wakes).toEqual([sleeper]);
+  });
+
+  test('passes the context of its trace on to the runner', async () => {
+    const asked: Record<string, string>[] = [];
+    const wake = world.router.wake.bind(world.router);
+    world.router.wake = async (sandboxId) => {
+      asked.push(callFields());
+      await wake(sandboxId);
+    };
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    for (const sent of [traceparent, `${traceparent}-x`, 'x'.repeat(5000)]) {
+      world.router.pause(sleeper);
+      const answer = await ask(world.url, {
+        method: 'POST',
+        headers: { ...at(8080), traceparent: sent },
+        body: 'hello',
+      });
+      expect(answer.status).toBe(200);
+    }
+    expect(asked).toEqual([{ traceparent }, {}, {}]);
   });
 
   test('is also served over HTTP/2', async () => {
