@@ -212,10 +212,10 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/client/src': [['core'], ['node', 'process', 'web'], ['index']],
   'packages/client/src/core': [
-    ['call-description', 'call-error', 'retry-after', 'retry-policy', 'wait'],
+    ['call-description', 'call-error', 'releasing-response', 'retry-after', 'retry-policy', 'wait'],
     ['events', 'failure', 'waiting-line'],
     ['breaker', 'retry-call', 'slots'],
-    ['resume-stream', 'target'],
+    ['hosts', 'resume-stream', 'target'],
     ['connect-calls', 'follow-lines', 'http-calls'],
   ],
   'packages/client/src/node': [
@@ -228,8 +228,9 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/client/src/web': [['transport'], ['index']],
   'packages/sdk/src': [
     ['error'],
+    ['events'],
     ['config', 'local-folder'],
-    ['api'],
+    ['api', 'pause'],
     ['envd', 'pages'],
     ['process-types', 'watch'],
     ['process-wire'],

@@ -152,7 +152,10 @@ export const reasons = {
   },
   not_implemented: { code: 'unimplemented', help: 'This version of SoulBox does not support the call.' },
   port_closed: { code: 'unavailable', help: 'Nothing in the sandbox listens on this port.' },
-  sandbox_unreachable: { code: 'unavailable', help: 'The sandbox is running, but its envd did not respond in time.' },
+  sandbox_unreachable: {
+    code: 'unavailable',
+    help: 'The envd of the sandbox did not respond in time. From the gateway, with status 502: the sandbox is paused or gone.',
+  },
   sandbox_start_failed: {
     code: 'unavailable',
     help: 'The sandbox could not be started. The server log names the step that failed. Run `soulbox doctor`.',

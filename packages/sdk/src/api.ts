@@ -1,8 +1,8 @@
 import type { components } from '@soulbox/contract/rest';
 import { headers as headerNames } from '@soulbox/contract/headers';
 import { followLines, linesOf, noRetries } from '@soulbox/client';
-import type { HttpCall } from '@soulbox/client';
-import { requestSignal } from './config.ts';
+import type { CallError, HttpCall } from '@soulbox/client';
+import { requestSignal, silenceMs } from './config.ts';
 import type { Connection } from './config.ts';
 import { rethrow, SoulBoxError } from './error.ts';
 import type { ErrorCode } from './error.ts';
@@ -93,7 +93,10 @@ export async function* followApi<T extends object>(connection: Connection, call:
       ...requestFrom(connection, { ...call(), accept: linesType, isStream: true, isMadeOnce: true }),
       signal: ended,
     });
-  const options = { retry: connection.retry, ...(signal === undefined ? {} : { signal }) };
+  const { events, target, retry } = connection;
+  const onResume = (error: CallError | undefined): void =>
+    events.emit({ target: target.name, type: 'resume', stream: `GET ${call().path}`, error });
+  const options = { retry, onResume, ...(signal === undefined ? {} : { signal }) };
   try {
     yield* followLines<T>(open, options);
   } catch (error) {
@@ -180,6 +183,8 @@ function requestFrom(connection: Connection, call: ApiCall): HttpCall {
     idempotencyKey,
     ...(signal === undefined ? {} : { signal }),
     ...(call.isMadeOnce === true ? { retry: noRetries } : {}),
+    // Reading takes no time at the server. Changing something can, for example to save a memory.
+    ...(method === 'GET' && call.isStream !== true ? { attemptTimeoutMs: silenceMs } : {}),
   };
 }
 

@@ -1,6 +1,8 @@
-import { createEvents, createHttpCalls, createTarget, noRetries } from '@soulbox/client';
-import type { ClientEvents, HttpCalls, RetryPolicy, Target } from '@soulbox/client';
+import { createHosts, createHttpCalls, createTarget, noRetries } from '@soulbox/client';
+import type { ClientEvents, Host, HttpCalls, RetryPolicy, Target } from '@soulbox/client';
 import { SoulBoxError } from './error.ts';
+import { eventsFor } from './events.ts';
+import type { ConnectionEvent } from './events.ts';
 
 /**
  * How calls reach the server. The variables and `apiKey`, `domain`, `apiUrl`, `sandboxUrl`, `requestTimeoutMs`,
@@ -43,6 +45,11 @@ export interface ConnectionOptions {
   readonly signal?: AbortSignal | undefined;
   /** Replaces the global `fetch`, for example to use a proxy. Default: the global one at the time of the call. */
   readonly fetch?: typeof fetch | undefined;
+  /**
+   * Called at once with what happens to connections: repetitions, waits, resumed streams, the circuit breaker. An error
+   * that it throws ends no call, and is reported as an uncaught one. Default: none.
+   */
+  readonly onEvent?: ((event: ConnectionEvent) => void) | undefined;
 }
 
 /** The options of one call on an object that already has a connection. Absent ones are those of the object. */
@@ -69,6 +76,8 @@ export interface Connection {
   readonly events: ClientEvents;
   readonly calls: HttpCalls;
   readonly target: Target;
+  /** Of the API. */
+  readonly host: Host;
   readonly fetch: typeof fetch;
 }
 
@@ -83,8 +92,27 @@ const connectionKeys = [
     'headers',
     'signal',
     'fetch',
+    'onEvent',
   ] as const),
 ];
+/**
+ * For each host, shared by the whole program: an outage is noticed and waited out once. Many programs start all that
+ * they have at once, so many calls may wait. `breaker`: a server that is back is noticed after 5 s at the latest.
+ *
+ * @internal
+ */
+export const hostOf = createHosts({
+  callsMax: 256,
+  streamsMax: 1024,
+  waiting: { waitingMax: 10_000, waitMs: 30_000 },
+  breaker: { openMaxMs: 5000 },
+});
+/**
+ * After so long without a response, a connection counts as dead: 30 s for a sign of life, and 10 s that it may be late.
+ *
+ * @internal
+ */
+export const silenceMs = 40_000;
 const defaultRequestTimeoutMs = 60_000;
 const defaultRetries = 3;
 /** The longest time that timers of JavaScript keep; beyond it they fire at once. */
@@ -105,8 +133,10 @@ export function connectionFrom(options: ConnectionOptions = {}, ofSandbox?: OfSa
     throw invalid('retries', 'must be a whole number from 0 to 99');
   const retry = retries === 0 ? noRetries : { attempts: retries + 1 };
   const send: typeof fetch = options.fetch ?? (async (...request) => await fetch(...request));
-  const events = createEvents();
-  const target = createTarget({ name: new URL(apiUrl).origin, retry, events });
+  const events = eventsFor(options.onEvent);
+  const { origin } = new URL(apiUrl);
+  const host = hostOf(origin);
+  const target = createTarget({ name: origin, retry, events, breaker: host.breakerOf('api') });
   return {
     options,
     apiUrl,
@@ -115,8 +145,8 @@ export function connectionFrom(options: ConnectionOptions = {}, ofSandbox?: OfSa
     sandboxUrl: sandboxUrlText === undefined ? undefined : parseUrl('sandboxUrl', sandboxUrlText),
     requestTimeoutMs: timeLimit('requestTimeoutMs', requestTimeoutMs),
     headers: options.headers ?? {},
-    ...{ retry, events, target, fetch: send },
-    calls: createHttpCalls({ target, fetch: send, readError }),
+    ...{ retry, events, target, host, fetch: send },
+    calls: createHttpCalls({ target, slots: host.slots, streamSlots: host.streamSlots, fetch: send, readError }),
   };
 }
 

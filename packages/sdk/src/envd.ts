@@ -1,14 +1,14 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import type { Client } from '@connectrpc/connect';
-import { CallError, createHttpCalls, createTarget } from '@soulbox/client';
-import type { HttpCalls } from '@soulbox/client';
+import { CallError, createHttpCalls, createTarget, noRetries, releasingResponse } from '@soulbox/client';
+import type { HttpCalls, Slots, Target } from '@soulbox/client';
 import { createWebTransport } from '@soulbox/client/web';
 import { Filesystem } from '@soulbox/contract/filesystem';
 import { envdPort, headers as headerNames } from '@soulbox/contract/headers';
 import { ProcessService } from '@soulbox/contract/process-v1';
 import { callApi, segment } from './api.ts';
-import { requestSignal } from './config.ts';
+import { hostOf, requestSignal, silenceMs } from './config.ts';
 import type { Connection, RequestOptions } from './config.ts';
 import { SoulBoxError } from './error.ts';
 
@@ -36,7 +36,9 @@ export interface Envd {
   /** Any status is an answer. */
   readonly calls: HttpCalls;
   /** Makes a request once, with the headers that each needs. Throws for a sandbox that is gone. */
-  readonly fetch: typeof fetch;
+  send(url: string, init: RequestInit): Promise<Response>;
+  /** The same to any port, as it is. */
+  fetchPort(url: string, init: RequestInit): Promise<Response>;
   /** The options of a call of its services, as a user of the sandbox. */
   callOptions(options?: UserOptions): { headers: Record<string, string>; signal?: AbortSignal };
   /** The signal of one request. */
@@ -58,11 +60,15 @@ const safeMethods: ReadonlySet<DescMethod> = new Set<DescMethod>([
   ...[ProcessService.method.start, ProcessService.method.write, ProcessService.method.resize],
 ]);
 
+/** They last as long as a process does, or until it takes its input. */
+const longMethods: ReadonlySet<DescMethod> = new Set<DescMethod>([
+  ...[ProcessService.method.wait, ProcessService.method.write, ProcessService.method.closeInput],
+]);
+
 /** For as long as a server may need to restart, or a sandbox may be paused. @internal */
 export const resumption = { attempts: 100, initialDelayMs: 50, maxDelayMs: 2000, budgetMs: 60_000 };
 /** One question of `wait`; it is asked again. @internal */
-export const waitMs = 60_000;
-const waitGraceMs = 15_000;
+export const waitMs = 30_000;
 /** The budget counts from the start of a call, and a connection can break at the end of a wait. */
 const patience = { ...resumption, budgetMs: waitMs + resumption.budgetMs };
 
@@ -75,8 +81,11 @@ export function openEnvd(connection: Connection, access: SandboxAccess): Envd {
     [headerNames.sandboxPort]: String(envdPort),
     ...(envdAccessToken === undefined ? {} : { [headerNames.accessToken]: envdAccessToken }),
   };
-  // Without a breaker: a failure of one sandbox says nothing about the others behind the same gateway.
-  const target = createTarget({ name: url, retry: connection.retry, events: connection.events, breaker: false });
+  const { origin } = new URL(url);
+  const host = hostOf(origin);
+  // Of all sandboxes behind one gateway. Answers about one sandbox are no outage.
+  const common = { name: url, events: connection.events, breaker: host.breakerOf('sandboxes') };
+  const target = createTarget({ ...common, retry: connection.retry, attemptTimeoutMs: silenceMs });
   const send: typeof fetch = async (input, init = {}) => {
     const all = new Headers(init.headers);
     for (const [name, value] of Object.entries(headers)) all.set(name, value);
@@ -90,21 +99,25 @@ export function openEnvd(connection: Connection, access: SandboxAccess): Envd {
     return response;
   };
   const isSafeToRepeat = (method: DescMethod): boolean => safeMethods.has(method);
-  const transport = createWebTransport({ baseUrl: url, target, fetch: send, isSafeToRepeat });
-  const patientTarget = createTarget({
-    ...{ name: url, retry: patience, events: connection.events, breaker: false },
-    attemptTimeoutMs: waitMs + waitGraceMs,
+  const { slots, streamSlots } = host;
+  const rules = { slots, streamSlots, isSafeToRepeat, isLong: (method: DescMethod) => longMethods.has(method) };
+  const transport = createWebTransport({ ...rules, baseUrl: url, target, fetch: send });
+  const patientTarget = createTarget({ ...common, retry: patience, attemptTimeoutMs: silenceMs });
+  const patientTransport = createWebTransport({
+    ...{ ...rules, baseUrl: url, target: patientTarget, fetch: send, longAttemptTimeoutMs: silenceMs },
   });
-  const patientTransport = createWebTransport({ baseUrl: url, target: patientTarget, fetch: send, isSafeToRepeat });
-  const inputTarget = createTarget({ name: url, retry: resumption, events: connection.events, breaker: false });
-  const inputTransport = createWebTransport({ baseUrl: url, target: inputTarget, fetch: send, isSafeToRepeat });
+  const inputTarget = createTarget({ ...common, retry: resumption });
+  const inputTransport = createWebTransport({ ...rules, baseUrl: url, target: inputTarget, fetch: send });
+  const files = { target, slots, streamSlots, fetch: send };
   return {
-    ...{ connection, access, url, fetch: send },
+    ...{ connection, access, url },
+    send: async (to, init) => await sendOnce(target, streamSlots, to, init, send),
+    fetchPort: async (to, init) => await sendOnce(unjudged(target), streamSlots, to, init, connection.fetch),
     processes: createClient(ProcessService, transport),
     patient: createClient(ProcessService, patientTransport),
     input: createClient(ProcessService, inputTransport),
     filesystem: createClient(Filesystem, transport),
-    calls: createHttpCalls({ target, fetch: send, acceptsAnyStatus: true }),
+    calls: createHttpCalls({ ...files, acceptsAnyStatus: true }),
     signal: (options) => requestSignal(connection, options),
     callOptions(options = {}) {
       const signal = requestSignal(connection, options);
@@ -115,6 +128,35 @@ export function openEnvd(connection: Connection, access: SandboxAccess): Envd {
       };
     },
   };
+}
+
+/** A request with a body of any length, or to a program that may take any time. It cannot be sent again. */
+async function sendOnce(
+  target: Target,
+  slots: Slots,
+  url: string,
+  init: RequestInit,
+  send: typeof fetch,
+): Promise<Response> {
+  const call = { name: `${init.method ?? 'GET'} ${new URL(url).pathname}`, isSafeToRepeat: false };
+  return await target.call(
+    call,
+    async (signal) => {
+      const release = await target.take(slots, signal);
+      try {
+        return releasingResponse(await send(url, init), release);
+      } catch (thrown) {
+        release();
+        throw thrown;
+      }
+    },
+    { signal: init.signal ?? undefined, retry: noRetries, attemptTimeoutMs: 0 },
+  );
+}
+
+/** What programs in a sandbox do says nothing about the server. */
+function unjudged({ name, events }: Target): Target {
+  return createTarget({ name, events, breaker: false });
 }
 
 /**

@@ -66,9 +66,10 @@ export class SoulBoxError extends Error {
    * A stable word that is finer than `code`. The server's words are listed in docs/errors.md. Words of this package:
    *
    * - `config_invalid`: a setting is missing or malformed, or a number is out of range.
-   * - `unreachable`: the connection broke or could not be made, or a file call had status 502.
+   * - `unreachable`: the connection broke or could not be made, or a file call had status 502 without a reason.
    * - `timeout`: no response within `requestTimeoutMs`.
    * - `circuit_open`: ten calls in a row failed, so nothing is sent for a while.
+   * - `pool_full`, `pool_timeout`: too many calls wait for one server, or waited for 30 s. Nothing was sent.
    * - `aborted`: `signal` or `disconnect` ended the call.
    * - `command_failed`, `command_timeout`: a command failed or was killed at `timeoutMs`. Both set `result`.
    * - `run_failed`, `build_failed`, `copy_failed`: a run, a build or one copy of a fork failed on the server.

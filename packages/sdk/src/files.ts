@@ -189,7 +189,7 @@ export function createFiles(envd: Envd): Files {
     const signal = envd.signal(options);
     // A stream cannot be sent again, so the call is made once.
     const response = await envd
-      .fetch(fileUrl(envd, path, options), {
+      .send(fileUrl(envd, path, options), {
         method: 'POST',
         headers: { ...Object.fromEntries(named), 'content-type': 'application/octet-stream' },
         ...(await bodyFrom(data)),

@@ -1,5 +1,5 @@
 import { EventType } from '@soulbox/contract/filesystem';
-import { timeLimit } from './config.ts';
+import { silenceMs, timeLimit } from './config.ts';
 import type { Envd, UserOptions } from './envd.ts';
 import { errorFrom, SoulBoxError } from './error.ts';
 
@@ -66,11 +66,16 @@ export async function watchDir(
   } finally {
     limit?.removeEventListener('abort', abort);
   }
-  const state = { isStopped: false };
+  const state = { isStopped: false, isSilent: false };
   const timer = limitMs === undefined ? undefined : setTimeout(() => ending.abort(), limitMs);
   const watching = (async () => {
     for (;;) {
-      const next = await events.next();
+      // envd shows every 30 s that it is there.
+      const late = setTimeout(() => {
+        state.isSilent = true;
+        ending.abort();
+      }, silenceMs);
+      const next = await events.next().finally(() => clearTimeout(late));
       if (next.done === true) return;
       const { event } = next.value;
       if (event.case !== 'filesystem' || state.isStopped) continue;
@@ -81,7 +86,7 @@ export async function watchDir(
   const ended = watching
     .then(
       () => new SoulBoxError('The sandbox ended the watch.', { code: 'unavailable', reason: 'stream_ended' }),
-      (error: unknown) => errorFrom(error),
+      (error: unknown) => (state.isSilent ? silent() : errorFrom(error)),
     )
     .then(async (error) => {
       clearTimeout(timer);
@@ -97,4 +102,10 @@ export async function watchDir(
     await ended;
   };
   return { stop, [Symbol.asyncDispose]: stop };
+}
+
+function silent(): SoulBoxError {
+  return new SoulBoxError(`The connection is dead: nothing has arrived for ${silenceMs} ms.`, {
+    ...{ code: 'unavailable', reason: 'unreachable' },
+  });
 }

@@ -1,3 +1,5 @@
+import type { Reason } from '@soulbox/base';
+import { headers } from '@soulbox/contract';
 import { findHeader } from '../exchange/exchange.ts';
 import type { Exchange, RawHeaders } from '../exchange/exchange.ts';
 import type { EdgeError } from './edge-error.ts';
@@ -8,8 +10,17 @@ import { errorPage } from './error-page.ts';
  * begun.
  */
 export function sendEdgeError(exchange: Exchange, error: EdgeError): void {
-  if (wantsPage(exchange.headers)) send(exchange, error.code, 'text/html; charset=utf-8', errorPage(error));
-  else send(exchange, error.code, 'application/json; charset=utf-8', JSON.stringify(error));
+  const [type, body] = wantsPage(exchange.headers)
+    ? ['text/html', errorPage(error)]
+    : ['application/json', JSON.stringify(error)];
+  send(exchange, error.code, `${type}; charset=utf-8`, body, reasonOf(error));
+}
+
+/** Tells our clients that the fault is in one sandbox: the gateway works, and calls to other sandboxes can go on. */
+function reasonOf(error: EdgeError): Reason | undefined {
+  if (error.code < 500 || !('sandboxId' in error)) return undefined;
+  if (error.code === 507) return 'disk_full';
+  return 'port' in error ? 'port_closed' : 'sandbox_unreachable';
 }
 
 /** The official clients wait this long before they retry. */
@@ -20,7 +31,7 @@ export function sendBadRequest(exchange: Exchange, message: string): void {
   send(exchange, 400, 'text/plain; charset=utf-8', message);
 }
 
-function send(exchange: Exchange, status: number, type: string, body: string): void {
+function send(exchange: Exchange, status: number, type: string, body: string, reason?: Reason): void {
   if (exchange.closed) return;
   if (exchange.headSent) {
     exchange.reset();
@@ -29,6 +40,7 @@ function send(exchange: Exchange, status: number, type: string, body: string): v
   const headersOfAnswer = ['Content-Type', type, 'Content-Length', String(Buffer.byteLength(body))];
   headersOfAnswer.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff');
   headersOfAnswer.push('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'");
+  if (reason !== undefined) headersOfAnswer.push(headers.reason, reason);
   if (status === 429 || status === 507) headersOfAnswer.push('Retry-After', retryAfterSeconds);
   // After a malformed request, the following bytes on the connection may not be a request.
   if (status === 400 && exchange.protocol !== 'http/2') headersOfAnswer.push('Connection', 'close');

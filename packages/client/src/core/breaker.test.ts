@@ -1,3 +1,4 @@
+import { Code, ConnectError } from '@connectrpc/connect';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createBreaker } from './breaker.ts';
 import { createEvents } from './events.ts';
@@ -13,17 +14,18 @@ const open = { reason: 'circuit_open', code: 'unavailable', retryable: true };
 
 test('failures in a row open it, one probe at a time is let through, and a success closes it', async () => {
   const states: string[] = [];
-  const breaker = createBreaker('x', settings, (state) => states.push(state));
-  breaker.admit().fail();
-  breaker.admit().fail();
-  breaker.admit().succeed();
-  for (let n = 0; n < 3; n++) breaker.admit().fail();
-  expect(() => breaker.admit()).toThrow(expect.objectContaining({ ...open, retryAfterMs: 1000 }));
+  const breaker = createBreaker('x', settings);
+  const onState = (state: string): void => void states.push(state);
+  breaker.admit(onState).fail();
+  breaker.admit(onState).fail();
+  breaker.admit(onState).succeed();
+  for (let n = 0; n < 3; n++) breaker.admit(onState).fail();
+  expect(() => breaker.admit(onState)).toThrow(expect.objectContaining({ ...open, retryAfterMs: 1000 }));
   await vi.advanceTimersByTimeAsync(1000);
-  const probe = breaker.admit();
-  expect(() => breaker.admit()).toThrow(expect.objectContaining(open));
+  const probe = breaker.admit(onState);
+  expect(() => breaker.admit(onState)).toThrow(expect.objectContaining(open));
   probe.succeed();
-  breaker.admit().succeed();
+  breaker.admit(onState).succeed();
   expect(states).toEqual(['open', 'half-open', 'closed']);
 });
 
@@ -47,6 +49,37 @@ test('a probe that tells nothing lets the next one through', async () => {
   breaker.admit().succeed();
   expect(breaker.state).toBe('closed');
 });
+
+test('a probe that takes longer than the open time gets company', async () => {
+  const breaker = createBreaker('x', settings);
+  for (let n = 0; n < 3; n++) breaker.admit().fail();
+  await vi.advanceTimersByTimeAsync(1000);
+  breaker.admit();
+  await vi.advanceTimersByTimeAsync(999);
+  expect(() => breaker.admit()).toThrow(expect.objectContaining(open));
+  await vi.advanceTimersByTimeAsync(1);
+  breaker.admit().succeed();
+  expect(breaker.state).toBe('closed');
+});
+
+test('of a long call, lateness is no outage', async () => {
+  const target = createTarget({ name: 'x', breaker: settings, retry: { attempts: 1 }, attemptTimeoutMs: 100 });
+  const call = async (isLong: boolean): Promise<void> => {
+    const late = target.call({ name: 'c', isSafeToRepeat: true }, waitForAbort, { isLong }).catch(() => undefined);
+    await vi.advanceTimersByTimeAsync(100);
+    await late;
+  };
+  for (let n = 0; n < 5; n++) await call(true);
+  expect(target.breaker?.state).toBe('closed');
+  for (let n = 0; n < 3; n++) await call(false);
+  expect(target.breaker?.state).toBe('open');
+});
+
+async function waitForAbort(signal: AbortSignal | undefined): Promise<never> {
+  return await new Promise((_resolve, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error));
+  });
+}
 
 test('calls from before a change do not count after it', async () => {
   const breaker = createBreaker('x', settings);
@@ -74,6 +107,12 @@ test('of a target: outages count, its own errors and aborts do not', async () =>
     new AttemptFailed(failureFromResponse({ status, headers: new Headers(), message: '' }));
   for (const status of [404, 429, 500, 400, 409]) await fail(answered(status));
   for (let n = 0; n < 5; n++) await fail(new DOMException('', 'AbortError'));
+  expect(seen).toEqual([]);
+  // A sandbox that is paused, gone or broken is no outage of the gateway in front of it.
+  const headers = new Headers({ 'x-soulbox-reason': 'sandbox_unreachable' });
+  for (const status of [502, 503, 504])
+    await fail(new AttemptFailed(failureFromResponse({ status, headers, message: '' })));
+  for (let n = 0; n < 5; n++) await fail(new ConnectError('away', Code.Unavailable, headers));
   expect(seen).toEqual([]);
   for (const status of [502, 503, 504]) await fail(answered(status));
   expect(seen).toEqual([{ target: 'x', type: 'breaker', state: 'open' }]);

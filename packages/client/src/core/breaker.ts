@@ -23,68 +23,72 @@ export interface Permit {
 
 export interface Breaker {
   readonly state: BreakerState;
-  /** Throws `circuit_open`. After the open time it lets one call through as a probe, whose outcome decides. */
-  admit(): Permit;
+  /**
+   * Throws `circuit_open`. After the open time it lets one call through as a probe, whose outcome decides. A probe that
+   * takes longer than the open time gets company. `onState` hears of changes that this call causes.
+   */
+  admit(onState?: (state: BreakerState) => void): Permit;
 }
 
-export function createBreaker(
-  target: string,
-  settings: BreakerSettings,
-  onState: (state: BreakerState) => void = () => undefined,
-): Breaker {
+type OnState = (state: BreakerState) => void;
+
+export function createBreaker(target: string, settings: BreakerSettings): Breaker {
   let state: BreakerState = 'closed';
   let failures = 0;
   let openMs = settings.openMs;
   let openUntil = 0;
   let isProbing = false;
+  let probeAt = 0;
   // Calls that began before the breaker last changed say nothing about its state now.
   let round = 0;
 
-  const change = (next: BreakerState): void => {
+  const change = (next: BreakerState, onState: OnState): void => {
     if (state === next) return;
     state = next;
     round += 1;
     isProbing = false;
     onState(next);
   };
-  const open = (): void => {
+  const open = (onState: OnState): void => {
     openUntil = performance.now() + openMs;
-    change('open');
+    change('open', onState);
   };
   const refuse = (retryAfterMs: number): CallError =>
     new CallError(`${target} has failed repeatedly, so nothing is sent to it for a moment.`, {
       ...{ code: 'unavailable', reason: ownReasons.circuitOpen, retryable: true },
       retryAfterMs: Math.ceil(retryAfterMs),
     });
-  const fail = (): void => {
+  const fail = (onState: OnState): void => {
     failures += 1;
     if (state === 'half-open') {
       openMs = Math.min(openMs * 2, settings.openMaxMs);
-      open();
-    } else if (failures >= settings.failures) open();
+      open(onState);
+    } else if (failures >= settings.failures) open(onState);
   };
-  const succeed = (): void => {
+  const succeed = (onState: OnState): void => {
     failures = 0;
     openMs = settings.openMs;
-    change('closed');
+    change('closed', onState);
   };
 
   return {
     get state() {
       return state;
     },
-    admit() {
+    admit(onState = () => undefined) {
       if (state === 'open') {
         const leftMs = openUntil - performance.now();
         if (leftMs > 0) throw refuse(leftMs);
-        change('half-open');
+        change('half-open', onState);
       }
       // The probe takes an unknown time. A short wait is enough, because a retry asks again.
-      if (state === 'half-open' && isProbing) throw refuse(settings.openMs / 10);
+      if (state === 'half-open' && isProbing && performance.now() - probeAt < openMs)
+        throw refuse(settings.openMs / 10);
       isProbing = state === 'half-open';
+      probeAt = performance.now();
       const mine = round;
-      const settle = (apply: () => void) => (): void => {
-        if (mine === round) apply();
+      const settle = (apply: (onState: OnState) => void) => (): void => {
+        if (mine === round) apply(onState);
       };
       return { succeed: settle(succeed), fail: settle(fail), cancel: settle(() => (isProbing = false)) };
     },

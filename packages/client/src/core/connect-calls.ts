@@ -14,6 +14,12 @@ const idempotencyKeyHeader = 'idempotency-key';
 export interface CallRules {
   /** Limit how many calls and streams are in progress. */
   readonly slots?: Slots | undefined;
+  /** The same for streams and long calls. Absent: `slots`. */
+  readonly streamSlots?: Slots | undefined;
+  /** Calls that last as long as something in the sandbox. Their lateness is no outage. */
+  readonly isLong?: ((method: DescMethod) => boolean) | undefined;
+  /** How long one attempt of a long call may take, in milliseconds. Default: no limit. */
+  readonly longAttemptTimeoutMs?: number | undefined;
   /** Methods that are safe to repeat beside those whose options say so, for a protocol of others that says nothing. */
   readonly isSafeToRepeat?: ((method: DescMethod) => boolean) | undefined;
 }
@@ -24,24 +30,26 @@ export interface CallRules {
  *
  * Connect's clients throw ConnectError only. `callErrorFrom` turns it into a CallError.
  */
-export function createCallInterceptor(target: Target, { slots, isSafeToRepeat }: CallRules = {}): Interceptor {
+export function createCallInterceptor(target: Target, rules: CallRules = {}): Interceptor {
+  const { slots, streamSlots = slots, isSafeToRepeat, longAttemptTimeoutMs = 0 } = rules;
   return (next) => async (request) => {
     try {
       if (request.stream) return await openStream(async () => (await next(request)) as StreamResponse, request.signal);
       const described = describeMethod(request.method, request.header.get(idempotencyKeyHeader));
       const description =
         isSafeToRepeat?.(request.method) === true ? { ...described, isSafeToRepeat: true } : described;
+      const isLong = rules.isLong?.(request.method) === true;
       return await target.call(
         description,
         async (signal = request.signal) => {
-          const release = await slots?.take(signal);
+          const release = await target.take(isLong ? streamSlots : slots, signal);
           try {
             return (await next({ ...request, signal })) as UnaryResponse;
           } finally {
-            release?.();
+            release();
           }
         },
-        { signal: request.signal },
+        { signal: request.signal, isLong, ...(isLong ? { attemptTimeoutMs: longAttemptTimeoutMs } : {}) },
       );
     } catch (thrown) {
       throw connectErrorFrom(thrown);
@@ -49,15 +57,15 @@ export function createCallInterceptor(target: Target, { slots, isSafeToRepeat }:
   };
 
   async function openStream(open: () => Promise<StreamResponse>, signal: AbortSignal): Promise<StreamResponse> {
-    const release = await slots?.take(signal);
+    const release = await target.take(streamSlots, signal);
     try {
       const response = await target.attempt(open);
-      if (release === undefined) return response;
+      if (streamSlots === undefined) return response;
       // A reader may leave a stream that does not end, or never begin to read it.
       signal.addEventListener('abort', release);
       return { ...response, message: readThenRelease(response.message, signal, release) };
     } catch (thrown) {
-      release?.();
+      release();
       throw thrown;
     }
   }

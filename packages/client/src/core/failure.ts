@@ -14,6 +14,8 @@ export interface Failure {
   readonly hadNoEffect: boolean;
   /** The server is away, silent or overloaded. Such failures open the circuit breaker. */
   readonly isOutage: boolean;
+  /** The server itself has answered, so it works, whatever it says. */
+  readonly isAnswer?: boolean;
   readonly retryAfterMs?: number | undefined;
   readonly requestId?: string | undefined;
   readonly status?: number | undefined;
@@ -35,13 +37,15 @@ const reasonHeader = 'x-soulbox-reason';
 /** Judges an unsuccessful HTTP response. */
 export function failureFromResponse({ status, headers, message, reason }: FailedResponse): Failure {
   const retryAfterMs = parseRetryAfter(headers.get('retry-after'));
+  const given = reason ?? headers.get(reasonHeader) ?? undefined;
+  const isOutage = outageStatuses.has(status) && isOfServer(given);
   return {
     code: codeFromStatus(status),
-    reason: reason ?? headers.get(reasonHeader) ?? `status_${status}`,
+    reason: given ?? `status_${status}`,
     message,
     isTransient: transientStatuses.has(status) || (status === 429 && retryAfterMs !== undefined),
     hadNoEffect: refusedStatuses.has(status),
-    isOutage: outageStatuses.has(status),
+    ...{ isOutage, isAnswer: !isOutage },
     retryAfterMs,
     requestId: headers.get(requestIdHeader) ?? undefined,
     status,
@@ -54,6 +58,16 @@ const transientStatuses: ReadonlySet<number> = new Set([408, 425, 502, 503, 504]
 /** The server has not acted on the request (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4). */
 const refusedStatuses: ReadonlySet<number> = new Set([408, 425, 429]);
 const outageStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
+
+/**
+ * Reasons that tell of the whole server. Every other one tells of one sandbox, for example a paused one, and comes from
+ * a server that works. An outage without a reason comes from a proxy.
+ */
+const serverReasons: ReadonlySet<string> = new Set(['shutting_down', 'control_unavailable', 'runner_unavailable']);
+
+function isOfServer(reason: string | undefined): boolean {
+  return reason === undefined || serverReasons.has(reason);
+}
 
 function codeFromStatus(status: number): CallErrorCode {
   return codeByStatus[status] ?? (status >= 500 ? 'internal' : 'invalid_argument');
@@ -152,18 +166,26 @@ function failureFromConnect(error: ConnectError): Failure {
   const code = codeOf(error);
   const isAway = code === 'unavailable';
   const isLate = code === 'deadline_exceeded';
+  const given = error.metadata.get(reasonHeader) ?? undefined;
+  const isOutage = ((isAway && !isRefused) || isLate) && isOfServer(given);
   return {
     code,
-    reason: error.metadata.get(reasonHeader) ?? (isLate ? ownReasons.timeout : code),
+    reason: given ?? (isLate ? ownReasons.timeout : code),
     message: error.rawMessage,
     isTransient: isAway || isLate || (code === 'resource_exhausted' && retryAfterMs !== undefined),
     hadNoEffect: isRefused || code === 'resource_exhausted',
-    isOutage: (isAway && !isRefused) || isLate,
+    ...{ isOutage, isAnswer: !isOutage && (given !== undefined || answerCodes.has(code)) },
     retryAfterMs,
     requestId: error.metadata.get(requestIdHeader) ?? undefined,
     cause: error,
   };
 }
+
+/** Of decisions that only the server can make. */
+const answerCodes: ReadonlySet<CallErrorCode> = new Set([
+  ...(['not_found', 'already_exists', 'permission_denied', 'unauthenticated', 'failed_precondition'] as const),
+  ...(['out_of_range', 'resource_exhausted', 'unimplemented'] as const),
+]);
 
 /**
  * A connection broke, or a proxy ended the response early. Connect gives such errors various codes, such as that for

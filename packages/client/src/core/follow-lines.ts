@@ -5,7 +5,7 @@ import type { ResumeOptions } from './resume-stream.ts';
 /** Characters of one line. */
 const lineMax = 16 * 1024 * 1024;
 /** The server sends a blank line after 15 s of silence. */
-const silenceMs = 45_000;
+const silenceMs = 40_000;
 const mediaType = 'application/x-ndjson';
 
 /**

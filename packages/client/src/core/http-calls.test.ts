@@ -143,6 +143,14 @@ test('an unread response holds its slot until it is read or canceled, and others
   expect(slots.used).toBe(0);
 });
 
+test('the time of an attempt is that of the response, and not of its body', async () => {
+  answer = (_request, response) => {
+    response.write('slow ');
+    setTimeout(() => response.end('body'), 400);
+  };
+  expect(await (await calls.open({ ...get, url })).text()).toBe('slow body');
+});
+
 test('an abort ends a call at once', async () => {
   proxy.setFault({ kind: 'silence' });
   const abort = new AbortController();

@@ -1,6 +1,7 @@
 import { describeRequest } from './call-description.ts';
 import { CallError, ownReasons } from './call-error.ts';
 import { AttemptFailed, failureFromResponse } from './failure.ts';
+import { releasingResponse } from './releasing-response.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import type { Slots } from './slots.ts';
 import type { Target } from './target.ts';
@@ -47,7 +48,10 @@ export type HttpCallsOptions = HttpCallsTarget &
 
 interface HttpCallsTarget {
   readonly target: Target;
+  /** Limit how many calls are in progress. */
   readonly slots?: Slots;
+  /** The same for responses that are read piece by piece. Absent: `slots`. */
+  readonly streamSlots?: Slots;
   readonly fetch?: typeof fetch;
 }
 
@@ -56,7 +60,7 @@ const maxErrorBytes = 64 * 1024;
 
 /** Calls of an HTTP API with `fetch`, under the rules of a target. */
 export function createHttpCalls(options: HttpCallsOptions): HttpCalls {
-  const { target, slots } = options;
+  const { target, slots, streamSlots = slots } = options;
   // Looked up for each call, because a global one can be replaced.
   const send: typeof fetch = options.fetch ?? (async (...request) => await fetch(...request));
 
@@ -73,13 +77,17 @@ export function createHttpCalls(options: HttpCallsOptions): HttpCalls {
     const { status, headers } = response;
     throw new AttemptFailed(failureFromResponse({ status, headers, ...options.readError(status, text) }));
   };
-  const run = async <T>(call: HttpCall, use: (response: Response, release: () => void) => Promise<T>): Promise<T> => {
+  const run = async <T>(
+    call: HttpCall,
+    from: Slots | undefined,
+    use: (response: Response, release: () => void) => Promise<T>,
+  ): Promise<T> => {
     const { signal, retry, attemptTimeoutMs } = call;
     const description = describeRequest(call.method, new URL(call.url).pathname, call.idempotencyKey);
     return await target.call(
       description,
       async (attemptSignal) => {
-        const release = (await slots?.take(attemptSignal)) ?? ((): void => undefined);
+        const release = await target.take(from, attemptSignal);
         try {
           return await use(await request(call, attemptSignal), release);
         } catch (thrown) {
@@ -93,49 +101,18 @@ export function createHttpCalls(options: HttpCallsOptions): HttpCalls {
 
   return {
     async call(call) {
-      return await run(call, async (response, release) => {
+      return await run(call, slots, async (response, release) => {
         const text = await readText(response, call.maxAnswerBytes ?? Infinity, 'fail');
         release();
         return { status: response.status, headers: response.headers, text };
       });
     },
     async open(call) {
-      return await run(call, async (response, release) => {
-        if (response.body === null || slots === undefined) {
-          release();
-          return await Promise.resolve(response);
-        }
-        const body = releasingBody(response.body, release);
-        return new Response(body, { status: response.status, headers: response.headers });
+      return await run(call, streamSlots, async (response, release) => {
+        return await Promise.resolve(streamSlots === undefined ? response : releasingResponse(response, release));
       });
     },
   };
-}
-
-function releasingBody(body: ReadableStream<Uint8Array>, release: () => void): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
-  const source = {
-    async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-      try {
-        const { done, value } = await reader.read();
-        if (!done) {
-          controller.enqueue(value);
-          return;
-        }
-        release();
-        controller.close();
-      } catch (error) {
-        release();
-        controller.error(error);
-      }
-    },
-    async cancel(reason: unknown): Promise<void> {
-      release();
-      await reader.cancel(reason);
-    },
-  };
-  // Nothing is read ahead of the caller.
-  return new ReadableStream(source, { highWaterMark: 0 });
 }
 
 async function readText(response: Response, maxBytes: number, onExcess: 'cut' | 'fail'): Promise<string> {

@@ -5,19 +5,17 @@ import { createWaitingLine } from './waiting-line.ts';
 /** A limit for calls in progress. */
 export interface Slots {
   readonly used: number;
-  /** Waits for a slot in order of arrival. Returns its release, which may be called more than once. */
-  take(signal?: AbortSignal): Promise<() => void>;
+  /**
+   * Waits for a slot in order of arrival, and tells it before it waits. Returns its release, which may be called more
+   * than once.
+   */
+  take(signal?: AbortSignal, onWait?: (waiting: number) => void): Promise<() => void>;
   close(): void;
 }
 
-export function createSlots(
-  target: string,
-  slotsMax: number,
-  waiting: WaitingSettings,
-  onWait?: (waiting: number) => void,
-): Slots {
+export function createSlots(target: string, slotsMax: number, waiting: WaitingSettings): Slots {
   // A slot is passed on as it is, so that a newcomer cannot take it from one that waits.
-  const line = createWaitingLine<undefined>(target, waiting, onWait);
+  const line = createWaitingLine<undefined>(target, waiting);
   let used = 0;
   let isClosed = false;
   const give = (): (() => void) => {
@@ -32,11 +30,11 @@ export function createSlots(
     get used() {
       return used;
     },
-    async take(signal) {
+    async take(signal, onWait) {
       signal?.throwIfAborted();
       if (isClosed) throw closedError(target);
       if (used < slotsMax) used += 1;
-      else await line.join(signal);
+      else await line.join(signal, onWait);
       return give();
     },
     close() {

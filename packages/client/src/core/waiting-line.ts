@@ -13,7 +13,7 @@ export const defaultWaiting: WaitingSettings = { waitingMax: 1000, waitMs: 30_00
 export interface WaitingLine<T> {
   readonly size: number;
   /** Rejects at once when the signal aborts. */
-  join(signal?: AbortSignal): Promise<T>;
+  join(signal?: AbortSignal, onJoined?: (waiting: number) => void): Promise<T>;
   /** Gives this to the first in the line. False if nobody waits. */
   serve(item: T): boolean;
   /** Everybody in the line fails with this. */
@@ -36,7 +36,7 @@ export function createWaitingLine<T>(
     get size() {
       return line.size;
     },
-    async join(signal) {
+    async join(signal, onJoined = onWait) {
       signal?.throwIfAborted();
       if (line.size >= waitingMax)
         throw unserved(`${waitingMax} calls already wait for a connection to ${target}.`, ownReasons.poolFull);
@@ -62,7 +62,7 @@ export function createWaitingLine<T>(
         const timer = setTimeout(() => place.fail(unserved(late, ownReasons.poolTimeout)), waitMs);
         signal?.addEventListener('abort', abort);
         line.add(place);
-        onWait(line.size);
+        onJoined(line.size);
       });
     },
     serve(item) {

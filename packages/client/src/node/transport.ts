@@ -11,16 +11,13 @@ import { withCallSignal } from './http2-pool.ts';
 import type { Http2Pool } from './http2-pool.ts';
 import { countReceived } from './received-bytes.ts';
 
-export interface NodeTransportOptions {
+export interface NodeTransportOptions extends CallRules {
   /** The origin of the server, with a path before those of the methods if it has one. */
   readonly baseUrl: string;
   /** The rules of calls. Absent: each call is one attempt, and nothing holds it back. */
   readonly target?: Target;
   /** How it connects: over HTTP/2, or over HTTP/1.1 with an agent of Node. */
   readonly over: Http2Pool | Agent;
-  /** Of use with HTTP/1.1, whose agents let any number of calls wait. */
-  readonly slots?: CallRules['slots'];
-  readonly isSafeToRepeat?: CallRules['isSafeToRepeat'];
   /** gRPC needs HTTP/2. */
   readonly protocol?: 'connect' | 'grpc';
   readonly format?: 'json' | 'binary';
@@ -34,18 +31,8 @@ export interface NodeTransportOptions {
 
 /** A transport of connect-node over the connections of this package. */
 export function createNodeTransport(options: NodeTransportOptions): Transport {
-  const {
-    baseUrl,
-    target,
-    over,
-    slots,
-    isSafeToRepeat,
-    maxMessageBytes,
-    defaultTimeoutMs,
-    format = 'binary',
-  } = options;
-  const interceptors: Interceptor[] =
-    target === undefined ? [] : [createCallInterceptor(target, { slots, isSafeToRepeat })];
+  const { baseUrl, target, over, maxMessageBytes, defaultTimeoutMs, format = 'binary' } = options;
+  const interceptors: Interceptor[] = target === undefined ? [] : [createCallInterceptor(target, options)];
   interceptors.push((next) => async (request) => await withCallSignal(request.signal, async () => await next(request)));
   const send = isPool(over)
     ? createNodeHttpClient({ httpVersion: '2', sessionProvider: () => over })

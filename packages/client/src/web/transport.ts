@@ -4,12 +4,9 @@ import { createCallInterceptor } from '../core/connect-calls.ts';
 import type { CallRules } from '../core/connect-calls.ts';
 import type { Target } from '../core/target.ts';
 
-export interface WebTransportOptions {
+export interface WebTransportOptions extends CallRules {
   readonly baseUrl: string;
   readonly target: Target;
-  /** Browsers open six connections to a host over HTTP/1.1. */
-  readonly slots?: CallRules['slots'];
-  readonly isSafeToRepeat?: CallRules['isSafeToRepeat'];
   readonly fetch?: typeof fetch;
   readonly format?: 'json' | 'binary';
   /** The timeout of a call that sets none, in milliseconds. Absent: no timeout. */
@@ -21,11 +18,11 @@ export interface WebTransportOptions {
  * pings: a stream that must notice a dead connection needs `silenceMs` of `resumeStream`.
  */
 export function createWebTransport(options: WebTransportOptions): Transport {
-  const { baseUrl, target, slots, isSafeToRepeat, defaultTimeoutMs, format = 'binary' } = options;
+  const { baseUrl, target, defaultTimeoutMs, format = 'binary' } = options;
   return createConnectTransport({
     baseUrl,
     useBinaryFormat: format === 'binary',
-    interceptors: [createCallInterceptor(target, { slots, isSafeToRepeat })],
+    interceptors: [createCallInterceptor(target, options)],
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
     ...(defaultTimeoutMs === undefined ? {} : { defaultTimeoutMs }),
   });

@@ -31,8 +31,8 @@ import { fileUrl } from './file-urls.ts';
 import type { FileUrlOptions } from './file-urls.ts';
 import { getInfo, listSandboxes } from './info.ts';
 import type { SandboxDetail, SandboxInfo, SandboxListOptions } from './info.ts';
-import { getMetrics } from './metrics.ts';
-import type { SandboxMetrics, TimeRange } from './metrics.ts';
+import { getCustomMetrics, getMetrics } from './metrics.ts';
+import type { CustomMetrics, CustomMetricsOptions, SandboxMetrics, TimeRange } from './metrics.ts';
 import { killSandbox, pauseSandbox } from './pause.ts';
 import type { PauseOptions } from './pause.ts';
 
@@ -50,7 +50,7 @@ export interface SandboxHandleOptions extends ConnectionOptions {
 
 /**
  * One sandbox, with the methods of the class `Sandbox` of e2b 2.51.0. `fetch`, `signUrl`, `run`, `export`, `import`,
- * `forkSnapshot`, `metrics`, `logs`, `events` and `process` are additions.
+ * `forkSnapshot`, `metrics`, `customMetrics`, `logs`, `events` and `process` are additions.
  *
  * `await using sandbox = await Sandbox.create()` kills it at the end of the block. Static methods take the whole
  * connection as options; methods of an object use the connection with which it was made.
@@ -245,7 +245,7 @@ export class Sandbox implements AsyncDisposable {
 
   /**
    * Makes a snapshot from an exported file. `Sandbox.create(snapshotId)` starts it. `requestTimeoutMs` does not limit
-   * the call, and it is made once. A browser can send a `Blob` only. Errors: `export_unusable`, `export_untrusted` (the
+   * the call: it ends when nothing moves for ten minutes. It is made once. A browser can send a `Blob` only. Errors: `export_unusable`, `export_untrusted` (the
    * server does not trust the one that made the file), `template_not_found`, `state_incompatible`, `disk_full`,
    * `limit_exceeded`.
    */
@@ -345,7 +345,7 @@ export class Sandbox implements AsyncDisposable {
     headers.set(headerNames.sandboxPort, String(port));
     if (this.trafficAccessToken !== undefined) headers.set(headerNames.trafficAccessToken, this.trafficAccessToken);
     const url = urlWithPath(portUrl(this.#connection, this.#envd.access, port), path);
-    return await this.#connection.fetch(url, { ...init, headers }).catch(rethrow);
+    return await this.#envd.fetchPort(url, { ...init, headers }).catch(rethrow);
   }
 
   /**
@@ -415,6 +415,15 @@ export class Sandbox implements AsyncDisposable {
   /** Reads metrics over time, oldest first; with `follow` until the loop is left. Throws `sandbox_not_found`. */
   metrics(options: MetricHistoryOptions & Pick<RequestOptions, 'signal'> = {}): AsyncGenerator<MetricPoint> {
     return readMetrics(withOptions(this.#connection, { signal: options.signal }), this.sandboxId, options);
+  }
+
+  /**
+   * Reads the metrics that programs in the sandbox report about themselves: the newest values, or those of a range. A
+   * running sandbox is read at each call, at most once a second. Throws `sandbox_not_found`.
+   */
+  async customMetrics(options: RequestOptions & CustomMetricsOptions = {}): Promise<CustomMetrics> {
+    const { name, start, end, ...request } = options;
+    return await getCustomMetrics(withOptions(this.#connection, request), this.sandboxId, { name, start, end });
   }
 
   /** Reads the log of the sandbox, oldest first; with `follow` until the loop is left. Throws `sandbox_not_found`. */

@@ -45,6 +45,34 @@ export async function getMetrics(
   }));
 }
 
+/**
+ * What programs report, in the form of the REST API: `series` with their points, oldest first, every 10 s for half an
+ * hour. `rejected` counts lines that were not valid, and `faults` describes some. docs/observability.md says how
+ * programs report.
+ */
+export type CustomMetrics = Schemas['SandboxCustomMetrics'];
+
+/** Which custom metrics are read. */
+export interface CustomMetricsOptions {
+  /** Only the metrics of this name. Default: all. */
+  readonly name?: string | undefined;
+  /** The oldest time. Default without `end`: only the newest values are read; with it: the oldest that is kept. */
+  readonly start?: Date | undefined;
+  /** The newest time. Default: now. */
+  readonly end?: Date | undefined;
+}
+
+/** Throws `sandbox_not_found`. @internal */
+export async function getCustomMetrics(
+  connection: Connection,
+  sandboxId: string,
+  { name, start, end }: CustomMetricsOptions,
+): Promise<CustomMetrics> {
+  const query = { name, start: unixSeconds(start), end: unixSeconds(end) };
+  return (await callApi<CustomMetrics>(connection, { path: `/sandboxes/${segment(sandboxId)}/metrics/custom`, query }))
+    .body;
+}
+
 /** @internal */
 export function unixSeconds(time: Date | undefined): number | undefined {
   return time === undefined ? undefined : Math.floor(time.getTime() / 1000);

@@ -5,6 +5,7 @@ import type { Connection, ConnectionOptions } from '../config.ts';
 import { rethrow, SoulBoxError } from '../error.ts';
 import { rethrowLocal } from '../local-folder.ts';
 import type { LocalFolder } from '../local-folder.ts';
+import { pause } from '../pause.ts';
 import { createPaginator } from '../pages.ts';
 import type { PageOptions, Paginator } from '../pages.ts';
 
@@ -115,8 +116,7 @@ export const templates = {
         throw new SoulBoxError(reason?.message ?? 'The build has failed.', {
           ...{ code: 'failed_precondition', reason: 'build_failed' },
         });
-      connection.options.signal?.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
+      await pause(connection, pollMs);
     }
   },
 };

@@ -43,7 +43,8 @@ export async function startServer(answer: (request: SeenRequest) => Answer | Pro
       if (typeof body !== 'object' || body instanceof Uint8Array) response.end(body);
       else if (Symbol.asyncIterator in body) await pipeline(Readable.from(body), response).catch(() => undefined);
       else response.end(JSON.stringify(body));
-    })();
+      // The client has left before its request was complete.
+    })().catch(() => response.destroy());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
