@@ -134,7 +134,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   // Server and clients below the commands; the table of commands above them.
   'apps/cli/src': [
-    ['bundle', 'command-line', 'config', 'exported', 'records'],
+    ['config'],
+    ['bundle', 'command-line', 'exported', 'records'],
     ['command-tree', 'login', 'settings'],
     ['output'],
     ['server'],
@@ -158,6 +159,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'function',
       'host',
       'key',
+      'kv',
       'mcp',
       'run',
       'sandbox',
@@ -167,6 +169,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'ssh',
       'team',
       'template',
+      'token',
       'user',
       'webhook',
     ],

@@ -17,10 +17,14 @@ The Debian and the npm package contain the command \`soulbox\`. In a clone of th
 package installs it, and the manual page \`soulbox(1)\`.
 
 - Commands that print data accept \`--json\`. All accept \`--data-dir\` (default \`/var/lib/soulbox\`).
-- Commands for sandboxes (except \`recover\`), snapshots, programs, functions, events, webhooks, signed URLs and templates of the team use
-  the first of: \`--data-dir\`; \`--context NAME\`; \`SOULBOX_CONTEXT\`; \`E2B_API_URL\` (or \`E2B_DOMAIN\`) with \`E2B_API_KEY\`; the
-  context of \`soulbox context use\`; the server of \`soulbox auth login\`; the local server. Contexts are in
-  \`~/.config/soulbox/contexts.json\`, which only you can read.
+- Commands for sandboxes (except \`recover\`), snapshots, programs, functions, events, webhooks, secrets, tokens, signed URLs and
+  templates of the team use the first of: \`--data-dir\`; \`--context NAME\`; \`SOULBOX_CONTEXT\`; \`E2B_API_URL\` (or \`E2B_DOMAIN\`)
+  with \`E2B_API_KEY\`; the context of \`soulbox context use\`; the server of \`soulbox auth login\`; the local server. Contexts are
+  in \`~/.config/soulbox/contexts.json\`, which only you can read.
+- \`key create\`, \`list\`, \`rename\`, \`budget\` and \`revoke\`, \`team list\` and \`team limits\` use the API of the same server. Only if
+  none is named, and with \`--data-dir\`, they use the records of this host (\`/var/lib/soulbox\`), for which no server must run.
+  \`--team\` is for the records: a key of the API belongs to one team. \`team create\`, \`team delete\`, \`team member\` and \`user\`
+  always use the records, because the API has no routes for them.
 - \`soulbox config\` keeps settings of the command line in \`~/.config/soulbox/config.json\`; variables come before them:
   \`SOULBOX_OUTPUT\` (\`text\` or \`json\`, for all commands with \`--json\`), \`NO_COLOR\` and \`FORCE_COLOR\`, \`CI\` (no progress),
   \`SOULBOX_RETRY_ATTEMPTS\`, \`VISUAL\` and \`EDITOR\`. \`soulbox config list\` shows each value and where it comes from.

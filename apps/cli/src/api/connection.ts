@@ -22,7 +22,7 @@ export interface ApiConnection {
  * for an unknown context.
  */
 export async function findApi(dataDirFlag: string | undefined): Promise<ApiConnection> {
-  const named = dataDirFlag === undefined ? await findNamed() : undefined;
+  const named = dataDirFlag === undefined ? await findNamedApi() : undefined;
   if (named !== undefined) return named;
   const { dataDirectory } = resolveFolders(dataDirFlag);
   // Only this way needs the records, which take longer to load than all else.
@@ -42,7 +42,8 @@ export async function findApi(dataDirFlag: string | undefined): Promise<ApiConne
   );
 }
 
-async function findNamed(): Promise<ApiConnection | undefined> {
+/** The server that the command line, the environment or the person has named; undefined if there is none. */
+export async function findNamedApi(): Promise<ApiConnection | undefined> {
   const name = readContextName();
   if (name !== undefined) return fromContext(name, await getContext(name));
   const variables = connectionFrom(environment);

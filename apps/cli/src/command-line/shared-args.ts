@@ -17,7 +17,14 @@ export const apiDataDirArg = {
     'Use the local server of this folder (default: --context, E2B_API_URL with E2B_API_KEY, a login, or /var/lib/soulbox)',
 } as const;
 
-/** Of all commands with `apiDataDirArg`. */
+/** For commands that use the API of a server that is named, and the records of this host otherwise. */
+export const recordsDataDirArg = {
+  ...dataDirArg,
+  description:
+    'Use the records in this folder (default: the API of --context, of E2B_API_URL with E2B_API_KEY or of a login; otherwise the records in /var/lib/soulbox)',
+} as const;
+
+/** Of all commands with one of the last two. */
 export const contextArg = {
   type: 'string',
   description: 'Use the server of this context (default: SOULBOX_CONTEXT)',
@@ -28,7 +35,9 @@ export const contextArg = {
 export function withSharedArgs(args: ArgsDef): ArgsDef {
   const entries = Object.entries(args).flatMap(([name, definition]): [string, ArgsDef[string]][] => [
     [name, definition],
-    ...(definition === apiDataDirArg ? [['context', contextArg] satisfies [string, ArgsDef[string]]] : []),
+    ...(definition === apiDataDirArg || definition === recordsDataDirArg
+      ? [['context', contextArg] satisfies [string, ArgsDef[string]]]
+      : []),
   ]);
   return Object.fromEntries(entries);
 }
@@ -77,10 +86,14 @@ export const countArg = {
 
 /** Parses a whole number; undefined when the flag was not given. Throws UsageError. */
 export function parseNumberFlag(name: string, text: string | undefined, min: number, max: number): number | undefined {
-  if (text === undefined) return undefined;
+  return text === undefined ? undefined : parseNumber(`--${name}`, text, min, max);
+}
+
+/** Parses a whole number. Throws UsageError, which begins with `what`. */
+export function parseNumber(what: string, text: string, min: number, max: number): number {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
-  throw new UsageError(`--${name} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}.`);
+  throw new UsageError(`${what} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}.`);
 }
 
 /** Parses one of a few words; undefined when the flag was not given. Throws UsageError. */

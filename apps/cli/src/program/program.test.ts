@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { findProcess, removeTree } from '@soulbox/base';
 import { runCli } from '../testing/run-cli.ts';
+import { runInProcess } from '../testing/run-in-process.ts';
 
 test('--help shows every command and a first example', async () => {
   const { code, stdout } = await runCli(['--help']);
@@ -35,7 +36,7 @@ test.each([
   [['template', 'import', '--help'], 'docker://IMAGE'],
   [['--version'], '0.1.0'],
 ])('%j shows its help without terminal colors', async (args, word) => {
-  const { code, stdout, stderr } = await runCli(args);
+  const { code, stdout, stderr } = await runInProcess(args);
   expect(code).toBe(0);
   expect(stdout).toContain(word);
   expect(stdout).not.toContain('\x1b');
@@ -43,14 +44,14 @@ test.each([
 });
 
 test('without a command it shows the help and fails', async () => {
-  const { code, stdout } = await runCli([]);
+  const { code, stdout } = await runInProcess([]);
   expect(code).toBe(2);
   expect(stdout).toContain('USAGE');
 });
 
 test.each([
   [['bogus'], /Unknown command "bogus"/],
-  [['key', 'bogus'], /Unknown command "bogus"\. Commands: create, list, budget, revoke/],
+  [['key', 'bogus'], /Unknown command "bogus"\. Commands: create, list, rename, budget, revoke/],
   [['toString'], /Unknown command "toString"/],
   [['--bogus'], /Unknown option '--bogus'/],
   [['status', '--bogus'], /Unknown option '--bogus'/],
@@ -92,7 +93,7 @@ test.each([
   [['events', '--after', '-1'], /after/],
   [['webhook', 'create'], /Missing argument URL/],
 ])('%j is refused as a usage error', async (args, message) => {
-  const { code, stdout, stderr } = await runCli(args);
+  const { code, stdout, stderr } = await runInProcess(args);
   expect(stderr).toMatch(message);
   expect(stderr).not.toMatch(/\n\s+at /);
   expect(stdout).toBe('');

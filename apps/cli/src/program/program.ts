@@ -22,7 +22,7 @@ export const program: CommandDef = defineCommand({
       meta: {
         name: 'sandbox',
         description:
-          'Sandboxes: list, info, create, exec, connect, cp, sync, ls, cat, edit, pause, resume, fork, snapshot, export, network, metrics, kill',
+          'Sandboxes: list, info, create, exec, connect, cp, sync, ls, cat, edit, pause, resume, timeout, fork, snapshot, export, network, metrics, kill',
       },
       subCommands: {
         list: async () => (await import('../commands/sandbox/list.ts')).listSandboxes,
@@ -30,6 +30,7 @@ export const program: CommandDef = defineCommand({
         create: async () => (await import('../commands/sandbox/create.ts')).createSandbox,
         pause: async () => (await import('../commands/sandbox/pause.ts')).pauseSandbox,
         resume: async () => (await import('../commands/sandbox/resume.ts')).resumeSandbox,
+        timeout: async () => (await import('../commands/sandbox/timeout.ts')).setSandboxTimeout,
         fork: async () => (await import('../commands/sandbox/fork.ts')).forkSandbox,
         snapshot: async () => (await import('../commands/sandbox/snapshot.ts')).snapshotSandbox,
         network: async () => (await import('../commands/sandbox/network.ts')).sandboxNetwork,
@@ -119,32 +120,53 @@ export const program: CommandDef = defineCommand({
       },
     }),
     function: defineCommand({
-      meta: { name: 'function', description: 'Edge functions: deploy, list, invoke, logs, rollback, delete' },
+      meta: {
+        name: 'function',
+        description:
+          'Edge functions: deploy, list, info, versions, invoke, logs, rollback, set-secrets, delete-secret, delete',
+      },
       subCommands: {
         deploy: async () => (await import('../commands/function/deploy.ts')).deployFunction,
         list: async () => (await import('../commands/function/list.ts')).listFunctions,
+        info: async () => (await import('../commands/function/info.ts')).showFunction,
+        versions: async () => (await import('../commands/function/versions.ts')).listVersions,
         invoke: async () => (await import('../commands/function/invoke.ts')).invokeFunction,
         logs: async () => (await import('../commands/function/logs.ts')).functionLogs,
         rollback: async () => (await import('../commands/function/rollback.ts')).rollbackFunction,
+        'set-secrets': async () => (await import('../commands/function/secrets.ts')).setFunctionSecrets,
+        'delete-secret': async () => (await import('../commands/function/secrets.ts')).deleteFunctionSecret,
         delete: async () => (await import('../commands/function/delete.ts')).deleteFunction,
+      },
+    }),
+    kv: defineCommand({
+      meta: { name: 'kv', description: 'Key-value namespaces of functions: list, delete' },
+      subCommands: {
+        list: async () => (await import('../commands/kv/list.ts')).listNamespaces,
+        delete: async () => (await import('../commands/kv/delete.ts')).deleteNamespace,
       },
     }),
     completion: async () => (await import('./completion.ts')).completionOf(program),
     mcp: async () => (await import('../commands/mcp/mcp.ts')).mcp,
     events: async () => (await import('../commands/events/events.ts')).events,
     webhook: defineCommand({
-      meta: { name: 'webhook', description: 'Webhooks, which deliver events to a URL: create, list, delete' },
+      meta: {
+        name: 'webhook',
+        description: 'Webhooks, which deliver events to a URL: create, list, show, update, delete',
+      },
       subCommands: {
         create: async () => (await import('../commands/webhook/create.ts')).createWebhook,
         list: async () => (await import('../commands/webhook/list.ts')).listWebhooks,
+        show: async () => (await import('../commands/webhook/show.ts')).showWebhook,
+        update: async () => (await import('../commands/webhook/update.ts')).updateWebhook,
         delete: async () => (await import('../commands/webhook/delete.ts')).deleteWebhook,
       },
     }),
     secret: defineCommand({
-      meta: { name: 'secret', description: 'Secrets of the team: create, list, update, set, delete' },
+      meta: { name: 'secret', description: 'Secrets of the team: create, list, show, update, set, delete' },
       subCommands: {
         create: async () => (await import('../commands/secret/create.ts')).createSecret,
         list: async () => (await import('../commands/secret/list.ts')).listSecrets,
+        show: async () => (await import('../commands/secret/show.ts')).showSecret,
         update: async () => (await import('../commands/secret/update.ts')).updateSecret,
         set: async () => (await import('../commands/secret/set.ts')).setSecret,
         delete: async () => (await import('../commands/secret/delete.ts')).deleteSecret,
@@ -154,13 +176,14 @@ export const program: CommandDef = defineCommand({
       meta: {
         name: 'team',
         description:
-          'Teams, each with its own keys and sandboxes: create, list, limits, usage, delete; their members: member',
+          'Teams, each with its own keys and sandboxes: create, list, limits, usage, metrics, delete; their members: member',
       },
       subCommands: {
         create: async () => (await import('../commands/team/create.ts')).createTeam,
         list: async () => (await import('../commands/team/list.ts')).listTeams,
         limits: async () => (await import('../commands/team/limits.ts')).limitTeam,
         usage: async () => (await import('../commands/team/usage.ts')).showTeamUsage,
+        metrics: async () => (await import('../commands/team/metrics.ts')).showTeamMetrics,
         delete: async () => (await import('../commands/team/delete.ts')).deleteTeam,
         member: defineCommand({
           meta: { name: 'member', description: 'Members of a team: add, list, remove' },
@@ -180,6 +203,13 @@ export const program: CommandDef = defineCommand({
         status: async () => (await import('../commands/auth/status.ts')).status,
       },
     }),
+    token: defineCommand({
+      meta: { name: 'token', description: 'Personal tokens of the signed-in person: list, revoke' },
+      subCommands: {
+        list: async () => (await import('../commands/token/list.ts')).listTokens,
+        revoke: async () => (await import('../commands/token/revoke.ts')).revokeToken,
+      },
+    }),
     user: defineCommand({
       meta: { name: 'user', description: 'People who may sign in: add, list, remove' },
       subCommands: {
@@ -192,11 +222,12 @@ export const program: CommandDef = defineCommand({
       meta: {
         name: 'key',
         description:
-          'Keys: create, list, budget, revoke (or delete); of SSH: add-ssh, list-ssh, remove-ssh; of signed URLs: rotate-signing; the master key: create-master, rotate-master',
+          'Keys: create, list, rename, budget, revoke (or delete); of SSH: add-ssh, list-ssh, remove-ssh; of signed URLs: rotate-signing, list-signing, end-signing; the master key: create-master, rotate-master',
       },
       subCommands: {
         create: async () => (await import('../commands/key/create.ts')).createKey,
         list: async () => (await import('../commands/key/list.ts')).listKeys,
+        rename: async () => (await import('../commands/key/rename.ts')).renameKey,
         budget: async () => (await import('../commands/key/budget.ts')).budgetKey,
         revoke: async () => (await import('../commands/key/revoke.ts')).revokeKey,
         delete: async () => (await import('../commands/key/revoke.ts')).deleteKey,
@@ -204,6 +235,8 @@ export const program: CommandDef = defineCommand({
         'list-ssh': async () => (await import('../commands/key/ssh-keys.ts')).listSshKeys,
         'remove-ssh': async () => (await import('../commands/key/ssh-keys.ts')).removeSshKey,
         'rotate-signing': async () => (await import('../commands/key/rotate-signing.ts')).rotateSigning,
+        'list-signing': async () => (await import('../commands/key/signing-keys.ts')).listSigningKeys,
+        'end-signing': async () => (await import('../commands/key/signing-keys.ts')).endSigningKey,
         'create-master': async () => (await import('../commands/key/create-master.ts')).createMasterKey,
         'rotate-master': async () => (await import('../commands/key/rotate-master.ts')).rotateMaster,
       },
@@ -213,12 +246,15 @@ export const program: CommandDef = defineCommand({
     template: defineCommand({
       meta: {
         name: 'template',
-        description: 'Templates: build, list, show, tag, publish, unpublish, delete; on the host: make, import, remove',
+        description:
+          'Templates: build, list, show, status, logs, tag, publish, unpublish, delete; on the host: make, import, remove',
       },
       subCommands: {
         build: async () => (await import('../commands/template/build.ts')).buildTemplate,
         list: async () => (await import('../commands/template/list.ts')).listTemplates,
         show: async () => (await import('../commands/template/show.ts')).showTemplate,
+        status: async () => (await import('../commands/template/status.ts')).templateStatus,
+        logs: async () => (await import('../commands/template/logs.ts')).templateLogs,
         tag: async () => (await import('../commands/template/tag.ts')).tagTemplate,
         publish: async () => (await import('../commands/template/publish.ts')).publishTemplate,
         unpublish: async () => (await import('../commands/template/publish.ts')).unpublishTemplate,

@@ -4,12 +4,10 @@ import { defineCommand } from 'citty';
 import { errorFromNode, isNodeError } from '@soulbox/base';
 import { findApi } from '../../api/connection.ts';
 import { uploadApi } from '../../api/transfer.ts';
-import type { ApiSnapshot } from '../../api/wire.ts';
+import type { ApiImport } from '../../api/wire.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag } from '../../command-line/shared-args.ts';
 import { abortOnSignal } from '../../output/abort-on-signal.ts';
 import { withProgress } from './transfer-progress.ts';
-
-type Imported = ApiSnapshot & { readonly memoryLeftOut: string; readonly settingsLeftOut: readonly string[] };
 
 const memoryChoices = ['auto', 'required', 'never'] as const;
 
@@ -35,7 +33,7 @@ export const importSnapshot = defineCommand({
     const source = (args.file === '-' ? process.stdin : readFile(args.file)) as AsyncIterable<Uint8Array>;
     const query = { name: args.name, memory };
     const call = { path: '/imports', query };
-    const imported = await uploadApi<Imported>(
+    const imported = await uploadApi<ApiImport>(
       api,
       call,
       withProgress('import', source, await sizeOf(args.file)),

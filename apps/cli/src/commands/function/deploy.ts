@@ -5,10 +5,10 @@ import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
 import type { ApiFunction } from '../../api/wire.ts';
-import { environment } from '../../config.ts';
 import { pairsFlag, repeatedFlag } from '../../command-line/repeated-flags.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
+import { secretsOf } from './secrets-of.ts';
 import { pathOf } from './shared.ts';
 
 export const deployFunction = defineCommand({
@@ -107,18 +107,6 @@ async function deploy(api: ApiConnection, name: string, kind: string, request: o
     const body = { name, kind, ...request };
     return (await callApi<ApiFunction>(api, { method: 'POST', path: '/functions', body })).body;
   }
-}
-
-/** Read from this shell's environment: a value on the command line would stay in the shell's history. */
-function secretsOf(names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    names.map((name) => {
-      const value = environment[name];
-      if (value === undefined)
-        throw new UsageError(`--secret ${name}: this shell does not have a variable with that name.`);
-      return [name, value];
-    }),
-  );
 }
 
 /** Undefined when no value is given, so that nothing changes. */

@@ -1,17 +1,13 @@
 import { defineCommand } from 'citty';
-import { SoulBoxError } from '@soulbox/base';
 import { budgetKinds, budgetPeriods } from '@soulbox/storage';
-import type { KeyBudget } from '@soulbox/storage';
-import { resolveFolders } from '../../config.ts';
 import { pairsFlag } from '../../command-line/repeated-flags.ts';
-import { dataDirArg, jsonArg, teamArg } from '../../command-line/shared-args.ts';
+import { recordsDataDirArg, jsonArg, teamArg } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
 import { printList } from '../../output/print-list.ts';
-import { getTeam } from '../../records/get-team.ts';
-import { openRecords } from '../../records/open-records.ts';
-import { operatorNote } from '../../records/operator-note.ts';
+import { openKeyStore } from './open-key-store.ts';
+import type { Budget } from './key-store.ts';
 
-type Change = Pick<KeyBudget, 'kind' | 'period'> & { readonly amount: number | undefined };
+type Change = Pick<Budget, 'kind' | 'period'> & { readonly amount: number | undefined };
 
 const names = budgetKinds.flatMap((kind) => budgetPeriods.map((period) => `${kind}/${period}`));
 const amountMax = 1_000_000_000_000;
@@ -26,38 +22,22 @@ export const budgetKey = defineCommand({
       valueHint: 'NAME=AMOUNT',
     },
     team: teamArg,
-    'data-dir': dataDirArg,
+    'data-dir': recordsDataDirArg,
     json: jsonArg,
   },
   async run({ args, rawArgs }) {
     const changes = Object.entries(pairsFlag(rawArgs, 'set')).map(parseChange);
-    const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: changes.length > 0 });
-    await using _ = records;
-    const team = await getTeam(records, args.team);
-    const [teamId, keyId] = [team.id, args.key];
-    // The budget of a revoked key still applies to its sandboxes, so it can still be raised.
-    const before = await records.quotas.listBudgets({ teamId, keyId });
-    if (before.length === 0 && (await records.apiKeys.find(teamId, keyId)) === undefined)
-      throw new SoulBoxError(
-        'key_not_found',
-        `API key ${JSON.stringify(keyId)} was not found. List the keys with "soulbox key list".`,
-      );
+    await using store = await openKeyStore(args, { adds: changes.length > 0 });
+    const before = await store.listBudgets(args.key);
     if (changes.length > 0) {
       const kept = before.filter(
         (budget) => !changes.some((change) => change.kind === budget.kind && change.period === budget.period),
       );
-      const set = changes.flatMap(({ amount, ...rest }) =>
-        amount === undefined ? [] : [{ teamId, keyId, ...rest, amount }],
-      );
-      const deed = { action: 'key.set-budgets', teamId, target: { kind: 'key', id: keyId } };
-      await records.quotas.setBudgets(teamId, keyId, [...kept, ...set], operatorNote(deed));
+      const set = changes.flatMap(({ amount, ...rest }) => (amount === undefined ? [] : [{ ...rest, amount }]));
+      await store.setBudgets(args.key, [...kept, ...set]);
     }
     printList(
-      (await records.quotas.listBudgets({ teamId, keyId })).map(({ kind, period, amount }) => ({
-        kind,
-        period,
-        amount,
-      })),
+      changes.length === 0 ? before : await store.listBudgets(args.key),
       { BUDGET: ({ kind }) => kind, PERIOD: ({ period }) => period, AMOUNT: ({ amount }) => amount },
       args,
     );

@@ -1,15 +1,10 @@
 import { defineCommand } from 'citty';
 import { isolations, roles, scopes } from '@soulbox/contract';
-import { createApiKey } from '@soulbox/storage';
-import { resolveFolders } from '../../config.ts';
-import { dataDirArg, jsonArg, parseChoiceFlag, teamArg } from '../../command-line/shared-args.ts';
+import { recordsDataDirArg, jsonArg, parseChoiceFlag, teamArg } from '../../command-line/shared-args.ts';
 import { repeatedFlag } from '../../command-line/repeated-flags.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
-import { getTeam } from '../../records/get-team.ts';
-import { openRecords } from '../../records/open-records.ts';
-import { operatorNote } from '../../records/operator-note.ts';
+import { openKeyStore } from './open-key-store.ts';
 import { parseRights } from './parse-rights.ts';
-import { shownKey } from './shown-key.ts';
 
 // Names are shown in lists, so they have no control characters.
 const nameForm = /^[^\p{Cc}]{1,100}$/u;
@@ -40,12 +35,11 @@ export const createKey = defineCommand({
       valueHint: 'TEMPLATE',
     },
     expires: { type: 'string', description: 'When it expires (default never)', valueHint: '30d|12h|DATE' },
-    'data-dir': dataDirArg,
+    'data-dir': recordsDataDirArg,
     json: jsonArg,
   },
   async run({ args, rawArgs }) {
-    if (!nameForm.test(args.name))
-      throw new UsageError('NAME must have 1 to 100 characters and no control characters.');
+    checkName(args.name);
     const isolation = parseChoiceFlag('isolation', args.isolation, isolations);
     const rights = parseRights(
       {
@@ -54,15 +48,13 @@ export const createKey = defineCommand({
       },
       Date.now(),
     );
-    const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: true });
-    await using _ = records;
-    const team = await getTeam(records, args.team);
-    const { key, record } = await createApiKey(records, team, args.name, {
-      isolation,
-      ...rights,
-      noteOf: ({ id }) => operatorNote({ action: 'key.create', teamId: team.id, target: { kind: 'key', id } }),
-    });
-    if (args.json === true) console.log(JSON.stringify({ ...shownKey(record), key: key.reveal() }));
-    else console.log(key.reveal());
+    await using store = await openKeyStore(args, { adds: true });
+    const created = await store.create({ name: args.name, isolation, ...rights });
+    console.log(args.json === true ? JSON.stringify(created) : created.key);
   },
 });
+
+/** Throws UsageError. */
+export function checkName(name: string): void {
+  if (!nameForm.test(name)) throw new UsageError('NAME must have 1 to 100 characters and no control characters.');
+}

@@ -1,19 +1,14 @@
 import { defineCommand } from 'citty';
-import { resolveFolders } from '../../config.ts';
 import { printList } from '../../output/print-list.ts';
-import { dataDirArg, jsonArg, teamArg } from '../../command-line/shared-args.ts';
-import { getTeam } from '../../records/get-team.ts';
-import { openRecords } from '../../records/open-records.ts';
-import { shownKey } from './shown-key.ts';
+import { jsonArg, recordsDataDirArg, teamArg } from '../../command-line/shared-args.ts';
+import { openKeyStore } from './open-key-store.ts';
 
 export const listKeys = defineCommand({
   meta: { name: 'list', description: 'List the API keys, without their values' },
-  args: { team: teamArg, 'data-dir': dataDirArg, json: jsonArg },
+  args: { team: teamArg, 'data-dir': recordsDataDirArg, json: jsonArg },
   async run({ args }) {
-    const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });
-    await using _ = records;
-    const team = await getTeam(records, args.team);
-    const keys = (await records.apiKeys.list(team.id)).map(shownKey);
+    await using store = await openKeyStore(args, { adds: false });
+    const keys = await store.list();
     printList(
       keys,
       {

@@ -11,10 +11,12 @@ interface Flags {
   readonly expires: string | undefined;
 }
 
-/** The same, understood; as `createApiKey` takes it. */
+/** The same, understood. */
 export interface Rights {
   readonly role: Role | undefined;
   readonly scopes: readonly Scope[];
+  /** Neither a role nor scopes were given. */
+  readonly isOpen: boolean;
   readonly templates: readonly string[];
   readonly expiresAt: number | undefined;
 }
@@ -30,7 +32,7 @@ export function parseRights(flags: Flags, now: number): Rights {
   const all = isOpen ? widest : [...(role === undefined ? [] : scopesOfRole(role)), ...given];
   if (templates.length > 0 && all.includes('admin'))
     throw new UsageError('A key with the scope admin cannot be restricted to templates. Use --role developer.');
-  return { role, scopes: all, templates, expiresAt: parseExpiry(flags.expires, now) };
+  return { role, scopes: all, isOpen, templates, expiresAt: parseExpiry(flags.expires, now) };
 }
 
 function parseScope(text: string): Scope {

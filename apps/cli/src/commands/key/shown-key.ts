@@ -1,7 +1,7 @@
 import type { ApiKeyRecord } from '@soulbox/storage';
+import type { ShownKey } from './key-store.ts';
 
-/** A key as commands print it, without its value. */
-export function shownKey(record: ApiKeyRecord) {
+export function shownKey(record: ApiKeyRecord): ShownKey {
   const { id, name, mask, isolation, role, scopes, templates, createdAt, expiresAt, lastUsedAt } = record;
   return {
     ...{ id, name },

@@ -6,6 +6,8 @@ import { findApi } from '../../api/connection.ts';
 import { tellReplay } from '../../api/tell-replay.ts';
 import type { ApiSandbox } from '../../api/wire.ts';
 import { networkArgs, readNetworkFlags } from '../../command-line/network-args.ts';
+import { pairsFlag } from '../../command-line/repeated-flags.ts';
+import { readObjectFlag, readVariableFlags, variableArgs } from '../../command-line/variable-flags.ts';
 import {
   apiDataDirArg,
   idempotencyKeyArg,
@@ -36,13 +38,33 @@ export const createSandbox = defineCommand({
       description: 'Its isolation (default: that of the key, the template or the server)',
       valueHint: isolations.join('|'),
     },
+    'auto-pause-disk-only': {
+      type: 'boolean',
+      description: 'A pause at the timeout saves its files only; a resume then boots it with these files',
+    },
+    ...variableArgs,
+    metadata: {
+      type: 'string',
+      description: 'A pair that lists show and by which they can be filtered; repeatable',
+      valueHint: 'NAME=VALUE',
+    },
+    identity: {
+      type: 'string',
+      description: 'A workload identity for an audience, which placeholders of the policy may name; repeatable',
+      valueHint: 'NAME=AUDIENCE',
+    },
+    mcp: {
+      type: 'string',
+      description: 'MCP servers as a JSON object, as clients pass them; needs a template with an MCP gateway',
+      valueHint: 'FILE',
+    },
     'log-output': { type: 'boolean', description: 'Write the output of commands into the log of the sandbox' },
     ...networkArgs,
     'idempotency-key': idempotencyKeyArg,
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
-  async run({ args }) {
+  async run({ args, rawArgs }) {
     const onTimeout = parseChoiceFlag('on-timeout', args['on-timeout'], ['kill', 'pause']);
     const policy = await readNetworkFlags(args);
     const body = {
@@ -53,7 +75,12 @@ export const createSandbox = defineCommand({
       isolation: parseChoiceFlag('isolation', args.isolation, isolations),
       autoPause: onTimeout === undefined ? undefined : onTimeout === 'pause',
       autoResume: args['auto-resume'] === true ? { enabled: true } : undefined,
+      autoPauseMemory: args['auto-pause-disk-only'] === true ? false : undefined,
       logOutput: args['log-output'],
+      envVars: await readVariableFlags(rawArgs),
+      metadata: filled(pairsFlag(rawArgs, 'metadata')),
+      iam: identitiesOf(pairsFlag(rawArgs, 'identity')),
+      mcp: await readObjectFlag('mcp', args.mcp),
     };
     const api = await findApi(args['data-dir']);
     const answer = await withWait(
@@ -65,6 +92,15 @@ export const createSandbox = defineCommand({
     console.log(args.json === true ? JSON.stringify(sandbox) : sandbox.sandboxID);
   },
 });
+
+function filled(pairs: Readonly<Record<string, string>>): Readonly<Record<string, string>> | undefined {
+  return Object.keys(pairs).length === 0 ? undefined : pairs;
+}
+
+function identitiesOf(audiences: Readonly<Record<string, string>>): object | undefined {
+  const tokens = Object.entries(audiences).map(([name, audience]) => [name, { audience }] as const);
+  return tokens.length === 0 ? undefined : { tokens: Object.fromEntries(tokens) };
+}
 
 /** A create has the access to the internet beside the policy, an update in it. */
 function createBodyOf({ allow_internet_access: access, ...network }: Record<string, unknown>) {

@@ -2,6 +2,7 @@ import { defineCommand } from 'citty';
 import { findApi } from '../../api/connection.ts';
 import { listAll } from '../../api/pages.ts';
 import type { ListedApiSandbox } from '../../api/wire.ts';
+import { pairsFlag } from '../../command-line/repeated-flags.ts';
 import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag } from '../../command-line/shared-args.ts';
 
@@ -9,13 +10,16 @@ export const listSandboxes = defineCommand({
   meta: { name: 'list', description: 'List the sandboxes of the team, newest first' },
   args: {
     state: { type: 'string', description: 'Only running, or only paused sandboxes', valueHint: 'running|paused' },
+    metadata: { type: 'string', description: 'Only those with this pair; repeatable', valueHint: 'NAME=VALUE' },
+    template: { type: 'string', description: 'Only those of this template, by id or name', valueHint: 'TEMPLATE' },
     'data-dir': apiDataDirArg,
     json: jsonArg,
   },
-  async run({ args }) {
+  async run({ args, rawArgs }) {
     const state = parseChoiceFlag('state', args.state, ['running', 'paused']);
+    const query = { state, metadata: filterOf(pairsFlag(rawArgs, 'metadata')), template: args.template };
     const api = await findApi(args['data-dir']);
-    const sandboxes = await listAll<ListedApiSandbox>(api, { path: '/v2/sandboxes', query: { state } });
+    const sandboxes = await listAll<ListedApiSandbox>(api, { path: '/v2/sandboxes', query });
     printList(
       sandboxes,
       {
@@ -32,3 +36,12 @@ export const listSandboxes = defineCommand({
     );
   },
 });
+
+/** Encoded twice, as the official clients do. */
+function filterOf(pairs: Readonly<Record<string, string>>): string | undefined {
+  const encoded = Object.entries(pairs).map(([name, value]): [string, string] => [
+    encodeURIComponent(name),
+    encodeURIComponent(value),
+  ]);
+  return encoded.length === 0 ? undefined : new URLSearchParams(encoded).toString();
+}

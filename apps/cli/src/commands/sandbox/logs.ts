@@ -5,7 +5,7 @@ import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
 import { followApi } from '../../api/stream.ts';
-import type { ApiLogEntry } from '../../api/wire.ts';
+import type { ApiLogEntry, ApiSandboxLogs } from '../../api/wire.ts';
 import { parseDurationFlag } from '../../command-line/parse-duration.ts';
 import { apiDataDirArg, parseChoiceFlag, parseNumberFlag, sandboxArg } from '../../command-line/shared-args.ts';
 
@@ -69,8 +69,7 @@ async function readPage(
   { api, path, filter }: LogSource,
   query: Readonly<Record<string, string | number | undefined>>,
 ): Promise<readonly ApiLogEntry[]> {
-  return (await callApi<{ readonly logs: readonly ApiLogEntry[] }>(api, { path, query: { ...filter, ...query } })).body
-    .logs;
+  return (await callApi<ApiSandboxLogs>(api, { path, query: { ...filter, ...query } })).body.logs;
 }
 
 /** What the log has from the beginning on, and what arrives, until the sandbox has ended. */

@@ -6,7 +6,11 @@ import { apiDataDirArg, jsonArg, parseNumberFlag, sandboxArg, timeoutArg } from 
 import { withWait } from '../../output/wait.ts';
 
 export const resumeSandbox = defineCommand({
-  meta: { name: 'resume', description: 'Resume a paused sandbox; a running one gets the new timeout' },
+  meta: {
+    name: 'resume',
+    description:
+      'Resume a paused sandbox; for a running one, --timeout can only extend its life (see `sandbox timeout`)',
+  },
   args: { sandbox: sandboxArg, timeout: timeoutArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const timeout = parseNumberFlag('timeout', args.timeout, 1, 999_999_999);

@@ -2,14 +2,15 @@ import { defineCommand } from 'citty';
 import { teamLimitNames, teamLimits } from '@soulbox/contract';
 import type { TeamLimitName } from '@soulbox/contract';
 import type { LimitValue } from '@soulbox/storage';
+import { findNamedApi } from '../../api/connection.ts';
 import { resolveFolders } from '../../config.ts';
 import { pairsFlag } from '../../command-line/repeated-flags.ts';
-import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
+import { jsonArg, recordsDataDirArg } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
 import { printList } from '../../output/print-list.ts';
 import { getTeam } from '../../records/get-team.ts';
-import { openRecords } from '../../records/open-records.ts';
 import { operatorNote } from '../../records/operator-note.ts';
+import { limitTeamOfApi } from './limits-of-api.ts';
 
 export const limitTeam = defineCommand({
   meta: { name: 'limits', description: 'Show the limits of a team, or change them; a change applies at once' },
@@ -17,18 +18,26 @@ export const limitTeam = defineCommand({
     team: {
       type: 'positional',
       required: false,
-      description: 'Its id, or its name if that is unique (default: default)',
+      description:
+        'Its id, or its name if that is unique (default: that of the key, or default); through the API its id',
     },
     set: {
       type: 'string',
       description: 'A limit; none for no limit, default for the setting of the server. Can be repeated',
       valueHint: 'NAME=VALUE',
     },
-    'data-dir': dataDirArg,
+    'data-dir': recordsDataDirArg,
     json: jsonArg,
   },
   async run({ args, rawArgs }) {
     const changes = Object.entries(pairsFlag(rawArgs, 'set')).map(parseChange);
+    const api = args['data-dir'] === undefined ? await findNamedApi() : undefined;
+    if (api !== undefined) {
+      const wanted = changes.map(([name, value]) => [name, value === undefined ? 'default' : value] as const);
+      await limitTeamOfApi(api, args.team, Object.fromEntries(wanted), args);
+      return;
+    }
+    const { openRecords } = await import('../../records/open-records.ts');
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: changes.length > 0 });
     await using _ = records;
     const team = await getTeam(records, args.team);

@@ -1,13 +1,20 @@
 import { defineCommand } from 'citty';
+import { findNamedApi } from '../../api/connection.ts';
 import { resolveFolders } from '../../config.ts';
 import { printList } from '../../output/print-list.ts';
-import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
-import { openRecords } from '../../records/open-records.ts';
+import { jsonArg, recordsDataDirArg } from '../../command-line/shared-args.ts';
+import { listTeamsOfApi } from './list-of-api.ts';
 
 export const listTeams = defineCommand({
   meta: { name: 'list', description: 'List the teams with their resources' },
-  args: { 'data-dir': dataDirArg, json: jsonArg },
+  args: { 'data-dir': recordsDataDirArg, json: jsonArg },
   async run({ args }) {
+    const api = args['data-dir'] === undefined ? await findNamedApi() : undefined;
+    if (api !== undefined) {
+      await listTeamsOfApi(api, args);
+      return;
+    }
+    const { openRecords } = await import('../../records/open-records.ts');
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });
     await using _ = records;
     const teams = await Promise.all(

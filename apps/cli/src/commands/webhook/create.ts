@@ -1,12 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiWebhook } from '../../api/wire.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
-
-const allEvents = ['created', 'updated', 'paused', 'resumed', 'checkpointed', 'killed'];
+import { eventsArg, eventTypes, readSecretFile } from './shared.ts';
 
 export const createWebhook = defineCommand({
   meta: {
@@ -16,11 +14,7 @@ export const createWebhook = defineCommand({
   args: {
     url: { type: 'positional', required: true, description: 'Target, http:// or https://' },
     name: { type: 'string', description: 'Its name (default: the URL)', valueHint: 'NAME' },
-    events: {
-      type: 'string',
-      description: `Only these events, separated by commas: ${allEvents.join(', ')}`,
-      valueHint: 'EVENT,EVENT',
-    },
+    events: eventsArg,
     'secret-file': {
       type: 'string',
       description: 'File with the secret that signs deliveries (default: a new one)',
@@ -31,14 +25,12 @@ export const createWebhook = defineCommand({
   },
   async run({ args }) {
     const file = args['secret-file'];
-    const signatureSecret =
-      file === undefined ? randomBytes(32).toString('hex') : (await readFile(file, 'utf8')).trim();
-    const words = args.events?.split(',') ?? allEvents;
+    const signatureSecret = file === undefined ? randomBytes(32).toString('hex') : await readSecretFile(file);
     const body = {
       name: args.name ?? args.url,
       url: args.url,
       enabled: true,
-      events: words.map((word) => (word.includes('.') ? word : `sandbox.lifecycle.${word}`)),
+      events: eventTypes(args.events),
       signatureSecret,
     };
     const api = await findApi(args['data-dir']);

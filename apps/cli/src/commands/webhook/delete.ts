@@ -1,9 +1,10 @@
+import { pathOf, webhookArg } from './shared.ts';
 import { defineDeleteCommand } from '../delete-command.ts';
 
 export const deleteWebhook = defineDeleteCommand({
   description: 'Delete a webhook and its pending deliveries',
   noun: 'webhook',
-  argument: { type: 'positional', required: true, description: 'Its id' },
+  argument: webhookArg,
   key: 'id',
-  pathOf: (id) => `/events/webhooks/${encodeURIComponent(id)}`,
+  pathOf: pathOf,
 });

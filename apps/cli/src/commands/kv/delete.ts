@@ -1,0 +1,9 @@
+import { defineDeleteCommand } from '../delete-command.ts';
+
+export const deleteNamespace = defineDeleteCommand({
+  description: 'Delete a key-value namespace with its content; functions that use it then see it empty',
+  noun: 'namespace',
+  argument: { type: 'positional', required: true, description: 'Its name, as in `soulbox kv list`' },
+  key: 'name',
+  pathOf: (name) => `/kv/${encodeURIComponent(name)}`,
+});
