@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createContextKey, createContextValues } from '@connectrpc/connect';
 import type { ContextValues } from '@connectrpc/connect';
 import type { OutputPart } from '../output-log/log-reader.ts';
+import { countPassedBytes } from '../sys/collect-garbage.ts';
 
 /**
  * The output of messages that are on their way through connect, in order. Connect carries empty messages in their place,
@@ -47,6 +48,7 @@ export function sendOutputsBeside(request: IncomingMessage, response: ServerResp
     if (output === undefined) return write(chunk, encoding, callback);
     const head = encodeFrameHead(output);
     const { bytes } = output;
+    countPassedBytes(bytes.length);
     if (bytes.length <= copiedBytes) return write(Buffer.concat([head, bytes]), encoding, callback);
     write(head, encoding);
     return write(bytes, encoding, callback);
