@@ -20,6 +20,7 @@ import { keys } from './measurements/keys.ts';
 import { sdk } from './measurements/sdk.ts';
 import { signedUrls } from './measurements/signed-urls.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
+import { streams } from './measurements/streams.ts';
 import { templates } from './measurements/templates.ts';
 import { transfer } from './measurements/transfer.ts';
 import { describePhases, readPhaseTotals } from './phases.ts';
@@ -36,6 +37,7 @@ const measurements: readonly Measurement[] = [
   runCode,
   runPrograms,
   transfer,
+  streams,
   sleepAndWake,
   fork,
   pool,
