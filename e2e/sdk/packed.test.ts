@@ -29,14 +29,15 @@ afterAll(async () => {
 });
 
 const runtimes: readonly (readonly [name: string, program: string, examples: readonly string[]])[] = [
-  ['Node 24', nodeProgram, ['first-program', 'attach', 'errors', 'fork']],
-  ['Node 20', '/usr/bin/node', ['first-program', 'attach', 'errors']],
+  ['Node 24', nodeProgram, ['first-program', 'attach', 'errors', 'fork', 'folder']],
+  ['Node 20', '/usr/bin/node', ['first-program', 'attach', 'errors', 'folder']],
 ];
 const outputs: Readonly<Record<string, string>> = {
   'first-program': 'Hello from a sandbox\n',
   attach: 'exit 0, 42 bytes in all\n',
   errors: 'exit code 3, printed half\n',
   fork: 'prepared once\nprepared once\n',
+  folder: 'from a folder, exit 0\n',
 };
 
 test('each example has its expected output here', async () => {

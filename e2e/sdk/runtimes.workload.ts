@@ -36,13 +36,18 @@ const outputOf = async (program: string, args: readonly string[], cwd: string): 
 
 test.each([
   ['Bun', join(root, 'node_modules/.bin/bun'), ['run']],
-  ['Deno', 'node_modules/.bin/deno', ['run', '--allow-net', '--allow-env', '--no-prompt']],
+  [
+    'Deno',
+    'node_modules/.bin/deno',
+    ['run', '--allow-net', '--allow-env', '--allow-read', '--allow-write', '--no-prompt'],
+  ],
 ] as const)('the examples run on %s', { timeout: 60_000 }, async (_name, program, args) => {
   for (const [example, output] of [
     ['first-program', 'Hello from a sandbox\n'],
     ['attach', 'exit 0, 42 bytes in all\n'],
     ['errors', 'exit code 3, printed half\n'],
     ['fork', 'prepared once\nprepared once\n'],
+    ['folder', 'from a folder, exit 0\n'],
   ] as const) {
     await writeFile(
       join(folder, `${example}.ts`),
@@ -131,5 +136,5 @@ test('every public symbol is documented in the reference', { timeout: 60_000 }, 
   const reference = join(folder, 'reference');
   // typedoc.json says what must be documented. Each fault is a warning.
   expect(await outputOf(nodeProgram, [typedoc, '--logLevel', 'Warn', '--out', reference], root)).toBe('');
-  expect(await readFile(join(reference, 'classes/Sandbox.html'), 'utf8')).toContain('forkSnapshot');
+  expect(await readFile(join(reference, 'classes/index.Sandbox.html'), 'utf8')).toContain('forkSnapshot');
 });
