@@ -138,7 +138,7 @@ async function sendChanged(sandbox: ReachedSandbox, options: SyncOptions, change
   let vanished = (): number => 0;
   const open = (isForGnu: boolean, stop: AbortSignal): Pack => {
     const packed = pack(source, names, { isForGnu, signal: stop, mayVanish: true });
-    ({ vanished } = packed);
+    vanished = () => packed.vanished();
     return packed;
   };
   await send(sandbox, arrival, open, { signal, onSent });
