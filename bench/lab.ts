@@ -51,7 +51,11 @@ const quietMs = 600;
 export async function openLab(options: LabOptions): Promise<Lab> {
   const parts = new AsyncDisposableStack();
   const start = async (instance: number, spares: number): Promise<ServerProcess> => {
-    const environment = { SOULBOX_LOG_LEVEL: 'warn', SOULBOX_ISOLATION: options.isolation };
+    const environment = {
+      ...{ SOULBOX_LOG_LEVEL: 'warn', SOULBOX_ISOLATION: options.isolation },
+      // Idle sandboxes write little: hundreds of them fit on the disk of a small host.
+      SOULBOX_DISK_OVERCOMMIT: '400',
+    };
     const server = await startServer({ instance, poolSize: spares, environment });
     parts.defer(async () => {
       await server.stop();

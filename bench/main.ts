@@ -17,6 +17,7 @@ import { runCode } from './measurements/run-code.ts';
 import { runPrograms } from './measurements/run-programs.ts';
 import { runTrue } from './measurements/run-true.ts';
 import { keys } from './measurements/keys.ts';
+import { sampling } from './measurements/sampling.ts';
 import { sdk } from './measurements/sdk.ts';
 import { signedUrls } from './measurements/signed-urls.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
@@ -50,6 +51,7 @@ const measurements: readonly Measurement[] = [
   audit,
   burst,
   idleCpu,
+  sampling,
 ];
 
 const { values, positionals } = parseArgs({
