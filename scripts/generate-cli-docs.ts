@@ -30,7 +30,11 @@ package installs it, and the manual page \`soulbox(1)\`.
   \`SOULBOX_RETRY_ATTEMPTS\`, \`VISUAL\` and \`EDITOR\`. \`soulbox config list\` shows each value and where it comes from.
 - A call of the API that cannot take effect twice is repeated when the server is away or asks for it: reads, calls with
   \`--idempotency-key\`, and calls that did not reach the server. \`SOULBOX_RETRY_ATTEMPTS\` says how often a call is tried
-  (1 to 20, default 3; 1: never again). Waits grow from 0.1 to 2 s and are random, and last 30 s in all.
+  (1 to 20, default 3; 1: never again). Waits grow from 0.1 to 2 s and are random, and last 30 s in all. After ten failures
+  in a row, nothing is sent for 1 to 3 s. A command has at most 64 calls and 64 streams of the API in progress; others wait
+  for at most 30 s. A read without a response for 40 s is made again.
+- \`SOULBOX_EVENTS=1\` shows on standard error what happens to connections: repeated calls, waits, dead and replaced
+  connections, streams that continue, and the circuit breaker.
 - Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the server is not running (\`status\`), 124 time limit (\`run\`, \`sandbox exec\`),
   128 plus the number of a signal, 130 Ctrl-C, 141 the reader of the output has gone. \`run\`, \`sandbox exec\`, \`sandbox connect\` and
   \`sandbox attach\` otherwise exit with the code of the program. The latter three exit with 125 if there is none, because the sandbox

@@ -37,6 +37,13 @@ export const retryAttemptsVariable = process.env['SOULBOX_RETRY_ATTEMPTS'];
 delete process.env['SOULBOX_RETRY_ATTEMPTS'];
 export const outputVariable = process.env['SOULBOX_OUTPUT'];
 delete process.env['SOULBOX_OUTPUT'];
+const events = process.env['SOULBOX_EVENTS'] ?? '';
+delete process.env['SOULBOX_EVENTS'];
+
+/** Whether standard error shows what happens to connections. */
+export function showsEvents(): boolean {
+  return events !== '' && events !== '0';
+}
 
 /** Node reads these variables for each styled text. Called only if none of them is set. */
 export function setColors(mode: 'always' | 'never'): void {

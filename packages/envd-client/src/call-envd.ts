@@ -16,15 +16,26 @@ export async function callEnvd(way: Way, call: EnvdCall): Promise<BoundedAnswer>
   try {
     // A body that arrives in pieces is gone after one attempt.
     const isWhole = call.body === undefined || call.body instanceof Uint8Array;
-    if (target === undefined || !isWhole) return await send(way, call);
+    if (target === undefined || !isWhole) return await sendInSlot(way, call);
     const { timeoutMs, ...rest } = call;
     const signal = bothSignals(call.signal, timeoutMs);
     const description = describeRequest(call.method, call.path);
-    return await target.call(description, async (attempt) => await send(way, { ...rest, signal: attempt }), { signal });
+    return await target.call(description, async (attempt) => await sendInSlot(way, { ...rest, signal: attempt }), {
+      signal,
+    });
   } catch (thrown) {
     if (!(thrown instanceof CallError)) throw thrown;
     const { cause = thrown } = thrown;
     throw new SoulBoxError('sandbox_unreachable', 'The envd of the sandbox did not respond.', { cause });
+  }
+}
+
+async function sendInSlot(way: Way, call: EnvdCall): Promise<BoundedAnswer> {
+  const release = await way.slots.take(call.signal);
+  try {
+    return await send(way, call);
+  } finally {
+    release();
   }
 }
 

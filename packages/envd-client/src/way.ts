@@ -2,7 +2,8 @@ import { Agent } from 'node:http';
 import type { AgentOptions } from 'node:http';
 import type { Transport } from '@connectrpc/connect';
 import { boundInterimAnswers } from '@soulbox/base';
-import type { Target } from '@soulbox/client';
+import { createHosts, createSlots, createTarget, defaultWaiting, noRetries } from '@soulbox/client';
+import type { Slots, Target } from '@soulbox/client';
 import { createHttp1Agent, createNodeTransport } from '@soulbox/client/node';
 import { envdPort, SandboxAgent } from '@soulbox/contract';
 import type { Dial } from '@soulbox/contract';
@@ -35,6 +36,8 @@ export interface Way {
   readonly headers: Readonly<Record<string, string>>;
   /** A sandbox that is dialed has none: if its envd does not answer, the caller decides what follows. */
   readonly target: Target | undefined;
+  /** Limit how many calls and streams are in progress. */
+  readonly slots: Slots;
   /** Closes the dialed connections. Those to a URL are shared by all ways of this process. */
   close(): void;
 }
@@ -44,13 +47,23 @@ const connectionsMax = 256;
 const plainAgent = createHttp1Agent('http:', { connectionsMax });
 const tlsAgent = createHttp1Agent('https:', { connectionsMax });
 
+/** All ways to one host share its connections, and so their limit. */
+const hostOf = createHosts({ callsMax: connectionsMax, streamsMax: connectionsMax });
+
 export function openWay(target: EnvdTarget): Way {
   boundInterimAnswers();
   if (typeof target === 'function') return openDialedWay(target);
   if ('socketPath' in target) return openSocketWay(target);
   const origin = new URL(new URL(target.url).origin);
   const agent = origin.protocol === 'https:' ? tlsAgent : plainAgent;
-  return { agent, origin, headers: target.headers, target: target.target, close: () => undefined };
+  return {
+    agent,
+    origin,
+    headers: target.headers,
+    target: target.target,
+    slots: hostOf(origin.origin).slots,
+    close: () => undefined,
+  };
 }
 
 /**
@@ -64,13 +77,22 @@ function openDialedWay(dial: Dial): Way {
     origin: new URL('http://envd'),
     headers: {},
     target: undefined,
+    slots: createSlots('the sandbox', connectionsMax, defaultWaiting),
     close: () => agent.destroy(new Error('the sandbox is no longer served')),
   };
 }
 
 function openSocketWay({ socketPath, host }: EnvdSocket): Way {
   const agent = new Agent({ keepAlive: true, socketPath } as AgentOptions);
-  return { agent, origin: new URL(`http://${host}`), headers: {}, target: undefined, close: () => agent.destroy() };
+  const slots = createSlots(host, connectionsMax, defaultWaiting);
+  return {
+    agent,
+    origin: new URL(`http://${host}`),
+    headers: {},
+    target: undefined,
+    slots,
+    close: () => agent.destroy(),
+  };
 }
 
 export interface TransportLimits {
@@ -91,7 +113,8 @@ export function createWayTransport(way: Way, limits: TransportLimits): Transport
     isSafeToRepeat: limits.isSafeToRepeat ?? isSafeToRepeat,
     // Without compression, the limit counts the bytes that envd really sends.
     acceptsCompression: false,
-    ...(way.target === undefined ? {} : { target: way.target }),
+    slots: way.slots,
+    target: way.target ?? createTarget({ name: way.origin.origin, retry: noRetries, breaker: false }),
     ...(defaultTimeoutMs === undefined ? {} : { defaultTimeoutMs }),
   });
 }

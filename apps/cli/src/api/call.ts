@@ -1,13 +1,17 @@
 import { SoulBoxError } from '@soulbox/base';
-import { CallError, createHttpCalls, createTarget, noRetries } from '@soulbox/client';
+import { CallError, createHosts, createHttpCalls, createTarget, noRetries } from '@soulbox/client';
 import type { HttpCall, HttpCalls, RetryPolicy, Target } from '@soulbox/client';
 import { headers } from '@soulbox/contract';
 import { readSetting } from '../settings/read-setting.ts';
 import { ApiError } from './api-error.ts';
+import { connectionEvents } from './connection-events.ts';
 import type { ApiConnection } from './connection.ts';
 
 // Saving or copying a large memory takes seconds per GiB.
 const timeoutMs = 600_000;
+
+/** After so long without a response, a connection counts as dead: 30 s for a sign of life, and 10 s that it may be late. */
+const readMs = 40_000;
 
 export interface ApiCall {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -37,7 +41,10 @@ export interface ApiAnswer<T> {
  * response.
  */
 export async function callApi<T>(api: ApiConnection, call: ApiCall): Promise<ApiAnswer<T>> {
-  const { status, headers: answered, text } = await callsOf(api).call(requestFrom(api, call)).catch(rethrow(api));
+  // Reading takes no time at the server. Changing something can, for example to save a memory.
+  const limit = (call.method ?? 'GET') === 'GET' ? { attemptTimeoutMs: readMs } : {};
+  const request = { ...requestFrom(api, call), ...limit };
+  const { status, headers: answered, text } = await callsOf(api).call(request).catch(rethrow(api));
   const body = (text === '' ? undefined : JSON.parse(text)) as T;
   return { status, headers: answered, body };
 }
@@ -59,20 +66,36 @@ export const retryPolicy = (): Partial<RetryPolicy> => ({
   maxDelayMs: 2000,
 });
 
-/** What all calls to this server share, those to its sandboxes too. */
+/** What all calls to this server share. */
 export function targetOf(api: ApiConnection): Target {
   const known = targets.get(api);
   if (known !== undefined) return known;
-  // The command ends with its first failure, so nothing would ever be held back.
-  const target = createTarget({ name: api.url, retry: retryPolicy(), breaker: false });
+  const { origin } = new URL(api.url);
+  const target = createTarget({
+    ...{ name: origin, retry: retryPolicy(), events: connectionEvents, breaker: hostOf(origin).breakerOf('api') },
+  });
   targets.set(api, target);
   return target;
 }
 
+/** Of calls to sandboxes behind one gateway, whose failures say nothing about the API. */
+export function sandboxTarget(url: string, retry: Partial<RetryPolicy> = retryPolicy()): Target {
+  const { origin } = new URL(url);
+  const breaker = hostOf(origin).breakerOf('sandboxes');
+  return createTarget({ name: origin, retry, events: connectionEvents, breaker });
+}
+
+/**
+ * A command makes few calls at the same time. Those that repeat calls for minutes learn after 3 s at the latest that a
+ * server is back.
+ */
+const hostOf = createHosts({ callsMax: 64, streamsMax: 64, breaker: { openMaxMs: 3000 } });
+
 const targets = new WeakMap<ApiConnection, Target>();
 
 function callsOf(api: ApiConnection): HttpCalls {
-  return createHttpCalls({ target: targetOf(api), readError });
+  const { slots, streamSlots } = hostOf(new URL(api.url).origin);
+  return createHttpCalls({ target: targetOf(api), slots, streamSlots, readError });
 }
 
 function requestFrom(api: ApiConnection, call: ApiCall): HttpCall {

@@ -1,7 +1,7 @@
 import { createPrograms } from '@soulbox/envd-client';
 import type { EnvdTarget, Programs } from '@soulbox/envd-client';
 import { envdPort, headers } from '@soulbox/contract';
-import { targetOf } from './call.ts';
+import { sandboxTarget } from './call.ts';
 import type { ApiConnection } from './connection.ts';
 
 /** Connects to the envd of one sandbox through the gateway. */
@@ -12,5 +12,6 @@ export function openEnvd(api: ApiConnection, sandboxId: string, accessToken: str
 /** The envd of one sandbox behind the gateway. */
 export function envdTarget(api: ApiConnection, sandboxId: string): EnvdTarget {
   const routing = { [headers.sandboxId]: sandboxId, [headers.sandboxPort]: String(envdPort) };
-  return { url: api.sandboxUrl(sandboxId, envdPort), headers: routing, target: targetOf(api) };
+  const url = api.sandboxUrl(sandboxId, envdPort);
+  return { url, headers: routing, target: sandboxTarget(url) };
 }

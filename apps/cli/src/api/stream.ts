@@ -1,6 +1,8 @@
 import { followLines, linesOf } from '@soulbox/client';
+import type { CallError } from '@soulbox/client';
 import { openApi, openOnce, rethrow, retryPolicy } from './call.ts';
 import type { ApiCall } from './call.ts';
+import { connectionEvents } from './connection-events.ts';
 import type { ApiConnection } from './connection.ts';
 
 const linesType = 'application/x-ndjson';
@@ -24,8 +26,10 @@ export async function* followApi<T extends object>(
   // The loop repeats the call, and says anew from where.
   const open = async (signal: AbortSignal): Promise<Response> =>
     await openOnce(api, { ...call(), accept: linesType, signal });
+  const onResume = (error: CallError | undefined): void =>
+    connectionEvents.emit({ target: api.url, type: 'resume', stream: `GET ${call().path}`, error });
   try {
-    yield* followLines<T>(open, { retry: retryPolicy() });
+    yield* followLines<T>(open, { retry: retryPolicy(), onResume });
   } catch (error) {
     rethrow(api)(error);
   }

@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { text } from 'node:stream/consumers';
+import { createHttp1Agent } from '@soulbox/client/node';
 import { headers as headerNames } from '@soulbox/contract';
 import { ApiError } from './api-error.ts';
 import type { ApiErrorFacts } from './api-error.ts';
@@ -48,7 +49,7 @@ export async function uploadApi<T>(
   const url = urlOf(api, call);
   const headers = { 'x-api-key': api.key.reveal(), 'content-type': 'application/vnd.soulbox.export' };
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
-    ...{ method: 'POST', headers, signal: stop, timeout: idleMs },
+    ...{ method: 'POST', headers, signal: stop, timeout: idleMs, agent: createHttp1Agent(url.protocol, { idleMs }) },
   });
   request.on('timeout', () => request.destroy(new Error('nothing moves')));
   const answered = new Promise<IncomingMessage>((resolve, reject) => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import type { CallError } from '@soulbox/client';
 import { attachProcess } from '@soulbox/client/process';
 import { insideProgram } from '@soulbox/contract';
 import { LogPolicy, OutputStream } from '@soulbox/contract/process-v1';
@@ -75,7 +76,10 @@ export async function forwardConnection(
     );
     sendInput(queue, { client: sandbox.patient, processId, isTerminal: false, signal }).catch(fail);
     const acknowledger = createAcknowledger(sandbox.patient, processId, signal);
-    const onResume = (): void => void sandbox.checkAlive().catch(fail);
+    const onResume = (error: CallError | undefined): void => {
+      sandbox.onResume(`port ${port}`, error);
+      void sandbox.checkAlive().catch(fail);
+    };
     for await (const event of attachProcess(sandbox.patient, { processId }, { retry: patience, signal, onResume })) {
       if (event.case === 'output') {
         const { stream, data, position } = event.value;

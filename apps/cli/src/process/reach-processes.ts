@@ -1,17 +1,27 @@
+import type { Agent } from 'node:http';
 import { createClient } from '@connectrpc/connect';
 import type { Client, Transport } from '@connectrpc/connect';
 import { boundInterimAnswers, SoulBoxError } from '@soulbox/base';
-import { createTarget } from '@soulbox/client';
+import { createSlots, defaultWaiting } from '@soulbox/client';
 import { callErrorFrom } from '@soulbox/client/connect';
-import type { RetryPolicy, Target } from '@soulbox/client';
-import { createHttp1Agent, createNodeTransport } from '@soulbox/client/node';
+import type { CallError, RetryPolicy, Slots, Target } from '@soulbox/client';
+import type { Http2Pool } from '@soulbox/client/node';
+import { createHttp1Agent, createHttp2Pool, createNodeTransport } from '@soulbox/client/node';
 import { envdPort, headers } from '@soulbox/contract';
 import { ProcessService } from '@soulbox/contract/process-v1';
 import { ApiError } from '../api/api-error.ts';
-import { callApi, targetOf } from '../api/call.ts';
+import { callApi, sandboxTarget } from '../api/call.ts';
+import { connectionEvents } from '../api/connection-events.ts';
 import type { ApiConnection } from '../api/connection.ts';
 import { findAwake } from '../api/find-awake.ts';
 import type { ApiSandboxDetail } from '../api/wire.ts';
+
+interface ReachOptions {
+  /** Calls and streams at the same time. */
+  readonly connectionsMax?: number | undefined;
+  /** For small messages in both directions. Output in bulk costs less over HTTP/1.1. */
+  readonly isTerminal?: boolean | undefined;
+}
 
 export type ProcessClient = Client<typeof ProcessService>;
 
@@ -24,6 +34,8 @@ export interface ReachedProcesses extends Disposable {
   readonly patient: ProcessClient;
   /** Of `client`, for a stream that is opened once. */
   readonly retry: RetryPolicy;
+  /** Reports that a stream continues on a new connection. */
+  onResume(stream: string, error: CallError | undefined): void;
   /** Rejects with an error for the user if the sandbox has ended. Any other state, or no answer, is none. */
   checkAlive(): Promise<void>;
 }
@@ -44,17 +56,20 @@ export const keepaliveSeconds = 10;
 const maxMessageBytes = 16 * 1024 * 1024;
 /** Output, input, an acknowledgement, a size and signals at the same time. */
 const usualConnectionsMax = 8;
+/** Of HTTP/2. A proxy that waits for more than a preface would hold up the terminal. */
+const connectTimeoutMs = 5000;
 
 /** Finds the processes of a sandbox, which is resumed if it is paused. Throws ApiError for one that is not the team's. */
 export async function reachProcesses(
   api: ApiConnection,
   sandboxId: string,
-  connectionsMax = usualConnectionsMax,
+  { connectionsMax = usualConnectionsMax, isTerminal = false }: ReachOptions = {},
 ): Promise<ReachedProcesses> {
   const found = await findAwake(api, sandboxId);
   boundInterimAnswers();
-  const { origin, protocol } = new URL(api.sandboxUrl(sandboxId, envdPort));
-  const agent = createHttp1Agent(protocol, { connectionsMax });
+  const { origin } = new URL(api.sandboxUrl(sandboxId, envdPort));
+  const connections = (isTerminal ? await findHttp2(origin) : undefined) ?? openHttp1(origin, connectionsMax);
+  const target = sandboxTarget(origin);
   const sent = {
     [headers.sandboxId]: sandboxId,
     [headers.sandboxPort]: String(envdPort),
@@ -62,25 +77,61 @@ export async function reachProcesses(
   };
   const clientWith = (target: Target): ProcessClient => {
     const transport = createNodeTransport({
-      ...{ baseUrl: origin, over: agent, target, maxMessageBytes, acceptsCompression: false },
+      ...{ ...connections, baseUrl: origin, target, maxMessageBytes, acceptsCompression: false },
+      isLong: (method) => longMethods.has(method.localName),
       isSafeToRepeat: (method) => safeMethods.has(method.localName),
     });
     return createClient(ProcessService, withHeaders(transport, sent));
   };
   return {
     sandboxId,
-    client: clientWith(targetOf(api)),
-    retry: targetOf(api).retry,
-    patient: clientWith(createTarget({ name: api.url, retry: patience, breaker: false })),
+    client: clientWith(target),
+    retry: target.retry,
+    patient: clientWith(sandboxTarget(origin, patience)),
+    onResume(stream, error) {
+      connectionEvents.emit({ target: origin, type: 'resume', stream, error });
+    },
     async checkAlive() {
       const path = `/sandboxes/${encodeURIComponent(sandboxId)}`;
       const state = await callApi<ApiSandboxDetail>(api, { path, isMadeOnce: true }).catch((error: unknown) => error);
       if (state instanceof ApiError && state.status === 404)
         throw new SoulBoxError('sandbox_not_found', `The sandbox ${sandboxId} has ended, and its processes with it.`);
     },
-    [Symbol.dispose]: () => agent.destroy(),
+    [Symbol.dispose]: () => connections.close(),
   };
 }
+
+interface Connections {
+  readonly over: Agent | Http2Pool;
+  readonly slots?: Slots;
+  close(): void;
+}
+
+/** Each stream and each call has a connection. The agent would let any number of calls wait, for any time. */
+function openHttp1(origin: string, connectionsMax: number): Connections {
+  const agent = createHttp1Agent(new URL(origin).protocol, { connectionsMax });
+  const slots = createSlots(origin, connectionsMax, defaultWaiting);
+  return { over: agent, slots, close: () => agent.destroy() };
+}
+
+/**
+ * One connection for output, keys, sizes and signals of a terminal. It is pinged, so that a dead one is noticed and
+ * replaced also while nothing is printed. Undefined: a proxy in front of the server does not speak HTTP/2, or nobody
+ * answers, which the first call finds out.
+ */
+async function findHttp2(origin: string): Promise<Connections | undefined> {
+  const pool = createHttp2Pool({ authority: origin, events: connectionEvents, keepAlive: { connectTimeoutMs } });
+  try {
+    await pool.open();
+    return { over: pool, close: () => pool.close() };
+  } catch {
+    pool.close();
+    return undefined;
+  }
+}
+
+/** They last until a program takes its input. */
+const longMethods: ReadonlySet<string> = new Set<keyof typeof ProcessService.method>(['write', 'closeInput', 'wait']);
 
 /** A start has an id and input has a position, and the others set what they set. A signal would be sent twice. */
 const safeMethods: ReadonlySet<string> = new Set<keyof typeof ProcessService.method>(['start', 'write', 'resize']);

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { CallError } from '@soulbox/client';
 import { attachProcess } from '@soulbox/client/process';
 import type { OpenedStream, ProcessEvent } from '@soulbox/client/process';
 import { OutputStream } from '@soulbox/contract/process-v1';
@@ -65,7 +66,10 @@ export async function runSession(options: SessionOptions): Promise<SessionEnd> {
 
   const acknowledger = createAcknowledger(sandbox.patient, processId, stop.signal);
   const request = { processId, keepaliveSeconds, opened, ...(from === undefined ? {} : { from }) };
-  const onResume = (): void => void sandbox.checkAlive().catch(fail);
+  const onResume = (error: CallError | undefined): void => {
+    sandbox.onResume(`output of process ${processId}`, error);
+    void sandbox.checkAlive().catch(fail);
+  };
   try {
     for await (const event of attachProcess(sandbox.patient, request, {
       ...{ retry: patience, signal: stop.signal, onResume },

@@ -13,19 +13,21 @@ interface SandboxArguments {
   readonly 'data-dir'?: string | undefined;
 }
 
+export type SandboxAction = (sandbox: ReachedProcesses, signals: Signals) => Promise<number>;
+
 /**
  * Runs what a command does with the processes of a sandbox. Its errors are told apart from those of programs by their exit
  * codes.
  */
 export async function withSandbox(
   args: SandboxArguments,
-  act: (sandbox: ReachedProcesses, signals: Signals) => Promise<number>,
-  connectionsMax?: number,
+  act: SandboxAction,
+  options: Parameters<typeof reachProcesses>[2] = {},
 ): Promise<number> {
   using signals = catchSignals();
   try {
     const api = await findApi(args['data-dir']);
-    using sandbox = await signals.orInterrupted(reachProcesses(api, args.sandbox, connectionsMax));
+    using sandbox = await signals.orInterrupted(reachProcesses(api, args.sandbox, options));
     return await act(sandbox, signals);
   } catch (error) {
     if (error instanceof Interrupted) return codeOfSignal(error.signal);

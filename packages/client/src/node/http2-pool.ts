@@ -41,6 +41,8 @@ export interface Http2Pool {
     headers: OutgoingHttpHeaders,
     options: { endStream?: boolean; signal?: AbortSignal },
   ): Promise<ClientHttp2Stream>;
+  /** Opens a connection if there is none. Rejects if the server cannot be reached, or does not speak HTTP/2. */
+  open(): Promise<void>;
   /** connect-node calls it for each piece of a response. */
   notifyResponseByteRead(stream: ClientHttp2Stream): void;
   /** Ends all streams. */
@@ -187,6 +189,9 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
         release(member);
       });
       return stream;
+    },
+    async open() {
+      release(await reserve(undefined));
     },
     notifyResponseByteRead(stream) {
       if (stream.session !== undefined) bySession.get(stream.session)?.connection.touch();

@@ -12,6 +12,7 @@ import { showEnd } from '../../process/show-end.ts';
 import { startProcess } from '../../process/start-process.ts';
 import { sizeOf } from '../../process/terminal.ts';
 import { withSandbox } from '../../process/with-sandbox.ts';
+import type { SandboxAction } from '../../process/with-sandbox.ts';
 
 const bash = '/bin/bash';
 
@@ -48,7 +49,7 @@ export const connectSandbox = defineCommand({
       ...{ user: args.user, cwd: args.cwd, env: { ...terminalVariables(environment), ...pairsFlag(rawArgs, 'env') } },
       ...{ terminal: sizeOf(process.stdout), hasInput: true, isDetached: false },
     };
-    return await withSandbox(args, async (sandbox, signals) => {
+    const act: SandboxAction = async (sandbox, signals) => {
       const { process: found, opened } =
         attach === undefined
           ? await startProcess({ sandbox, signals }, shell)
@@ -63,6 +64,7 @@ export const connectSandbox = defineCommand({
         args.sandbox,
         found,
       );
-    });
+    };
+    return await withSandbox(args, act, { isTerminal: true });
   },
 });

@@ -12,6 +12,7 @@ import { startProcess } from '../../process/start-process.ts';
 import type { StartedProgram } from '../../process/start-process.ts';
 import { sizeOf } from '../../process/terminal.ts';
 import { withSandbox } from '../../process/with-sandbox.ts';
+import type { SandboxAction } from '../../process/with-sandbox.ts';
 
 /** Of a timer in envd: 2^31 milliseconds. */
 const timeoutMaxSeconds = 2_147_483;
@@ -49,7 +50,7 @@ export const execInSandbox = defineCommand({
       timeoutSeconds: parseNumberFlag('timeout', args.timeout, 1, timeoutMaxSeconds),
     };
     const detachKeys = parseDetachKeys(args['detach-keys']);
-    return await withSandbox(args, async (sandbox, signals) => {
+    const act: SandboxAction = async (sandbox, signals) => {
       const { process: started, opened } = await startProcess({ sandbox, signals }, program);
       if (isDetached) {
         console.log(args.json === true ? JSON.stringify({ processID: started.id, pid: started.pid }) : started.id);
@@ -67,6 +68,7 @@ export const execInSandbox = defineCommand({
         signals,
       });
       return showEnd(end, args.sandbox, started);
-    });
+    };
+    return await withSandbox(args, act, { isTerminal: hasTerminal });
   },
 });

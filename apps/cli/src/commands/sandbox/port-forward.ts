@@ -70,7 +70,7 @@ export const forwardPorts = defineCommand({
       });
       return await Promise.race([interrupted, failed.promise]);
     };
-    return await withSandbox(args, act, connectionsMax * callsOfConnection);
+    return await withSandbox(args, act, { connectionsMax: connectionsMax * callsOfConnection });
   },
 });
 
