@@ -28,9 +28,11 @@ afterAll(async () => {
   await removeTree(folder);
 });
 
-const runtimes: readonly (readonly [name: string, program: string, examples: readonly string[]])[] = [
-  ['Node 24', nodeProgram, ['first-program', 'attach', 'errors', 'fork', 'folder']],
-  ['Node 20', '/usr/bin/node', ['first-program', 'attach', 'errors', 'folder']],
+const bun = join(root, 'node_modules/.bin/bun');
+const runtimes: readonly (readonly [name: string, version: string, program: string, examples: readonly string[]])[] = [
+  ['Node 24', 'v24', nodeProgram, ['first-program', 'attach', 'errors', 'fork', 'folder']],
+  ['Node 20', 'v20', '/usr/bin/node', ['first-program', 'attach', 'errors', 'folder']],
+  ['Bun', '1.', bun, ['first-program', 'attach', 'errors', 'folder']],
 ];
 const outputs: Readonly<Record<string, string>> = {
   'first-program': 'Hello from a sandbox\n',
@@ -45,8 +47,8 @@ test('each example has its expected output here', async () => {
   expect(names.sort()).toEqual(Object.keys(outputs).sort());
 });
 
-test.each(runtimes)('the examples run on %s', async (name, program, names) => {
-  expect(await run(program, ['--version'])).toContain(name.replace('Node ', 'v'));
+test.each(runtimes)('the examples run on %s', async (_name, version, program, names) => {
+  expect(await run(program, ['--version'])).toContain(version);
   const printed = await Promise.all(
     names.map(async (example) => {
       const env = { ...server.plain, PATH: '/usr/bin:/bin' };
