@@ -272,8 +272,11 @@ test('a terminal of the size 0 becomes a usual one, and connect wakes a paused s
 });
 
 test('a terminal without one here ends with its input', async () => {
-  const { code, stdout } = await soulbox(['exec', '-t', id(), 'sh', '-c', 'tty; cat -; exit 6'], 'typed');
+  const command = ['exec', '-t', id(), 'sh', '-c', 'tty; cat -; exit 6'];
+  const { code, stdout, stderr } = await soulbox(command, 'typed', { SOULBOX_EVENTS: '1' });
   expect([code, stdout]).toEqual([6, expect.stringMatching(/^\/dev\/pts\/\d+\r\ntyped(typed)?/)]);
+  // Its connection is HTTP/2.
+  expect(stderr).toContain('connected (1 open)');
 });
 
 const digester = [
