@@ -1,4 +1,3 @@
-import type { CommandDef } from 'citty';
 import { expect, test } from 'vitest';
 import { routeAccess } from '../apps/api/src/auth/route-access.ts';
 import { program } from '../apps/cli/src/program/program.ts';
@@ -171,8 +170,8 @@ test('each route of the API has a command or a reason why it has none', () => {
 });
 
 /** Loads no command: a group is in the table itself, a command is a function that imports it. */
-function isCommand(group: CommandDef, [name = '', ...rest]: readonly string[]): boolean {
-  const children = (group.subCommands ?? {}) as Readonly<Record<string, CommandDef | (() => unknown)>>;
+function isCommand(group: typeof program, [name = '', ...rest]: readonly string[]): boolean {
+  const children = (group.subCommands ?? {}) as Readonly<Record<string, typeof program | (() => unknown)>>;
   const found = Object.hasOwn(children, name) ? children[name] : undefined;
   if (typeof found === 'function') return rest.length === 0;
   return found !== undefined && isCommand(found, rest);

@@ -53,12 +53,13 @@ function usageOf({ kind, name, isRequired, valueHint }: CommandArgument): string
   return kind === 'switch' || valueHint === undefined ? `--${name}` : `--${name} ${valueHint}`;
 }
 
-function renderCommand(words: readonly string[], { description, args }: CommandNode): string {
-  const shown = args.filter(({ name }) => !common.has(name));
-  const positionals = shown.filter(({ kind }) => kind === 'positional').map(usageOf);
-  const rows = shown.map((one) => `| ${code(usageOf(one))} | ${escapeCell(one.description)} |`);
+function renderCommand(words: readonly string[], { description, examples, args }: CommandNode): string {
+  const visible = args.filter(({ name }) => !common.has(name));
+  const positionals = visible.filter(({ kind }) => kind === 'positional').map(usageOf);
+  const rows = visible.map((one) => `| ${code(usageOf(one))} | ${escapeCell(one.description)} |`);
+  const shown = ['```sh', ...examples, '```'].join('\n');
   const table = rows.length === 0 ? '' : `\n| argument | meaning |\n| --- | --- |\n${rows.join('\n')}\n`;
-  return `### ${code(['soulbox', ...words, ...positionals].join(' '))}\n\n${escapeCell(description)}.\n${table}`;
+  return `### ${code(['soulbox', ...words, ...positionals].join(' '))}\n\n${escapeCell(description)}.\n\n${shown}\n${table}`;
 }
 
 function renderTree(node: CommandNode, words: readonly string[]): string[] {

@@ -1,10 +1,19 @@
 import type { ArgsDef, CommandDef } from 'citty';
 import { withSharedArgs } from '../command-line/shared-args.ts';
 
+declare module 'citty' {
+  interface CommandMeta {
+    /** Command lines as typed into a shell, the most common one first. */
+    readonly examples?: readonly string[];
+  }
+}
+
 /** A command or a group of commands, as help, documentation and completion show it. */
 export interface CommandNode {
   readonly name: string;
   readonly description: string;
+  /** Empty for a group. */
+  readonly examples: readonly string[];
   /** In the order in which they are defined. */
   readonly args: readonly CommandArgument[];
   /** Empty for a command that does something itself. */
@@ -26,9 +35,11 @@ export interface CommandArgument {
 /** Loads every command. */
 export async function readCommandTree(name: string, command: CommandDef): Promise<CommandNode> {
   const subCommands = Object.entries((await resolved(command.subCommands)) ?? {});
+  const { description = '', examples = [] } = (await resolved(command.meta)) ?? {};
   return {
     name,
-    description: (await resolved(command.meta))?.description ?? '',
+    description,
+    examples,
     args: Object.entries(withSharedArgs((await resolved(command.args)) ?? {})).map(argumentOf),
     children: await Promise.all(
       subCommands.map(async ([child, lazy]) => await readCommandTree(child, (await resolved(lazy)) as CommandDef)),

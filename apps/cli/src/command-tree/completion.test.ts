@@ -6,9 +6,12 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { program } from '../program/program.ts';
 import { renderBash } from './bash.ts';
+import type { ArgsDef } from 'citty';
+import { checkArguments, endOptionsAtCommand } from '../command-line/parse-strictly.ts';
 import { readCommandTree } from './command-tree.ts';
 import type { CommandNode } from './command-tree.ts';
 import { renderFish } from './fish.ts';
+import { flatten } from './flatten.ts';
 import { renderManPage } from './man.ts';
 import { renderZsh } from './zsh.ts';
 
@@ -95,4 +98,42 @@ test('the manual page has every command, and roff reads it without a warning', a
   const { stdout, stderr } = await run('groff', ['-man', '-Tutf8', '-ww', '-rLL=200n', join(folder, 'soulbox.1')]);
   expect(stderr).toBe('');
   expect(stdout).toContain('--idempotency-key');
+});
+
+const leaves = () => flatten(tree).filter(({ node }) => node.children.length === 0);
+
+/** The words behind the command's name in one of its examples, up to the end of that part of the pipe. */
+function wordsIn(example: string, path: string): string[] | undefined {
+  const at = example.indexOf(path);
+  if (at < 0) return undefined;
+  const words = example.slice(at + path.length).match(/'[^']*'|[^\s']+/g) ?? [];
+  const end = words.findIndex((word) => /^(?:[|>]|>>|&&)$/.test(word) || word.endsWith(')"'));
+  return words.slice(0, end < 0 ? undefined : end).map((word) => word.replaceAll("'", ''));
+}
+
+test('each command has examples, which its parser accepts', () => {
+  for (const { path, node } of leaves()) {
+    const takesArguments = node.args.some(({ kind }) => kind === 'positional');
+    expect([path, node.examples.length]).toEqual([
+      path,
+      expect.toSatisfy((n: number) => n >= (takesArguments ? 2 : 1)),
+    ]);
+    const definitions = Object.fromEntries(
+      node.args.map(({ name, kind, aliases, isRequired }) => [
+        name,
+        {
+          ...{ type: kind === 'positional' ? kind : kind === 'switch' ? 'boolean' : 'string', required: isRequired },
+          ...(aliases.length === 0 ? {} : { alias: aliases[0] }),
+        },
+      ]),
+    );
+    for (const example of node.examples) {
+      const words = wordsIn(example, path);
+      expect([example, words === undefined]).toEqual([example, false]);
+      expect([example, () => checkArguments(endOptionsAtCommand(words ?? [], definitions), definitions)]).toEqual([
+        example,
+        expect.toSatisfy((check: () => unknown) => check() !== undefined),
+      ]);
+    }
+  }
 });

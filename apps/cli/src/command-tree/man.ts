@@ -51,6 +51,8 @@ function sectionOf({ path, node }: FlatCommand): string[] {
     `.SS "\\fB${escaped(path)}\\fR${words.map((word) => ` \\fI${escaped(word)}\\fR`).join('')}"`,
     `${escaped(node.description)}.`,
     ...node.args.filter(({ name }) => name !== 'json' && name !== 'data-dir').flatMap(entryOf),
+    // Lines as they are, in the font of code.
+    ...(node.examples.length === 0 ? [] : ['.PP', 'Examples:', '.PP', '.EX', ...node.examples.map(indented), '.EE']),
   ];
 }
 
@@ -65,6 +67,8 @@ function entryOf(argument: CommandArgument): string[] {
           .join(', ');
   return ['.TP', term, escaped(description)];
 }
+
+const indented = (line: string): string => `    ${escaped(line)}`;
 
 /** A backslash, a hyphen, and a dot or quote at the beginning of a line mean something to roff. */
 function escaped(text: string): string {

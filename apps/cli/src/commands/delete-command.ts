@@ -6,6 +6,7 @@ import { apiDataDirArg, jsonArg } from '../command-line/shared-args.ts';
 
 interface Deletion {
   readonly description: string;
+  readonly examples: readonly string[];
   /** The argument with the name of the item. */
   readonly argument: { readonly type: 'positional'; readonly required: true; readonly description: string };
   /** The name of that argument in the help. */
@@ -16,10 +17,10 @@ interface Deletion {
 }
 
 /** Defines a `delete` command for an item that one call of the API deletes. */
-export function defineDeleteCommand({ description, noun, argument, key, pathOf }: Deletion): CommandDef {
+export function defineDeleteCommand({ description, examples, noun, argument, key, pathOf }: Deletion): CommandDef {
   const definitions: ArgsDef = { [noun]: argument, 'data-dir': apiDataDirArg, json: jsonArg };
   return defineCommand({
-    meta: { name: 'delete', description },
+    meta: { name: 'delete', description, examples },
     args: definitions,
     async run({ args }) {
       const given: Readonly<Record<string, unknown>> = args;

@@ -17,6 +17,10 @@ export function completionOf(program: CommandDef): CommandDef<typeof ownArgs> {
     meta: {
       name: 'completion',
       description: 'Print a completion script for a shell: source <(soulbox completion bash)',
+      examples: [
+        'source <(soulbox completion bash)',
+        'soulbox completion fish > ~/.config/fish/completions/soulbox.fish',
+      ],
     },
     args: ownArgs,
     async run({ args }) {

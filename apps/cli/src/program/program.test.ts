@@ -33,6 +33,7 @@ test.each([
   [['up', '--help'], '--tls-port'],
   [['key', '--help'], 'revoke'],
   [['key', 'create', '-h'], 'NAME'],
+  [['sandbox', 'pause', '--help'], 'soulbox sandbox pause ID --disk-only'],
   [['template', 'import', '--help'], 'docker://IMAGE'],
   [['--version'], '0.1.0'],
 ])('%j shows its help without terminal colors', async (args, word) => {

@@ -79,5 +79,7 @@ async function showHelp(command: CommandDef, path: readonly CommandDef[]): Promi
   const parent: CommandDef = { meta: { name: names.join(' ') } };
   const text = await (path.length === 0 ? renderUsage(command) : renderUsage(command, parent));
   console.log(process.stdout.isTTY ? text : stripVTControlCharacters(text));
+  const { examples = [] } = (await resolved(command.meta)) ?? {};
+  if (examples.length > 0) console.log(['EXAMPLES', '', ...examples.map((line) => `  ${line}`), ''].join('\n'));
   if (path.length === 0) console.log(`\n${epilogue}`);
 }

@@ -11,6 +11,7 @@ export const eraseAudit = defineCommand({
   meta: {
     name: 'erase',
     description: "Destroy the key of an API key's personal fields: addresses and user agents become unreadable",
+    examples: ['sudo soulbox audit erase KEY_ID --basis gdpr-17', 'sudo soulbox audit erase --replay erasures.jsonl'],
   },
   args: {
     key: { type: 'positional', required: false, description: 'Id of the API key, also of a revoked one' },

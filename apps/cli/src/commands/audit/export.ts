@@ -12,6 +12,7 @@ export const exportAudit = defineCommand({
   meta: {
     name: 'export',
     description: 'Write the audit log of the team to a folder, with the program that verifies it offline',
+    examples: ['soulbox audit export ./export', 'soulbox audit export ./export --format ocsf --from 1000'],
   },
   args: {
     folder: { type: 'positional', required: true, description: 'A new or empty folder' },

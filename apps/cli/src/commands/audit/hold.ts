@@ -12,7 +12,14 @@ import type { OpenedAudit } from './open-audit.ts';
 const reasonForm = /^[a-z][a-z0-9_-]{0,39}$/;
 
 export const holdAudit = defineCommand({
-  meta: { name: 'hold', description: 'Legal holds, which forbid to prune and to erase: list, set with --until, end' },
+  meta: {
+    name: 'hold',
+    description: 'Legal holds, which forbid to prune and to erase: list, set with --until, end',
+    examples: [
+      'sudo soulbox audit hold --until 2030-01-31 --reason case-4711',
+      'sudo soulbox audit hold --release HOLD_ID',
+    ],
+  },
   args: {
     until: { type: 'string', description: 'Set a hold until this day', valueHint: 'YYYY-MM-DD' },
     reason: { type: 'string', description: 'A word such as case-4711 (default hold)', valueHint: 'WORD' },

@@ -11,6 +11,7 @@ export const listAudit = defineCommand({
   meta: {
     name: 'list',
     description: 'Print the audit records of the team, oldest first: number, time, actor, action, target, result',
+    examples: ['soulbox audit list --from 100', 'soulbox audit list --json'],
   },
   args: {
     from: { type: 'string', description: 'Number of the first record (default 0)', valueHint: 'N' },

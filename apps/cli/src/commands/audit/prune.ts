@@ -9,6 +9,7 @@ export const pruneAudit = defineCommand({
   meta: {
     name: 'prune',
     description: 'Delete audit records whose retention has ended, from the oldest on; hashes and proofs stay',
+    examples: ['sudo soulbox audit prune --dry-run'],
   },
   args: {
     team: teamArg,

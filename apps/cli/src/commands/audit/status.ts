@@ -8,6 +8,7 @@ export const auditStatus = defineCommand({
   meta: {
     name: 'status',
     description: 'Print the name, key and size of the audit log, and what its witnesses have signed',
+    examples: ['soulbox audit status'],
   },
   args: { 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {

@@ -14,6 +14,7 @@ export const verifyAudit = defineCommand({
   meta: {
     name: 'verify',
     description: 'Verify an exported audit log, or that of the server: hashes, order, signature, history',
+    examples: ['soulbox audit verify', 'soulbox audit verify ./export --earlier checkpoint'],
   },
   args: {
     folder: { type: 'positional', required: false, description: 'An export; by default the log of the server' },

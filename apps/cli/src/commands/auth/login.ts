@@ -11,7 +11,14 @@ import type { PersonSession } from './person.ts';
 const local = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 export const login = defineCommand({
-  meta: { name: 'login', description: 'Sign in as a person, with a browser on this or any other machine' },
+  meta: {
+    name: 'login',
+    description: 'Sign in as a person, with a browser on this or any other machine',
+    examples: [
+      'soulbox auth login https://soulbox.example.com',
+      'soulbox auth login https://soulbox.example.com --team blue',
+    ],
+  },
   args: {
     url: { type: 'positional', required: false, description: 'URL of the server (default: E2B_API_URL)' },
     team: { type: 'string', description: 'The team for which commands act (default: the first)', valueHint: 'TEAM' },

@@ -5,7 +5,11 @@ import { jsonArg } from '../../command-line/shared-args.ts';
 import { readCredentials, removeCredentials } from '../../login/credentials.ts';
 
 export const logout = defineCommand({
-  meta: { name: 'logout', description: 'Revoke the token of "auth login" and forget it' },
+  meta: {
+    name: 'logout',
+    description: 'Revoke the token of "auth login" and forget it',
+    examples: ['soulbox auth logout'],
+  },
   args: { json: jsonArg },
   async run({ args }) {
     const credentials = await readCredentials();

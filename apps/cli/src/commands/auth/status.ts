@@ -5,7 +5,11 @@ import { readCredentials } from '../../login/credentials.ts';
 import { showPerson } from './person.ts';
 
 export const status = defineCommand({
-  meta: { name: 'status', description: 'Show who is signed in, at which server, with which teams' },
+  meta: {
+    name: 'status',
+    description: 'Show who is signed in, at which server, with which teams',
+    examples: ['soulbox auth status'],
+  },
   args: { json: jsonArg },
   async run({ args }) {
     const credentials = await readCredentials();

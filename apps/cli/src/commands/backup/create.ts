@@ -16,6 +16,7 @@ export const createBackup = defineCommand({
   meta: {
     name: 'create',
     description: 'Save everything of a running server into a new folder; exit code 1 if something was left out',
+    examples: ['sudo soulbox backup create /backup/monday', 'sudo soulbox backup create /backup/monday --json'],
   },
   args: {
     target: { type: 'positional', required: true, description: 'Folder for the backup; must be missing or empty' },

@@ -11,6 +11,10 @@ export const restoreBackup = defineCommand({
   meta: {
     name: 'restore',
     description: 'Verify a backup and restore it into a data folder; then start a server on it with `up`',
+    examples: [
+      'sudo soulbox backup restore /backup/monday --data-dir /var/lib/soulbox',
+      'sudo soulbox backup restore /backup/monday --encrypt-disks',
+    ],
   },
   args: {
     source: { type: 'positional', required: true, description: 'Folder of the backup' },

@@ -4,7 +4,11 @@ import { readSettingWithSource } from '../../settings/read-setting.ts';
 import { parseSettingName, settingArg } from './setting-arg.ts';
 
 export const getSetting = defineCommand({
-  meta: { name: 'get', description: 'Print the value of a setting' },
+  meta: {
+    name: 'get',
+    description: 'Print the value of a setting',
+    examples: ['soulbox config get output', 'soulbox config get editor --json'],
+  },
   args: { name: settingArg, json: jsonArg },
   run({ args }) {
     const name = parseSettingName(args.name);

@@ -17,6 +17,7 @@ export const listSettings = defineCommand({
   meta: {
     name: 'list',
     description: 'List the settings of the command line, where each comes from, and which server and key commands use',
+    examples: ['soulbox config list'],
   },
   args: { 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {

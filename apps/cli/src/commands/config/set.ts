@@ -7,7 +7,11 @@ import { readSettingsFile, writeSettingsFile } from '../../settings/settings-fil
 import { parseSettingName, settingArg } from './setting-arg.ts';
 
 export const setSetting = defineCommand({
-  meta: { name: 'set', description: 'Keep a setting for all further commands' },
+  meta: {
+    name: 'set',
+    description: 'Keep a setting for all further commands',
+    examples: ['soulbox config set output json', 'soulbox config set editor nano'],
+  },
   args: {
     name: settingArg,
     value: { type: 'positional', required: true, description: 'The value' },

@@ -5,7 +5,11 @@ import { readSettingsFile, writeSettingsFile } from '../../settings/settings-fil
 import { parseSettingName, settingArg } from './setting-arg.ts';
 
 export const unsetSetting = defineCommand({
-  meta: { name: 'unset', description: 'Give a setting its default again' },
+  meta: {
+    name: 'unset',
+    description: 'Give a setting its default again',
+    examples: ['soulbox config unset output', 'soulbox config unset color'],
+  },
   args: { name: settingArg, json: jsonArg },
   async run({ args }) {
     const name = parseSettingName(args.name);

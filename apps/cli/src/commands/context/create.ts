@@ -13,6 +13,10 @@ export const createContext = defineCommand({
   meta: {
     name: 'create',
     description: 'Keep a server and an API key of it under a name; the first one is used at once',
+    examples: [
+      'soulbox context create work --url https://soulbox.example.com --key-file key',
+      'pass show soulbox | soulbox context create work --url https://soulbox.example.com',
+    ],
   },
   args: {
     name: contextNameArg,

@@ -4,7 +4,11 @@ import { getContext, readContexts, writeContexts } from '../../login/contexts.ts
 import { contextNameArg } from './shared.ts';
 
 export const deleteContext = defineCommand({
-  meta: { name: 'delete', description: 'Forget a context with its key; the key stays valid at the server' },
+  meta: {
+    name: 'delete',
+    description: 'Forget a context with its key; the key stays valid at the server',
+    examples: ['soulbox context delete work', 'soulbox context delete work --json'],
+  },
   args: { name: contextNameArg, json: jsonArg },
   async run({ args }) {
     const { name } = args;

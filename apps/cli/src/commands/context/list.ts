@@ -5,7 +5,11 @@ import { printList } from '../../output/print-list.ts';
 import { factsOf } from './shared.ts';
 
 export const listContexts = defineCommand({
-  meta: { name: 'list', description: 'List the contexts; a star marks the one that commands use' },
+  meta: {
+    name: 'list',
+    description: 'List the contexts; a star marks the one that commands use',
+    examples: ['soulbox context list'],
+  },
   args: { json: jsonArg },
   async run({ args }) {
     const { current, byName } = await readContexts();

@@ -7,7 +7,11 @@ import { renderFacts } from '../../output/facts.ts';
 import { factsOf } from './shared.ts';
 
 export const showContext = defineCommand({
-  meta: { name: 'show', description: 'Show a context without its key' },
+  meta: {
+    name: 'show',
+    description: 'Show a context without its key',
+    examples: ['soulbox context show', 'soulbox context show work --json'],
+  },
   args: {
     name: { type: 'positional', required: false, description: 'Name of the context (default: the one in use)' },
     json: jsonArg,

@@ -4,7 +4,11 @@ import { UsageError } from '../../command-line/usage-error.ts';
 import { getContext, readContexts, writeContexts } from '../../login/contexts.ts';
 
 export const applyContext = defineCommand({
-  meta: { name: 'use', description: 'Choose the context that commands use where nothing else names a server' },
+  meta: {
+    name: 'use',
+    description: 'Choose the context that commands use where nothing else names a server',
+    examples: ['soulbox context use work', 'soulbox context use'],
+  },
   args: {
     name: { type: 'positional', required: false, description: 'Name of the context' },
     none: { type: 'boolean', description: 'Use no context' },

@@ -5,7 +5,11 @@ import { resolveFolders } from '../../config.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const deleteDamaged = defineCommand({
-  meta: { name: 'delete', description: 'Delete a damaged checkpoint' },
+  meta: {
+    name: 'delete',
+    description: 'Delete a damaged checkpoint',
+    examples: ['sudo soulbox damaged delete CHECKPOINT', 'sudo soulbox damaged delete CHECKPOINT --json'],
+  },
   args: {
     checkpoint: { type: 'positional', required: true, description: 'Its id, as `soulbox damaged list` shows it' },
     'data-dir': dataDirArg,

@@ -6,7 +6,11 @@ import { showBytes } from '../../output/table.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listDamaged = defineCommand({
-  meta: { name: 'list', description: 'List damaged checkpoints, oldest first' },
+  meta: {
+    name: 'list',
+    description: 'List damaged checkpoints, oldest first',
+    examples: ['sudo soulbox damaged list'],
+  },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
     const found = await openDamagedCheckpoints(resolveFolders(args['data-dir']).dataDirectory).list();

@@ -14,6 +14,7 @@ export const events = defineCommand({
   meta: {
     name: 'events',
     description: 'Print events of sandboxes, oldest first: number, time, sandbox, event, cause',
+    examples: ['soulbox events --follow', 'soulbox events ID --after 100 --json'],
   },
   args: {
     sandbox: { type: 'positional', required: false, description: 'Only those of this sandbox' },

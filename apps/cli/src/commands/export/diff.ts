@@ -16,6 +16,7 @@ export const diffExports = defineCommand({
     name: 'diff',
     description:
       'Say which files two sandboxes, snapshots or export files differ in: + new or changed only in the second, - only in the first, ~ different in both',
+    examples: ['soulbox diff ID OTHER_ID', 'soulbox diff before.soulbox after.soulbox --json'],
   },
   args: {
     first: { type: 'positional', required: true, description: 'A sandbox, a snapshot, or an export file' },

@@ -15,6 +15,7 @@ export const importSnapshot = defineCommand({
   meta: {
     name: 'import',
     description: 'Make a snapshot from an export of this or a trusted server; prints its id. Then: sandbox create ID',
+    examples: ['soulbox import shop.soulbox --name shop', 'ssh host cat shop.soulbox | soulbox import -'],
   },
   args: {
     file: { type: 'positional', required: true, description: 'The export file, or - for standard input' },

@@ -18,6 +18,11 @@ export const inspectExport = defineCommand({
     name: 'inspect',
     description:
       'Show what an export file has, without starting it and without a server. Files of the template are not in it',
+    examples: [
+      'soulbox inspect shop.soulbox',
+      'soulbox inspect shop.soulbox ls /home/user',
+      'soulbox inspect shop.soulbox cat /etc/hostname',
+    ],
   },
   args: {
     file: { type: 'positional', required: true, description: 'The export file' },

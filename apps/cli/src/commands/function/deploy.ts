@@ -15,6 +15,10 @@ export const deployFunction = defineCommand({
   meta: {
     name: 'deploy',
     description: 'Bundle a file or folder and deploy it; returns when the function serves requests',
+    examples: [
+      'soulbox function deploy ./worker --name hello',
+      'soulbox function deploy index.ts --name hello --env MODE=test --secret API_TOKEN --kv STORE=hello',
+    ],
   },
   args: {
     path: {

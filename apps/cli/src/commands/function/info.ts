@@ -7,7 +7,11 @@ import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { functionArg, pathOf } from './shared.ts';
 
 export const showFunction = defineCommand({
-  meta: { name: 'info', description: 'Show a function with its variables, limits and the names of its secrets' },
+  meta: {
+    name: 'info',
+    description: 'Show a function with its variables, limits and the names of its secrets',
+    examples: ['soulbox function info hello', 'soulbox function info hello --json'],
+  },
   args: { function: functionArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const { body } = await callApi<ApiFunction>(await findApi(args['data-dir']), { path: pathOf(args.function) });

@@ -11,6 +11,10 @@ export const invokeFunction = defineCommand({
   meta: {
     name: 'invoke',
     description: 'Send a request to a function and print the response; fails for status 400 and above',
+    examples: [
+      'soulbox function invoke hello',
+      `soulbox function invoke hello '/orders?id=7' --data '{"count":2}' --header 'content-type: application/json'`,
+    ],
   },
   args: {
     function: functionArg,

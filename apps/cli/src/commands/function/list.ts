@@ -6,7 +6,7 @@ import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listFunctions = defineCommand({
-  meta: { name: 'list', description: 'List the functions of the team' },
+  meta: { name: 'list', description: 'List the functions of the team', examples: ['soulbox function list'] },
   args: { 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const api = await findApi(args['data-dir']);

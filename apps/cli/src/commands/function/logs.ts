@@ -9,7 +9,11 @@ import { functionArg, pathOf } from './shared.ts';
 const followEveryMs = 1000;
 
 export const functionLogs = defineCommand({
-  meta: { name: 'logs', description: 'Print the console output and the requests of a function, oldest first' },
+  meta: {
+    name: 'logs',
+    description: 'Print the console output and the requests of a function, oldest first',
+    examples: ['soulbox function logs hello', 'soulbox function logs hello --follow'],
+  },
   args: {
     function: functionArg,
     follow: { type: 'boolean', alias: 'f', description: 'Follow new lines until Ctrl-C' },

@@ -7,7 +7,11 @@ import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../command-line/shar
 import { functionArg, pathOf } from './shared.ts';
 
 export const rollbackFunction = defineCommand({
-  meta: { name: 'rollback', description: 'Switch a function to an earlier version' },
+  meta: {
+    name: 'rollback',
+    description: 'Switch a function to an earlier version',
+    examples: ['soulbox function rollback hello', 'soulbox function rollback hello --version 3'],
+  },
   args: {
     function: functionArg,
     version: { type: 'string', description: 'The version (default: the one before the active one)', valueHint: 'N' },

@@ -11,6 +11,10 @@ export const setFunctionSecrets = defineCommand({
   meta: {
     name: 'set-secrets',
     description: 'Add or replace secrets of a function without a new version; the active one restarts with them',
+    examples: [
+      'soulbox function set-secrets hello API_TOKEN',
+      'soulbox function set-secrets hello API_TOKEN,DATABASE_URL',
+    ],
   },
   args: {
     function: functionArg,
@@ -36,7 +40,14 @@ export const setFunctionSecrets = defineCommand({
 });
 
 export const deleteFunctionSecret = defineCommand({
-  meta: { name: 'delete-secret', description: 'Delete a secret of a function; the active version restarts without it' },
+  meta: {
+    name: 'delete-secret',
+    description: 'Delete a secret of a function; the active version restarts without it',
+    examples: [
+      'soulbox function delete-secret hello API_TOKEN',
+      'soulbox function delete-secret hello API_TOKEN --json',
+    ],
+  },
   args: {
     function: functionArg,
     secret: { type: 'positional', required: true, description: 'Name of the secret' },

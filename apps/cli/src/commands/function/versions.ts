@@ -8,7 +8,11 @@ import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { functionArg, pathOf } from './shared.ts';
 
 export const listVersions = defineCommand({
-  meta: { name: 'versions', description: 'List the versions of a function that it can go back to, newest first' },
+  meta: {
+    name: 'versions',
+    description: 'List the versions of a function that it can go back to, newest first',
+    examples: ['soulbox function versions hello', 'soulbox function versions hello --json'],
+  },
   args: { function: functionArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const call = { path: pathOf(args.function, '/versions') };

@@ -17,6 +17,7 @@ export const doctor = defineCommand({
   meta: {
     name: 'doctor',
     description: 'Check this host and print what is and is not protected; exit code 1 if a check fails',
+    examples: ['sudo soulbox doctor'],
   },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {

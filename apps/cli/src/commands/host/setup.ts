@@ -9,6 +9,7 @@ export const setup = defineCommand({
     name: 'setup',
     description:
       'Prepare the host (kernel settings, control groups; in a clone, also the command in /usr/local/bin) and build the base template',
+    examples: ['sudo soulbox setup --install'],
   },
   args: {
     'data-dir': dataDirArg,

@@ -12,7 +12,11 @@ import { exitCodes } from '../../command-line/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const uninstall = defineCommand({
-  meta: { name: 'uninstall', description: 'Undo the changes of set-up on this host, and print what remains' },
+  meta: {
+    name: 'uninstall',
+    description: 'Undo the changes of set-up on this host, and print what remains',
+    examples: ['sudo soulbox uninstall --dry-run', 'sudo soulbox uninstall --data'],
+  },
   args: {
     data: { type: 'boolean', description: 'Also delete the data folder: sandboxes, snapshots, templates, keys' },
     'dry-run': { type: 'boolean', description: 'Only print what would be done' },

@@ -13,7 +13,14 @@ const names = budgetKinds.flatMap((kind) => budgetPeriods.map((period) => `${kin
 const amountMax = 1_000_000_000_000;
 
 export const budgetKey = defineCommand({
-  meta: { name: 'budget', description: 'Show the budgets of an API key, or change them; a change applies at once' },
+  meta: {
+    name: 'budget',
+    description: 'Show the budgets of an API key, or change them; a change applies at once',
+    examples: [
+      'soulbox key budget KEY_ID',
+      'soulbox key budget KEY_ID --set cpu_seconds/day=3600 --set sandboxes/total=none',
+    ],
+  },
   args: {
     key: { type: 'positional', required: true, description: 'Its id, as in `soulbox key list`' },
     set: {

@@ -10,7 +10,15 @@ import { parseRights } from './parse-rights.ts';
 const nameForm = /^[^\p{Cc}]{1,100}$/u;
 
 export const createKey = defineCommand({
-  meta: { name: 'create', description: 'Create an API key; its value is shown only this time' },
+  meta: {
+    name: 'create',
+    description: 'Create an API key; its value is shown only this time',
+    examples: [
+      'soulbox key create laptop',
+      'soulbox key create ci --role developer --template web --expires 30d',
+      'sudo soulbox key create ci --team blue --data-dir /var/lib/soulbox',
+    ],
+  },
   args: {
     name: { type: 'positional', required: true, description: 'Its purpose, such as ci or laptop' },
     team: teamArg,

@@ -4,7 +4,11 @@ import { jsonArg, recordsDataDirArg, teamArg } from '../../command-line/shared-a
 import { openKeyStore } from './open-key-store.ts';
 
 export const listKeys = defineCommand({
-  meta: { name: 'list', description: 'List the API keys, without their values' },
+  meta: {
+    name: 'list',
+    description: 'List the API keys, without their values',
+    examples: ['soulbox key list', 'soulbox key list --context work --json'],
+  },
   args: { team: teamArg, 'data-dir': recordsDataDirArg, json: jsonArg },
   async run({ args }) {
     await using store = await openKeyStore(args, { adds: false });

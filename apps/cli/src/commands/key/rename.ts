@@ -5,7 +5,11 @@ import { getKey } from './key-store.ts';
 import { openKeyStore } from './open-key-store.ts';
 
 export const renameKey = defineCommand({
-  meta: { name: 'rename', description: 'Give an API key another name; its value stays' },
+  meta: {
+    name: 'rename',
+    description: 'Give an API key another name; its value stays',
+    examples: ['soulbox key rename ci build-server', 'soulbox key rename KEY_ID build-server'],
+  },
   args: {
     key: { type: 'positional', required: true, description: 'Its id, or its name if that is unique' },
     name: { type: 'positional', required: true, description: 'The new name' },

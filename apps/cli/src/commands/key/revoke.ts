@@ -4,7 +4,11 @@ import { getKey } from './key-store.ts';
 import { openKeyStore } from './open-key-store.ts';
 
 export const revokeKey = defineCommand({
-  meta: { name: 'revoke', description: 'Invalidate an API key immediately' },
+  meta: {
+    name: 'revoke',
+    description: 'Invalidate an API key immediately',
+    examples: ['soulbox key revoke ci', 'soulbox key revoke KEY_ID'],
+  },
   args: {
     key: { type: 'positional', required: true, description: 'Its id, or its name if that is unique' },
     team: teamArg,
@@ -21,4 +25,11 @@ export const revokeKey = defineCommand({
 });
 
 /** The same under the name that other nouns use. */
-export const deleteKey = { ...revokeKey, meta: { name: 'delete', description: 'The same as revoke' } };
+export const deleteKey = {
+  ...revokeKey,
+  meta: {
+    name: 'delete',
+    description: 'The same as revoke',
+    examples: ['soulbox key delete ci', 'soulbox key delete KEY_ID'],
+  },
+};

@@ -13,6 +13,7 @@ export const rotateMaster = defineCommand({
   meta: {
     name: 'rotate-master',
     description: 'Replace the master key while the server runs; continues an interrupted rotation',
+    examples: ['sudo soulbox key rotate-master', 'sudo soulbox key rotate-master --keep-old'],
   },
   args: {
     'keep-old': { type: 'boolean', description: 'Keep the old key in its file, for backups from before' },

@@ -10,6 +10,7 @@ export const rotateSigning = defineCommand({
   meta: {
     name: 'rotate-signing',
     description: 'Sign URLs with a new key; those of earlier keys end after an overlap',
+    examples: ['soulbox key rotate-signing', 'soulbox key rotate-signing --overlap 0'],
   },
   args: {
     overlap: {

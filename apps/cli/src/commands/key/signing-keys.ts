@@ -6,7 +6,11 @@ import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { printList } from '../../output/print-list.ts';
 
 export const listSigningKeys = defineCommand({
-  meta: { name: 'list-signing', description: 'List the keys that sign URLs of the team, newest first' },
+  meta: {
+    name: 'list-signing',
+    description: 'List the keys that sign URLs of the team, newest first',
+    examples: ['soulbox key list-signing'],
+  },
   args: { 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const call = { path: '/signing-keys' };
@@ -20,7 +24,11 @@ export const listSigningKeys = defineCommand({
 });
 
 export const endSigningKey = defineCommand({
-  meta: { name: 'end-signing', description: 'End a key that signs URLs now, and all URLs that it signed' },
+  meta: {
+    name: 'end-signing',
+    description: 'End a key that signs URLs now, and all URLs that it signed',
+    examples: ['soulbox key end-signing KEY_ID', 'soulbox key end-signing KEY_ID --json'],
+  },
   args: {
     key: { type: 'positional', required: true, description: 'Its id, as in `soulbox key list-signing`' },
     'data-dir': apiDataDirArg,

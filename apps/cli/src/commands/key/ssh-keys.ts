@@ -18,7 +18,14 @@ const personalArg = {
 const pathOf = (isPersonal: boolean | undefined): string => (isPersonal === true ? '/personal-ssh-keys' : '/ssh-keys');
 
 export const addSshKey = defineCommand({
-  meta: { name: 'add-ssh', description: 'Add a public key with which sandboxes are entered by SSH' },
+  meta: {
+    name: 'add-ssh',
+    description: 'Add a public key with which sandboxes are entered by SSH',
+    examples: [
+      'soulbox key add-ssh ~/.ssh/id_ed25519.pub',
+      'soulbox key add-ssh ~/.ssh/id_ed25519.pub --template web --expires 30d',
+    ],
+  },
   args: {
     file: {
       type: 'positional',
@@ -58,7 +65,11 @@ export const addSshKey = defineCommand({
 });
 
 export const listSshKeys = defineCommand({
-  meta: { name: 'list-ssh', description: 'List the public keys with which sandboxes are entered by SSH' },
+  meta: {
+    name: 'list-ssh',
+    description: 'List the public keys with which sandboxes are entered by SSH',
+    examples: ['soulbox key list-ssh', 'soulbox key list-ssh --personal'],
+  },
   args: { personal: personalArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const api = await findApi(args['data-dir']);
@@ -79,7 +90,11 @@ export const listSshKeys = defineCommand({
 });
 
 export const removeSshKey = defineCommand({
-  meta: { name: 'remove-ssh', description: 'Remove a public key; its open connections end' },
+  meta: {
+    name: 'remove-ssh',
+    description: 'Remove a public key; its open connections end',
+    examples: ['soulbox key remove-ssh KEY_ID', 'soulbox key remove-ssh KEY_ID --personal'],
+  },
   args: {
     key: { type: 'positional', required: true, description: 'Its id, as in `soulbox key list-ssh`' },
     personal: personalArg,

@@ -7,7 +7,7 @@ import { showBytes } from '../../output/table.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listNamespaces = defineCommand({
-  meta: { name: 'list', description: 'List the key-value namespaces of the team' },
+  meta: { name: 'list', description: 'List the key-value namespaces of the team', examples: ['soulbox kv list'] },
   args: { 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const { body } = await callApi<readonly ApiKvNamespace[]>(await findApi(args['data-dir']), { path: '/kv' });

@@ -19,6 +19,7 @@ export const mcp = defineCommand({
   meta: {
     name: 'mcp',
     description: 'Serve sandboxes as tools of the Model Context Protocol, on standard input and output or over HTTP',
+    examples: ['soulbox mcp install claude-code', 'soulbox mcp --http 127.0.0.1:8080'],
   },
   args: {
     action: {

@@ -25,7 +25,15 @@ const spareSeconds = 60;
 const leaveSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export const run = defineCommand({
-  meta: { name: 'run', description: 'Run a file or a folder in a sandbox; exits with the exit code of the program' },
+  meta: {
+    name: 'run',
+    description: 'Run a file or a folder in a sandbox; exits with the exit code of the program',
+    examples: [
+      'soulbox run script.py -- --verbose',
+      'soulbox run ./project --timeout 300 --env MODE=test',
+      "echo 'print(6 * 7)' | soulbox run - --language python",
+    ],
+  },
   args: {
     target: { type: 'positional', required: true, description: 'FILE, DIR, or - for code on standard input' },
     args: {

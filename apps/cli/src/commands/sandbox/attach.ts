@@ -13,6 +13,7 @@ export const attachProcessOfSandbox = defineCommand({
     name: 'attach',
     description:
       'Show the output of a process of a sandbox until it ends, whoever started it; exits with its exit code, and with 130 after Ctrl-C, which leaves it running',
+    examples: ['soulbox sandbox attach ID PROCESS', 'soulbox sandbox attach ID PROCESS --from=0'],
   },
   args: {
     sandbox: sandboxArg,

@@ -8,7 +8,11 @@ import { readBytes } from '../../copy/receive.ts';
 import { orInterrupted } from '../../output/abort-on-signal.ts';
 
 export const printFile = defineCommand({
-  meta: { name: 'cat', description: 'Print a file of a sandbox, byte for byte' },
+  meta: {
+    name: 'cat',
+    description: 'Print a file of a sandbox, byte for byte',
+    examples: ['soulbox sandbox cat ID:/etc/os-release', 'soulbox sandbox cat ID:results.csv | head'],
+  },
   args: {
     file: { type: 'positional', required: true, description: 'ID:PATH' },
     user: fileUserArg,

@@ -21,6 +21,7 @@ export const connectSandbox = defineCommand({
     name: 'connect',
     description:
       'Open a shell in a sandbox. Ctrl-P Ctrl-Q leaves it while it continues, and --attach comes back; a lost connection is made again',
+    examples: ['soulbox sandbox connect ID', 'soulbox sandbox connect ID --user root'],
   },
   args: {
     sandbox: sandboxArg,

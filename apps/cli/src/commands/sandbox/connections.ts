@@ -12,6 +12,7 @@ export const sandboxConnections = defineCommand({
   meta: {
     name: 'connections',
     description: 'Print the connections of a sandbox to the outside, and refused look-ups, newest first',
+    examples: ['soulbox sandbox connections ID --refused', 'soulbox sandbox connections ID --limit 1000 --json'],
   },
   args: {
     sandbox: sandboxArg,

@@ -25,6 +25,11 @@ export const copyFiles = defineCommand({
     name: 'cp',
     description:
       'Copy a file or a folder into a sandbox, or out of it. As with cp -r, a copy goes into DST if that is a folder; SRC/. means what is in SRC',
+    examples: [
+      'soulbox sandbox cp ./app ID:app',
+      'soulbox sandbox cp ID:/var/log/app.log .',
+      'soulbox sandbox cp ID:results - | tar t',
+    ],
   },
   args: {
     src: { type: 'positional', required: true, description: 'ID:PATH, a path of this host, or - for standard input' },

@@ -18,7 +18,15 @@ import {
 } from '../../command-line/shared-args.ts';
 
 export const createSandbox = defineCommand({
-  meta: { name: 'create', description: 'Create a sandbox; prints its id' },
+  meta: {
+    name: 'create',
+    description: 'Create a sandbox; prints its id',
+    examples: [
+      'soulbox sandbox create --timeout 3600 --on-timeout pause',
+      'soulbox sandbox create desktop --env MODE=test --env API_TOKEN --metadata user=ada',
+      'soulbox sandbox create --closed --allow pypi.org,files.pythonhosted.org',
+    ],
+  },
   args: {
     template: {
       type: 'positional',

@@ -28,6 +28,7 @@ export const editFile = defineCommand({
   meta: {
     name: 'edit',
     description: 'Edit a file of a sandbox with the editor of VISUAL or EDITOR; a file that changes meanwhile is kept',
+    examples: ['soulbox sandbox edit ID:.bashrc', 'soulbox sandbox edit ID:/etc/hosts --user root'],
   },
   args: {
     file: { type: 'positional', required: true, description: 'ID:PATH; a new file is created' },

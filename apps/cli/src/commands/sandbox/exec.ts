@@ -22,6 +22,11 @@ export const execInSandbox = defineCommand({
     name: 'exec',
     description:
       'Run a program in a sandbox, with its output and exit code. Examples: exec ID ls -l; tar c . | exec -i ID tar x; exec -t ID bash',
+    examples: [
+      'soulbox sandbox exec ID ls -l /home/user',
+      'soulbox sandbox exec -it ID bash',
+      'tar c . | soulbox sandbox exec -i ID tar x -C /tmp',
+    ],
   },
   args: {
     sandbox: sandboxArg,

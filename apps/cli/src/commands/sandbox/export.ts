@@ -6,6 +6,10 @@ export const exportSandbox = defineCommand({
   meta: {
     name: 'export',
     description: 'Write a sandbox to one signed file, which another server can import; the sandbox continues',
+    examples: [
+      'soulbox sandbox export ID --output shop.soulbox',
+      'soulbox sandbox export ID --memory --output - | ssh host soulbox import -',
+    ],
   },
   args: { sandbox: sandboxArg, ...exportArgs },
   async run({ args }) {

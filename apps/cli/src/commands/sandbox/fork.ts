@@ -10,7 +10,11 @@ import {
 } from '../../command-line/shared-args.ts';
 
 export const forkSandbox = defineCommand({
-  meta: { name: 'fork', description: 'Fork a running or paused sandbox; prints the ids of the forks' },
+  meta: {
+    name: 'fork',
+    description: 'Fork a running or paused sandbox; prints the ids of the forks',
+    examples: ['soulbox sandbox fork ID', 'soulbox sandbox fork ID --count 10 --timeout 600'],
+  },
   args: {
     sandbox: sandboxArg,
     count: countArg,

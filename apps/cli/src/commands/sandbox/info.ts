@@ -6,7 +6,11 @@ import { renderFacts } from '../../output/facts.ts';
 import { apiDataDirArg, jsonArg, sandboxArg } from '../../command-line/shared-args.ts';
 
 export const showSandbox = defineCommand({
-  meta: { name: 'info', description: 'Show what the API knows about a sandbox, without its tokens' },
+  meta: {
+    name: 'info',
+    description: 'Show what the API knows about a sandbox, without its tokens',
+    examples: ['soulbox sandbox info ID', 'soulbox sandbox info ID --json'],
+  },
   args: { sandbox: sandboxArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const api = await findApi(args['data-dir']);

@@ -13,6 +13,7 @@ export const inspectSandbox = defineCommand({
     name: 'inspect',
     description:
       'Print everything about a sandbox as JSON: facts, newest metrics, snapshots and events, without its tokens',
+    examples: ['soulbox sandbox inspect ID', 'soulbox sandbox inspect ID > sandbox.json'],
   },
   args: { sandbox: sandboxArg, 'data-dir': apiDataDirArg, json: { type: 'boolean', description: 'In one line' } },
   async run({ args }) {

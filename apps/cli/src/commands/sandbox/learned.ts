@@ -8,6 +8,7 @@ export const learnedNetwork = defineCommand({
   meta: {
     name: 'learned',
     description: 'Print the network policy that allows what a sandbox has reached, for --policy',
+    examples: ['soulbox sandbox learned ID', 'soulbox sandbox learned ID > policy.json'],
   },
   args: { sandbox: sandboxArg, 'data-dir': apiDataDirArg },
   async run({ args }) {

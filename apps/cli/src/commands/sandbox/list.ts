@@ -7,7 +7,11 @@ import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg, parseChoiceFlag } from '../../command-line/shared-args.ts';
 
 export const listSandboxes = defineCommand({
-  meta: { name: 'list', description: 'List the sandboxes of the team, newest first' },
+  meta: {
+    name: 'list',
+    description: 'List the sandboxes of the team, newest first',
+    examples: ['soulbox sandbox list --state running', 'soulbox sandbox list --metadata user=ada --json'],
+  },
   args: {
     state: { type: 'string', description: 'Only running, or only paused sandboxes', valueHint: 'running|paused' },
     metadata: { type: 'string', description: 'Only those with this pair; repeatable', valueHint: 'NAME=VALUE' },

@@ -18,6 +18,7 @@ export const sandboxLogs = defineCommand({
   meta: {
     name: 'logs',
     description: 'Print the log of a sandbox, oldest first: what happened to it, and its processes',
+    examples: ['soulbox sandbox logs ID --follow', 'soulbox sandbox logs ID --since 10m --level warn'],
   },
   args: {
     sandbox: sandboxArg,

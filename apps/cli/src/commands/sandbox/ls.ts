@@ -11,7 +11,11 @@ import { orInterrupted } from '../../output/abort-on-signal.ts';
 import { renderTable } from '../../output/table.ts';
 
 export const listFiles = defineCommand({
-  meta: { name: 'ls', description: 'List a folder of a sandbox' },
+  meta: {
+    name: 'ls',
+    description: 'List a folder of a sandbox',
+    examples: ['soulbox sandbox ls ID:', 'soulbox sandbox ls ID:/etc --json'],
+  },
   args: {
     folder: { type: 'positional', required: true, description: 'ID:PATH, or ID: for the home of the user' },
     user: fileUserArg,

@@ -14,7 +14,11 @@ const defaultSeconds = 60;
 const longestSeconds = 30 * 86_400;
 
 export const sandboxMetrics = defineCommand({
-  meta: { name: 'metrics', description: 'Print the CPU, memory, disk and network use of a sandbox, oldest first' },
+  meta: {
+    name: 'metrics',
+    description: 'Print the CPU, memory, disk and network use of a sandbox, oldest first',
+    examples: ['soulbox sandbox metrics ID --follow', 'soulbox sandbox metrics ID --since 24h --step 600 --json'],
+  },
   args: {
     sandbox: sandboxArg,
     since: {

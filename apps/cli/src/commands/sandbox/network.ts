@@ -9,6 +9,10 @@ export const sandboxNetwork = defineCommand({
   meta: {
     name: 'network',
     description: 'Print the network policy of a sandbox, or replace it by the one that the flags describe',
+    examples: [
+      "soulbox sandbox network ID --closed --allow 'api.example.com,*.pypi.org'",
+      'soulbox sandbox network ID --open',
+    ],
   },
   args: {
     sandbox: sandboxArg,

@@ -5,7 +5,11 @@ import { apiDataDirArg, jsonArg, sandboxArg } from '../../command-line/shared-ar
 import { withWait } from '../../output/wait.ts';
 
 export const pauseSandbox = defineCommand({
-  meta: { name: 'pause', description: 'Pause a sandbox and save its memory and processes' },
+  meta: {
+    name: 'pause',
+    description: 'Pause a sandbox and save its memory and processes',
+    examples: ['soulbox sandbox pause ID', 'soulbox sandbox pause ID --disk-only'],
+  },
   args: {
     sandbox: sandboxArg,
     'disk-only': { type: 'boolean', description: 'Save its files only; a resume then boots it with these files' },

@@ -27,6 +27,7 @@ export const forwardPorts = defineCommand({
     name: 'port-forward',
     description:
       'Forward ports of this machine to ports of a sandbox until Ctrl-C, also to what listens on its loopback only. Example: port-forward ID 8080:80 5432',
+    examples: ['soulbox sandbox port-forward ID 8080:80', 'soulbox sandbox port-forward ID 3000 5432'],
   },
   args: {
     sandbox: sandboxArg,

@@ -15,6 +15,7 @@ export const listSandboxProcesses = defineCommand({
     name: 'processes',
     description:
       'List the processes that clients have started in a sandbox, oldest first, and ended ones whose output is kept',
+    examples: ['soulbox sandbox processes ID', 'soulbox sandbox processes ID --json'],
   },
   args: { sandbox: sandboxArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {

@@ -17,6 +17,7 @@ export const recoverSandboxes = defineCommand({
   meta: {
     name: 'recover',
     description: 'List sandboxes for which no key exists because the records were lost; --team creates a key for them',
+    examples: ['sudo soulbox sandbox recover'],
   },
   args: {
     team: {

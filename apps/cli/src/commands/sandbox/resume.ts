@@ -10,6 +10,7 @@ export const resumeSandbox = defineCommand({
     name: 'resume',
     description:
       'Resume a paused sandbox; for a running one, --timeout can only extend its life (see `sandbox timeout`)',
+    examples: ['soulbox sandbox resume ID', 'soulbox sandbox resume ID --timeout 3600'],
   },
   args: { sandbox: sandboxArg, timeout: timeoutArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {

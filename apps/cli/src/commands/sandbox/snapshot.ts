@@ -7,7 +7,11 @@ import type { ApiSnapshot } from '../../api/wire.ts';
 import { apiDataDirArg, idempotencyKeyArg, jsonArg, sandboxArg } from '../../command-line/shared-args.ts';
 
 export const snapshotSandbox = defineCommand({
-  meta: { name: 'snapshot', description: 'Create a snapshot of a sandbox; prints its id' },
+  meta: {
+    name: 'snapshot',
+    description: 'Create a snapshot of a sandbox; prints its id',
+    examples: ['soulbox sandbox snapshot ID', 'soulbox sandbox snapshot ID --name ready:v1'],
+  },
   args: {
     sandbox: sandboxArg,
     name: { type: 'string', description: 'Its name: a-z, 0-9, - and _, optionally with :TAG', valueHint: 'NAME' },

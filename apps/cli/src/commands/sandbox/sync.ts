@@ -28,6 +28,7 @@ export const syncFolder = defineCommand({
     name: 'sync',
     description:
       'Copy what has changed in a folder of this host into a folder of a sandbox: what differs in kind, mode, size or time',
+    examples: ['soulbox sandbox sync . ID:app', 'soulbox sandbox sync . ID:app --delete --watch'],
   },
   args: {
     dir: { type: 'positional', required: true, description: 'A folder of this host' },

@@ -7,6 +7,7 @@ export const setSandboxTimeout = defineCommand({
   meta: {
     name: 'timeout',
     description: 'Set when a running sandbox reaches its timeout, later or earlier than before',
+    examples: ['soulbox sandbox timeout ID 3600', 'soulbox sandbox timeout ID 0'],
   },
   args: {
     sandbox: sandboxArg,

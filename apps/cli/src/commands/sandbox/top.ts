@@ -27,6 +27,7 @@ export const topSandboxes = defineCommand({
     name: 'top',
     description:
       'Show what running sandboxes use, the busiest first: at a terminal again and again until Ctrl-C, otherwise once',
+    examples: ['soulbox sandbox top', 'soulbox sandbox top --once --json'],
   },
   args: {
     limit: { type: 'string', description: `Sandboxes (default ${defaultRows})`, valueHint: 'N' },

@@ -6,7 +6,14 @@ import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { hostArg, hostsOf, readValue, valueFileArg } from './read-value.ts';
 
 export const createSecret = defineCommand({
-  meta: { name: 'create', description: 'Create a secret; its value is read from standard input or a file' },
+  meta: {
+    name: 'create',
+    description: 'Create a secret; its value is read from standard input or a file',
+    examples: [
+      'pass show api | soulbox secret create api --host api.example.com',
+      'soulbox secret create api --value-file token',
+    ],
+  },
   args: {
     name: { type: 'positional', required: true, description: 'Its name: letters, digits, _ and -' },
     'value-file': valueFileArg,

@@ -6,7 +6,11 @@ import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listSecrets = defineCommand({
-  meta: { name: 'list', description: 'List the secrets of the team, without their values' },
+  meta: {
+    name: 'list',
+    description: 'List the secrets of the team, without their values',
+    examples: ['soulbox secret list'],
+  },
   args: { 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const secrets = await listAll<ApiSecret>(await findApi(args['data-dir']), { path: '/secrets' });

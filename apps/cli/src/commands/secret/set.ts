@@ -7,7 +7,11 @@ import { UsageError } from '../../command-line/usage-error.ts';
 import { hostArg, hostsOf, pathOf, secretArg } from './read-value.ts';
 
 export const setSecret = defineCommand({
-  meta: { name: 'set', description: 'Change the hosts to which rules may send a secret' },
+  meta: {
+    name: 'set',
+    description: 'Change the hosts to which rules may send a secret',
+    examples: ["soulbox secret set api --host 'api.example.com,*.example.org'", 'soulbox secret set api --any-host'],
+  },
   args: {
     secret: secretArg,
     host: hostArg,

@@ -6,7 +6,11 @@ import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { pathOf, readValue, secretArg, valueFileArg } from './read-value.ts';
 
 export const updateSecret = defineCommand({
-  meta: { name: 'update', description: 'Give a secret a new version, read from standard input or a file' },
+  meta: {
+    name: 'update',
+    description: 'Give a secret a new version, read from standard input or a file',
+    examples: ['pass show api | soulbox secret update api', 'soulbox secret update api --value-file token'],
+  },
   args: { secret: secretArg, 'value-file': valueFileArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const body = { value: await readValue(args['value-file']) };

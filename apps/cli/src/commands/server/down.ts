@@ -13,7 +13,11 @@ import { describeUnmanaged, endUnmanaged, unmanagedFix } from '../../server/unma
 const timeoutMs = 120_000;
 
 export const down = defineCommand({
-  meta: { name: 'down', description: 'Stop the server and end its sandboxes' },
+  meta: {
+    name: 'down',
+    description: 'Stop the server and end its sandboxes',
+    examples: ['sudo soulbox down', 'sudo soulbox down --keep-sandboxes'],
+  },
   args: {
     'data-dir': dataDirArg,
     'keep-sandboxes': {

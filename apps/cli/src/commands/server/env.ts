@@ -6,7 +6,11 @@ import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { readClientEnvironment, toShellLines } from '../../server/client-lines.ts';
 
 export const env = defineCommand({
-  meta: { name: 'env', description: 'Print the variables that E2B clients need: eval "$(soulbox env)"' },
+  meta: {
+    name: 'env',
+    description: 'Print the variables that E2B clients need: eval "$(soulbox env)"',
+    examples: ['eval "$(sudo soulbox env)"', 'sudo soulbox env --tls'],
+  },
   args: {
     'data-dir': dataDirArg,
     tls: { type: 'boolean', description: 'Only the variables for access over TLS' },

@@ -10,7 +10,11 @@ import { requestOnce } from '../../server/request-once.ts';
 import { describeUnmanaged, unmanagedFix } from '../../server/unmanaged.ts';
 
 export const status = defineCommand({
-  meta: { name: 'status', description: 'Print whether the server is running; exit code 3 if it is not' },
+  meta: {
+    name: 'status',
+    description: 'Print whether the server is running; exit code 3 if it is not',
+    examples: ['soulbox status', 'soulbox status --json'],
+  },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
     const { dataDirectory } = resolveFolders(args['data-dir']);

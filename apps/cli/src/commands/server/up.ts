@@ -20,6 +20,7 @@ export const up = defineCommand({
     name: 'up',
     description:
       'Start the server in the foreground until Ctrl-C (which ends its sandboxes), or with --detach in the background',
+    examples: ['sudo soulbox up --detach', 'sudo soulbox up --port 8080 --isolation gvisor'],
   },
   args: {
     detach: { type: 'boolean', alias: 'd', description: 'Run in the background; return when the server is ready' },

@@ -13,6 +13,10 @@ export const sign = defineCommand({
   meta: {
     name: 'sign',
     description: 'Sign a URL that works without a key: a file or a port of a sandbox, a function, or a log',
+    examples: [
+      'soulbox sign /home/user/report.pdf --sandbox ID --expires 600',
+      'soulbox sign / --sandbox ID --port 3000 --prefix',
+    ],
   },
   args: {
     target: {

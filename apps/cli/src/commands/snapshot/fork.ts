@@ -10,7 +10,11 @@ import {
 } from '../../command-line/shared-args.ts';
 
 export const forkSnapshot = defineCommand({
-  meta: { name: 'fork', description: 'Create sandboxes from a snapshot; prints their ids' },
+  meta: {
+    name: 'fork',
+    description: 'Create sandboxes from a snapshot; prints their ids',
+    examples: ['soulbox snapshot fork SNAPSHOT', 'soulbox snapshot fork ready:v1 --count 10 --timeout 600'],
+  },
   args: {
     snapshot: snapshotArg,
     count: countArg,

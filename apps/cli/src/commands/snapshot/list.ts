@@ -6,7 +6,11 @@ import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listSnapshots = defineCommand({
-  meta: { name: 'list', description: 'List the snapshots of the team' },
+  meta: {
+    name: 'list',
+    description: 'List the snapshots of the team',
+    examples: ['soulbox snapshot list', 'soulbox snapshot list --sandbox ID --json'],
+  },
   args: {
     sandbox: { type: 'string', description: 'Only those of this sandbox', valueHint: 'ID' },
     'data-dir': apiDataDirArg,

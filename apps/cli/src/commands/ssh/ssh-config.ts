@@ -12,6 +12,7 @@ export const sshConfig = defineCommand({
   meta: {
     name: 'ssh-config',
     description: 'Print the lines for ~/.ssh/config and known_hosts with which ssh(1) reaches sandboxes',
+    examples: ['soulbox ssh-config >> ~/.ssh/config', 'soulbox ssh-config ID'],
   },
   args: {
     sandbox: {

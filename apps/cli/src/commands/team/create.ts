@@ -11,7 +11,11 @@ import { operatorNote } from '../../records/operator-note.ts';
 const nameForm = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 export const createTeam = defineCommand({
-  meta: { name: 'create', description: 'Create a team with its own sandboxes and templates; prints its id' },
+  meta: {
+    name: 'create',
+    description: 'Create a team with its own sandboxes and templates; prints its id',
+    examples: ['sudo soulbox team create blue', 'sudo soulbox team create blue --json'],
+  },
   args: {
     name: { type: 'positional', required: true, description: 'a-z, 0-9, - and _; the namespace of its templates' },
     'data-dir': dataDirArg,

@@ -11,7 +11,11 @@ import { emptyTeam } from './empty-team.ts';
 import { getTeam } from '../../records/get-team.ts';
 
 export const deleteTeam = defineCommand({
-  meta: { name: 'delete', description: 'Delete a team with its keys, webhooks, key-value data and history' },
+  meta: {
+    name: 'delete',
+    description: 'Delete a team with its keys, webhooks, key-value data and history',
+    examples: ['sudo soulbox team delete blue', 'sudo soulbox team delete blue --force'],
+  },
   args: {
     team: { type: 'positional', required: true, description: 'Its id, or its name if that is unique' },
     force: {

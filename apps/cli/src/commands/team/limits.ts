@@ -13,7 +13,11 @@ import { operatorNote } from '../../records/operator-note.ts';
 import { limitTeamOfApi } from './limits-of-api.ts';
 
 export const limitTeam = defineCommand({
-  meta: { name: 'limits', description: 'Show the limits of a team, or change them; a change applies at once' },
+  meta: {
+    name: 'limits',
+    description: 'Show the limits of a team, or change them; a change applies at once',
+    examples: ['soulbox team limits', 'sudo soulbox team limits blue --set sandboxes=100 --set disk_mb=none'],
+  },
   args: {
     team: {
       type: 'positional',

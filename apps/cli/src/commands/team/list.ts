@@ -6,7 +6,11 @@ import { jsonArg, recordsDataDirArg } from '../../command-line/shared-args.ts';
 import { listTeamsOfApi } from './list-of-api.ts';
 
 export const listTeams = defineCommand({
-  meta: { name: 'list', description: 'List the teams with their resources' },
+  meta: {
+    name: 'list',
+    description: 'List the teams with their resources',
+    examples: ['soulbox team list', 'soulbox team list --json'],
+  },
   args: { 'data-dir': recordsDataDirArg, json: jsonArg },
   async run({ args }) {
     const api = args['data-dir'] === undefined ? await findNamedApi() : undefined;

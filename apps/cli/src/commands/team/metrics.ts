@@ -11,7 +11,11 @@ const longestSeconds = 30 * 86_400;
 const defaultSeconds = 3600;
 
 export const showTeamMetrics = defineCommand({
-  meta: { name: 'metrics', description: 'Show the running sandboxes and the starts of the team over time' },
+  meta: {
+    name: 'metrics',
+    description: 'Show the running sandboxes and the starts of the team over time',
+    examples: ['soulbox team metrics --since 24h'],
+  },
   args: {
     since: { type: 'string', description: 'How far back, such as 10m, 24h or 7d (default 1h)', valueHint: 'DURATION' },
     'data-dir': apiDataDirArg,

@@ -7,7 +7,11 @@ import { printList } from '../../output/print-list.ts';
 import { findOwnTeam } from './own-team.ts';
 
 export const showTeamUsage = defineCommand({
-  meta: { name: 'usage', description: 'Show what the team of the API key uses of its limits' },
+  meta: {
+    name: 'usage',
+    description: 'Show what the team of the API key uses of its limits',
+    examples: ['soulbox team usage'],
+  },
   args: { 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const api = await findApi(args['data-dir']);

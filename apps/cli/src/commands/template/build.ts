@@ -21,7 +21,11 @@ import { UsageError } from '../../command-line/usage-error.ts';
 const fileNames = ['e2b.Dockerfile', 'Dockerfile'] as const;
 
 export const buildTemplate = defineCommand({
-  meta: { name: 'build', description: 'Build a template from a Dockerfile in a sandbox; prints the log' },
+  meta: {
+    name: 'build',
+    description: 'Build a template from a Dockerfile in a sandbox; prints the log',
+    examples: ['soulbox template build . web', 'soulbox template build ./Dockerfile web:v2 --cpus 4 --memory-mb 2048'],
+  },
   args: {
     path: {
       type: 'positional',

@@ -8,7 +8,14 @@ import { dataDirArg, jsonArg, parseChoiceFlag, parseNumberFlag } from '../../com
 import { UsageError } from '../../command-line/usage-error.ts';
 
 export const importCommand = defineCommand({
-  meta: { name: 'import', description: 'Create a template from a container image or an archive' },
+  meta: {
+    name: 'import',
+    description: 'Create a template from a container image or an archive',
+    examples: [
+      'sudo soulbox template import debian docker://debian:13',
+      'sudo soulbox template import own tar:rootfs.tar --memory-mb 2048',
+    ],
+  },
   args: {
     name: { type: 'positional', required: true, description: 'Name of the template: a-z, 0-9, - and _' },
     source: { type: 'positional', required: true, description: 'oci:DIR[:TAG], docker://IMAGE or tar:FILE' },

@@ -9,7 +9,11 @@ import { showBytes } from '../../output/table.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listTemplates = defineCommand({
-  meta: { name: 'list', description: 'List the templates of the team and of the server' },
+  meta: {
+    name: 'list',
+    description: 'List the templates of the team and of the server',
+    examples: ['soulbox template list', 'soulbox template list --json'],
+  },
   args: {
     host: {
       type: 'boolean',

@@ -12,7 +12,11 @@ const followEveryMs = 1000;
 const levels = ['debug', 'info', 'warn', 'error'] as const;
 
 export const templateLogs = defineCommand({
-  meta: { name: 'logs', description: 'Print the log of a build of a template, oldest first' },
+  meta: {
+    name: 'logs',
+    description: 'Print the log of a build of a template, oldest first',
+    examples: ['soulbox template logs web', 'soulbox template logs web BUILD_ID --follow'],
+  },
   args: {
     template: builtTemplateArg,
     build: buildArg,

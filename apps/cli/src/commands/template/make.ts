@@ -15,6 +15,7 @@ export const make = defineCommand({
   meta: {
     name: 'make',
     description: "Build one of SoulBox's own templates from Debian packages; without a name: list them",
+    examples: ['sudo soulbox template make', 'sudo soulbox template make desktop'],
   },
   args: {
     name: { type: 'positional', required: false, description: 'base, desktop, ...' },

@@ -5,13 +5,21 @@ import type { ApiTemplateNames } from '../../api/wire.ts';
 import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const publishTemplate = defineCommand({
-  meta: { name: 'publish', description: 'Let all teams of the server use a template' },
+  meta: {
+    name: 'publish',
+    description: 'Let all teams of the server use a template',
+    examples: ['soulbox template publish web', 'soulbox template publish web --json'],
+  },
   args: { template: builtTemplateArg, 'data-dir': apiDataDirArg, json: jsonArg },
   run: async ({ args }) => await setPublic(args, true),
 });
 
 export const unpublishTemplate = defineCommand({
-  meta: { name: 'unpublish', description: 'Restrict a template to the team again' },
+  meta: {
+    name: 'unpublish',
+    description: 'Restrict a template to the team again',
+    examples: ['soulbox template unpublish web', 'soulbox template unpublish web --json'],
+  },
   args: { template: builtTemplateArg, 'data-dir': apiDataDirArg, json: jsonArg },
   run: async ({ args }) => await setPublic(args, false),
 });

@@ -5,7 +5,11 @@ import { resolveFolders } from '../../config.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const removeTemplate = defineCommand({
-  meta: { name: 'remove', description: 'Delete a template that no sandbox uses' },
+  meta: {
+    name: 'remove',
+    description: 'Delete a template that no sandbox uses',
+    examples: ['sudo soulbox template remove desktop', 'sudo soulbox template remove desktop --json'],
+  },
   args: {
     template: { type: 'positional', required: true, description: 'Its id or name' },
     'data-dir': dataDirArg,

@@ -7,7 +7,11 @@ import { renderTable } from '../../output/table.ts';
 import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const showTemplate = defineCommand({
-  meta: { name: 'show', description: 'Show a template of the team with its newest builds' },
+  meta: {
+    name: 'show',
+    description: 'Show a template of the team with its newest builds',
+    examples: ['soulbox template show web', 'soulbox template show web --json'],
+  },
   args: { template: builtTemplateArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const path = `/templates/${encodeURIComponent(args.template)}`;

@@ -8,7 +8,11 @@ import { apiDataDirArg, builtTemplateArg, jsonArg } from '../../command-line/sha
 import { buildArg, findBuild } from './find-build.ts';
 
 export const templateStatus = defineCommand({
-  meta: { name: 'status', description: 'Show the state of a build of a template, and why it failed' },
+  meta: {
+    name: 'status',
+    description: 'Show the state of a build of a template, and why it failed',
+    examples: ['soulbox template status web', 'soulbox template status web BUILD_ID --json'],
+  },
   args: { template: builtTemplateArg, build: buildArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const api = await findApi(args['data-dir']);

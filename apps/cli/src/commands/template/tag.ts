@@ -4,7 +4,11 @@ import { findApi } from '../../api/connection.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const tagTemplate = defineCommand({
-  meta: { name: 'tag', description: 'Point tags at the build that another tag points at, or remove tags' },
+  meta: {
+    name: 'tag',
+    description: 'Point tags at the build that another tag points at, or remove tags',
+    examples: ['soulbox template tag web:v2 stable,latest', 'soulbox template tag web stable --remove'],
+  },
   args: {
     template: { type: 'positional', required: true, description: 'NAME:TAG; with --remove: NAME' },
     tags: { type: 'positional', required: true, description: 'Tags, separated by commas' },

@@ -6,7 +6,11 @@ import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listTokens = defineCommand({
-  meta: { name: 'list', description: 'List the personal tokens of the signed-in person, without their values' },
+  meta: {
+    name: 'list',
+    description: 'List the personal tokens of the signed-in person, without their values',
+    examples: ['soulbox token list'],
+  },
   args: { 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const call = { path: '/personal-tokens' };

@@ -4,7 +4,11 @@ import { findApi } from '../../api/connection.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const revokeToken = defineCommand({
-  meta: { name: 'revoke', description: 'Revoke a personal token at once' },
+  meta: {
+    name: 'revoke',
+    description: 'Revoke a personal token at once',
+    examples: ['soulbox token revoke TOKEN_ID', 'soulbox token revoke TOKEN_ID --json'],
+  },
   args: {
     token: { type: 'positional', required: true, description: 'Its id, as in `soulbox token list`' },
     'data-dir': apiDataDirArg,

@@ -9,7 +9,14 @@ import { putMember } from './put-member.ts';
 import { userArg } from './user-arg.ts';
 
 export const addMember = defineCommand({
-  meta: { name: 'add', description: 'Make a user a member of a team, or change the role; it counts at once' },
+  meta: {
+    name: 'add',
+    description: 'Make a user a member of a team, or change the role; it counts at once',
+    examples: [
+      'sudo soulbox team member add ada@example.com --team blue --role viewer',
+      'sudo soulbox team member add ada@example.com --team blue --role admin',
+    ],
+  },
   args: {
     user: userArg,
     team: teamArg,

@@ -15,7 +15,14 @@ const emailForm = /^[^\s@\p{Cc}]{1,64}@[^\s@\p{Cc}]{1,189}$/u;
 const usersMax = 10_000;
 
 export const addUser = defineCommand({
-  meta: { name: 'add', description: 'Let a person sign in, by their verified address at the provider; prints the id' },
+  meta: {
+    name: 'add',
+    description: 'Let a person sign in, by their verified address at the provider; prints the id',
+    examples: [
+      'sudo soulbox user add ada@example.com',
+      'sudo soulbox user add ada@example.com --team blue --role viewer',
+    ],
+  },
   args: {
     email: { type: 'positional', required: true, description: 'The address of the person' },
     team: { type: 'string', description: 'Also make the person a member of this team', valueHint: 'TEAM' },

@@ -6,7 +6,11 @@ import { getTeam } from '../../records/get-team.ts';
 import { openRecords } from '../../records/open-records.ts';
 
 export const listMembers = defineCommand({
-  meta: { name: 'list', description: 'List the members of a team with their roles' },
+  meta: {
+    name: 'list',
+    description: 'List the members of a team with their roles',
+    examples: ['sudo soulbox team member list --team blue'],
+  },
   args: { team: teamArg, 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });

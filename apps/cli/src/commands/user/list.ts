@@ -5,7 +5,11 @@ import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { openRecords } from '../../records/open-records.ts';
 
 export const listUsers = defineCommand({
-  meta: { name: 'list', description: 'List the people who may sign in, with their teams' },
+  meta: {
+    name: 'list',
+    description: 'List the people who may sign in, with their teams',
+    examples: ['sudo soulbox user list'],
+  },
   args: { 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });

@@ -9,7 +9,14 @@ import { getUser } from './get-user.ts';
 import { userArg } from './user-arg.ts';
 
 export const removeMember = defineCommand({
-  meta: { name: 'remove', description: 'End the membership of a user in a team, at once' },
+  meta: {
+    name: 'remove',
+    description: 'End the membership of a user in a team, at once',
+    examples: [
+      'sudo soulbox team member remove ada@example.com --team blue',
+      'sudo soulbox team member remove ada@example.com --team blue --json',
+    ],
+  },
   args: { user: userArg, team: teamArg, 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {
     const { records } = await openRecords(resolveFolders(args['data-dir']).dataDirectory, { adds: false });

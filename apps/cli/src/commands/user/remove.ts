@@ -11,6 +11,7 @@ export const removeUser = defineCommand({
   meta: {
     name: 'remove',
     description: 'Remove a person with their memberships, sessions and personal tokens, at once',
+    examples: ['sudo soulbox user remove ada@example.com', 'sudo soulbox user remove USER_ID'],
   },
   args: { user: userArg, 'data-dir': dataDirArg, json: jsonArg },
   async run({ args }) {

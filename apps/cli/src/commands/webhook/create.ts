@@ -10,6 +10,10 @@ export const createWebhook = defineCommand({
   meta: {
     name: 'create',
     description: 'Deliver events to a URL; a generated secret is printed only this time',
+    examples: [
+      'soulbox webhook create https://example.com/hook',
+      'soulbox webhook create https://example.com/hook --name ci --events paused,killed',
+    ],
   },
   args: {
     url: { type: 'positional', required: true, description: 'Target, http:// or https://' },

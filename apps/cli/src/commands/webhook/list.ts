@@ -6,7 +6,11 @@ import { printList } from '../../output/print-list.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 
 export const listWebhooks = defineCommand({
-  meta: { name: 'list', description: 'List the webhooks of the team, without their secrets' },
+  meta: {
+    name: 'list',
+    description: 'List the webhooks of the team, without their secrets',
+    examples: ['soulbox webhook list'],
+  },
   args: { 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const api = await findApi(args['data-dir']);

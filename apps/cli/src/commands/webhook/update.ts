@@ -8,7 +8,11 @@ import { renderFacts } from '../../output/facts.ts';
 import { eventsArg, eventTypes, pathOf, readSecretFile, webhookArg } from './shared.ts';
 
 export const updateWebhook = defineCommand({
-  meta: { name: 'update', description: 'Change a webhook; what is not named stays. --off discards pending deliveries' },
+  meta: {
+    name: 'update',
+    description: 'Change a webhook; what is not named stays. --off discards pending deliveries',
+    examples: ['soulbox webhook update WEBHOOK --events paused,killed', 'soulbox webhook update WEBHOOK --off'],
+  },
   args: {
     webhook: webhookArg,
     url: { type: 'string', description: 'A new target, http:// or https://', valueHint: 'URL' },
