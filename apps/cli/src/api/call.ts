@@ -2,10 +2,12 @@ import { SoulBoxError } from '@soulbox/base';
 import { CallError, createHosts, createHttpCalls, createTarget, noRetries } from '@soulbox/client';
 import type { HttpCall, HttpCalls, RetryPolicy, Target } from '@soulbox/client';
 import { headers } from '@soulbox/contract';
+import { withHint } from '../command-line/hints.ts';
 import { readSetting } from '../settings/read-setting.ts';
 import { ApiError } from './api-error.ts';
 import { connectionEvents } from './connection-events.ts';
 import type { ApiConnection } from './connection.ts';
+import { hintForAnswer, hintForSilence } from './hints.ts';
 
 // Saving or copying a large memory takes seconds per GiB.
 const timeoutMs = 600_000;
@@ -124,21 +126,23 @@ export function quotedKey(text: string): string {
 
 export function rethrow(api: ApiConnection): (error: unknown) => never {
   return (error) => {
-    if (error instanceof CallError && error.status !== undefined) throw apiErrorFrom(error, error.status);
+    if (error instanceof CallError && error.status !== undefined) throw apiErrorFrom(api, error, error.status);
     throw unreachable(api, error);
   };
 }
 
-function apiErrorFrom({ reason, message, requestId }: CallError, status: number): ApiError {
+function apiErrorFrom(api: ApiConnection, { reason, message, requestId }: CallError, status: number): ApiError {
   // The client names a response without a reason after its status.
-  return new ApiError(status, message, { requestId, ...(reason.startsWith('status_') ? {} : { reason }) });
+  const error = new ApiError(status, message, { requestId, ...(reason.startsWith('status_') ? {} : { reason }) });
+  return withHint(error, hintForAnswer(api, status, error.reason));
 }
 
 export function unreachable(api: ApiConnection, error: unknown): SoulBoxError {
   // The error of Node's fetch only says that it failed; the reason is in its cause.
   const cause = error instanceof TypeError && error.cause !== undefined ? error.cause : error;
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new SoulBoxError('host_not_ready', `${api.url} does not respond: ${why}`, { cause: error });
+  const silent = new SoulBoxError('host_not_ready', `${api.url} does not respond: ${why}`, { cause: error });
+  return withHint(silent, hintForSilence(api));
 }
 
 export function urlOf(api: ApiConnection, { path, query = {} }: ApiCall): URL {

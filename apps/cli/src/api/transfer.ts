@@ -4,11 +4,13 @@ import { request as httpsRequest } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { createHttp1Agent } from '@soulbox/client/node';
 import { headers as headerNames } from '@soulbox/contract';
+import { withHint } from '../command-line/hints.ts';
 import { ApiError } from './api-error.ts';
 import type { ApiErrorFacts } from './api-error.ts';
 import { openApi, readError, unreachable, urlOf } from './call.ts';
 import type { ApiCall } from './call.ts';
 import type { ApiConnection } from './connection.ts';
+import { hintForAnswer } from './hints.ts';
 
 /** A transfer of any length goes on as long as bytes move. A server that saves a large memory first sends nothing. */
 const idleMs = 600_000;
@@ -65,7 +67,10 @@ export async function uploadApi<T>(
     const [response] = await Promise.all([answered, sent]);
     const body = await text(response);
     const status = response.statusCode ?? 0;
-    if (status >= 400) throw new ApiError(status, readError(status, body).message, readFacts(response));
+    if (status >= 400) {
+      const refused = new ApiError(status, readError(status, body).message, readFacts(response));
+      throw withHint(refused, hintForAnswer(api, status, refused.reason));
+    }
     return JSON.parse(body) as T;
   } catch (error) {
     if (stop.aborted) throw stop.reason;

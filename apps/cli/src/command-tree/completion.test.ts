@@ -9,7 +9,7 @@ import { renderBash } from './bash.ts';
 import type { ArgsDef } from 'citty';
 import { checkArguments, endOptionsAtCommand } from '../command-line/parse-strictly.ts';
 import { readCommandTree } from './command-tree.ts';
-import type { CommandNode } from './command-tree.ts';
+import type { CommandArgument, CommandNode } from './command-tree.ts';
 import { renderFish } from './fish.ts';
 import { flatten } from './flatten.ts';
 import { renderManPage } from './man.ts';
@@ -111,6 +111,12 @@ function wordsIn(example: string, path: string): string[] | undefined {
   return words.slice(0, end < 0 ? undefined : end).map((word) => word.replaceAll("'", ''));
 }
 
+function definitionOf({ name, kind, aliases, isRequired }: CommandArgument): [string, ArgsDef[string]] {
+  if (kind === 'positional') return [name, { type: 'positional', required: isRequired }];
+  const alias = aliases[0] === undefined ? {} : { alias: aliases[0] };
+  return [name, kind === 'switch' ? { type: 'boolean', ...alias } : { type: 'string', ...alias }];
+}
+
 test('each command has examples, which its parser accepts', () => {
   for (const { path, node } of leaves()) {
     const takesArguments = node.args.some(({ kind }) => kind === 'positional');
@@ -118,15 +124,7 @@ test('each command has examples, which its parser accepts', () => {
       path,
       expect.toSatisfy((n: number) => n >= (takesArguments ? 2 : 1)),
     ]);
-    const definitions = Object.fromEntries(
-      node.args.map(({ name, kind, aliases, isRequired }) => [
-        name,
-        {
-          ...{ type: kind === 'positional' ? kind : kind === 'switch' ? 'boolean' : 'string', required: isRequired },
-          ...(aliases.length === 0 ? {} : { alias: aliases[0] }),
-        },
-      ]),
-    );
+    const definitions = Object.fromEntries(node.args.map(definitionOf));
     for (const example of node.examples) {
       const words = wordsIn(example, path);
       expect([example, words === undefined]).toEqual([example, false]);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { removeTree } from '@soulbox/base';
 import { runCli } from '../testing/run-cli.ts';
+import { runInProcess } from '../testing/run-in-process.ts';
 import { startScriptedApi } from '../testing/scripted-api.ts';
 
 const sandbox = { sandboxID: 'i1', templateID: 'base' };
@@ -176,7 +177,7 @@ test.each([
   ['webhook delete w1', 'DELETE /events/webhooks/w1', undefined, 204, undefined, /^Deleted w1\.\n$/],
 ])('%s', async (line, asked, body, status, answer, shown) => {
   await using api = await startScriptedApi([{ status, ...(answer === undefined ? {} : { body: answer }) }]);
-  const { code, stdout, stderr } = await runCli(line.split(' '), api.environment);
+  const { code, stdout, stderr } = await runInProcess(line.split(' '), api.environment);
   expect(stderr).toBe('');
   expect(code).toBe(0);
   expect(api.seen).toEqual([{ line: asked, key: 'e2b_test', body }]);
@@ -321,7 +322,15 @@ test.each([
       body: { code: 404, message: 'Sandbox "x" was not found.' },
       headers: { 'x-soulbox-reason': 'sandbox_not_found', 'x-request-id': 'abcd1234' },
     },
-    'error: Sandbox "x" was not found. (sandbox_not_found)\n',
+    /^error: Sandbox "x" was not found\. \(sandbox_not_found\)\nhint: "soulbox sandbox list" shows what there is at http:\/\/127\.0\.0\.1:\d+ \(E2B_API_URL\)\.\n$/,
+  ],
+  [
+    { status: 401, body: { code: 401, message: 'The API key is not valid.' } },
+    /^error: The API key is not valid\. \(http_401\)\nhint: The key comes from E2B_API_URL\. Set E2B_API_URL and E2B_API_KEY, .*\n$/,
+  ],
+  [
+    { status: 403, body: { code: 403, message: 'No.' }, headers: { 'x-soulbox-reason': 'scope_missing' } },
+    /^error: No\. \(scope_missing\)\nhint: The key comes from E2B_API_URL, and "soulbox key list" shows .*\n$/,
   ],
   [
     {
@@ -336,18 +345,30 @@ test.each([
     { status: 500, body: { code: 500 } },
     'error: The server returned status 500 without an error message. (http_500)\n',
   ],
-])('the error %j is one clear line', async (answer, line) => {
-  await using api = await startScriptedApi([answer]);
-  const result = await runCli(['sandbox', 'pause', 'x'], api.environment);
-  expect(result).toEqual({ code: 1, stdout: '', stderr: line });
-});
+])(
+  'the error %j is one clear line, and one with what to do next where the message does not say it',
+  async (answer, shown) => {
+    await using api = await startScriptedApi([answer]);
+    const result = await runInProcess(['sandbox', 'pause', 'x'], api.environment);
+    expect(result).toMatchObject({ code: 1, stdout: '' });
+    if (typeof shown === 'string') expect(result.stderr).toBe(shown);
+    else expect(result.stderr).toMatch(shown);
+  },
+);
 
-test('a missing server or an invalid URL is one clear line', async () => {
+test('a missing server says where its address comes from; an invalid URL is one clear line', async () => {
   const api = await startScriptedApi([]);
   await api[Symbol.asyncDispose]();
-  const gone = await runCli(['sandbox', 'list'], api.environment);
+  const once = { ...api.environment, SOULBOX_RETRY_ATTEMPTS: '1' };
+  const gone = await runCli(['sandbox', 'list'], once);
   expect(gone.code).toBe(1);
-  expect(gone.stderr).toMatch(/^error: http:\/\/127\.0\.0\.1:\d+ does not respond: .*ECONNREFUSED.*\n$/);
+  expect(gone.stderr).toMatch(
+    /^error: http:\/\/127\.0\.0\.1:\d+ does not respond: .*ECONNREFUSED.*\nhint: The address comes from E2B_API_URL\. .*"soulbox status".*"soulbox up --detach".*\n$/,
+  );
+  const json = JSON.parse((await runCli(['sandbox', 'list', '--json'], once)).stderr) as object;
+  expect(json).toMatchObject({
+    error: { reason: 'host_not_ready', hint: expect.stringContaining('E2B_API_URL') as string },
+  });
   const none = await runCli(['sandbox', 'list'], { ...api.environment, E2B_API_URL: 'not a url' });
   expect(none).toMatchObject({
     code: 1,

@@ -1,26 +1,33 @@
 import { CommandError, SoulBoxError } from '@soulbox/base';
 import { printable } from '@soulbox/envd-client/printable';
 import { ApiError } from '../api/api-error.ts';
+import { hintOf } from '../command-line/hints.ts';
 import { UsageError } from '../command-line/usage-error.ts';
 
 interface Fault {
   readonly reason: string;
   readonly message: string;
   readonly requestId?: string | undefined;
+  /** What to do next, if the message does not say it. */
+  readonly hint?: string | undefined;
 }
 
-/** Prints an error on standard error: message, reason, and the request where the server is at fault; never a stack. */
+/**
+ * Prints an error on standard error: message, reason, the request where the server is at fault, and
+ * what to do next; never a stack.
+ */
 export function printFault(thrown: unknown, options: { json: boolean }): void {
-  const fault = describeFault(thrown);
+  const fault = { ...describeFault(thrown), hint: hintOf(thrown) };
   if (options.json) console.error(JSON.stringify({ error: fault }));
   else console.error(renderFault(fault, thrown instanceof ApiError && thrown.status >= 500));
 }
 
 /** Messages can contain the words of a sandbox. */
-function renderFault({ reason, message, requestId }: Fault, isOfServer: boolean): string {
+function renderFault({ reason, message, requestId, hint }: Fault, isOfServer: boolean): string {
   if (reason === 'usage') return printable(`error: ${message}\nSee --help.`);
   const request = isOfServer && requestId !== undefined ? `, request ${requestId}` : '';
-  return printable(`error: ${message} (${reason}${request})`);
+  const next = hint === undefined ? '' : `\nhint: ${hint}`;
+  return printable(`error: ${message} (${reason}${request})${next}`);
 }
 
 function describeFault(thrown: unknown): Fault {
