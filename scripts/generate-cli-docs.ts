@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { readCommandTree } from '../apps/cli/src/command-tree/command-tree.ts';
 import type { CommandArgument, CommandNode } from '../apps/cli/src/command-tree/command-tree.ts';
+import { outputArgs } from '../apps/cli/src/command-line/shared-args.ts';
 import { program } from '../apps/cli/src/program/program.ts';
 
 // Writes docs/cli.md from the command table of the CLI; with --check it only reports whether the page is up to date.
@@ -17,6 +18,8 @@ The Debian and the npm package contain the command \`soulbox\`. In a clone of th
 package installs it, and the manual page \`soulbox(1)\`.
 
 - Commands that print data accept \`--json\`. All accept \`--data-dir\` (default \`/var/lib/soulbox\`).
+- Commands that only read (lists, \`info\`, \`show\`, \`logs\`, \`metrics\`, \`events\`, \`status\` and the like) accept \`--output FILE\`: the
+  file appears when it is complete. A file that exists is replaced only with \`--overwrite\`.
 - Commands for sandboxes (except \`recover\`), snapshots, programs, functions, events, webhooks, secrets, tokens, signed URLs and
   templates of the team use the first of: \`--data-dir\`; \`--context NAME\`; \`SOULBOX_CONTEXT\`; \`E2B_API_URL\` (or \`E2B_DOMAIN\`)
   with \`E2B_API_KEY\`; the context of \`soulbox context use\`; the server of \`soulbox auth login\`; the local server. Contexts are
@@ -45,6 +48,9 @@ package installs it, and the manual page \`soulbox(1)\`.
 /** The flags that all commands of a kind have are explained once, in the introduction. */
 const common = new Set(['data-dir', 'context', 'json']);
 
+const isCommon = ({ name, description }: CommandArgument): boolean =>
+  common.has(name) || Object.values(outputArgs).some((one) => one.description === description);
+
 const escapeCell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '\\<').replaceAll('\n', ' ');
 const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;
 
@@ -54,7 +60,7 @@ function usageOf({ kind, name, isRequired, valueHint }: CommandArgument): string
 }
 
 function renderCommand(words: readonly string[], { description, examples, args }: CommandNode): string {
-  const visible = args.filter(({ name }) => !common.has(name));
+  const visible = args.filter((argument) => !isCommon(argument));
   const positionals = visible.filter(({ kind }) => kind === 'positional').map(usageOf);
   const rows = visible.map((one) => `| ${code(usageOf(one))} | ${escapeCell(one.description)} |`);
   const shown = ['```sh', ...examples, '```'].join('\n');

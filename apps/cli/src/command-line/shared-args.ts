@@ -31,15 +31,28 @@ export const contextArg = {
   valueHint: 'NAME',
 } as const;
 
+/** Of all commands that only read. */
+export const outputArgs = {
+  output: { type: 'string', description: 'Write into this file, which appears when it is complete', valueHint: 'FILE' },
+  overwrite: { type: 'boolean', description: 'Replace the file of --output if it exists' },
+} as const;
+
+/** The names of commands that print what they read. */
+const readingVerbs = new Set([
+  ...['list', 'info', 'show', 'logs', 'metrics', 'events', 'status', 'usage', 'versions', 'learned', 'connections'],
+  ...['processes', 'inspect', 'diff', 'ls', 'list-ssh', 'list-signing'],
+]);
+
 /** The arguments of a command, with those that all commands of its kind have. */
-export function withSharedArgs(args: ArgsDef): ArgsDef {
+export function withSharedArgs(args: ArgsDef, verb: string): ArgsDef {
   const entries = Object.entries(args).flatMap(([name, definition]): [string, ArgsDef[string]][] => [
     [name, definition],
     ...(definition === apiDataDirArg || definition === recordsDataDirArg
       ? [['context', contextArg] satisfies [string, ArgsDef[string]]]
       : []),
   ]);
-  return Object.fromEntries(entries);
+  const isReading = readingVerbs.has(verb) && args['output'] === undefined;
+  return { ...Object.fromEntries(entries), ...(isReading ? outputArgs : {}) };
 }
 
 export const fileUserArg = {

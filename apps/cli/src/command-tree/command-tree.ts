@@ -40,7 +40,7 @@ export async function readCommandTree(name: string, command: CommandDef): Promis
     name,
     description,
     examples,
-    args: Object.entries(withSharedArgs((await resolved(command.args)) ?? {})).map(argumentOf),
+    args: Object.entries(withSharedArgs((await resolved(command.args)) ?? {}, name)).map(argumentOf),
     children: await Promise.all(
       subCommands.map(async ([child, lazy]) => await readCommandTree(child, (await resolved(lazy)) as CommandDef)),
     ),

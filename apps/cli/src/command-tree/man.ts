@@ -1,3 +1,4 @@
+import { outputArgs } from '../command-line/shared-args.ts';
 import type { CommandArgument, CommandNode } from './command-tree.ts';
 import { flatten, formsOf } from './flatten.ts';
 import type { FlatCommand } from './flatten.ts';
@@ -23,6 +24,7 @@ export function renderManPage(tree: CommandNode, { version, date, exitCodes }: M
     '.SH DESCRIPTION',
     `${escaped(tree.description)}.`,
     'Commands that print data accept \\fB\\-\\-json\\fR.',
+    'Commands that only read accept \\fB\\-\\-output\\fR \\fIFILE\\fR and \\fB\\-\\-overwrite\\fR.',
     'All accept \\fB\\-\\-data\\-dir\\fR.',
     'Each explains itself with \\fB\\-\\-help\\fR.',
     '.SH COMMANDS',
@@ -44,13 +46,17 @@ export function renderManPage(tree: CommandNode, { version, date, exitCodes }: M
   ].join('\n');
 }
 
+/** Explained once. */
+const isCommon = ({ name, description }: CommandArgument): boolean =>
+  name === 'json' || name === 'data-dir' || Object.values(outputArgs).some((one) => one.description === description);
+
 function sectionOf({ path, node }: FlatCommand): string[] {
   const positionals = node.args.filter(({ kind }) => kind === 'positional');
   const words = positionals.map(({ name, isRequired }) => (isRequired ? name : `[${name}]`).toUpperCase());
   return [
     `.SS "\\fB${escaped(path)}\\fR${words.map((word) => ` \\fI${escaped(word)}\\fR`).join('')}"`,
     `${escaped(node.description)}.`,
-    ...node.args.filter(({ name }) => name !== 'json' && name !== 'data-dir').flatMap(entryOf),
+    ...node.args.filter((argument) => !isCommon(argument)).flatMap(entryOf),
     // Lines as they are, in the font of code.
     ...(node.examples.length === 0 ? [] : ['.PP', 'Examples:', '.PP', '.EX', ...node.examples.map(indented), '.EE']),
   ];

@@ -9,7 +9,7 @@ import { resolved } from '../command-tree/command-tree.ts';
 import { exitCodes } from '../command-line/exit-codes.ts';
 import { exitCodeOfError } from '../command-line/exit-code-of-error.ts';
 import { checkArguments, endOptionsAtCommand } from '../command-line/parse-strictly.ts';
-import { contextArg, withSharedArgs } from '../command-line/shared-args.ts';
+import { contextArg, outputArgs, withSharedArgs } from '../command-line/shared-args.ts';
 import { UsageError } from '../command-line/usage-error.ts';
 
 /** Runs the command line and returns the exit code. A command returns a number, or nothing for 0. */
@@ -47,7 +47,7 @@ async function descend(command: CommandDef, rawArgs: readonly string[], path: re
 }
 
 async function runLeaf(command: CommandDef, given: readonly string[], path: readonly CommandDef[]): Promise<number> {
-  const args = withSharedArgs((await resolved(command.args)) ?? {});
+  const args = withSharedArgs((await resolved(command.args)) ?? {}, (await resolved(command.meta))?.name ?? '');
   let rawArgs = endOptionsAtCommand(given, args);
   const beforeDashes = rawArgs.includes('--') ? rawArgs.slice(0, rawArgs.indexOf('--')) : rawArgs;
   if (beforeDashes.includes('--help') || beforeDashes.includes('-h')) {
@@ -66,12 +66,26 @@ async function runLeaf(command: CommandDef, given: readonly string[], path: read
       if (values['data-dir'] !== undefined) throw new UsageError('--context and --data-dir both name a server.');
       chooseContext(values['context']);
     }
-    const { result } = await runCommand({ ...command, args }, { rawArgs: [...rawArgs] });
+    const run = async () => await runCommand({ ...command, args }, { rawArgs: [...rawArgs] });
+    const { result } = args['output'] === outputArgs.output ? await runInto(values, run) : await run();
     return typeof result === 'number' ? result : exitCodes.ok;
   } catch (error) {
     // Options behind `--` are not ours.
     return explain(error, rawArgs[0] === '--json' ? rawArgs : beforeDashes);
   }
+}
+
+/** Runs a command that only reads, with its output in the file of `--output` if there is one. */
+async function runInto<T>(values: Readonly<Record<string, unknown>>, run: () => Promise<T>): Promise<T> {
+  const { output: file, overwrite = false, follow = false } = values;
+  if (typeof file !== 'string') {
+    if (overwrite === true) throw new UsageError('--overwrite is only useful with --output.');
+    return await run();
+  }
+  if (file === '') throw new UsageError('--output must name a file, and is empty.');
+  if (follow === true) throw new UsageError('--output writes a complete file, but --follow has no end. Use > FILE.');
+  const { withOutputFile } = await import('../output/output-file.ts');
+  return await withOutputFile(file, { overwrite: overwrite === true }, run);
 }
 
 async function showHelp(command: CommandDef, path: readonly CommandDef[]): Promise<void> {
