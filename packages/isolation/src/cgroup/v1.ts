@@ -26,7 +26,8 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
   const fileOf: FileOf = (controller, group, file) => {
     const root = trees.get(controller);
     if (root === undefined) throw new SoulBoxError('host_not_ready', `The cgroup controller ${controller} is missing.`);
-    return join(root, group, file);
+    // Paths are built for each of a thousand reads a second, and `join` costs as much as a read.
+    return `${root}/${group}/${file}`;
   };
   const pidsOf = async (group: string): Promise<number[]> => {
     const frozen = await listPids(fileOf('freezer', group, ''));

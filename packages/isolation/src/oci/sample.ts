@@ -1,7 +1,8 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { ResourceSample, SandboxInstance } from '../driver.ts';
 import { readDiskSpace } from '../root/disk-space.ts';
-import { readDiskTraffic } from '../root/disk-traffic.ts';
+import { readDiskOrigin, readDiskTraffic } from '../root/disk-traffic.ts';
+import type { DiskOrigin } from '../root/disk-traffic.ts';
 import { cgroupOf } from '../host/names.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 
@@ -11,7 +12,7 @@ import type { OciRuntime } from './oci-runtime.ts';
  * `sandbox_not_found` if the sandbox does not run.
  */
 export function sampleSandbox(runtime: OciRuntime, instance: SandboxInstance): ResourceSample {
-  const { sandboxId, directory } = instance;
+  const { sandboxId } = instance;
   const { cgroups, instance: number } = runtime.host;
   if (!runtime.isAlive(instance))
     throw new SoulBoxError('sandbox_not_found', `Sandbox "${sandboxId}" is no longer running.`);
@@ -19,6 +20,17 @@ export function sampleSandbox(runtime: OciRuntime, instance: SandboxInstance): R
     ...cgroups.readUsage(cgroupOf(number, sandboxId)),
     // Its disk is not mounted anywhere else.
     ...readDiskSpace(`/proc/${runtime.rootPidOf(instance)}/root`),
-    ...readDiskTraffic(runtime.layoutOf(sandboxId, directory)),
+    ...readDiskTraffic(originOf(runtime, instance)),
   };
+}
+
+/** It is written before a start returns the instance, and each start and restore has an instance of its own. */
+const origins = new WeakMap<SandboxInstance, DiskOrigin>();
+
+function originOf(runtime: OciRuntime, instance: SandboxInstance): DiskOrigin {
+  const known = origins.get(instance);
+  if (known !== undefined) return known;
+  const origin = readDiskOrigin(runtime.layoutOf(instance.sandboxId, instance.directory));
+  origins.set(instance, origin);
+  return origin;
 }

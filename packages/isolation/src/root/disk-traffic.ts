@@ -36,20 +36,30 @@ export function findDiskDevice(layout: Pick<RootLayout, 'diskOrigin'>): string |
   }
 }
 
-/** Bytes since the sandbox began. Synchronous: two small reads that never block. */
-export function readDiskTraffic(layout: RootLayout): DiskTraffic {
-  const [device = '', read, written] = readFileSync(layout.diskOrigin, 'utf8').split(' ');
+/** What `writeDiskOrigin` has recorded. */
+export interface DiskOrigin extends DiskTraffic {
+  readonly device: string;
+}
+
+/** Synchronous: a small read that never blocks. */
+export function readDiskOrigin({ diskOrigin }: Pick<RootLayout, 'diskOrigin'>): DiskOrigin {
+  const [device = '', read, written] = readFileSync(diskOrigin, 'utf8').split(' ');
+  return { device, diskReadBytes: Number(read), diskWrittenBytes: Number(written) };
+}
+
+/** Bytes since the sandbox began. Synchronous: a small read that never blocks. */
+export function readDiskTraffic({ device, diskReadBytes, diskWrittenBytes }: DiskOrigin): DiskTraffic {
   const now = readCounters(device);
   return {
-    diskReadBytes: now.diskReadBytes - Number(read),
-    diskWrittenBytes: now.diskWrittenBytes - Number(written),
+    diskReadBytes: now.diskReadBytes - diskReadBytes,
+    diskWrittenBytes: now.diskWrittenBytes - diskWrittenBytes,
   };
 }
 
 function readCounters(device: string): DiskTraffic {
-  const fields = readFileSync(`/sys/dev/block/${device}/stat`, 'utf8').trim().split(/\s+/).map(Number);
+  const fields = readFileSync(`/sys/dev/block/${device}/stat`, 'utf8').trim().split(/\s+/);
   return {
-    diskReadBytes: (fields[statField.sectorsRead] ?? 0) * sectorBytes,
-    diskWrittenBytes: (fields[statField.sectorsWritten] ?? 0) * sectorBytes,
+    diskReadBytes: Number(fields[statField.sectorsRead] ?? 0) * sectorBytes,
+    diskWrittenBytes: Number(fields[statField.sectorsWritten] ?? 0) * sectorBytes,
   };
 }
