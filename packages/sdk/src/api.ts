@@ -100,6 +100,9 @@ export async function* followApi<T extends object>(connection: Connection, call:
   try {
     yield* followLines<T>(open, options);
   } catch (error) {
+    // Also of a signal with a time: it is the end that the caller has set, and no late response.
+    if (signal?.aborted === true)
+      throw new SoulBoxError('The call was aborted.', { code: 'canceled', reason: 'aborted', cause: error });
     rethrow(error);
   }
 }

@@ -71,6 +71,10 @@ test('leaving the loop, or the signal, ends a followed list at once', async () =
   }
   const aborted = connectionFrom({ apiUrl: server.url, apiKey: 'key', signal: AbortSignal.abort() });
   await expect(all(readLogs(aborted, 'i1', { follow: true }))).rejects.toMatchObject({ reason: 'aborted' });
+  const timed = connectionFrom({ apiUrl: server.url, apiKey: 'key', signal: AbortSignal.timeout(1) });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const end = { name: 'SoulBoxError', code: 'canceled', reason: 'aborted' };
+  await expect(all(readLogs(timed, 'i1', { follow: true }))).rejects.toMatchObject(end);
 });
 
 test('more entries of one millisecond than a page has do not stop a log that is read once', async () => {
