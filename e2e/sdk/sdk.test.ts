@@ -99,8 +99,10 @@ test('a terminal echoes, has its size and takes a new one', async () => {
 
 test('files are written, read, listed, renamed and removed', async () => {
   const { files } = sandbox;
+  // The file systems of gVisor keep none.
+  const metadata = server.capabilities.ownKernel ? {} : { author: 'me' };
   const bytes = new Uint8Array(3_000_000).map((_, index) => index % 251);
-  expect(await files.write('sdk/a.txt', 'äöü', { metadata: { author: 'me' } })).toEqual({
+  expect(await files.write('sdk/a.txt', 'äöü', { metadata })).toEqual({
     ...{ name: 'a.txt', path: '/home/user/sdk/a.txt', type: 'file' },
   });
   const stream = new Blob([bytes]).stream() as ReadableStream<Uint8Array>;
@@ -127,7 +129,7 @@ test('files are written, read, listed, renamed and removed', async () => {
     ],
   ]);
   expect(await files.rename('sdk/a.txt', 'sdk/f.txt')).toMatchObject({ path: '/home/user/sdk/f.txt', size: 6 });
-  expect(await files.getInfo('sdk/f.txt')).toMatchObject({ owner: 'user', mode: 0o644, metadata: { author: 'me' } });
+  expect(await files.getInfo('sdk/f.txt')).toMatchObject({ owner: 'user', mode: 0o644, metadata });
   expect([await files.exists('sdk/a.txt'), await files.exists('sdk/f.txt')]).toEqual([false, true]);
   await files.remove('sdk');
   expect(await files.exists('sdk')).toBe(false);
