@@ -1,6 +1,14 @@
 export { defaultIsolation, isIsolation, isolationMetadataKey, isolations } from './isolation.ts';
 export type { Isolation } from './isolation.ts';
-export { envdForwardPort, envdPort, envdVersion, forwardAnswers, headers, privatePortHeader, tunnelProtocol } from './headers.ts';
+export {
+  envdForwardPort,
+  envdPort,
+  envdVersion,
+  forwardAnswers,
+  headers,
+  privatePortHeader,
+  tunnelProtocol,
+} from './headers.ts';
 export { createSandboxId, parseSandboxId } from './ids.ts';
 export { errorForCaller, httpBodyFromError, httpStatusFromError } from './error-to-http.ts';
 export type { HttpErrorBody } from './error-to-http.ts';
