@@ -23,6 +23,7 @@ import { signedUrls } from './measurements/signed-urls.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
 import { streams } from './measurements/streams.ts';
 import { templates } from './measurements/templates.ts';
+import { tools } from './measurements/tools.ts';
 import { transfer } from './measurements/transfer.ts';
 import { describePhases, readPhaseTotals } from './phases.ts';
 import type { PhaseTotals } from './phases.ts';
@@ -38,6 +39,7 @@ const measurements: readonly Measurement[] = [
   runCode,
   runPrograms,
   transfer,
+  tools,
   streams,
   sleepAndWake,
   fork,

@@ -9,7 +9,7 @@ import type { Lab } from '../lab.ts';
 import type { Skipped } from '../measurement.ts';
 import { packBaseRootfs } from './base-rootfs.ts';
 import type { Engine } from './engine.ts';
-import { timeFirstOutput } from './engine.ts';
+import { startContainer, timeFirstOutput } from './engine.ts';
 import type { OwnNamespaces } from './own-namespaces.ts';
 import { openOwnNamespaces } from './own-namespaces.ts';
 import { findMissing } from './programs.ts';
@@ -48,6 +48,7 @@ export async function openDocker(lab: Lab): Promise<Engine | Skipped> {
   return {
     what,
     firstOutputMs: async () => await timeFirstOutput(docker('run', '--rm', image, '/bin/bash', '-c', 'echo ready')),
+    startContainer: async () => await startContainer('docker', image, docker),
     [Symbol.asyncDispose]: async () => {
       await parts.disposeAsync();
     },

@@ -6,7 +6,7 @@ import type { Lab } from '../lab.ts';
 import type { Skipped } from '../measurement.ts';
 import { packBaseRootfs } from './base-rootfs.ts';
 import type { Engine } from './engine.ts';
-import { timeFirstOutput } from './engine.ts';
+import { startContainer, timeFirstOutput } from './engine.ts';
 import { openOwnNamespaces } from './own-namespaces.ts';
 import { findMissing } from './programs.ts';
 
@@ -37,6 +37,7 @@ export async function openPodman(lab: Lab): Promise<Engine | Skipped> {
     await run(program, args, { timeoutMs: slowTimeoutMs });
   };
   cleanup.defer(async () => {
+    await runPodman('rm', '--all', '--force', '--time', '0');
     await runPodman('system', 'reset', '--force');
   });
   const archive = join(scratch, 'rootfs.tar');
@@ -46,6 +47,7 @@ export async function openPodman(lab: Lab): Promise<Engine | Skipped> {
   return {
     what,
     firstOutputMs: async () => await timeFirstOutput(podman('run', '--rm', image, '/bin/bash', '-c', 'echo ready')),
+    startContainer: async () => await startContainer('podman', image, podman),
     [Symbol.asyncDispose]: async () => {
       await parts.disposeAsync();
     },

@@ -1,8 +1,6 @@
-import type { Engine } from '../engines/engine.ts';
-import { openDocker } from '../engines/docker.ts';
-import { openPodman } from '../engines/podman.ts';
+import { openEngines } from '../engines/open-engines.ts';
 import { firstOutput } from '../first-output.ts';
-import type { Figure, Measurement, Skipped } from '../measurement.ts';
+import type { Figure, Measurement } from '../measurement.ts';
 
 /** The first rounds are discarded: connections open, code is compiled, files are read into the page cache. */
 const warmUpRounds = 3;
@@ -11,16 +9,7 @@ export const create: Measurement = {
   name: 'create',
   async *run(lab) {
     const cold = await lab.cold();
-    const engines: Engine[] = [];
-    const skipped: Skipped[] = [];
-    for (const open of [openPodman, openDocker]) {
-      const engine = await open(lab);
-      if ('skipped' in engine) skipped.push(engine);
-      else {
-        lab.use(engine);
-        engines.push(engine);
-      }
-    }
+    const { engines, skipped } = await openEngines(lab);
     const contestants = [
       { what: 'create → first output, from the pool', sample: async () => await firstOutput(lab, lab.warm) },
       { what: 'create → first output, cold', sample: async () => await firstOutput(lab, cold) },

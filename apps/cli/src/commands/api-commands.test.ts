@@ -262,13 +262,13 @@ test('events are read from a number on, page by page, one per line', async () =>
 });
 
 test('--follow continues after the last event until the server is gone; --json prints an object per line', async () => {
-  await using api = await startScriptedApi([
-    { status: 200, body: [eventOf(1)] },
-    { status: 200, body: [] },
-    { status: 200, body: [eventOf(2)] },
-    { status: 503, body: { code: 503, message: 'stopping' } },
-  ]);
-  const once = { ...api.environment, SOULBOX_RETRY_ATTEMPTS: '1' };
+  const stream = (...sequences: readonly number[]) => ({
+    ...{ status: 200, headers: { 'content-type': 'application/x-ndjson' } },
+    body: sequences.map((sequence) => `${JSON.stringify({ event: eventOf(sequence) })}\n`).join(''),
+  });
+  const gone = { status: 503, body: { code: 503, message: 'stopping' } };
+  await using api = await startScriptedApi([stream(1), stream(2), gone, gone]);
+  const once = { ...api.environment, SOULBOX_RETRY_ATTEMPTS: '2' };
   const { code, stdout, stderr } = await runCli(['events', '--follow', '--json'], once);
   expect(
     stdout
@@ -276,7 +276,7 @@ test('--follow continues after the last event until the server is gone; --json p
       .split('\n')
       .map((text) => (JSON.parse(text) as { sequence: number }).sequence),
   ).toEqual([1, 2]);
-  expect(api.seen.map(({ line }) => /after=\d+/.exec(line)?.[0])).toEqual(['after=0', 'after=1', 'after=1', 'after=2']);
+  expect(api.seen.map(({ line }) => line.split('?')[1])).toEqual(['after=0', 'after=1', 'after=2']);
   expect({ code, error: JSON.parse(stderr) as object }).toEqual({
     code: 1,
     error: { error: { reason: 'http_503', message: 'stopping' } },

@@ -1,14 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { defineCommand } from 'citty';
 import { headers as headerNames } from '@soulbox/contract';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiConnection } from '../../api/connection.ts';
+import { followApi } from '../../api/stream.ts';
 import type { ApiEvent } from '../../api/wire.ts';
 import { apiDataDirArg, parseNumberFlag } from '../../command-line/shared-args.ts';
 
 const pageSize = 100;
-const followEveryMs = 1000;
 
 export const events = defineCommand({
   meta: {
@@ -27,17 +26,24 @@ export const events = defineCommand({
     const api = await findApi(args['data-dir']);
     const path =
       args.sandbox === undefined ? '/events/sandboxes' : `/events/sandboxes/${encodeURIComponent(args.sandbox)}`;
-    let after = parseNumberFlag('after', args.after, 0, 999_999_999) ?? 0;
-    for (;;) {
-      for await (const event of readAfter(api, path, after)) {
-        console.log(args.json === true ? JSON.stringify(event) : lineOf(event));
-        after = event.sequence;
-      }
-      if (args.follow !== true) return;
-      await sleep(followEveryMs);
-    }
+    const after = parseNumberFlag('after', args.after, 0, 999_999_999) ?? 0;
+    const read = args.follow === true ? follow : readAfter;
+    for await (const event of read(api, path, after))
+      console.log(args.json === true ? JSON.stringify(event) : lineOf(event));
   },
 });
+
+/** The existing events after the given one, and those to come. */
+async function* follow(api: ApiConnection, path: string, after: number): AsyncGenerator<ApiEvent> {
+  let from = after;
+  for await (const { event } of followApi<{ readonly event: ApiEvent }>(api, () => ({
+    path,
+    query: { after: from },
+  }))) {
+    from = event.sequence;
+    yield event;
+  }
+}
 
 /** All existing events after the given one, page by page. */
 async function* readAfter(api: ApiConnection, path: string, after: number): AsyncGenerator<ApiEvent> {

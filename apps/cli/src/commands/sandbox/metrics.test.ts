@@ -77,7 +77,7 @@ test('--follow goes on after a lost connection with the next second, until the s
 const custom = {
   series: [
     {
-      ...{ name: 'jobs', type: 'counter', help: '', labels: { queue: 'a\u001b[31m', kind: 'x' } },
+      ...{ name: 'jobs', type: 'counter', help: '', labels: { queue: 'a\u001b[31m', kind: 'x\u009b2J' } },
       points: [{ timestampUnix: 1000, value: 'NaN' }],
     },
   ],
@@ -92,17 +92,38 @@ test('--custom prints what programs report, with faults as warnings and nothing 
   ]);
   const { code, stdout, stderr } = await runCli(['sandbox', 'metrics', 'i1', '--custom'], api.environment);
   expect([code, api.seen[0]?.line]).toEqual([0, 'GET /sandboxes/i1/metrics/custom']);
-  expect(stdout).toContain('jobs  queue="a\\u001b[31m" kind="x"  counter  NaN    1970-01-01T00:16:40.000Z\n');
+  expect(stdout).toContain('jobs  queue="a\\u001b[31m" kind="x·2J"  counter  NaN    1970-01-01T00:16:40.000Z\n');
   expect(stderr).toBe('warning: a.prom: line 3: no valid value\n');
   const asJson = await runCli(['sandbox', 'metrics', 'i1', '--custom', '--json'], api.environment);
   expect(JSON.parse(asJson.stdout)).toEqual(custom.series);
 });
 
+test('--custom --follow prints each new value once, until the sandbox has ended', async () => {
+  const at = (timestampUnix: number, value: number): string => {
+    const [series] = custom.series;
+    return `${JSON.stringify({ custom: { ...custom, series: [{ ...series, points: [{ timestampUnix, value }] }] } })}\n`;
+  };
+  const body = `${at(10, 1)}${JSON.stringify({ point: pointAt(10) })}\n${at(10, 1)}${at(11, 2)}{"ended":true}\n`;
+  await using api = await startScriptedApi([
+    { status: 200, headers: { 'content-type': 'application/x-ndjson' }, body },
+  ]);
+  const { code, stdout, stderr } = await runCli(['sandbox', 'metrics', 'i1', '--custom', '--follow'], api.environment);
+  expect([code, api.seen[0]?.line]).toEqual([
+    0,
+    expect.stringMatching(/^GET \/sandboxes\/i1\/metrics\/history\?start=\d+&custom=true$/),
+  ]);
+  expect(stdout.trimEnd().split('\n')).toEqual([
+    '1970-01-01T00:00:10.000Z  jobs{queue="a\\u001b[31m" kind="x·2J"}  1',
+    '1970-01-01T00:00:11.000Z  jobs{queue="a\\u001b[31m" kind="x·2J"}  2',
+  ]);
+  expect(stderr).toContain('has ended');
+});
+
 test('--custom has no history', async () => {
   await using api = await startScriptedApi([]);
-  const { code, stderr } = await runCli(['sandbox', 'metrics', 'i1', '--custom', '--follow'], api.environment);
+  const { code, stderr } = await runCli(['sandbox', 'metrics', 'i1', '--custom', '--since', '1h'], api.environment);
   expect([code, api.seen.length]).toEqual([2, 0]);
-  expect(stderr).toContain('--follow');
+  expect(stderr).toContain('--since');
 });
 
 test.each([

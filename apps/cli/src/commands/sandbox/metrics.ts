@@ -1,3 +1,4 @@
+import { printable } from '@soulbox/envd-client/printable';
 import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
@@ -39,7 +40,7 @@ export const sandboxMetrics = defineCommand({
   async run({ args }) {
     if (args.custom === true) {
       refuseOthers(args);
-      await printCustom(await findApi(args['data-dir']), args);
+      await (args.follow === true ? followCustom : printCustom)(await findApi(args['data-dir']), args);
       return;
     }
     const sinceSeconds = parseDurationFlag('since', args.since, longestSeconds) ?? defaultSeconds;
@@ -71,16 +72,44 @@ async function* follow(api: ApiConnection, path: string, start: number, step: nu
   }
 }
 
-function refuseOthers({ since, step, follow }: { since?: unknown; step?: unknown; follow?: unknown }): void {
-  const given = Object.entries({ since, step, follow }).find(([, value]) => value !== undefined);
+function refuseOthers({ since, step }: { since?: unknown; step?: unknown }): void {
+  const given = Object.entries({ since, step }).find(([, value]) => value !== undefined);
   if (given !== undefined) throw new UsageError(`--custom prints the newest values, so --${given[0]} has no meaning.`);
 }
 
+interface CustomArgs {
+  readonly sandbox: string;
+  readonly json?: boolean | undefined;
+}
+
+/** Prints each new value of each series, until the sandbox has ended. */
+async function followCustom(api: ApiConnection, { sandbox, json }: CustomArgs): Promise<void> {
+  const path = `/sandboxes/${encodeURIComponent(sandbox)}/metrics/history`;
+  const call = () => ({ path, query: { start: Math.floor(Date.now() / 1000), custom: 'true' } });
+  const printed = new Map<string, number>();
+  for await (const { custom } of followApi<{ readonly custom?: ApiCustomMetrics }>(api, call)) {
+    for (const { name, labels, points } of custom?.series ?? []) {
+      const [series, point] = [`${name}{${showLabels(labels)}}`, points.at(-1)];
+      if (point === undefined || point.timestampUnix <= (printed.get(series) ?? 0)) continue;
+      printed.set(series, point.timestampUnix);
+      if (json === true) console.log(JSON.stringify({ name, labels, ...point }));
+      else console.log(`${new Date(point.timestampUnix * 1000).toISOString()}  ${series}  ${point.value}`);
+    }
+  }
+  console.error(`The sandbox ${sandbox} has ended.`);
+}
+
+function showLabels(labels: Readonly<Record<string, string>>): string {
+  return (
+    Object.entries(labels)
+      // JSON escapes only the oldest of the characters that terminals obey.
+      .map(([label, text]) => printable(`${label}=${JSON.stringify(text)}`))
+      .join(' ')
+  );
+}
+
 /** Labels and names are those of the tenant's programs. */
-async function printCustom(
-  api: ApiConnection,
-  { sandbox, json }: { readonly sandbox: string; readonly json?: boolean | undefined },
-): Promise<void> {
+async function printCustom(api: ApiConnection, { sandbox, json }: CustomArgs): Promise<void> {
   const path = `/sandboxes/${encodeURIComponent(sandbox)}/metrics/custom`;
   const { body } = await callApi<ApiCustomMetrics>(api, { path });
   for (const fault of body.faults) console.error(`warning: ${JSON.stringify(fault).slice(1, -1)}`);
@@ -88,10 +117,7 @@ async function printCustom(
     body.series,
     {
       NAME: ({ name }) => name,
-      LABELS: ({ labels }) =>
-        Object.entries(labels)
-          .map(([label, text]) => `${label}=${JSON.stringify(text)}`)
-          .join(' '),
+      LABELS: ({ labels }) => showLabels(labels),
       TYPE: ({ type }) => type,
       VALUE: ({ points }) => points.at(-1)?.value ?? '',
       TIME: ({ points }) => new Date((points.at(-1)?.timestampUnix ?? 0) * 1000).toISOString(),
