@@ -1,3 +1,4 @@
+import { printable } from '@soulbox/envd-client/printable';
 import { createEvents } from '@soulbox/client';
 import type { ClientEvent, ClientEvents } from '@soulbox/client';
 import { showsEvents } from '../config.ts';
@@ -28,5 +29,5 @@ function describe(event: ClientEvent): string {
 /** What a server says could steer the terminal. */
 function textOf(error: unknown): string {
   const text = error instanceof Error ? error.message : 'it was closed';
-  return JSON.stringify(text.slice(0, 300)).slice(1, -1);
+  return printable(text.slice(0, 300)).replaceAll('\n', ' ');
 }
