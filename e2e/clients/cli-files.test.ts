@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { removeTree } from '@soulbox/base';
+import { removeTree, run } from '@soulbox/base';
 import { nodeProgram } from '@soulbox/testing';
 import { startFaultProxy } from '@soulbox/testing/fault-proxy';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -271,3 +271,21 @@ test('a reader that closes the output, and Ctrl-C, end cat and what it runs insi
   expect([...((await once(waiting, 'close')) as unknown[]), errors]).toEqual([130, null, '']);
   await until('no cat inside', noCat);
 }, 60_000);
+
+test('a full disk of this machine ends a copy and an export with a reason, and leaves nothing', async () => {
+  const small = join(folder, 'small');
+  await mkdir(small);
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'soulbox-test', small]);
+  try {
+    await inside('head -c 3000000 /dev/urandom > /tmp/large');
+    const copied = await cli('cp', there('/tmp/large'), join(small, 'large'));
+    const exported = await cli('export', sandbox().sandboxId, '--output', join(small, 'x.soulbox'));
+    for (const { code, stderr } of [copied, exported]) {
+      expect(stderr).toMatch(/disk_full|no space/i);
+      expect(code).toBe(1);
+    }
+    expect(await readdir(small)).toEqual([]);
+  } finally {
+    await run('umount', [small]);
+  }
+});

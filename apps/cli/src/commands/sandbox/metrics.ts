@@ -112,7 +112,7 @@ function showLabels(labels: Readonly<Record<string, string>>): string {
 async function printCustom(api: ApiConnection, { sandbox, json }: CustomArgs): Promise<void> {
   const path = `/sandboxes/${encodeURIComponent(sandbox)}/metrics/custom`;
   const { body } = await callApi<ApiCustomMetrics>(api, { path });
-  for (const fault of body.faults) console.error(`warning: ${printable(fault)}`);
+  for (const fault of body.faults) console.error(`warning: ${printable(fault.replaceAll('\n', ' '))}`);
   printList(
     body.series,
     {
