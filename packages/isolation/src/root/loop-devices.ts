@@ -27,13 +27,23 @@ export async function listLoopImages(): Promise<string[]> {
 
 async function listLoopDevices(): Promise<string[]> {
   const names = (await readdir('/sys/block')).filter((name) => name.startsWith('loop'));
-  const numbers = await Promise.all(names.map((name) => readFile(`/sys/block/${name}/dev`, 'latin1').catch(() => '')));
+  const numbers = await readAll(names.map((name) => `/sys/block/${name}/dev`));
   return numbers.map((number) => number.trim());
 }
 
 /** The files behind those of the devices that have one. */
 async function findBackingFiles(devices: readonly string[]): Promise<string[]> {
   const paths = devices.map((device) => `/sys/dev/block/${device}/loop/backing_file`);
-  const files = await Promise.all(paths.map((path) => readFile(path, 'utf8').catch(() => '')));
+  const files = await readAll(paths);
   return files.map((file) => file.trimEnd()).filter((file) => file !== '');
+}
+
+/**
+ * One after the other: a host has hundreds of loop devices, and hundreds of sandboxes may end at once. Read in parallel,
+ * they exceed the open files of a process. The content of a missing file is empty.
+ */
+async function readAll(paths: readonly string[]): Promise<string[]> {
+  const contents: string[] = [];
+  for (const path of paths) contents.push(await readFile(path, 'utf8').catch(() => ''));
+  return contents;
 }
