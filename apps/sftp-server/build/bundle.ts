@@ -13,7 +13,8 @@ export interface SshPrograms {
  */
 export async function bundleSshPrograms(): Promise<SshPrograms> {
   const result = await build({
-    entryPoints: ['main.ts', 'remote-listener.ts'].map((name) => join(import.meta.dirname, '../src', name)),
+    // Whole paths, because packages contain them with another ending.
+    entryPoints: [join(import.meta.dirname, '../src/main.ts'), join(import.meta.dirname, '../src/remote-listener.ts')],
     outdir: 'nowhere',
     bundle: true,
     format: 'esm',
