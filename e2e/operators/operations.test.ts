@@ -16,9 +16,11 @@ beforeAll(async () => {
   bin = join(data, 'bin');
   await mkdir(bin);
   const main = join(repository, 'apps/cli/src/main.ts');
-  // The program that set-up installs, and a sudo, because root may have none.
+  // The program that set-up installs, and a sudo, because root may have none. It too drops the variables of the caller.
   await writeFile(join(bin, 'soulbox'), `#!/bin/sh\nexec '${nodeProgram}' '${main}' "$@"\n`, { mode: 0o755 });
-  await writeFile(join(bin, 'sudo'), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
+  await writeFile(join(bin, 'sudo'), '#!/bin/sh\nexec env $(env | sed -n "s/^\\(E2B_[A-Z_]*\\)=.*/-u \\1/p") "$@"\n', {
+    mode: 0o755,
+  });
 });
 afterAll(async () => {
   await run(join(bin, 'soulbox'), ['down', '--data-dir', data]).catch(() => undefined);
