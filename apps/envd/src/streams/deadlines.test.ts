@@ -1,26 +1,19 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { AttachRequestSchema, AttachResponseSchema } from '@soulbox/contract/process-v1';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createClients } from '../testing/clients.ts';
-import type { TestEnvd } from '../testing/start-envd.ts';
-import { startEnvd } from '../testing/start-envd.ts';
-import { findTestRoot } from '../testing/test-root.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { useStreams } from '../testing/use-streams.ts';
 
 // Raw requests, because our clients end a call themselves at its deadline.
-let envd: TestEnvd;
-let clients: ReturnType<typeof createClients>;
+const { envd, clients, start } = useStreams();
 let processId: string;
 beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot());
-  clients = createClients(envd.baseUrl, { protocol: 'grpc', httpVersion: '2', useBinaryFormat: true });
-  const command = { program: 'sleep', args: ['60'] };
-  processId = (await clients.streams.start({ command })).process?.id ?? '';
+  processId = await start('sleep 60');
 });
-afterAll(async () => await envd[Symbol.asyncDispose]());
 
 const attachPath = '/soulbox.process.v1.ProcessService/Attach';
-const isRunning = async (): Promise<boolean> => (await clients.streams.get({ processId })).process?.exit === undefined;
+const isRunning = async (): Promise<boolean> =>
+  (await clients().streams.get({ processId })).process?.exit === undefined;
 
 function frameOf(message: Uint8Array): Buffer {
   const head = Buffer.alloc(5);
@@ -31,7 +24,7 @@ const request = (): Buffer => frameOf(toBinary(AttachRequestSchema, create(Attac
 
 test('envd ends a stream of Connect at the deadline of the call, and the process goes on', async () => {
   const startedAt = performance.now();
-  const response = await fetch(envd.baseUrl + attachPath, {
+  const response = await fetch(envd().baseUrl + attachPath, {
     method: 'POST',
     headers: { 'content-type': 'application/connect+proto', 'connect-timeout-ms': '300' },
     body: new Uint8Array(request()),
@@ -49,7 +42,7 @@ test('envd ends a stream of Connect at the deadline of the call, and the process
 });
 
 test('envd ends a stream of gRPC at the deadline of the call, and the process goes on', async () => {
-  const session = connectHttp2(envd.baseUrl);
+  const session = connectHttp2(envd().baseUrl);
   const stream = session.request({
     ...{ ':method': 'POST', ':path': attachPath, 'content-type': 'application/grpc', te: 'trailers' },
     'grpc-timeout': '300m',
@@ -72,7 +65,7 @@ test.each([
   ['18446744073709551615', 400, 'out_of_range'],
   ['1', 400, 'out_of_range'],
 ])('a position of %s is refused', async (position, status, code) => {
-  const response = await fetch(envd.baseUrl + attachPath.replace('Attach', 'Acknowledge'), {
+  const response = await fetch(envd().baseUrl + attachPath.replace('Attach', 'Acknowledge'), {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'connect-protocol-version': '1' },
     body: JSON.stringify({ processId, position }),

@@ -6,32 +6,17 @@ import { Code } from '@connectrpc/connect';
 import { LogPolicy, OutputStream } from '@soulbox/contract/process-v1';
 import type { InteractRequestSchema } from '@soulbox/contract/process-v1';
 import { startFaultProxy } from '@soulbox/testing/fault-proxy';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createClients } from '../testing/clients.ts';
-import { collectEvents, exitOf, startLine, textOf } from '../testing/process-events.ts';
-import type { Event, StartInit } from '../testing/process-events.ts';
-import type { TestEnvd } from '../testing/start-envd.ts';
-import { startEnvd } from '../testing/start-envd.ts';
-import { findTestRoot } from '../testing/test-root.ts';
+import { collectEvents, exitOf, textOf } from '../testing/process-events.ts';
+import type { Event } from '../testing/process-events.ts';
+import { http2, useStreams } from '../testing/use-streams.ts';
 
-let envd: TestEnvd;
-let clients: ReturnType<typeof createClients>;
-const http2 = { protocol: 'grpc', httpVersion: '2', useBinaryFormat: true } as const;
-
-beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot());
-  clients = createClients(envd.baseUrl, http2);
-});
-afterAll(async () => await envd[Symbol.asyncDispose]());
-
-const start = async (line: string, options: StartInit = {}): Promise<string> =>
-  await startLine(clients.streams, line, options);
-const attach = async (processId: string, options: object = {}): Promise<Event[]> =>
-  await collectEvents(clients.streams.attach({ processId, ...options }));
+const { envd, clients, start, attach } = useStreams();
 
 describe('input', () => {
   const write = async (processId: string, writer: string, position: number | undefined, text: string) =>
-    await clients.streams.write({
+    await clients().streams.write({
       processId,
       writer,
       input: { data: Buffer.from(text), ...(position === undefined ? {} : { position: BigInt(position) }) },
@@ -44,8 +29,8 @@ describe('input', () => {
     await write(id, 'b', 0, '[b]');
     await write(id, 'a', 3, 'lo world');
     await write(id, 'a', undefined, '!');
-    await clients.streams.closeInput({ processId: id });
-    await clients.streams.closeInput({ processId: id });
+    await clients().streams.closeInput({ processId: id });
+    await clients().streams.closeInput({ processId: id });
     expect(textOf(await attach(id))).toBe('hello [b]world!');
     await expect(write(id, 'a', 12, 'late')).rejects.toMatchObject({ code: Code.FailedPrecondition });
   });
@@ -56,21 +41,21 @@ describe('input', () => {
       code: Code.OutOfRange,
       rawMessage: expect.stringContaining('next expected position of this writer is 0') as string,
     });
-    await clients.streams.signal({ processId: id, signal: 9 });
+    await clients().streams.signal({ processId: id, signal: 9 });
   });
 
   test('a write that was half taken when its connection broke continues where it stopped', async () => {
     // Until the shell reads, only what fits into a pipe is taken.
     const id = await start('sleep 0.7; sha256sum', { hasInput: true });
     const bytes = Buffer.alloc(1_000_000, 'some input ');
-    const first = clients.streams.write(
+    const first = clients().streams.write(
       { processId: id, writer: 'w', input: { position: 0n, data: bytes } },
       { timeoutMs: 200 },
     );
     await expect(first).rejects.toMatchObject({ code: Code.DeadlineExceeded });
-    await clients.streams.write({ processId: id, writer: 'w', input: { position: 0n, data: bytes } });
-    await clients.streams.closeInput({ processId: id });
-    const { process } = await clients.streams.get({ processId: id });
+    await clients().streams.write({ processId: id, writer: 'w', input: { position: 0n, data: bytes } });
+    await clients().streams.closeInput({ processId: id });
+    const { process } = await clients().streams.get({ processId: id });
     expect(process?.input?.closed).toBe(true);
     const events = await attach(id);
     expect(textOf(events)).toBe(`${createHash('sha256').update(bytes).digest('hex')}  -\n`);
@@ -83,9 +68,9 @@ describe('input', () => {
     await expect(write(id, 'one more', 0, 'x')).rejects.toMatchObject({ code: Code.ResourceExhausted });
     await expect(write(id, 'x'.repeat(65), 0, 'x')).rejects.toMatchObject({ code: Code.InvalidArgument });
     const large = { processId: id, input: { data: Buffer.alloc(1024 * 1024 + 1) } };
-    await expect(clients.streams.write(large)).rejects.toMatchObject({ code: Code.InvalidArgument });
-    await clients.streams.signal({ processId: id, signal: 15 });
-    await expect(clients.streams.signal({ processId: id, signal: 65 })).rejects.toMatchObject({
+    await expect(clients().streams.write(large)).rejects.toMatchObject({ code: Code.InvalidArgument });
+    await clients().streams.signal({ processId: id, signal: 15 });
+    await expect(clients().streams.signal({ processId: id, signal: 65 })).rejects.toMatchObject({
       code: Code.InvalidArgument,
     });
   });
@@ -94,7 +79,7 @@ describe('input', () => {
 type InteractInit = MessageInitShape<typeof InteractRequestSchema>;
 
 /** The client's side of Interact. */
-function converse(first: InteractInit['request'], { streams } = clients) {
+function converse(first: InteractInit['request'], { streams } = clients()) {
   const queue: InteractInit[] = [{ request: first } as InteractInit];
   let wake = (): void => undefined;
   let isDone = false;
@@ -147,7 +132,7 @@ describe('Interact', () => {
   });
 
   test('a reset does not end input that was half taken, and the rest arrives in another call', async () => {
-    await using proxy = await startFaultProxy(envd.port);
+    await using proxy = await startFaultProxy(envd().port);
     const start = { command: { program: 'sha256sum' }, hasInput: true };
     const options = { writer: 'me' };
     const first = converse(
@@ -158,7 +143,7 @@ describe('Interact', () => {
     const attached = ((await iterator.next()).value as { event?: { event: Event } } | undefined)?.event?.event;
     const processId = attached?.case === 'attached' ? (attached.value.process?.id ?? '') : '';
     const [sigcont, sigstop] = [18, 19];
-    await clients.streams.signal({ processId, signal: sigstop });
+    await clients().streams.signal({ processId, signal: sigstop });
 
     const bytes = Buffer.alloc(800_000, 'some input ');
     const sendAll = ({ send }: ReturnType<typeof converse>): void => {
@@ -171,11 +156,11 @@ describe('Interact', () => {
     proxy.cutAll();
     await expect(iterator.next()).rejects.toThrow();
     await sleep(100);
-    expect((await clients.streams.get({ processId })).process?.input?.closed).toBe(false);
+    expect((await clients().streams.get({ processId })).process?.input?.closed).toBe(false);
 
     const second = converse({ case: 'attach', value: { processId, options } });
     sendAll(second);
-    await clients.streams.signal({ processId, signal: sigcont });
+    await clients().streams.signal({ processId, signal: sigcont });
     expect(textOf(await collectEvents(second.events))).toContain(createHash('sha256').update(bytes).digest('hex'));
   });
 
@@ -269,7 +254,7 @@ describe('Interact', () => {
     await expect(watched()).rejects.toMatchObject({ code });
     expect(attached !== undefined).toBe(first?.case === 'start');
     if (attached === undefined) return;
-    expect((await clients.streams.get({ processId: attached })).process?.exit).toBeUndefined();
-    await clients.streams.signal({ processId: attached, signal: 9 });
+    expect((await clients().streams.get({ processId: attached })).process?.exit).toBeUndefined();
+    await clients().streams.signal({ processId: attached, signal: 9 });
   });
 });

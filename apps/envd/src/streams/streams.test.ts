@@ -13,29 +13,14 @@ import {
   OutputStream,
   StartRequestSchema,
 } from '@soulbox/contract/process-v1';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ProtocolOptions } from '../testing/clients.ts';
 import { asUser, createClients, runShell, startInBackground } from '../testing/clients.ts';
-import { collectEvents, exitOf, startLine, textOf } from '../testing/process-events.ts';
+import { collectEvents, exitOf, textOf } from '../testing/process-events.ts';
 import type { Event, StartInit } from '../testing/process-events.ts';
-import type { TestEnvd } from '../testing/start-envd.ts';
-import { startEnvd } from '../testing/start-envd.ts';
-import { findTestRoot } from '../testing/test-root.ts';
+import { http2, useStreams } from '../testing/use-streams.ts';
 
-let envd: TestEnvd;
-let clients: ReturnType<typeof createClients>;
-const http2 = { protocol: 'grpc', httpVersion: '2', useBinaryFormat: true } as const;
-
-beforeAll(async () => {
-  envd = await startEnvd(await findTestRoot());
-  clients = createClients(envd.baseUrl, http2);
-});
-afterAll(async () => await envd[Symbol.asyncDispose]());
-
-const start = async (line: string, options: StartInit = {}): Promise<string> =>
-  await startLine(clients.streams, line, options);
-const attach = async (processId: string, options: object = {}): Promise<Event[]> =>
-  await collectEvents(clients.streams.attach({ processId, ...options }));
+const { envd, clients, start, attach } = useStreams();
 const at = (position: number) => ({ from: { from: { case: 'position' as const, value: BigInt(position) } } });
 const pidOf = (response: unknown): unknown =>
   (response as { event: { event: { value: { process: { pid: number } } } } }).event.event.value.process.pid;
@@ -48,7 +33,7 @@ describe('output', () => {
     { protocol: 'grpc', httpVersion: '2', useBinaryFormat: true },
     { protocol: 'grpc-web', httpVersion: '1.1', useBinaryFormat: true },
   ])('%o: everything from the beginning, with positions, and the exit', async (options) => {
-    const { streams } = createClients(envd.baseUrl, options);
+    const { streams } = createClients(envd().baseUrl, options);
     const id = await start('echo out; sleep 0.1; echo error >&2; sleep 0.1; echo more; exit 3');
     const events = await collectEvents(streams.attach({ processId: id }));
     expect(events.map((event) => event.case)).toEqual(['attached', 'output', 'output', 'output', 'ended']);
@@ -66,7 +51,7 @@ describe('output', () => {
     const request = toBinary(AttachRequestSchema, create(AttachRequestSchema, { processId: id }));
     const head = Buffer.alloc(5);
     head.writeUInt32BE(request.length, 1);
-    const response = await fetch(`${envd.baseUrl}/soulbox.process.v1.ProcessService/Attach`, {
+    const response = await fetch(`${envd().baseUrl}/soulbox.process.v1.ProcessService/Attach`, {
       method: 'POST',
       headers: { 'content-type': 'application/connect+proto', 'connect-accept-encoding': 'gzip' },
       body: Buffer.concat([head, request]),
@@ -76,7 +61,7 @@ describe('output', () => {
 
   test('a position beyond the end is out of range, and the message names the end', async () => {
     const id = await start('echo 12345');
-    await clients.streams.wait({ processId: id });
+    await clients().streams.wait({ processId: id });
     for (const position of [7n, 2n ** 63n, 2n ** 64n - 1n])
       await expect(attach(id, { from: { from: { case: 'position', value: position } } })).rejects.toMatchObject({
         code: Code.OutOfRange,
@@ -92,13 +77,13 @@ describe('output', () => {
     const stalled = await Promise.all(
       Array.from({ length: 40 }, async () => {
         const leave = new AbortController();
-        const { streams } = createClients(envd.baseUrl, http2);
+        const { streams } = createClients(envd().baseUrl, http2);
         const iterator = streams.attach({ processId: id }, { signal: leave.signal })[Symbol.asyncIterator]();
         await iterator.next();
         return { leave, iterator };
       }),
     );
-    await clients.streams.write({ processId: id, input: { data: Buffer.from('\n') } });
+    await clients().streams.write({ processId: id, input: { data: Buffer.from('\n') } });
     const hashes = await Promise.all(Array.from({ length: 3 }, async () => hashOf(await attach(id))));
     expect(hashes).toEqual(Array(3).fill(createHash('sha256').update('x'.repeat(bytes)).digest('hex')));
     for (const { leave, iterator } of stalled) {
@@ -112,13 +97,13 @@ describe('output', () => {
       log: { maxBytes: 65_536n, policy: LogPolicy.BLOCK },
     });
     let bytes = 0;
-    for await (const { event } of clients.streams.attach({ processId: id })) {
+    for await (const { event } of clients().streams.attach({ processId: id })) {
       const inner = event?.event;
       expect(inner?.case).not.toBe('gap');
       if (inner?.case !== 'output') continue;
       bytes += inner.value.data.length;
       const position = inner.value.position + BigInt(inner.value.data.length);
-      await clients.streams.acknowledge({ processId: id, position });
+      await clients().streams.acknowledge({ processId: id, position });
     }
     expect(bytes).toBe(1_000_005);
   });
@@ -132,9 +117,9 @@ describe('output', () => {
 
   test('other users of the sandbox cannot read the files of the log', async () => {
     const id = await start('head -c 2000000 /dev/zero', { user: 'root' });
-    await clients.streams.wait({ processId: id });
+    await clients().streams.wait({ processId: id });
     const line = 'ls /var/lib/soulbox/process-logs; cat /var/lib/soulbox/process-logs/*';
-    const { stdout, stderr } = await runShell(clients.process, line);
+    const { stdout, stderr } = await runShell(clients().process, line);
     expect(stdout).toBe('');
     expect(stderr).toMatch(/Permission denied/);
   });
@@ -153,12 +138,12 @@ function hashOf(events: readonly Event[]): string {
 
 describe('processes of E2B clients', () => {
   test('have an id and a log, so that others can attach later', async () => {
-    const { pid, disconnect } = await startInBackground(clients.process, {
+    const { pid, disconnect } = await startInBackground(clients().process, {
       process: { cmd: '/bin/bash', args: ['-c', 'echo started; sleep 0.3; echo ended'] },
       tag: 'agent',
     });
     disconnect();
-    const { processes } = await clients.streams.list({});
+    const { processes } = await clients().streams.list({});
     const found = processes.find((process) => process.pid === pid);
     expect(found).toMatchObject({ tag: 'agent', origin: Origin.E2B, command: { program: '/bin/bash' }, user: 'user' });
     expect(textOf(await attach(found?.id ?? ''))).toBe('started\nended\n');
@@ -166,19 +151,19 @@ describe('processes of E2B clients', () => {
 
   test('get all of their output in their own stream, however small the log is', async () => {
     const line = 'head -c 2000000 /dev/zero | wc -c >&2; head -c 2000000 /dev/zero';
-    const { stdout, stderr } = await runShell(clients.process, line);
+    const { stdout, stderr } = await runShell(clients().process, line);
     expect([stdout.length, stderr]).toEqual([2_000_000, '2000000\n']);
   });
 
   test('ended ones are forgotten in a copy and at a new start, but those of this protocol are not in a copy', async () => {
-    await runShell(clients.process, 'echo of the build');
+    await runShell(clients().process, 'echo of the build');
     const id = await start('echo mine');
-    await clients.streams.wait({ processId: id });
-    await envd.resumed({ sandboxId: 'x', generation: 'y', isCopy: true });
-    const { processes } = await clients.streams.list({});
+    await clients().streams.wait({ processId: id });
+    await envd().resumed({ sandboxId: 'x', generation: 'y', isCopy: true });
+    const { processes } = await clients().streams.list({});
     expect(processes.filter((process) => process.exit && process.origin === Origin.E2B)).toEqual([]);
     expect(textOf(await attach(id))).toBe('mine\n');
-    await envd.init({});
+    await envd().init({});
     await expect(attach(id)).rejects.toMatchObject({ code: Code.NotFound });
   });
 });
@@ -187,45 +172,45 @@ describe('a process', () => {
   test('is started once, however often the request is repeated', async () => {
     const id = randomUUID();
     const request = { id, command: { program: 'sh', args: ['-c', 'echo $A$B'], env: { A: '1', B: '2' } } };
-    const first = await clients.streams.start(request);
+    const first = await clients().streams.start(request);
     const repeated = { ...request, command: { ...request.command, env: { B: '2', A: '1' } } };
-    expect((await clients.streams.start(repeated)).process?.pid).toBe(first.process?.pid);
+    expect((await clients().streams.start(repeated)).process?.pid).toBe(first.process?.pid);
     expect(textOf(await attach(id))).toBe('12\n');
     await expect(start('true', { id })).rejects.toMatchObject({ code: Code.AlreadyExists });
   });
 
   test('keeps its exit until it is forgotten', async () => {
     const id = await start('sleep 0.2; exit 4');
-    await expect(clients.streams.forget({ processId: id })).rejects.toMatchObject({ code: Code.FailedPrecondition });
-    expect((await clients.streams.wait({ processId: id, maxWaitMs: 1 })).process?.exit).toBeUndefined();
-    expect((await clients.streams.wait({ processId: id })).process?.exit).toMatchObject({ code: 4 });
-    expect((await clients.streams.get({ processId: id })).process?.exit).toMatchObject({ code: 4 });
-    await clients.streams.forget({ processId: id });
-    await clients.streams.forget({ processId: id });
-    await expect(clients.streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
+    await expect(clients().streams.forget({ processId: id })).rejects.toMatchObject({ code: Code.FailedPrecondition });
+    expect((await clients().streams.wait({ processId: id, maxWaitMs: 1 })).process?.exit).toBeUndefined();
+    expect((await clients().streams.wait({ processId: id })).process?.exit).toMatchObject({ code: 4 });
+    expect((await clients().streams.get({ processId: id })).process?.exit).toMatchObject({ code: 4 });
+    await clients().streams.forget({ processId: id });
+    await clients().streams.forget({ processId: id });
+    await expect(clients().streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
   });
 
   test('keeps its exit for the requested time', async () => {
     const id = await start('exit 4', { keepSeconds: 1 });
-    await clients.streams.wait({ processId: id });
+    await clients().streams.wait({ processId: id });
     await sleep(1300);
-    await expect(clients.streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
+    await expect(clients().streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
   });
 
   test('is killed at its deadline, not at that of a call', async () => {
     const killed = await start('sleep 60', { deadlineMs: 300n });
     expect(exitOf(await attach(killed))).toMatchObject({ signal: 9, cause: ExitCause.DEADLINE });
     const survivor = await start('sleep 60');
-    const call = collectEvents(clients.streams.attach({ processId: survivor }, { timeoutMs: 200 }));
+    const call = collectEvents(clients().streams.attach({ processId: survivor }, { timeoutMs: 200 }));
     await expect(call).rejects.toMatchObject({ code: Code.DeadlineExceeded });
-    expect((await clients.streams.get({ processId: survivor })).process?.exit).toBeUndefined();
-    await clients.streams.signal({ processId: survivor, signal: 9 });
+    expect((await clients().streams.get({ processId: survivor })).process?.exit).toBeUndefined();
+    await clients().streams.signal({ processId: survivor, signal: 9 });
   });
 
   test('runs as the requested user', async () => {
     expect(textOf(await attach(await start('id -un', { user: 'root' })))).toBe('root\n');
     const request = { command: { program: 'id', args: ['-un'] } };
-    const { process } = await clients.streams.start(request, asUser('root'));
+    const { process } = await clients().streams.start(request, asUser('root'));
     expect(process?.user).toBe('root');
     await expect(start('id', { user: 'nobody-here' })).rejects.toMatchObject({ code: Code.Unauthenticated });
   });
@@ -253,7 +238,7 @@ describe('Run', () => {
     { protocol: 'connect', httpVersion: '1.1', useBinaryFormat: true },
     { protocol: 'grpc', httpVersion: '2', useBinaryFormat: true },
   ])('%o: starts once, and a repetition reads the same process from its beginning', async (options) => {
-    const { streams } = createClients(envd.baseUrl, options);
+    const { streams } = createClients(envd().baseUrl, options);
     const start = { id: randomUUID(), command };
     const leave = new AbortController();
     const left = streams.run({ start }, { signal: leave.signal })[Symbol.asyncIterator]();
@@ -270,15 +255,15 @@ describe('Run', () => {
   test('what cannot be read is not started', async () => {
     const id = randomUUID();
     const request = { start: { id, command }, options: { keepaliveSeconds: 3601 } };
-    await expect(collectEvents(clients.streams.run(request))).rejects.toMatchObject({ code: Code.InvalidArgument });
-    await expect(collectEvents(clients.streams.run({}))).rejects.toMatchObject({ code: Code.InvalidArgument });
-    await expect(clients.streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
+    await expect(collectEvents(clients().streams.run(request))).rejects.toMatchObject({ code: Code.InvalidArgument });
+    await expect(collectEvents(clients().streams.run({}))).rejects.toMatchObject({ code: Code.InvalidArgument });
+    await expect(clients().streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
   });
 });
 
 describe('what this version does not know', () => {
   const post = async (path: string, type: string, body: BodyInit, headers: Record<string, string> = {}) =>
-    await fetch(`${envd.baseUrl}${path}`, { method: 'POST', headers: { 'content-type': type, ...headers }, body });
+    await fetch(`${envd().baseUrl}${path}`, { method: 'POST', headers: { 'content-type': type, ...headers }, body });
   const service = '/soulbox.process.v1.ProcessService';
 
   test('an unknown field is refused in both forms, and in the depth', async () => {
@@ -318,7 +303,7 @@ describe('what this version does not know', () => {
   test('only what changes nothing can be asked for with GET, and the rules are the same', async () => {
     const get = async (method: string, message: object) =>
       await fetch(
-        `${envd.baseUrl}${service}/${method}?connect=v1&encoding=json&message=${encodeURIComponent(JSON.stringify(message))}`,
+        `${envd().baseUrl}${service}/${method}?connect=v1&encoding=json&message=${encodeURIComponent(JSON.stringify(message))}`,
       );
     const id = await start('exit 3');
     for (const method of ['Get', 'Wait']) expect((await get(method, { processId: id })).status).toBe(200);
@@ -326,9 +311,9 @@ describe('what this version does not know', () => {
     for (const method of ['Forget', 'Acknowledge', 'CloseInput', 'Signal', 'Start'])
       expect((await get(method, { processId: id })).status).toBe(405);
     expect((await get('Get', { processId: id, color: 'red' })).status).toBe(400);
-    await envd.init({ accessToken: 'secret' });
+    await envd().init({ accessToken: 'secret' });
     expect((await get('List', {})).status).toBe(401);
-    await envd.init({});
+    await envd().init({});
   });
 
   test('a bidirectional call over HTTP/1.1 is refused', async () => {
@@ -337,8 +322,8 @@ describe('what this version does not know', () => {
   });
 
   test('the access token is required', async () => {
-    await envd.init({ accessToken: 'secret' });
+    await envd().init({ accessToken: 'secret' });
     expect((await post(`${service}/List`, 'application/json', '{}')).status).toBe(401);
-    await envd.init({});
+    await envd().init({});
   });
 });
