@@ -253,11 +253,17 @@ test('two sessions on one terminal get every byte, over connections that break',
   const terminal = processes.findLast(({ hasTerminal }) => hasTerminal);
   const second = new Session(['connect', id(), '--attach', terminal?.processID ?? ''], 'rows 30 cols 90', broken);
   await second.see(/[$>] $/);
-  const cutting = setInterval(() => proxy.cutAll(), 100);
+  const cut = async (): Promise<void> => {
+    for (let times = 0; times < 40; times += 1) {
+      proxy.cutAll();
+      await sleep(100);
+    }
+  };
+  const cutting = cut();
   first.type('for i in $(seq 200); do echo "line $i."; sleep 0.01; done; echo all do""ne\r');
   const whole = new RegExp(`${Array.from({ length: 200 }, (_, at) => `line ${at + 1}\\.\\r\\n`).join('')}all done`);
   await Promise.all([first.see(whole), second.see(whole)]);
-  clearInterval(cutting);
+  await cutting;
   second.type('exit 3\r');
   expect(await Promise.all([first.end(), second.end()])).toEqual([3, 3]);
   expect(proxy.accepted).toBeGreaterThan(10);

@@ -38,6 +38,9 @@ export type SessionEnd =
   | { readonly kind: 'ended'; readonly exit: Exit | undefined }
   | { readonly kind: 'detached' | 'interrupted' | 'unread'; readonly position: bigint };
 
+/** Other sessions may be attached, and reconnecting at the moment: they need the exit too. */
+const forgetAfterSeconds = 30;
+
 /** A program that ignores Ctrl-C is left at the third one. */
 const interruptsMax = 3;
 
@@ -79,7 +82,7 @@ export async function runSession(options: SessionOptions): Promise<SessionEnd> {
       if (acknowledges) acknowledger.report(state.position);
       if (event.case !== 'ended') continue;
       // Otherwise its output would be kept for ten minutes.
-      if (isOwn) await sandbox.client.forget({ processId }).catch(() => undefined);
+      if (isOwn) await sandbox.client.forget({ processId, afterSeconds: forgetAfterSeconds }).catch(() => undefined);
       return { kind: 'ended', exit: event.value.exit };
     }
     throw new Error('The output of the process has no end.');

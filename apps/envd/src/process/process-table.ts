@@ -29,8 +29,8 @@ export interface ProcessTable {
   /** Running and kept processes, in the order of their starts. */
   all(): readonly ManagedProcess[];
   findById(id: string): ManagedProcess | undefined;
-  /** Removes an ended process with its log. */
-  forget(process: ManagedProcess): void;
+  /** Removes an ended process with its log, `afterMs` from now (0 by default). */
+  forget(process: ManagedProcess, afterMs?: number): void;
   /** Removes the ended processes for which this is true. */
   forgetEnded(isForgotten: (process: ManagedProcess) => boolean): void;
 }
@@ -69,7 +69,7 @@ export function createProcessTable(readPrefix: () => string): ProcessTable {
     get: (selector) => select([...alive.values(), ...[...retained].reverse()], selector),
     all: () => [...kept.all(), ...alive.values()].sort((one, other) => one.startedAtMs - other.startedAtMs),
     findById: (id) => alive.get(id) ?? kept.find(id),
-    forget: (process) => kept.forget(process),
+    forget: (process, afterMs) => kept.forget(process, afterMs),
     forgetEnded(isForgotten) {
       for (const process of kept.all()) if (isForgotten(process)) kept.forget(process);
     },

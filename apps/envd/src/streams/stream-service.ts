@@ -16,6 +16,8 @@ import { createWakeUp } from './wake-up.ts';
 
 const defaultWaitMs = 30_000;
 const maxWaitMs = 300_000;
+/** Of Forget. */
+const maxAfterSeconds = 600;
 
 /** The service soulbox.process.v1.ProcessService. docs/protocol.md explains it. */
 export function streamService(process: ProcessContext): ServiceImpl<typeof ProcessService> {
@@ -77,11 +79,13 @@ export function streamService(process: ProcessContext): ServiceImpl<typeof Proce
       return { process: describeProcess(target) };
     },
 
-    forget({ processId }) {
+    forget({ processId, afterSeconds }) {
+      if (afterSeconds > maxAfterSeconds)
+        throw new SoulBoxError('bad_request', `after_seconds must be at most ${maxAfterSeconds}.`);
       const target = process.processes.findById(processId);
       if (target !== undefined && target.ended === undefined)
         throw new SoulBoxError('process_not_ready', 'The process has not ended yet. Signal it first.');
-      if (target !== undefined) process.processes.forget(target);
+      if (target !== undefined) process.processes.forget(target, afterSeconds * 1000);
       return {};
     },
   };

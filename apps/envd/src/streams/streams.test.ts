@@ -190,6 +190,19 @@ describe('a process', () => {
     await expect(clients().streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
   });
 
+  test('can be forgotten later, for clients that are still reading', async () => {
+    const id = await start('exit 4');
+    await clients().streams.wait({ processId: id });
+    await expect(clients().streams.forget({ processId: id, afterSeconds: 601 })).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+    });
+    await clients().streams.forget({ processId: id, afterSeconds: 600 });
+    await clients().streams.forget({ processId: id, afterSeconds: 1 });
+    expect((await clients().streams.get({ processId: id })).process?.exit).toMatchObject({ code: 4 });
+    await sleep(1300);
+    await expect(clients().streams.get({ processId: id })).rejects.toMatchObject({ code: Code.NotFound });
+  });
+
   test('keeps its exit for the requested time', async () => {
     const id = await start('exit 4', { keepSeconds: 1 });
     await clients().streams.wait({ processId: id });

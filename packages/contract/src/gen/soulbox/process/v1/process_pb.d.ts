@@ -1155,6 +1155,14 @@ export declare type ForgetRequest = Message<"soulbox.process.v1.ForgetRequest"> 
    * @generated from field: string process_id = 1;
    */
   processId: string;
+
+  /**
+   * Seconds until it is removed, unless `keep_seconds` of its start ends earlier: for other clients that read it, and are
+   * reconnecting at the moment. 0: at once. At most 600.
+   *
+   * @generated from field: uint32 after_seconds = 2;
+   */
+  afterSeconds: number;
 };
 
 /**
