@@ -10,6 +10,6 @@ export async function loadAll(): Promise<void> {
   const app = fastify({ logger: false, schemaController: { compilersFactory: schemaCompilers } });
   await collectOpenApi(app);
   addOpenApiRoute(app);
-  await app.ready();
+  await app.inject('/openapi.json');
   await app.close();
 }

@@ -14,6 +14,7 @@ import { openTestKeyring } from '@soulbox/keyring/testing';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { BlobStore, Records } from '@soulbox/storage';
+import { newRecordsFile } from '@soulbox/storage/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { apiConfigSchema, startApi } from './index.ts';
 import type { Api } from './index.ts';
@@ -29,6 +30,7 @@ let runner: ScriptedRunner;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-start-'));
   socketPath = join(folder, 'api.sock');
+  newRecordsFile(join(folder, 'records.sqlite'));
   records = openSqliteRecords(join(folder, 'records.sqlite'));
   keyring = await openTestKeyring(records);
   files = await openDiskBlobs({ directory: join(folder, 'uploads') });

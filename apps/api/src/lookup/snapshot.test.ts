@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
 import type { Records, TeamRecord } from '@soulbox/storage';
+import { newRecordsFile } from '@soulbox/storage/testing';
 import type { ApiContext } from '../context.ts';
 import { findSnapshot } from './snapshot.ts';
 
@@ -16,6 +17,7 @@ beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-snapshots-'));
   cleanup.defer(() => rm(folder, { recursive: true }));
+  newRecordsFile(join(folder, 'records.sqlite'));
   records = cleanup.use(openSqliteRecords(join(folder, 'records.sqlite')));
   own = await ensureDefaultTeam(records);
   await records.teams.create(other);

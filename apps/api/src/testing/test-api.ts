@@ -18,6 +18,7 @@ import { openTestKeyring } from '@soulbox/keyring/testing';
 import { createOutsidePolicy } from '@soulbox/network/outside';
 import { createApiKey, ensureDefaultTeam, openDiskBlobs, openDiskReserve, openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
+import { newRecordsFile } from '@soulbox/storage/testing';
 import { apiConfigSchema } from '../config.ts';
 import type { ApiConfig } from '../config.ts';
 import type { AuditParts, StageBackup } from '../context.ts';
@@ -104,6 +105,7 @@ export interface TestApiOptions {
 
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-api-'));
+  newRecordsFile(join(folder, 'records.sqlite'));
   const records = openSqliteRecords(join(folder, 'records.sqlite'));
   const team = await ensureDefaultTeam(records);
   const other = { id: 'otherteam', name: 'other', isDefault: false, createdAt: 1 };

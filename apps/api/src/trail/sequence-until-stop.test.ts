@@ -12,6 +12,7 @@ import { openTestKeyring } from '@soulbox/keyring/testing';
 import type { Keyring } from '@soulbox/keyring';
 import { openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
+import { newRecordsFile } from '@soulbox/storage/testing';
 import { until } from '../testing/test-api.ts';
 import { sequenceUntilStop } from './sequence-until-stop.ts';
 import { createTeamLogs } from './team-logs.ts';
@@ -34,6 +35,7 @@ let running: Promise<void>;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-sequence-'));
+  newRecordsFile(join(folder, 'records.sqlite'));
   records = openSqliteRecords(join(folder, 'records.sqlite'));
   keyring = await openTestKeyring(records);
   now = 1_000_000_000_000;

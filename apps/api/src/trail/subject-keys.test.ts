@@ -9,6 +9,7 @@ import { openTestKeyring } from '@soulbox/keyring/testing';
 import type { Keyring } from '@soulbox/keyring';
 import { openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
+import { newRecordsFile } from '@soulbox/storage/testing';
 import { createSubjectKeys } from './subject-keys.ts';
 
 let folder: string;
@@ -38,6 +39,7 @@ const keysOf = () => createSubjectKeys(records.audit, sealer(), { now: () => now
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-subject-keys-'));
+  newRecordsFile(join(folder, 'records.sqlite'));
   records = openSqliteRecords(join(folder, 'records.sqlite'));
   keyring = await openTestKeyring(records);
   [isAway, calls, now] = [false, 0, 1000];

@@ -8,6 +8,7 @@ import { removeTree, systemClock } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import { openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
+import { newRecordsFile } from '@soulbox/storage/testing';
 import { createTrail } from './trail.ts';
 import type { Trail } from './trail.ts';
 import { testDeed } from './testing/test-deed.ts';
@@ -20,6 +21,7 @@ let trail: Trail;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-trail-'));
+  newRecordsFile(join(folder, 'records.sqlite'));
   records = openSqliteRecords(join(folder, 'records.sqlite'));
   trail = createTrail({
     records,

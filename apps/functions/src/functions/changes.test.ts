@@ -8,6 +8,7 @@ import { loadConfig } from '@soulbox/base/config';
 import { silentLogger } from '@soulbox/base/logger';
 import { openTestKeyring } from '@soulbox/keyring/testing';
 import { ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
+import { newRecordsFile } from '@soulbox/storage/testing';
 import { functionsConfigSchema } from '../config.ts';
 import type { FunctionsContext } from '../context.ts';
 import { createLogBook } from '../log/log-book.ts';
@@ -30,6 +31,7 @@ beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-functions-'));
   cleanup.defer(() => rm(folder, { recursive: true }));
+  newRecordsFile(join(folder, 'records.sqlite'));
   const records = cleanup.use(openSqliteRecords(join(folder, 'records.sqlite')));
   const blobs = cleanup.use(await openDiskBlobs({ directory: join(folder, 'blobs') }));
   sandboxes = cleanup.use(await startStandInSandboxes());

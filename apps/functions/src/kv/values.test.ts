@@ -10,6 +10,7 @@ import { loadConfig } from '@soulbox/base/config';
 import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { RunnerService } from '@soulbox/contract/runner';
 import { ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
+import { newRecordsFile } from '@soulbox/storage/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { functionsConfigSchema } from '../config.ts';
 import type { FunctionsContext } from '../context.ts';
@@ -29,6 +30,7 @@ beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-kv-'));
   cleanup.defer(() => rm(folder, { recursive: true }));
+  newRecordsFile(join(folder, 'records.sqlite'));
   const records = cleanup.use(openSqliteRecords(join(folder, 'records.sqlite')));
   const blobs = cleanup.use(await openDiskBlobs({ directory: join(folder, 'blobs') }));
   [asked, held, isFull] = [[], new Set(), false];

@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { removeTree } from '@soulbox/base';
 import { openSqliteRecords } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
+import { newRecordsFile } from '@soulbox/storage/testing';
 import { fileMasterKeys } from '../file/file-master-keys.ts';
 import type { MasterKeySource } from '../master-key.ts';
 
@@ -23,6 +24,7 @@ export async function makeKeyFolder(): Promise<KeyFolder> {
   const path = await mkdtemp(join(tmpdir(), 'soulbox-keyring-'));
   const recordsFile = join(path, 'records.sqlite');
   const masterKeyFile = join(path, 'secrets', 'master-key');
+  newRecordsFile(recordsFile);
   const records = openSqliteRecords(recordsFile);
   return {
     ...{ path, recordsFile, masterKeyFile, records },

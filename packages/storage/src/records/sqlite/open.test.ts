@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +24,7 @@ import { listQuery } from '../../conformance/facts.ts';
 import { checkSqliteSchema } from './check-schema.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations.ts';
+import { newRecordsFile } from '../../testing/new-records-file.ts';
 import { openSqliteRecords } from './open.ts';
 
 /** Migrations before the one that stores the metadata of events only once. */
@@ -31,7 +33,11 @@ const eventMetadataStep = migrations.findIndex((step) => step.includes('CREATE T
 /** Migrations before the one after which secrets name hosts. */
 const secretHostsStep = migrations.findIndex((step) => step.includes('ALTER TABLE secrets ADD COLUMN hosts'));
 
-const openIn = (folder: string) => Promise.resolve(openSqliteRecords(join(folder, 'records.sqlite')));
+const openIn = (folder: string) => {
+  const path = join(folder, 'records.sqlite');
+  if (!existsSync(path)) newRecordsFile(path);
+  return Promise.resolve(openSqliteRecords(path));
+};
 describeRecords('SQLite', openIn);
 describeSnapshots('SQLite', openIn);
 describeHistory('SQLite', openIn);

@@ -1,0 +1,2 @@
+export { migrateBefore } from './migrate-before.ts';
+export { newRecordsFile } from './new-records-file.ts';
