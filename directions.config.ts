@@ -26,7 +26,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/egress-policies': ['packages/base', 'packages/contract', 'packages/network', 'packages/rpc'],
   'packages/runtimes': [],
   'packages/templates': ['packages/base', 'packages/contract'],
-  'packages/storage': ['packages/base', 'packages/contract'],
+  'packages/storage': ['packages/base', 'packages/client', 'packages/contract', 'packages/linux'],
   'packages/keyring': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/checkpoints': ['packages/base', 'packages/keyring', 'packages/linux', 'packages/storage'],
   'packages/isolation': ['packages/base', 'packages/contract', 'packages/keyring', 'packages/linux'],

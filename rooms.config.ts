@@ -167,6 +167,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'server',
       'sign',
       'ssh',
+      'storage',
       'team',
       'template',
       'token',
@@ -308,7 +309,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['blobs'],
     ['index', 'testing'],
   ],
-  'packages/storage/src': [['blobs', 'reserve'], ['records'], ['conformance', 'index', 'testing']],
+  'packages/storage/src': [['blobs', 'reserve'], ['objects', 'records'], ['testing'], ['conformance', 'index']],
   'packages/templates/src': [
     ['rootfs', 'run-with-lines', 'store'],
     ['debian', 'import'],

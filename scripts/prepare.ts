@@ -35,7 +35,7 @@ export async function prepareForTests(): Promise<number> {
 /**
  * By a file whose presence shows that it is installed: a browser for a desktop, the program that kills servers at a
  * system call, a witness of audit logs, the HTTP library of Python's clients, a real kernel, a PKCS #11 module, a
- * maker of certificates, a SOCKS proxy, clients of SSH and over it, the reader of Java's trust stores.
+ * maker of certificates, a SOCKS proxy, clients of SSH and over it, the reader of Java's trust stores, an S3 server.
  */
 const testPrograms = [
   { proof: '/usr/bin/chromium', names: ['chromium'] },
@@ -49,6 +49,7 @@ const testPrograms = [
   { proof: '/usr/bin/sftp', names: ['openssh-client'] },
   { proof: '/usr/bin/rsync', names: ['rsync'] },
   { proof: '/usr/bin/keytool', names: ['default-jre-headless'] },
+  { proof: '/usr/lib/python3/dist-packages/flask_cors', names: ['python3-moto', 'python3-flask-cors'] },
 ] as const;
 
 /** A few tests need them. If they cannot be installed, those tests say so and are skipped, or fail in CI. */

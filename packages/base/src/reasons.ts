@@ -268,6 +268,31 @@ export const reasons = {
     code: 'unavailable',
     help: 'The module that keeps the master key failed or does not respond. The message has its result. Retry when it works again.',
   },
+  storage_not_found: { code: 'not_found', help: 'The object store has no such object.' },
+  storage_precondition_failed: {
+    code: 'failed_precondition',
+    help: 'The object exists already, or has another version than the call expects. Nothing was written.',
+  },
+  storage_throttled: {
+    code: 'resource_exhausted',
+    help: 'The object store asks for fewer requests, and repetitions did not help. Retry later.',
+  },
+  storage_access_denied: {
+    code: 'permission_denied',
+    help: 'The object store refuses the credentials, or there are none. The message has its answer; `soulbox storage check` shows what works (docs/storage.md).',
+  },
+  storage_unavailable: {
+    code: 'unavailable',
+    help: 'The object store cannot be reached, fails, or is too slow, and repetitions did not help. Retry later.',
+  },
+  storage_damaged: {
+    code: 'data_loss',
+    help: 'Bytes from or for the object store do not have the expected length or digest. Nothing of them was used.',
+  },
+  storage_unsupported: {
+    code: 'unimplemented',
+    help: 'The object store does not support the call (docs/storage.md).',
+  },
   config_invalid: {
     code: 'invalid_argument',
     help: 'A configuration value is unknown, malformed or contradicts another one. The message lists all faults.',

@@ -14,7 +14,7 @@ export type { HttpAnswer, HttpCall, HttpCalls, HttpCallsOptions } from './core/h
 export { releasingResponse } from './core/releasing-response.ts';
 export { resumeStream } from './core/resume-stream.ts';
 export type { Extent, Offsets, ResumableStream, ResumeOptions } from './core/resume-stream.ts';
-export { defaultRetryPolicy, noRetries, parseRetryPolicy } from './core/retry-policy.ts';
+export { defaultRetryPolicy, nextDelay, noRetries, parseRetryPolicy } from './core/retry-policy.ts';
 export type { RetryPolicy } from './core/retry-policy.ts';
 export { createSlots } from './core/slots.ts';
 export type { Slots } from './core/slots.ts';
@@ -22,3 +22,8 @@ export { createTarget } from './core/target.ts';
 export type { Target, TargetCall, TargetOptions } from './core/target.ts';
 export { defaultWaiting } from './core/waiting-line.ts';
 export type { WaitingSettings } from './core/waiting-line.ts';
+export { AttemptFailed } from './core/failure.ts';
+export type { Failure } from './core/failure.ts';
+export { parseRetryAfter } from './core/retry-after.ts';
+export { retryCall } from './core/retry-call.ts';
+export { wait } from './core/wait.ts';

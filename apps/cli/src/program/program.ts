@@ -109,6 +109,12 @@ export const program: CommandDef = defineCommand({
         restore: async () => (await import('../commands/backup/restore.ts')).restoreBackup,
       },
     }),
+    storage: defineCommand({
+      meta: { name: 'storage', description: 'Object stores: check' },
+      subCommands: {
+        check: async () => (await import('../commands/storage/check.ts')).checkStorage,
+      },
+    }),
     damaged: defineCommand({
       meta: {
         name: 'damaged',
