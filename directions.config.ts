@@ -34,6 +34,8 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/audit': ['packages/base'],
   'packages/tracing': ['packages/base'],
   'packages/local-files': [],
+  // Published on its own.
+  'packages/fuse': [],
   'packages/mcp-http': [],
   'packages/testing': ['packages/*', 'apps/*'],
 

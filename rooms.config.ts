@@ -199,6 +199,22 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['control-program'],
     ['index', 'main'],
   ],
+  'packages/fuse/src': [['fuse-fs'], ['locks', 'wire'], ['memory', 'operations'], ['session'], ['index', 'testing']],
+  'packages/fuse/src/locks': [['ranges'], ['lock-table']],
+  'packages/fuse/src/memory': [['content'], ['nodes'], ['tree'], ['memory-fs']],
+  'packages/fuse/src/operations': [['operation'], ['files', 'folders', 'tree', 'xattrs'], ['locks'], ['operations']],
+  'packages/fuse/src/session': [
+    ['code-of', 'context', 'lookups', 'reader', 'stats'],
+    ['answers', 'poll-reader', 'pool-reader'],
+    ['mount', 'serve'],
+    ['mount-fs'],
+  ],
+  'packages/fuse/src/wire': [
+    ['errno', 'numbers', 'opcodes'],
+    ['message', 'notify'],
+    ['replies'],
+    ['folder-list', 'init'],
+  ],
   'packages/local-files/src': [
     ['local-files-error'],
     ['find-entries', 'ignored-paths', 'list-project'],

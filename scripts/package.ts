@@ -7,6 +7,7 @@ import { writeBom } from './package/bom.ts';
 import { checkProgram } from './package/check-program.ts';
 import { findDeadLinks } from './package/dead-links.ts';
 import { library, makeDebianPackage } from './package/debian-package.ts';
+import { packFuse } from './package/fuse-package.ts';
 import { readLockedPackages } from './package/locked-packages.ts';
 import { nodePackage, packNpm, writeManifests } from './package/npm-package.ts';
 import type { Release } from './package/npm-package.ts';
@@ -47,7 +48,8 @@ async function makePackages(release: Release): Promise<string[]> {
   const debian = await timed('deb', async () => await makeDebianPackage(root, paths, release, packages.locked));
   const bom = await timed('bom', async () => await writeBom(join(paths.work, library), output, release, bundled));
   const sdk = await timed('sdk', async () => await packSdk(root, work, output, release.version));
-  const made = [npm, debian, sdk, bom];
+  const fuse = await timed('fuse', async () => await packFuse(root, work, output, release.version));
+  const made = [npm, debian, sdk, fuse, bom];
   return [...made, await writeProvenance(root, output, release, made)];
 }
 

@@ -1,0 +1,8 @@
+export * from './fuse-fs.ts';
+export { mountFs, type FuseSession } from './session/mount-fs.ts';
+export { openMount, type Mounted, type MountOptions } from './session/mount.ts';
+export { serve, type Connection, type ServeOptions, type Serving } from './session/serve.ts';
+export type { OperationStats, SessionStats } from './session/stats.ts';
+export type { Negotiated } from './wire/init.ts';
+export { createLockTable, type LockTable } from './locks/lock-table.ts';
+export { createMemoryFs, type MemoryFsOptions } from './memory/memory-fs.ts';

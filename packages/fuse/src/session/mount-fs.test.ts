@@ -1,0 +1,93 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { startMemory, whyNoMounts, type MemoryServer } from '../testing/start-memory.ts';
+import type { SessionStats } from './stats.ts';
+
+const holder = join(import.meta.dirname, '../testing/hold_lock.py');
+
+/** A process that waits for a lock or holds it. */
+function startHolder(file: string, kind: 'flock' | 'fcntl'): ChildProcess & { readonly held: Promise<unknown> } {
+  const child = spawn('/usr/bin/python3', [holder, file, kind], { stdio: ['pipe', 'pipe', 'inherit'] });
+  return Object.assign(child, { held: once(child.stdout, 'data') });
+}
+
+async function statsOf(server: MemoryServer): Promise<readonly SessionStats[]> {
+  return JSON.parse(await server.tell('stats')) as SessionStats[];
+}
+
+const waitingOf = async (server: MemoryServer): Promise<number | undefined> => (await statsOf(server))[1]?.waiting;
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await sleep(5);
+}
+
+const codeOf = (error: unknown): unknown => (error as NodeJS.ErrnoException).code;
+
+describe.skipIf(whyNoMounts !== undefined)(`a mount${whyNoMounts ? ` (${whyNoMounts})` : ''}`, () => {
+  test('shares files and locks with another mount of the same file system', async () => {
+    await using server = await startMemory({ fs: { locks: true, ttlMs: 0 }, mount: { locks: true } }, 2);
+    const [one, other] = server.mountPoints.map((folder) => join(folder, 'file')) as [string, string];
+    writeFileSync(one, 'first');
+    expect(readFileSync(other, 'utf8')).toBe('first');
+    writeFileSync(other, 'second');
+    expect(readFileSync(one, 'utf8')).toBe('second');
+
+    for (const kind of ['flock', 'fcntl'] as const) {
+      const first = startHolder(one, kind);
+      await first.held;
+      const [interrupted, next] = [startHolder(other, kind), startHolder(other, kind)];
+      await until(async () => (await waitingOf(server)) === 2);
+      // A signal takes back what waits in the file system.
+      interrupted.kill('SIGTERM');
+      expect(await once(interrupted, 'exit')).toEqual([null, 'SIGTERM']);
+      await until(async () => (await waitingOf(server)) === 1);
+      // The death of a holder gives its lock to the next.
+      first.kill('SIGKILL');
+      await next.held;
+      next.stdin?.end();
+      await once(next, 'exit');
+    }
+    expect((await statsOf(server)).map(({ inFlight, waiting, faults }) => ({ inFlight, waiting, faults }))).toEqual([
+      { inFlight: 0, waiting: 0, faults: 0 },
+      { inFlight: 0, waiting: 0, faults: 0 },
+    ]);
+  });
+
+  test('is not unmounted while it is in use, and can be aborted', async () => {
+    await using server = await startMemory();
+    const [folder] = server.mountPoints as [string];
+    mkdirSync(join(folder, 'sub'));
+    writeFileSync(join(folder, 'sub/file'), 'content');
+    const fd = openSync(join(folder, 'sub/file'), 'r+');
+    try {
+      expect(await server.tell('unmount')).toMatch(/^error Error: umount .* busy/);
+      expect(readFileSync(join(folder, 'sub/file'), 'utf8')).toBe('content');
+      expect(await server.tell('abort')).toBe('aborted');
+      expect(() => readFileSync(join(folder, 'sub/file'))).toThrow('ENOENT');
+      let failure: unknown;
+      try {
+        writeSync(fd, 'late');
+      } catch (error) {
+        failure = codeOf(error);
+      }
+      expect(failure).toBe('ENOTCONN');
+    } finally {
+      closeSync(fd);
+    }
+  });
+
+  test('ends its process with an unmount, and reports what it did', async () => {
+    await using server = await startMemory();
+    const [folder] = server.mountPoints as [string];
+    writeFileSync(join(folder, 'file'), Buffer.alloc(3_000_000, 'x'));
+    const [stats] = await statsOf(server);
+    expect(stats?.operations.write).toMatchObject({ count: 3, errors: 0 });
+    expect(stats?.operations.create).toMatchObject({ count: 1 });
+    expect(stats?.knownNodes).toBe(1);
+    expect(await server.tell('unmount')).toBe('unmounted');
+  });
+});

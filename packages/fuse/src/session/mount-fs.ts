@@ -1,0 +1,38 @@
+import type { FuseFs } from '../fuse-fs.ts';
+import { openMount, type MountOptions } from './mount.ts';
+import { serve, type ServeOptions, type Serving } from './serve.ts';
+
+export interface FuseSession extends Serving, AsyncDisposable {
+  readonly mountPoint: string;
+  /** The number in /sys/fs/fuse/connections. */
+  readonly connection: number;
+  /** Throws if the mount is in use. */
+  readonly unmount: () => Promise<void>;
+  /** Every call of now and later fails, and the mount is taken away. */
+  readonly abort: () => Promise<void>;
+}
+
+/** Mounts a file system and serves it in this process. When this process ends, so does the mount. */
+export async function mountFs(fs: FuseFs, options: MountOptions & ServeOptions): Promise<FuseSession> {
+  const mounted = await openMount(options);
+  let serving: Serving;
+  try {
+    serving = await serve(fs, { fd: mounted.fd, negotiated: mounted.negotiated, isTakeover: false }, options);
+  } catch (error) {
+    await mounted.abort();
+    mounted.close();
+    throw error;
+  }
+  const { closed } = serving;
+  const end = async (way: () => Promise<void>): Promise<void> => {
+    await way();
+    await closed;
+  };
+  return {
+    ...{ notify: serving.notify, stats: serving.stats, closed },
+    ...{ mountPoint: mounted.mountPoint, connection: mounted.connection },
+    unmount: () => end(mounted.unmount),
+    abort: () => end(mounted.abort),
+    [Symbol.asyncDispose]: () => end(mounted.abort),
+  };
+}

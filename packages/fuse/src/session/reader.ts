@@ -1,0 +1,48 @@
+export interface Reader {
+  /** Reads on if it stopped because there was no room. */
+  readonly resume: () => void;
+  /** When the mount is gone. The descriptor is closed then. */
+  readonly ended: Promise<unknown>;
+}
+
+export interface ReaderOptions {
+  /** The reader closes it at the end. */
+  readonly fd: number;
+  readonly bufferBytes: number;
+  readonly hasRoom: () => boolean;
+  /** Returns a promise as long as the content of the buffer is needed. */
+  readonly onMessage: (buffer: Buffer, bytes: number) => Promise<void> | undefined;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** Unmounted, or aborted. */
+export const gone: ReadonlySet<string> = new Set(['ENODEV', 'ECONNABORTED']);
+
+/** Data of writes that wait in the file system stay in the buffers in which they were read: so many at once. */
+const maxHeldBuffers = 32;
+
+export interface Buffers {
+  readonly hasOne: () => boolean;
+  readonly take: () => Buffer;
+  readonly giveBack: (buffer: Buffer) => void;
+  /** Keeps it until `inUse` is settled, then calls `onFree`. */
+  readonly hold: (buffer: Buffer, inUse: Promise<void>, onFree: () => void) => void;
+}
+
+export function createBuffers(bufferBytes: number): Buffers {
+  const spare: Buffer[] = [];
+  let held = 0;
+  return {
+    hasOne: () => held < maxHeldBuffers,
+    take: () => spare.pop() ?? Buffer.allocUnsafeSlow(bufferBytes),
+    giveBack: (buffer) => void spare.push(buffer),
+    hold: (buffer, inUse, onFree) => {
+      held += 1;
+      void inUse.then(() => {
+        held -= 1;
+        spare.push(buffer);
+        onFree();
+      });
+    },
+  };
+}
