@@ -7,6 +7,7 @@
 export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/base': [],
   'packages/linux': [],
+  'packages/fuse': [],
   'packages/certificates': [],
   'packages/contract': ['packages/base'],
   // Runs in browsers too, but for its part for Node.
@@ -27,6 +28,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/runtimes': [],
   'packages/templates': ['packages/base', 'packages/contract'],
   'packages/storage': ['packages/base', 'packages/client', 'packages/contract', 'packages/linux'],
+  'packages/volumes': ['packages/base', 'packages/fuse', 'packages/storage'],
   'packages/keyring': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/checkpoints': ['packages/base', 'packages/keyring', 'packages/linux', 'packages/storage'],
   'packages/isolation': ['packages/base', 'packages/contract', 'packages/keyring', 'packages/linux'],

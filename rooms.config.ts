@@ -326,6 +326,16 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   'packages/storage/src': [['blobs', 'reserve'], ['objects', 'records'], ['testing'], ['conformance', 'index']],
+  'packages/volumes/src': [
+    ['limits'],
+    ['blocks', 'metadata'],
+    ['locks'],
+    ['volume'],
+    ['check', 'copies', 'mount', 'paths'],
+    ['index', 'testing'],
+  ],
+  'packages/volumes/src/metadata': [['checksum', 'inode'], ['metadata'], ['sqlite']],
+  'packages/volumes/src/volume': [['gate', 'pins', 'places', 'syncer', 'write'], ['holes', 'read'], ['open']],
   'packages/templates/src': [
     ['rootfs', 'run-with-lines', 'store'],
     ['debian', 'import'],

@@ -1,0 +1,14 @@
+export { createVolume, openVolume } from './volume/open.ts';
+export type { Range, Volume, VolumeOptions } from './volume/open.ts';
+export { createVolumeFs } from './mount/volume-fs.ts';
+export type { VolumeFsOptions } from './mount/volume-fs.ts';
+export { openPaths } from './paths/open-paths.ts';
+export type { ListOptions, ListResult, Owner, ReadResult, VolumePaths, WriteFileOptions } from './paths/open-paths.ts';
+export type { PathEntry } from './paths/entry.ts';
+export { copyVolume } from './copies/copy-volume.ts';
+export type { CopyOptions } from './copies/copy-volume.ts';
+export { createSweeper } from './copies/sweep.ts';
+export type { Sweeper } from './copies/sweep.ts';
+export { checkVolume, digestBlocks } from './check/check-volume.ts';
+export type { BlockFault, VolumeReport } from './check/check-volume.ts';
+export type { Quota, Usage, VolumeFacts } from './metadata/metadata.ts';

@@ -1,0 +1,100 @@
+import { mkdtempSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { removeTree } from '@soulbox/base';
+import { FuseError } from '@soulbox/fuse';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createBatch } from './batch.ts';
+import { createSqliteMetadata } from './create.ts';
+import { migrate } from './migrate.ts';
+import { migrations } from './migrations.ts';
+import { openSqliteMetadata } from './open.ts';
+
+let folder: string;
+let path: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'soulbox-metadata-'));
+  path = join(folder, 'metadata.sqlite');
+});
+afterEach(() => removeTree(folder));
+
+const now = { sec: 1, nsec: 0 };
+const options = { now: () => now, freed: () => undefined, makeRoom: () => false };
+const make = (): void => {
+  createSqliteMetadata(path, {
+    ...{ id: 'v', quota: { bytes: undefined, inodes: undefined }, now },
+    root: { uid: 0, gid: 0, mode: 0o755 },
+  });
+};
+
+test('metadata of a newer version are refused, and not changed', () => {
+  make();
+  const db = new DatabaseSync(path);
+  db.exec(`PRAGMA user_version = ${migrations.length + 1}`);
+  db.close();
+  expect(() => openSqliteMetadata(path, options)).toThrow(
+    expect.objectContaining({ reason: 'config_invalid', message: expect.stringContaining('newer') as string }) as Error,
+  );
+});
+
+test('a step of a migration that fails undoes all of them', () => {
+  make();
+  const db = new DatabaseSync(path);
+  expect(() => {
+    migrate(db, path, [...migrations, 'CREATE TABLE later (a)', 'nonsense']);
+  }).toThrow(/syntax error/);
+  expect(db.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'later'").get()).toEqual({ n: 0 });
+  migrate(db, path, [...migrations, 'CREATE TABLE later (a)']);
+  expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: migrations.length + 1 });
+  db.close();
+});
+
+test('a volume is made once, for its owner alone, and only one that was made is opened', async () => {
+  expect(() => openSqliteMetadata(path, options)).toThrow(
+    expect.objectContaining({ reason: 'file_not_found' }) as Error,
+  );
+  make();
+  expect(make).toThrow(expect.objectContaining({ code: 'EEXIST' }) as Error);
+  await using metadata = openSqliteMetadata(path, options);
+  expect(await metadata.find(1)).toMatchObject({ nlink: 2, mode: 0o040755 });
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+test('works of one turn are one transaction, of which only the failed ones change nothing', async () => {
+  const db = new DatabaseSync(path);
+  db.exec('CREATE TABLE t (a INTEGER PRIMARY KEY)');
+  const insert = db.prepare('INSERT INTO t VALUES (?)');
+  let [commits, rollbacks, rooms] = [0, 0, 0];
+  const batch = createBatch(db, {
+    beforeCommit: () => undefined,
+    afterCommit: () => (commits += 1),
+    afterRollback: () => (rollbacks += 1),
+    makeRoom: () => (rooms += 1) < 3,
+  });
+  const count = (): number => Number(db.prepare('SELECT count(*) AS n FROM t').get()?.['n']);
+  const outcomes = await Promise.allSettled([
+    batch.run(() => insert.run(1)),
+    batch.run(() => {
+      throw new FuseError('EEXIST');
+    }),
+    batch.run(() => insert.run(2)),
+  ]);
+  expect([outcomes.map(({ status }) => status), commits, count()]).toEqual([
+    ['fulfilled', 'rejected', 'fulfilled'],
+    1,
+    2,
+  ]);
+  // A fault of the database undoes all, and is told to all.
+  const failed = await Promise.allSettled([batch.run(() => insert.run(3)), batch.run(() => insert.run(1))]);
+  expect([failed.map(({ status }) => status), rollbacks, count()]).toEqual([['rejected', 'rejected'], 1, 2]);
+  // A full disk is tried again as long as there is room to release.
+  const full = (): never => {
+    throw Object.assign(new Error('full'), { code: 'ERR_SQLITE_ERROR', errcode: 13 });
+  };
+  const repeated = batch.run(() => (rooms < 2 ? full() : insert.run(4)));
+  await repeated;
+  expect([rooms, count()]).toEqual([2, 3]);
+  await expect(batch.run(full)).rejects.toMatchObject({ code: 'ENOSPC' });
+  db.close();
+});
