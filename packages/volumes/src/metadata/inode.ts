@@ -32,6 +32,9 @@ export const linkType = 0o120000;
 export const isFolder = ({ mode }: { readonly mode: number }): boolean => typeOf(mode) === folderType;
 export const isFile = ({ mode }: { readonly mode: number }): boolean => typeOf(mode) === fileType;
 
+/** Of a file: without them, there is no need to look for any. */
+export const hasBlocks = ({ allocated, xattrBytes }: Inode): boolean => allocated > xattrBytes;
+
 export const setuidBit = 0o4000;
 export const setgidBit = 0o2000;
 const groupExecuteBit = 0o010;

@@ -123,9 +123,11 @@ export interface BlockPlace {
   readonly index: number;
 }
 
-/** A value, or the id in the block store. */
+/** What a block becomes. */
 export interface BlockChange {
   readonly index: number;
+  /** What it was, as read by the caller, who has the file alone. */
+  readonly old: Block | undefined;
   readonly length: number;
   readonly content: Uint8Array | string;
 }

@@ -26,15 +26,23 @@ const fh = 0;
 export interface VolumeFsOptions {
   /** The name of the mount, which stays the same when another process takes it over. */
   readonly mount: string;
-  /** How long the kernel may keep names and attributes. 0 for a volume with several mounts. */
+  /** How long the kernel may keep names and attributes. 0 for a volume that others than this mount change. */
   readonly ttlMs: number;
+  /** Locks are between all mounts of the volume, and pages of a file are read again at each open of it. */
+  readonly isShared?: boolean;
   readonly isReadOnly?: boolean;
 }
 
 /** A volume as a file system of one mount. */
-export function createVolumeFs(volume: Volume, { mount, ttlMs, isReadOnly = false }: VolumeFsOptions): FuseFs {
+export function createVolumeFs(
+  volume: Volume,
+  { mount, ttlMs, isShared = false, isReadOnly = false }: VolumeFsOptions,
+): FuseFs {
   const { metadata, pins } = volume;
   const replies = createReplies({ ttlMs });
+
+  // The kernel asks at each close only to release locks, which it does itself for a single mount.
+  const opened = isShared ? { fh } : { fh, keepCache: true, noFlush: true };
 
   const known = (inode: Inode): FuseEntry => {
     pins.add(mount, inode.ino);
@@ -152,15 +160,15 @@ export function createVolumeFs(volume: Volume, { mount, ttlMs, isReadOnly = fals
     },
     async open(ino, flags, killSuidgid) {
       if ((flags & O_TRUNC) !== 0) await truncate(ino, killSuidgid);
-      return { fh };
+      return opened;
     },
     async create(parent, name, mode, flags, context) {
       checkChange(name);
       const { uid, gid } = context;
-      const created = (inode: Inode): FuseReplyValue => ({ entry: replies.entry(inode), open: { fh } });
+      const created = (inode: Inode): FuseReplyValue => ({ entry: replies.entry(inode), open: opened });
       try {
         const node = { mode: fileType | (mode & ~0o170000), uid, gid };
-        return { entry: known(await volume.create(parent, name, node, noteOf(context, created))), open: { fh } };
+        return { entry: known(await volume.create(parent, name, node, noteOf(context, created))), open: opened };
       } catch (thrown) {
         if (!(thrown instanceof FuseError) || thrown.code !== 'EEXIST' || (flags & O_EXCL) !== 0) throw thrown;
       }
@@ -170,14 +178,14 @@ export function createVolumeFs(volume: Volume, { mount, ttlMs, isReadOnly = fals
       if (isFolder(present)) throw new FuseError('EISDIR');
       if (typeOf(present.mode) !== fileType) throw new FuseError('EEXIST');
       if ((flags & O_TRUNC) !== 0) await truncate(present.ino, false);
-      return { entry: known(present), open: { fh } };
+      return { entry: known(present), open: opened };
     },
     async tmpfile(parent, mode, _flags, context) {
       checkWritable();
       const { uid, gid } = context;
-      const created = (inode: Inode): FuseReplyValue => ({ entry: replies.entry(inode), open: { fh } });
+      const created = (inode: Inode): FuseReplyValue => ({ entry: replies.entry(inode), open: opened });
       const node = { mode: fileType | (mode & ~0o170000), uid, gid };
-      return { entry: known(await metadata.createOrphan(parent, node, noteOf(context, created))), open: { fh } };
+      return { entry: known(await metadata.createOrphan(parent, node, noteOf(context, created))), open: opened };
     },
     read: (ino, _fh, offset, size) => volume.read(ino, offset, size),
     write(ino, _fh, offset, data, { flags, isWriteback, killSuidgid }, context) {
@@ -224,6 +232,6 @@ export function createVolumeFs(volume: Volume, { mount, ttlMs, isReadOnly = fals
       checkXattr(name);
       await metadata.removeXattr(ino, name, nothing(context));
     },
-    ...lockMethods(volume.locks, mount),
+    ...(isShared ? lockMethods(volume.locks, mount) : {}),
   };
 }

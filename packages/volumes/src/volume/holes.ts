@@ -62,8 +62,9 @@ export async function clearRange(
   }
 }
 
-function cutBlock({ index, content }: Block, length: number): BlockChange {
-  return { index, length, content: typeof content === 'string' ? content : content.subarray(0, length) };
+function cutBlock(old: Block, length: number): BlockChange {
+  const { index, content } = old;
+  return { index, length, old, content: typeof content === 'string' ? content : content.subarray(0, length) };
 }
 
 /** The first byte from `offset` on that is data, or that is in a hole. The end of the file is a hole. Throws ENXIO. */

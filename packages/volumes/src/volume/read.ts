@@ -1,7 +1,7 @@
 import { FuseError } from '@soulbox/fuse';
 import type { Awaitable } from '@soulbox/fuse';
 import { blockBytes } from '../limits.ts';
-import { isFile, isFolder } from '../metadata/inode.ts';
+import { hasBlocks, isFile, isFolder } from '../metadata/inode.ts';
 import type { Inode } from '../metadata/inode.ts';
 import type { Block } from '../metadata/metadata.ts';
 import type { WriteTools } from './write.ts';
@@ -21,7 +21,8 @@ export function readFile(
     if (length <= 0) return Buffer.alloc(0);
     metadata.touch(inode);
     const [first, last] = [Math.floor(offset / blockBytes), Math.floor((offset + length - 1) / blockBytes)];
-    return after(metadata.blocks(ino, first, last), (found) => fill(found, offset, length));
+    const present = hasBlocks(inode) ? metadata.blocks(ino, first, last) : [];
+    return after(present, (found) => fill(found, offset, length));
   };
   const fill = (found: readonly Block[], from: number, length: number): Awaitable<Buffer> => {
     const target = Buffer.allocUnsafe(length);

@@ -1,7 +1,7 @@
 import { FuseError } from '@soulbox/fuse';
 import type { BlockStore } from '../blocks/block-store.ts';
 import { blockBytes, fileBytesMax, inlineBytes } from '../limits.ts';
-import { isFile, isFolder } from '../metadata/inode.ts';
+import { hasBlocks, isFile, isFolder } from '../metadata/inode.ts';
 import type { Inode } from '../metadata/inode.ts';
 import type { Block, BlockChange, Metadata, Note } from '../metadata/metadata.ts';
 
@@ -38,7 +38,8 @@ export async function writeFile(
   if (data.length === 0) return 0;
   const first = Math.floor(start / blockBytes);
   const last = Math.floor((end - 1) / blockBytes);
-  const present = new Map((await metadata.blocks(ino, first, last)).map((block) => [block.index, block]));
+  const found = hasBlocks(inode) ? await metadata.blocks(ino, first, last) : [];
+  const present = new Map(found.map((block) => [block.index, block]));
   const pieces = Array.from({ length: last - first + 1 }, (_, position) => {
     const index = first + position;
     const from = Math.max(0, start - index * blockBytes);
@@ -94,14 +95,14 @@ export async function placePiece(
     const content = Buffer.alloc(length);
     if (old !== undefined) content.set(old.content);
     content.set(piece, from);
-    return { index, length, content };
+    return { index, length, content, old };
   }
   if (typeof old?.content === 'string' && old.generation === metadata.facts().generation) {
     const { content } = old;
     if (old.digest !== undefined) await metadata.setDigest(ino, old, undefined);
     await writeZeros(blocks, content, oldLength, from);
     await blocks.write(content, piece, from);
-    return { index, length, content };
+    return { index, length, content, old };
   }
   const content = blocks.newName();
   made.push(content);
@@ -113,7 +114,7 @@ export async function placePiece(
     } else await blocks.write(content, old.content, 0);
   }
   await blocks.write(content, piece, from);
-  return { index, length, content };
+  return { index, length, content, old };
 }
 
 /** What a block has behind its length is not known, and becomes visible when it grows. */

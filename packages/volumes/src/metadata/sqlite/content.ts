@@ -3,7 +3,7 @@ import { FuseError } from '@soulbox/fuse';
 import type { FuseTime } from '@soulbox/fuse';
 import { blockBytes } from '../../limits.ts';
 import { crcOf } from '../checksum.ts';
-import { isFile, withoutSuidgid } from '../inode.ts';
+import { hasBlocks, isFile, withoutSuidgid } from '../inode.ts';
 import type { Inode } from '../inode.ts';
 import type { Block, BlockPlace, Write } from '../metadata.ts';
 import type { Facts } from './facts.ts';
@@ -26,7 +26,7 @@ export interface Content {
   /** The inode with another size, and without what lies behind it. The caller puts it. */
   resized(inode: Inode, size: number): Inode;
   /** Removes its first blocks, up to `limit`. */
-  removeSome(ino: number, limit: number): { readonly bytes: number; readonly isAll: boolean };
+  removeSome(inode: Inode, limit: number): { readonly bytes: number; readonly isAll: boolean };
 }
 
 /** More than any index. */
@@ -71,12 +71,10 @@ export function sqliteContent(db: DatabaseSync, { facts, inodes, now, freed }: C
     write(ino, { blocks: changes, holes, sizeAtLeast, killSuidgid }) {
       const inode = inodes.get(ino);
       if (!isFile(inode)) throw new FuseError('EINVAL');
-      const before = changes.map(({ index }) => blocks(ino, index, index, 1)[0]);
       let growth = 0;
-      for (const [position, { length }] of changes.entries()) growth += length - (before[position]?.length ?? 0);
+      for (const { length, old } of changes) growth += length - (old?.length ?? 0);
       facts.checkRoom({ bytes: growth, inodes: 0 });
-      for (const [position, { index, length, content }] of changes.entries()) {
-        const old = before[position];
+      for (const { index, length, content, old } of changes) {
         const [object, data] = typeof content === 'string' ? [content, null] : [null, content];
         const isSame = old !== undefined && old.content === object;
         if (!isSame && typeof old?.content === 'string') free([{ gen: old.generation, object: old.content }]);
@@ -117,10 +115,13 @@ export function sqliteContent(db: DatabaseSync, { facts, inodes, now, freed }: C
       facts.grow({ bytes: -freedBytes, inodes: 0 });
       return { ...inode, size, allocated: inode.allocated - freedBytes };
     },
-    removeSome(ino, limit) {
-      const row = few.get(ino, limit);
+    removeSome(inode, limit) {
+      if (!hasBlocks(inode)) return { bytes: 0, isAll: true };
+      // Most files cannot have more blocks than that.
+      if (inode.size <= limit * blockBytes) return { bytes: removeBlocks(inode.ino, 0, indexEnd), isAll: true };
+      const row = few.get(inode.ino, limit);
       if (typeof row?.['last'] !== 'number') return { bytes: 0, isAll: true };
-      return { bytes: removeBlocks(ino, 0, row['last'] + 1), isAll: row['count'] !== limit };
+      return { bytes: removeBlocks(inode.ino, 0, row['last'] + 1), isAll: row['count'] !== limit };
     },
   };
 }

@@ -5,7 +5,8 @@ import { migrate } from './migrate.ts';
 
 /** How long another process, such as a check of the volume, may hold the write lock. Milliseconds. */
 const busyTimeoutMs = 5000;
-/** Of 64 MiB. A database that is read while it is copied can let the log grow longer. */
+/** What a log that grew longer, because a copy was read from it, is cut to. */
+const logBytesKept = 64 * 1024 * 1024;
 const pageCacheKib = 16 * 1024;
 
 /**
@@ -20,7 +21,8 @@ export function openDatabase(path: string, { create }: { readonly create: boolea
   try {
     db.exec(
       `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;
-       PRAGMA cache_size = -${pageCacheKib}; PRAGMA temp_store = MEMORY;`,
+       PRAGMA cache_size = -${pageCacheKib}; PRAGMA temp_store = MEMORY;
+       PRAGMA journal_size_limit = ${logBytesKept};`,
     );
     migrate(db, path);
     return db;

@@ -39,7 +39,12 @@ export interface Inodes {
   remove(ino: number): void;
   target(ino: number): Uint8Array | undefined;
   orphans(after: number, limit: number): number[];
+  /** Transactions were undone. */
+  forgetAll(): void;
 }
+
+/** More are read again. */
+const cachedMax = 20_000;
 
 export function sqliteInodes(db: DatabaseSync): Inodes {
   const select = db.prepare(`SELECT ${inodeColumns} FROM inode WHERE ino = ?`);
@@ -54,9 +59,20 @@ export function sqliteInodes(db: DatabaseSync): Inodes {
   const remove = db.prepare('DELETE FROM inode WHERE ino = ?');
   const target = db.prepare('SELECT target FROM inode WHERE ino = ?');
   const orphans = db.prepare('SELECT ino FROM inode WHERE nlink = 0 AND ino > ? ORDER BY ino LIMIT ?');
+  /** Nobody else changes the database. */
+  const cached = new Map<number, Inode>();
+  const remember = (inode: Inode): void => {
+    if (cached.size >= cachedMax) cached.clear();
+    cached.set(inode.ino, inode);
+  };
   const find = (ino: number): Inode | undefined => {
+    const present = cached.get(ino);
+    if (present !== undefined) return present;
     const row = select.get(ino);
-    return row === undefined ? undefined : inodeFromRow(row);
+    if (row === undefined) return undefined;
+    const inode = inodeFromRow(row);
+    remember(inode);
+    return inode;
   };
   const get = (ino: number): Inode => {
     const inode = find(ino);
@@ -72,12 +88,24 @@ export function sqliteInodes(db: DatabaseSync): Inodes {
       if (inode.nlink === 0) throw new FuseError('ENOENT');
       return inode;
     },
-    insert: (inode, bytes) => void insert.run(...valuesOf(inode), bytes ?? null),
-    put: (inode) => void update.run(...valuesOf(inode)),
-    remove: (ino) => void remove.run(ino),
+    insert(inode, bytes) {
+      insert.run(...valuesOf(inode), bytes ?? null);
+      remember(inode);
+    },
+    put(inode) {
+      update.run(...valuesOf(inode));
+      remember(inode);
+    },
+    remove(ino) {
+      remove.run(ino);
+      cached.delete(ino);
+    },
     target(ino) {
       const bytes = target.get(ino)?.['target'];
       return bytes instanceof Uint8Array ? bytes : undefined;
+    },
+    forgetAll: () => {
+      cached.clear();
     },
     orphans: (after, limit) => orphans.all(after, limit).map((row) => row['ino'] as number),
   };

@@ -61,6 +61,25 @@ test('a volume is made once, for its owner alone, and only one that was made is 
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
+test('the log is written back to the database while changes go on, and does not grow without end', async () => {
+  make();
+  await using metadata = openSqliteMetadata(path, options);
+  const change = async (rounds: number): Promise<void> => {
+    for (let round = 0; round < rounds; round += 1)
+      await metadata.setXattr(1, Buffer.from('user.a'), Buffer.alloc(2000, round), 'set');
+  };
+  let largest = 0;
+  for (let round = 0; round < 4; round += 1) {
+    // A sync in the middle of other changes, which have a transaction open.
+    const syncing = metadata.sync();
+    await Promise.all([change(1600), syncing]);
+    await Promise.all([metadata.sync(), change(1)]);
+    largest = Math.max(largest, statSync(`${path}-wal`).size);
+    if (round === 0) largest *= 1.2;
+  }
+  expect(statSync(`${path}-wal`).size).toBeLessThan(largest + 1);
+});
+
 test('works of one turn are one transaction, of which only the failed ones change nothing', async () => {
   const db = new DatabaseSync(path);
   db.exec('CREATE TABLE t (a INTEGER PRIMARY KEY)');

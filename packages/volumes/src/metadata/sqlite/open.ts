@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fstatSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, fdatasync, fsyncSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
@@ -21,8 +21,8 @@ import { sqliteXattrs } from './xattrs.ts';
 
 const flushFile = promisify(fdatasync);
 
-/** A log of this size is written back to the database at the next sync. Reads of it cost the same at any size. */
-const logBytesMax = 32 * 1024 * 1024;
+/** After so many transactions, the log is written back to the database at the next sync: some 10 KiB for each. */
+const commitsPerCheckpoint = 1500;
 /** As `relatime` of Linux: an access is noted if the last one is older than the last change, or than this. */
 const accessSeconds = 24 * 3600;
 const blocksMax = 1024;
@@ -58,7 +58,7 @@ function metadataOf(db: DatabaseSync, path: string, options: SqliteMetadataOptio
   const replies = sqliteReplies(db);
   const locks = sqliteLocks(db);
   const reap = (inode: Inode): boolean => {
-    const { bytes, isAll } = content.removeSome(inode.ino, blocksMax);
+    const { bytes, isAll } = content.removeSome(inode, blocksMax);
     if (!isAll) {
       inodes.put({ ...inode, allocated: inode.allocated - bytes });
       facts.grow({ bytes: -bytes, inodes: 0 });
@@ -86,12 +86,14 @@ function metadataOf(db: DatabaseSync, path: string, options: SqliteMetadataOptio
     },
     afterRollback: () => {
       facts.load();
+      inodes.forgetAll();
       freed = [];
     },
     makeRoom: options.makeRoom,
   });
   const firstOwnIno = facts.now.nextIno;
   const log = openLog(db, path);
+  let writtenBack = facts.now.commit;
 
   const change = async <T>(work: () => T, note: Note<T> | undefined): Promise<T> =>
     await batch.run(() => {
@@ -196,6 +198,11 @@ function metadataOf(db: DatabaseSync, path: string, options: SqliteMetadataOptio
     async sync() {
       batch.flush();
       await log.flush();
+      if (facts.now.commit - writtenBack < commitsPerCheckpoint) return;
+      // Most of the log is on the disk now, so this waits for the database alone. It needs a moment without a transaction.
+      batch.flush();
+      log.writeBack();
+      writtenBack = facts.now.commit;
     },
     [Symbol.asyncDispose]: async () => {
       batch.flush();
@@ -210,7 +217,7 @@ function metadataOf(db: DatabaseSync, path: string, options: SqliteMetadataOptio
 }
 
 /** SQLite's log beside the database: where commits are before they are written back. */
-function openLog(db: DatabaseSync, path: string): { flush(): Promise<void>; close(): void } {
+function openLog(db: DatabaseSync, path: string): { flush(): Promise<void>; writeBack(): void; close(): void } {
   // It exists after the first change of a connection.
   db.exec('UPDATE volume SET commit_number = commit_number');
   const fd = openSync(`${path}-wal`, 'r');
@@ -221,10 +228,10 @@ function openLog(db: DatabaseSync, path: string): { flush(): Promise<void>; clos
     closeSync(folder);
   }
   return {
-    async flush() {
-      await flushFile(fd);
-      // Most of it is on the disk now, so this waits for the database alone.
-      if (fstatSync(fd).size > logBytesMax) db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    flush: () => flushFile(fd),
+    // It waits for nobody: what a copy still reads stays in the log until the next time.
+    writeBack: () => {
+      db.exec('PRAGMA wal_checkpoint(PASSIVE)');
     },
     close: () => {
       closeSync(fd);
