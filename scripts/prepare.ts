@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { installPackages } from '@soulbox/host';
 
@@ -28,7 +29,9 @@ const soulbox = async (...args: string[]): Promise<number> =>
 /** Prepares the host for tests, including programs that only they need; returns the exit code of a failed step. */
 export async function prepareForTests(): Promise<number> {
   const code = await soulbox('setup', '--install', '--data-dir', testDirectory);
-  for (const { proof, names } of testPrograms) if (code === 0 && !existsSync(proof)) await installForTests(names);
+  if (code !== 0) return code;
+  for (const { proof, names } of testPrograms) if (!existsSync(proof)) await installForTests(names);
+  if (!existsSync(azuriteFolder)) await installAzurite();
   return code;
 }
 
@@ -59,6 +62,19 @@ async function installForTests(names: readonly string[]): Promise<void> {
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
   }
+}
+
+/** Microsoft's Azure server for tests; the same as in packages/storage/src/testing. */
+const azuriteVersion = '3.37.0';
+const azuriteFolder = join(testDirectory, `azurite-${azuriteVersion}`);
+
+/** Not a dependency of the workspace, because it brings 236 others (240 MB). */
+async function installAzurite(): Promise<void> {
+  console.log('For a test: azurite');
+  const draft = `${azuriteFolder}.draft`;
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-save'];
+  const code = await runVisibly('npm', ['install', '--prefix', draft, ...flags, `azurite@${azuriteVersion}`]);
+  if (code === 0) await rename(draft, azuriteFolder);
 }
 
 /** The templates that tests use, in two lanes of about the same duration: building one keeps one CPU busy. */

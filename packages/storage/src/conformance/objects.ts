@@ -39,7 +39,7 @@ export function describeObjects(name: string, { open, lacks = [], only }: Object
     });
 
     const refused = { reason: 'bad_request' };
-    test.for(['', '/', '/a', 'a//b', '.', '..', 'a/../b', './a', 'a\0', 'a\nb', 'a\x7f', '\ud800', 'a\uffff'])(
+    test.for(['', '/', '/a', 'a//b', '.', '..', 'a/../b', './a', 'a\0', 'a\nb', 'a\x7f', 'a\\b', '\ud800', 'a\uffff'])(
       'refuses the key %j',
       async (key) => {
         await expect(store.put(key, Buffer.of(1))).rejects.toMatchObject(refused);

@@ -1,11 +1,14 @@
 import { SoulBoxError } from '@soulbox/base';
 import { objectLimits } from './object-store.ts';
 
-/** Control characters, unpaired surrogates and code points that are no characters: XML cannot carry all of them. */
-const illegal = /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}]/u;
+/**
+ * Control characters, unpaired surrogates and code points that are no characters: XML cannot carry all of them. Azure
+ * turns a backslash into a slash.
+ */
+const illegal = /[\\\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}]/u;
 
 /**
- * Throws `bad_request` unless all five stores keep the key as it is: valid Unicode without control characters, no part
+ * Throws `bad_request` unless all five stores keep the key as it is: valid Unicode without control characters and backslashes, no part
  * between slashes that is `.` or `..`, and none that is empty, except after a last slash.
  */
 export function checkObjectKey(key: string, prefix: string): void {

@@ -20,7 +20,10 @@ export interface ObjectStore extends AsyncDisposable {
   stat(key: string, options?: CallOptions): Promise<ObjectInfo | undefined>;
   /** Does nothing if there is no such object. */
   delete(key: string, options?: CallOptions): Promise<void>;
-  /** A page of the objects, sorted by the bytes of their keys. */
+  /**
+   * A page of the objects, sorted by the bytes of their keys. Only characters beyond U+FFFF may have another place: some
+   * stores sort by UTF-16.
+   */
   list(query?: ListQuery): Promise<ObjectPage>;
   /** Copies within the store. Throws `storage_not_found`. */
   copy(from: string, to: string, options?: CallOptions): Promise<WrittenObject>;

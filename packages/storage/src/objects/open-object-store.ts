@@ -31,9 +31,34 @@ async function openDriver(url: StorageUrl, file: string | undefined): Promise<St
     if (file !== undefined) throw new SoulBoxError('config_invalid', 'Local disk has no credentials.');
     return await (await import('./disk/open-disk-objects.ts')).openDiskObjects(url.path);
   }
-  const credentials =
-    file === undefined ? undefined : (): ReturnType<typeof readS3Credentials> => readS3Credentials(file);
-  // Faults of the file show now.
-  await credentials?.();
-  return await (await import('./s3/open-s3.ts')).openS3({ ...url, credentials });
+  return await openers[url.kind](url as never, file);
 }
+
+type Opener<Url> = (url: Url, credentialsFile: string | undefined) => Promise<StoreDriver>;
+
+/** Faults of a credentials file show when the store is opened. */
+const openers: { readonly [Kind in Exclude<StorageUrl['kind'], 'file'>]: Opener<Extract<StorageUrl, { kind: Kind }>> } =
+  {
+    async s3(url, file) {
+      const credentials = file === undefined ? undefined : () => readS3Credentials(file);
+      await credentials?.();
+      return await (await import('./s3/open-s3.ts')).openS3({ ...url, credentials });
+    },
+    async azure(url, file) {
+      if (file === undefined)
+        throw new SoulBoxError(
+          'config_invalid',
+          'Azure needs a file with credentials (SOULBOX_STORAGE_CREDENTIALS_FILE).',
+        );
+      const { readAzureCredentials } = await import('./azure/credentials.ts');
+      const credentials = () => readAzureCredentials(file);
+      await credentials();
+      return await (await import('./azure/open-azure.ts')).openAzure({ ...url, credentials });
+    },
+    async gcs(url, file) {
+      const { readServiceAccount } = await import('./gcs/credentials.ts');
+      const credentials = file === undefined ? undefined : () => readServiceAccount(file);
+      await credentials?.();
+      return await (await import('./gcs/open-gcs.ts')).openGcs({ ...url, credentials });
+    },
+  };

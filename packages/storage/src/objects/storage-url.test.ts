@@ -18,6 +18,11 @@ test.each([
   ['s3://bucket?endpoint=http://store.example&insecure=true', { endpoint: 'http://store.example/' }],
   [`r2://bucket/p?account=${account}`, { region: 'auto', endpoint: `https://${account}.r2.cloudflarestorage.com` }],
   [`r2://bucket?account=${account}&jurisdiction=eu`, { endpoint: `https://${account}.eu.r2.cloudflarestorage.com` }],
+  ['gs://my_bucket/a', { kind: 'gcs', bucket: 'my_bucket', prefix: 'a/', endpoint: undefined }],
+  [
+    'azblob://container/a?account=name1',
+    { kind: 'azure', container: 'container', account: 'name1', endpoint: 'https://name1.blob.core.windows.net' },
+  ],
 ])('%s', (url, expected) => {
   expect(parseStorageUrl(url)).toMatchObject({ url, ...expected });
 });
@@ -48,6 +53,10 @@ test.each([
   ['s3://bucket?accessKeyId=hidden', /SOULBOX_STORAGE_CREDENTIALS_FILE/],
   ['s3://bucket?X-Amz-Signature=hidden', /SOULBOX_STORAGE_CREDENTIALS_FILE/],
   ['r2://bucket', /account=/],
+  ['azblob://container', /account=/],
+  ['azblob://container?account=no.host', /account=/],
+  ['azblob://container?account=name&sig=hidden', /SOULBOX_STORAGE_CREDENTIALS_FILE/],
+  ['gs://bucket?key=hidden', /SOULBOX_STORAGE_CREDENTIALS_FILE/],
   ['r2://bucket?account=abc', /account=/],
   [`r2://bucket?account=${account}&jurisdiction=x`, /jurisdiction/],
 ])('refuses %s', (url, message) => {

@@ -4,7 +4,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { checkObjectKey } from './object-key.ts';
 
 /** What a storage URL says. It never has credentials. */
-export type StorageUrl = FileUrl | S3Url;
+export type StorageUrl = FileUrl | S3Url | AzureUrl | GcsUrl;
 
 interface Named {
   /** As given. */
@@ -27,10 +27,26 @@ interface S3Url extends Named {
   readonly usesPaths: boolean;
 }
 
+interface AzureUrl extends Named {
+  readonly kind: 'azure';
+  readonly container: string;
+  readonly account: string;
+  readonly endpoint: string;
+}
+
+interface GcsUrl extends Named {
+  readonly kind: 'gcs';
+  readonly bucket: string;
+  /** Undefined: that of Google. */
+  readonly endpoint: string | undefined;
+}
+
 export const storageUrlForms = [
   'file:///FOLDER',
   's3://BUCKET/PREFIX?region=REGION&endpoint=URL&path-style=true',
   'r2://BUCKET/PREFIX?account=ID&jurisdiction=eu',
+  'gs://BUCKET/PREFIX',
+  'azblob://CONTAINER/PREFIX?account=NAME',
 ] as const;
 
 const maxLength = 2048;
@@ -54,6 +70,8 @@ const parsers: Readonly<Record<string, ((url: URL, text: string) => StorageUrl) 
   'file:': parseFile,
   's3:': parseS3,
   'r2:': parseR2,
+  'gs:': parseGcs,
+  'azblob:': parseAzure,
 };
 
 function invalid(why: string): SoulBoxError {
@@ -91,8 +109,22 @@ function parseR2(url: URL, text: string): S3Url {
   return { ...parseBucket(url, text), region: 'auto', endpoint: ofAccount, usesPaths: true };
 }
 
+function parseGcs(url: URL, text: string): GcsUrl {
+  const { endpoint, insecure } = readParameters(url, ['endpoint', 'insecure']);
+  return { ...parseBucket(url, text), kind: 'gcs', endpoint: parseEndpoint(endpoint, insecure) };
+}
+
+function parseAzure(url: URL, text: string): AzureUrl {
+  const { account, endpoint, insecure } = readParameters(url, ['account', 'endpoint', 'insecure']);
+  if (account === undefined || !/^[a-z0-9]{3,24}$/.test(account))
+    throw invalid('An azblob URL needs account=, the name of the storage account.');
+  const { bucket: container, prefix } = parseBucket(url, text);
+  const ofAccount = parseEndpoint(endpoint, insecure) ?? `https://${account}.blob.core.windows.net`;
+  return { kind: 'azure', url: text, prefix, container, account, endpoint: ofAccount };
+}
+
 function parseBucket(url: URL, text: string): Pick<S3Url, 'kind' | 'url' | 'prefix' | 'bucket'> {
-  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(url.hostname) || isIP(url.hostname) !== 0 || url.port !== '')
+  if (!/^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/.test(url.hostname) || isIP(url.hostname) !== 0 || url.port !== '')
     throw invalid('The name of the bucket is missing or not valid.');
   return { kind: 's3', url: text, bucket: url.hostname, prefix: parsePrefix(url) };
 }

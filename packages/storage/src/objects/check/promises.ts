@@ -219,7 +219,7 @@ async function checkVerify(subject: Subject): Promise<void> {
 async function checkList(subject: Subject): Promise<void> {
   const { put } = access(subject);
   const { store, prefix, signal } = subject;
-  const keys = ['a', 'a-b', 'a/1', 'a/2', 'a0', 'b', 'ba/1', 'é', 'ﬀ', '😀'];
+  const keys = ['a', 'a-b', 'a/1', 'a/2', 'a0', 'b', 'ba/1', 'é', 'ﬀ'];
   for (const key of keys.toReversed()) await put(key, key);
   const listAll = async (start: string): Promise<string[]> => {
     const found: string[] = [];
@@ -266,8 +266,10 @@ async function checkFolders(subject: Subject): Promise<void> {
   mustEqual(found.sort(), ['a', 'a/', 'b/', 'c']);
 }
 
-/** Printable ASCII but the slash, and characters of 2, 3 and 4 bytes. */
-const printable = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index)).filter((c) => c !== '/');
+/** Printable ASCII but slash and backslash, and characters of 2, 3 and 4 bytes. */
+const printable = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index)).filter(
+  (c) => c !== '/' && c !== '\\',
+);
 const strangeKeys = [
   `x${printable.slice(0, 48).join('')}x`,
   `x${printable.slice(48).join('')}x`,

@@ -1,0 +1,61 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob';
+import { removeTree } from '@soulbox/base';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describeObjectFaults } from '../../conformance/object-faults.ts';
+import { describeObjects } from '../../conformance/objects.ts';
+import { emulatorAccount, hasAzurite, startAzurite } from '../../testing/azurite.ts';
+import { startFaultProxy } from '../../testing/fault-proxy.ts';
+import type { FaultProxy } from '../../testing/fault-proxy.ts';
+import type { ObjectStore } from '../object-store.ts';
+import { openObjectStore } from '../open-object-store.ts';
+import type { StoreLimits } from '../store-options.ts';
+
+// Without azurite a test of this file fails in CI and says so elsewhere.
+test.skipIf(!hasAzurite && process.env['CI'] === undefined)('azurite is installed', () =>
+  expect(hasAzurite).toBe(true),
+);
+
+describe.skipIf(!hasAzurite)('with azurite', () => {
+  let folder: string;
+  let azurite: Awaited<ReturnType<typeof startAzurite>>;
+  let proxy: FaultProxy;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'soulbox-azure-'));
+    await writeFile(join(folder, 'key'), JSON.stringify({ accountKey: emulatorAccount.key }), { mode: 0o600 });
+    azurite = await startAzurite();
+    const credential = new StorageSharedKeyCredential(emulatorAccount.name, emulatorAccount.key);
+    await new ContainerClient(`${azurite.url}/${emulatorAccount.name}/container`, credential).create();
+    proxy = await startFaultProxy(azurite.url);
+  });
+  afterAll(async () => {
+    await proxy[Symbol.asyncDispose]();
+    await azurite[Symbol.asyncDispose]();
+    await removeTree(folder);
+  });
+
+  const open = (prefix: string, limits: Partial<StoreLimits> = {}): Promise<ObjectStore> => {
+    const endpoint = `${proxy.url}/${emulatorAccount.name}`;
+    const url = `azblob://container/${prefix}?account=${emulatorAccount.name}&endpoint=${endpoint}`;
+    return openObjectStore(url, { credentialsFile: join(folder, 'key'), limits });
+  };
+
+  describeObjects('Azure Blob Storage', { open: (prefix) => open(`of azure/ü+%25/${prefix}`) });
+
+  describeObjectFaults('Azure Blob Storage', {
+    proxy: () => proxy,
+    isShort: true,
+    open: (limits) => open('', limits),
+    error: (status) => ({
+      kind: 'answer',
+      status,
+      headers: { 'x-ms-error-code': status === 403 ? 'AuthorizationFailure' : 'None' },
+    }),
+    isPut: ({ method, path, headers }) =>
+      method === 'PUT' && !path.includes('comp=') && headers['x-ms-copy-source'] === undefined,
+    isPart: ({ method, path }) => method === 'PUT' && path.includes('comp=block&'),
+    isFinish: ({ method, path }) => method === 'PUT' && path.includes('comp=blocklist'),
+  });
+});

@@ -1,0 +1,91 @@
+import { parseRetryAfter } from '@soulbox/client';
+import type { Reason } from '@soulbox/base';
+import { StoreFault } from '../store-fault.ts';
+
+const maxErrorBytes = 64 * 1024;
+
+/** Of an unsuccessful response, whose content it reads. */
+export async function faultFromResponse(response: Response): Promise<StoreFault> {
+  const { message, reason: word } = parseError(await readSome(response));
+  const reason = byWord[word] ?? byStatus(response.status);
+  const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'));
+  return new StoreFault(
+    reason,
+    `${texts[reason] ?? 'The store refuses the call'}: ${response.status} ${word} ${message}`.trimEnd(),
+    {
+      retryAfterMs,
+    },
+  );
+}
+
+/** Of a request without a response. */
+export function faultFromFetch(thrown: unknown): unknown {
+  if (thrown instanceof StoreFault) return thrown;
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  // fetch hides the fault of the connection; everything else is a defect of ours.
+  const isNetwork = thrown instanceof TypeError && (cause instanceof Error || thrown.message === 'terminated');
+  if (!isNetwork) return thrown;
+  const text = cause instanceof Error ? cause.message : thrown.message;
+  return new StoreFault('storage_unavailable', `The store cannot be reached: ${text}`, { cause: thrown });
+}
+
+async function readSome(response: Response): Promise<string> {
+  let text = '';
+  try {
+    for await (const chunk of response.body ?? []) {
+      text += Buffer.from(chunk as Uint8Array).toString();
+      if (text.length > maxErrorBytes) break;
+    }
+  } catch {
+    // The status is enough.
+  }
+  return text;
+}
+
+/** The form of Google's JSON APIs. */
+function parseError(text: string): { readonly message: string; readonly reason: string } {
+  try {
+    const { error } = JSON.parse(text) as { error?: { message?: unknown; errors?: readonly { reason?: unknown }[] } };
+    const reason = error?.errors?.[0]?.reason;
+    return {
+      message: typeof error?.message === 'string' ? error.message.slice(0, 300) : '',
+      reason: typeof reason === 'string' ? reason.slice(0, 100) : '',
+    };
+  } catch {
+    return { message: text.slice(0, 100), reason: '' };
+  }
+}
+
+const texts: Partial<Record<Reason | 'range', string>> = {
+  storage_not_found: 'There is no such object',
+  storage_precondition_failed: 'The condition of the call does not hold',
+  storage_access_denied: 'The store refuses access',
+  storage_throttled: 'The store asks for fewer requests',
+  storage_unavailable: 'The store is not available',
+};
+
+/** https://cloud.google.com/storage/docs/json_api/v1/status-codes */
+const byWord: Readonly<Record<string, Reason>> = {
+  rateLimitExceeded: 'storage_throttled',
+  userRateLimitExceeded: 'storage_throttled',
+  quotaExceeded: 'storage_throttled',
+};
+
+function byStatus(status: number): Reason | 'range' {
+  if (status === 501 || status === 405) return 'storage_unsupported';
+  if (status >= 500 || status === 408) return 'storage_unavailable';
+  return statuses[status] ?? 'internal';
+}
+
+const statuses: Readonly<Record<number, Reason | 'range'>> = {
+  400: 'storage_damaged',
+  401: 'storage_access_denied',
+  403: 'storage_access_denied',
+  404: 'storage_not_found',
+  // A session of an upload that has ended.
+  410: 'storage_not_found',
+  412: 'storage_precondition_failed',
+  413: 'limit_exceeded',
+  416: 'range',
+  429: 'storage_throttled',
+};
