@@ -199,7 +199,14 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['control-program'],
     ['index', 'main'],
   ],
-  'packages/fuse/src': [['fuse-fs'], ['locks', 'wire'], ['memory', 'operations'], ['session'], ['index', 'testing']],
+  'packages/fuse/src': [
+    ['fuse-fs'],
+    ['locks', 'wire'],
+    ['memory', 'operations'],
+    ['session'],
+    ['takeover'],
+    ['index', 'testing'],
+  ],
   'packages/fuse/src/locks': [['ranges'], ['lock-table']],
   'packages/fuse/src/memory': [['content'], ['nodes'], ['tree'], ['memory-fs']],
   'packages/fuse/src/operations': [['operation'], ['files', 'folders', 'tree', 'xattrs'], ['locks'], ['operations']],
@@ -209,6 +216,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['mount', 'serve'],
     ['mount-fs'],
   ],
+  'packages/fuse/src/takeover': [['messages'], ['serve-inherited', 'supervise-mounts']],
   'packages/fuse/src/wire': [
     ['errno', 'numbers', 'opcodes'],
     ['message', 'notify'],

@@ -6,3 +6,11 @@ export type { OperationStats, SessionStats } from './session/stats.ts';
 export type { Negotiated } from './wire/init.ts';
 export { createLockTable, type LockTable } from './locks/lock-table.ts';
 export { createMemoryFs, type MemoryFsOptions } from './memory/memory-fs.ts';
+export type { ServedMount } from './takeover/messages.ts';
+export { serveInherited } from './takeover/serve-inherited.ts';
+export {
+  superviseMounts,
+  type SupervisedMounts,
+  type SupervisorEvent,
+  type SupervisorOptions,
+} from './takeover/supervise-mounts.ts';

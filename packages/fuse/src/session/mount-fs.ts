@@ -12,7 +12,7 @@ export interface FuseSession extends Serving, AsyncDisposable {
   readonly abort: () => Promise<void>;
 }
 
-/** Mounts a file system and serves it in this process. When this process ends, so does the mount. */
+/** Mounts a file system and serves it in this process. When this process ends, so does the mount: see `superviseMounts`. */
 export async function mountFs(fs: FuseFs, options: MountOptions & ServeOptions): Promise<FuseSession> {
   const mounted = await openMount(options);
   let serving: Serving;

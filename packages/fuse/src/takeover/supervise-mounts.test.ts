@@ -1,0 +1,104 @@
+/** @module-tag violation */
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { whyNoMounts } from '../testing/start-memory.ts';
+import { superviseMounts, type SupervisedMounts, type SupervisorEvent } from './supervise-mounts.ts';
+
+const testing = join(import.meta.dirname, '../testing');
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'fuse-takeover-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+interface Supervised {
+  readonly supervisor: SupervisedMounts;
+  readonly mountPoint: string;
+  readonly events: readonly SupervisorEvent[];
+}
+
+async function startSupervised(killRate: number): Promise<Supervised> {
+  const mountPoint = await mkdtemp(join(folder, 'mount-'));
+  const events: SupervisorEvent[] = [];
+  const supervisor = await superviseMounts({
+    mounts: [{ mountPoint }],
+    program: join(testing, 'journal-server.ts'),
+    args: [join(folder, 'journal'), String(killRate)],
+    onEvent: (event) => void events.push(event),
+  });
+  return { supervisor, mountPoint, events };
+}
+
+const takeovers = (events: readonly SupervisorEvent[]): number =>
+  events.filter((event) => event.type === 'serving' && event.isTakeover).length;
+
+/** Runs the load while `kill` lasts, and expects that it saw nothing. */
+async function runLoad(mountPoint: string, kill: () => Promise<void>): Promise<{ calls: number; longestMs: number }> {
+  const child = spawn('/usr/bin/python3', [join(testing, 'takeover_load.py'), mountPoint], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  let output = '';
+  let errors = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  while (!output.includes('started') && child.exitCode === null) await sleep(5);
+  await kill();
+  child.stdin.end();
+  const status = await ended;
+  expect(errors).toBe('');
+  expect(status).toBe(0);
+  return JSON.parse(output.replace('started\n', '')) as { calls: number; longestMs: number };
+}
+
+describe.skipIf(whyNoMounts !== undefined)(`a supervised mount${whyNoMounts ? ` (${whyNoMounts})` : ''}`, () => {
+  test('goes on when its server is killed at any time', async () => {
+    const { supervisor, mountPoint, events } = await startSupervised(0);
+    await using _ = supervisor;
+    const result = await runLoad(mountPoint, async () => {
+      for (let kills = 0; kills < 2;) {
+        await sleep(20 + Math.random() * 80);
+        const pid = supervisor.serverPid();
+        if (pid === undefined) continue;
+        process.kill(pid, 'SIGKILL');
+        kills += 1;
+        while (takeovers(events) < kills) await sleep(2);
+      }
+    });
+    expect(result.calls).toBeGreaterThan(20);
+    await supervisor.unmount();
+    expect(events.filter(({ type }) => type === 'gave-up')).toEqual([]);
+  });
+
+  test('does nothing twice when its server dies between the journal and the answer', async () => {
+    const { supervisor, mountPoint, events } = await startSupervised(0.02);
+    await using _ = supervisor;
+    await runLoad(mountPoint, async () => {
+      while (takeovers(events) < 3) await sleep(5);
+    });
+    await supervisor.unmount();
+  });
+
+  test('is taken away when no server can serve it', async () => {
+    const mountPoint = await mkdtemp(join(folder, 'mount-'));
+    const events: SupervisorEvent[] = [];
+    const starts = superviseMounts({
+      mounts: [{ mountPoint }],
+      program: join(testing, 'ending-server.ts'),
+      maxFailures: 2,
+      onEvent: (event) => void events.push(event),
+    });
+    await expect(starts).rejects.toThrow('2 servers in a row ended before they served.');
+    expect(events.map(({ type }) => type)).toEqual(['ended', 'ended', 'gave-up']);
+    const { stdout } = await promisify(execFile)('mount');
+    expect(stdout).not.toContain(mountPoint);
+  });
+});
