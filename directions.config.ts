@@ -7,7 +7,6 @@
 export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/base': [],
   'packages/linux': [],
-  'packages/fuse': [],
   'packages/certificates': [],
   'packages/contract': ['packages/base'],
   // Runs in browsers too, but for its part for Node.

@@ -15,7 +15,7 @@ export const linksMax = 65_000;
 export const xattrNameBytesMax = 255;
 export const xattrValueBytesMax = 64 * kib;
 /** Names and values of all extended attributes of one file. More is refused with ENOSPC, as by ext4. */
-export const xattrBytesMax = 128 * kib;
+export const xattrBytesMax = 64 * kib;
 /** More is refused with ENOLCK. They are kept in memory. */
 export const locksMax = 16_384;
 /** Requests that wait for a lock, each of which holds memory. More is refused with ENOLCK. */

@@ -25,7 +25,6 @@ export const rootIno = 1;
 
 const typeMask = 0o170000;
 export const typeOf = (mode: number): number => mode & typeMask;
-export const fifoType = 0o010000;
 export const folderType = 0o040000;
 export const fileType = 0o100000;
 export const linkType = 0o120000;

@@ -210,7 +210,9 @@ export function createVolumeFs(
       else throw new FuseError('ENOTSUP');
     },
     lseek: (ino, _fh, offset, whence) => volume.seek(ino, offset, whence === seekData ? 'data' : 'hole'),
+    release: () => undefined,
     opendir: () => ({ fh }),
+    releasedir: () => undefined,
     readdir: (ino, _fh, cookie, maxEntries, plus) =>
       after(readFolder(metadata, ino, { cookie, maxEntries, entryOf: plus ? known : undefined }), settled),
     statfs: () => replies.statfs(metadata.facts(), volume.blocks.freeBytes()),

@@ -1,0 +1,35 @@
+import { mountFs } from '@soulbox/fuse';
+import { createVolumeFs } from '../mount/volume-fs.ts';
+import { openVolume } from '../volume/open.ts';
+
+/**
+ * A process that serves a volume under one or more mounts: `DATA ID MOUNT_POINT...`. Prints `ready`, and a line for each
+ * fault. The end of its standard input unmounts.
+ */
+const [data = '', id = '', ...mountPoints] = process.argv.slice(2);
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const volume = await openVolume(data, id);
+const isShared = mountPoints.length > 1;
+const sessions = await Promise.all(
+  mountPoints.map((mountPoint) => {
+    const fs = createVolumeFs(volume, { mount: mountPoint, ttlMs: isShared ? 0 : 60_000, isShared });
+    const onFault = (error: unknown): void => {
+      print(`fault ${String(error)}`);
+    };
+    return mountFs(fs, { mountPoint, locks: isShared, onFault });
+  }),
+);
+print('ready');
+process.stdin.resume().once('end', () => {
+  const unmount = async (): Promise<void> => {
+    for (const session of sessions) await session.unmount();
+    await volume[Symbol.asyncDispose]();
+    process.stdin.destroy();
+    print('unmounted');
+  };
+  unmount().catch((error: unknown) => {
+    print(`fault ${String(error)}`);
+    process.exitCode = 1;
+    return Promise.all(sessions.map((session) => session.abort()));
+  });
+});
