@@ -179,9 +179,12 @@ export async function openVolume(data: string, id: string, options: VolumeOption
     seek: (ino, offset, wanted) => seekFile(tools, ino, offset, wanted),
     sync: () => syncer.sync(),
     forget(holder, ino) {
-      if (!pins.drop(holder, ino)) return;
+      pins.drop(holder, ino);
       const reapOrphan = (inode: Inode | undefined): void => {
-        if (inode?.nlink === 0) reapLater(ino);
+        if (inode?.nlink !== 0) return;
+        // The kernel forgets all that it knew at once, and cannot find a file without names again.
+        pins.dropOrphan(holder, ino);
+        reapLater(ino);
       };
       Promise.resolve(metadata.find(ino)).then(reapOrphan).catch(logFailure);
     },
