@@ -55,6 +55,7 @@ export function describeRecords(name: string, open: OpenRecords): void {
           snapshots: 0,
           templates: 0,
           functions: 0,
+          volumes: 0,
         });
         expect(await records.teams.remove('other')).toBe(false);
         await records.sandboxes.abandonCreation('c1');

@@ -24,6 +24,7 @@ import type { TeamRecords } from './teams.ts';
 import type { TemplateRecords } from './templates.ts';
 import type { UsedNonceRecords } from './used-nonces.ts';
 import type { UserRecords } from './users.ts';
+import type { VolumeRecords } from './volumes.ts';
 import type { DeliveryRecords, WebhookRecords } from './webhooks.ts';
 
 /**
@@ -60,4 +61,5 @@ export interface Records extends AsyncDisposable {
   readonly sessions: SessionRecords;
   readonly personalTokens: PersonalTokenRecords;
   readonly sshKeys: SshKeyRecords;
+  readonly volumes: VolumeRecords;
 }

@@ -27,6 +27,8 @@ export interface TeamHoldings {
   readonly snapshots: number;
   readonly templates: number;
   readonly functions: number;
+  /** With those whose contents are still being removed. */
+  readonly volumes: number;
 }
 
 export interface TeamRecords {

@@ -622,4 +622,19 @@ export const migrations: readonly string[] = [
    CREATE INDEX ssh_keys_fingerprint ON ssh_keys (fingerprint);
    CREATE UNIQUE INDEX ssh_keys_team ON ssh_keys (team_id, fingerprint) WHERE team_id IS NOT NULL;
    CREATE UNIQUE INDEX ssh_keys_user ON ssh_keys (user_id, fingerprint) WHERE user_id IS NOT NULL;`,
+
+  // Volumes. A row stays until the contents of its volume are removed.
+  `CREATE TABLE volumes (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     name TEXT NOT NULL,
+     size_mb INTEGER,
+     created_at INTEGER NOT NULL,
+     creation_id TEXT NOT NULL,
+     is_removing INTEGER NOT NULL
+   ) STRICT;
+   CREATE UNIQUE INDEX volumes_name ON volumes (team_id, name) WHERE is_removing = 0;
+   CREATE INDEX volumes_team ON volumes (team_id, created_at);
+   CREATE INDEX volumes_creation ON volumes (creation_id) WHERE creation_id <> '';
+   CREATE INDEX volumes_removing ON volumes (id) WHERE is_removing = 1;`,
 ];

@@ -40,6 +40,7 @@ import { sqliteTeams } from './teams.ts';
 import { sqliteTemplates } from './templates.ts';
 import { sqliteUsedNonces } from './used-nonces.ts';
 import { sqliteUsers } from './users.ts';
+import { sqliteVolumes } from './volumes.ts';
 import { sqliteWebhooks } from './webhooks.ts';
 
 /** How long another process (the CLI creating a key) may hold the write lock before we give up. Milliseconds. */
@@ -85,6 +86,7 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     sessions: sqliteSessions(db, writer),
     personalTokens: sqlitePersonalTokens(db, writer),
     sshKeys: sqliteSshKeys(db, writer),
+    volumes: sqliteVolumes(db, writer),
     [Symbol.asyncDispose]: () => {
       queue[Symbol.dispose]();
       if (db.isOpen) db.close();

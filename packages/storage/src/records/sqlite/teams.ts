@@ -20,7 +20,8 @@ const holdingsSql = `
       + (SELECT count(*) FROM creations WHERE team_id = :team) AS sandboxes,
     (SELECT count(*) FROM snapshots WHERE team_id = :team) AS snapshots,
     (SELECT count(*) FROM templates WHERE team_id = :team) AS templates,
-    (SELECT count(*) FROM functions WHERE team_id = :team) AS functions`;
+    (SELECT count(*) FROM functions WHERE team_id = :team) AS functions,
+    (SELECT count(*) FROM volumes WHERE team_id = :team) AS volumes`;
 
 function holdingsFromRow(row: Record<string, SQLOutputValue> = {}): TeamHoldings {
   return {
@@ -28,6 +29,7 @@ function holdingsFromRow(row: Record<string, SQLOutputValue> = {}): TeamHoldings
     snapshots: Number(row['snapshots']),
     templates: Number(row['templates']),
     functions: Number(row['functions']),
+    volumes: Number(row['volumes']),
   };
 }
 

@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Records } from '../records/records.ts';
+import type { VolumeRecord } from '../records/volumes.ts';
+import { makeRecords, otherTeam, removeRecords } from './fresh-records.ts';
+import type { OpenRecords } from './fresh-records.ts';
+
+/** Tests of volumes for every implementation of Records. */
+export function describeVolumes(name: string, open: OpenRecords): void {
+  describe(`volumes in ${name}`, () => {
+    let folder: string;
+    let records: Records;
+    let team: string;
+    beforeEach(async () => {
+      ({ folder, records, team } = await makeRecords(open));
+      await records.teams.create(otherTeam);
+    });
+    afterEach(async () => {
+      await removeRecords(folder, records);
+    });
+
+    const volume = (id: string, more: Partial<VolumeRecord> = {}): VolumeRecord => ({
+      ...{ id, teamId: team, name: `name-${id}`, sizeMb: undefined, createdAt: 1, creationId: '', ...more },
+    });
+    const create = async (id: string, more: Partial<VolumeRecord> = {}, limit = 9) =>
+      await records.volumes.create(volume(id, more), limit);
+
+    it('are found with all written values, also after a restart', async () => {
+      expect(await create('a', { creationId: 'c1', sizeMb: 5 })).toBe('created');
+      await records[Symbol.asyncDispose]();
+      records = await open(folder);
+      const written = volume('a', { creationId: 'c1', sizeMb: 5 });
+      expect(await records.volumes.find(team, 'a')).toEqual(written);
+      expect(await records.volumes.findByName(team, 'name-a')).toEqual(written);
+      expect(await records.volumes.findByCreation(team, 'c1')).toEqual(written);
+    });
+
+    it('belong to one team, in which their name is unique', async () => {
+      await create('a');
+      expect(await create('b', { name: 'name-a' })).toBe('name_taken');
+      expect(await create('c', { name: 'name-a', teamId: 'other', creationId: 'c1' })).toBe('created');
+      expect(await records.volumes.find('other', 'a')).toBeUndefined();
+      expect((await records.volumes.findByName('other', 'name-a'))?.id).toBe('c');
+      expect(await records.volumes.findByCreation(team, 'c1')).toBeUndefined();
+      expect(await records.volumes.beginRemove('other', 'a')).toBe(false);
+      expect((await records.volumes.list(team)).map(({ id }) => id)).toEqual(['a']);
+    });
+
+    it('without a repeatable request are found by none', async () => {
+      await create('a');
+      expect(await records.volumes.findByCreation(team, '')).toBeUndefined();
+    });
+
+    it('are listed oldest first', async () => {
+      for (const [id, createdAt] of [
+        ['c', 2],
+        ['a', 3],
+        ['b', 2],
+      ] as const)
+        await create(id, { createdAt });
+      expect((await records.volumes.list(team)).map(({ id }) => id)).toEqual(['b', 'c', 'a']);
+    });
+
+    it('that are being deleted are gone for their team, and count until their contents are removed', async () => {
+      await create('a', { creationId: 'c1' });
+      await create('x', { teamId: 'other' });
+      expect(await records.volumes.beginRemove(team, 'a')).toBe(true);
+      expect(await records.volumes.beginRemove(team, 'a')).toBe(false);
+      const { volumes } = records;
+      expect([
+        await volumes.find(team, 'a'),
+        await volumes.findByName(team, 'name-a'),
+        await volumes.findByCreation(team, 'c1'),
+        await volumes.list(team),
+      ]).toEqual([undefined, undefined, undefined, []]);
+      expect(await volumes.listRemoving()).toEqual([{ id: 'a', teamId: team }]);
+      expect(await create('b', { name: 'name-a' }, 1)).toBe('limit_reached');
+      await volumes.finishRemove('a');
+      expect(await volumes.listRemoving()).toEqual([]);
+      expect(await create('b', { name: 'name-a' }, 1)).toBe('created');
+      await volumes.finishRemove('b');
+      expect(await volumes.find(team, 'b')).toBeDefined();
+    });
+
+    it('keep their team until their contents are removed', async () => {
+      await create('a', { teamId: 'other' });
+      expect((await records.teams.readHoldings('other')).volumes).toBe(1);
+      expect(await records.teams.remove('other')).toBe(false);
+      await records.volumes.beginRemove('other', 'a');
+      expect(await records.teams.remove('other')).toBe(false);
+      await records.volumes.finishRemove('a');
+      expect(await records.teams.remove('other')).toBe(true);
+    });
+
+    it('are changed together with the note of it; without a change there is none', async () => {
+      const notes: string[] = [];
+      const note = (what: string) => ({ teamId: team, compose: () => (notes.push(what), what) });
+      await records.volumes.create(volume('a'), 1, note('create'));
+      await records.volumes.create(volume('b', { name: 'name-a' }), 9, note('taken'));
+      await records.volumes.create(volume('b'), 1, note('over the limit'));
+      await records.volumes.beginRemove('other', 'a', note('of another team'));
+      await records.volumes.beginRemove(team, 'a', note('delete'));
+      await records.volumes.beginRemove(team, 'a', note('again'));
+      expect(notes).toEqual(['create', 'delete']);
+    });
+  });
+}
