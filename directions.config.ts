@@ -62,6 +62,10 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
     ...['packages/base', 'packages/certificates', 'packages/contract', 'packages/egress-policies', 'packages/linux'],
     ...['packages/network', 'packages/process', 'packages/rpc'],
   ],
+  'apps/volumes': [
+    ...['packages/base', 'packages/contract', 'packages/linux', 'packages/process', 'packages/storage'],
+    'packages/volumes',
+  ],
   'apps/ssh': [...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/process', 'packages/rpc']],
   'apps/functions': [
     ...['packages/base', 'packages/client', 'packages/client/src/node', 'packages/contract', 'packages/envd-client'],

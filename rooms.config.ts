@@ -6,7 +6,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/api/src': [
     // Below the context: what one server has, each made of less than all.
     ['actor', 'limits', 'names', 'private-target', 'sign-in-config', 'timings', 'witness-list'],
-    ['config', 'runner'],
+    ['config', 'runner', 'volume-service'],
     ['builder', 'keys', 'meters', 'trail'],
     ['identity-tokens', 'people', 'quotas', 'signing'],
     ['context'],
@@ -29,6 +29,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'sandboxes',
       'secrets',
       'snapshots',
+      'volumes',
     ],
     [
       'audit',
@@ -43,7 +44,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'templates',
     ],
     ['builds', 'sign-in', 'webhooks'],
-    ['personal-tokens', 'ssh-keys'],
+    ['personal-tokens', 'ssh-keys', 'volume-content'],
     ['devices'],
     // What goes on without a request.
     ['budgets', 'purge', 'reconcile'],
@@ -172,6 +173,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'template',
       'token',
       'user',
+      'volume',
       'webhook',
     ],
     ['snapshot'],
@@ -259,7 +261,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['events'],
     ['config', 'local-folder'],
     ['api', 'pause'],
-    ['envd', 'pages'],
+    ['envd', 'pages', 'upload'],
     ['process-types', 'watch'],
     ['process-wire'],
     ['processes'],
@@ -402,6 +404,15 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['probe'],
     ['driver'],
     ['testing'],
+  ],
+  'apps/volumes/src': [
+    ['limits'],
+    ['volumes'],
+    ['contents'],
+    ['requests'],
+    ['start'],
+    ['run-volumes'],
+    ['index', 'main'],
   ],
   'apps/ssh/src': [
     ['algorithms', 'config', 'host-key', 'library', 'limits', 'sandbox', 'tally'],

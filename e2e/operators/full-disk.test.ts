@@ -112,7 +112,16 @@ async function cli(...args: string[]): Promise<{ code: number; stdout: string; s
 
 /** Everything that a team can see of its own. */
 async function readLists(): Promise<Record<string, unknown>> {
-  const paths = ['/v2/sandboxes', '/snapshots', '/templates', '/api-keys', '/events/webhooks', '/functions', '/kv'];
+  const paths = [
+    '/v2/sandboxes',
+    '/snapshots',
+    '/templates',
+    '/api-keys',
+    '/events/webhooks',
+    '/functions',
+    '/kv',
+    '/volumes',
+  ];
   const lists = await Promise.all(paths.map(async (path) => [path, await ask('GET', path)] as const));
   for (const [path, { status }] of lists) expect([path, status]).toEqual([path, 200]);
   return Object.fromEntries(lists.map(([path, { json }]) => [path, withoutTimes(json)]));
@@ -197,6 +206,8 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
   ).json as { id: string };
   const signingKey = (await ask('POST', '/signing-keys', { overlapSeconds: 60 })).json as { id: string };
   const secret = (await ask('POST', '/secrets', { name: 'kept', value: 'x' })).json as { secretID: string };
+  expect((await ask('POST', '/volumes', { name: 'kept' })).status).toBe(201);
+  expect((await ask('PUT', '/volumecontent/kept/file?path=/file', {})).status).toBe(201);
   const template = (await ask('POST', '/v3/templates', { name: 'asked-for' })).json as {
     templateID: string;
     buildID: string;
@@ -239,6 +250,9 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     ['POST', `/templates/${template.templateID}/builds/${template.buildID}`],
     ['PATCH', `/templates/${template.templateID}`, { public: true }],
     ['POST', '/volumes', { name: 'new' }],
+    ['POST', '/volumecontent/kept/dir?path=/new'],
+    ['PATCH', '/volumecontent/kept/path?path=/file', { mode: 0o600 }],
+    ['PUT', '/volumecontent/kept/file?path=/new', {}],
     ['POST', '/secrets', { label: 'new', value: 'new' }],
     ['POST', '/secrets/some', { value: 'new' }],
     ['PATCH', '/secrets/some', { hosts: ['api.example.com'] }],
@@ -300,6 +314,8 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     `/templates/${template.templateID}`,
     '/functions/kept',
     '/kv/kept-values',
+    '/volumecontent/kept/path?path=/file',
+    '/volumes/kept',
   ];
   // The look-up comes before any request for room.
   expect((await ask('DELETE', '/templates/tags', { name: 'asked-for', tags: ['none'] })).status).toBe(404);

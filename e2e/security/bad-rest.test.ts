@@ -162,6 +162,28 @@ test.each([
   expect([status, json]).toEqual([400, errorBody(400)]);
 });
 
+describe.each([
+  { method: 'GET', path: '/volumes/ID' },
+  { method: 'DELETE', path: '/volumes/ID' },
+  { method: 'GET', path: '/volumecontent/ID/dir?path=/' },
+  { method: 'DELETE', path: '/volumecontent/ID/path?path=/x' },
+])('$method $path', ({ method, path }) => {
+  test.each(hostileIds)('answers an id with %s with the right status', async (_name, id) => {
+    const { status } = await askApi(method, path.replace('ID', id));
+    expect([400, 404, 414, 431]).toContain(status);
+  });
+});
+
+test.each([
+  ['name', { name: '../a' }],
+  ['name', { name: 'a'.repeat(129) }],
+  ['name', {}],
+  ['size', { name: 'a', sizeMb: 0 }],
+  ['size', { name: 'a', sizeMb: 1.5 }],
+])('a volume with a bad %s %j is refused', async (_what, body) => {
+  expect((await askApi('POST', '/volumes', body)).status).toBe(400);
+});
+
 test('unknown routes and methods are reported as such', async () => {
   for (const path of ['/nothing', '/sandboxes/a/b/c/d', '//sandboxes', '/.env', '/..%2f..%2fetc/passwd']) {
     const { status, json } = await askApi('GET', path);

@@ -1,21 +1,11 @@
-import { Volume } from 'e2b';
 import { expect, test } from 'vitest';
 import { askApi } from '../harness/http.ts';
 import { apiUrl } from '../harness/server.ts';
-
-test('the client gets a clear error for features that are not available yet', async () => {
-  const notYet = /^501: .*not available/;
-  await expect(Volume.create('data')).rejects.toThrow(notYet);
-});
 
 test.each([
   ['POST', '/templates'],
   ['POST', '/templates/x'],
   ['POST', '/templates/x/builds/y'],
-  ['GET', '/volumes'],
-  ['POST', '/volumes'],
-  ['GET', '/volumes/x'],
-  ['DELETE', '/volumes/x'],
 ])('%s %s with a key answers 501 in the error format', async (method, path) => {
   const body = method === 'GET' || method === 'DELETE' ? undefined : {};
   const { status, json } = await askApi(method, path, body);

@@ -130,6 +130,18 @@ export const apiConfigSchema = {
     0,
     'MiB that snapshots, archives for builds and key-value data of a team may use together. A snapshot or an upload beyond that returns 429. 0: no limit.',
   ),
+  teamVolumeLimit: key(
+    'SOULBOX_TEAM_VOLUME_LIMIT',
+    wholeNumber(0, 10_000),
+    100,
+    'Volumes a team may have. One more returns 429.',
+  ),
+  teamVolumeMb: key(
+    'SOULBOX_TEAM_VOLUME_MB',
+    wholeNumber(0, 1024 * 1024 * 1024),
+    100 * 1024,
+    'MiB that the contents of all volumes of a team may have together. A write beyond that returns 429.',
+  ),
   teamCpuSecondsPerDay: key(
     'SOULBOX_TEAM_CPU_SECONDS_PER_DAY',
     wholeNumber(0, 1_000_000_000),

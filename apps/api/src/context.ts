@@ -21,6 +21,9 @@ import { createQuotas } from './quotas/quotas.ts';
 import type { Quotas } from './quotas/quotas.ts';
 import { createPeople } from './people/people.ts';
 import type { People } from './people/people.ts';
+import { createVolumeTokens } from './signing/volume-tokens.ts';
+import type { VolumeTokens } from './signing/volume-tokens.ts';
+import type { VolumeService } from './volume-service/volume-service.ts';
 import { createSigning } from './signing/signing.ts';
 import type { Signing } from './signing/signing.ts';
 import { createBuilder } from './builder/builder.ts';
@@ -95,6 +98,10 @@ export interface ApiContext {
   readonly builder: Builder;
   /** Signs and checks URLs. */
   readonly signing: Signing;
+  /** Signs and checks tokens for the contents of volumes. */
+  readonly volumeTokens: VolumeTokens;
+  /** Has the contents of volumes. Absent: this server has no volumes. */
+  readonly volumes: VolumeService | undefined;
   /** Issues workload identities of sandboxes. */
   readonly identityTokens: IdentityTokens;
   /** Sign-in for people. Undefined: no provider is configured. */
@@ -143,6 +150,7 @@ export interface ApiParts {
   readonly supervised: () => SupervisedProcesses;
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
+  readonly volumes: VolumeService | undefined;
   /** Absent: this server makes no backups. */
   readonly stageBackup: StageBackup | undefined;
   readonly outside: OutsidePolicy;
@@ -197,6 +205,7 @@ export function createContext(
     identityTokens: createIdentityTokens(parts),
     people: createPeople({ ...parts, root: signingRoot, clientSecret: oidcClientSecret }),
     signing: createSigning({ ...parts, wrongKeys, trail, root: signingRoot }),
+    volumeTokens: createVolumeTokens({ ...parts, wrongKeys, root: signingRoot }),
     keyUse: createKeyUse(parts.records, parts.clock, parts.logger),
     keyWatch: createKeyWatch(),
     signIns: createSignInThrottle(parts.clock),

@@ -4,4 +4,5 @@ export { apiConfigSchema } from './config.ts';
 export type { ApiConfig } from './config.ts';
 export type { AuditParts, StageBackup } from './context.ts';
 export { placeOfWebhookSecret } from './webhooks/schemas.ts';
+export { connectVolumeService } from './volume-service/connect.ts';
 export { loadAll } from './load-all.ts';

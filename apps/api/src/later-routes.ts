@@ -8,10 +8,6 @@ const laterRoutes: readonly (readonly [name: string, tag: string, method: HTTPMe
   ['Building templates with docker push', 'templates', 'POST', '/templates'],
   ['Building templates with docker push', 'templates', 'POST', '/templates/:templateID'],
   ['Building templates with docker push', 'templates', 'POST', '/templates/:templateID/builds/:buildID'],
-  ['Listing volumes', 'volumes', 'GET', '/volumes'],
-  ['Creating volumes', 'volumes', 'POST', '/volumes'],
-  ['Reading volumes', 'volumes', 'GET', '/volumes/:volumeID'],
-  ['Deleting volumes', 'volumes', 'DELETE', '/volumes/:volumeID'],
   ['Peak metrics of a team', 'teams', 'GET', '/teams/:teamID/metrics/max'],
 ];
 

@@ -48,6 +48,8 @@ export const importKeepaliveMs = 20_000;
 export const importFinishMs = 540_000;
 /** An export is cut off when its reader takes nothing for this time: until its end, the runner keeps what it reads. */
 export const exportReaderIdleMs = 60_000;
+/** A read of a volume's file is cut off when its reader takes nothing for this time. */
+export const contentReaderIdleMs = 60_000;
 /** An export is cut off after this time, however its reader goes on. */
 export const exportMs = 24 * 3600 * 1000;
 /** Followed logs, metrics and events are asked for anew so often. A blank line follows silence of the second time. */

@@ -28,6 +28,8 @@ import { addSnapshotRoutes } from './snapshots/routes.ts';
 import { addSshKeyRoutes } from './ssh-keys/routes.ts';
 import { addTeamRoutes } from './teams/routes.ts';
 import { addTemplateRoutes } from './templates/routes.ts';
+import { addVolumeContentRoutes } from './volume-content/routes.ts';
+import { addVolumeRoutes } from './volumes/routes.ts';
 import { addWebhookRoutes } from './webhooks/routes.ts';
 
 /** All routes of the control plane. The `routes.ts` of a resource lists its operations, each in its own file. */
@@ -51,6 +53,8 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addTeamRoutes(app, context);
   addFunctionRoutes(app, context);
   addKvRoutes(app, context);
+  addVolumeRoutes(app, context);
+  addVolumeContentRoutes(app, context);
   addIdentityRoutes(app, context);
   addAuditRoutes(app, context);
   addSignInRoutes(app, context);

@@ -27,6 +27,8 @@ import { createPlaceholderResolver } from './placeholders/resolve.ts';
 import { createUseRecorder } from './sandboxes/record-uses.ts';
 import { createSshAuthority } from './ssh-keys/authority.ts';
 import { createSignedUrlChecker } from './signed-urls/check.ts';
+import type { VolumeService } from './volume-service/volume-service.ts';
+import { removeContentsUntilStop } from './volumes/remove-contents.ts';
 import { sequenceUntilStop } from './trail/sequence-until-stop.ts';
 import { deliverUntilStop } from './webhooks/deliver-until-stop.ts';
 
@@ -53,6 +55,8 @@ export interface ApiOptions {
   readonly supervised?: (() => SupervisedProcesses) | undefined;
   /** Absent: functions return 501. */
   readonly functions?: FunctionService | undefined;
+  /** Has the contents of volumes. Absent: volumes return 501. */
+  readonly volumes?: VolumeService | undefined;
   /** Decides which addresses the host may connect to for a tenant. */
   readonly outside: OutsidePolicy;
   /** Fills the stage of a backup. Absent: this server makes no backups. */
@@ -105,6 +109,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     keyring,
     runner,
     functions,
+    volumes,
     stageBackup,
     files,
     fileKeys,
@@ -126,6 +131,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       keyring,
       runner,
       functions,
+      volumes,
       stageBackup,
       files,
       fileKeys,
@@ -152,6 +158,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   const deliveries = deliverUntilStop(context);
   const budgets = enforceBudgetsUntilStop(context);
   const connections = takeConnectionsUntilStop(context);
+  const volumeRemovals = removeContentsUntilStop(context);
   // Its own signal: it goes on until the last request has left its record.
   const lastRecord = new AbortController();
   const sequence = sequenceUntilStop(
@@ -167,6 +174,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     await deliveries;
     await budgets;
     await connections;
+    await volumeRemovals;
     lastRecord.abort();
     await sequence;
   };

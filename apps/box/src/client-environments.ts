@@ -19,7 +19,7 @@ export function clientEnvironments(
   { apiKey, trust }: { readonly apiKey: Secret; readonly trust: Pick<Trust, 'file'> | undefined },
 ): ClientEnvironments {
   const url = `http://${localUrlHostOf(config.gateway.host)}:${port}`;
-  const plain = { E2B_API_URL: url, E2B_SANDBOX_URL: url };
+  const plain = { E2B_API_URL: url, E2B_SANDBOX_URL: url, E2B_VOLUME_API_URL: url };
   const tls =
     tlsPort === 0
       ? undefined

@@ -6,6 +6,9 @@ import { recordsFileName } from '@soulbox/storage/records-file';
 /** The folder with the control plane's part of a data folder. It belongs to the control plane's user. */
 export const controlDirectoryIn = (dataDirectory: string): string => join(dataDirectory, 'control');
 
+/** The folder of the volumes. It belongs to the user of the volume service. */
+export const volumesDirectoryIn = (dataDirectory: string): string => join(dataDirectory, 'volumes');
+
 /** The data keys of the runner, encrypted by the master key. */
 export const runnerKeysFileIn = (dataDirectory: string): string => join(dataDirectory, runnerKeysName);
 
@@ -45,6 +48,16 @@ export async function settleDataFolder(dataDirectory: string, user: number): Pro
 /** Makes `user` the owner of the operator's file of master keys, which that user reads. Links are not followed. */
 export async function giveMasterKeyFile(path: string, user: number): Promise<void> {
   if (path !== '' && (await find(path))?.isFile() === true) await giveTo(path, user);
+}
+
+/**
+ * Makes `user` the owner of the volumes. Theirs may be many files, so they are only looked at if another instance had them
+ * before; the folder itself comes last.
+ */
+export async function settleVolumes(dataDirectory: string, user: number): Promise<void> {
+  const path = volumesDirectoryIn(dataDirectory);
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  if ((await lstat(path)).uid !== user) await giveTo(path, user);
 }
 
 async function move(from: string, to: string): Promise<void> {

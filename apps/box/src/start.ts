@@ -9,12 +9,13 @@ import { startGateway } from '@soulbox/gateway';
 import type { RootLogger } from '@soulbox/base';
 import { readClientSecret, startControl } from '@soulbox/control';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
+import { startVolumeService } from '@soulbox/volume-service';
 import { openMasterKeySources } from '@soulbox/keyring';
 import { startRunnerHost } from '@soulbox/runner/process';
 import { startTracing } from '@soulbox/tracing';
 import { claimServer } from './claim.ts';
 import type { BoxConfig } from './config.ts';
-import { controlDirectoryIn } from './data-folder.ts';
+import { controlDirectoryIn, volumesDirectoryIn } from './data-folder.ts';
 import { clientEnvironments } from './client-environments.ts';
 import { controlSettings, egressSettings, runnerSettings, traceSettings } from './settings.ts';
 import { writeServerFile } from './server-file.ts';
@@ -55,8 +56,18 @@ export async function startBox(options: { config: BoxConfig; logger: RootLogger 
   const apiSocket = join(config.dataDirectory, 'run', 'api.sock');
   // A killed server of several processes has left a link there.
   await rm(apiSocket, { force: true });
+  const volumesSocket = join(config.dataDirectory, 'run', 'volumes.sock');
+  await rm(volumesSocket, { force: true });
+  started.use(
+    await startVolumeService({
+      directory: volumesDirectoryIn(config.dataDirectory),
+      place: { path: volumesSocket },
+      logger: logger.child({ part: 'volumes' }),
+    }),
+  );
   const settings = controlSettings(config, {
     directory: controlDirectoryIn(config.dataDirectory),
+    volumesSocket,
     apiSocket,
     edgeWorker: await bundleEdgeWorker(),
   });

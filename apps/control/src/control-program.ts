@@ -10,7 +10,7 @@ import { addSshAuthority } from '@soulbox/contract/ssh-service';
 import { openMasterKeySources } from '@soulbox/keyring';
 import { bindMount } from '@soulbox/linux/mounts';
 import { createDescriptorReceiver, dropPrivileges } from '@soulbox/process';
-import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
+import type { Cell, PartProgram, RunningPart, SupervisorOfPart } from '@soulbox/process';
 import { functionMetadataKey } from '@soulbox/contract/functions';
 import { connectRouting } from '@soulbox/routing';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
@@ -46,10 +46,15 @@ export interface ControlProcessSettings extends ControlSettings {
 /** The control plane as a process under a supervisor. */
 export const controlProgram: PartProgram = {
   part: 'control',
-  start: async (settings, logger) => await run(settings as unknown as ControlProcessSettings, logger),
+  start: async (settings, logger, supervisor) =>
+    await run(settings as unknown as ControlProcessSettings, logger, supervisor),
 };
 
-async function run(settings: ControlProcessSettings, logger: RootLogger): Promise<RunningPart> {
+async function run(
+  settings: ControlProcessSettings,
+  logger: RootLogger,
+  supervisor: SupervisorOfPart,
+): Promise<RunningPart> {
   const { gateway, apiSocket, dataMount } = settings;
   await loadAll();
   bindMount(dataMount.from, dataMount.to);
@@ -76,6 +81,7 @@ async function run(settings: ControlProcessSettings, logger: RootLogger): Promis
       router,
       logger,
       supervised: () => supervised,
+      wantVolumes: () => supervisor.want('volumes'),
     }),
   );
   // The group is the gateway's, inherited from the folder.

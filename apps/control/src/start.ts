@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
-import { startApi } from '@soulbox/api';
+import { connectVolumeService, startApi } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
 import { openAuditSigningKey, readTombstones, tombstonesName } from '@soulbox/audit';
 import { systemClock } from '@soulbox/base';
@@ -56,6 +56,8 @@ export interface ControlSettings {
   readonly edgeWorker: string;
   /** Where clients connect by SSH, and the public key of the server. Absent: SSH is off. */
   readonly ssh?: { readonly port: number; readonly hostKey: string };
+  /** The socket of the volume service, which may have to be started. */
+  readonly volumesSocket: string;
   /** The socket on which the API listens. */
   readonly apiSocket: string;
 }
@@ -71,6 +73,8 @@ export interface ControlOptions {
   /** Connects to sandboxes, for functions. */
   readonly router: SandboxRouter;
   readonly logger: RootLogger;
+  /** Asks the supervisor for the volume service. Absent: it runs. */
+  readonly wantVolumes?: () => void;
   /** The latest report of a supervisor about the other processes. Absent: there is no supervisor. */
   readonly supervised?: () => SupervisedProcesses;
 }
@@ -96,6 +100,7 @@ export interface Control extends AsyncDisposable {
  */
 export async function startControl(options: ControlOptions): Promise<Control> {
   const { settings, masterKeys, oidcClientSecret, runner, router, logger, supervised } = options;
+  const { wantVolumes = () => undefined } = options;
   const { directory } = settings;
   const folders = controlFolders(directory);
   await using started = new AsyncDisposableStack();
@@ -144,6 +149,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       keyring,
       runner: client,
       functions: functions.service,
+      volumes: connectVolumeService(settings.volumesSocket, wantVolumes),
       files,
       fileKeys: uploads,
       reserve,

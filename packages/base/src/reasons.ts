@@ -41,7 +41,23 @@ export const reasons = {
     code: 'invalid_argument',
     help: 'The template has running or paused sandboxes. Kill them, then delete the template.',
   },
-  file_not_found: { code: 'not_found', help: 'The path does not exist in the sandbox.' },
+  file_not_found: { code: 'not_found', help: 'The path does not exist in the sandbox or the volume.' },
+  volume_not_found: {
+    code: 'not_found',
+    help: 'The team has no volume with this id. List the volumes with `soulbox volume list`.',
+  },
+  volume_exists: {
+    code: 'invalid_argument',
+    help: 'The team already has a volume with this name. Choose another name, or delete that volume.',
+  },
+  range_not_satisfiable: {
+    code: 'out_of_range',
+    help: 'The range of the request begins behind the end of the file. The message says how long the file is.',
+  },
+  volumes_unavailable: {
+    code: 'unavailable',
+    help: 'The process with the contents of volumes does not answer. It is restarted by itself; retry in a moment. The log of the server has the cause.',
+  },
   process_not_found: {
     code: 'not_found',
     help: 'No process with this pid or tag was started through envd, or it ended more than 30 s ago.',
@@ -51,7 +67,7 @@ export const reasons = {
   team_not_found: { code: 'not_found', help: 'The key does not belong to a team with this id.' },
   team_in_use: {
     code: 'failed_precondition',
-    help: 'The team has sandboxes, snapshots, templates or functions. Delete them first, or use `soulbox team delete --force`.',
+    help: 'The team has sandboxes, snapshots, templates, functions or volumes. Delete them first, or use `soulbox team delete --force`.',
   },
   user_not_found: {
     code: 'not_found',
@@ -103,7 +119,7 @@ export const reasons = {
   link_loop: { code: 'failed_precondition', help: 'The path has a loop of symbolic links.' },
   disk_full: {
     code: 'resource_exhausted',
-    help: 'The disk of the sandbox is full, or the host does not have enough free space. The message says which. In the sandbox, delete files or use a template with a larger disk. On the host, end or delete sandboxes and snapshots, or free space (docs/full-disk.md).',
+    help: 'The disk of the sandbox or the volume is full, or the host does not have enough free space. The message says which. In the sandbox, delete files or use a template with a larger disk. On the host, end or delete sandboxes and snapshots, or free space (docs/full-disk.md).',
   },
   audit_log_full: {
     code: 'unavailable',

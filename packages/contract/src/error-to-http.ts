@@ -22,6 +22,7 @@ const statusByCode = {
 /** Reasons for which HTTP has a more precise status than for their code. A full disk is 507, as in E2B's envd. */
 const statusByReason: Partial<Record<Reason, number>> = {
   disk_full: 507,
+  range_not_satisfiable: 416,
   method_not_allowed: 405,
   request_timeout: 408,
   body_too_large: 413,

@@ -8,6 +8,6 @@ export { openMessageChannel } from './message-channel.ts';
 export { channelFd, reportSchema } from './messages.ts';
 export type { Order, Report } from './messages.ts';
 export { runPart } from './run-part.ts';
-export type { PartProgram, RunningPart } from './run-part.ts';
+export type { PartProgram, RunningPart, SupervisorOfPart } from './run-part.ts';
 export { userOf } from './users.ts';
 export type { UnprivilegedPart } from './users.ts';

@@ -40,6 +40,8 @@ export const reportSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('failed'), reason: z.string().optional(), message: z.string() }),
   /** `figures`: those of a part that does not publish them itself. */
   z.object({ kind: z.literal('alive'), figures: figuresSchema.optional() }),
+  /** The part needs another one, which runs only when it is needed. Repeated until it is there. */
+  z.object({ kind: z.literal('wants'), part: z.literal('volumes') }),
   /** The part has carried out a `tell` order, or failed with an error. It runs on until it is told to stop. */
   z.object({ kind: z.literal('told'), what: z.string(), error: z.string().optional() }),
 ]);

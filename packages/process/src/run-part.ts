@@ -19,11 +19,21 @@ export interface RunningPart {
   stop(options: { keepSandboxes: boolean }): Promise<void>;
 }
 
+/** What a part can ask of its supervisor. */
+export interface SupervisorOfPart {
+  /** Starts a part that runs only when it is needed. May be called again. */
+  want(part: 'volumes'): void;
+}
+
 export interface PartProgram {
   /** The field `part` of its log entries. */
   readonly part: string;
   /** `settings` come from the supervisor, which has validated them. */
-  start(settings: Readonly<Record<string, unknown>>, logger: RootLogger): Promise<RunningPart>;
+  start(
+    settings: Readonly<Record<string, unknown>>,
+    logger: RootLogger,
+    supervisor: SupervisorOfPart,
+  ): Promise<RunningPart>;
 }
 
 /**
@@ -56,7 +66,7 @@ export async function runPart(program: PartProgram): Promise<number> {
   const logger = createLogger({ level: (first.settings['logLevel'] ?? 'info') as LogLevel });
   let running: RunningPart;
   try {
-    const started = program.start(first.settings, logger);
+    const started = program.start(first.settings, logger, { want: (part) => report({ kind: 'wants', part }) });
     const outcome = await Promise.race([started, orders.lost]);
     if (outcome === undefined) return lostCode;
     running = outcome;

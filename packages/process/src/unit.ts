@@ -7,8 +7,8 @@ import { channelFd, stoppedUnitCode } from './messages.ts';
 import { unitMessageMax, unitSocketPath } from './unit-socket.ts';
 import type { UnitLaunch } from './unit-socket.ts';
 
-// The program of soulbox-runner.service, soulbox-control.service, soulbox-egress.service, soulbox-gateway.service and
-// soulbox-ssh.service. The supervisor recognizes the unit by its control group, sends it a program with open descriptors, and this process becomes that program.
+// The program of soulbox-runner.service, soulbox-control.service, soulbox-egress.service, soulbox-gateway.service,
+// soulbox-ssh.service and soulbox-volumes.service. The supervisor recognizes the unit by its control group, sends it a program with open descriptors, and this process becomes that program.
 
 const supervisor = connectTo(unitSocketPath);
 const { launch, descriptors } = receiveLaunch(supervisor);

@@ -1,7 +1,10 @@
 /** The parts that run as users of their own. */
-export type UnprivilegedPart = 'gateway' | 'control' | 'egress' | 'ssh';
+export type UnprivilegedPart = 'gateway' | 'control' | 'egress' | 'ssh' | 'volumes';
 
-const numbers = { gateway: 1, control: 2, egress: 3, ssh: 4 } as const satisfies Record<UnprivilegedPart, number>;
+const numbers = { gateway: 1, control: 2, egress: 3, ssh: 4, volumes: 5 } as const satisfies Record<
+  UnprivilegedPart,
+  number
+>;
 const idsPerInstance = 2 ** 28;
 
 /**

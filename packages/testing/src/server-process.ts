@@ -145,7 +145,7 @@ async function clientEnvironments(
     E2B_ACCESS_TOKEN: key.reveal(),
   });
   return {
-    clientEnvironment: only(['E2B_API_URL', 'E2B_SANDBOX_URL']),
+    clientEnvironment: only(['E2B_API_URL', 'E2B_SANDBOX_URL', 'E2B_VOLUME_API_URL']),
     tlsEnvironment: only(['E2B_DOMAIN', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE']),
   };
 }

@@ -11,6 +11,7 @@
  *   key.
  * - `key-or-signature`: the key, or a signed URL in its place (docs/signed-urls.md).
  * - `signature`: only a signed URL.
+ * - `key-or-volume-token`: the key, or the token of the volume that the path names, as `Authorization: Bearer`.
  * - `person`: a person, by the cookie of a session or a personal token.
  * - `session`: the cookie of a session. Without one the route has no person, and shows the way to the sign-in.
  * - `none`: the route is open.
@@ -26,6 +27,7 @@ export type AuthRule =
   | 'cookie'
   | 'key-or-signature'
   | 'signature'
+  | 'key-or-volume-token'
   | 'person'
   | 'session'
   | 'none';

@@ -9,6 +9,7 @@ import { callerFromKey, callerFromSigner } from './caller.ts';
 import type { Caller } from './caller.ts';
 import { admitPerson } from './admit-person.ts';
 import { findSigner } from './authenticate-signed.ts';
+import { findVolumeTokenHolder } from './authenticate-volume.ts';
 import { readKeyCookie } from './key-cookie.ts';
 import { findThrottled, wrongKey } from './throttle.ts';
 import type { Presented } from './throttle.ts';
@@ -23,7 +24,7 @@ declare module 'fastify' {
     caller: Caller | null | undefined;
     /** True for the operator, who acts for no team. Only on routes whose rule allows it. */
     isOperator: boolean;
-    /** The signed URL that identified the caller, and the person who signed it. Null or undefined if none did. */
+    /** The signed URL or token that identified the caller, and the person who signed it. Null or undefined if none did. */
     signedBy: (SignerIds & { readonly userId: string | undefined }) | null | undefined;
   }
 }
@@ -50,6 +51,12 @@ export async function authenticate(request: FastifyRequest, reply: FastifyReply,
     return;
   }
   if (rule === 'none') return;
+  const holder = rule === 'key-or-volume-token' ? await findVolumeTokenHolder(request, context) : undefined;
+  if (holder !== undefined) {
+    request.signedBy = { ...holder.ids, userId: holder.by.kind === 'person' ? holder.by.userId : undefined };
+    accept(request, callerFromSigner(holder));
+    return;
+  }
   if (rule === 'signature')
     throw new SoulBoxError('unauthorized', 'Unauthorized, the URL is not signed. Request a new link.');
   if (rule === 'cookie') {
@@ -97,7 +104,7 @@ export async function tryKey(presented: Presented): Promise<Caller | undefined> 
 export function presentedKey(request: FastifyRequest, rule: AuthRule): string | undefined {
   const key = request.headers[headers.apiKey];
   if (typeof key === 'string' && key !== '') return key;
-  if (rule === 'key' || rule === 'key-or-signature' || rule === 'none') return undefined;
+  if (['key', 'key-or-signature', 'key-or-volume-token', 'none'].includes(rule)) return undefined;
   return /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
 }
 

@@ -4,7 +4,7 @@ import { functionMetadataKey } from '@soulbox/contract/functions';
 import { createApiKey } from '@soulbox/storage';
 import { auditedRoutes } from '../http/audited-routes.ts';
 import { buildTemplate } from '../testing/build-template.ts';
-import { isDone, keyed, keylessFor, later, pages, signedOnly } from '../testing/route-lists.ts';
+import { codeOf, isDone, keyed, keylessFor, later, pages, signedOnly } from '../testing/route-lists.ts';
 import { factsFromRunner } from '../runner/sandbox-facts.ts';
 import { sampleOf } from '../testing/route-samples.ts';
 import type { Sample } from '../testing/route-samples.ts';
@@ -28,6 +28,7 @@ beforeAll(async () => {
     config: {
       ...{ addressRequestRate: 0, keyRequestRate: 0, webhookAllowPrivate: ['127.0.0.1'] },
       ...{ teamSandboxLimit: 100_000, teamSnapshotLimit: 100_000, teamTemplateLimit: 100_000, teamBuildLimit: 1000 },
+      teamVolumeLimit: 10_000,
     },
     functions: createScriptedFunctions(() => own.id),
   });
@@ -57,7 +58,7 @@ afterAll(() => api[Symbol.asyncDispose]());
 /** Make credentials, which are never stronger than those of the caller: they need this scope too. */
 const makesKeys: Readonly<Record<string, Scope>> = { 'POST /api-keys': 'read', 'POST /ssh-keys': 'run' };
 /** Names a thing in its path that belongs to a team. */
-const named = keyed.filter(([route]) => /:(?!volumeID)/.test(route) && !later.test(route));
+const named = keyed.filter(([route]) => route.includes(':') && !later.test(route));
 /** Empty instead of 404, because ended sandboxes are forgotten at some time. */
 const emptyInstead = ['GET /events/sandboxes/:sandboxID', 'GET /sandboxes/:sandboxID/connections'];
 /** Also shows what an ended sandbox did. */
@@ -97,7 +98,10 @@ let addresses = 0;
 /** Another address for each request, so that wrong keys are not throttled. */
 const fresh = (): string => `10.${(addresses >> 16) & 255}.${(addresses >> 8) & 255}.${addresses++ & 255}`;
 
-const refusal = (scope: string) => ({ code: 403, message: expect.stringContaining(`"${scope}"`) as string });
+const refusal = (route: string, scope: string) => ({
+  code: codeOf(route, 403, 'scope_missing'),
+  message: expect.stringContaining(`"${scope}"`) as string,
+});
 
 test('the table has every route that the audit log knows, and no other', () => {
   expect(Object.keys(routeAccess).sort()).toEqual(Object.keys(auditedRoutes).sort());
@@ -160,7 +164,8 @@ describe.each(keyed)('%s', (route, { scope, templates }) => {
 
   test.each(['invented', 'expired', 'revoked'])('401 for a key that is %s', async (key) => {
     const { status, json } = await askInVain(route, key);
-    expect([status, json]).toEqual([401, { code: 401, message: expect.stringMatching(/^Unauthorized/) as string }]);
+    const code = codeOf(route, 401, 'unauthorized');
+    expect([status, json]).toEqual([401, { code, message: expect.stringMatching(/^Unauthorized/) as string }]);
   });
 
   test.each([...scopes.map((one) => [`only ${one}`, [one]] as const), ['viewer', ['read']], ['nothing', []]] as const)(
@@ -170,22 +175,22 @@ describe.each(keyed)('%s', (route, { scope, templates }) => {
       const { status, json } = await (isOpenTo(has) ? ask : askInVain)(route, key);
       // A new key would have a scope that the caller lacks.
       const needed = makesKeys[route];
-      if (needed !== undefined && isOpenTo(has)) expect(json).toEqual(refusal(needed));
+      if (needed !== undefined && isOpenTo(has)) expect(json).toEqual(refusal(route, needed));
       else if (isOpenTo(has)) expect(done(status)).toEqual([route, status, true]);
-      else expect([status, json]).toEqual([403, refusal(scope)]);
+      else expect([status, json]).toEqual([403, refusal(route, scope)]);
     },
   );
 
   test('a key with all other scopes is not enough', async () => {
     if (scope === 'any') return;
     const { status, json } = await askInVain(route, `all but ${scope}`);
-    expect([status, json]).toEqual([403, refusal(scope)]);
+    expect([status, json]).toEqual([403, refusal(route, scope)]);
   });
 
   test('a key that is restricted to another template sees nothing of it', async () => {
     const isRefused = !isOpenTo(['create', 'run', 'read']) || templates === 'refused';
     const { status, json } = await (isRefused ? askInVain : ask)(route, 'extra only');
-    if (!isOpenTo(['create', 'run', 'read'])) expect([status, json]).toEqual([403, refusal(scope)]);
+    if (!isOpenTo(['create', 'run', 'read'])) expect([status, json]).toEqual([403, refusal(route, scope)]);
     else if (templates === 'refused')
       expect([status, json]).toMatchObject([
         403,

@@ -27,6 +27,7 @@ const person = { keyless: 'person' } as const;
 const create = { scope: 'create', templates: 'checked' } as const;
 const make = { scope: 'create', templates: 'refused' } as const;
 const run = { scope: 'run', templates: 'checked' } as const;
+const use = { scope: 'run', templates: 'refused' } as const;
 const read = { scope: 'read', templates: 'checked' } as const;
 const readAll = { scope: 'read', templates: 'refused' } as const;
 const admin = { scope: 'admin', templates: 'refused' } as const;
@@ -119,6 +120,14 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'POST /volumes': make,
   'GET /volumes/:volumeID': readAll,
   'DELETE /volumes/:volumeID': make,
+  // Programs in sandboxes use what is in a volume, so whoever may run them can read and write it.
+  'GET /volumecontent/:volumeID/dir': { ...use, streams: true },
+  'POST /volumecontent/:volumeID/dir': use,
+  'GET /volumecontent/:volumeID/path': use,
+  'PATCH /volumecontent/:volumeID/path': use,
+  'DELETE /volumecontent/:volumeID/path': use,
+  'GET /volumecontent/:volumeID/file': { ...use, streams: true },
+  'PUT /volumecontent/:volumeID/file': { ...use, streams: true },
 
   'GET /events/sandboxes': readAll,
   'GET /events/sandboxes/:sandboxID': readAll,

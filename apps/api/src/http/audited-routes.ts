@@ -31,6 +31,7 @@ const key = { class: 'security', target: 'key', param: 'apiKeyID' } as const;
 const secret = { class: 'security', target: 'secret', param: 'secretID' } as const;
 const signingKey = { class: 'security', target: 'signing-key', param: 'signingKeyID' } as const;
 const sshKey = { class: 'security', target: 'ssh-key', param: 'sshKeyID' } as const;
+const volume = { class: 'operation', target: 'volume', param: 'volumeID' } as const;
 const webhook = { class: 'operation', target: 'webhook', param: 'webhookID' } as const;
 
 const create = { how: 'effect', action: 'sandbox.create', ...sandbox, made: 'sandboxID' } as const;
@@ -86,6 +87,16 @@ const unrecorded = [
   'GET /functions/:name/versions',
   'GET /functions/:name/logs',
   'GET /kv',
+  'GET /volumes',
+  'GET /volumes/:volumeID',
+  // Their handlers count the uses.
+  'GET /volumecontent/:volumeID/dir',
+  'POST /volumecontent/:volumeID/dir',
+  'GET /volumecontent/:volumeID/path',
+  'PATCH /volumecontent/:volumeID/path',
+  'DELETE /volumecontent/:volumeID/path',
+  'GET /volumecontent/:volumeID/file',
+  'PUT /volumecontent/:volumeID/file',
   'GET /metrics',
   // Of a person, for no team: the rooms sign-in and personal-tokens record them in the log of each team of theirs.
   'GET /auth/sign-in',
@@ -114,10 +125,6 @@ const unrecorded = [
   'POST /templates',
   'POST /templates/:templateID',
   'POST /templates/:templateID/builds/:buildID',
-  'GET /volumes',
-  'POST /volumes',
-  'GET /volumes/:volumeID',
-  'DELETE /volumes/:volumeID',
   'GET /teams/:teamID/metrics/max',
 ];
 
@@ -198,6 +205,8 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   },
   'POST /functions/:name/invoke': { how: 'effect', action: 'function.invoke', ...functions },
   'DELETE /functions/:name': { how: 'effect', action: 'function.delete', ...functions },
+  'POST /volumes': { how: 'record', action: 'volume.create', ...volume, made: 'volumeID' },
+  'DELETE /volumes/:volumeID': { how: 'record', action: 'volume.delete', ...volume },
   'GET /secrets': { how: 'read', action: 'secret.list', ...secret },
   'GET /secrets/:secretID': { how: 'read', action: 'secret.read', ...secret, made: 'secretID' },
   'POST /secrets': { how: 'record', action: 'secret.create', ...secret, made: 'secretID' },

@@ -77,7 +77,7 @@ export function answerError(thrown: unknown, request: FastifyRequest, reply: Fas
   void reply.header(headers.reason, error.reason);
   const errorCode = request.routeOptions.config.errorCodes?.[error.reason] ?? errorCodes[error.reason];
   void reply.code(body.code).send({
-    code: body.code,
+    code: request.routeOptions.config.hasNamedErrors === true ? error.reason : body.code,
     message: message.length > messageMax ? `${message.slice(0, messageMax)}…` : message,
     ...(errorCode === undefined ? {} : { error_code: errorCode }),
   });

@@ -9,6 +9,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** E2B's `error_code` for reasons that this route throws. */
     errorCodes?: Partial<Record<Reason, string>>;
+    /** The `code` of an error's body is its reason, not the status. */
+    hasNamedErrors?: boolean;
   }
 }
 

@@ -12,18 +12,34 @@ const errorSchema = z
   })
   .meta({ id: 'Error', description: 'An error.' });
 
-export type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 422 | 429 | 500 | 501 | 503 | 504 | 507;
+export type ErrorStatus =
+  400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 416 | 422 | 429 | 500 | 501 | 503 | 504 | 507;
+
+/** The form of E2B's content API of volumes. */
+const namedErrorSchema = errorSchema
+  .extend({ code: z.string().describe('The reason, such as `file_not_found` (docs/errors.md).') })
+  .meta({ id: 'NamedError', description: 'An error of the contents of a volume.' });
 
 /** Errors that any route may return. */
 const always = [401, 408, 429, 500, 507] as const satisfies ErrorStatus[];
 
 type ErrorResponses = Record<ErrorStatus, typeof errorSchema>;
+type NamedErrorResponses = Record<ErrorStatus, typeof namedErrorSchema>;
 
 /** The errors in a route's `response`: the given statuses and those that any route may return. */
 export function errors(...statuses: readonly ErrorStatus[]): ErrorResponses {
-  const entries = [...new Set<ErrorStatus>([...always, ...statuses])].sort().map((status) => [status, errorSchema]);
   // The type claims all statuses. This is safe because handlers throw and never send these.
-  return Object.fromEntries(entries) as ErrorResponses;
+  return responsesOf(statuses, errorSchema) as ErrorResponses;
+}
+
+/** The same for routes with `hasNamedErrors`. */
+export function namedErrors(...statuses: readonly ErrorStatus[]): NamedErrorResponses {
+  return responsesOf(statuses, namedErrorSchema) as NamedErrorResponses;
+}
+
+function responsesOf<T>(statuses: readonly ErrorStatus[], schema: T): Record<string, T> {
+  const all = [...new Set<ErrorStatus>([...always, ...statuses])].sort();
+  return Object.fromEntries(all.map((status) => [status, schema]));
 }
 
 /** A date and time on the wire, RFC 3339 in UTC. */

@@ -20,6 +20,8 @@ export function defaultLimits(config: ApiConfig): TeamLimits {
     templates: config.teamTemplateLimit,
     upload_mb: config.teamBuildFilesMb,
     storage_mb: zeroIsNone(config.teamStorageMb),
+    volumes: config.teamVolumeLimit,
+    volume_mb: config.teamVolumeMb,
     cpu_seconds_per_day: zeroIsNone(config.teamCpuSecondsPerDay),
     egress_mb_per_day: zeroIsNone(config.teamEgressMbPerDay),
   };

@@ -8,6 +8,8 @@ const limits = {
   export: { all: 8, team: 2 },
   import: { all: 4, team: 1 },
   'followed stream': { all: 256, team: 64 },
+  // Each keeps a connection to the volume service, and a few blocks of memory there.
+  'transfer of a volume file': { all: 128, team: 32 },
 } as const;
 const retryAfterSeconds = 30;
 

@@ -23,7 +23,11 @@ export function keylessFor(who: Keyless['keyless']): string[] {
 
 /** Not available yet. */
 export const later =
-  /^(?:POST \/templates(?:\/:templateID(?:\/builds\/:buildID)?)?|\w+ \/volumes.*|GET \/teams\/:teamID\/metrics\/max)$/;
+  /^(?:POST \/templates(?:\/:templateID(?:\/builds\/:buildID)?)?|GET \/teams\/:teamID\/metrics\/max)$/;
+
+/** The `code` of an error: E2B's content API of volumes has a text. */
+export const codeOf = (route: string, status: number, reason: string): number | string =>
+  route.includes(' /volumecontent/') ? reason : status;
 
 /** Whether a caller was let in. */
 export const isDone = (status: number): boolean => status < 400 || status === 409 || status === 501;

@@ -51,7 +51,11 @@ const makers: Readonly<Record<string, Make>> = {
   signingKeyID: async (api) => await post(api, '/signing-keys', { overlapSeconds: 60 }, 'id'),
   name: () => Promise.resolve('shop'),
   teamID: (api) => Promise.resolve(api.teamId),
-  volumeID: () => Promise.resolve('v1'),
+  volumeID: async (api) => {
+    const id = await post(api, '/volumes', { name: `v${randomId(10)}` }, 'volumeID');
+    api.volumes.files.set(`${id} /a`, Buffer.from('a'));
+    return id;
+  },
 };
 
 const parts: Readonly<Record<string, string>> = { hash: 'a'.repeat(64), secret: 'TOKEN', '*': 'checkpoint' };
@@ -94,10 +98,14 @@ const bodies: Readonly<Record<string, (api: TestApi) => unknown>> = {
   'POST /personal-tokens': () => ({ name: 't' }),
   'POST /ssh-keys': () => ({ publicKey: newPublicKey() }),
   'POST /personal-ssh-keys': () => ({ publicKey: newPublicKey() }),
+  'POST /volumes': () => ({ name: `v${randomId(10)}` }),
+  'PATCH /volumecontent/:volumeID/path': () => ({ mode: 0o600 }),
+  'PUT /volumecontent/:volumeID/file': () => 'contents',
   'PATCH /teams/:teamID/limits': () => ({ sandboxes: 'default' }),
 };
 
 const queries: Readonly<Record<string, string>> = { 'GET /sandboxes/metrics': '?sandbox_ids=iaaaaaaaaaaaaaaaaaaaa' };
+const queryOf = (route: string): string => queries[route] ?? (route.includes(' /volumecontent/') ? '?path=/a' : '');
 
 /**
  * A valid request for a route of the table, such as `POST /sandboxes/:sandboxID/pause`. What it names is made first,
@@ -113,7 +121,7 @@ export async function sampleOf(api: TestApi, route: string, { isReal }: { readon
     pattern
       .replace(`:${param ?? ''}`, thing)
       .replace(':buildID', build?.buildID ?? randomUUID())
-      .replace(/:(\w+)|\*$/g, (_, part: string | undefined) => parts[part ?? '*'] ?? '') + (queries[route] ?? '');
+      .replace(/:(\w+)|\*$/g, (_, part: string | undefined) => parts[part ?? '*'] ?? '') + queryOf(route);
   const body: unknown = await bodies[route]?.(api);
   return { method, path: fill(id ?? 'x'), id, with: fill, ...(body === undefined ? {} : { body }) };
 }

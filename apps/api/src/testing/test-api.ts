@@ -25,6 +25,8 @@ import type { AuditParts, StageBackup } from '../context.ts';
 import { startApi } from '../start.ts';
 import { createScriptedRunner } from './scripted-runner.ts';
 import type { ScriptedRunner } from './scripted-runner.ts';
+import { createScriptedVolumes } from './scripted-volumes.ts';
+import type { ScriptedVolumes } from './scripted-volumes.ts';
 
 export interface Answer {
   readonly status: number;
@@ -56,6 +58,7 @@ export interface TestApi extends AsyncDisposable {
   /** Uploads for builds. */
   readonly files: SealedBlobs;
   readonly runner: ScriptedRunner;
+  readonly volumes: ScriptedVolumes;
   readonly signedUrls: SignedUrlChecker;
   readonly resolvePlaceholders: EgressRecords['resolve'];
   readonly sandboxUses: SandboxUseReporter;
@@ -113,6 +116,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const key = (await createApiKey(records, team, 'first')).key.reveal();
   const otherKey = (await createApiKey(records, other, 'second')).key.reveal();
   const runner = createScriptedRunner();
+  const volumes = createScriptedVolumes();
   const keyring = await openTestKeyring(records);
   const stores = {
     uploads: await openDiskBlobs({ directory: join(folder, 'uploads') }),
@@ -145,6 +149,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       ssh: { port: 2222, hostKey: 'ssh-ed25519 AAAA' },
       stageBackup: options.stageBackup,
       functions: options.functions,
+      volumes,
       supervised: () => supervised,
       listen: { host: '127.0.0.1', port: 0 },
       logger: createLogger({ level: 'debug', file: logFile }),
@@ -190,7 +195,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     get ssh() {
       return api.ssh;
     },
-    ...{ folder, key, otherKey, teamId: team.id, otherTeamId: other.id, records, keyring, files, runner, ask },
+    ...{ folder, key, otherKey, teamId: team.id, otherTeamId: other.id, records, keyring, files, runner, volumes, ask },
     readLog: () => readFile(logFile, 'utf8'),
     restart: async () => {
       await api[Symbol.asyncDispose]();

@@ -59,6 +59,8 @@ export interface KeepOptions {
   readonly onProcess: (pid: number) => Promise<void>;
   /** Called once, when it has ended too often. */
   readonly onGivenUp: (error: Error) => void;
+  /** Called when it asks for another part, perhaps often: a part may be compromised. */
+  readonly onWant?: (part: 'volumes') => void;
   readonly policy?: CrashPolicy;
   readonly hangPolicy?: HangPolicy;
   readonly logger: RootLogger;
@@ -85,8 +87,8 @@ export function loadPart(options: KeepOptions): LoadingPart {
   };
 }
 
-async function load({ plan, launch, logger }: KeepOptions): Promise<PartProcess> {
-  return controlPart(plan.name, await launch(plan), logger);
+async function load({ plan, launch, logger, onWant }: KeepOptions): Promise<PartProcess> {
+  return controlPart(plan.name, await launch(plan), logger, onWant);
 }
 
 function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<string, unknown>>): KeptPart {

@@ -91,6 +91,21 @@ export async function makeSshFolder(
   return { path, sockets: socketsIn(path), innerSockets: socketsIn('/') };
 }
 
+/** Where the volume service has its socket, and where it sees the volumes: as its whole file system. */
+export interface VolumesFolder {
+  readonly socket: string;
+  readonly data: string;
+}
+
+/** Recreates the folder. The control plane belongs to the group of the volume service. */
+export async function makeVolumesFolder(instance: number, volumes: number): Promise<VolumesFolder> {
+  const path = join(runFolder(instance), 'volumes');
+  await makeFolder(path, { owner: 0, group: volumes, mode: 0o710 });
+  const data = join(path, 'data');
+  await mkdir(data, { mode: 0o700 });
+  return { socket: join(path, 'volumes.sock'), data };
+}
+
 async function makeFolder(
   path: string,
   { owner, group, mode }: { readonly owner: number; readonly group: number; readonly mode: number },

@@ -30,13 +30,18 @@ export interface PartProcess {
 }
 
 /** Speaks with a process that loads its code and then waits for its settings. */
-export function controlPart(name: string, launched: LaunchedPart, logger: RootLogger): PartProcess {
+export function controlPart(
+  name: string,
+  launched: LaunchedPart,
+  logger: RootLogger,
+  onWant: (part: 'volumes') => void = () => undefined,
+): PartProcess {
   const { pid, exited, unit } = launched;
   const reports = createReports();
   const channel = openMessageChannel(launched.channel, {
     messageMaxBytes: reportMaxBytes,
     listener: {
-      onMessage: (message) => reports.hear(message),
+      onMessage: (message) => reports.hear(message, onWant),
       onEnd(isTooLong) {
         if (!isTooLong) return;
         logger.error({ part: name, pid }, 'a process of the server wrote an endless message and is killed');
@@ -88,7 +93,7 @@ export function controlPart(name: string, launched: LaunchedPart, logger: RootLo
 }
 
 interface Reports {
-  hear(message: unknown): void;
+  hear(message: unknown, onWant: (part: 'volumes') => void): void;
   /** Rejects after `timeoutMs`: callers must not pile up while a part hangs. */
   next(isWanted: (report: Report) => boolean, timeoutMs?: number): Promise<Report>;
 }
@@ -96,8 +101,9 @@ interface Reports {
 function createReports(): Reports {
   const waiting = new Set<(report: Report) => void>();
   return {
-    hear(message) {
+    hear(message, onWant) {
       const report = reportSchema.safeParse(message).data;
+      if (report?.kind === 'wants') onWant(report.part);
       if (report !== undefined) for (const hear of waiting) hear(report);
     },
     next: async (isWanted, timeoutMs) =>

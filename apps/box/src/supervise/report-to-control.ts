@@ -6,25 +6,31 @@ const intervalMs = 10_000;
 
 /**
  * Sends the control plane, which serves `/metrics`, the facts that only the supervisor knows: its own figures, the
- * those of the gateway, of the egress process and of the SSH process, restarts, and lost log lines.
+ * those of the gateway, of the egress process, of the SSH process and of the volume service, restarts, and lost log lines.
  */
 export function reportToControl(
   parts: Readonly<Record<'runner' | 'control' | 'gateway' | 'egress', KeptPart>> & { readonly ssh?: KeptPart },
+  findVolumes: () => KeptPart | undefined,
   logger: RootLogger,
 ): Disposable {
   const report = async (): Promise<void> => {
     const { gateway, egress, control, ssh } = parts;
     const own = { heapUsedBytes: process.memoryUsage().heapUsed, loopLag: undefined };
     const supervisor = await measureOther(process.pid, own, logger.droppedLines());
-    const [ofGateway, ofEgress, ofSsh] = await Promise.all([gateway, egress, ssh].map(figuresOf));
+    const volumes = findVolumes();
+    const [ofGateway, ofEgress, ofSsh, ofVolumes] = await Promise.all([gateway, egress, ssh, volumes].map(figuresOf));
     const message: SupervisedProcesses = {
       processes: [
         ...(supervisor === undefined ? [] : [{ process: 'supervisor', figures: supervisor }]),
         ...(ofGateway === undefined ? [] : [{ process: 'gateway', figures: ofGateway }]),
         ...(ofEgress === undefined ? [] : [{ process: 'egress', figures: ofEgress }]),
         ...(ofSsh === undefined ? [] : [{ process: 'ssh', figures: ofSsh }]),
+        ...(ofVolumes === undefined ? [] : [{ process: 'volumes', figures: ofVolumes }]),
       ],
-      restarts: Object.entries(parts).map(([process, part]) => ({ process, count: part.restarts() })),
+      restarts: Object.entries({ ...parts, ...(volumes === undefined ? {} : { volumes }) }).map(([process, part]) => ({
+        process,
+        count: part.restarts(),
+      })),
     };
     // A control plane that is being restarted receives the next report.
     await control.tell('processes', message).catch(() => undefined);

@@ -7,12 +7,13 @@ import type { ProcessIdentity, RootLogger } from '@soulbox/base';
 import type { ControlProcessSettings } from '@soulbox/control';
 import type { Certificate, GatewaySettings } from '@soulbox/gateway';
 import type { EgressProcessSettings } from '@soulbox/egress';
+import type { VolumeProcessSettings } from '@soulbox/volume-service';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import type { SshProcessSettings } from '@soulbox/ssh';
 import { bundleSshPrograms } from '@soulbox/sftp-server/build';
 import { bindTcp, bindUnix, createDescriptorPair, userOf } from '@soulbox/process';
 import type { RunnerProcessSettings } from '@soulbox/runner/process';
-import { controlDirectoryIn } from '../data-folder.ts';
+import { controlDirectoryIn, volumesDirectoryIn } from '../data-folder.ts';
 import { claimServer } from '../claim.ts';
 import { clientEnvironments } from '../client-environments.ts';
 import type { BoxConfig } from '../config.ts';
@@ -23,7 +24,14 @@ import type { Box } from '../start.ts';
 import { keepTrust } from '../trust.ts';
 import { followCertificate, readCertificate } from './certificates.ts';
 import { controlSettings, egressSettings, runnerSettings } from '../settings.ts';
-import { makeControlFolder, makeEgressFolder, makeGatewayFolder, makeSshFolder } from './part-folders.ts';
+import {
+  makeControlFolder,
+  makeEgressFolder,
+  makeGatewayFolder,
+  makeSshFolder,
+  makeVolumesFolder,
+} from './part-folders.ts';
+import { startWhenWanted } from './start-when-wanted.ts';
 import { loadPart } from './keep-part.ts';
 import { reportToControl } from './report-to-control.ts';
 import { createChildLauncher } from './launch-child.ts';
@@ -32,6 +40,7 @@ import { openUnitLauncher } from './unit-launcher.ts';
 
 const gatewayMain = fileURLToPath(import.meta.resolve('@soulbox/gateway/main'));
 const egressMain = fileURLToPath(import.meta.resolve('@soulbox/egress/main'));
+const volumesMain = fileURLToPath(import.meta.resolve('@soulbox/volume-service/main'));
 const sshMain = fileURLToPath(import.meta.resolve('@soulbox/ssh/main'));
 const controlMain = fileURLToPath(new URL('../../../control/src/main.ts', import.meta.url));
 const runnerMain = fileURLToPath(new URL('../../../runner/src/process/main.ts', import.meta.url));
@@ -42,6 +51,7 @@ const gatewayStopMs = 10_000;
 const controlStopMs = 20_000;
 const egressStopMs = 10_000;
 const sshStopMs = 10_000;
+const volumesStopMs = 20_000;
 const runnerStopMs = 90_000;
 
 /**
@@ -74,6 +84,11 @@ export async function superviseBox(options: {
   const egressId = userOf(instance, 'egress');
   const egressFolder = await makeEgressFolder(instance, { egress: egressId, control: controlId });
 
+  const volumesId = userOf(instance, 'volumes');
+  const volumesFolder = await makeVolumesFolder(instance, volumesId);
+  const volumesSocket = bindUnix(volumesFolder.socket, volumesId);
+  started.defer(() => closeSync(volumesSocket));
+
   const ssh = config.ssh.port === 0 ? undefined : await prepareSsh(config, started, controlId);
 
   const file = createServerFileWriter(config);
@@ -101,6 +116,38 @@ export async function superviseBox(options: {
     onProcess: async (pid) => await file.noteProcess('runner', pid),
   });
   started.defer(() => runnerLoading.kill());
+  // Most servers have no volumes, and a process takes memory and time.
+  const volumes = startWhenWanted(
+    'volumes',
+    () =>
+      loadPart({
+        ...common,
+        // The server does without it, until an operator has looked.
+        onGivenUp: (err) => {
+          logger.error({ err }, 'volumes are off until the server is restarted');
+          file.noteGivenUp('volumes').catch((fault: unknown) => {
+            logger.warn({ err: fault }, 'the server file could not be written');
+          });
+        },
+        plan: {
+          name: 'volumes',
+          logNames: ['volumes'],
+          program: volumesMain,
+          // It inherits its socket, and sees its data only.
+          namespaces: ['--mount', '--net', '--ipc'],
+          descriptors: [volumesSocket],
+          environment: pathOf(environment),
+        },
+        settings: (): VolumeProcessSettings & { logLevel: string } => ({
+          logLevel: config.logLevel,
+          cell: { id: volumesId, root: volumesFolder.data },
+          dataMount: { from: volumesDirectoryIn(config.dataDirectory), to: volumesFolder.data },
+          descriptor: firstDescriptor,
+        }),
+        onProcess: async (pid) => await file.noteProcess('volumes', pid),
+      }),
+    logger,
+  );
   const apiLink = join(config.dataDirectory, 'run', 'api.sock');
   await rm(apiLink, { force: true });
   // Commands of this host find the API there.
@@ -119,13 +166,13 @@ export async function superviseBox(options: {
     settings: (): ControlProcessSettings & { logLevel: string } => ({
       logLevel: config.logLevel,
       ...controlSettings(config, {
-        ...{ directory: controlData, apiSocket: folder.sockets.api, edgeWorker },
+        ...{ directory: controlData, apiSocket: folder.sockets.api, edgeWorker, volumesSocket: volumesFolder.socket },
         ...(ssh === undefined ? {} : { ssh: { port: config.ssh.port, hostKey: ssh.hostKey.publicKey } }),
       }),
       ...(ssh === undefined ? {} : { sshDoor: { id: ssh.id, socket: ssh.folder.sockets.control } }),
       cell: {
         id: controlId,
-        groups: [gatewayId, egressId, ...(ssh === undefined ? [] : [ssh.id])],
+        groups: [gatewayId, egressId, volumesId, ...(ssh === undefined ? [] : [ssh.id])],
         opensConnections: true,
       },
       dataMount: { from: controlDirectoryIn(config.dataDirectory), to: controlData },
@@ -134,6 +181,7 @@ export async function superviseBox(options: {
       egress: { id: egressId, socket: egressFolder.sockets.control },
     }),
     onProcess: async (pid) => await file.noteProcess('control', pid),
+    onWant: () => volumes.want(),
   });
   started.defer(() => controlLoading.kill());
   const egressLoading = loadPart({
@@ -226,6 +274,7 @@ export async function superviseBox(options: {
     if (state.isReady) return;
     await runner.tell('takeBack').catch(() => undefined);
     await runner.stop({ keepSandboxes: true, timeoutMs: runnerStopMs });
+    await volumes.stop({ keepSandboxes: true, timeoutMs: volumesStopMs });
   });
   const [control, egress] = await Promise.all([controlLoading.start(), egressLoading.start()]);
   const gateway = await gatewayLoading.start();
@@ -246,7 +295,11 @@ export async function superviseBox(options: {
   const environments = clientEnvironments(config, bound, { apiKey, trust });
   await file.write({ ...bound, state: 'ready', client: environments.client });
   started.use(
-    reportToControl({ runner, control, gateway, egress, ...(sshPart === undefined ? {} : { ssh: sshPart }) }, logger),
+    reportToControl(
+      { runner, control, gateway, egress, ...(sshPart === undefined ? {} : { ssh: sshPart }) },
+      () => volumes.current(),
+      logger,
+    ),
   );
   state.isReady = true;
   logger.info(
@@ -267,6 +320,7 @@ export async function superviseBox(options: {
     await sshPart?.stop({ keepSandboxes, timeoutMs: sshStopMs });
     await gateway.stop({ keepSandboxes, timeoutMs: config.gateway.shutdownGraceMs + gatewayStopMs });
     await control.stop({ keepSandboxes, timeoutMs: controlStopMs });
+    await volumes.stop({ keepSandboxes, timeoutMs: volumesStopMs });
     await egress.stop({ keepSandboxes, timeoutMs: egressStopMs });
     await runner.stop({ keepSandboxes, timeoutMs: runnerStopMs });
     await parts.disposeAsync();

@@ -39,19 +39,25 @@ export async function* downloadApi(
 }
 
 /**
- * Sends a stream as the body of a POST. A server that refuses it responds before it has read everything, which Node's
+ * Sends a stream as the body of a request. A server that refuses it responds before it has read everything, which Node's
  * fetch reports as a broken connection; so this is a request of node:http. Throws like `callApi`.
  */
 export async function uploadApi<T>(
   api: ApiConnection,
-  call: Pick<ApiCall, 'path' | 'query'>,
+  call: Pick<ApiCall, 'path' | 'query'> & { readonly method: 'POST' | 'PUT'; readonly contentType: string },
   source: AsyncIterable<Uint8Array>,
   stop: AbortSignal,
 ): Promise<T> {
   const url = urlOf(api, call);
-  const headers = { 'x-api-key': api.key.reveal(), 'content-type': 'application/vnd.soulbox.export' };
+  const headers = { 'x-api-key': api.key.reveal(), 'content-type': call.contentType };
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
-    ...{ method: 'POST', headers, signal: stop, timeout: idleMs, agent: createHttp1Agent(url.protocol, { idleMs }) },
+    ...{
+      method: call.method,
+      headers,
+      signal: stop,
+      timeout: idleMs,
+      agent: createHttp1Agent(url.protocol, { idleMs }),
+    },
   });
   request.on('timeout', () => request.destroy(new Error('nothing moves')));
   const answered = new Promise<IncomingMessage>((resolve, reject) => {

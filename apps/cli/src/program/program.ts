@@ -90,6 +90,18 @@ export const program: CommandDef = defineCommand({
         path: async () => (await import('../commands/config/path.ts')).showSettingsPath,
       },
     }),
+    volume: defineCommand({
+      meta: { name: 'volume', description: 'Volumes and their files: create, list, ls, cat, cp, rm, delete' },
+      subCommands: {
+        create: async () => (await import('../commands/volume/create.ts')).createVolume,
+        list: async () => (await import('../commands/volume/list.ts')).listVolumes,
+        ls: async () => (await import('../commands/volume/ls.ts')).listVolumeFiles,
+        cat: async () => (await import('../commands/volume/cat.ts')).printVolumeFile,
+        cp: async () => (await import('../commands/volume/cp.ts')).copyVolumeFile,
+        rm: async () => (await import('../commands/volume/rm.ts')).removeVolumeFile,
+        delete: async () => (await import('../commands/volume/delete.ts')).deleteVolume,
+      },
+    }),
     snapshot: defineCommand({
       meta: { name: 'snapshot', description: 'Snapshots of sandboxes: list, fork, export, delete' },
       subCommands: {

@@ -3,7 +3,7 @@ import { readDefaultApiKey } from '@soulbox/box/credentials';
 import type { ServerFile } from '@soulbox/box/server-file';
 import { shellQuote } from '../output/shell-quote.ts';
 
-const plainNames = ['E2B_API_URL', 'E2B_SANDBOX_URL'];
+const plainNames = ['E2B_API_URL', 'E2B_SANDBOX_URL', 'E2B_VOLUME_API_URL'];
 
 /** The variables for E2B clients. With `tls` only those for TLS, otherwise those for plain HTTP, which come first. */
 export async function readClientEnvironment(

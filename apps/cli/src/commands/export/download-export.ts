@@ -43,7 +43,7 @@ export async function downloadExport(path: string, id: string, args: ExportFlags
 }
 
 /** The file is in place only when it is complete. What cannot be written fails before the export begins. */
-async function writeWhole(file: string, pieces: AsyncIterable<Uint8Array>, force: boolean): Promise<void> {
+export async function writeWhole(file: string, pieces: AsyncIterable<Uint8Array>, force: boolean): Promise<void> {
   const part = `${file}.${process.pid}.part`;
   try {
     if (!force && (await isThere(file))) throw present(file);

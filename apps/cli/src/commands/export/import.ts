@@ -33,7 +33,7 @@ export const importSnapshot = defineCommand({
     const api = await findApi(args['data-dir']);
     const source = (args.file === '-' ? process.stdin : readFile(args.file)) as AsyncIterable<Uint8Array>;
     const query = { name: args.name, memory };
-    const call = { path: '/imports', query };
+    const call = { method: 'POST', contentType: 'application/vnd.soulbox.export', path: '/imports', query } as const;
     const imported = await uploadApi<ApiImport>(
       api,
       call,

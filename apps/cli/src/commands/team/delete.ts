@@ -20,7 +20,8 @@ export const deleteTeam = defineCommand({
     team: { type: 'positional', required: true, description: 'Its id, or its name if that is unique' },
     force: {
       type: 'boolean',
-      description: 'First revoke its keys, end its sandboxes, and delete its snapshots, templates and functions',
+      description:
+        'First revoke its keys, end its sandboxes, and delete its snapshots, templates, functions and volumes',
     },
     'data-dir': dataDirArg,
     json: jsonArg,

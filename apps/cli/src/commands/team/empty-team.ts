@@ -25,6 +25,7 @@ export async function emptyTeam(dataDirectory: string, records: Records, team: T
   const { key, record } = await createApiKey(records, team, 'deletion of the team');
   try {
     const api = { url, key, sandboxUrl: () => url };
+    for (const { id } of await records.volumes.list(team.id)) await remove(api, `/volumes/${id}`);
     for (const { name } of await records.functions.list(team.id))
       await remove(api, `/functions/${encodeURIComponent(name)}`);
     await removeAll(

@@ -39,6 +39,7 @@ export const listTeams = defineCommand({
         SNAPSHOTS: (team) => team.snapshots,
         TEMPLATES: (team) => team.templates,
         FUNCTIONS: (team) => team.functions,
+        VOLUMES: (team) => team.volumes,
       },
       args,
     );

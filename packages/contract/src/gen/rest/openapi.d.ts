@@ -8,6 +8,11 @@ export interface components {
             message: string;
             error_code?: string;
         };
+        NamedError: {
+            code: string;
+            message: string;
+            error_code?: string;
+        };
         TeamAPIKey: {
             /** Format: uuid */
             id: string;
@@ -1078,6 +1083,14 @@ export interface components {
                 value: number | null;
                 isDefault: boolean;
             };
+            volumes: {
+                value: number | null;
+                isDefault: boolean;
+            };
+            volume_mb: {
+                value: number | null;
+                isDefault: boolean;
+            };
             cpu_seconds_per_day: {
                 value: number | null;
                 isDefault: boolean;
@@ -1100,6 +1113,8 @@ export interface components {
             templates?: number | null | "default";
             upload_mb?: number | null | "default";
             storage_mb?: number | null | "default";
+            volumes?: number | null | "default";
+            volume_mb?: number | null | "default";
             cpu_seconds_per_day?: number | null | "default";
             egress_mb_per_day?: number | null | "default";
         };
@@ -1176,6 +1191,47 @@ export interface components {
         DeleteTemplateTagsRequest: {
             name: string;
             tags: string[];
+        };
+        NewVolume: {
+            name: string;
+            sizeMb?: number;
+        };
+        Volume: {
+            volumeID: string;
+            name: string;
+            sizeMb: number | null;
+            /** Format: date-time */
+            createdAt: string;
+        };
+        VolumeAndToken: {
+            volumeID: string;
+            name: string;
+            sizeMb: number | null;
+            /** Format: date-time */
+            createdAt: string;
+            token: string;
+        };
+        VolumeEntryAttributes: {
+            uid?: number;
+            gid?: number;
+            mode?: number;
+        };
+        VolumeEntryStat: {
+            name: string;
+            /** @enum {string} */
+            type: "unknown" | "file" | "directory" | "symlink";
+            path: string;
+            size: number;
+            mode: number;
+            uid: number;
+            gid: number;
+            /** Format: date-time */
+            atime: string;
+            /** Format: date-time */
+            mtime: string;
+            /** Format: date-time */
+            ctime: string;
+            target?: string;
         };
         NewWebhook: {
             name: string;

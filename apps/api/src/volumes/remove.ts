@@ -1,0 +1,35 @@
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { auditNote } from '../http/audit-requests.ts';
+import { errors, noContent } from '../http/schemas.ts';
+import { getVolume, volumeNotFound, volumeParams } from '../lookup/volume.ts';
+import { removeContents } from './remove-contents.ts';
+
+export function addRemoveVolumeRoute(app: ApiApp, context: ApiContext): void {
+  const { records, logger } = context;
+
+  app.delete(
+    '/volumes/:volumeID',
+    {
+      schema: {
+        tags: ['volumes'],
+        summary: 'Delete a volume with its contents',
+        params: volumeParams,
+        response: { 204: noContent, ...errors(404) },
+      },
+    },
+    async (request, reply) => {
+      const { team } = callerOf(request);
+      const { id } = await getVolume(context, team, request.params.volumeID);
+      if (!(await records.volumes.beginRemove(team.id, id, auditNote(request, id))))
+        throw volumeNotFound(request.params.volumeID);
+      logger.info({ team: team.id, volumeId: id }, 'volume deleted');
+      // Otherwise it is tried again later: for its team, the volume is gone.
+      await removeContents(context, { id, teamId: team.id }).catch((err: unknown) => {
+        logger.warn({ err, volumeId: id }, 'the contents of a deleted volume could not be removed yet');
+      });
+      return reply.code(204).send(null);
+    },
+  );
+}

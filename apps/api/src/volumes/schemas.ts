@@ -1,0 +1,74 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { VolumeRecord } from '@soulbox/storage';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { callerOf } from '../auth/authenticate.ts';
+import type { ApiContext } from '../context.ts';
+import { timeSchema, timeToWire } from '../http/schemas.ts';
+import { volumeIdForm } from '../lookup/volume.ts';
+import type { VolumeService } from '../volume-service/volume-service.ts';
+
+const nameMax = 128;
+const sizeMbMax = 1024 * 1024 * 1024;
+
+const name = z
+  .string()
+  .min(1)
+  .max(nameMax)
+  .regex(/^[a-zA-Z0-9_-]+$/, 'may only contain letters, digits, "_" and "-"')
+  .refine((text) => !volumeIdForm.test(text), 'must not have the form of an id')
+  .describe('Unique in the team.');
+
+const sizeMb = z.int().min(1).max(sizeMbMax);
+
+export const newVolumeSchema = z
+  .object({
+    name,
+    sizeMb: sizeMb
+      .optional()
+      .describe('MiB that its contents may have. Default: only the limit of the team. SoulBox extension.'),
+  })
+  .meta({ id: 'NewVolume' });
+
+export const volumeSchema = z
+  .object({
+    volumeID: z.string().describe('`v` and 20 characters of `[a-z0-9]`'),
+    name: z.string(),
+    sizeMb: sizeMb.nullable().describe('MiB that its contents may have; null: only the limit of the team.'),
+    createdAt: timeSchema,
+  })
+  .meta({ id: 'Volume', description: 'A volume of the team.' });
+
+export const volumeAndTokenSchema = volumeSchema
+  .extend({
+    token: z
+      .string()
+      .describe(
+        'For the routes of the contents, as `Authorization: Bearer`. It may do what the caller may do there, and ends with their API key, session or token.',
+      ),
+  })
+  .meta({ id: 'VolumeAndToken', description: 'A volume with a token for its contents.' });
+
+export function volumeToWire({
+  id,
+  name: called,
+  sizeMb: size,
+  createdAt,
+}: VolumeRecord): z.infer<typeof volumeSchema> {
+  return { volumeID: id, name: called, sizeMb: size ?? null, createdAt: timeToWire(createdAt) };
+}
+
+export async function withToken(
+  { volumeTokens }: ApiContext,
+  request: FastifyRequest,
+  volume: VolumeRecord,
+): Promise<z.infer<typeof volumeAndTokenSchema>> {
+  const { team, keyId: signerId } = callerOf(request);
+  return { ...volumeToWire(volume), token: await volumeTokens.sign({ teamId: team.id, signerId }, volume.id) };
+}
+
+/** Throws `not_implemented` on a server without volumes. */
+export function getVolumeService({ volumes }: ApiContext): VolumeService {
+  if (volumes !== undefined) return volumes;
+  throw new SoulBoxError('not_implemented', 'Volumes are not available on this server.');
+}

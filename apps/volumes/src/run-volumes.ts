@@ -1,0 +1,38 @@
+import { flushCompileCache } from 'node:module';
+import { measureOwn } from '@soulbox/base';
+import type { RootLogger } from '@soulbox/base';
+import { bindMount } from '@soulbox/linux/mounts';
+import { dropPrivileges } from '@soulbox/process';
+import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
+import { startVolumeService } from './start.ts';
+
+/** The settings of a volume service in a process of its own. */
+export interface VolumeProcessSettings {
+  readonly cell: Cell;
+  /** The folder of the volumes, and where it is mounted: as the whole file system of the process. */
+  readonly dataMount: { readonly from: string; readonly to: string };
+  /** An open descriptor that the process was started with: the bound socket. */
+  readonly descriptor: number;
+}
+
+export const volumeProgram: PartProgram = {
+  part: 'volumes',
+  start: async (settings, logger) => await run(settings as unknown as VolumeProcessSettings, logger),
+};
+
+async function run(settings: VolumeProcessSettings, logger: RootLogger): Promise<RunningPart> {
+  const { cell, dataMount, descriptor } = settings;
+  bindMount(dataMount.from, dataMount.to);
+  // The compile cache cannot be written after the next step.
+  flushCompileCache();
+  dropPrivileges(cell);
+  await using started = new AsyncDisposableStack();
+  const own = logger.child({ part: 'volumes' });
+  started.use(await startVolumeService({ directory: '/', place: { fd: descriptor }, logger: own }));
+  own.info({}, 'the volume service is listening');
+  const measuring = new AbortController();
+  started.defer(() => measuring.abort());
+  const figures = measureOwn(measuring.signal);
+  const owned = started.move();
+  return { figures, facts: {}, stop: async () => await owned.disposeAsync() };
+}

@@ -1,0 +1,174 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createLocks, isNodeError, SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { createVolume, openVolume } from '@soulbox/volumes';
+import type { Volume } from '@soulbox/volumes';
+import type { DiskReserve } from '@soulbox/storage';
+import { idleVolumesMax } from '../limits.ts';
+
+export interface VolumePlace {
+  readonly teamId: string;
+  readonly volumeId: string;
+}
+
+/** A volume while it is used. */
+export interface UsedVolume {
+  readonly volume: Volume;
+  /** Aborted when the volume is removed. */
+  readonly removed: AbortSignal;
+}
+
+/** The volumes of a host. This process alone opens them; each is opened by its first call. */
+export interface OpenVolumes extends AsyncDisposable {
+  /** Throws `volume_not_found` while the volume is being removed. */
+  use<T>(place: VolumePlace, work: (used: UsedVolume) => Promise<T>): Promise<T>;
+  /** Also for a volume without contents. Ends the calls that use it. */
+  remove(place: VolumePlace): Promise<void>;
+  /** Bytes of all volumes of a team. */
+  teamBytes(teamId: string): Promise<number>;
+}
+
+/** The owner of the root of a volume, and of what nobody gives an owner: the usual user of sandboxes. */
+export const newOwner = { uid: 1000, gid: 1000 };
+const newRoot = { ...newOwner, mode: 0o755 };
+
+interface Open {
+  readonly volume: Volume;
+  readonly place: VolumePlace;
+  readonly removed: AbortController;
+  users: number;
+  unused: PromiseWithResolvers<undefined> | undefined;
+}
+
+/**
+ * `<directory>/<team>/<group>/` has volumes that can share blocks, and the blocks. A volume that was not made from another
+ * one is a group of its own.
+ */
+export function createOpenVolumes(
+  directory: string,
+  { reserve, logger }: { readonly reserve: DiskReserve; readonly logger: Logger },
+): OpenVolumes {
+  const open = new Map<string, Open>();
+  const removing = new Set<string>();
+  /** One at a time is opened, closed or removed, by its id. */
+  const locks = createLocks();
+  const sizes = new Map<string, Map<string, number>>();
+  let isStopping = false;
+
+  const folderOf = ({ teamId, volumeId }: VolumePlace): string => join(directory, teamId, volumeId);
+  const noteSize = ({ place, volume }: Open): void => {
+    sizes.get(place.teamId)?.set(place.volumeId, volume.metadata.facts().usage.bytes);
+  };
+  const openOne = async (place: VolumePlace): Promise<Open> => {
+    const { volumeId } = place;
+    const folder = folderOf(place);
+    if (!existsSync(join(folder, volumeId, 'metadata.sqlite'))) {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      createVolume(folder, { id: volumeId, quota: { bytes: undefined, inodes: undefined }, root: newRoot });
+    }
+    const volume = await openVolume(folder, volumeId, { reserve, logger });
+    // Files that a killed process was receiving have no name and no holder.
+    await volume.removeHolder('');
+    return { volume, place, removed: new AbortController(), users: 0, unused: undefined };
+  };
+  const close = async (one: Open): Promise<void> => {
+    noteSize(one);
+    open.delete(one.place.volumeId);
+    await one.volume[Symbol.asyncDispose]();
+  };
+  /** Closes those that were not used for the longest time. */
+  const closeIdle = (): void => {
+    const idle = [...open.values()].filter(({ users }) => users === 0);
+    for (const one of idle.slice(0, Math.max(0, idle.length - idleVolumesMax)))
+      void locks
+        .alone(one.place.volumeId, async () => {
+          if (one.users === 0 && open.get(one.place.volumeId) === one) await close(one);
+        })
+        .catch((err: unknown) => logger.error({ err, volumeId: one.place.volumeId }, 'a volume could not be closed'));
+  };
+  const take = async (place: VolumePlace): Promise<Open> =>
+    await locks.alone(place.volumeId, async () => {
+      if (removing.has(place.volumeId)) throw new SoulBoxError('volume_not_found', 'The volume is being deleted.');
+      if (isStopping) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
+      const one = open.get(place.volumeId) ?? (await openOne(place));
+      one.users += 1;
+      // The order of the map is that of the last use.
+      open.delete(place.volumeId);
+      open.set(place.volumeId, one);
+      return one;
+    });
+  const release = (one: Open): void => {
+    one.users -= 1;
+    noteSize(one);
+    if (one.users > 0) return;
+    one.unused?.resolve(undefined);
+    closeIdle();
+  };
+  const whenUnused = async (one: Open): Promise<void> => {
+    if (one.users === 0) return;
+    one.unused = Promise.withResolvers();
+    await one.unused.promise;
+  };
+  const use: OpenVolumes['use'] = async (place, work) => {
+    const one = await take(place);
+    try {
+      return await work({ volume: one.volume, removed: one.removed.signal });
+    } finally {
+      release(one);
+    }
+  };
+
+  return {
+    use,
+    async remove(place) {
+      const { teamId, volumeId } = place;
+      removing.add(volumeId);
+      try {
+        await locks.alone(volumeId, async () => {
+          const one = open.get(volumeId);
+          if (one !== undefined) {
+            one.removed.abort(new SoulBoxError('volume_not_found', 'The volume was deleted.'));
+            await whenUnused(one);
+            await close(one);
+          }
+          // This process cannot start `rm`. The folder has files of ours only, whatever a volume contains.
+          await rm(folderOf(place), { recursive: true, force: true });
+        });
+      } finally {
+        removing.delete(volumeId);
+        sizes.get(teamId)?.delete(volumeId);
+      }
+    },
+    async teamBytes(teamId) {
+      let known = sizes.get(teamId);
+      if (known === undefined) {
+        known = new Map<string, number>();
+        sizes.set(teamId, known);
+        for (const volumeId of await listFolder(join(directory, teamId)))
+          if (!removing.has(volumeId)) await use({ teamId, volumeId }, async () => await Promise.resolve());
+      }
+      for (const one of open.values()) noteSize(one);
+      return [...known.values()].reduce((sum, bytes) => sum + bytes, 0);
+    },
+    async [Symbol.asyncDispose]() {
+      isStopping = true;
+      for (const one of open.values()) {
+        await whenUnused(one);
+        await close(one).catch((err: unknown) =>
+          logger.error({ err, volumeId: one.place.volumeId }, 'a volume could not be closed'),
+        );
+      }
+    },
+  };
+}
+
+async function listFolder(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}
