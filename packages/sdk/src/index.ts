@@ -24,6 +24,16 @@ export { secrets } from './team/secrets.ts';
 export type { NewSecret, SecretInfo } from './team/secrets.ts';
 export { templates } from './team/templates.ts';
 export type { TemplateInfo, TemplateSpec, TemplateStep } from './team/templates.ts';
+export { volumes } from './team/volumes.ts';
+export type {
+  NewVolumeOptions,
+  VolumeAttributes,
+  VolumeEntry,
+  VolumeFolderOptions,
+  VolumeInfo,
+  VolumeReadOptions,
+  VolumeWriteOptions,
+} from './team/volumes.ts';
 export type { LocalFolder, PackedFiles } from './local-folder.ts';
 export { SoulBoxError } from './error.ts';
 export type { CommandResult, ErrorCode, SoulBoxErrorFacts } from './error.ts';

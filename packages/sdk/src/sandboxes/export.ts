@@ -1,10 +1,9 @@
 import type { Schemas } from '../api.ts';
-import { apiHeaders, apiUrlOf, chunksOf, errorFromResponse, openApi, segment } from '../api.ts';
+import { chunksOf, openApi, segment } from '../api.ts';
 import type { Connection, ConnectionOptions } from '../config.ts';
-import { CallError, noRetries } from '@soulbox/client';
-import { rethrow, SoulBoxError } from '../error.ts';
 import { snapshotFromWire } from './copies.ts';
 import type { SnapshotInfo } from './copies.ts';
+import { upload } from '../upload.ts';
 
 /** The options of an export. */
 export interface ExportOptions extends ConnectionOptions {
@@ -52,91 +51,14 @@ export async function* exportFile(
   yield* chunksOf(await openApi(connection, call));
 }
 
-/** A server that takes in a large file does not answer for a while. The CLI has the same limit. */
-const importIdleMs = 600_000;
-
 /** @internal */
 export async function importFile(
   connection: Connection,
   source: AsyncIterable<Uint8Array> | Blob,
   { name, memory }: ImportOptions,
 ): Promise<ImportedSnapshot> {
-  const { target, host, options } = connection;
-  const call = { name: 'POST /imports', isSafeToRepeat: false };
-  const idle = createIdleLimit(importIdleMs);
-  const signal = options.signal === undefined ? idle.signal : AbortSignal.any([options.signal, idle.signal]);
-  // Its size is not known, so only a standstill ends it. The source can be read once, and so the call is made once.
-  const attempt = async (ended: AbortSignal | undefined): Promise<Schemas['ImportedSnapshot']> => {
-    const release = await target.take(host.streamSlots, ended);
-    try {
-      const response = await connection.fetch(apiUrlOf(connection, { path: '/imports', query: { name, memory } }), {
-        method: 'POST',
-        headers: { ...apiHeaders(connection), 'content-type': 'application/vnd.soulbox.export' },
-        ...bodyOf(source, idle.touch),
-        ...(ended === undefined ? {} : { signal: ended }),
-      });
-      if (!response.ok) throw await errorFromResponse(response, `The server returned status ${response.status}.`);
-      return (await response.json()) as Schemas['ImportedSnapshot'];
-    } finally {
-      release();
-    }
-  };
-  const body = await target
-    .call(call, attempt, { signal, retry: noRetries, attemptTimeoutMs: 0 })
-    .catch((thrown: unknown) => {
-      const cause = thrown instanceof CallError && thrown.cause instanceof SoulBoxError ? thrown.cause : thrown;
-      return rethrow(cause);
-    })
-    .finally(idle.end);
+  const call = { method: 'POST', path: '/imports', query: { name, memory } } as const;
+  const body = await upload<Schemas['ImportedSnapshot']>(connection, call, source, 'application/vnd.soulbox.export');
   const { hasMemory, memoryLeftOut, settingsLeftOut } = body;
   return { ...snapshotFromWire(body), hasMemory, memoryLeftOut, settingsLeftOut };
-}
-
-/** Of browsers, only some can send a stream. There the size of the blob is known, and no standstill is noticed. */
-function bodyOf(source: AsyncIterable<Uint8Array> | Blob, onPiece: () => void): RequestInit {
-  if (source instanceof Blob && 'document' in globalThis) {
-    onPiece();
-    return { body: source };
-  }
-  const pieces = source instanceof Blob ? chunksOf(new Response(source)) : source;
-  return { body: streamOf(pieces, onPiece), duplex: 'half' };
-}
-
-interface IdleLimit {
-  readonly signal: AbortSignal;
-  /** Something has moved. */
-  readonly touch: () => void;
-  readonly end: () => void;
-}
-
-function createIdleLimit(idleMs: number): IdleLimit {
-  const limit = new AbortController();
-  const late = (): void => limit.abort(new DOMException(`Nothing has moved for ${idleMs} ms.`, 'TimeoutError'));
-  let timer = setTimeout(late, idleMs);
-  return {
-    signal: limit.signal,
-    touch() {
-      clearTimeout(timer);
-      timer = setTimeout(late, idleMs);
-    },
-    end: () => clearTimeout(timer),
-  };
-}
-
-function streamOf(source: AsyncIterable<Uint8Array>, onPiece: () => void): ReadableStream<Uint8Array> {
-  const iterator = source[Symbol.asyncIterator]();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        onPiece();
-        const next = await iterator.next();
-        if (next.done === true) controller.close();
-        else controller.enqueue(next.value);
-      },
-      async cancel() {
-        await iterator.return?.();
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }
