@@ -21,7 +21,10 @@ export interface ServeOptions {
    * (UV_THREADPOOL_SIZE). Default `poll`.
    */
   readonly reader?: 'poll' | 'pool';
-  /** With `poll`: how long to look for the next request before sleeping. It costs processor time. Default 0.05. */
+  /**
+   * With `poll`: how long to look for the next request before sleeping. On a machine without an idle processor it delays
+   * whoever would send one. Default 0.
+   */
   readonly spinMs?: number;
   /** Requests that are handled at once; further ones wait in the kernel. Default 64. */
   readonly maxConcurrent?: number;
@@ -52,7 +55,7 @@ const poolReaders = 2;
 export async function serve(fs: FuseFs, connection: Connection, options: ServeOptions = {}): Promise<Serving> {
   const {
     reader: wantedReader = 'poll',
-    spinMs = 0.05,
+    spinMs = 0,
     maxConcurrent = 64,
     maxWaiting = 1024,
     onFault = () => undefined,
