@@ -21,6 +21,7 @@ import { sampling } from './measurements/sampling.ts';
 import { sdk } from './measurements/sdk.ts';
 import { signedUrls } from './measurements/signed-urls.ts';
 import { sleepAndWake } from './measurements/sleep.ts';
+import { storage } from './measurements/storage.ts';
 import { streams } from './measurements/streams.ts';
 import { templates } from './measurements/templates.ts';
 import { tools } from './measurements/tools.ts';
@@ -51,6 +52,7 @@ const measurements: readonly Measurement[] = [
   signedUrls,
   keys,
   audit,
+  storage,
   burst,
   idleCpu,
   sampling,
