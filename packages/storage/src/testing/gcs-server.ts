@@ -86,21 +86,36 @@ async function answer(state: State, request: IncomingMessage, response: ServerRe
   const url = new URL(request.url ?? '', 'http://host');
   const exchange = { method: request.method ?? '', url, request, body: await buffer(request), response };
   // A signed URL of the XML API. Google verifies the signature; here its form must do.
-  if (url.searchParams.has('X-Goog-Signature')) { answerSigned(state, exchange); return; }
+  if (url.searchParams.has('X-Goog-Signature')) {
+    answerSigned(state, exchange);
+    return;
+  }
   const [, upload, key] = /^\/(upload\/)?storage\/v1\/b\/bucket\/o(?:\/([^/]+))?/.exec(url.pathname) ?? [];
   if (!url.pathname.includes('/b/bucket/')) throw new Refusal(404, 'notFound');
-  if (upload !== undefined) { answerUpload(state, exchange); return; }
-  if (key === undefined) { sendJson(response, listObjects(state, url.searchParams)); return; }
+  if (upload !== undefined) {
+    answerUpload(state, exchange);
+    return;
+  }
+  if (key === undefined) {
+    sendJson(response, listObjects(state, url.searchParams));
+    return;
+  }
   const name = decodeURIComponent(key);
   const target = /\/rewriteTo\/b\/bucket\/o\/([^/]+)$/.exec(url.pathname)?.[1];
-  if (target !== undefined) { rewrite(state, exchange, { from: name, to: decodeURIComponent(target) }); return; }
+  if (target !== undefined) {
+    rewrite(state, exchange, { from: name, to: decodeURIComponent(target) });
+    return;
+  }
   const found = state.objects.get(name);
   if (found === undefined) throw new Refusal(404, 'notFound');
   if (exchange.method === 'DELETE') {
     state.objects.delete(name);
     return void response.writeHead(204).end();
   }
-  if (url.searchParams.get('alt') !== 'media') { sendJson(response, resourceOf(name, found)); return; }
+  if (url.searchParams.get('alt') !== 'media') {
+    sendJson(response, resourceOf(name, found));
+    return;
+  }
   checkGeneration(found, url.searchParams.get('ifGenerationMatch') ?? undefined);
   sendContent(exchange, found);
 }
@@ -150,7 +165,8 @@ function answerUpload(state: State, exchange: Exchange): void {
       state.sessions.delete(id);
       return void response.writeHead(499).end();
     }
-    continueSession(state, exchange, session); return;
+    continueSession(state, exchange, session);
+    return;
   }
   if (kind === 'resumable') {
     const { name, metadata } = JSON.parse(body.toString()) as Pick<Session, 'name' | 'metadata'>;
@@ -178,7 +194,10 @@ function answerUpload(state: State, exchange: Exchange): void {
 function continueSession(state: State, { request, body, response }: Exchange, session: Session): void {
   const [, start, end, total] =
     /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(request.headers['content-range'] ?? '') ?? [];
-  if (session.finished !== undefined) { sendJson(response, resourceOf(session.name, session.finished)); return; }
+  if (session.finished !== undefined) {
+    sendJson(response, resourceOf(session.name, session.finished));
+    return;
+  }
   if (start !== undefined) {
     if (Number(start) !== session.content.length || Number(end) - Number(start) + 1 !== body.length)
       throw new Refusal(400, 'badContentRange');
@@ -190,7 +209,8 @@ function continueSession(state: State, { request, body, response }: Exchange, se
   if (total !== '*' && Number(total) === session.content.length) {
     checkGeneration(state.objects.get(session.name), session.expected);
     session.finished = store(state, session);
-    sendJson(response, resourceOf(session.name, session.finished)); return;
+    sendJson(response, resourceOf(session.name, session.finished));
+    return;
   }
   const stored = session.content.length;
   response.writeHead(308, stored === 0 ? {} : { range: `bytes=0-${stored - 1}` }).end();
@@ -200,7 +220,10 @@ function rewrite(state: State, { response, url }: Exchange, { from, to }: { from
   const source = state.objects.get(from);
   if (source === undefined) throw new Refusal(404, 'notFound');
   // The first call of each copy does a part of it.
-  if (!url.searchParams.has('rewriteToken')) { sendJson(response, { done: false, rewriteToken: 'more' }); return; }
+  if (!url.searchParams.has('rewriteToken')) {
+    sendJson(response, { done: false, rewriteToken: 'more' });
+    return;
+  }
   sendJson(response, { done: true, resource: resourceOf(to, store(state, { ...source, name: to })) });
 }
 
