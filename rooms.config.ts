@@ -477,7 +477,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   bench: [
-    ['host', 'lab', 'processes', 'resident', 'sink-s3', 'time'],
+    ['host', 'lab', 'processes', 'resident', 'time'],
     ['builds', 'first-output', 'measurement', 'phases'],
     ['engines', 'statistics'],
     ['large-template', 'results'],

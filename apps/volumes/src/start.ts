@@ -56,7 +56,9 @@ export async function startVolumeService({ directory, place, logger }: VolumeSer
 /** Files can be removed on a full disk: the metadata of a volume use the reserve for that. */
 function keepReserve(reserve: DiskReserve): AsyncDisposable {
   let restoring = reserve.restore();
-  const timer = setInterval(() => (restoring = reserve.restore()), reserveEveryMs);
+  const timer = setInterval(() => {
+    restoring = reserve.restore();
+  }, reserveEveryMs);
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
