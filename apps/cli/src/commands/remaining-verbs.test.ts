@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { removeTree } from '@soulbox/base';
+import { teamLimitNames } from '@soulbox/contract';
 import { runInProcess } from '../testing/run-in-process.ts';
 import { startScriptedApi } from '../testing/scripted-api.ts';
 import type { ScriptedAnswer } from '../testing/scripted-api.ts';
@@ -150,13 +151,8 @@ test.each<[string, ScriptedAnswer[], [string, object?][], RegExp]>([
 });
 
 test('a limit of a team is changed through the API by the id of the team', async () => {
-  const all = [
-    ...['sandboxes', 'creates_per_second', 'creates_burst', 'requests_per_second', 'requests_burst', 'memory_mb'],
-    ...['disk_mb', 'paused_memory_mb', 'snapshots', 'templates', 'upload_mb', 'storage_mb', 'cpu_seconds_per_day'],
-    'egress_mb_per_day',
-  ];
   const limits = Object.fromEntries(
-    all.map((name) => [name, { value: name === 'sandboxes' ? 9 : null, isDefault: name !== 'sandboxes' }]),
+    teamLimitNames.map((name) => [name, { value: name === 'sandboxes' ? 9 : null, isDefault: name !== 'sandboxes' }]),
   );
   await using api = await startScriptedApi([ok(limits)]);
   const flags = ['--set', 'sandboxes=9', '--set', 'disk_mb=default', '--set', 'snapshots=none'];
