@@ -27,7 +27,7 @@ test('a team is created, has its own keys, is listed and is deleted with them', 
     (JSON.parse((await cli('key', 'list', '--json', ...team)).stdout) as { name: string }[]).map(({ name }) => name);
   expect(await namesOf('--team', id)).toEqual(['ci']);
   expect(await namesOf()).toEqual([]);
-  expect((await cli('team', 'list')).stdout).toMatch(new RegExp(`^${id} +blue +\\S+ +1 +0 +0 +0 +0$`, 'm'));
+  expect((await cli('team', 'list')).stdout).toMatch(new RegExp(`^${id} +blue +\\S+ +1 +0 +0 +0 +0 +0$`, 'm'));
   expect((await cli('team', 'delete', 'blue')).stdout).toBe(`Deleted the team blue (${id}).\n`);
   expect((await cli('team', 'list')).stdout).not.toContain('blue');
   expect(await cli('key', 'list', '--team', 'blue')).toMatchObject({

@@ -10,7 +10,7 @@ export const printVolumeFile = defineCommand({
   meta: {
     name: 'cat',
     description: 'Print a file of a volume, byte for byte',
-    examples: ['soulbox volume cat datasets:/raw/points.csv | head'],
+    examples: ['soulbox volume cat datasets:/raw/points.csv | head', 'soulbox volume cat datasets:/all.tar | tar x'],
   },
   args: {
     file: { type: 'positional', required: true, description: 'VOLUME:PATH' },

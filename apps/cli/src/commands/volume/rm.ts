@@ -8,7 +8,7 @@ export const removeVolumeFile = defineCommand({
   meta: {
     name: 'rm',
     description: 'Remove a file of a volume, or a folder with everything in it',
-    examples: ['soulbox volume rm datasets:/raw'],
+    examples: ['soulbox volume rm datasets:/raw', 'soulbox volume rm datasets:/all.tar --json'],
   },
   args: {
     path: { type: 'positional', required: true, description: 'VOLUME:PATH' },
