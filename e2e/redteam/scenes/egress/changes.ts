@@ -20,7 +20,8 @@ def request(path):
   return opened.recv(4096).startswith(b'HTTP/1.1 200')
 print('first', request('first-${word}'), flush=True)
 open('/tmp/kept-ready', 'w').close()
-while not os.path.exists('/tmp/kept-changed'): time.sleep(0.01)
+# A file that is written from outside belongs to root for a moment, and /tmp is sticky.
+while not (os.path.exists('/tmp/kept-changed') and os.stat('/tmp/kept-changed').st_uid == os.getuid()): time.sleep(0.01)
 opened.settimeout(${seconds})
 try: print('second', request('second-${word}'), flush=True)
 except OSError as error: print('second', type(error).__name__, flush=True)

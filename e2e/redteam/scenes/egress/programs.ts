@@ -1,3 +1,4 @@
+import { CommandExitError } from 'e2b';
 import type { Sandbox } from 'e2b';
 import { program } from '../../run-batch.ts';
 
@@ -13,5 +14,14 @@ export async function runPython(
   const folder = user === 'root' ? '/root' : '/home/user';
   const path = `${folder}/redteam-${Math.random().toString(36).slice(2)}.py`;
   await sandbox.files.write(path, `${names}\n${body}`, { user });
-  return (await sandbox.commands.run(`python3 ${path}`, { user, timeoutMs })).stdout;
+  try {
+    return (await sandbox.commands.run(`python3 ${path}`, { user, timeoutMs })).stdout;
+  } catch (thrown) {
+    // The message of an exit has only its status.
+    if (thrown instanceof CommandExitError)
+      throw new Error(`${thrown.message}: ${thrown.stdout.slice(-500)} ${thrown.stderr.slice(-500)}`, {
+        cause: thrown,
+      });
+    throw thrown;
+  }
 }
