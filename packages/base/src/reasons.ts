@@ -54,6 +54,10 @@ export const reasons = {
     code: 'out_of_range',
     help: 'The range of the request begins behind the end of the file. The message says how long the file is.',
   },
+  volume_damaged: {
+    code: 'data_loss',
+    help: 'The files of the volume cannot be found any more, because the list of them was altered or cut off on the disk. Stop the server and put `DATA/volumes/TEAM/VOLUME/` back from a copy, or delete the volume.',
+  },
   volumes_unavailable: {
     code: 'unavailable',
     help: 'The process with the contents of volumes does not answer. It is restarted by itself; retry in a moment. The log of the server has the cause.',

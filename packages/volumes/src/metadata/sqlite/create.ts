@@ -1,4 +1,6 @@
-import { rmSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { SoulBoxError } from '@soulbox/base';
 import type { FuseTime } from '@soulbox/fuse';
 import { folderType, rootIno } from '../inode.ts';
 import type { Quota } from '../metadata.ts';
@@ -13,8 +15,26 @@ export interface NewVolume {
   readonly now: FuseTime;
 }
 
-/** Makes the metadata of an empty volume, whose root is in it. Throws if the file exists. */
-export function createSqliteMetadata(path: string, { id, quota, root, now }: NewVolume): void {
+/**
+ * Makes the metadata of an empty volume, whose root is in it. A process that is killed meanwhile leaves all of it or
+ * nothing that counts. Throws `file_exists`. One process at a time may make a volume.
+ */
+export function createSqliteMetadata(path: string, volume: NewVolume): void {
+  if (existsSync(path)) throw new SoulBoxError('file_exists', `The volume ${volume.id} exists.`);
+  const unfinished = `${path}.new`;
+  removeDatabase(unfinished);
+  try {
+    writeVolume(unfinished, volume);
+    flush(unfinished);
+    renameSync(unfinished, path);
+    flush(dirname(path));
+  } catch (error) {
+    removeDatabase(unfinished);
+    throw error;
+  }
+}
+
+function writeVolume(path: string, { id, quota, root, now }: NewVolume): void {
   const db = openDatabase(path, { create: true });
   try {
     db.exec('BEGIN IMMEDIATE');
@@ -28,11 +48,23 @@ export function createSqliteMetadata(path: string, { id, quota, root, now }: New
     };
     sqliteInodes(db).insert(inode, undefined);
     db.exec('COMMIT');
+  } finally {
+    // It writes the log back, and removes it.
     db.close();
-  } catch (error) {
-    db.close();
-    rmSync(path, { force: true });
-    throw error;
+  }
+}
+
+/** With the files that SQLite has beside it. */
+function removeDatabase(path: string): void {
+  for (const name of [path, `${path}-wal`, `${path}-shm`]) rmSync(name, { force: true });
+}
+
+function flush(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { SoulBoxError } from '@soulbox/base';
+import { isDamage, volumeDamaged } from './errors.ts';
 import { migrate } from './migrate.ts';
 
 /** How long another process, such as a check of the volume, may hold the write lock. Milliseconds. */
@@ -12,6 +13,7 @@ const pageCacheKib = 16 * 1024;
 /**
  * Opens the metadata of a volume. With `synchronous = NORMAL`, a commit is written to the log and not flushed: it
  * survives the end of the process. `sync` flushes it. The log is written back by `checkpoint.ts`, never in a commit.
+ * Throws `volume_damaged`.
  */
 export function openDatabase(path: string, { create }: { readonly create: boolean }): DatabaseSync {
   if (!create && !existsSync(path)) throw new SoulBoxError('file_not_found', `The volume ${path} does not exist.`);
@@ -28,6 +30,6 @@ export function openDatabase(path: string, { create }: { readonly create: boolea
     return db;
   } catch (error) {
     db.close();
-    throw error;
+    throw isDamage(error) ? volumeDamaged(error) : error;
   }
 }

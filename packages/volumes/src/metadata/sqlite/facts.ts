@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { FuseError } from '@soulbox/fuse';
 import type { Quota, Usage } from '../metadata.ts';
+import { volumeDamaged } from './errors.ts';
 
 /** The row of the volume, in memory. It is written once for each transaction. */
 export interface Counters {
@@ -34,7 +35,8 @@ export function createFacts(db: DatabaseSync): Facts {
        quota_bytes = ?, quota_inodes = ?`,
   );
   const read = (): Counters => {
-    const row = select.get() ?? {};
+    const row = select.get();
+    if (row === undefined) throw volumeDamaged();
     return {
       id: String(row['id']),
       commit: Number(row['commit_number']),

@@ -1,7 +1,10 @@
-import { mkdtempSync, statSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree } from '@soulbox/base';
 import { FuseError } from '@soulbox/fuse';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -55,10 +58,47 @@ test('a volume is made once, for its owner alone, and only one that was made is 
     expect.objectContaining({ reason: 'file_not_found' }) as Error,
   );
   make();
-  expect(make).toThrow(expect.objectContaining({ code: 'EEXIST' }) as Error);
+  expect(make).toThrow(expect.objectContaining({ reason: 'file_exists' }) as Error);
   await using metadata = openSqliteMetadata(path, options);
   expect(await metadata.find(1)).toMatchObject({ nlink: 2, mode: 0o040755 });
   expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+test('a process that is killed while it makes volumes leaves whole ones, or none', async () => {
+  const script = `
+    import { createSqliteMetadata } from ${JSON.stringify(new URL('create.ts', import.meta.url).href)};
+    const root = { uid: 0, gid: 0, mode: 0o755 };
+    process.stdout.write('ready');
+    for (let n = 0; ; n += 1)
+      createSqliteMetadata(process.argv[1] + '/' + n, { id: 'v', quota: {}, root, now: { sec: 1, nsec: 0 } });`;
+  const made = (): string[] => readdirSync(folder).filter((name) => /^\d+$/.test(name));
+  for (let round = 0; round < 4; round += 1) {
+    const flags = ['--conditions=soulbox-source', '--input-type=module', '-e', script, folder];
+    const child = spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(child.stdout, 'data');
+    await sleep(20 + Math.random() * 40);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(made().length).toBeGreaterThan(0);
+    for (const name of made()) {
+      await using metadata = openSqliteMetadata(join(folder, name), options);
+      expect(await metadata.find(1)).toMatchObject({ nlink: 2 });
+    }
+    // The volume that was cut off can be made again.
+    path = join(folder, String(made().length));
+    make();
+    for (const name of readdirSync(folder)) rmSync(join(folder, name));
+  }
+});
+
+test.each([
+  ['empty', ''],
+  ['no database', 'this is no database'],
+])('metadata that are %s are refused as damaged', (_what, content) => {
+  writeFileSync(path, content);
+  expect(() => openSqliteMetadata(path, options)).toThrow(
+    expect.objectContaining({ reason: 'volume_damaged' }) as Error,
+  );
 });
 
 test('the log is written back to the database while changes go on, and does not grow without end', async () => {
