@@ -162,12 +162,17 @@ export interface FuseContext {
   readonly encodeReply: (value: FuseReplyValue) => Buffer;
 }
 
-/** Tells the kernel what it must not remember. None waits for the kernel to be done. Errors for unknown nodes are none. */
+/**
+ * Tells the kernel what it must not remember. The promises resolve when it has done so, also for nodes that it does not
+ * know. The kernel first waits for requests that hold the node or the folder locked: a method that awaits one of these
+ * before it answers such a request waits for ever. One call per session is in the kernel at once; further ones wait
+ * for it.
+ */
 export interface FuseNotify {
   /** Drops the attributes, and the pages of a range: all with offset 0 and length 0, none with a negative offset. */
-  readonly invalidateNode: (nodeId: number, offset: number, length: number) => void;
-  /** Drops a name. `flush: false`: the name goes also where it is in use, as after a removal elsewhere. */
-  readonly invalidateEntry: (parent: number, name: Uint8Array) => void;
+  readonly invalidateNode: (nodeId: number, offset: number, length: number) => Promise<void>;
+  /** Drops a name. */
+  readonly invalidateEntry: (parent: number, name: Uint8Array) => Promise<void>;
 }
 
 export interface FuseMountInfo {

@@ -1,4 +1,5 @@
-import { writeSync, writevSync } from 'node:fs';
+import { write as writeWithCallback, writeSync, writevSync } from 'node:fs';
+import { promisify } from 'node:util';
 import type { Reply } from '../operations/operation.ts';
 import type { NamedOperation } from '../operations/operations.ts';
 import { errnoOf, isFuseError } from '../wire/errno.ts';
@@ -17,8 +18,10 @@ export interface Answers {
   /** For a message that cannot be read, so that its caller does not wait for ever: `unique` as it came. */
   readonly refuse: (unique: Uint8Array) => void;
   /** A message of our own. Unknown nodes are none to drop, and a mount that is gone has nothing. */
-  readonly notify: (message: Buffer) => void;
+  readonly notify: (message: Buffer) => Promise<void>;
 }
+
+const writeInPool = promisify(writeWithCallback);
 
 /** The kernel gave up the request, or the mount is gone. */
 const givenUp = new Set(['ENOENT', 'ENODEV', 'ECONNABORTED']);
@@ -30,6 +33,9 @@ function nodesOf(operation: NamedOperation, reply: Buffer): readonly number[] {
 }
 
 export function createAnswers(fd: number, lookups: Lookups, fault: (error: unknown) => void): Answers {
+  /** One at a time, so that they hold no more than one thread of the pool. */
+  let lastNotice: Promise<unknown> = Promise.resolve();
+
   /** Whether the kernel took it. */
   function write(message: Message, reply: Reply, bytes: number): boolean {
     const header = 'pieces' in reply ? newReply(0) : reply;
@@ -44,6 +50,15 @@ export function createAnswers(fd: number, lookups: Lookups, fault: (error: unkno
     } catch (error) {
       if (!givenUp.has(codeOf(error))) fault(error);
       return false;
+    }
+  }
+
+  /** In the thread pool: the kernel may wait for a request that this thread has to answer. */
+  async function notice(message: Buffer): Promise<void> {
+    try {
+      await writeInPool(fd, message);
+    } catch (error) {
+      if (!nothingToDrop.has(codeOf(error))) throw error;
     }
   }
 
@@ -83,12 +98,10 @@ export function createAnswers(fd: number, lookups: Lookups, fault: (error: unkno
         if (!givenUp.has(codeOf(error))) fault(error);
       }
     },
-    notify: (message) => {
-      try {
-        writeSync(fd, message);
-      } catch (error) {
-        if (!nothingToDrop.has(codeOf(error))) throw error;
-      }
+    notify: async (message) => {
+      const turn = lastNotice.then(() => notice(message));
+      lastNotice = turn.catch(() => undefined);
+      await turn;
     },
   };
 }

@@ -1,7 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { on, once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { startMemory, whyNoMounts, type MemoryServer } from '../testing/start-memory.ts';
@@ -77,6 +80,28 @@ describe.skipIf(whyNoMounts !== undefined)(`a mount${whyNoMounts ? ` (${whyNoMou
       expect(failure).toBe('ENOTCONN');
     } finally {
       closeSync(fd);
+    }
+  });
+
+  test('can invalidate names of a folder that a request holds locked', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'fuse-test-'));
+    const program = join(import.meta.dirname, '../testing/notifying-server.ts');
+    const server = spawn(process.execPath, ['--conditions=soulbox-source', program, folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      const lines = on(createInterface({ input: server.stdout }), 'line');
+      expect((await lines.next()).value).toEqual(['ready']);
+      const made = spawn('mkdir', [join(folder, 'sub')], { stdio: 'inherit' });
+      const exit = await Promise.race([once(made, 'exit'), sleep(5000, ['it hangs'])]);
+      expect(exit).toEqual([0, null]);
+      expect((await lines.next()).value).toEqual(['dropped']);
+    } finally {
+      // Nobody else has the device, so the kernel ends what waits.
+      server.kill('SIGKILL');
+      await once(server, 'exit');
+      execFileSync('umount', ['--lazy', folder]);
+      await rm(folder, { recursive: true });
     }
   });
 

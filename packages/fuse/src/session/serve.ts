@@ -203,11 +203,11 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
   }
 
   const notify: FuseNotify = {
-    invalidateNode: (nodeId, offset, length) => {
-      answers.notify(invalidateNodeMessage(nodeId, offset, length));
+    invalidateNode: async (nodeId, offset, length) => {
+      await answers.notify(invalidateNodeMessage(nodeId, offset, length));
     },
-    invalidateEntry: (parent, name) => {
-      answers.notify(invalidateEntryMessage(parent, name));
+    invalidateEntry: async (parent, name) => {
+      await answers.notify(invalidateEntryMessage(parent, name));
     },
   };
   await fs.init?.({ isTakeover, maxWriteBytes: negotiated.maxWriteBytes, notify });
@@ -218,7 +218,7 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
   const reader =
     (wantedReader === 'poll' ? startPollReader(readerOptions, spinMs) : undefined) ??
     startPoolReader(readerOptions, poolReaders);
-  if (isTakeover) answers.notify(resendMessage());
+  if (isTakeover) await answers.notify(resendMessage());
 
   const close = async (): Promise<void> => {
     await reader.ended;

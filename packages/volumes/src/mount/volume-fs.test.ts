@@ -176,7 +176,7 @@ test('a file that is open when its last name goes is there until it is forgotten
   const next = fsOf(taken, { mount: 'm' });
   await next.init({
     ...{ isTakeover: true, maxWriteBytes: 1 },
-    notify: { invalidateNode: () => undefined, invalidateEntry: () => undefined },
+    notify: { invalidateNode: () => Promise.resolve(), invalidateEntry: () => Promise.resolve() },
   });
   await next.unlink(1, bytes('second'), request());
   await next.unlink(1, bytes('third'), request());
