@@ -24,6 +24,21 @@ export class StoreFault extends Error {
   }
 }
 
+/** How messages of faults begin, whichever store it is. The words of the store follow. */
+export const faultTexts = {
+  storage_not_found: 'There is no such object',
+  storage_precondition_failed: 'The condition of the call does not hold',
+  storage_access_denied: 'The store refuses access',
+  storage_throttled: 'The store asks for fewer requests',
+  storage_unavailable: 'The store is not available',
+  storage_damaged: 'The content was changed on its way',
+  storage_unsupported: 'The store does not support the call',
+  config_invalid: 'The URL of the store does not fit',
+} as const satisfies Partial<Record<Reason, string>>;
+
+export const faultText = (reason: Reason | 'range'): string =>
+  (faultTexts as Partial<Record<Reason | 'range', string>>)[reason] ?? 'The store refuses the call';
+
 /** An error that the driver did not expect is a defect of ours. */
 export function errorFromFault(thrown: unknown): Error {
   if (!(thrown instanceof StoreFault)) return thrown instanceof Error ? thrown : new Error(String(thrown));

@@ -1,6 +1,6 @@
 import { parseRetryAfter } from '@soulbox/client';
 import type { Reason } from '@soulbox/base';
-import { StoreFault } from '../store-fault.ts';
+import { faultText, StoreFault } from '../store-fault.ts';
 
 /** What errors of the SDK have in common, as far as it is used. */
 interface SdkError {
@@ -18,23 +18,13 @@ export function faultFromAzure(thrown: unknown): unknown {
   const reason = byCode[code] ?? (status === undefined ? undefined : byStatus(status));
   const retryAfterMs = parseRetryAfter(response?.headers?.get('retry-after'));
   if (reason !== undefined)
-    return new StoreFault(reason, `${texts[reason] ?? 'The store refuses the call'}: ${code} ${text}`, {
+    return new StoreFault(reason, `${faultText(reason)}: ${code} ${text}`, {
       cause: thrown,
       retryAfterMs,
     });
   if (thrown instanceof TypeError || thrown instanceof RangeError) return thrown;
   return new StoreFault('storage_unavailable', `The store cannot be reached: ${text}`, { cause: thrown });
 }
-
-const texts: Partial<Record<Reason | 'range', string>> = {
-  storage_not_found: 'There is no such object',
-  storage_precondition_failed: 'The condition of the call does not hold',
-  storage_access_denied: 'The store refuses access',
-  storage_throttled: 'The store asks for fewer requests',
-  storage_unavailable: 'The store is not available',
-  storage_damaged: 'The content was changed on its way',
-  config_invalid: 'The URL of the store does not fit',
-};
 
 /** https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes */
 const byCode: Readonly<Record<string, Reason | 'range'>> = {

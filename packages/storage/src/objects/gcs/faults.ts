@@ -1,6 +1,6 @@
 import { parseRetryAfter } from '@soulbox/client';
 import type { Reason } from '@soulbox/base';
-import { StoreFault } from '../store-fault.ts';
+import { faultText, StoreFault } from '../store-fault.ts';
 
 const maxErrorBytes = 64 * 1024;
 
@@ -9,13 +9,9 @@ export async function faultFromResponse(response: Response): Promise<StoreFault>
   const { message, reason: word } = parseError(await readSome(response));
   const reason = byWord[word] ?? byStatus(response.status);
   const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'));
-  return new StoreFault(
-    reason,
-    `${texts[reason] ?? 'The store refuses the call'}: ${response.status} ${word} ${message}`.trimEnd(),
-    {
-      retryAfterMs,
-    },
-  );
+  return new StoreFault(reason, `${faultText(reason)}: ${response.status} ${word} ${message}`.trimEnd(), {
+    retryAfterMs,
+  });
 }
 
 /** Of a request without a response. */
@@ -55,14 +51,6 @@ function parseError(text: string): { readonly message: string; readonly reason: 
     return { message: text.slice(0, 100), reason: '' };
   }
 }
-
-const texts: Partial<Record<Reason | 'range', string>> = {
-  storage_not_found: 'There is no such object',
-  storage_precondition_failed: 'The condition of the call does not hold',
-  storage_access_denied: 'The store refuses access',
-  storage_throttled: 'The store asks for fewer requests',
-  storage_unavailable: 'The store is not available',
-};
 
 /** https://cloud.google.com/storage/docs/json_api/v1/status-codes */
 const byWord: Readonly<Record<string, Reason>> = {

@@ -1,6 +1,6 @@
 import { parseRetryAfter } from '@soulbox/client';
 import type { Reason } from '@soulbox/base';
-import { StoreFault } from '../store-fault.ts';
+import { faultTexts, StoreFault } from '../store-fault.ts';
 
 /** What errors of the SDK have in common, as far as it is used. */
 interface SdkError {
@@ -35,18 +35,20 @@ interface Known {
   readonly isTransient?: boolean;
 }
 
-const denied: Known = { reason: 'storage_access_denied', text: 'The store refuses access' };
+const known = (reason: keyof typeof faultTexts): Known => ({ reason, text: faultTexts[reason] });
+
+const denied: Known = known('storage_access_denied');
 /** The SDK corrects its clock and fetches new credentials after these. */
 const deniedForNow: Known = { ...denied, isTransient: true };
-const throttled: Known = { reason: 'storage_throttled', text: 'The store asks for fewer requests' };
-const unavailable: Known = { reason: 'storage_unavailable', text: 'The store is not available' };
-const notFound: Known = { reason: 'storage_not_found', text: 'There is no such object' };
-const changed: Known = { reason: 'storage_precondition_failed', text: 'The condition of the call does not hold' };
-const wrongSettings: Known = { reason: 'config_invalid', text: 'The URL of the store does not fit' };
-const corrupted: Known = { reason: 'storage_damaged', text: 'The content was changed on its way', isTransient: true };
+const throttled: Known = known('storage_throttled');
+const unavailable: Known = known('storage_unavailable');
+const notFound: Known = known('storage_not_found');
+const changed: Known = known('storage_precondition_failed');
+const wrongSettings: Known = known('config_invalid');
+const corrupted: Known = { ...known('storage_damaged'), isTransient: true };
 const full: Known = { reason: 'disk_full', text: 'The store has no space left' };
 const tooLarge: Known = { reason: 'limit_exceeded', text: 'The store does not accept objects of this size' };
-const unsupported: Known = { reason: 'storage_unsupported', text: 'The store does not support the call' };
+const unsupported: Known = known('storage_unsupported');
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; R2 uses the same words. */
 const byWord: Readonly<Record<string, Known>> = {
