@@ -5,6 +5,7 @@ export { serve, type Connection, type ServeOptions, type Serving } from './sessi
 export type { OperationStats, SessionStats } from './session/stats.ts';
 export type { Negotiated } from './wire/init.ts';
 export { createLockTable, type LockTable } from './locks/lock-table.ts';
+export { locksOverlap, replaceLocks } from './locks/ranges.ts';
 export { createMemoryFs, type MemoryFsOptions } from './memory/memory-fs.ts';
 export type { ServedMount } from './takeover/messages.ts';
 export { serveInherited } from './takeover/serve-inherited.ts';

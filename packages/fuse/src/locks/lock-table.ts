@@ -1,5 +1,5 @@
 import { FuseError, noEnd, type Awaitable, type FuseLock, type FuseLockOwner } from '../fuse-fs.ts';
-import { findConflict, replaceRange, type HeldLock } from './ranges.ts';
+import { findConflict, replaceLocks, type HeldLock } from './ranges.ts';
 
 /** Locks of the nodes of a file system, for the methods `getlk`, `setlk` and `flock` of all its mounts. */
 export interface LockTable {
@@ -24,6 +24,9 @@ interface Queue {
   held: readonly HeldLock[];
   readonly waiters: Set<Waiter>;
 }
+
+const grant = ({ held }: Queue, wanted: HeldLock): HeldLock[] =>
+  replaceLocks(held, wanted, ({ owner }) => owner === wanted.owner);
 
 /** `maxLocks`: in the whole table; a further one gets ENOLCK. */
 export function createLockTable(maxLocks = 65_536): LockTable {
@@ -61,7 +64,7 @@ export function createLockTable(maxLocks = 65_536): LockTable {
     for (const waiter of queue.waiters) {
       if (findConflict(queue.held, waiter.wanted) !== undefined) continue;
       queue.waiters.delete(waiter);
-      put(table, nodeId, queue, replaceRange(queue.held, waiter.wanted));
+      put(table, nodeId, queue, grant(queue, waiter.wanted));
       waiter.grant();
     }
     put(table, nodeId, queue, queue.held);
@@ -97,7 +100,7 @@ export function createLockTable(maxLocks = 65_536): LockTable {
     const conflict = findConflict(queue.held, wanted);
     if (conflict === undefined) {
       if (wanted.type !== 'none' && count >= maxLocks) throw new FuseError('ENOLCK');
-      put(table, nodeId, queue, replaceRange(queue.held, wanted));
+      put(table, nodeId, queue, grant(queue, wanted));
       wake(table, nodeId);
       return;
     }

@@ -1,8 +1,7 @@
-import { FuseError, noEnd } from '@soulbox/fuse';
+import { FuseError, locksOverlap, noEnd, replaceLocks } from '@soulbox/fuse';
 import type { FuseLock } from '@soulbox/fuse';
 import { lockWaitersMax, locksMax } from '../limits.ts';
 import type { HeldLock, LockRecords, Note } from '../metadata/metadata.ts';
-import { overlap, withRange } from './ranges.ts';
 
 export interface LockRequest {
   readonly ino: number;
@@ -49,7 +48,7 @@ export async function createFileLocks(records: LockRecords): Promise<FileLocks> 
       (lock) =>
         lock.kind === request.kind &&
         !isOf(lock, request) &&
-        overlap(lock, request.lock) &&
+        locksOverlap(lock, request.lock) &&
         (lock.type === 'write' || request.lock.type === 'write'),
     );
   const put = (ino: number, locks: HeldLock[]): void => {
@@ -80,7 +79,7 @@ export async function createFileLocks(records: LockRecords): Promise<FileLocks> 
     const before = held.get(ino) ?? [];
     const own = before.filter((one) => isOf(one, request));
     const others = before.filter((one) => !isOf(one, request));
-    const after = withRange(own, { kind, mount, owner, pid: lock.pid }, lock);
+    const after = replaceLocks(own, { kind, mount, owner, ...lock }, () => true);
     if (after.length > own.length && count + after.length - own.length > locksMax) throw new FuseError('ENOLCK');
     put(ino, [...others, ...after]);
     wake(ino);
