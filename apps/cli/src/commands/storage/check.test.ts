@@ -23,11 +23,18 @@ test('a folder is checked, and nothing is left in it', async () => {
   expect((await readdir(join(folder, 's'))).filter((name) => !name.startsWith('.'))).toEqual([]);
 });
 
-test('a folder that cannot be created is an error of the store', async () => {
+test.each([
+  ['file/store', 'cannot be made (ENOTDIR)'],
+  ['file', 'is not a folder'],
+  ['typing-error/store', 'cannot be made (ENOENT)'],
+])('the folder %s is refused with what is wrong, and nothing is made', async (path, why) => {
   await writeFile(join(folder, 'file'), '');
-  const { code, stderr } = await runInProcess(['storage', 'check', '--storage', `file://${folder}/file/store`]);
-  expect(code).toBe(1);
-  expect(stderr).toContain('(storage_not_found)');
+  const { code, stderr } = await runInProcess(['storage', 'check', '--storage', `file://${folder}/${path}`]);
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringContaining(`The folder ${folder}/${path} of the store ${why}. Make it`),
+  ]);
+  expect(await readdir(folder)).toEqual(['file']);
 });
 
 test.each([

@@ -18,7 +18,10 @@ const draftPrefix = '.draft-';
 /** Several processes may use the folder: only drafts this old belong to none of them. */
 const draftMaxAgeMs = 24 * 3600 * 1000;
 
-/** Objects as files below a folder, which is created with mode 0700 if missing. */
+/**
+ * Objects as files below a folder, which is created with mode 0700 if only itself is missing: a typing error must not
+ * make a store on another disk. Throws `config_invalid`.
+ */
 export async function openDiskObjects(root: string): Promise<StoreDriver> {
   const disk = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -28,10 +31,22 @@ export async function openDiskObjects(root: string): Promise<StoreDriver> {
     }
   };
   await disk(async () => {
-    await mkdir(root, { recursive: true, mode: 0o700 });
+    await makeRoot(root);
     await removeOldDrafts(root);
   });
   return createDriver(root, disk);
+}
+
+async function makeRoot(root: string): Promise<void> {
+  try {
+    await mkdir(root, { mode: 0o700 });
+  } catch (thrown) {
+    if (!isNodeError(thrown)) throw thrown;
+    if (thrown.code === 'EEXIST' && (await stat(root)).isDirectory()) return;
+    const why = thrown.code === 'EEXIST' ? 'is not a folder' : `cannot be made (${thrown.code ?? 'unknown error'})`;
+    const text = `The folder ${root} of the store ${why}. Make it, or mount it, and retry.`;
+    throw thrown.code === 'ENOSPC' ? thrown : new StoreFault('config_invalid', text, { cause: thrown });
+  }
 }
 
 type Disk = <T>(work: () => Promise<T>) => Promise<T>;
