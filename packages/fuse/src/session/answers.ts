@@ -17,6 +17,8 @@ export interface Answers {
   readonly done: (message: Message) => void;
   /** For a message that cannot be read, so that its caller does not wait for ever: `unique` as it came. */
   readonly refuse: (unique: Uint8Array) => void;
+  /** Makes the kernel send again what has no reply. It waits for nobody. */
+  readonly resend: (message: Buffer) => void;
   /** A message of our own. Unknown nodes are none to drop, and a mount that is gone has nothing. */
   readonly notify: (message: Buffer) => Promise<void>;
 }
@@ -96,6 +98,13 @@ export function createAnswers(fd: number, lookups: Lookups, fault: (error: unkno
         writeSync(fd, reply);
       } catch (error) {
         if (!givenUp.has(codeOf(error))) fault(error);
+      }
+    },
+    resend: (message) => {
+      try {
+        writeSync(fd, message);
+      } catch (error) {
+        if (!givenUp.has(codeOf(error))) throw error;
       }
     },
     notify: async (message) => {

@@ -211,6 +211,8 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
     },
   };
   await fs.init?.({ isTakeover, maxWriteBytes: negotiated.maxWriteBytes, notify });
+  // Before the first read: a request that this process has begun would come a second time.
+  if (isTakeover) answers.resend(resendMessage());
   const readerOptions = {
     ...{ fd, onMessage, onFault: fault, bufferBytes: negotiated.maxWriteBytes + 4096 },
     hasRoom: () => inFlight.size - counts.waiting < maxConcurrent,
@@ -218,7 +220,6 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
   const reader =
     (wantedReader === 'poll' ? startPollReader(readerOptions, spinMs) : undefined) ??
     startPoolReader(readerOptions, poolReaders);
-  if (isTakeover) await answers.notify(resendMessage());
 
   const close = async (): Promise<void> => {
     await reader.ended;
