@@ -384,7 +384,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   'packages/isolation/src/container': [
-    ['criu', 'layout', 'null-device', 'pager', 'runtime-state'],
+    ['criu', 'dying-programs', 'layout', 'null-device', 'pager', 'runtime-state'],
     ['mounts'],
     ['oci-config'],
     ['host'],

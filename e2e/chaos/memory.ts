@@ -9,8 +9,9 @@ import { runPatiently } from './cycle-context.ts';
 /** Starts the process. A repeated call starts it twice, which is harmless. */
 export async function remember(context: CycleContext, sandbox: Sandbox, word: string): Promise<boolean> {
   const count = 'n=$((n + 1)); echo $n >> $log';
+  // Without other programs: a killed CRIU may end one of them, and the shell would take its silence for a difference.
   const compare =
-    '[ "$(tail -n 1 $log) $(wc -l < $log)" = "$n $n" ] || echo "memory $n, file $(tail -n 1 $log)" > /tmp/broken';
+    'mapfile -t l < $log; [ "${l[-1]} ${#l[@]}" = "$n $n" ] || echo "memory $n, file ${l[-1]}" > /tmp/broken';
   const tell = '[ -e /tmp/ask ] && { rm -f /tmp/ask; printf %s "$word" > /tmp/told; }';
   const loop = `word=${word}; n=0; log=/tmp/log.$BASHPID; while sleep 0.05; do ${count}; ${compare}; ${tell}; done`;
   const output = await runPatiently(

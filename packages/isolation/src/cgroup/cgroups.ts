@@ -41,6 +41,8 @@ export interface Cgroups {
    * `checkpoint_failed`.
    */
   freeze(group: string): Promise<void>;
+  /** Like `freeze`, but does not wait: for processes that a debugger holds, which freeze when it lets them go. */
+  beginFreeze(group: string): Promise<void>;
   /** Thaws a frozen group. Can be repeated; a group that does not exist is not an error. */
   thaw(group: string): Promise<void>;
   /**

@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
@@ -48,6 +49,9 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
     },
     freezerOf: (group) => fileOf('freezer', group, ''),
     freeze: (group) => freezeGroup(fileOf('freezer', group, 'freezer.state'), 'FROZEN', 'THAWED', isFrozen),
+    beginFreeze: async (group) => {
+      await writeFile(fileOf('freezer', group, 'freezer.state'), 'FROZEN', { flag: 'r+' });
+    },
     thaw: async (group) => {
       await writeIfThere(fileOf('freezer', group, 'freezer.state'), 'THAWED');
     },

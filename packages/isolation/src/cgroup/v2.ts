@@ -25,6 +25,9 @@ export function createV2Cgroups(root: string): Cgroups {
       const [control, events] = ['cgroup.freeze', 'cgroup.events'].map((file) => join(root, group, file));
       return freezeGroup(control ?? '', '1', '0', (state) => state.includes('frozen 1'), events);
     },
+    beginFreeze: async (group) => {
+      await writeFile(join(root, group, 'cgroup.freeze'), '1', { flag: 'r+' });
+    },
     thaw: async (group) => {
       await writeIfThere(join(root, group, 'cgroup.freeze'), '0');
     },

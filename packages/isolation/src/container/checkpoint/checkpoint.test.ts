@@ -14,8 +14,9 @@ import type { TestSandbox } from '../../conformance/test-sandbox.ts';
 import { usualLimits } from '../../conformance/test-sandbox.ts';
 import type { SandboxSpec, SavedMemory } from '../../driver.ts';
 import { openCgroups } from '../../cgroup/open-cgroups.ts';
-import { killPids } from '../../cgroup/tree.ts';
+import { killPids, listPids } from '../../cgroup/tree.ts';
 import { endHostTools, toolsOf } from '../../host/host-tool.ts';
+import { cgroupOf } from '../../host/names.ts';
 import { createContainerDriver } from '../driver.ts';
 import { layoutOf } from '../layout.ts';
 import { testInstance } from '../testing/test-instance.ts';
@@ -193,6 +194,53 @@ print(queued, flush=True)`;
   expect(queued).toBeLessThanOrEqual(hostLimit / 2);
   const script = queue.replace('1_000_000', '1_000');
   expect(Number(await run('python3', ['-c', script]))).toBe(1_000);
+});
+
+const threads = (count: number): string =>
+  `import os, signal, threading, time\nfor _ in range(${count}): threading.Thread(target=time.sleep, args=[600], daemon=True).start()`;
+
+async function pidsOf(sandboxId: string, program: string): Promise<number[]> {
+  const pids = await listPids(tools.cgroups.freezerOf(cgroupOf(testInstance, sandboxId)));
+  const isProgram = async (pid: number): Promise<boolean> =>
+    (await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')).includes(program);
+  const found = await Promise.all(pids.map(async (pid) => ((await isProgram(pid)) ? [pid] : [])));
+  return found.flat();
+}
+
+test('a program that is killed while its sandbox is frozen is gone before the save', async () => {
+  await using source = await bench.start();
+  await python(source, threads(3));
+  await driver.freeze(source.instance);
+  killPids(await pidsOf(source.spec.sandboxId, 'program.py'));
+  await using sandbox = await pause(bench, source, 0);
+  expect((await sandbox.sh('pgrep -c -r R,S,D python3; true')).stdout).toBe('0\n');
+});
+
+test('a sandbox is saved and restored while programs with threads are killed in it all the time', async () => {
+  await using sandbox = await bench.start();
+  const kill = `
+while True:
+  child = os.fork()
+  if child == 0:
+    ${threads(20).replace('\n', '\n    ')}
+    time.sleep(600)
+  time.sleep(0.02)
+  os.kill(child, signal.SIGKILL)
+  os.waitpid(child, 0)`;
+  await sandbox.sh(`cat > /kill.py << 'END'\nimport os, signal, time${kill}\nEND`);
+  await sandbox.sh('for i in 1 2 3; do setsid python3 /kill.py > /kill.log 2>&1 & done');
+  let current: TestSandbox = sandbox;
+  for (let round = 0; round < 8; round++) current = await pause(bench, current, 0);
+  expect((await current.sh('cat /kill.log; pgrep -fc kill.py')).stdout).toMatch(/^[3-9]\n$/);
+});
+
+test('a program whose main thread has ended makes the checkpoint fail with that as its reason', async () => {
+  await using sandbox = await bench.start();
+  await python(sandbox, `${threads(1)}\nopen("/ready", "w"); import ctypes; ctypes.CDLL(None).pthread_exit(None)`);
+  await expect(stopAndSave(bench, sandbox.instance)).rejects.toMatchObject({
+    message: 'The sandbox could not be saved: the main thread of a program has ended, and others go on.',
+  });
+  await driver.thaw(sandbox.instance);
 });
 
 test('a program that asks for multipath TCP falls back to a socket that can be saved', async () => {

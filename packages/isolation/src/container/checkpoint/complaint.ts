@@ -21,6 +21,7 @@ const obstacles: readonly (readonly [RegExp, string])[] = [
     'a program has a file open that cannot be saved',
   ],
   [/ctty inheritance/, 'a program has /dev/tty open, for example for a password prompt'],
+  [/Zombies with threads/, 'the main thread of a program has ended, and others go on'],
   [/leader|session|tty/i, 'a program uses a terminal from outside the sandbox'],
   [/mount|mnt:/i, 'a mount cannot be saved'],
 ];

@@ -26,6 +26,7 @@ import type { Criu } from '../criu.ts';
 import { criuCommand, kernelFactsFile, leavingRootHalf } from '../criu.ts';
 import { sourcesOfMounts } from './external-mounts.ts';
 import { favorInit } from './favor-init.ts';
+import { holdStill } from './hold-still.ts';
 import { prepareRestoreMounts } from './restore-mounts.ts';
 
 const restoreScript = fileURLToPath(new URL('restore.sh', import.meta.url));
@@ -103,6 +104,7 @@ async function bringBack(
   const parts = [diskScripts, step, image, skeleton, facts, mountTable, ...own];
   const lists = [...groups, '--', ...limited];
   const restored = Promise.withResolvers<SandboxInstance>();
+  await using held = new AsyncDisposableStack();
   const tool = runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
     tools: toolsOf(host, spec.sandboxId),
@@ -111,7 +113,8 @@ async function bringBack(
     onLine: async (_, line) => {
       const [stage, initPid] = line.split(' ');
       if (stage === 'setup-namespaces') await attachNetwork(spec, Number(initPid));
-      else restored.resolve(await noteRestored(spec, layout, Number(initPid)));
+      else if (stage === 'post-restore') restored.resolve(await noteRestored(spec, layout, Number(initPid)));
+      else held.use(await holdStill(host, spec.sandboxId));
     },
   });
   return await whatRuns(host, spec, layout, tool, restored.promise);
@@ -138,7 +141,7 @@ async function whatRuns(
 }
 
 /**
- * Everything is restored and still frozen: from here on a new server can adopt it. After this no step of a restore may
+ * Everything is restored and still stopped: from here on a new server can adopt it. After this no step of a restore may
  * fail, because the running processes have written to the disk.
  */
 async function noteRestored(spec: SandboxSpec, layout: SandboxLayout, initPid: number): Promise<SandboxInstance> {

@@ -8,9 +8,11 @@ import type { ToolGroup } from '../../host/host-tool.ts';
 import { endHostTools, outwaitHostTools, runHostTool, toolsOf } from '../../host/host-tool.ts';
 import { findDiskDevice } from '../../root/disk-traffic.ts';
 import { cgroupOf } from '../../host/names.ts';
+import { listPids } from '../../cgroup/tree.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
 import { layoutOf } from '../layout.ts';
+import { findDying } from '../dying-programs.ts';
 import { waitForPager } from '../pager/pagers.ts';
 import { findRecord } from '../../oci/record.ts';
 import { readComplaint } from './complaint.ts';
@@ -49,8 +51,10 @@ export async function checkpointSandbox(
     throw new SoulBoxError('checkpoint_failed', 'The sandbox is not running.');
   await waitForMemory(layout, signal);
   await outwaitSave(host, layout, instance.sandboxId);
+  const group = cgroupOf(host.instance, instance.sandboxId);
+  await refuseKilled(await listPids(host.cgroups.freezerOf(group)));
   await mkdir(layout.criu, { recursive: true });
-  await letStopLater(host.cgroups, cgroupOf(host.instance, instance.sandboxId));
+  await letStopLater(host.cgroups, group);
   try {
     await dump(host, criu, instance, layout, record.namespaceOwner, directory, signal);
     await leaveLargeMappingsUnreserved(directory);
@@ -62,6 +66,12 @@ export async function checkpointSandbox(
     await rm(layout.criu, { recursive: true, force: true });
   }
   for (const name of leftovers) await rm(join(directory, name), { force: true });
+}
+
+/** CRIU would save it, and the restore would fail. */
+async function refuseKilled(pids: readonly number[]): Promise<void> {
+  if ((await findDying(pids)) !== 'killed') return;
+  throw new SoulBoxError('checkpoint_failed', 'The sandbox could not be saved: a program is being killed. Retry.');
 }
 
 /**
