@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
+import type { ServerProcess } from '@soulbox/testing';
 import { findFreePort, listHostTraces, startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
 import { baseRecipe, ensureTemplate, openTemplateStore } from '@soulbox/templates';
 import { createDrivers } from '@soulbox/box/drivers';
@@ -29,6 +30,9 @@ declare module 'vitest' {
     server: TestServer;
   }
 }
+
+const logLines = 100_000;
+const complaintsShown = 100;
 
 /** Two runs side by side need different instances and folders. */
 const projects = {
@@ -66,10 +70,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
   });
   return async () => {
     await server.stop();
+    if (project.vitest.state.getCountOfFailedTests() > 0) console.log(await readComplaints(server));
     const left = await listHostTraces(instance, dataDirectory);
     if (left.length > 0) throw new Error(`The server left behind:\n${left.join('\n')}\n${await server.readLog()}`);
     await removeTree(dataDirectory);
   };
+}
+
+/** What the server logged as a warning or an error: it often tells why a test failed. */
+async function readComplaints(server: ServerProcess): Promise<string> {
+  const lines = (await server.readLog(logLines)).split('\n').filter((line) => /^\{"level":[456]0,/.test(line));
+  return `The server's last warnings and errors:\n${lines.slice(-complaintsShown).join('\n')}`;
 }
 
 /** An aborted run leaves sandboxes. A server on the same folder finds and ends them. */

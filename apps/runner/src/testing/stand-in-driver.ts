@@ -19,8 +19,8 @@ export interface StandInDriver extends Driver {
   kill(sandboxId: string): void;
   /** From now on a process of the restore with this generation counts as having run. */
   noteRun(sandboxId: string, generation: string): void;
-  /** Makes the next call with this name throw the error. */
-  failNext(call: string, error: Error): void;
+  /** Makes the next call with this name throw the error. `hasRun`: the processes of the failed restore have run. */
+  failNext(call: string, error: Error, hasRun?: boolean): void;
 }
 
 /** The disk of each sandbox: 64 MiB and empty. */
@@ -32,16 +32,18 @@ const diskReading: DiskReading = {
 /** `namespacePath` is the network namespace of all sandboxes. */
 export function createStandInDriver(namespacePath: string): StandInDriver {
   const guests = new Map<string, Guest>();
-  const failures = new Map<string, Error>();
+  const failures = new Map<string, { readonly error: Error; readonly hasRun: boolean }>();
   const calls: string[] = [];
   /** Generations of the restores that ran, by sandbox. */
   const ran = new Map<string, string>();
   let pids = 0;
-  const note = (call: string, sandboxId: string): void => {
+  const note = (call: string, sandboxId: string, generation?: string): void => {
     calls.push(`${call} ${sandboxId}`);
     const failure = failures.get(call);
     failures.delete(call);
-    if (failure !== undefined) throw failure;
+    if (failure === undefined) return;
+    if (failure.hasRun && generation !== undefined) ran.set(sandboxId, generation);
+    throw failure.error;
   };
   const diskPath = (_sandboxId: string, directory: string): string => join(directory, 'disk.img');
   const getGuest = (sandboxId: string): Guest => {
@@ -86,7 +88,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
       return guest === undefined ? 'none' : guest.frozen ? 'frozen' : 'running';
     },
     kill: (sandboxId) => void guests.delete(sandboxId),
-    failNext: (call, error) => void failures.set(call, error),
+    failNext: (call, error, hasRun = false) => void failures.set(call, { error, hasRun }),
     readVersion: () => Promise.resolve('stand-in 1'),
     probe: () => Promise.resolve([]),
     async start(spec) {
@@ -94,7 +96,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
       return await begin(spec, `disk of ${spec.sandboxId}`);
     },
     async restore(spec, memory) {
-      note('restore', spec.sandboxId);
+      note('restore', spec.sandboxId, spec.generation);
       const parts = await readdir(memory.directory);
       if (!parts.includes('pages-1.img'))
         throw new SoulBoxError('sandbox_resume_failed', 'There is no memory to restore.');

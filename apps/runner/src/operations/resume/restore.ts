@@ -102,7 +102,9 @@ export async function restoreSandbox(
     else await confirmResumed(context, sandbox, live, false);
   } catch (error) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'sandbox could not be resumed');
-    if (!(await pauseUnconfirmed(context, sandbox))) await undoRestore(context, sandbox);
+    // A driver that saw the damage has removed what would tell it.
+    const isDamaged = error instanceof SoulBoxError && error.reason === 'state_damaged';
+    if (!(await pauseUnconfirmed(context, sandbox))) await undoRestore(context, sandbox, isDamaged);
     throw explainResumeFailure(error, sandbox);
   }
   const work = sandbox.record.work?.from === 'running' ? sandbox.record.work : undefined;
@@ -136,16 +138,17 @@ function resumeWork(keepMemory: boolean): Work {
 
 /**
  * Takes a half-restored sandbox back to `paused`, also one that an earlier server left. Its disk was mounted, so it is
- * digested again. Memory that no longer fits the disk is dropped, and the sandbox keeps its files.
+ * digested again. Memory that no longer fits the disk is dropped, and the sandbox keeps its files. `isDamaged`: the
+ * memory is known to be.
  */
-export async function undoRestore(context: OperationContext, sandbox: TenantSandbox): Promise<void> {
+export async function undoRestore(context: OperationContext, sandbox: TenantSandbox, isDamaged = false): Promise<void> {
   const { saved, driver, sandboxId } = sandbox.record;
   // Its pager may have ended it before it was confirmed. Only a folder that is still there tells.
   const why = await getDriver(context.host, driver).whyEnded(sandboxId, context.host.store.directoryOf(sandboxId));
   const disk = await clearRestore(context, sandbox);
   const isStale = await isMemoryStale(context, sandbox);
   const unchanged = saved === undefined ? {} : { saved: { ...saved, disk } };
-  const change = isStale ? withoutMemory(context, sandbox, disk, why === 'damaged') : unchanged;
+  const change = isStale ? withoutMemory(context, sandbox, disk, isDamaged || why === 'damaged') : unchanged;
   await context.table.step(sandbox, 'paused', { ...change, slot: 0, pagesFrom: '', work: undefined });
   if (isStale) tellMemoryDropped(context, sandbox);
 }

@@ -23,6 +23,17 @@ const resume = async (): Promise<Resumed> =>
   await resumeSandbox(bench.context, sandboxId, { timeoutSeconds: 60, withMemory: true, cause: 'request' });
 const callsOf = (call: string): string[] => bench.driver.calls.filter((made) => made === `${call} ${sandboxId}`);
 
+it('damage that a restore finds after processes have run leaves the files, and keeps the checkpoint', async () => {
+  await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
+  const saved = (await bench.readRecord(sandboxId))?.saved;
+  bench.driver.failNext('restore', new SoulBoxError('state_damaged', 'The saved memory was altered.'), true);
+  await expect(resume()).rejects.toMatchObject({ message: expect.stringContaining('its files are kept') as string });
+  expect(await bench.readRecord(sandboxId)).toMatchObject({
+    state: 'paused',
+    saved: { stateId: saved?.stateId, hasMemory: false, isDamaged: true },
+  });
+});
+
 describe('a thaw that fails', () => {
   it('before anything has run restores the sandbox with its memory', async () => {
     await pause();
