@@ -6,7 +6,7 @@ import { initialSettings } from './settings.ts';
 import type { LifeLog } from './life-log.ts';
 import { createLifeLog } from './life-log.ts';
 import type { LogBudget } from './output-log/log-budget.ts';
-import { createLogBudget } from './output-log/log-budget.ts';
+import { createLogBudget, limitsOnDisk } from './output-log/log-budget.ts';
 import type { OutputAllowance } from './process/logged-output.ts';
 import { createOutputAllowance } from './process/logged-output.ts';
 import type { ProcessTable } from './process/process-table.ts';
@@ -51,7 +51,8 @@ export function createContext(config: EnvdConfig): Context {
     users: createUsers(),
     reaper: startReaper(),
     processes: createProcessTable(() => kernelRandomId(idPrefixLength)),
-    logBudget: createLogBudget(),
+    // The folder of the logs need not exist yet.
+    logBudget: createLogBudget(limitsOnDisk('/')),
     outputAllowance: createOutputAllowance(),
     watchHub: createWatchHub(log),
     watchers: createWatcherTable(),

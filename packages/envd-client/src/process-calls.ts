@@ -1,4 +1,5 @@
 import { createClient } from '@connectrpc/connect';
+import { headers } from '@soulbox/contract';
 import { Process, Signal } from '@soulbox/contract/process';
 import type { StartResponse } from '@soulbox/contract/process';
 import type { Program, TerminalSize } from './program.ts';
@@ -8,7 +9,10 @@ import type { TransportLimits, Way } from './way.ts';
 
 /** The calls to envd's process service in the name of the tenant. */
 export interface ProcessCalls {
-  /** Starts a program and returns its events. An abort drops the connection, and the program continues (E2B's rule). */
+  /**
+   * Starts a program and returns its events. Its log stays in memory: the caller reads the output, and the disk may become
+   * a layer of a template. An abort drops the connection, and the program continues (E2B's rule).
+   */
   start(program: Program, signal: AbortSignal): AsyncIterable<StartResponse>;
   sendInput(pid: number, bytes: Uint8Array, signal?: AbortSignal, to?: 'stdin' | 'pty'): Promise<void>;
   resize(pid: number, size: TerminalSize, signal?: AbortSignal): Promise<void>;
@@ -47,7 +51,11 @@ export function createProcessCalls(
           stdin: stdin !== undefined,
           ...(terminal === undefined ? {} : { pty: ptyOf(terminal) }),
         },
-        { headers: headersFor(user), signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) },
+        {
+          headers: { ...headersFor(user), [headers.processLog]: 'memory' },
+          signal,
+          ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        },
       );
     },
     async sendInput(pid, bytes, signal, to = 'stdin') {

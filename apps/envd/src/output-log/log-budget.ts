@@ -1,3 +1,5 @@
+import { statfsSync } from 'node:fs';
+
 /** What all logs of a sandbox may use together. */
 export interface LogBudget {
   /** Called when a log's memory changes. Over the limit, logs that were not written to for longest spill to the disk. */
@@ -24,6 +26,14 @@ export interface LogLimits {
 
 /** The memory is what envd can spare in a sandbox of 256 MiB. */
 export const usualLogLimits: LogLimits = { memoryBytes: 16 * 1024 * 1024, diskBytes: 1024 * 1024 * 1024 };
+/** Of the whole disk: logs must not fill a small one. */
+const diskShare = 1 / 16;
+
+/** `directory`: on the disk of the logs. */
+export function limitsOnDisk(directory: string): LogLimits {
+  const { blocks, bsize } = statfsSync(directory);
+  return { ...usualLogLimits, diskBytes: Math.min(usualLogLimits.diskBytes, Math.floor(blocks * bsize * diskShare)) };
+}
 
 export function createLogBudget(limits: LogLimits = usualLogLimits): LogBudget {
   /** From the one that was used least recently. */

@@ -7,6 +7,7 @@ import type { Process, ProcessInput, StartRequest } from '@soulbox/contract/proc
 import { ProcessConfigSchema, Signal } from '@soulbox/contract/process';
 import { signalGroup } from '../sys/signal.ts';
 import { userByAuthorization } from '../users/caller.ts';
+import { logOf } from './log-choice.ts';
 import type { ManagedProcess } from './managed-process.ts';
 import type { ProcessSpec } from './managed-process.ts';
 import type { ProcessContext } from './start-process.ts';
@@ -14,11 +15,7 @@ import { killAtDeadline, startProcess } from './start-process.ts';
 import { streamEvents } from './stream-events.ts';
 import { parseTerminalSize } from './terminal-size.ts';
 
-/**
- * The log of a process of E2B's clients, which ask for none: enough for a look at what an agent has started. It never
- * makes the process wait, and costs no disk.
- */
-const e2bLog = { maxBytes: 256 * 1024, policy: 'drop-oldest', usesDisk: false } as const;
+/** As for a process of soulbox.process.v1 without a time of its own. */
 const e2bKeepMs = 600_000;
 
 /** The service process.Process. */
@@ -33,7 +30,7 @@ export function processService(context: ProcessContext): ServiceImpl<typeof Proc
 
     async *start(request, call) {
       const user = userByAuthorization(context, call.requestHeader.get('authorization'));
-      const process = startProcess(context, user, specOf(request));
+      const process = startProcess(context, user, specOf(request, logOf(call.requestHeader)));
       const timeoutMs = call.timeoutMs();
       if (timeoutMs !== undefined) killAtDeadline(process, timeoutMs);
       yield* streamEvents(process, call);
@@ -86,9 +83,9 @@ export function processService(context: ProcessContext): ServiceImpl<typeof Proc
   };
 }
 
-function specOf(request: StartRequest): ProcessSpec {
+function specOf(request: StartRequest, log: ProcessSpec['log']): ProcessSpec {
   return {
-    ...{ id: undefined, origin: 'e2b', digest: '', tag: request.tag, log: e2bLog, keepMs: e2bKeepMs },
+    ...{ id: undefined, origin: 'e2b', digest: '', tag: request.tag, log, keepMs: e2bKeepMs },
     config: request.process ?? create(ProcessConfigSchema),
     terminal: request.pty === undefined ? undefined : parseTerminalSize(request.pty),
     hasInput: request.stdin ?? true,

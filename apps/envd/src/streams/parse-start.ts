@@ -4,11 +4,11 @@ import { SoulBoxError } from '@soulbox/base';
 import { ProcessConfigSchema } from '@soulbox/contract/process';
 import type { LogOptions, StartRequest } from '@soulbox/contract/process-v1';
 import { LogPolicy } from '@soulbox/contract/process-v1';
+import { usualLog } from '../process/log-choice.ts';
 import type { ProcessSpec } from '../process/managed-process.ts';
 import { parseTerminalSize } from '../process/terminal-size.ts';
 
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/;
-const defaultLogBytes = 16 * 1024 * 1024;
 const minLogBytes = 64 * 1024;
 const maxLogBytes = 1024 * 1024 * 1024;
 const defaultKeepSeconds = 600;
@@ -55,7 +55,7 @@ export function parseStart(request: StartRequest): ParsedStart {
 
 function parseLog(options: LogOptions | undefined): Pick<ProcessSpec['log'], 'maxBytes' | 'policy'> {
   const asked = Number(options?.maxBytes ?? 0n);
-  const maxBytes = asked === 0 ? defaultLogBytes : asked;
+  const maxBytes = asked === 0 ? usualLog.maxBytes : asked;
   if (maxBytes < minLogBytes || maxBytes > maxLogBytes)
     throw new SoulBoxError('bad_request', `log.max_bytes must be from ${minLogBytes} to ${maxLogBytes}.`);
   switch (options?.policy ?? LogPolicy.UNSPECIFIED) {

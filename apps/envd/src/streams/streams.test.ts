@@ -15,7 +15,7 @@ import {
 } from '@soulbox/contract/process-v1';
 import { describe, expect, test } from 'vitest';
 import type { ProtocolOptions } from '../testing/clients.ts';
-import { asUser, createClients, runShell, startInBackground } from '../testing/clients.ts';
+import { asUser, collect, createClients, runShell, startInBackground } from '../testing/clients.ts';
 import { collectEvents, exitOf, textOf } from '../testing/process-events.ts';
 import type { Event, StartInit } from '../testing/process-events.ts';
 import { http2, useStreams } from '../testing/use-streams.ts';
@@ -147,6 +147,22 @@ describe('processes of E2B clients', () => {
     const found = processes.find((process) => process.pid === pid);
     expect(found).toMatchObject({ tag: 'agent', origin: Origin.E2B, command: { program: '/bin/bash' }, user: 'user' });
     expect(textOf(await attach(found?.id ?? ''))).toBe('started\nended\n');
+  });
+
+  test('have the same log as those of this protocol, unless they ask for less', async () => {
+    const command = { process: { cmd: '/bin/bash', args: ['-c', 'seq 600000; sleep 1'] } };
+    const whole = await collect(clients().process.start({ ...command, tag: 'whole' }));
+    const inMemory = { headers: { 'x-soulbox-process-log': 'memory' } };
+    await collect(clients().process.start({ ...command, tag: 'small' }, inMemory));
+    const { processes } = await clients().streams.list({});
+    const idOf = (tag: string): string => processes.find((process) => process.tag === tag)?.id ?? '';
+    expect(whole.stdout).toHaveLength(4_088_895);
+    expect(textOf(await attach(idOf('whole')))).toBe(whole.stdout);
+    expect(textOf(await attach(idOf('small'))).length).toBeLessThan(600 * 1024);
+    const unknown = { headers: { 'x-soulbox-process-log': 'tape' } };
+    await expect(collect(clients().process.start(command, unknown))).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+    });
   });
 
   test('get all of their output in their own stream, however small the log is', async () => {
