@@ -453,7 +453,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/linux/src': [
     ['libc'],
-    ['descriptors', 'file-attributes', 'flock', 'mounts', 'namespaces', 'processes', 'sockets'],
+    ['descriptors', 'file-attributes', 'flock', 'held-files', 'mounts', 'namespaces', 'processes', 'sockets'],
     ['fscrypt', 'netlink', 'netlink-attributes', 'socket-filter', 'unix-messages'],
     ['netlink-events'],
   ],

@@ -10,11 +10,17 @@ export interface ProcessIdentity {
   readonly startTicks: number;
 }
 
-/** Returns the process that has this pid now. Undefined if there is none, or only a zombie that waits to be reaped. */
-export function findProcess(pid: number): ProcessIdentity | undefined {
+type Read = (path: string) => string;
+const readOnce: Read = (path) => readFileSync(path, 'utf8');
+
+/**
+ * Returns the process that has this pid now. Undefined if there is none, or only a zombie that waits to be reaped.
+ * `read`: how its file is read, for a caller that keeps it open.
+ */
+export function findProcess(pid: number, read = readOnce): ProcessIdentity | undefined {
   let stat: string;
   try {
-    stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
+    stat = read(`/proc/${String(pid)}/stat`);
   } catch {
     return undefined;
   }
@@ -25,6 +31,6 @@ export function findProcess(pid: number): ProcessIdentity | undefined {
 }
 
 /** Whether exactly this process still runs. */
-export function isRunning(identity: ProcessIdentity): boolean {
-  return findProcess(identity.pid)?.startTicks === identity.startTicks;
+export function isRunning(identity: ProcessIdentity, read?: Read): boolean {
+  return findProcess(identity.pid, read)?.startTicks === identity.startTicks;
 }

@@ -63,17 +63,17 @@ describe('the text format of Prometheus', () => {
 
   it('has a limit of series, also for 100,000 names, in little time', () => {
     const text = Array.from({ length: 100_000 }, (_, n) => `# TYPE m${n} gauge\nm${n}{label="x"} 1`).join('\n');
-    const startedAt = performance.now();
+    const before = process.threadCpuUsage();
     const { samples, rejected, faults } = parse(text);
     expect([samples.length, rejected, faults.length]).toEqual([100, 99_900, 3]);
-    expect(performance.now() - startedAt).toBeLessThan(3000);
+    expect(process.threadCpuUsage(before).user / 1000).toBeLessThan(3000);
   });
 
   it('is not slowed down by hostile lines', () => {
-    const startedAt = performance.now();
+    const before = process.threadCpuUsage();
     for (const piece of ['{', '\\', '"', 'a="', ' ', 'a=" "', '\\"', '# HELP ', 'a{b="c",'])
       parse(Array.from({ length: 30 }, () => `a${piece.repeat(8000 / piece.length)}`).join('\n'));
-    expect(performance.now() - startedAt).toBeLessThan(2000);
+    expect(process.threadCpuUsage(before).user / 1000).toBeLessThan(2000);
   });
 
   it.each([
@@ -99,9 +99,9 @@ describe('the text format of Prometheus', () => {
   ])('takes little time for 270 lines with %s', (_what, head, piece, tail) => {
     const line = head + piece.repeat(8100 / piece.length) + tail;
     const text = Array.from({ length: 270 }, () => line).join('\n');
-    const startedAt = performance.now();
+    const before = process.threadCpuUsage();
     parse(text);
-    expect(performance.now() - startedAt).toBeLessThan(1000);
+    expect(process.threadCpuUsage(before).user / 1000).toBeLessThan(1000);
   });
 
   it('keeps a help text with separators of lines, and refuses numbers of absurd length', () => {

@@ -27,7 +27,6 @@ const firstRoom = 64;
 /** The newest `capacity` samples of one sandbox as plain numbers. Each sample takes 128 bytes. */
 export interface SampleRing {
   push(sample: Sample): void;
-  newest(): Sample | undefined;
   /** Samples with `fromMs <= atMs <= toMs`, oldest first. */
   range(fromMs: number, toMs: number): Sample[];
 }
@@ -41,8 +40,9 @@ export function createSampleRing(capacity: number): SampleRing {
 
   const read = (position: number): Sample => {
     const start = ((oldest + position) % room) * width;
-    const values = sampleFields.map((name, column) => [name, cells[start + column] ?? 0] as const);
-    return Object.fromEntries(values) as unknown as Sample;
+    const sample = {} as { -readonly [K in keyof Sample]: number };
+    for (const [column, name] of sampleFields.entries()) sample[name] = cells[start + column] ?? 0;
+    return sample;
   };
 
   return {
@@ -53,15 +53,11 @@ export function createSampleRing(capacity: number): SampleRing {
         larger.set(cells);
         cells = larger;
       }
-      const position = (oldest + count) % room;
-      cells.set(
-        sampleFields.map((name) => sample[name]),
-        position * width,
-      );
+      let cell = ((oldest + count) % room) * width;
+      for (const name of sampleFields) cells[cell++] = sample[name];
       if (count < room) count++;
       else oldest = (oldest + 1) % room;
     },
-    newest: () => (count === 0 ? undefined : read(count - 1)),
     range(fromMs, toMs) {
       const found: Sample[] = [];
       for (let position = 0; position < count; position++) {

@@ -45,8 +45,10 @@ interface Series {
   readonly sandbox: TenantSandbox;
   readonly ring: SampleRing;
   readonly history: MetricHistory;
+  /** The newest sample of the ring. */
+  newest: Sample | undefined;
   /** The kernel's counters at the last sample. Undefined: the next sample is where counting begins. */
-  kernel: Partial<Record<Counter, number>>;
+  kernel: KernelCounters;
   /** Of the processes to which `kernel` belongs. */
   generation: string;
   /** A sample that takes longer than a second is not started twice. */
@@ -54,6 +56,7 @@ interface Series {
 }
 
 type Counter = (typeof counters)[number];
+type KernelCounters = Partial<Record<Counter, number | undefined>>;
 
 const nothing = Object.fromEntries(counters.map((name) => [name, 0])) as Record<Counter, number>;
 
@@ -79,6 +82,7 @@ export function createSandboxMetrics(options: {
       const used = await live.driver.sample(live.instance);
       consumption.observe(record, used.cpuUsedSeconds, traffic.get(record.slot)?.sentBytes);
       const sample = toSample(clock.now(), series, used, traffic.get(record.slot));
+      series.newest = sample;
       series.ring.push(sample);
       series.history.push(sample);
       observe(record.sandboxId, { ...usageFrom(sample), idleCpus: live.driver.idleCpus });
@@ -121,9 +125,10 @@ export function createSandboxMetrics(options: {
     });
   }, intervalMs);
 
-  const load = async ({ sandbox, ring, history }: Series): Promise<void> => {
+  const load = async (series: Series): Promise<void> => {
+    const { sandbox, ring, history } = series;
     try {
-      for (const sample of await history.load()) ring.push(sample);
+      for (const sample of await history.load()) ring.push((series.newest = sample));
     } catch (err) {
       logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'earlier metrics of a sandbox could not be read');
     }
@@ -134,6 +139,7 @@ export function createSandboxMetrics(options: {
     return {
       sandbox,
       ring: createSampleRing(seconds.slots),
+      newest: undefined,
       history: folder.historyOf(sandboxId, () => clock.now()),
       // A spare has sent nothing before it got its tenant.
       kernel: isNew ? nothing : {},
@@ -186,8 +192,7 @@ export function createSandboxMetrics(options: {
     },
     latest(sandboxId) {
       const series = all.get(sandboxId);
-      const sample = series?.ring.newest();
-      return series === undefined || sample === undefined ? undefined : toMetric(series.sandbox, sample);
+      return series?.newest === undefined ? undefined : toMetric(series.sandbox, series.newest);
     },
     range(sandboxId, fromMs, toMs) {
       const series = all.get(sandboxId);
@@ -213,11 +218,11 @@ export function createSandboxMetrics(options: {
  * start at 0 with every restore; those of the samples continue.
  */
 function toSample(atMs: number, series: Series, used: ResourceSample, traffic: NetworkCounters | undefined): Sample {
-  const before = series.ring.newest();
+  const before = series.newest;
   const { generation } = series.sandbox.record;
   const isSame = generation === series.generation;
   if (!isSame) Object.assign(series, { generation, kernel: nothing });
-  const kernel: Record<Counter, number | undefined> = {
+  const kernel: KernelCounters = {
     cpuUsedSeconds: used.cpuUsedSeconds,
     diskReadBytes: used.diskReadBytes,
     diskWrittenBytes: used.diskWrittenBytes,
@@ -227,13 +232,14 @@ function toSample(atMs: number, series: Series, used: ResourceSample, traffic: N
     networkSentPackets: traffic?.sentPackets,
   };
   const last = series.kernel;
-  const grown = counters.map((name) => {
+  const sums = {} as Record<Counter, number>;
+  for (const name of counters) {
     const [now, then] = [kernel[name], last[name]];
-    if (before === undefined) return [name, now ?? 0];
-    return [name, before[name] + (now === undefined || then === undefined ? 0 : Math.max(0, now - then))];
-  });
-  series.kernel = Object.fromEntries(counters.map((name) => [name, kernel[name] ?? last[name]]));
-  const sums = Object.fromEntries(grown) as Record<Counter, number>;
+    const growth = now === undefined || then === undefined ? 0 : Math.max(0, now - then);
+    sums[name] = before === undefined ? (now ?? 0) : before[name] + growth;
+    kernel[name] ??= then;
+  }
+  series.kernel = kernel;
   const elapsedSeconds = before === undefined || !isSame ? 0 : (atMs - before.atMs) / 1000;
   const cpuSeconds = before === undefined ? 0 : sums.cpuUsedSeconds - before.cpuUsedSeconds;
   return { ...used, ...sums, atMs, cpuUsedPct: elapsedSeconds <= 0 ? 0 : (100 * cpuSeconds) / elapsedSeconds };

@@ -1,3 +1,5 @@
+import type { ReadText } from '@soulbox/linux/held-files';
+
 /** Counters of a group and all groups below it. */
 export interface CgroupUsage {
   readonly cpuUsedSeconds: number;
@@ -47,8 +49,9 @@ export interface Cgroups {
   thaw(group: string): Promise<void>;
   /**
    * Synchronous: three or four reads of pseudo files, which never block. Throws ENOENT when the group does not exist.
+   * `read`: how the files are read. Default: each is opened.
    */
-  readUsage(group: string): CgroupUsage;
+  readUsage(group: string, read?: ReadText): CgroupUsage;
   /**
    * The number of processes that the kernel has ended because the group was out of memory; 0 if the group does not
    * exist.

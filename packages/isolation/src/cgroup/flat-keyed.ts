@@ -1,12 +1,14 @@
-import { readFileSync } from 'node:fs';
 import { isNodeError } from '@soulbox/base';
-
-// Read as UTF-8: Node does that without a buffer of 64 KiB per call, and a thousand pseudo files a second are read
-// here.
+import type { ReadText } from '@soulbox/linux/held-files';
+import { readOnce } from '@soulbox/linux/held-files';
 
 /** Reads a `name value` file such as memory.stat and returns the values of `names`, 0 for a missing one. */
-export function readFlatKeyed<N extends string>(path: string, names: readonly N[]): Record<N, number> {
-  const text = `\n${readFileSync(path, 'utf8')}`;
+export function readFlatKeyed<N extends string>(
+  path: string,
+  names: readonly N[],
+  read: ReadText = readOnce,
+): Record<N, number> {
+  const text = `\n${read(path)}`;
   const values = {} as Record<N, number>;
   for (const name of names) {
     const at = text.indexOf(`\n${name} `);
@@ -26,7 +28,7 @@ export function readCounter(path: string, name: string): number {
 }
 
 /** Reads a file with one number. `max` becomes Infinity. */
-export function readNumber(path: string): number {
-  const text = readFileSync(path, 'utf8').trim();
+export function readNumber(path: string, read: ReadText = readOnce): number {
+  const text = read(path).trim();
   return text === 'max' ? Infinity : Number(text);
 }

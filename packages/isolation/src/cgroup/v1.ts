@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
+import type { ReadText } from '@soulbox/linux/held-files';
 import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
 import { cpuTimeOf } from './cpu-time.ts';
 import { readCounter, readFlatKeyed, readNumber } from './flat-keyed.ts';
@@ -55,7 +56,7 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
     thaw: async (group) => {
       await writeIfThere(fileOf('freezer', group, 'freezer.state'), 'THAWED');
     },
-    readUsage: (group) => readUsage(fileOf, group),
+    readUsage: (group, read) => readUsage(fileOf, group, read),
     countOutOfMemory: (group) => readCounter(fileOf('memory', group, 'memory.oom_control'), 'oom_kill'),
     kill: async (group) => {
       const freezer = fileOf('freezer', group, 'freezer.state');
@@ -80,12 +81,12 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
   };
 }
 
-function readUsage(fileOf: FileOf, group: string): CgroupUsage {
-  const memory = readFlatKeyed(fileOf('memory', group, 'memory.stat'), memoryKeys);
-  const usage = readNumber(fileOf('memory', group, 'memory.usage_in_bytes'));
-  const limit = readNumber(fileOf('memory', group, 'memory.limit_in_bytes'));
+function readUsage(fileOf: FileOf, group: string, read: ReadText | undefined): CgroupUsage {
+  const memory = readFlatKeyed(fileOf('memory', group, 'memory.stat'), memoryKeys, read);
+  const usage = readNumber(fileOf('memory', group, 'memory.usage_in_bytes'), read);
+  const limit = readNumber(fileOf('memory', group, 'memory.limit_in_bytes'), read);
   return {
-    cpuUsedSeconds: readNumber(fileOf('cpuacct', group, 'cpuacct.usage')) / nanosPerSecond,
+    cpuUsedSeconds: readNumber(fileOf('cpuacct', group, 'cpuacct.usage'), read) / nanosPerSecond,
     memoryRssBytes: memory.total_rss,
     memoryCacheBytes: memory.total_cache,
     memorySwapBytes: memory.total_swap,

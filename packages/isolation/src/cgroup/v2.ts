@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isNodeError } from '@soulbox/base';
+import type { ReadText } from '@soulbox/linux/held-files';
 import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
 import { cpuTimeOf } from './cpu-time.ts';
 import { readCounter, readFlatKeyed, readNumber } from './flat-keyed.ts';
@@ -31,7 +32,7 @@ export function createV2Cgroups(root: string): Cgroups {
     thaw: async (group) => {
       await writeIfThere(join(root, group, 'cgroup.freeze'), '0');
     },
-    readUsage: (group) => readUsage(join(root, group)),
+    readUsage: (group, read) => readUsage(`${root}/${group}`, read),
     countOutOfMemory: (group) => readCounter(join(root, group, 'memory.events'), 'oom_kill'),
     kill: async (group) => {
       const directory = join(root, group);
@@ -51,16 +52,16 @@ export function createV2Cgroups(root: string): Cgroups {
   };
 }
 
-function readUsage(directory: string): CgroupUsage {
-  const memory = readFlatKeyed(join(directory, 'memory.stat'), ['anon', 'file', 'inactive_file']);
-  const usage = readNumber(join(directory, 'memory.current'));
+function readUsage(directory: string, read: ReadText | undefined): CgroupUsage {
+  const memory = readFlatKeyed(`${directory}/memory.stat`, ['anon', 'file', 'inactive_file'], read);
+  const usage = readNumber(`${directory}/memory.current`, read);
   return {
-    cpuUsedSeconds: readFlatKeyed(join(directory, 'cpu.stat'), ['usage_usec']).usage_usec / microsPerSecond,
+    cpuUsedSeconds: readFlatKeyed(`${directory}/cpu.stat`, ['usage_usec'], read).usage_usec / microsPerSecond,
     memoryRssBytes: memory.anon,
     memoryCacheBytes: memory.file,
-    memorySwapBytes: readSwap(directory),
+    memorySwapBytes: readSwap(directory, read),
     memoryWorkingSetBytes: Math.max(0, usage - memory.inactive_file),
-    memoryLimitBytes: readNumber(join(directory, 'memory.max')),
+    memoryLimitBytes: readNumber(`${directory}/memory.max`, read),
   };
 }
 
@@ -70,9 +71,9 @@ function cpuMaxOf(cpus: number): string {
 }
 
 /** Kernels without CONFIG_SWAP do not have this file. */
-function readSwap(directory: string): number {
+function readSwap(directory: string, read: ReadText | undefined): number {
   try {
-    return readNumber(join(directory, 'memory.swap.current'));
+    return readNumber(`${directory}/memory.swap.current`, read);
   } catch (error) {
     if (isNodeError(error) && error.code === 'ENOENT') return 0;
     throw error;

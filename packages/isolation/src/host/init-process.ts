@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isRunning, SoulBoxError } from '@soulbox/base';
+import type { ReadText } from '@soulbox/linux/held-files';
 
 /** The first process of a sandbox, as identified by its record and its instance. */
 export interface InitProcess {
@@ -8,8 +9,8 @@ export interface InitProcess {
 }
 
 /** Whether the same process still runs. Synchronous: one read of a pseudo file, about 15 µs. */
-export function initRuns({ initPid, initStartTicks }: InitProcess): boolean {
-  return isRunning({ pid: initPid, startTicks: initStartTicks });
+export function initRuns({ initPid, initStartTicks }: InitProcess, read?: ReadText): boolean {
+  return isRunning({ pid: initPid, startTicks: initStartTicks }, read);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
+import { createHeldFiles } from '@soulbox/linux/held-files';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
 import { toolsOf } from '../host/host-tool.ts';
 import { copyDisk } from '../root/copy-disk.ts';
@@ -21,6 +22,8 @@ import { sampleSandbox } from './sample.ts';
 export function createOciDriver(runtime: OciRuntime): Driver {
   // Ending a sandbox first ends the operations in progress on it: they would create again what is being removed.
   const running = createRunningStarts();
+  /** By sandbox. */
+  const held = createHeldFiles();
   return {
     name: runtime.name,
     capabilities: runtime.capabilities,
@@ -55,13 +58,16 @@ export function createOciDriver(runtime: OciRuntime): Driver {
     adopt: (sandboxId, directory) => adoptSandbox(runtime, sandboxId, directory),
     suspend: async (sandboxId, directory) => {
       await running.cancel(sandboxId);
+      held.release(sandboxId);
       await suspendSandbox(runtime, sandboxId, directory);
     },
     destroy: async (sandboxId, directory) => {
       await running.cancel(sandboxId);
+      held.release(sandboxId);
       await destroySandbox(runtime, sandboxId, directory);
     },
-    sample: async (instance) => await Promise.resolve().then(() => sampleSandbox(runtime, instance)),
+    sample: async (instance) =>
+      await Promise.resolve().then(() => sampleSandbox(runtime, instance, held.readFor(instance.sandboxId))),
     listTraces: () => listTraces(runtime),
     ...disks(runtime, running),
   };

@@ -1,4 +1,5 @@
 import type { Logger } from '@soulbox/base';
+import type { ReadText } from '@soulbox/linux/held-files';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import type { Driver, SandboxInstance, SandboxSpec, SavedMemory } from '../driver.ts';
 import type { RootLayout } from '../root/layout.ts';
@@ -25,7 +26,6 @@ type SharedWithDriver =
   | 'readVersion'
   | 'probe'
   | 'prepareHost'
-  | 'isAlive'
   | 'whyEnded'
   | 'freeze'
   | 'thaw';
@@ -37,6 +37,8 @@ type SharedWithDriver =
  */
 export interface OciRuntime extends Pick<Driver, SharedWithDriver> {
   readonly host: OciHost;
+  /** `read`: how the files of /proc are read, if they are. */
+  isAlive(instance: SandboxInstance, read?: ReadText): boolean;
   layoutOf(sandboxId: string, directory: string): OciLayout;
   /** Creates a sandbox step by step. */
   start(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance>;

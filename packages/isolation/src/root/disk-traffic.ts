@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
+import type { ReadText } from '@soulbox/linux/held-files';
+import { readOnce } from '@soulbox/linux/held-files';
 import { parseMountInfo } from '../cgroup/mounts.ts';
 import type { RootLayout } from './layout.ts';
 import { diskFolders } from './layout.ts';
@@ -48,16 +50,19 @@ export function readDiskOrigin({ diskOrigin }: Pick<RootLayout, 'diskOrigin'>): 
 }
 
 /** Bytes since the sandbox began. Synchronous: a small read that never blocks. */
-export function readDiskTraffic({ device, diskReadBytes, diskWrittenBytes }: DiskOrigin): DiskTraffic {
-  const now = readCounters(device);
+export function readDiskTraffic(
+  { device, diskReadBytes, diskWrittenBytes }: DiskOrigin,
+  read: ReadText = readOnce,
+): DiskTraffic {
+  const now = readCounters(device, read);
   return {
     diskReadBytes: now.diskReadBytes - diskReadBytes,
     diskWrittenBytes: now.diskWrittenBytes - diskWrittenBytes,
   };
 }
 
-function readCounters(device: string): DiskTraffic {
-  const fields = readFileSync(`/sys/dev/block/${device}/stat`, 'utf8').trim().split(/\s+/);
+function readCounters(device: string, read: ReadText = readOnce): DiskTraffic {
+  const fields = read(`/sys/dev/block/${device}/stat`).trim().split(/\s+/);
   return {
     diskReadBytes: Number(fields[statField.sectorsRead] ?? 0) * sectorBytes,
     diskWrittenBytes: Number(fields[statField.sectorsWritten] ?? 0) * sectorBytes,

@@ -121,5 +121,5 @@ export async function endPager(workDirectory: string): Promise<void> {
 /** The running processes of a pager; the guard comes first, because it would react to the worker's end. */
 function pidsOf(record: PagerRecord | undefined): number[] {
   if (record?.state !== 'loading') return [];
-  return [record.guard, record.worker, record.sharer].filter(isRunning).map(({ pid }) => pid);
+  return [record.guard, record.worker, record.sharer].filter((one) => isRunning(one)).map(({ pid }) => pid);
 }
