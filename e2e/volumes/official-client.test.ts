@@ -50,6 +50,29 @@ test('volumes are created, listed, connected to and destroyed', async () => {
   await expect(again.readFile('/a')).rejects.toThrow(VolumePathNotFoundError);
 });
 
+test('a clone and a snapshot are ordinary volumes for the client, and outlive their source', async () => {
+  const source = await Volume.create('source');
+  const bytes = bytesOf(5_000_000);
+  await source.writeFile('/data', bytes.buffer);
+  const copy = async (name: string, readOnly: boolean): Promise<Volume> => {
+    const answer = await fetch(`${apiUrl}/volumes`, {
+      ...{ method: 'POST', headers: { 'x-api-key': apiKey, 'content-type': 'application/json' } },
+      body: JSON.stringify({ name, from: 'source', readOnly }),
+    });
+    expect(answer.status).toBe(201);
+    return await Volume.connect(((await answer.json()) as { volumeID: string }).volumeID);
+  };
+  const [clone, snapshot] = [await copy('clone', false), await copy('snapshot', true)];
+  await source.writeFile('/data', 'changed');
+  await clone.writeFile('/own', 'x');
+  await expect(snapshot.writeFile('/own', 'x')).rejects.toThrow(VolumeError);
+  await Volume.destroy(source.volumeId);
+  for (const volume of [clone, snapshot])
+    expect(digestOf(await volume.readFile('/data', { format: 'bytes' }))).toBe(digestOf(bytes));
+  for (const volume of [clone, snapshot]) await Volume.destroy(volume.volumeId);
+  expect(existsSync(folderOf(source))).toBe(false);
+});
+
 test('files and folders are written, described, listed and removed in all forms of the client', async () => {
   const volume = await Volume.create('files');
   expect(await volume.makeDir('/data/in', { force: true, uid: 1000, mode: 0o750 })).toMatchObject({

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { Agent, request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -20,6 +20,13 @@ const start = async (): Promise<void> => {
   const logger = createLogger({ level: 'error' });
   server = await startVolumeService({ directory: join(folder, 'data'), place: { path: socketPath }, logger });
 };
+const restart = async (): Promise<void> => {
+  await server[Symbol.asyncDispose]();
+  // A kept connection may not know yet that it is closed.
+  agent.destroy();
+  agent = new Agent({ keepAlive: true });
+  await start();
+};
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-volumes-'));
   socketPath = join(folder, 'volumes.sock');
@@ -32,7 +39,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const place = '/team/v1/';
+const place = '/team/v1/v1/';
 type Body = Uint8Array | string | AsyncIterable<Uint8Array>;
 
 async function open(method: string, target: string, body?: Body, headers = {}): Promise<IncomingMessage> {
@@ -88,8 +95,7 @@ describe('files', () => {
       201,
       { name: 'a.txt', path: '/a.txt', type: 'file', size: 5, mode: 0o600, uid: 5, gid: 6 },
     ]);
-    await server[Symbol.asyncDispose]();
-    await start();
+    await restart();
     const read = await call('GET', 'file', { path: 'a.txt' });
     expect([read.status, read.bytes.toString(), read.headers['content-length']]).toEqual([200, 'hello', '5']);
     const { atime: _, ...kept } = written.json as { atime: string };
@@ -251,9 +257,9 @@ describe('limits', () => {
     expect((await put('/a', body, team)).status).toBe(201);
     expect(await reasonOf(put('/b', body, { ...team, length: String(2 * mib) }))).toEqual([429, 'limit_exceeded']);
     expect(await reasonOf(put('/b', body, team))).toEqual([429, 'limit_exceeded']);
-    const other = await ask('PUT', `/team/v2/file?path=/b&teamBytes=${3 * mib}`, body);
+    const other = await ask('PUT', `/team/v2/v2/file?path=/b&teamBytes=${3 * mib}`, body);
     expect((other.json as { reason: string }).reason).toBe('limit_exceeded');
-    expect((await ask('PUT', `/another/v3/file?path=/b&teamBytes=${3 * mib}`, body)).status).toBe(201);
+    expect((await ask('PUT', `/another/v3/v3/file?path=/b&teamBytes=${3 * mib}`, body)).status).toBe(201);
     await call('DELETE', 'path', { path: '/a' });
     await expect.poll(async () => (await put('/b', body, team)).status).toBe(201);
   });
@@ -267,12 +273,94 @@ describe('a volume', () => {
     expect((await ask('DELETE', place)).status).toBe(204);
     await expect(answer.resume().toArray()).rejects.toThrow();
     expect(await list('/')).toEqual([]);
-    expect((await ask('DELETE', '/team/never/')).status).toBe(204);
+    expect((await ask('DELETE', '/team/never/never/')).status).toBe(204);
   });
 
   it('is not found outside of the folder of its team', async () => {
-    for (const target of ['/team/..%2f..%2fetc/file?path=/passwd', '/../file?path=/a', '/team/v1/x/file?path=/'])
+    for (const target of ['/team/v1/..%2f..%2fetc/file?path=/passwd', '/../file?path=/a', '/team/v1/v1/x/file?path=/'])
       expect(await reasonOf(ask('GET', target))).toEqual([400, 'bad_request']);
     expect(await reasonOf(ask('POST', `${place}file?path=/a`))).toEqual([404, 'route_not_found']);
+    expect(await reasonOf(ask('POST', `${place}copy?to=../v2`))).toEqual([400, 'bad_request']);
+  });
+});
+
+describe('a copy', () => {
+  const copy = async (to: string, more: Record<string, string> = {}) => await call('POST', 'copy', { to, ...more });
+  const read = async (volume: string, path: string) => (await ask('GET', `/team/v1/${volume}/file?path=${path}`)).bytes;
+  const write = async (volume: string, path: string, body: Body) =>
+    await ask('PUT', `/team/v1/${volume}/file?path=${path}`, body);
+  const blocks = async (): Promise<number> =>
+    (await readdir(join(folder, 'data/team/v1/blocks'), { recursive: true, withFileTypes: true })).filter((one) =>
+      one.isFile(),
+    ).length;
+  const large = (fill: string): Buffer => Buffer.alloc(5 * 1024 * 1024, fill);
+
+  it('has the contents of one moment, shares blocks, and changes alone', async () => {
+    await put('/large', large('a'));
+    await put('/small', 'as it was');
+    const before = await blocks();
+    expect((await copy('v2')).status).toBe(204);
+    expect(await blocks()).toBe(before);
+    await put('/large', large('b'));
+    await write('v2', '/small', 'changed');
+    expect((await read('v2', '/large')).equals(large('a'))).toBe(true);
+    expect((await read('v1', '/large')).equals(large('b'))).toBe(true);
+    expect([(await read('v1', '/small')).toString(), (await read('v2', '/small')).toString()]).toEqual([
+      'as it was',
+      'changed',
+    ]);
+  });
+
+  it('outlives its source, and the group goes with its last volume', async () => {
+    await put('/large', large('a'));
+    await copy('v2');
+    await ask('DELETE', place);
+    await restart();
+    expect((await read('v2', '/large')).equals(large('a'))).toBe(true);
+    expect((await ask('DELETE', '/team/v1/v2/')).status).toBe(204);
+    expect(await readdir(join(folder, 'data/team'))).toEqual([]);
+  });
+
+  it('that is a snapshot cannot be changed, but copied', async () => {
+    await put('/a', 'x');
+    await copy('s1', { readOnly: 'true' });
+    expect(await reasonOf(write('s1', '/b', 'y'))).toEqual([403, 'forbidden']);
+    expect(await reasonOf(ask('DELETE', '/team/v1/s1/path?path=/a'))).toEqual([403, 'forbidden']);
+    expect((await ask('POST', '/team/v1/s1/copy?to=v3')).status).toBe(204);
+    expect((await write('v3', '/b', 'y')).status).toBe(201);
+    expect((await read('v3', '/a')).toString()).toBe('x');
+  });
+
+  it('counts as a whole against the limit of the team, and a repeated one replaces what is there', async () => {
+    await put('/large', large('a'));
+    const team = { teamBytes: String(9 * 1024 * 1024) };
+    expect(await reasonOf(copy('v2', team))).toEqual([429, 'limit_exceeded']);
+    const roomy = { teamBytes: String(11 * 1024 * 1024) };
+    expect((await copy('v2', roomy)).status).toBe(204);
+    expect(await reasonOf(put('/more', large('b'), roomy))).toEqual([429, 'limit_exceeded']);
+    await ask('DELETE', '/team/v1/v2/');
+    await put('/a', 'x');
+    for (const _ of [1, 2]) expect((await copy('v3')).status).toBe(204);
+    expect((await read('v3', '/a')).toString()).toBe('x');
+  });
+
+  it('is whole although files are written all the time', async () => {
+    let stop = false;
+    const writing = (async () => {
+      for (let round = 0; !stop; round++)
+        for (const name of ['one', 'two']) await put(`/${name}`, `${round} `.repeat(20_000));
+    })();
+    await expect.poll(async () => (await list('/')).length).toBe(2);
+    for (let number = 0; number < 5; number++) {
+      expect((await copy(`c${number}`)).status).toBe(204);
+      const [one = '', two = ''] = await Promise.all(
+        ['one', 'two'].map(async (name) => (await read(`c${number}`, `/${name}`)).toString()),
+      );
+      for (const text of [one, two]) expect(new Set(text.trim().split(' ')).size).toBe(1);
+      const [first, second] = [Number.parseInt(one), Number.parseInt(two)];
+      expect(first - second === 0 || first - second === 1).toBe(true);
+    }
+    stop = true;
+    await writing;
   });
 });

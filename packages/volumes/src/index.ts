@@ -7,7 +7,7 @@ export type { ListOptions, ListResult, Owner, ReadResult, VolumePaths, WriteFile
 export type { PathEntry } from './paths/entry.ts';
 export { copyVolume } from './copies/copy-volume.ts';
 export type { CopyOptions } from './copies/copy-volume.ts';
-export { createSweeper } from './copies/sweep.ts';
+export { openSweeper } from './copies/sweep.ts';
 export type { Sweeper } from './copies/sweep.ts';
 export { checkVolume, digestBlocks } from './check/check-volume.ts';
 export type { BlockFault, VolumeReport } from './check/check-volume.ts';

@@ -33,6 +33,11 @@ export function createScriptedVolumes(): ScriptedVolumes {
       const name = `${call.volumeId} ${path}`;
       const content = files.get(name);
       switch (`${call.method} ${call.what}`) {
+        case 'POST copy':
+          for (const [other, bytes] of [...files])
+            if (other.startsWith(`${call.volumeId} `))
+              files.set(other.replace(call.volumeId, String(call.query?.['to'])), bytes);
+          return answer(204, undefined);
         case 'GET dir':
           return answer(200, [entry('/a', undefined)]);
         case 'GET path':

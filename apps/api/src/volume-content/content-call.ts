@@ -4,7 +4,7 @@ import { isClosed, keySignalOf } from '../auth/key-signal.ts';
 import type { ApiContext } from '../context.ts';
 import { deedOf } from '../http/audit-requests.ts';
 import { getVolume } from '../lookup/volume.ts';
-import type { VolumeAnswer, VolumeCall } from '../volume-service/volume-service.ts';
+import type { VolumeAnswer, VolumeCall, VolumePlace } from '../volume-service/volume-service.ts';
 import { getVolumeService } from '../volumes/schemas.ts';
 
 /** What all routes of the contents have. Errors of E2B's content API have a text as their code. */
@@ -17,7 +17,7 @@ export interface ContentRequest {
   readonly sizeMb: number | undefined;
   /** Aborted when the client leaves, its key ends, or the server stops. */
   readonly signal: AbortSignal;
-  call(what: Omit<VolumeCall, 'teamId' | 'volumeId' | 'signal'>): Promise<VolumeAnswer>;
+  call(what: Omit<VolumeCall, keyof VolumePlace | 'signal'>): Promise<VolumeAnswer>;
 }
 
 /**
@@ -48,6 +48,7 @@ export async function beginContent(
     teamId: team.id,
     sizeMb: volume.sizeMb,
     signal,
-    call: async (what) => await service.call({ ...what, teamId: team.id, volumeId: volume.id, signal }),
+    call: async (what) =>
+      await service.call({ ...what, teamId: team.id, groupId: volume.groupId, volumeId: volume.id, signal }),
   };
 }

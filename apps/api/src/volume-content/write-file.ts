@@ -1,15 +1,13 @@
-import { SoulBoxError } from '@soulbox/base';
 import type { FastifyRequest } from 'fastify';
 import { arriving } from '../build-files/upload.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { namedErrors } from '../http/schemas.ts';
-import { raiseTeam } from '../quotas/budgets.ts';
-import { storedHintSeconds } from '../quotas/quotas.ts';
 import { beginContent, contentConfig } from './content-call.ts';
 import { readEntry } from './read-entry.ts';
 import { contentParams, entrySchema, writeQuery } from './schemas.ts';
-import { isTeamLimit, limitsOfWrite, withHostRoom } from './write-limits.ts';
+import { explainTeamBytes } from '../volumes/team-bytes.ts';
+import { limitsOfWrite, withHostRoom } from './write-limits.ts';
 
 /** The body goes to the volume service as it arrives. A file that did not arrive as a whole is not there. */
 export function addWriteFileRoute(app: ApiApp, context: ApiContext): void {
@@ -42,7 +40,7 @@ export function addWriteFileRoute(app: ApiApp, context: ApiContext): void {
           const written = await readEntry(await content.call({ method: 'PUT', what: 'file', query, body }));
           return await reply.code(201).send(written);
         } catch (thrown) {
-          throw isTeamLimit(thrown) ? tooMuch(thrown) : thrown;
+          throw explainTeamBytes(thrown);
         }
       },
     );
@@ -54,10 +52,4 @@ export function addWriteFileRoute(app: ApiApp, context: ApiContext): void {
 function lengthOf({ headers }: FastifyRequest): number | undefined {
   const sent = headers['content-length'];
   return sent === undefined ? undefined : Number(sent);
-}
-
-function tooMuch(error: SoulBoxError): SoulBoxError {
-  return new SoulBoxError('limit_exceeded', `${error.message} ${raiseTeam('volume_mb')}`, {
-    retryAfterSeconds: storedHintSeconds,
-  });
 }

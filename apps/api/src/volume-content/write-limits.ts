@@ -1,7 +1,7 @@
-import { SoulBoxError } from '@soulbox/base';
 import { holdHostRoom } from '@soulbox/contract/hold-host-room';
 import type { ApiContext } from '../context.ts';
 import { mib } from '../quotas/budgets.ts';
+import { teamBytesOf } from '../volumes/team-bytes.ts';
 import type { ContentRequest } from './content-call.ts';
 
 /** Space that is reserved at once for a body whose length is not known. */
@@ -9,19 +9,13 @@ const stepBytes = 64 * mib;
 
 /** What the volume service must not exceed: bytes of the volume, and of all volumes of the team. */
 export async function limitsOfWrite(
-  { quotas }: ApiContext,
+  context: ApiContext,
   { teamId, sizeMb }: ContentRequest,
 ): Promise<{ sizeBytes: number | undefined; teamBytes: number | undefined }> {
-  const { volume_mb: limitMb } = await quotas.limitsOf(teamId);
   return {
     sizeBytes: sizeMb === undefined ? undefined : sizeMb * mib,
-    teamBytes: limitMb === Infinity ? undefined : limitMb * mib,
+    teamBytes: await teamBytesOf(context, teamId),
   };
-}
-
-/** The limit of a team as an error says it. */
-export function isTeamLimit(error: unknown): error is SoulBoxError {
-  return error instanceof SoulBoxError && error.reason === 'limit_exceeded';
 }
 
 /**

@@ -42,7 +42,14 @@ async function stop(): Promise<void> {
 
 const call = async (more: Partial<VolumeCall> = {}) =>
   await service.call({
-    ...{ method: 'GET', what: 'path', teamId: 't', volumeId: 'v', query: { path: '/ä b', depth: undefined } },
+    ...{
+      method: 'GET',
+      what: 'path',
+      teamId: 't',
+      groupId: 'g',
+      volumeId: 'v',
+      query: { path: '/ä b', depth: undefined },
+    },
     ...{ signal: AbortSignal.timeout(10_000), ...more },
   });
 const answerJson: RequestListener = (request, response) => void response.end(JSON.stringify({ url: request.url }));
@@ -51,7 +58,7 @@ it('a service that does not run is woken and waited for, and one that was restar
   const waiting = call();
   await expect.poll(() => woken).toBeGreaterThan(0);
   await start(answerJson);
-  expect(await readAnswer(await waiting)).toEqual({ url: '/t/v/path?path=%2F%C3%A4+b' });
+  expect(await readAnswer(await waiting)).toEqual({ url: '/t/g/v/path?path=%2F%C3%A4+b' });
   for (const _ of [1, 2, 3]) {
     await stop();
     await start(answerJson);

@@ -102,11 +102,11 @@ async function sendBody(sent: ClientRequest, body: AsyncIterable<Uint8Array>, se
   await pipeline(Readable.from(watched(), { objectMode: false }), sent).catch(() => undefined);
 }
 
-function pathOf({ teamId, volumeId, what, query = {} }: VolumeCall): string {
+function pathOf({ teamId, groupId, volumeId, what, query = {} }: VolumeCall): string {
   const sent = Object.entries(query).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, String(value)] as [string, string]],
   );
-  const path = ['', teamId, volumeId, what].map(encodeURIComponent).join('/');
+  const path = ['', teamId, groupId, volumeId, what].map(encodeURIComponent).join('/');
   return `${path}?${new URLSearchParams(sent).toString()}`;
 }
 

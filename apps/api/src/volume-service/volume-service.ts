@@ -3,13 +3,14 @@ import type { Readable } from 'node:stream';
 /** Which volume a call is about. */
 export interface VolumePlace {
   readonly teamId: string;
+  readonly groupId: string;
   readonly volumeId: string;
 }
 
 export interface VolumeCall extends VolumePlace {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Empty: the volume itself. */
-  readonly what: '' | 'dir' | 'path' | 'file';
+  readonly what: '' | 'dir' | 'path' | 'file' | 'copy';
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as it comes. */

@@ -1,5 +1,5 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
-import type { VolumeRecord } from '@soulbox/storage';
+import type { VolumeCreation, VolumeRecord } from '@soulbox/storage';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
@@ -8,21 +8,21 @@ import type { ApiApp } from '../http/app.ts';
 import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { runOnce } from '../idempotency/run-once.ts';
-import { volumeNotFound } from '../lookup/volume.ts';
+import { getVolume, volumeNotFound } from '../lookup/volume.ts';
 import { raiseTeam } from '../quotas/budgets.ts';
 import { storedHintSeconds } from '../quotas/quotas.ts';
+import { copyContents } from './copy-contents.ts';
 import { getVolumeService, newVolumeSchema, volumeAndTokenSchema, withToken } from './schemas.ts';
 
-/** A volume needs nothing but its record. The volume service makes the rest when it is used first. */
 export function addCreateVolumeRoute(app: ApiApp, context: ApiContext): void {
   app.post(
     '/volumes',
     {
       schema: {
         tags: ['volumes'],
-        summary: 'Create a volume',
+        summary: 'Create a volume, empty or as a copy of another one',
         body: newVolumeSchema,
-        response: { 201: volumeAndTokenSchema, ...errors(400, 409, 413, 415, 422, 501) },
+        response: { 201: volumeAndTokenSchema, ...errors(400, 404, 409, 413, 415, 422, 501) },
       },
     },
     async (request, reply) => {
@@ -40,23 +40,37 @@ export function addCreateVolumeRoute(app: ApiApp, context: ApiContext): void {
 }
 
 async function createVolume(
-  { records, quotas, clock, logger }: ApiContext,
+  context: ApiContext,
   request: FastifyRequest,
-  { name, sizeMb }: z.infer<typeof newVolumeSchema>,
+  { name, sizeMb, from, readOnly }: z.infer<typeof newVolumeSchema>,
   creationId: string,
 ): Promise<VolumeRecord> {
+  const { records, clock, logger, quotas } = context;
   const { team } = callerOf(request);
-  const limits = await quotas.limitsOf(team.id);
-  const volume = { id: `v${randomId(20)}`, teamId: team.id, name, sizeMb, createdAt: clock.now(), creationId };
-  const created = await records.volumes.create(volume, limits.volumes, auditNote(request, volume.id));
+  const source = from === undefined ? undefined : await getVolume(context, team, from);
+  const id = `v${randomId(20)}`;
+  const copied = { groupId: source?.groupId ?? id, sourceId: source?.id, isReadOnly: readOnly };
+  const volume = { id, teamId: team.id, name, sizeMb, ...copied, createdAt: clock.now(), creationId };
+  const { volumes: limit } = await quotas.limitsOf(team.id);
+  const note = auditNote(request, id);
+  if (source === undefined) {
+    // It needs nothing but its record. The volume service makes the rest when it is used first.
+    refuseUnlessCreated(await records.volumes.create(volume, limit, note), name, limit);
+  } else {
+    refuseUnlessCreated(await records.volumes.beginCopy(volume, limit), name, limit);
+    await copyContents(context, source, volume, note);
+  }
+  logger.info({ team: team.id, volumeId: id, from: source?.id }, 'volume created');
+  return volume;
+}
+
+function refuseUnlessCreated(created: VolumeCreation, name: string, limit: number): void {
   if (created === 'name_taken')
     throw new SoulBoxError('volume_exists', `The team already has a volume "${name}". Choose another name.`);
   if (created === 'limit_reached')
     throw new SoulBoxError(
       'limit_exceeded',
-      `The team has reached the maximum number of volumes (${limits.volumes}). Delete one. ${raiseTeam('volumes')}`,
+      `The team has reached the maximum number of volumes (${limit}). Delete one. ${raiseTeam('volumes')}`,
       { retryAfterSeconds: storedHintSeconds },
     );
-  logger.info({ team: team.id, volumeId: volume.id }, 'volume created');
-  return volume;
 }

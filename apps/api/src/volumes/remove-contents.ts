@@ -1,5 +1,5 @@
 import { sleepUnlessAborted } from '@soulbox/base';
-import type { VolumeRecord } from '@soulbox/storage';
+import type { VolumeContents } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 
 /** How often contents that could not be removed are tried again. */
@@ -10,11 +10,11 @@ const removeMs = 120_000;
 /** Removes what is in a volume that is being deleted, then its record. */
 export async function removeContents(
   { volumes, records, stopping }: ApiContext,
-  { id, teamId }: Pick<VolumeRecord, 'id' | 'teamId'>,
+  { id, teamId, groupId }: VolumeContents,
 ): Promise<void> {
   if (volumes === undefined) return;
   const signal = AbortSignal.any([stopping, AbortSignal.timeout(removeMs)]);
-  const { body } = await volumes.call({ method: 'DELETE', what: '', teamId, volumeId: id, signal });
+  const { body } = await volumes.call({ method: 'DELETE', what: '', teamId, groupId, volumeId: id, signal });
   body.destroy();
   await records.volumes.finishRemove(id);
 }

@@ -21,12 +21,12 @@ export function addRemoveVolumeRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const { team } = callerOf(request);
-      const { id } = await getVolume(context, team, request.params.volumeID);
+      const { id, groupId } = await getVolume(context, team, request.params.volumeID);
       if (!(await records.volumes.beginRemove(team.id, id, auditNote(request, id))))
         throw volumeNotFound(request.params.volumeID);
       logger.info({ team: team.id, volumeId: id }, 'volume deleted');
       // Otherwise it is tried again later: for its team, the volume is gone.
-      await removeContents(context, { id, teamId: team.id }).catch((err: unknown) => {
+      await removeContents(context, { id, teamId: team.id, groupId }).catch((err: unknown) => {
         logger.warn({ err, volumeId: id }, 'the contents of a deleted volume could not be removed yet');
       });
       return reply.code(204).send(null);

@@ -27,6 +27,21 @@ export const newVolumeSchema = z
     sizeMb: sizeMb
       .optional()
       .describe('MiB that its contents may have. Default: only the limit of the team. SoulBox extension.'),
+    from: z
+      .string()
+      .min(1)
+      .max(nameMax)
+      .optional()
+      .describe(
+        'Id or name of a volume of the team. The new one begins with what this has now, and shares the data with it. Default: it is empty. SoulBox extension.',
+      ),
+    readOnly: z
+      .boolean()
+      .default(false)
+      .describe('A snapshot: nothing in it can be changed. Only with `from`. SoulBox extension.'),
+  })
+  .refine(({ from, readOnly }) => !readOnly || from !== undefined, {
+    message: 'An empty volume cannot be read-only: name a volume in "from".',
   })
   .meta({ id: 'NewVolume' });
 
@@ -35,6 +50,8 @@ export const volumeSchema = z
     volumeID: z.string().describe('`v` and 20 characters of `[a-z0-9]`'),
     name: z.string(),
     sizeMb: sizeMb.nullable().describe('MiB that its contents may have; null: only the limit of the team.'),
+    from: z.string().nullable().describe('Id of the volume of which it is a copy. It may be gone.'),
+    readOnly: z.boolean(),
     createdAt: timeSchema,
   })
   .meta({ id: 'Volume', description: 'A volume of the team.' });
@@ -53,9 +70,12 @@ export function volumeToWire({
   id,
   name: called,
   sizeMb: size,
+  sourceId,
+  isReadOnly,
   createdAt,
 }: VolumeRecord): z.infer<typeof volumeSchema> {
-  return { volumeID: id, name: called, sizeMb: size ?? null, createdAt: timeToWire(createdAt) };
+  const own = { volumeID: id, name: called, sizeMb: size ?? null };
+  return { ...own, from: sourceId ?? null, readOnly: isReadOnly, createdAt: timeToWire(createdAt) };
 }
 
 export async function withToken(

@@ -92,6 +92,57 @@ describe('volumes', () => {
     expect((await create('a', { headers })).status).toBe(404);
   });
 
+  it('are copied at one moment, as a clone or a snapshot', async () => {
+    const { volumeID, token } = await made('a');
+    await content('PUT', volumeID, 'file?path=/a.txt', token, 'hello');
+    const clone = await api.ask('POST', '/volumes', { body: { name: 'b', from: 'a', readOnly: true, sizeMb: 7 } });
+    expect([clone.status, clone.json]).toMatchObject([201, { name: 'b', from: volumeID, readOnly: true, sizeMb: 7 }]);
+    const copy = clone.json as Made;
+    expect(api.volumes.calls.at(-1)).toMatchObject({
+      ...{ method: 'POST', what: 'copy', teamId: api.teamId, groupId: volumeID, volumeId: volumeID },
+      query: { to: copy.volumeID, readOnly: true, teamBytes: 100 * 2 ** 30 },
+    });
+    expect((await content('GET', copy.volumeID, 'file?path=/a.txt', copy.token)).text).toBe('hello');
+    expect(api.volumes.calls.at(-1)).toMatchObject({ groupId: volumeID, volumeId: copy.volumeID });
+    await api.ask('DELETE', '/volumes/a');
+    expect((await api.ask('GET', '/volumes/b')).json).toMatchObject({ from: volumeID });
+    await api.ask('DELETE', '/volumes/b');
+    expect(api.volumes.calls.at(-1)).toMatchObject({ method: 'DELETE', groupId: volumeID, volumeId: copy.volumeID });
+  });
+
+  it.each([
+    [{ name: 'b', from: 'none' }, 404],
+    [{ name: 'b', from: '' }, 400],
+    [{ name: 'b', readOnly: true }, 400],
+    [{ name: 'a', from: 'a' }, 400],
+  ])('are not copied by %j', async (body, status) => {
+    await made('a');
+    await made('none', api.otherKey);
+    expect((await api.ask('POST', '/volumes', { body })).status).toBe(status);
+    expect(api.volumes.calls).toEqual([]);
+  });
+
+  it('whose copy fails leave nothing of it, also if the service is away or the server is killed', async () => {
+    await made('a');
+    const body = { name: 'b', from: 'a' };
+    api.volumes.failure = new SoulBoxError('limit_exceeded', 'The volumes of the team have too much.');
+    const refused = await api.ask('POST', '/volumes', { body });
+    expect([refused.status, refused.text]).toEqual([429, expect.stringContaining('volume_mb')]);
+    api.volumes.failure = new SoulBoxError('volumes_unavailable', 'away');
+    expect((await api.ask('POST', '/volumes', { body })).status).toBe(429);
+    api.volumes.failure = undefined;
+    await api.restart();
+    await until(async () => (await api.records.volumes.listRemoving()).length === 0);
+    const unfinished = { id: `v${'u'.repeat(20)}`, teamId: api.teamId, groupId: 'g', name: 'b', sizeMb: undefined };
+    await api.records.volumes.beginCopy(
+      { ...unfinished, sourceId: 'g', isReadOnly: false, createdAt: 1, creationId: '' },
+      9,
+    );
+    await api.restart();
+    await until(async () => (await api.records.volumes.listRemoving()).length === 0);
+    expect((await api.ask('POST', '/volumes', { body })).status).toBe(201);
+  });
+
   it('are gone for their team at once, and their contents after the service is back', async () => {
     const { volumeID } = await made('a');
     await made('b');

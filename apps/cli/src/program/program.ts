@@ -91,9 +91,11 @@ export const program: CommandDef = defineCommand({
       },
     }),
     volume: defineCommand({
-      meta: { name: 'volume', description: 'Volumes and their files: create, list, ls, cat, cp, rm, delete' },
+      meta: { name: 'volume', description: 'Volumes and their files: create, clone, snapshot, list, ls, cat, cp, rm, delete' },
       subCommands: {
         create: async () => (await import('../commands/volume/create.ts')).createVolume,
+        clone: async () => (await import('../commands/volume/copy.ts')).cloneVolume,
+        snapshot: async () => (await import('../commands/volume/copy.ts')).snapshotVolume,
         list: async () => (await import('../commands/volume/list.ts')).listVolumes,
         ls: async () => (await import('../commands/volume/ls.ts')).listVolumeFiles,
         cat: async () => (await import('../commands/volume/cat.ts')).printVolumeFile,

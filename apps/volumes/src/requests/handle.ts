@@ -11,7 +11,7 @@ import { writeFile } from '../contents/write.ts';
 import { entriesMax } from '../limits.ts';
 import { newOwner } from '../volumes/open-volumes.ts';
 import type { OpenVolumes, UsedVolume } from '../volumes/open-volumes.ts';
-import { attributesOf, numberOf, parseRequest, rangeOf, textOf } from './parse.ts';
+import { attributesOf, idOf, numberOf, parseRequest, rangeOf, textOf } from './parse.ts';
 import type { Request } from './parse.ts';
 import { createTeamRoom } from './team-room.ts';
 import type { TeamRoom } from './team-room.ts';
@@ -51,6 +51,11 @@ export function createHandler(
       response.writeHead(204).end();
       return;
     }
+    if (parsed.operation === 'POST copy') {
+      await copy(volumes, room, parsed);
+      response.writeHead(204).end();
+      return;
+    }
     const operation = operations[parsed.operation];
     if (operation === undefined) throw new SoulBoxError('route_not_found', 'There is no such call.');
     const path = textOf(parsed.query, 'path');
@@ -72,6 +77,17 @@ export function createHandler(
   return (request, response) => {
     serve(request, response).catch((thrown: unknown) => answerError(thrown, request, response, logger));
   };
+}
+
+/** What a copy shares with its source counts for both. */
+async function copy(volumes: OpenVolumes, room: TeamRoom, { place, query }: Request): Promise<void> {
+  const bytesOf = async ({ volume }: UsedVolume): Promise<number> =>
+    await Promise.resolve(volume.metadata.facts().usage.bytes);
+  using _taken = await room.begin(place.teamId, {
+    limitBytes: numberOf(query, 'teamBytes'),
+    announcedBytes: await volumes.use(place, bytesOf),
+  });
+  await volumes.copy(place, { volumeId: idOf(query, 'to'), isReadOnly: query.get('readOnly') === 'true' });
 }
 
 /** The size of a volume can change; it counts from the next write on. */

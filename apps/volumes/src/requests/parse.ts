@@ -11,13 +11,20 @@ export interface Request {
 
 const ids = /^[a-zA-Z0-9-]{1,64}$/;
 
-/** `METHOD /<team>/<volume>/<what>?<query>`. Throws `bad_request`. */
+/** `METHOD /<team>/<group>/<volume>/<what>?<query>`. Throws `bad_request`. */
 export function parseRequest(method: string, target: string): Request {
   const url = new URL(target, 'http://volumes');
-  const [, teamId = '', volumeId = '', what = '', ...rest] = url.pathname.split('/');
-  if (!ids.test(teamId) || !ids.test(volumeId) || rest.length > 0)
+  const [, teamId = '', groupId = '', volumeId = '', what = '', ...rest] = url.pathname.split('/');
+  if (![teamId, groupId, volumeId].every((id) => ids.test(id)) || rest.length > 0)
     throw new SoulBoxError('bad_request', 'The path of the call names no volume.');
-  return { place: { teamId, volumeId }, operation: `${method} ${what}`, query: url.searchParams };
+  return { place: { teamId, groupId, volumeId }, operation: `${method} ${what}`, query: url.searchParams };
+}
+
+/** An id in the query. Throws `bad_request`. */
+export function idOf(query: URLSearchParams, name: string): string {
+  const id = textOf(query, name);
+  if (ids.test(id)) return id;
+  throw new SoulBoxError('bad_request', `The ${name} of the call is no id.`);
 }
 
 export function textOf(query: URLSearchParams, name: string): string {

@@ -3,13 +3,16 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLocks, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { createVolume, openVolume } from '@soulbox/volumes';
+import { copyVolume, createVolume, openVolume } from '@soulbox/volumes';
 import type { Volume } from '@soulbox/volumes';
 import type { DiskReserve } from '@soulbox/storage';
 import { idleVolumesMax } from '../limits.ts';
+import { sweepGroups } from './sweep-groups.ts';
 
 export interface VolumePlace {
   readonly teamId: string;
+  /** Volumes that were copied from each other share the blocks of their group. */
+  readonly groupId: string;
   readonly volumeId: string;
 }
 
@@ -24,6 +27,11 @@ export interface UsedVolume {
 export interface OpenVolumes extends AsyncDisposable {
   /** Throws `volume_not_found` while the volume is being removed. */
   use<T>(place: VolumePlace, work: (used: UsedVolume) => Promise<T>): Promise<T>;
+  /**
+   * Makes a volume of the same group with the contents that the source has at one moment. What an earlier call has left of
+   * it is replaced. Throws `volume_not_found` while one of the two is being removed.
+   */
+  copy(source: VolumePlace, copy: { readonly volumeId: string; readonly isReadOnly: boolean }): Promise<void>;
   /** Also for a volume without contents. Ends the calls that use it. */
   remove(place: VolumePlace): Promise<void>;
   /** Bytes of all volumes of a team. */
@@ -33,6 +41,8 @@ export interface OpenVolumes extends AsyncDisposable {
 /** The owner of the root of a volume, and of what nobody gives an owner: the usual user of sandboxes. */
 export const newOwner = { uid: 1000, gid: 1000 };
 const newRoot = { ...newOwner, mode: 0o755 };
+/** The calls that write say what is allowed. */
+const noQuota = { bytes: undefined, inodes: undefined };
 
 interface Open {
   readonly volume: Volume;
@@ -57,17 +67,21 @@ export function createOpenVolumes(
   const sizes = new Map<string, Map<string, number>>();
   let isStopping = false;
 
-  const folderOf = ({ teamId, volumeId }: VolumePlace): string => join(directory, teamId, volumeId);
+  const folderOf = ({ teamId, groupId }: Omit<VolumePlace, 'volumeId'>): string => join(directory, teamId, groupId);
+  const refuseRemoving = ({ volumeId }: Pick<VolumePlace, 'volumeId'>): void => {
+    if (removing.has(volumeId)) throw new SoulBoxError('volume_not_found', 'The volume is being deleted.');
+  };
   const noteSize = ({ place, volume }: Open): void => {
     sizes.get(place.teamId)?.set(place.volumeId, volume.metadata.facts().usage.bytes);
   };
   const openOne = async (place: VolumePlace): Promise<Open> => {
     const { volumeId } = place;
     const folder = folderOf(place);
-    if (!existsSync(join(folder, volumeId, 'metadata.sqlite'))) {
+    await locks.alone(folder, async () => {
+      if (existsSync(join(folder, volumeId, 'metadata.sqlite'))) return;
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      createVolume(folder, { id: volumeId, quota: { bytes: undefined, inodes: undefined }, root: newRoot });
-    }
+      createVolume(folder, { id: volumeId, quota: noQuota, root: newRoot });
+    });
     const volume = await openVolume(folder, volumeId, { reserve, logger });
     // Files that a killed process was receiving have no name and no holder.
     await volume.removeHolder('');
@@ -90,7 +104,7 @@ export function createOpenVolumes(
   };
   const take = async (place: VolumePlace): Promise<Open> =>
     await locks.alone(place.volumeId, async () => {
-      if (removing.has(place.volumeId)) throw new SoulBoxError('volume_not_found', 'The volume is being deleted.');
+      refuseRemoving(place);
       if (isStopping) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
       const one = open.get(place.volumeId) ?? (await openOne(place));
       one.users += 1;
@@ -120,8 +134,40 @@ export function createOpenVolumes(
     }
   };
 
+  /** The folders of volumes in a group, without that of the blocks. */
+  const listGroup = async (folder: string): Promise<string[]> =>
+    (await listFolder(folder)).filter((name) => existsSync(join(folder, name, 'metadata.sqlite')));
+  const listGroups = async (): Promise<string[]> => {
+    const teams = await listFolder(directory);
+    const groups = await Promise.all(
+      teams.map(async (teamId) =>
+        (await listFolder(join(directory, teamId))).map((groupId) => folderOf({ teamId, groupId })),
+      ),
+    );
+    return groups.flat();
+  };
+  const removeEmptyGroup = async (place: VolumePlace): Promise<void> =>
+    await locks.alone(folderOf(place), async () => {
+      const folder = folderOf(place);
+      if ((await listGroup(folder)).length === 0) await rm(folder, { recursive: true, force: true });
+    });
+  const sweeping = sweepGroups(listGroups, logger);
+
   return {
     use,
+    async copy(source, { volumeId, isReadOnly }) {
+      const folder = folderOf(source);
+      await locks.alone(volumeId, async () => {
+        refuseRemoving({ volumeId });
+        await rm(join(folder, volumeId), { recursive: true, force: true });
+        await use(source, async ({ volume }) => {
+          await copyVolume(volume, {
+            ...{ data: folder, id: volumeId, isReadOnly, quota: noQuota },
+          });
+        });
+      });
+      if (sizes.has(source.teamId)) await use({ ...source, volumeId }, async () => await Promise.resolve());
+    },
     async remove(place) {
       const { teamId, volumeId } = place;
       removing.add(volumeId);
@@ -134,8 +180,9 @@ export function createOpenVolumes(
             await close(one);
           }
           // This process cannot start `rm`. The folder has files of ours only, whatever a volume contains.
-          await rm(folderOf(place), { recursive: true, force: true });
+          await rm(join(folderOf(place), volumeId), { recursive: true, force: true });
         });
+        await removeEmptyGroup(place);
       } finally {
         removing.delete(volumeId);
         sizes.get(teamId)?.delete(volumeId);
@@ -146,14 +193,16 @@ export function createOpenVolumes(
       if (known === undefined) {
         known = new Map<string, number>();
         sizes.set(teamId, known);
-        for (const volumeId of await listFolder(join(directory, teamId)))
-          if (!removing.has(volumeId)) await use({ teamId, volumeId }, async () => await Promise.resolve());
+        for (const groupId of await listFolder(join(directory, teamId)))
+          for (const volumeId of await listGroup(folderOf({ teamId, groupId })))
+            if (!removing.has(volumeId)) await use({ teamId, groupId, volumeId }, async () => await Promise.resolve());
       }
       for (const one of open.values()) noteSize(one);
       return [...known.values()].reduce((sum, bytes) => sum + bytes, 0);
     },
     async [Symbol.asyncDispose]() {
       isStopping = true;
+      await sweeping[Symbol.asyncDispose]();
       for (const one of open.values()) {
         await whenUnused(one);
         await close(one).catch((err: unknown) =>

@@ -2,7 +2,14 @@ import { expect, test } from 'vitest';
 import { startServer } from '../testing/start-server.ts';
 import { volumes } from './volumes.ts';
 
-const volume = { volumeID: 'v1', name: 'data', sizeMb: null, createdAt: '2026-01-01T00:00:00.000Z' };
+const volume = {
+  volumeID: 'v1',
+  name: 'data',
+  sizeMb: null,
+  from: null,
+  readOnly: false,
+  createdAt: '2026-01-01T00:00:00.000Z',
+};
 
 test('volumes and their files have one call for each route', async () => {
   const entry = { path: '/a', type: 'file', size: 5 };

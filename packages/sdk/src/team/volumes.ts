@@ -24,6 +24,10 @@ export interface VolumeAttributes {
 export interface NewVolumeOptions extends ConnectionOptions {
   /** MiB that its contents may have. Default: only the limit of the team. */
   readonly sizeMb?: number | undefined;
+  /** Id or name of a volume: the new one begins with what this has now, and shares the data. Default: it is empty. */
+  readonly from?: string | undefined;
+  /** Whether nothing in the copy can be changed: a snapshot. Only with `from`. Default: false. */
+  readonly readOnly?: boolean | undefined;
   /** A repetition with the same key creates no second volume. Default: none. */
   readonly idempotencyKey?: string | undefined;
 }
@@ -57,10 +61,11 @@ const contentOf = (volume: string, what: 'dir' | 'path' | 'file'): string =>
  * token. A volume is named by its id or its name, a path begins at its root. docs/volumes.md has promises and limits.
  */
 export const volumes = {
-  /** Creates a volume. Errors: `volume_exists`, `bad_request`, `limit_exceeded`. */
+  /** Creates a volume. Errors: `volume_exists`, `bad_request`, `limit_exceeded`, `volume_not_found` for `from`. */
   async create(name: string, options: NewVolumeOptions = {}): Promise<VolumeInfo> {
-    const { sizeMb, idempotencyKey, ...connection } = options;
-    const call = { method: 'POST', path: '/volumes', body: { name, sizeMb }, idempotencyKey } as const;
+    const { sizeMb, from, readOnly, idempotencyKey, ...connection } = options;
+    const body = { name, sizeMb, from, readOnly };
+    const call = { method: 'POST', path: '/volumes', body, idempotencyKey } as const;
     return infoOf((await callApi<Schemas['VolumeAndToken']>(connectionFrom(connection), call)).body);
   },
 
@@ -168,8 +173,8 @@ export const volumes = {
 };
 
 /** The token is for clients without the key. */
-function infoOf({ volumeID, name, sizeMb, createdAt }: Schemas['VolumeAndToken']): VolumeInfo {
-  return { volumeID, name, sizeMb, createdAt };
+function infoOf({ token: _, ...info }: Schemas['VolumeAndToken']): VolumeInfo {
+  return info;
 }
 
 const textOf = (flag: boolean | undefined): string | undefined => (flag === undefined ? undefined : String(flag));

@@ -19,7 +19,8 @@ export function describeVolumes(name: string, open: OpenRecords): void {
     });
 
     const volume = (id: string, more: Partial<VolumeRecord> = {}): VolumeRecord => ({
-      ...{ id, teamId: team, name: `name-${id}`, sizeMb: undefined, createdAt: 1, creationId: '', ...more },
+      ...{ id, teamId: team, groupId: id, name: `name-${id}`, sizeMb: undefined, sourceId: undefined },
+      ...{ isReadOnly: false, createdAt: 1, creationId: '', ...more },
     });
     const create = async (id: string, more: Partial<VolumeRecord> = {}, limit = 9) =>
       await records.volumes.create(volume(id, more), limit);
@@ -72,13 +73,41 @@ export function describeVolumes(name: string, open: OpenRecords): void {
         await volumes.findByCreation(team, 'c1'),
         await volumes.list(team),
       ]).toEqual([undefined, undefined, undefined, []]);
-      expect(await volumes.listRemoving()).toEqual([{ id: 'a', teamId: team }]);
+      expect(await volumes.listRemoving()).toEqual([{ id: 'a', teamId: team, groupId: 'a' }]);
       expect(await create('b', { name: 'name-a' }, 1)).toBe('limit_reached');
       await volumes.finishRemove('a');
       expect(await volumes.listRemoving()).toEqual([]);
       expect(await create('b', { name: 'name-a' }, 1)).toBe('created');
       await volumes.finishRemove('b');
       expect(await volumes.find(team, 'b')).toBeDefined();
+    });
+
+    it('that are copies are found when they are complete, and their name is taken before', async () => {
+      const copy = { name: 'copy', groupId: 'a', sourceId: 'a', isReadOnly: true, creationId: 'c2' };
+      const { volumes } = records;
+      await create('a');
+      expect(await volumes.beginCopy(volume('b', copy), 2)).toBe('created');
+      expect(await create('c', { name: 'copy' })).toBe('name_taken');
+      expect(await volumes.beginCopy(volume('c', copy), 9)).toBe('name_taken');
+      expect(await create('c', {}, 2)).toBe('limit_reached');
+      expect([await volumes.findByName(team, 'copy'), await volumes.findByCreation(team, 'c2')]).toEqual([
+        undefined,
+        undefined,
+      ]);
+      expect([await volumes.finishCopy('b'), await volumes.finishCopy('b')]).toEqual([true, false]);
+      expect(await volumes.findByName(team, 'copy')).toEqual(volume('b', copy));
+    });
+
+    it('that are copies and were given up are removed, also by the next server', async () => {
+      const { volumes } = records;
+      await volumes.beginCopy(volume('b', { groupId: 'a' }), 9);
+      await volumes.beginCopy(volume('c', { groupId: 'a' }), 9);
+      await volumes.giveUpCopy('b');
+      expect(await volumes.finishCopy('b')).toBe(false);
+      expect(await volumes.listRemoving()).toEqual([{ id: 'b', teamId: team, groupId: 'a' }]);
+      await volumes.giveUpCopy();
+      expect((await volumes.listRemoving()).map(({ id }) => id)).toEqual(['b', 'c']);
+      expect(await create('d', { name: 'name-c' })).toBe('created');
     });
 
     it('keep their team until their contents are removed', async () => {

@@ -3,7 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DatabaseSync } from 'node:sqlite';
 import type { BlockStore } from '../blocks/block-store.ts';
-import { metadataPath } from '../volume/places.ts';
+import { openDiskBlocks } from '../blocks/disk.ts';
+import { blocksPath, metadataPath } from '../volume/places.ts';
 import { copyMsMax } from './copy-volume.ts';
 
 const rowsAtOnce = 5000;
@@ -14,6 +15,11 @@ export interface Sweeper {
    * the metadata of one volume cannot be read.
    */
   sweep(): Promise<{ readonly deleted: number; readonly bytes: number; readonly waiting: number }>;
+}
+
+/** A sweeper of the blocks in a folder of volumes. */
+export function openSweeper(data: string): Sweeper {
+  return createSweeper({ data, blocks: openDiskBlocks(blocksPath(data)) });
 }
 
 export interface SweeperOptions {

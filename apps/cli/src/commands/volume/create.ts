@@ -2,6 +2,7 @@ import { defineCommand } from 'citty';
 import { callApi } from '../../api/call.ts';
 import { findApi } from '../../api/connection.ts';
 import type { ApiVolume } from '../../api/wire.ts';
+import { printNewVolume } from './new-volume.ts';
 import { apiDataDirArg, jsonArg, parseNumberFlag } from '../../command-line/shared-args.ts';
 
 export const createVolume = defineCommand({
@@ -26,7 +27,6 @@ export const createVolume = defineCommand({
     const { body: volume } = await callApi<ApiVolume>(await findApi(args['data-dir']), {
       ...{ method: 'POST', path: '/volumes', body },
     });
-    const { volumeID, name, sizeMb: size, createdAt } = volume;
-    console.log(args.json === true ? JSON.stringify({ volumeID, name, sizeMb: size, createdAt }) : volumeID);
+    printNewVolume(volume, args.json);
   },
 });

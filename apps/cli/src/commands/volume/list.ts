@@ -16,6 +16,7 @@ export const listVolumes = defineCommand({
         ID: ({ volumeID }) => volumeID,
         NAME: ({ name }) => name,
         'SIZE MB': ({ sizeMb }) => String(sizeMb ?? '-'),
+        FROM: ({ from, readOnly }) => (from === null ? '-' : `${from}${readOnly ? ' (read-only)' : ''}`),
         CREATED: ({ createdAt }) => createdAt,
       },
       args,

@@ -12,7 +12,10 @@ beforeAll(async () => {
 });
 afterAll(async () => await removeTree(folder));
 
-const volume = { volumeID: 'v1', name: 'data', sizeMb: 5, createdAt: '2026-01-01T00:00:00.000Z', token: 'sbv_secret' };
+const volume = {
+  ...{ volumeID: 'v1', name: 'data', sizeMb: 5, from: null, readOnly: false },
+  ...{ createdAt: '2026-01-01T00:00:00.000Z', token: 'sbv_secret' },
+};
 const time = '2026-01-02T00:00:00.000Z';
 const entry = (path: string, more: object = {}) => ({
   ...{ name: path.split('/').at(-1), path, type: 'file', size: 3, mode: 0o640, uid: 5, gid: 6 },
@@ -26,7 +29,7 @@ const missing = {
 test('volumes are created, listed and deleted, and their tokens are not printed', async () => {
   await using api = await startScriptedApi([
     ...[volume, volume].map((body) => ({ status: 201, body })),
-    { status: 200, body: [volume, { ...volume, volumeID: 'v2', sizeMb: null }] },
+    { status: 200, body: [volume, { ...volume, volumeID: 'v2', sizeMb: null, from: 'v1', readOnly: true }] },
     { status: 204 },
   ]);
   const made = await runCli(['volume', 'create', 'data', '--size-mb', '5'], api.environment);
@@ -35,13 +38,26 @@ test('volumes are created, listed and deleted, and their tokens are not printed'
   expect(JSON.parse(json.stdout)).toMatchObject({ volumeID: 'v1', sizeMb: 5 });
   expect(json.stdout).not.toContain('sbv_');
   const listed = await runCli(['volume', 'list'], api.environment);
-  expect(listed.stdout).toMatch(/v1 +data +5 .*\nv2 +data +- /);
+  expect(listed.stdout).toMatch(/v1 +data +5 +- .*\nv2 +data +- +v1 \(read-only\) /);
   expect((await runCli(['volume', 'delete', 'data'], api.environment)).stdout).toBe('Deleted data.\n');
   expect(api.seen).toMatchObject([
     { line: 'POST /volumes', body: { name: 'data', sizeMb: 5 } },
     { line: 'POST /volumes', body: { name: 'data' } },
     { line: 'GET /volumes' },
     { line: 'DELETE /volumes/data' },
+  ]);
+});
+
+test('volumes are copied as clones and snapshots', async () => {
+  const copy = { ...volume, volumeID: 'v2', name: 'trial', from: 'v1' };
+  await using api = await startScriptedApi([copy, { ...copy, readOnly: true }].map((body) => ({ status: 201, body })));
+  expect((await runCli(['volume', 'clone', 'data', 'trial', '--size-mb', '9'], api.environment)).stdout).toBe('v2\n');
+  const json = await runCli(['volume', 'snapshot', 'data', 'trial', '--json'], api.environment);
+  expect(JSON.parse(json.stdout)).toMatchObject({ volumeID: 'v2', from: 'v1', readOnly: true });
+  expect(json.stdout).not.toContain('sbv_');
+  expect(api.seen).toMatchObject([
+    { line: 'POST /volumes', body: { name: 'trial', from: 'data', sizeMb: 9 } },
+    { line: 'POST /volumes', body: { name: 'trial', from: 'data', readOnly: true } },
   ]);
 });
 

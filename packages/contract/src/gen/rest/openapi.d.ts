@@ -1195,11 +1195,16 @@ export interface components {
         NewVolume: {
             name: string;
             sizeMb?: number;
+            from?: string;
+            /** @default false */
+            readOnly: boolean;
         };
         Volume: {
             volumeID: string;
             name: string;
             sizeMb: number | null;
+            from: string | null;
+            readOnly: boolean;
             /** Format: date-time */
             createdAt: string;
         };
@@ -1207,6 +1212,8 @@ export interface components {
             volumeID: string;
             name: string;
             sizeMb: number | null;
+            from: string | null;
+            readOnly: boolean;
             /** Format: date-time */
             createdAt: string;
             token: string;

@@ -37,7 +37,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   sessions: ['remove', 'endOfUser', 'purge'],
   personalTokens: ['remove', 'purge'],
   sshKeys: ['remove'],
-  volumes: ['beginRemove', 'finishRemove'],
+  volumes: ['giveUpCopy', 'beginRemove', 'finishRemove'],
 };
 
 /** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */

@@ -637,4 +637,10 @@ export const migrations: readonly string[] = [
    CREATE INDEX volumes_team ON volumes (team_id, created_at);
    CREATE INDEX volumes_creation ON volumes (creation_id) WHERE creation_id <> '';
    CREATE INDEX volumes_removing ON volumes (id) WHERE is_removing = 1;`,
+
+  // Copies of volumes. "is_removing" is 2 while the contents of a copy are being made.
+  `ALTER TABLE volumes ADD COLUMN group_id TEXT NOT NULL DEFAULT '';
+   ALTER TABLE volumes ADD COLUMN source_id TEXT;
+   ALTER TABLE volumes ADD COLUMN is_read_only INTEGER NOT NULL DEFAULT 0;
+   UPDATE volumes SET group_id = id;`,
 ];
