@@ -143,8 +143,8 @@ for i in range(10000): open(str(i), 'w').close()"`);
       process.stdout.write(
         `health of a sandbox at all its limits: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms\n`,
       );
-      // A sandbox's own kernel distributes its CPUs among all its processes; envd has no priority there.
-      expect(p99).toBeLessThan(ownKernel ? 2_500 : 250);
+      // Other tests use the CPUs too. Without its priority, envd would need seconds. A kernel of its own gives it none.
+      expect(p99).toBeLessThan(ownKernel ? 2_500 : 1_000);
       await sandbox.sh(killAllOfUser);
       expect((await sandbox.sh('echo works', ordinaryUser)).stdout).toBe('works\n');
       // 100 responses, each of which may take long when other tests use the CPUs too.
