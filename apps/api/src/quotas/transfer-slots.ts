@@ -10,6 +10,8 @@ const limits = {
   'followed stream': { all: 256, team: 64 },
   // Each keeps a connection to the volume service, and a few blocks of memory there.
   'transfer of a volume file': { all: 128, team: 32 },
+  // Each reads all metadata of a volume.
+  'volume clone': { all: 8, team: 2 },
 } as const;
 const retryAfterSeconds = 30;
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createLocks, isNodeError, SoulBoxError } from '@soulbox/base';
+import { createLocks, errorFromNode, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { copyVolume, createVolume, openVolume } from '@soulbox/volumes';
 import type { Volume } from '@soulbox/volumes';
@@ -161,8 +161,10 @@ export function createOpenVolumes(
         refuseRemoving({ volumeId });
         await rm(join(folder, volumeId), { recursive: true, force: true });
         await use(source, async ({ volume }) => {
-          await copyVolume(volume, {
-            ...{ data: folder, id: volumeId, isReadOnly, quota: noQuota },
+          const options = { data: folder, id: volumeId, isReadOnly, quota: noQuota };
+          await copyVolume(volume, options).catch((thrown: unknown) => {
+            const isFull = isNodeError(thrown) && thrown.code === 'ENOSPC';
+            throw isFull ? errorFromNode(thrown, 'The disk has no room for the copy.') : thrown;
           });
         });
       });

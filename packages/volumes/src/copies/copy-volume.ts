@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { SoulBoxError } from '@soulbox/base';
+import { FuseError } from '@soulbox/fuse';
 import type { Quota } from '../metadata/metadata.ts';
+import { isNoRoom } from '../metadata/sqlite/errors.ts';
 import { metadataPath } from '../volume/places.ts';
 import type { Volume } from '../volume/open.ts';
 
@@ -24,7 +26,7 @@ export interface CopyOptions {
 /**
  * Copies the metadata of a volume as they are at one moment; the blocks are shared. Writes go on meanwhile: from that
  * moment on, both volumes write to new blocks. Returns the number of the last transaction that the copy has. Files
- * without names and locks are not copied.
+ * without names and locks are not copied. After a failure nothing is left. Throws ENOSPC.
  */
 export async function copyVolume(source: Volume, options: CopyOptions): Promise<{ readonly commit: number }> {
   const { data, id } = options;
@@ -32,10 +34,12 @@ export async function copyVolume(source: Volume, options: CopyOptions): Promise<
   if (existsSync(target)) throw new SoulBoxError('file_exists', `A volume with the id ${id} exists.`);
   await mkdir(dirname(target), { recursive: true, mode: 0o700 });
   const unfinished = `${target}.new`;
+  const origin = metadataPath(data, source.metadata.facts().id);
   await rm(unfinished, { force: true });
   const startedAt = performance.now();
   try {
-    using moment = await source.atRest(() => holdMoment(metadataPath(data, source.metadata.facts().id)));
+    source.blocks.checkRoom((await stat(origin)).size);
+    using moment = await source.atRest(() => holdMoment(origin));
     // What the copy names is on the disk before the copy is.
     await source.sync();
     await backup(moment.db, unfinished, { rate: pagesAtOnce });
@@ -51,8 +55,8 @@ export async function copyVolume(source: Volume, options: CopyOptions): Promise<
     await flush(data);
     return { commit: moment.commit };
   } catch (error) {
-    await rm(unfinished, { force: true });
-    throw error;
+    await rm(dirname(target), { recursive: true, force: true });
+    throw isNoRoom(error) ? new FuseError('ENOSPC', 'The disk of the host is full.') : error;
   }
 }
 

@@ -1,12 +1,13 @@
 /** @module-tag violation */
 import { mkdtempSync } from 'node:fs';
-import { mkdir, open, rm, statfs } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
 import { openDiskReserve } from '@soulbox/storage';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkVolume } from '../check/check-volume.ts';
+import { copyVolume } from '../copies/copy-volume.ts';
 import { makeVolume } from '../testing/fresh-volume.ts';
 import type { FreshVolume } from '../testing/fresh-volume.ts';
 import { createRequests } from '../testing/requests.ts';
@@ -72,6 +73,10 @@ test('a full disk refuses data and new names, keeps all that was taken, and lets
   await expect(filling()).rejects.toMatchObject({ code: 'ENOSPC' });
   await other.close();
   expect((await statfs(disk)).bavail).toBeLessThan(100);
+  const quota = { bytes: undefined, inodes: undefined };
+  const copy = copyVolume(fresh.volume, { data: join(disk, 'volumes'), id: 'copy', isReadOnly: false, quota });
+  await expect(copy).rejects.toMatchObject({ code: 'ENOSPC' });
+  expect(await readdir(join(disk, 'volumes'))).not.toContain('copy');
   const refusal = async (name: string): Promise<unknown> => {
     try {
       return await create(name);
