@@ -25,6 +25,8 @@ test('a file is opened once, shows its present content, and is closed with its o
   held.release('a');
   held.release('a');
   expect(openFiles()).toBe(before);
+  expect(() => held.readFor('b')(join(folder, 'none'))).toThrow('ENOENT');
+  expect(openFiles()).toBe(before);
 });
 
 test('a file whose process has ended is opened again, and its absence is reported', () => {

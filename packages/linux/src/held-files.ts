@@ -24,15 +24,16 @@ export function createHeldFiles(): HeldFiles {
   const buffer = Buffer.alloc(textMaxBytes);
   let held = 0;
 
-  function open(files: Map<string, number>, path: string): number {
+  function open(owner: string, path: string): number {
     const fd = openSync(path, 'r');
-    files.set(path, fd);
+    const files = owners.get(owner) ?? new Map<string, number>();
+    owners.set(owner, files.set(path, fd));
     held += 1;
     return fd;
   }
 
-  function close(files: Map<string, number>, path: string, fd: number): void {
-    files.delete(path);
+  function close(files: Map<string, number> | undefined, path: string, fd: number): void {
+    files?.delete(path);
     held -= 1;
     closeSync(fd);
   }
@@ -49,18 +50,17 @@ export function createHeldFiles(): HeldFiles {
 
   return {
     readFor: (owner) => (path) => {
-      let files = owners.get(owner);
-      if (files === undefined) owners.set(owner, (files = new Map<string, number>()));
-      const fd = files.get(path);
+      const files = owners.get(owner);
+      const fd = files?.get(path);
       const text = fd === undefined ? undefined : readHeld(fd);
       if (text !== undefined) return text;
       if (fd !== undefined) close(files, path, fd);
       if (held >= heldMax) return readOnce(path);
-      return readHeld(open(files, path)) ?? readOnce(path);
+      return readHeld(open(owner, path)) ?? readOnce(path);
     },
     release(owner) {
-      const files = owners.get(owner) ?? new Map<string, number>();
-      for (const [path, fd] of files) close(files, path, fd);
+      const files = owners.get(owner);
+      for (const [path, fd] of files ?? []) close(files, path, fd);
       owners.delete(owner);
     },
   };

@@ -1,5 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import { createHeldFiles } from '@soulbox/linux/held-files';
+import type { HeldFiles } from '@soulbox/linux/held-files';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
 import { toolsOf } from '../host/host-tool.ts';
 import { copyDisk } from '../root/copy-disk.ts';
@@ -69,7 +70,7 @@ export function createOciDriver(runtime: OciRuntime): Driver {
     sample: async (instance) =>
       await Promise.resolve().then(() => sampleSandbox(runtime, instance, held.readFor(instance.sandboxId))),
     listTraces: () => listTraces(runtime),
-    ...disks(runtime, running),
+    ...disks(runtime, running, held),
   };
 }
 
@@ -80,19 +81,21 @@ function cannotRestore({ name }: OciRuntime): SoulBoxError {
 
 type Disks = Pick<Driver, 'openDisk' | 'diskPath' | 'readKeptDisk' | 'copyDisk' | 'takeDisk' | 'hasRunAgain'>;
 
-function disks(runtime: OciRuntime, running: RunningStarts): Disks {
+function disks(runtime: OciRuntime, running: RunningStarts, held: HeldFiles): Disks {
   const diskPath = (sandboxId: string, directory: string): string => runtime.layoutOf(sandboxId, directory).image;
   const placeOf = ({ sandboxId, directory }: SandboxInstance) => ({
     layout: runtime.layoutOf(sandboxId, directory),
     tools: toolsOf(runtime.host, sandboxId),
   });
   return {
-    openDisk: (instance) =>
-      openSandboxDisk(instance, {
+    openDisk: (instance) => {
+      const read = held.readFor(instance.sandboxId);
+      return openSandboxDisk(instance, {
         ...placeOf(instance),
-        rootPid: runtime.rootPidOf(instance),
-        isAlive: () => runtime.isAlive(instance),
-      }),
+        ...{ rootPid: runtime.rootPidOf(instance), isAlive: () => runtime.isAlive(instance, read) },
+        ...{ read, release: () => held.release(instance.sandboxId) },
+      });
+    },
     diskPath,
     readKeptDisk: (sandboxId, directory) => readUnmountedDisk(diskPath(sandboxId, directory)),
     copyDisk: async (instance, layer) => {

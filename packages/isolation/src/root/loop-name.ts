@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { ReadText } from '@soulbox/linux/held-files';
+import { readOnce } from '@soulbox/linux/held-files';
 import { findDiskDevice } from './disk-traffic.ts';
 import type { RootLayout } from './layout.ts';
 
@@ -18,9 +20,9 @@ export function findLoopName(layout: Pick<RootLayout, 'image' | 'diskOrigin'>): 
 }
 
 /** Whether the file behind the loop device is the image, even if the file has been moved. */
-export function isBehind(loopName: string, image: string): boolean {
+export function isBehind(loopName: string, image: string, read: ReadText = readOnce): boolean {
   try {
-    const file = readFileSync(join('/sys/block', loopName, 'loop/backing_file'), 'utf8').trimEnd();
+    const file = read(`/sys/block/${loopName}/loop/backing_file`).trimEnd();
     return basename(file.replace(/ \(deleted\)$/, '')) === basename(image);
   } catch {
     return false;

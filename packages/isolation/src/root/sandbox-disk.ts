@@ -1,6 +1,7 @@
-import { readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
+import type { ReadText } from '@soulbox/linux/held-files';
 import type { DiskReading, SandboxDisk, SandboxInstance } from '../driver.ts';
 import type { ToolGroup } from '../host/host-tool.ts';
 import { runHostTool } from '../host/host-tool.ts';
@@ -14,6 +15,10 @@ export interface DiskPlace {
   readonly rootPid: number;
   readonly isAlive: () => boolean;
   readonly tools: ToolGroup;
+  /** How pseudo files are read: several times a second. */
+  readonly read: ReadText;
+  /** Closes what `read` keeps open. Called when the disk is gone. */
+  readonly release: () => void;
 }
 
 /**
@@ -22,7 +27,7 @@ export interface DiskPlace {
  * before it accepts a page (docs/decisions/019).
  */
 export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace): SandboxDisk {
-  const { layout, rootPid, isAlive, tools } = place;
+  const { layout, rootPid, isAlive, tools, read, release } = place;
   const name = findLoopName(layout);
   if (name === undefined)
     throw new SoulBoxError('sandbox_not_found', `The disk of sandbox "${sandboxId}" is not mounted.`);
@@ -42,12 +47,15 @@ export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace
       }
     },
     read() {
-      if (!isBehind(name, image)) return undefined;
+      if (!isBehind(name, image, read)) {
+        release();
+        return undefined;
+      }
       // Its processes have ended, and the kernel is about to release the disk.
       if (!isAlive()) return last;
       try {
         const { bfree, files } = statfsSync(root);
-        const heldBackBytes = Number(readFileSync(control, 'latin1')) * blockSize;
+        const heldBackBytes = Number(read(control)) * blockSize;
         last = {
           ...{ sizeBytes, heldBackBytes, tableBytes: files * inodeSize },
           freeBytes: bfree * blockSize,
