@@ -91,7 +91,10 @@ export const program: CommandDef = defineCommand({
       },
     }),
     volume: defineCommand({
-      meta: { name: 'volume', description: 'Volumes and their files: create, clone, snapshot, list, ls, cat, cp, rm, delete' },
+      meta: {
+        name: 'volume',
+        description: 'Volumes and their files: create, clone, snapshot, list, ls, cat, cp, rm, delete',
+      },
       subCommands: {
         create: async () => (await import('../commands/volume/create.ts')).createVolume,
         clone: async () => (await import('../commands/volume/copy.ts')).cloneVolume,
