@@ -32,7 +32,9 @@ declare module 'vitest' {
 }
 
 const logLines = 100_000;
-const complaintsShown = 100;
+const complaintsShown = 50;
+/** Characters of a message. */
+const messageShown = 300;
 
 /** Two runs side by side need different instances and folders. */
 const projects = {
@@ -80,7 +82,20 @@ export default async function setup(project: TestProject): Promise<() => Promise
 /** What the server logged as a warning or an error: it often tells why a test failed. */
 async function readComplaints(server: ServerProcess): Promise<string> {
   const lines = (await server.readLog(logLines)).split('\n').filter((line) => /^\{"level":[456]0,/.test(line));
-  return `The server's last warnings and errors:\n${lines.slice(-complaintsShown).join('\n')}`;
+  return `The server's last warnings and errors:\n${lines.slice(-complaintsShown).map(inShort).join('\n')}`;
+}
+
+function inShort(line: string): string {
+  const {
+    time,
+    part,
+    sandboxId = '',
+    msg,
+    err,
+  } = JSON.parse(line) as Readonly<Record<string, string>> & {
+    readonly err?: { readonly message: string };
+  };
+  return `${time ?? ''} ${part ?? ''} ${sandboxId} ${msg ?? ''}: ${err?.message.slice(0, messageShown) ?? ''}`;
 }
 
 /** An aborted run leaves sandboxes. A server on the same folder finds and ends them. */
