@@ -92,6 +92,8 @@ function createMetricHistory(path: string, nowMs: () => number): MetricHistory {
       for (const one of merging) one.add(point);
     },
     async read(section, fromMs, toMs) {
+      // What is being written is neither in the file nor in memory.
+      await writing;
       const byTime = new Map((await file.read(section, nowMs())).map((point) => [point.atMs, point]));
       const own = merging.find((one) => one.section === section);
       for (const point of own?.unwritten() ?? []) byTime.set(point.atMs, point);
