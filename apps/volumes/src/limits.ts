@@ -4,5 +4,7 @@ export const pieceBytes = 1024 * 1024;
 export const silenceMs = 300_000;
 /** Entries of one list, which is in memory as a whole. */
 export const entriesMax = 50_000;
+/** Ids of removed volumes that are remembered. */
+export const removedMax = 10_000;
 /** Volumes that stay open without a call: each has a few descriptors and a page cache. */
 export const idleVolumesMax = 32;

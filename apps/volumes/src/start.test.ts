@@ -266,13 +266,15 @@ describe('limits', () => {
 });
 
 describe('a volume', () => {
-  it('is removed with its files while it is used, and is empty afterwards', async () => {
+  it('is removed with its files while it is used, and a late call does not make it again', async () => {
     await put('/a', Buffer.alloc(8 * 1024 * 1024));
     const answer = await open('GET', `${place}file?path=/a`);
     answer.pause();
     expect((await ask('DELETE', place)).status).toBe(204);
     await expect(answer.resume().toArray()).rejects.toThrow();
-    expect(await list('/')).toEqual([]);
+    expect(await reasonOf(put('/b', 'late'))).toEqual([404, 'volume_not_found']);
+    expect(await reasonOf(call('POST', 'copy', { to: 'v2' }))).toEqual([404, 'volume_not_found']);
+    expect(await readdir(join(folder, 'data/team'))).toEqual([]);
     expect((await ask('DELETE', '/team/never/never/')).status).toBe(204);
   });
 
@@ -331,7 +333,7 @@ describe('a copy', () => {
     expect((await read('v3', '/a')).toString()).toBe('x');
   });
 
-  it('counts as a whole against the limit of the team, and a repeated one replaces what is there', async () => {
+  it('counts as a whole against the limit of the team, and does not replace a volume', async () => {
     await put('/large', large('a'));
     const team = { teamBytes: String(9 * 1024 * 1024) };
     expect(await reasonOf(copy('v2', team))).toEqual([429, 'limit_exceeded']);
@@ -339,9 +341,9 @@ describe('a copy', () => {
     expect((await copy('v2', roomy)).status).toBe(204);
     expect(await reasonOf(put('/more', large('b'), roomy))).toEqual([429, 'limit_exceeded']);
     await ask('DELETE', '/team/v1/v2/');
-    await put('/a', 'x');
-    for (const _ of [1, 2]) expect((await copy('v3')).status).toBe(204);
-    expect((await read('v3', '/a')).toString()).toBe('x');
+    expect((await copy('v3')).status).toBe(204);
+    expect(await reasonOf(copy('v3'))).toEqual([409, 'file_exists']);
+    expect((await read('v3', '/large')).equals(large('a'))).toBe(true);
   });
 
   it('is whole although files are written all the time', async () => {

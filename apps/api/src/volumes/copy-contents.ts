@@ -20,7 +20,6 @@ export async function copyContents(
 ): Promise<void> {
   const { records, stopping, logger } = context;
   try {
-    using _slot = context.transfers.take('volume clone', source.teamId);
     const { id, teamId, groupId } = source;
     const { body } = await getVolumeService(context).call({
       ...{ method: 'POST', what: 'copy', teamId, groupId, volumeId: id },

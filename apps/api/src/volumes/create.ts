@@ -57,6 +57,7 @@ async function createVolume(
     // It needs nothing but its record. The volume service makes the rest when it is used first.
     refuseUnlessCreated(await records.volumes.create(volume, limit, note), name, limit);
   } else {
+    using _slot = context.transfers.take('volume clone', team.id);
     refuseUnlessCreated(await records.volumes.beginCopy(volume, limit), name, limit);
     await copyContents(context, source, volume, note);
   }

@@ -6,7 +6,7 @@ import type { Logger } from '@soulbox/base';
 import { copyVolume, createVolume, openVolume } from '@soulbox/volumes';
 import type { Volume } from '@soulbox/volumes';
 import type { DiskReserve } from '@soulbox/storage';
-import { idleVolumesMax } from '../limits.ts';
+import { idleVolumesMax, removedMax } from '../limits.ts';
 import { sweepGroups } from './sweep-groups.ts';
 
 export interface VolumePlace {
@@ -25,11 +25,11 @@ export interface UsedVolume {
 
 /** The volumes of a host. This process alone opens them; each is opened by its first call. */
 export interface OpenVolumes extends AsyncDisposable {
-  /** Throws `volume_not_found` while the volume is being removed. */
+  /** Throws `volume_not_found` for a volume that was removed. */
   use<T>(place: VolumePlace, work: (used: UsedVolume) => Promise<T>): Promise<T>;
   /**
-   * Makes a volume of the same group with the contents that the source has at one moment. What an earlier call has left of
-   * it is replaced. Throws `volume_not_found` while one of the two is being removed.
+   * Makes a volume of the same group with the contents that the source has at one moment. Throws `file_exists`, and
+   * `volume_not_found` if one of the two was removed.
    */
   copy(source: VolumePlace, copy: { readonly volumeId: string; readonly isReadOnly: boolean }): Promise<void>;
   /** Also for a volume without contents. Ends the calls that use it. */
@@ -61,15 +61,19 @@ export function createOpenVolumes(
   { reserve, logger }: { readonly reserve: DiskReserve; readonly logger: Logger },
 ): OpenVolumes {
   const open = new Map<string, Open>();
-  const removing = new Set<string>();
+  /**
+   * A call that was on its way when its volume was removed must not make an empty one in its place. No id is used twice.
+   * The oldest ones are forgotten.
+   */
+  const removed = new Set<string>();
   /** One at a time is opened, closed or removed, by its id. */
   const locks = createLocks();
   const sizes = new Map<string, Map<string, number>>();
   let isStopping = false;
 
   const folderOf = ({ teamId, groupId }: Omit<VolumePlace, 'volumeId'>): string => join(directory, teamId, groupId);
-  const refuseRemoving = ({ volumeId }: Pick<VolumePlace, 'volumeId'>): void => {
-    if (removing.has(volumeId)) throw new SoulBoxError('volume_not_found', 'The volume is being deleted.');
+  const refuseRemoved = ({ volumeId }: Pick<VolumePlace, 'volumeId'>): void => {
+    if (removed.has(volumeId)) throw new SoulBoxError('volume_not_found', 'The volume was deleted.');
   };
   const noteSize = ({ place, volume }: Open): void => {
     sizes.get(place.teamId)?.set(place.volumeId, volume.metadata.facts().usage.bytes);
@@ -104,7 +108,7 @@ export function createOpenVolumes(
   };
   const take = async (place: VolumePlace): Promise<Open> =>
     await locks.alone(place.volumeId, async () => {
-      refuseRemoving(place);
+      refuseRemoved(place);
       if (isStopping) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
       const one = open.get(place.volumeId) ?? (await openOne(place));
       one.users += 1;
@@ -158,8 +162,7 @@ export function createOpenVolumes(
     async copy(source, { volumeId, isReadOnly }) {
       const folder = folderOf(source);
       await locks.alone(volumeId, async () => {
-        refuseRemoving({ volumeId });
-        await rm(join(folder, volumeId), { recursive: true, force: true });
+        refuseRemoved({ volumeId });
         await use(source, async ({ volume }) => {
           const options = { data: folder, id: volumeId, isReadOnly, quota: noQuota };
           await copyVolume(volume, options).catch((thrown: unknown) => {
@@ -172,7 +175,8 @@ export function createOpenVolumes(
     },
     async remove(place) {
       const { teamId, volumeId } = place;
-      removing.add(volumeId);
+      removed.add(volumeId);
+      for (const oldest of removed) if (removed.size > removedMax) removed.delete(oldest);
       try {
         await locks.alone(volumeId, async () => {
           const one = open.get(volumeId);
@@ -186,7 +190,6 @@ export function createOpenVolumes(
         });
         await removeEmptyGroup(place);
       } finally {
-        removing.delete(volumeId);
         sizes.get(teamId)?.delete(volumeId);
       }
     },
@@ -197,7 +200,7 @@ export function createOpenVolumes(
         sizes.set(teamId, known);
         for (const groupId of await listFolder(join(directory, teamId)))
           for (const volumeId of await listGroup(folderOf({ teamId, groupId })))
-            if (!removing.has(volumeId)) await use({ teamId, groupId, volumeId }, async () => await Promise.resolve());
+            if (!removed.has(volumeId)) await use({ teamId, groupId, volumeId }, async () => await Promise.resolve());
       }
       for (const one of open.values()) noteSize(one);
       return [...known.values()].reduce((sum, bytes) => sum + bytes, 0);
