@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
-
-const killBit = 1n << 8n;
+import { isKillPending } from '../host/init-process.ts';
 
 /**
  * Why no memory may be saved at this moment of a frozen group, or undefined if it may. `killed`: SIGKILL waits for a
@@ -21,9 +20,8 @@ async function readStatus(pid: number): Promise<string> {
 }
 
 function judge(status: string): Dying {
-  const field = (name: string): string => new RegExp(`^${name}:\\s+(\\w+)`, 'm').exec(status)?.[1] ?? '0';
-  const state = field('State');
-  if (state === 'Z' || state === 'X') return Number(field('Threads')) > 1 ? 'leaderless' : undefined;
-  const pending = BigInt(`0x${field('SigPnd')}`) | BigInt(`0x${field('ShdPnd')}`);
-  return (pending & killBit) === 0n ? undefined : 'killed';
+  const [, state] = /^State:\s+(\w)/m.exec(status) ?? [];
+  if (state !== 'Z') return isKillPending(status) ? 'killed' : undefined;
+  const [, threads] = /^Threads:\s+(\d+)/m.exec(status) ?? [];
+  return Number(threads) > 1 ? 'leaderless' : undefined;
 }

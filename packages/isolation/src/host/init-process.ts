@@ -15,16 +15,16 @@ export function initRuns({ initPid, initStartTicks }: InitProcess, read?: ReadTe
 
 /**
  * Throws `sandbox_resume_failed` for a frozen sandbox whose init has ended, or will end as soon as it continues,
- * because none of its processes has run. With control groups v1, SIGKILL waits until the thaw (proc(5), SigPnd and
- * ShdPnd; bit n stands for signal n + 1). Data that the other processes write in that moment would be lost.
+ * because none of its processes has run. With control groups v1, SIGKILL waits until the thaw. Data that the other
+ * processes write in that moment would be lost.
  */
 export function refuseDoomed(init: InitProcess & { readonly sandboxId: string }): void {
-  if (initRuns(init) && !isToBeKilled(init.initPid)) return;
+  if (initRuns(init) && !isKillPending(readFileSync(`/proc/${init.initPid}/status`, 'latin1'))) return;
   throw new SoulBoxError('sandbox_resume_failed', `Sandbox "${init.sandboxId}" was killed while it was frozen.`);
 }
 
-function isToBeKilled(pid: number): boolean {
-  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+/** Whether SIGKILL waits for the process of this /proc/PID/status: SigPnd and ShdPnd, bit n for signal n + 1 (proc(5)). */
+export function isKillPending(status: string): boolean {
   const masks = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s+([0-9a-f]+)$/gm)].map(([, mask = '0']) =>
     BigInt(`0x${mask}`),
   );
