@@ -38,7 +38,8 @@ export async function copyVolume(source: Volume, options: CopyOptions): Promise<
   await rm(unfinished, { force: true });
   const startedAt = performance.now();
   try {
-    source.blocks.checkRoom((await stat(origin)).size);
+    // Asked anew: blocks that a copy shared are only deleted by a sweep, even if the copy has failed.
+    if (source.blocks.freeBytes() < (await stat(origin)).size) throw hostIsFull();
     using moment = await source.atRest(() => holdMoment(origin));
     // What the copy names is on the disk before the copy is.
     await source.sync();
@@ -56,9 +57,11 @@ export async function copyVolume(source: Volume, options: CopyOptions): Promise<
     return { commit: moment.commit };
   } catch (error) {
     await rm(dirname(target), { recursive: true, force: true });
-    throw isNoRoom(error) ? new FuseError('ENOSPC', 'The disk of the host is full.') : error;
+    throw isNoRoom(error) ? hostIsFull() : error;
   }
 }
+
+const hostIsFull = (): FuseError => new FuseError('ENOSPC', 'The disk of the host is full.');
 
 /** A connection that sees the metadata as they are now, until it is closed. */
 function holdMoment(path: string): Disposable & { readonly db: DatabaseSync; readonly commit: number } {
@@ -78,7 +81,10 @@ function holdMoment(path: string): Disposable & { readonly db: DatabaseSync; rea
 function finish(path: string, { id, isReadOnly, quota }: CopyOptions): void {
   const db = new DatabaseSync(path);
   try {
+    // For one user, SQLite keeps the index of its log in memory. As a mapped file, it ends the process with SIGBUS when
+    // the disk is full and its blocks are smaller than 4 KiB.
     db.exec(`
+      PRAGMA locking_mode = EXCLUSIVE;
       PRAGMA journal_mode = DELETE;
       BEGIN IMMEDIATE;
       DELETE FROM lock;

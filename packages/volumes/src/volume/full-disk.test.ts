@@ -9,6 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkVolume } from '../check/check-volume.ts';
 import { copyVolume } from '../copies/copy-volume.ts';
 import { makeVolume } from '../testing/fresh-volume.ts';
+import type { Volume } from './open.ts';
 import type { FreshVolume } from '../testing/fresh-volume.ts';
 import { createRequests } from '../testing/requests.ts';
 
@@ -57,6 +58,23 @@ async function fill(ino: number): Promise<number> {
   }
 }
 
+/** Takes all that is left, even what a volume keeps free for itself. */
+async function fillDisk(): Promise<void> {
+  await using other = await open(join(disk, 'other'), 'wx');
+  const filling = async (): Promise<never> => {
+    for (;;) await other.writeFile(Buffer.alloc(64 * 1024, 1));
+  };
+  await expect(filling()).rejects.toMatchObject({ code: 'ENOSPC' });
+  expect((await statfs(disk)).bavail).toBeLessThan(100);
+}
+
+async function expectNoCopy(source: Volume): Promise<void> {
+  const quota = { bytes: undefined, inodes: undefined };
+  const copy = copyVolume(source, { data: join(disk, 'volumes'), id: 'copy', isReadOnly: false, quota });
+  await expect(copy).rejects.toMatchObject({ code: 'ENOSPC' });
+  expect(await readdir(join(disk, 'volumes'))).not.toContain('copy');
+}
+
 test('a full disk refuses data and new names, keeps all that was taken, and lets files be deleted', async () => {
   const file = await create('big');
   const taken = await fill(file);
@@ -65,18 +83,8 @@ test('a full disk refuses data and new names, keeps all that was taken, and lets
   expect(await checkVolume(fresh.volume)).toMatchObject({ faults: [] });
   expect(fresh.fs.statfs(1, request())).toMatchObject({ bfree: expect.any(Number) as number });
 
-  // Somebody else takes what is left, even what the volume keeps free for itself.
-  const other = await open(join(disk, 'other'), 'wx');
-  const filling = async (): Promise<never> => {
-    for (;;) await other.writeFile(Buffer.alloc(64 * 1024, 1));
-  };
-  await expect(filling()).rejects.toMatchObject({ code: 'ENOSPC' });
-  await other.close();
-  expect((await statfs(disk)).bavail).toBeLessThan(100);
-  const quota = { bytes: undefined, inodes: undefined };
-  const copy = copyVolume(fresh.volume, { data: join(disk, 'volumes'), id: 'copy', isReadOnly: false, quota });
-  await expect(copy).rejects.toMatchObject({ code: 'ENOSPC' });
-  expect(await readdir(join(disk, 'volumes'))).not.toContain('copy');
+  await fillDisk();
+  await expectNoCopy(fresh.volume);
   const refusal = async (name: string): Promise<unknown> => {
     try {
       return await create(name);
@@ -95,5 +103,16 @@ test('a full disk refuses data and new names, keeps all that was taken, and lets
   await fresh.volume.sync();
   await rm(join(disk, 'other'));
   await expect.poll(() => refusal(`later-${performance.now()}`), { timeout: 5000 }).toEqual(expect.any(Number));
+  // ext4 gives space back when it commits its journal, which it does every 5 s.
+  const { bsize } = await statfs(disk);
+  await expect.poll(async () => (await statfs(disk)).bavail * bsize, { timeout: 15_000 }).toBeGreaterThan(90 * mib);
   expect(await fill(await create('again'))).toBeGreaterThan(20 * mib);
+});
+
+test('a disk that becomes full during a copy fails the copy, and nothing else', async () => {
+  await fill(await create('big'));
+  await fillDisk();
+  const blocks = { ...fresh.volume.blocks, freeBytes: () => Infinity };
+  await expectNoCopy({ ...fresh.volume, blocks });
+  expect(await checkVolume(fresh.volume)).toMatchObject({ faults: [] });
 });
