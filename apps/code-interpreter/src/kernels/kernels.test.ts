@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isThere } from '@soulbox/testing/is-there';
 import { readConfig } from '../config.ts';
@@ -10,6 +11,10 @@ import { createKernelStarter } from './languages.ts';
 
 const config = readConfig(['--home', '/tmp'], join(import.meta.dirname, '../main.ts'));
 const succeeds = (command: string, ...args: string[]): boolean => spawnSync(command, args).status === 0;
+function javaMajor(): number {
+  const { stdout } = spawnSync(config.programs.java, ['--version'], { encoding: 'utf8' });
+  return Number(/^\S+ (\d+)/.exec(stdout)?.[1] ?? 0);
+}
 const isInstalled: Readonly<Record<Language, boolean>> = {
   python: isThere(
     'python3-ipykernel with python3-matplotlib',
@@ -18,7 +23,8 @@ const isInstalled: Readonly<Record<Language, boolean>> = {
   javascript: true,
   bash: existsSync(config.programs.bash),
   r: succeeds(config.programs.r, '--slave', '-e', 'library(IRkernel)'),
-  java: succeeds(config.programs.java, '--list-modules'),
+  // Of the version that the template has: JShell of Java 17 stops code in the middle of our own streams.
+  java: succeeds(config.programs.java, '--list-modules') && javaMajor() >= 21,
 };
 const missing = Object.entries(isInstalled).flatMap(([language, is]) => (is ? [] : [language]));
 // The reporter shows no reasons.
@@ -32,6 +38,7 @@ interface Words {
   /** Returns or prints n. */
   readonly second: string;
   readonly endless: string;
+  readonly printing: string;
   readonly fail: string;
   /** Prints the variable CALL. */
   readonly variable: string;
@@ -43,6 +50,7 @@ const cases: readonly Words[] = [
     first: 'n = 7; print("out")',
     second: 'print(n)',
     endless: 'while True: pass',
+    printing: 'while True: print("x" * 1000)',
     fail: '1/0',
     variable: 'import os; print(os.environ.get("CALL"))',
   },
@@ -51,6 +59,7 @@ const cases: readonly Words[] = [
     first: 'const n = 7; console.log("out")',
     second: 'console.log(n)',
     endless: 'while (true) {}',
+    printing: 'while (true) console.log("x".repeat(1000))',
     fail: 'throw new Error("x")',
     variable: 'console.log(process.env.CALL)',
   },
@@ -59,6 +68,7 @@ const cases: readonly Words[] = [
     first: 'n=7; echo out',
     second: 'echo $n',
     endless: 'while :; do :; done',
+    printing: 'yes',
     fail: 'false',
     variable: 'echo $CALL',
   },
@@ -67,6 +77,7 @@ const cases: readonly Words[] = [
     first: 'n <- 7; cat("out\\n")',
     second: 'cat(n)',
     endless: 'while (TRUE) {}',
+    printing: 'while (TRUE) cat(strrep("x", 1000))',
     fail: 'stop("x")',
     variable: 'cat(Sys.getenv("CALL"))',
   },
@@ -75,6 +86,7 @@ const cases: readonly Words[] = [
     first: 'int n = 7; System.out.println("out");',
     second: 'System.out.println(n);',
     endless: 'while (true) {}',
+    printing: 'while (true) { System.out.println("x".repeat(1000)); }',
     fail: 'throw new Exception("x");',
     variable: 'System.out.println(System.getProperty("CALL"));',
   },
@@ -126,6 +138,27 @@ describe.each(cases.filter(({ language }) => isInstalled[language]))('the kernel
     setTimeout(() => kernel.interrupt(), 300);
     await running;
     expect((await printed(words.second)).trim()).toBe('7');
+  });
+
+  // It may come at any point of a write, and find the output full.
+  test('is interrupted while it prints to a reader that is behind, and later output arrives', async () => {
+    for (let round = 0; round < 25; round += 1) {
+      let chars = 0;
+      let catchUp = (): void => undefined;
+      const behind = new Promise<void>((resolve) => (catchUp = resolve));
+      const take = (output: Output): Promise<void> | undefined => {
+        if (output.type === 'stdout') chars += output.text.length;
+        return chars > 300_000 ? behind : undefined;
+      };
+      const running = kernel.execute(words.printing, take, { isTypescript: false });
+      await expect.poll(() => chars, { interval: 5, timeout: 10_000 }).toBeGreaterThan(0);
+      await sleep(Math.random() * 40);
+      kernel.interrupt();
+      await sleep(Math.random() * 200);
+      catchUp();
+      await running;
+      expect((await printed(words.second)).trim()).toBe('7');
+    }
   });
 
   test('an interrupt does nothing while no code runs', async () => {

@@ -37,6 +37,7 @@ export async function startJavascriptKernel(
   const outputs = createMarkedOutputs(stdout, stderr);
   let listen: ((reply: Heard) => void) | undefined;
   let count = 0;
+  let interruptCount = 0;
   createInterface({ input: replies }).on('line', (line) => {
     const reply = parseReply(line);
     if (reply !== undefined) listen?.(reply);
@@ -84,7 +85,8 @@ export async function startJavascriptKernel(
     setVariables: async (changes) => await until('done', () => undefined, { type: 'variables', variables: changes }),
     interrupt: () => {
       if (listen === undefined) return;
-      requests.write(`${JSON.stringify({ type: 'interrupt' } satisfies Request)}\n`);
+      interruptCount += 1;
+      requests.write(`${JSON.stringify({ type: 'interrupt', count: interruptCount } satisfies Request)}\n`);
       interrupts.write('!');
     },
     [Symbol.asyncDispose]: async () => {

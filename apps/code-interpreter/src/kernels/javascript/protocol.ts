@@ -8,7 +8,8 @@ import type { Output } from '../kernel.ts';
 export type Request =
   | { readonly type: 'execute'; readonly code: string; readonly isTypescript: boolean; readonly mark: string }
   | { readonly type: 'variables'; readonly variables: Readonly<Record<string, string | null>> }
-  | { readonly type: 'interrupt' };
+  /** `count`: how many there have been since the child's start, with this one. */
+  | { readonly type: 'interrupt'; readonly count: number };
 
 /**
  * Replies of the child. `done` answers `execute` and `variables`. After `execute`, both outputs also contain `mark`.

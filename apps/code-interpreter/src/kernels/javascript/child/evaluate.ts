@@ -7,16 +7,17 @@ export type Evaluator = (code: string) => Promise<Outcome>;
 
 /**
  * Runs code as V8's own REPL does, which only the inspector offers: top-level `await`, names that may be declared
- * again, the value of the last statement. The session belongs to this thread.
+ * again, the value of the last statement. The session belongs to this thread. `running` is 1 while the code runs, and
+ * not a moment longer: what follows must not be terminated.
  */
-export function createEvaluator(): Evaluator {
+export function createEvaluator(running: Int32Array): Evaluator {
   const session = new Session();
   session.connect();
   // With an open session, Node would wait at exit for a debugger to disconnect.
   process.on('exit', () => session.disconnect());
   const fetchValue = createFetcher(session);
   return async (code) => {
-    const answer = await post(session, code);
+    const answer = await post(session, code, running);
     // The code was terminated while it ran: the inspector then returns no result.
     if (answer === undefined) return interrupted;
     const { exceptionDetails, result } = answer;
@@ -30,7 +31,11 @@ export function createEvaluator(): Evaluator {
   };
 }
 
-async function post(session: Session, expression: string): Promise<Runtime.EvaluateReturnType | undefined> {
+async function post(
+  session: Session,
+  expression: string,
+  running: Int32Array,
+): Promise<Runtime.EvaluateReturnType | undefined> {
   // Node's types do not declare replMode.
   const params: Runtime.EvaluateParameterType & { replMode: boolean } = {
     expression,
@@ -39,7 +44,11 @@ async function post(session: Session, expression: string): Promise<Runtime.Evalu
     objectGroup: 'cell',
   };
   return await new Promise((resolve) => {
-    session.post('Runtime.evaluate', params, (error, result) => resolve(error === null ? result : undefined));
+    Atomics.store(running, 0, 1);
+    session.post('Runtime.evaluate', params, (error, result) => {
+      Atomics.store(running, 0, 0);
+      resolve(error === null ? result : undefined);
+    });
   });
 }
 

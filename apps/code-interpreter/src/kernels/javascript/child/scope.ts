@@ -21,7 +21,8 @@ export interface Hook {
 export function prepareScope(): void {
   // Meant for this process, not for the programs that it starts.
   delete environment['NODE_OPTIONS'];
-  for (const stream of [process.stdout, process.stderr]) waitForReaders(stream);
+  writeThrough(process.stdout, 1);
+  writeThrough(process.stderr, 2);
   process.on('uncaughtException', (error) => writeText(2, `${inspect(error)}\n`));
   process.on('unhandledRejection', (error) => writeText(2, `Unhandled rejection: ${inspect(error)}\n`));
   const display = createDisplay((bundle) => reply({ type: 'result', isMain: false, bundle }));
@@ -34,11 +35,25 @@ export function prepareScope(): void {
 }
 
 /**
- * A full pipe blocks the code. Otherwise Node would keep the output in memory and write it after the end of the code.
+ * Writes to the descriptor, past the state of Node's stream: an interrupt terminates code anywhere, and in the middle of
+ * a write it would leave a stream that keeps all later output in memory. A full pipe blocks the code. What Node refuses,
+ * it refuses itself.
  */
-function waitForReaders(stream: NodeJS.WriteStream): void {
+function writeThrough(stream: NodeJS.WriteStream, fd: number): void {
   const { _handle: handle } = stream as { _handle?: { setBlocking?: (isBlocking: boolean) => void } };
   handle?.setBlocking?.(true);
+  const refuse = stream.write.bind(stream) as (...parameters: readonly unknown[]) => boolean;
+  const write = (chunk: unknown, encoding?: unknown, done?: unknown): boolean => {
+    const isText = typeof chunk === 'string';
+    if (!isText && !(chunk instanceof Uint8Array)) return refuse(chunk);
+    if (typeof encoding !== 'string') writeText(fd, chunk);
+    else if (Buffer.isEncoding(encoding)) writeText(fd, isText ? Buffer.from(chunk, encoding) : chunk);
+    else return refuse(chunk, encoding);
+    const call = typeof encoding === 'function' ? encoding : done;
+    if (typeof call === 'function') process.nextTick(call);
+    return true;
+  };
+  Object.defineProperty(stream, 'write', { value: write, writable: true, enumerable: false, configurable: true });
 }
 
 function createHook(): Hook {

@@ -7,6 +7,7 @@ import { bundleOf } from './display.ts';
 import type { Evaluator, Outcome } from './evaluate.ts';
 import { createEvaluator } from './evaluate.ts';
 import { rewriteImports } from './rewrite-imports.ts';
+import type { Shared } from './interrupts.ts';
 import { environment } from './environment.ts';
 import { reply, writeText } from './write.ts';
 
@@ -15,13 +16,13 @@ type Execute = Extract<Request, { type: 'execute' }>;
 /**
  * Answers requests one at a time; the next arrives only after `done`. The process ends when the request pipe closes.
  */
-export function serveRequests(acknowledged: Int32Array): void {
-  const evaluator = createEvaluator();
+export function serveRequests({ acknowledged, running }: Shared): void {
+  const evaluator = createEvaluator(running);
   let interrupt: (() => void) | undefined;
   const take = (request: Request): void => {
     switch (request.type) {
       case 'interrupt':
-        Atomics.add(acknowledged, 0, 1);
+        Atomics.store(acknowledged, 0, request.count);
         Atomics.notify(acknowledged, 0);
         interrupt?.();
         break;
@@ -29,20 +30,29 @@ export function serveRequests(acknowledged: Int32Array): void {
         setVariables(request.variables);
         reply({ type: 'done' });
         break;
-      case 'execute': {
-        let isBroken = false;
-        const broken = new Promise<typeof interrupted>((resolve) => {
-          interrupt = () => {
-            isBroken = true;
-            resolve(interrupted);
-          };
-        });
-        void Promise.race([execute(evaluator, request, () => isBroken), broken]).then((outcome) => {
-          interrupt = undefined;
-          finish(outcome, request.mark);
-        });
-      }
+      case 'execute':
+        begin(request);
     }
+  };
+  const begin = (request: Execute): void => {
+    let isBroken = false;
+    const { promise: ended, resolve: settle } = Promise.withResolvers<Outcome>();
+    // All before the code: its termination also ends those functions of ours that have called it.
+    interrupt = () => {
+      isBroken = true;
+      // Terminated code has no end of its own.
+      Atomics.store(running, 0, 0);
+      settle(interrupted);
+    };
+    void ended.then((outcome) => {
+      interrupt = undefined;
+      finish(outcome, request.mark);
+    });
+    const run: Evaluator = async (script) => {
+      // An interrupt may have arrived while the types were removed.
+      return isBroken ? interrupted : await evaluator(script);
+    };
+    void execute(run, request).then(settle);
   };
   createInterface({ input: new Socket({ fd: requestsFd }) }).on('line', (line) => take(JSON.parse(line) as Request));
   reply({ type: 'ready' });
@@ -50,11 +60,7 @@ export function serveRequests(acknowledged: Int32Array): void {
   void compile('const warm: number = 1').catch(() => undefined);
 }
 
-async function execute(
-  evaluator: Evaluator,
-  { code, isTypescript }: Execute,
-  isBroken: () => boolean,
-): Promise<Outcome> {
+async function execute(run: Evaluator, { code, isTypescript }: Execute): Promise<Outcome> {
   let script = code;
   if (isTypescript) {
     try {
@@ -63,8 +69,7 @@ async function execute(
       return { error: syntaxError(error) };
     }
   }
-  // An interrupt may have arrived while the types were removed.
-  return isBroken() ? interrupted : await evaluator(rewriteImports(script));
+  return await run(rewriteImports(script));
 }
 
 async function compile(code: string): Promise<string> {

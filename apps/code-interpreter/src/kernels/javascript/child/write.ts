@@ -11,8 +11,8 @@ export function reply(message: Reply): void {
 }
 
 /** Writes the whole text. While the pipe is full the code waits, as it would at a terminal. */
-export function writeText(fd: number, text: string): void {
-  const bytes = bytesOf(text);
+export function writeText(fd: number, text: string | Uint8Array): void {
+  const bytes = typeof text === 'string' ? bytesOf(text) : text;
   for (let done = 0; done < bytes.length;) {
     try {
       done += write(fd, bytes, done);
