@@ -64,6 +64,16 @@ test('failures are reported with their place, their message and the beginning of
   expect(of('fine')).toEqual([]);
 });
 
+test('a worker that ends is reported with its file', async () => {
+  const killed = `test('x', () => process.kill(process.pid, 'SIGKILL'));`;
+  const { code, lines } = await report({ killed, fine: `test('x', () => undefined);` });
+  expect(code).toBe(1);
+  expect(lines).toEqual([
+    'killed.test.mjs: it was not run to its end',
+    'outside of the tests: Error: [vitest-pool]: Worker forks emitted error. (Worker exited unexpectedly)',
+  ]);
+});
+
 test('a run without failures leaves an empty report', async () => {
   expect(await report({ fine: `test('x', () => undefined);` })).toEqual({ code: 0, lines: [] });
 });

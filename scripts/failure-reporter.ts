@@ -37,14 +37,18 @@ function failuresOf(module: TestModule): string[] {
     const line = error?.stack?.split(`${module.moduleId}:`)[1]?.match(/^\d+/)?.[0] ?? '?';
     return describe(`${path}:${line} > ${test.fullName}`, error);
   });
+  // Vitest says that a worker has ended, but not which file it had.
+  const unfinished = ['pending', 'queued'].includes(module.state()) ? [`${path}: it was not run to its end`] : [];
   const suites = [...module.children.allSuites()].flatMap((suite) => suite.errors());
-  return [...tests, ...[...module.errors(), ...suites].flatMap((error) => describe(path, error))];
+  return [...tests, ...unfinished, ...[...module.errors(), ...suites].flatMap((error) => describe(path, error))];
 }
 
 function describe(where: string, error: SerializedError | undefined): string[] {
   const [first = 'no message'] = (error?.message ?? '').split('\n', 1);
   const named = error?.name === undefined ? first : `${error.name}: ${first}`;
-  return [shorten(`${where}: ${named}`), ...receivedOf(error?.diff).map((line) => shorten(`    ${line}`))];
+  const cause = error?.cause as SerializedError | undefined;
+  const because = typeof cause?.message === 'string' ? ` (${cause.message.split('\n', 1)[0] ?? ''})` : '';
+  return [shorten(`${where}: ${named}${because}`), ...receivedOf(error?.diff).map((line) => shorten(`    ${line}`))];
 }
 
 /** The first received lines of a diff that have any content. Its head has the same form. */

@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
@@ -113,6 +114,8 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     secretsDirectory: folders.secrets,
     logger: logger.child({ part: 'control' }),
   });
+  // The link to it in the data folder leads somewhere before the first entry of a log.
+  await mkdir(folders.audit, { recursive: true, mode: 0o700 });
   await eraseAgain(records, folders.audit);
   const apiKey = await ensureDefaultApiKey(directory, records);
   const stores = {
