@@ -16,6 +16,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['load-all', 'lookup', 'paging'],
     // Resources: a file for each operation.
     ['idempotency', 'teams'],
+    // Sandboxes mount them.
+    ['volumes'],
     [
       'api-keys',
       'build-files',
@@ -29,7 +31,6 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'sandboxes',
       'secrets',
       'snapshots',
-      'volumes',
     ],
     [
       'audit',
@@ -278,7 +279,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['handle'],
   ],
   'packages/rpc/src': [
-    ['error-payload', 'limits', 'method-table', 'peer'],
+    ['error-payload', 'http-call', 'limits', 'method-table', 'peer'],
     ['call-fields', 'frame'],
     ['caller', 'run-call'],
     ['read-stream', 'serve-connection'],
@@ -388,7 +389,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['mounts'],
     ['oci-config'],
     ['host'],
-    ['end-processes', 'probe', 'start', 'why-ended'],
+    ['attach-volumes', 'end-processes', 'probe', 'start', 'why-ended'],
     ['checkpoint'],
     ['freeze'],
     ['driver'],
@@ -408,7 +409,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/volumes/src': [
     ['limits'],
     ['volumes'],
-    ['contents'],
+    ['contents', 'mounts'],
     ['requests'],
     ['start'],
     ['run-volumes'],
@@ -453,7 +454,17 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/linux/src': [
     ['libc'],
-    ['descriptors', 'file-attributes', 'flock', 'held-files', 'mounts', 'namespaces', 'processes', 'sockets'],
+    [
+      'descriptors',
+      'file-attributes',
+      'flock',
+      'held-files',
+      'mount-objects',
+      'mounts',
+      'namespaces',
+      'processes',
+      'sockets',
+    ],
     ['fscrypt', 'netlink', 'netlink-attributes', 'socket-filter', 'unix-messages'],
     ['netlink-events'],
   ],

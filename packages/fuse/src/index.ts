@@ -1,6 +1,6 @@
 export * from './fuse-fs.ts';
 export { mountFs, type FuseSession } from './session/mount-fs.ts';
-export { openMount, type Mounted, type MountOptions } from './session/mount.ts';
+export { negotiateMount, openMount, type ConnectionOptions, type Mounted, type MountOptions } from './session/mount.ts';
 export { serve, type Connection, type ServeOptions, type Serving } from './session/serve.ts';
 export type { OperationStats, SessionStats } from './session/stats.ts';
 export type { Negotiated } from './wire/init.ts';

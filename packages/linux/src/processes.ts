@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import { addressOf, check, lastErrno, libcFunction, libcSymbol, SystemCallError } from './libc.ts';
 
 export const waitpid = libcFunction<[pid: number, status: null, options: number]>(
@@ -122,4 +123,23 @@ export function filterSystemCalls(filter: Buffer, { allThreads }: { readonly all
   const number = seccompNumbers[process.arch as keyof typeof seccompNumbers];
   const thread = check('seccomp', seccomp(number, setModeFilter, allThreads ? forAllThreads : 0, program));
   if (thread !== 0) throw new Error(`seccomp: thread ${thread} could not be brought along`);
+}
+
+/** asm-generic/unistd.h */
+const numbers = { pidfdOpen: 434, pidfdGetfd: 438 } as const;
+const syscall = libcFunction<[number: number, one: number, two: number, three: number]>(
+  'long syscall(long number, long one, long two, long three)',
+);
+
+/**
+ * Opens what another process has open, as the same open file. The caller makes sure that the pid is still that process, and
+ * may trace it. Throws `SystemCallError`.
+ */
+export function takeDescriptor(pid: number, fd: number): number {
+  const handle = check('pidfd_open', syscall(numbers.pidfdOpen, pid, 0, 0));
+  try {
+    return check('pidfd_getfd', syscall(numbers.pidfdGetfd, handle, fd, 0));
+  } finally {
+    closeSync(handle);
+  }
 }

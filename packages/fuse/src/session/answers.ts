@@ -21,6 +21,11 @@ export interface Answers {
   readonly resend: (message: Buffer) => void;
   /** A message of our own. Unknown nodes are none to drop, and a mount that is gone has nothing. */
   readonly notify: (message: Buffer) => Promise<void>;
+  /**
+   * Begins nothing any more. Settled when nothing uses the descriptor: its number may be that of another file then. A
+   * message of our own can wait for ever in the kernel, if nobody serves the mount.
+   */
+  readonly end: () => Promise<unknown>;
 }
 
 const writeInPool = promisify(writeWithCallback);
@@ -37,9 +42,11 @@ function nodesOf(operation: NamedOperation, reply: Buffer): readonly number[] {
 export function createAnswers(fd: number, lookups: Lookups, fault: (error: unknown) => void): Answers {
   /** One at a time, so that they hold no more than one thread of the pool. */
   let lastNotice: Promise<unknown> = Promise.resolve();
+  let hasEnded = false;
 
   /** Whether the kernel took it. */
   function write(message: Message, reply: Reply, bytes: number): boolean {
+    if (hasEnded) return false;
     const header = 'pieces' in reply ? newReply(0) : reply;
     header.writeUInt32LE(bytes, 0);
     header.writeUInt32LE(message.unique % 0x1_0000_0000, 8);
@@ -57,6 +64,7 @@ export function createAnswers(fd: number, lookups: Lookups, fault: (error: unkno
 
   /** In the thread pool: the kernel may wait for a request that this thread has to answer. */
   async function notice(message: Buffer): Promise<void> {
+    if (hasEnded) return;
     try {
       await writeInPool(fd, message);
     } catch (error) {
@@ -111,6 +119,10 @@ export function createAnswers(fd: number, lookups: Lookups, fault: (error: unkno
       const turn = lastNotice.then(() => notice(message));
       lastNotice = turn.catch(() => undefined);
       await turn;
+    },
+    end: () => {
+      hasEnded = true;
+      return lastNotice;
     },
   };
 }

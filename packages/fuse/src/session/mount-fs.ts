@@ -2,7 +2,7 @@ import type { FuseFs } from '../fuse-fs.ts';
 import { openMount, type MountOptions } from './mount.ts';
 import { serve, type ServeOptions, type Serving } from './serve.ts';
 
-export interface FuseSession extends Serving, AsyncDisposable {
+export interface FuseSession extends Omit<Serving, 'stop'>, AsyncDisposable {
   readonly mountPoint: string;
   /** The number in /sys/fs/fuse/connections. */
   readonly connection: number;

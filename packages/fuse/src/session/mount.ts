@@ -53,7 +53,7 @@ const maxMaxWriteBytes = 1024 * 1024;
 const mountTimeoutMs = 30_000;
 const initTimeoutMs = 30_000;
 
-function initOptions(options: MountOptions): InitOptions {
+function initOptions(options: ConnectionOptions): InitOptions {
   const { locks = false, writebackCache = false, autoInvalidate = false, idmap = true } = options;
   const { maxWriteBytes = maxMaxWriteBytes, maxBackground = 64 } = options;
   if (maxWriteBytes % pageBytes !== 0 || maxWriteBytes < pageBytes || maxWriteBytes > maxMaxWriteBytes) {
@@ -115,6 +115,24 @@ function connectionOf(mountPoint: string): number {
   return found;
 }
 
+/** What both sides of a connection agree on. */
+export type ConnectionOptions = Pick<
+  MountOptions,
+  'locks' | 'writebackCache' | 'autoInvalidate' | 'idmap' | 'maxWriteBytes' | 'maxBackground'
+>;
+
+/**
+ * Answers the first request of a mount that somebody else made with the device `fd`. Waits at most 30 s for it, and a
+ * device without a mount is an error.
+ */
+export async function negotiateMount(fd: number, options: ConnectionOptions = {}): Promise<Negotiated> {
+  const timeout = new AbortController();
+  const late = sleep(initTimeoutMs, undefined, { signal: timeout.signal }).then(() => {
+    throw new Error('The kernel sent no INIT.');
+  });
+  return await Promise.race([handshake(fd, initOptions(options)), late]).finally(() => timeout.abort());
+}
+
 /** The first request of a mount, answered. */
 async function handshake(fd: number, options: InitOptions): Promise<Negotiated> {
   const buffer = Buffer.alloc(options.maxWriteBytes + pageBytes);
@@ -140,7 +158,8 @@ async function abortConnection(connection: number, mountPoint: string): Promise<
 
 /** Opens the device, mounts it and answers INIT. Then any process that has the descriptor can serve. */
 export async function openMount(options: MountOptions): Promise<Mounted> {
-  const init = initOptions(options);
+  // Before anything is mounted.
+  initOptions(options);
   const mountPoint = await realpath(options.mountPoint);
   const fd = openSync('/dev/fuse', 'r+');
   let isMounted = false;
@@ -148,13 +167,7 @@ export async function openMount(options: MountOptions): Promise<Mounted> {
     await runTool('mount', mountArguments(options, mountPoint), fd);
     isMounted = true;
     const connection = connectionOf(mountPoint);
-    const timeout = new AbortController();
-    const negotiated = await Promise.race([
-      handshake(fd, init),
-      sleep(initTimeoutMs, undefined, { signal: timeout.signal }).then(() => {
-        throw new Error(`The kernel sent no INIT for ${mountPoint}.`);
-      }),
-    ]).finally(() => timeout.abort());
+    const negotiated = await negotiateMount(fd, options);
     return {
       ...{ fd, mountPoint, connection, negotiated },
       unmount: () => runTool('umount', ['-i', '-c', mountPoint]),

@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { codeOf } from './code-of.ts';
-import { createBuffers, gone, type Reader, type ReaderOptions } from './reader.ts';
+import { createBuffers, gone, type Reader, type ReaderEnd, type ReaderOptions } from './reader.ts';
 
 /** What is used of Node's stream for pipes. It reads any descriptor that can be polled. */
 interface PollHandle {
@@ -53,7 +53,7 @@ export function startPollReader(options: ReaderOptions, spinMs: number): Reader 
   const handle = bindings.newHandle();
   if (handle.open(fd) !== 0) return undefined;
   const buffers = createBuffers(bufferBytes);
-  const ended = Promise.withResolvers<undefined>();
+  const ended = Promise.withResolvers<ReaderEnd>();
   // Libuv has only its address: this reference keeps it alive.
   let buffer = buffers.take();
   let isReading = false;
@@ -63,8 +63,15 @@ export function startPollReader(options: ReaderOptions, spinMs: number): Reader 
     if (hasEnded) return;
     hasEnded = true;
     if (!gone.has(code)) options.onFault(new Error(`Reading the device of a mount failed: ${code}`));
-    handle.close();
-    ended.resolve(undefined);
+    handle.readStop();
+    ended.resolve('gone');
+  };
+
+  const stop = (): void => {
+    if (hasEnded) return;
+    hasEnded = true;
+    handle.readStop();
+    ended.resolve('stopped');
   };
 
   const accept = (bytes: number): void => {
@@ -114,5 +121,5 @@ export function startPollReader(options: ReaderOptions, spinMs: number): Reader 
   };
   handle.useUserBuffer(buffer);
   resume();
-  return { resume, ended: ended.promise };
+  return { resume, stop, ended: ended.promise, close: () => handle.close() };
 }

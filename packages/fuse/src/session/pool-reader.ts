@@ -1,6 +1,6 @@
 import { closeSync, read } from 'node:fs';
 import { codeOf } from './code-of.ts';
-import { createBuffers, gone, type Reader, type ReaderOptions } from './reader.ts';
+import { createBuffers, gone, type Reader, type ReaderEnd, type ReaderOptions } from './reader.ts';
 
 /** A signal came, or the request was taken back. */
 const again = new Set(['ENOENT', 'EINTR', 'EAGAIN']);
@@ -9,18 +9,39 @@ const again = new Set(['ENOENT', 'EINTR', 'EAGAIN']);
 export function startPoolReader(options: ReaderOptions, readers: number): Reader {
   const { fd, bufferBytes, onMessage } = options;
   const buffers = createBuffers(bufferBytes);
-  const ended = Promise.withResolvers<undefined>();
+  const ended = Promise.withResolvers<ReaderEnd>();
   /** Readers that wait for room. */
   let stopped = 0;
   let left = readers;
+  let isStopped = false;
+  let isClosed = false;
+
+  const leave = (): void => {
+    left -= 1;
+    if (left > 0) return;
+    ended.resolve('gone');
+    closeIfUnused();
+  };
+  /** A descriptor that a thread reads must stay open. */
+  const closeIfUnused = (): void => {
+    if (isClosed && left === 0) closeSync(fd);
+  };
 
   const next = (): void => {
+    if (isStopped) {
+      leave();
+      return;
+    }
     if (!options.hasRoom() || !buffers.hasOne()) {
       stopped += 1;
       return;
     }
     const buffer = buffers.take();
     read(fd, buffer, 0, bufferBytes, null, (error, bytes) => {
+      if (error === null && isStopped) {
+        leave();
+        return;
+      }
       if (error === null) {
         const inUse = onMessage(buffer, bytes);
         if (inUse === undefined) buffers.giveBack(buffer);
@@ -35,10 +56,7 @@ export function startPoolReader(options: ReaderOptions, readers: number): Reader
         return;
       }
       if (!gone.has(code)) options.onFault(error);
-      left -= 1;
-      if (left > 0) return;
-      closeSync(fd);
-      ended.resolve(undefined);
+      leave();
     });
   };
 
@@ -51,5 +69,15 @@ export function startPoolReader(options: ReaderOptions, readers: number): Reader
   };
 
   for (let count = readers; count > 0; count -= 1) next();
-  return { resume, ended: ended.promise };
+  const stop = (): void => {
+    isStopped = true;
+    resume();
+    // Threads that wait for a request come back with the next one, or never.
+    ended.resolve('stopped');
+  };
+  const close = (): void => {
+    isClosed = true;
+    closeIfUnused();
+  };
+  return { resume, stop, ended: ended.promise, close };
 }

@@ -1,12 +1,20 @@
 export interface Reader {
   /** Reads on if it stopped because there was no room. */
   readonly resume: () => void;
-  /** When the mount is gone. The descriptor is closed then. */
-  readonly ended: Promise<unknown>;
+  /** Reads no more. What another thread is reading at this moment has no reply, so the kernel can send it again. */
+  readonly stop: () => void;
+  readonly ended: Promise<ReaderEnd>;
+  /**
+   * Closes the descriptor. Not before the last reply: its number would belong to another file by then. Not before
+   * `ended`.
+   */
+  readonly close: () => void;
 }
 
+/** The mount is gone, or `stop` was called before. */
+export type ReaderEnd = 'gone' | 'stopped';
+
 export interface ReaderOptions {
-  /** The reader closes it at the end. */
   readonly fd: number;
   readonly bufferBytes: number;
   readonly hasRoom: () => boolean;

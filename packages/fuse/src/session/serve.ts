@@ -36,7 +36,7 @@ export interface ServeOptions {
 
 /** A mount whose INIT is done. */
 export interface Connection {
-  /** The device. It is closed when the mount is gone. */
+  /** The device. It is closed when the mount is gone, and after `stop`. */
   readonly fd: number;
   readonly negotiated: Negotiated;
   /** Another process has handled requests. The kernel is told to send again what has no reply. */
@@ -48,6 +48,13 @@ export interface Serving {
   readonly stats: () => SessionStats;
   /** When the mount is gone, every method has returned, and `destroy` is done. */
   readonly closed: Promise<void>;
+  /**
+   * Ends the serving and not the mount, which others hold with descriptors of their own. A later `serve` with
+   * `isTakeover` goes on. Requests that are being handled get their answers. Those that wait for a lock get none: the
+   * kernel will send them again. `destroy` is not called, and `closed` is never settled. Does nothing for a mount that is
+   * gone.
+   */
+  readonly stop: () => Promise<void>;
 }
 
 const poolReaders = 2;
@@ -63,8 +70,11 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
   const { fd, negotiated, isTakeover } = connection;
   const stats = createStatsRecorder();
   const inFlight = new Map<number, AbortableContext>();
+  /** Those of `inFlight` that wait for a lock. */
+  const waiting = new Set<AbortableContext>();
   const settling = new Set<Promise<void>>();
-  const counts = { waiting: 0, resent: 0, replayed: 0, faults: 0 };
+  let isStopping = false;
+  const counts = { resent: 0, replayed: 0, faults: 0 };
 
   const fault = (error: unknown): void => {
     counts.faults += 1;
@@ -94,7 +104,7 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
     const context = createContext(message);
     if (message.isResent) counts.resent += 1;
     try {
-      if (operation.waits === true && counts.waiting >= maxWaiting) throw new FuseError('ENOLCK');
+      if (operation.waits === true && waiting.size >= maxWaiting) throw new FuseError('ENOLCK');
       const result = run(operation, { fs, message, context });
       if (result instanceof Promise) return track({ message, operation, context, result, start });
       answers.answer(message, operation, result);
@@ -121,15 +131,16 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
         answers.answer(message, operation, await request.result);
       } catch (error) {
         failed = true;
-        answers.fail(message, error);
+        // Its caller goes on waiting.
+        if (!isStopping || operation.waits !== true) answers.fail(message, error);
       }
       inFlight.delete(message.unique);
-      if (operation.waits === true) counts.waiting -= 1;
+      waiting.delete(request.context);
       stats.record(operation.name, performance.now() - request.start, failed);
       reader.resume();
     };
     inFlight.set(message.unique, request.context);
-    if (operation.waits === true) counts.waiting += 1;
+    if (operation.waits === true) waiting.add(request.context);
     const settled = finish().finally(() => settling.delete(settled));
     settling.add(settled);
     return settled;
@@ -215,26 +226,38 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
   if (isTakeover) answers.resend(resendMessage());
   const readerOptions = {
     ...{ fd, onMessage, onFault: fault, bufferBytes: negotiated.maxWriteBytes + 4096 },
-    hasRoom: () => inFlight.size - counts.waiting < maxConcurrent,
+    hasRoom: () => inFlight.size - waiting.size < maxConcurrent,
   };
   const reader =
     (wantedReader === 'poll' ? startPollReader(readerOptions, spinMs) : undefined) ??
     startPoolReader(readerOptions, poolReaders);
 
-  const close = async (): Promise<void> => {
-    await reader.ended;
-    for (const context of inFlight.values()) context.abort();
+  const closed = Promise.withResolvers<undefined>();
+  const end = async (): Promise<void> => {
+    const isGone = (await reader.ended) === 'gone';
+    for (const context of isGone ? inFlight.values() : waiting) context.abort();
     await Promise.all(settling);
+    void answers.end().then(reader.close);
+    if (!isGone) return;
     await fs.destroy?.();
+    closed.resolve(undefined);
   };
+  const ended = end();
+  ended.catch(closed.reject);
   return {
     notify,
     stats: () => ({
       ...counts,
+      waiting: waiting.size,
       operations: stats.operations(),
-      inFlight: inFlight.size - counts.waiting,
+      inFlight: inFlight.size - waiting.size,
       knownNodes: lookups.size(),
     }),
-    closed: close(),
+    closed: closed.promise,
+    stop: async () => {
+      isStopping = true;
+      reader.stop();
+      await ended;
+    },
   };
 }

@@ -60,7 +60,10 @@ async function runLoad(mountPoint: string, kill: () => Promise<void>): Promise<{
 }
 
 describe.skipIf(whyNoMounts !== undefined)(`a supervised mount${whyNoMounts ? ` (${whyNoMounts})` : ''}`, () => {
-  test('goes on when its server is killed at any time', async () => {
+  test.each([
+    ['is killed', 'SIGKILL'],
+    ['stops', 'SIGTERM'],
+  ] as const)('goes on when its server %s at any time', async (_how, signal) => {
     const { supervisor, mountPoint, events } = await startSupervised(0);
     await using _ = supervisor;
     const result = await runLoad(mountPoint, async () => {
@@ -68,7 +71,7 @@ describe.skipIf(whyNoMounts !== undefined)(`a supervised mount${whyNoMounts ? ` 
         await sleep(20 + Math.random() * 80);
         const pid = supervisor.serverPid();
         if (pid === undefined) continue;
-        process.kill(pid, 'SIGKILL');
+        process.kill(pid, signal);
         kills += 1;
         while (takeovers(events) < kills) await sleep(2);
       }
@@ -76,6 +79,8 @@ describe.skipIf(whyNoMounts !== undefined)(`a supervised mount${whyNoMounts ? ` 
     expect(result.calls).toBeGreaterThan(20);
     await supervisor.unmount();
     expect(events.filter(({ type }) => type === 'gave-up')).toEqual([]);
+    const statuses = events.filter((event) => event.type === 'ended').map(({ status }) => status);
+    expect(statuses.slice(0, 2)).toEqual(signal === 'SIGKILL' ? [signal, signal] : [0, 0]);
   });
 
   test('does nothing twice when its server dies between the journal and the answer', async () => {

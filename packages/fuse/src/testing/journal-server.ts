@@ -5,7 +5,7 @@ import { serveInherited } from '../takeover/serve-inherited.ts';
 
 /**
  * A server whose files survive it: it appends each change to a journal before it answers, and begins by doing all of
- * them again. Arguments: the journal, and how often (0 to 1) it kills itself between the journal and the answer.
+ * them again. SIGTERM stops it. Arguments: the journal, and how often (0 to 1) it kills itself between the journal and the answer.
  */
 const [journal = '', killRate = '0'] = process.argv.slice(2);
 
@@ -61,4 +61,9 @@ function openFs(): FuseFs {
   };
 }
 
-await serveInherited(openFs);
+await serveInherited(openFs, {
+  onServing: (_mount, { stop }) => {
+    // eslint-disable-next-line no-restricted-properties -- it is the main program of a process
+    process.once('SIGTERM', () => void stop().then(() => process.exit(0)));
+  },
+});
