@@ -16,6 +16,7 @@ const reasons = {
   deletedFiles: 'cannot save a sandbox in which a deleted file is open',
   restoredTerminal: 'does not open /dev/tty anew after a restore',
   lazyRestore: 'reads all memory before it answers',
+  volumes: 'cannot mount volumes',
 } satisfies Record<keyof DriverCapabilities, string>;
 
 /** Skips all tests of a file, or of the enclosing `describe`. */

@@ -42,6 +42,14 @@ export const reasons = {
     help: 'The template has running or paused sandboxes. Kill them, then delete the template.',
   },
   file_not_found: { code: 'not_found', help: 'The path does not exist in the sandbox or the volume.' },
+  volume_in_use: {
+    code: 'failed_precondition',
+    help: 'Sandboxes have the volume mounted, running or paused ones. Kill them first.',
+  },
+  volume_mount_failed: {
+    code: 'invalid_argument',
+    help: 'The volume cannot be mounted at this path in the sandbox. Choose a path that is no file and not in a folder of the system.',
+  },
   volume_not_found: {
     code: 'not_found',
     help: 'The team has no volume with this id. List the volumes with `soulbox volume list`.',

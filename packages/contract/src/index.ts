@@ -28,5 +28,6 @@ export { isKeyTemplate, keyTemplatesMax, normalTemplate, orderScopes, roles, sco
 export type { Role, Scope } from './scopes.ts';
 export { createTokenIndex } from './token-index.ts';
 export type { TokenIndex } from './token-index.ts';
+export { faultOfVolumePath, refuseVolumePaths, systemPaths, volumePathMaxBytes } from './volume-paths.ts';
 export { teamLimitNames, teamLimits } from './team-limits.ts';
 export type { TeamLimitName } from './team-limits.ts';

@@ -63,6 +63,18 @@ export interface SandboxSpec {
    * `/proc/PID/ns/net`.
    */
   readonly attachNetwork: (networkNamespace: string) => Promise<void>;
+  /** Of a restore: the volumes that the saved memory had, at their places. A start does without; see `attachVolumes`. */
+  readonly volumes: readonly SandboxVolume[];
+}
+
+/** A volume of a sandbox, as a file system of its own that is mounted nowhere yet. */
+export interface SandboxVolume {
+  /** Its number in the sandbox, from 0 on, by which a saved memory knows it. The source of the mount is `volume-<index>`. */
+  readonly index: number;
+  /** Absolute path in the sandbox. */
+  readonly path: string;
+  /** An open descriptor of the mount, which has no place and no map of ids. The caller closes it after the call. */
+  readonly mount: number;
 }
 
 /** A sandbox whose envd process exists. */
@@ -160,6 +172,8 @@ export interface DriverCapabilities {
   readonly restoredTerminal: boolean;
   /** A restore returns before all memory is read; the rest is loaded when it is touched. */
   readonly lazyRestore: boolean;
+  /** Volumes can be mounted. */
+  readonly volumes: boolean;
 }
 
 /** A saved memory to restore from. */
@@ -233,6 +247,11 @@ export interface Driver {
    * identity and an empty /dev/shm. After an error only that disk is left.
    */
   start(spec: SandboxSpec): Promise<SandboxInstance>;
+  /**
+   * Mounts volumes in a running sandbox, at folders that it makes if they are missing. Throws `volume_mount_failed`, and
+   * then may have mounted some: the sandbox must be destroyed. Only with the capability `volumes`.
+   */
+  attachVolumes(instance: SandboxInstance, volumes: readonly SandboxVolume[]): Promise<void>;
   /**
    * Finds a sandbox that an earlier process started; undefined if it does not run any more. Waits for a start or
    * restore that the earlier process began and that continues without it.

@@ -10,6 +10,7 @@ export type {
   SandboxInstance,
   SandboxLimits,
   SandboxSpec,
+  SandboxVolume,
   SavedMemory,
 } from './driver.ts';
 export { createDrivers } from './drivers.ts';

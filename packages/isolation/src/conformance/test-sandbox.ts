@@ -84,6 +84,7 @@ export async function openTestBench(options: BenchOptions): Promise<TestBench> {
       nameServers: ['192.0.2.53'],
       hostToken: new Secret(`token-of-${sandboxId}`),
       attachNetwork: (namespace) => attachTestNetwork(namespace, testLink(options.instanceNumber, number)),
+      volumes: [],
       ...changes,
     };
     numbers.set(spec.sandboxId, number);

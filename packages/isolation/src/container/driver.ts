@@ -3,6 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Driver } from '../driver.ts';
 import { initRuns } from '../host/init-process.ts';
 import { createOciDriver } from '../oci/create-oci-driver.ts';
+import { attachVolumes } from './attach-volumes.ts';
 import type { Criu } from './criu.ts';
 import { removeLeftRoots } from './checkpoint/left-roots.ts';
 import { restoreFailure, restoreSandbox } from './checkpoint/restore.ts';
@@ -48,6 +49,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       handshakes: true,
       restoredTerminal: true,
       lazyRestore: host.criu !== undefined && canServePages(),
+      volumes: true,
     },
     // Measured: up to 0.005. A program that polls 100 times a second uses more.
     idleCpus: 0.01,
@@ -65,6 +67,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     explainRestore: (spec, error, signal) => restoreFailure(host, spec, error, signal),
     checkpoint: async (instance, directory, signal) =>
       await checkpointSandbox(host, getCriu(host), instance, directory, signal),
+    attachVolumes: (instance, volumes, signal) => attachVolumes(host, instance, volumes, signal),
     isAlive: initRuns,
     whyEnded: (sandboxId, directory) => whyEnded(layoutOf(host.instance, sandboxId, directory).restore),
     rootPidOf: ({ initPid }) => initPid,

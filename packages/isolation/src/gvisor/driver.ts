@@ -42,6 +42,7 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
       handshakes: false,
       restoredTerminal: false,
       lazyRestore: false,
+      volumes: false,
     },
     // Measured: 0.02 to 0.035, most of it gVisor's own; a program that polls 100 times a second adds 0.012 and is not
     // noticed.

@@ -38,6 +38,8 @@ export interface ToolOptions {
   readonly directory: string;
   /** The group of the tool: `endHostTools` finds it there. */
   readonly tools: ToolGroup;
+  /** Open descriptors that the tool inherits, as 3, 4 and so on. */
+  readonly descriptors?: readonly number[];
   /** Ends the tool; `endHostTools` ends the processes that it started. */
   readonly signal?: AbortSignal;
   /** Default 30 s. */
@@ -53,10 +55,12 @@ export interface ToolOptions {
 export async function runHostTool(command: string, args: readonly string[], options: ToolOptions): Promise<void> {
   const { folder, traceName: owner } = options.tools;
   mkdirSync(folder, { recursive: true });
+  const pipes =
+    options.onLine === undefined ? (['ignore', 'ignore', 'pipe'] as const) : (['pipe', 'pipe', 'pipe'] as const);
   const child = spawn('sh', ['-c', entering, folder, command, ...args], {
     cwd: options.directory,
     env: { PATH: path, LC_ALL: 'C', SOULBOX_TOOL_FOR: owner },
-    stdio: options.onLine === undefined ? ['ignore', 'ignore', 'pipe'] : 'pipe',
+    stdio: [...pipes, ...(options.descriptors ?? [])],
     timeout: options.timeoutMs ?? usualTimeoutMs,
     killSignal: 'SIGKILL',
     ...(options.signal === undefined ? {} : { signal: options.signal }),

@@ -1,4 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
+import { refuseVolumePaths } from '@soulbox/contract';
 import { createHeldFiles } from '@soulbox/linux/held-files';
 import type { HeldFiles } from '@soulbox/linux/held-files';
 import type { Driver, SandboxInstance, SandboxSpec } from '../driver.ts';
@@ -56,6 +57,13 @@ export function createOciDriver(runtime: OciRuntime): Driver {
     },
     checkpoint: async (instance, directory) =>
       await running.run(instance.sandboxId, (signal) => runtime.checkpoint(instance, directory, signal)),
+    attachVolumes: async (instance, volumes) => {
+      if (runtime.attachVolumes === undefined) throw cannotMount(runtime);
+      refuseVolumePaths(volumes.map(({ path }) => path));
+      await running.run(instance.sandboxId, async (signal) => {
+        await runtime.attachVolumes?.(instance, volumes, signal);
+      });
+    },
     adopt: (sandboxId, directory) => adoptSandbox(runtime, sandboxId, directory),
     suspend: async (sandboxId, directory) => {
       await running.cancel(sandboxId);
@@ -77,6 +85,10 @@ export function createOciDriver(runtime: OciRuntime): Driver {
 function cannotRestore({ name }: OciRuntime): SoulBoxError {
   const message = `The driver "${name}" cannot restore memory on this server. Run \`soulbox doctor\`.`;
   return new SoulBoxError('capability_missing', message);
+}
+
+function cannotMount({ name }: OciRuntime): SoulBoxError {
+  return new SoulBoxError('capability_missing', `Sandboxes with the isolation "${name}" cannot have volumes.`);
 }
 
 type Disks = Pick<Driver, 'openDisk' | 'diskPath' | 'readKeptDisk' | 'copyDisk' | 'takeDisk' | 'hasRunAgain'>;

@@ -1,7 +1,7 @@
 import type { Logger } from '@soulbox/base';
 import type { ReadText } from '@soulbox/linux/held-files';
 import type { Cgroups } from '../cgroup/cgroups.ts';
-import type { Driver, SandboxInstance, SandboxSpec, SavedMemory } from '../driver.ts';
+import type { Driver, SandboxInstance, SandboxSpec, SandboxVolume, SavedMemory } from '../driver.ts';
 import type { RootLayout } from '../root/layout.ts';
 
 /** The values that all operations of a driver share; nothing in it is specific to a sandbox. */
@@ -49,6 +49,8 @@ export interface OciRuntime extends Pick<Driver, SharedWithDriver> {
   checkpoint(instance: SandboxInstance, directory: string, signal: AbortSignal): Promise<void>;
   /** Adopts a start or restore that an earlier server began and that continues without it. Default: there is none. */
   adoptStarting?(sandboxId: string, directory: string): Promise<SandboxInstance | undefined>;
+  /** Default: throws `capability_missing`. The paths are already checked. */
+  attachVolumes?(instance: SandboxInstance, volumes: readonly SandboxVolume[], signal: AbortSignal): Promise<void>;
   /** A host process whose root is the sandbox's. Throws if the sandbox does not run. */
   rootPidOf(instance: SandboxInstance): number;
   /**

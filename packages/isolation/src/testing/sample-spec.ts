@@ -24,5 +24,6 @@ export function sampleSpec(): SandboxSpec {
     nameServers: [],
     hostToken: new Secret('token'),
     attachNetwork: () => Promise.resolve(),
+    volumes: [],
   };
 }

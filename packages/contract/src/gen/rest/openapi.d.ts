@@ -352,6 +352,11 @@ export interface components {
             metadata: {
                 [key: string]: string;
             };
+            volumeMounts?: {
+                name: string;
+                path: string;
+                readOnly: boolean;
+            }[];
             /** @enum {string} */
             state: "running" | "paused";
             envdVersion: string;
@@ -377,6 +382,11 @@ export interface components {
             metadata: {
                 [key: string]: string;
             };
+            volumeMounts?: {
+                name: string;
+                path: string;
+                readOnly: boolean;
+            }[];
             /** @enum {string} */
             state: "running" | "paused";
             envdVersion: string;
@@ -810,6 +820,8 @@ export interface components {
             volumeMounts?: {
                 name: string;
                 path: string;
+                /** @default false */
+                readOnly: boolean;
             }[];
             /** @default 15 */
             timeout: number;
@@ -843,9 +855,37 @@ export interface components {
             volumeMounts?: {
                 name: string;
                 path: string;
+                /** @default false */
+                readOnly: boolean;
             }[];
             /** @default 300 */
             timeout: number;
+        };
+        NewVolume: {
+            name: string;
+            sizeMb?: number;
+            from?: string;
+            /** @default false */
+            readOnly: boolean;
+        };
+        Volume: {
+            volumeID: string;
+            name: string;
+            sizeMb: number | null;
+            from: string | null;
+            readOnly: boolean;
+            /** Format: date-time */
+            createdAt: string;
+        };
+        VolumeAndToken: {
+            volumeID: string;
+            name: string;
+            sizeMb: number | null;
+            from: string | null;
+            readOnly: boolean;
+            /** Format: date-time */
+            createdAt: string;
+            token: string;
         };
         SandboxForkRequest: {
             /** @default 15 */
@@ -1191,32 +1231,6 @@ export interface components {
         DeleteTemplateTagsRequest: {
             name: string;
             tags: string[];
-        };
-        NewVolume: {
-            name: string;
-            sizeMb?: number;
-            from?: string;
-            /** @default false */
-            readOnly: boolean;
-        };
-        Volume: {
-            volumeID: string;
-            name: string;
-            sizeMb: number | null;
-            from: string | null;
-            readOnly: boolean;
-            /** Format: date-time */
-            createdAt: string;
-        };
-        VolumeAndToken: {
-            volumeID: string;
-            name: string;
-            sizeMb: number | null;
-            from: string | null;
-            readOnly: boolean;
-            /** Format: date-time */
-            createdAt: string;
-            token: string;
         };
         VolumeEntryAttributes: {
             uid?: number;

@@ -2,12 +2,14 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SandboxSpec } from '../../driver.ts';
 import { traceName } from '../../host/names.ts';
+import { idCount } from '../../root/id-map.ts';
 import { diskFolders } from '../../root/layout.ts';
 import type { TableLine } from '../../root/mount-table.ts';
 import { rootTable, bundleTable, writeMountTable } from '../../root/mount-table.ts';
 import type { Host } from '../host.ts';
 import type { SandboxLayout } from '../layout.ts';
-import { privateFolders } from './external-mounts.ts';
+import { privateFolders, volumeFolder } from './external-mounts.ts';
+import { placeOfVolume } from './restore-volumes.ts';
 import { findUserNamespaceImage, userNamespaceImage } from './user-namespace-image.ts';
 
 const images = '/run/images';
@@ -36,7 +38,13 @@ export async function prepareRestoreMounts(
     ...ownFolders(),
     ...bundleTable(spec, points.folder, privateFolders.runtime, trace),
     bind(own, join(images, name), readOnly),
+    ...spec.volumes.map(({ index }) => bind(placeOfVolume(layout, index), volumeFolder(index), volumeOptions(spec))),
   ]);
+}
+
+/** The bind mount has the other options of the mount: without setuid programs and devices, perhaps read-only. */
+function volumeOptions({ idBase }: SandboxSpec): string {
+  return `bind,X-mount.idmap=b:0:${idBase}:${idCount}`;
 }
 
 function ownFolders(): TableLine[] {

@@ -28,6 +28,7 @@ import { sourcesOfMounts } from './external-mounts.ts';
 import { favorInit } from './favor-init.ts';
 import { holdStill } from './hold-still.ts';
 import { prepareRestoreMounts } from './restore-mounts.ts';
+import { makeVolumeFolders, placingVolumes, refuseOtherVolumes } from './restore-volumes.ts';
 
 const restoreScript = fileURLToPath(new URL('restore.sh', import.meta.url));
 const networkGate = fileURLToPath(new URL('network-gate.sh', import.meta.url));
@@ -79,6 +80,8 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout, 
   const group = cgroupOf(host.instance, spec.sandboxId);
   if (spec.disk === 'new') writeSkeleton(layout.skeleton, spec);
   await completeAll([
+    refuseOtherVolumes(memory.directory, spec.volumes),
+    makeVolumeFolders(layout, spec.volumes),
     prepareDisk(spec, layout),
     prepareRestoreMounts(host, spec, layout, memory.directory),
     makeRunFolders(host.instance, runtimeRoot(host.instance)),
@@ -98,16 +101,18 @@ async function bringBack(
   const facts = kernelFactsFile(host.instance);
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
-  const command = criuCommand(criu, 'restore', restoreOptions(layout, isLate(memory)), sourcesOfMounts());
+  const command = criuCommand(criu, 'restore', restoreOptions(layout, isLate(memory)), sourcesOfMounts(spec.volumes));
   const limited = [...leavingRootHalf(), ...command];
   const own = [spec.hostname, spec.generation, layout.ranMark, growthBlocks(spec), memory.directory];
   const parts = [diskScripts, step, image, skeleton, facts, mountTable, ...own];
   const lists = [...groups, '--', ...limited];
   const restored = Promise.withResolvers<SandboxInstance>();
   await using held = new AsyncDisposableStack();
-  const tool = runHostTool('unshare', ['--mount', '--uts', 'sh', restoreScript, ...parts, ...lists], {
+  const placing = placingVolumes(layout, spec.volumes);
+  const tool = runHostTool('unshare', ['--mount', '--uts', ...placing, 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
     tools: toolsOf(host, spec.sandboxId),
+    descriptors: spec.volumes.map(({ mount }) => mount),
     timeoutMs: restoreTimeoutMs,
     signal,
     onLine: async (_, line) => {

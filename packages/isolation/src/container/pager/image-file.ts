@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 
 /** Every image since version 1.1 begins with this word, then one for its kind (CRIU: criu/include/magic.h). */
 const commonMagic = 0x54564319;
-const kinds = { pagemap: 0x56084025, mm: 0x57492820 } as const;
+const kinds = { pagemap: 0x56084025, mm: 0x57492820, mounts: 0x55563928 } as const;
 
 export type ImageKind = keyof typeof kinds;
 

@@ -147,6 +147,11 @@ export declare type Sandbox = Message<"soulbox.runner.v1.Sandbox"> & {
    * @generated from field: string creation_id = 22;
    */
   creationId: string;
+
+  /**
+   * @generated from field: repeated soulbox.runner.v1.VolumeMount volumes = 23;
+   */
+  volumes: VolumeMount[];
 };
 
 /**
@@ -154,6 +159,64 @@ export declare type Sandbox = Message<"soulbox.runner.v1.Sandbox"> & {
  * Use `create(SandboxSchema)` to create a new message.
  */
 export declare const SandboxSchema: GenMessage<Sandbox>;
+
+/**
+ * A volume of the team that is mounted in a sandbox, as long as the sandbox exists.
+ *
+ * @generated from message soulbox.runner.v1.VolumeMount
+ */
+export declare type VolumeMount = Message<"soulbox.runner.v1.VolumeMount"> & {
+  /**
+   * @generated from field: string volume_id = 1;
+   */
+  volumeId: string;
+
+  /**
+   * Volumes that were copied from each other are a group.
+   *
+   * @generated from field: string group_id = 2;
+   */
+  groupId: string;
+
+  /**
+   * The name by which it was requested.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * Absolute path in the sandbox.
+   *
+   * @generated from field: string path = 4;
+   */
+  path: string;
+
+  /**
+   * @generated from field: bool read_only = 5;
+   */
+  readOnly: boolean;
+
+  /**
+   * What the volume may contain, in bytes. 0: no limit of its own.
+   *
+   * @generated from field: uint64 size_bytes = 6;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * What all volumes of the team may contain together, in bytes. 0: no limit.
+   *
+   * @generated from field: uint64 team_bytes = 7;
+   */
+  teamBytes: bigint;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.VolumeMount.
+ * Use `create(VolumeMountSchema)` to create a new message.
+ */
+export declare const VolumeMountSchema: GenMessage<VolumeMount>;
 
 /**
  * The steps that the runner takes by itself: at the deadline, when the sandbox is idle, and when a request arrives.
@@ -573,6 +636,13 @@ export declare type CreateSandboxRequest = Message<"soulbox.runner.v1.CreateSand
    * @generated from field: bool log_output = 16;
    */
   logOutput: boolean;
+
+  /**
+   * At most 10, in addition to those that a snapshot has. A volume that is gone fails with `volume_not_found`.
+   *
+   * @generated from field: repeated soulbox.runner.v1.VolumeMount volumes = 17;
+   */
+  volumes: VolumeMount[];
 };
 
 /**

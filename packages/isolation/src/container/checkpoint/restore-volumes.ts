@@ -1,0 +1,51 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SoulBoxError } from '@soulbox/base';
+import type { SandboxVolume } from '../../driver.ts';
+import type { SandboxLayout } from '../layout.ts';
+import { readImage } from '../pager/image-file.ts';
+import { volumeKey } from './external-mounts.ts';
+
+const placeProgram = fileURLToPath(new URL('place-volumes.pl', import.meta.url));
+/** Field number of mnt_entry (CRIU: images/mnt.proto). */
+const externalKey = 18;
+
+/** Where a restore has a volume until it is mounted with the ids of the sandbox. Only the restore's tools see it. */
+export function placeOfVolume(layout: SandboxLayout, index: number): string {
+  return join(layout.criu, 'volumes', String(index));
+}
+
+export async function makeVolumeFolders(layout: SandboxLayout, volumes: readonly SandboxVolume[]): Promise<void> {
+  for (const { index } of volumes) await mkdir(placeOfVolume(layout, index), { recursive: true });
+}
+
+/** The beginning of a command that inherits the mounts of the volumes and gives them their places. */
+export function placingVolumes(layout: SandboxLayout, volumes: readonly SandboxVolume[]): readonly string[] {
+  if (volumes.length === 0) return [];
+  return ['perl', placeProgram, ...volumes.map(({ index }) => placeOfVolume(layout, index)), '--'];
+}
+
+/** Throws `sandbox_resume_failed` unless the saved sandbox had exactly these volumes. */
+export async function refuseOtherVolumes(directory: string, volumes: readonly SandboxVolume[]): Promise<void> {
+  const saved = await savedVolumes(directory);
+  const given = volumes.map(({ index }) => volumeKey(index));
+  const lacking = saved.filter((key) => !given.includes(key));
+  const foreign = given.filter((key) => !saved.includes(key));
+  if (lacking.length === 0 && foreign.length === 0 && new Set(given).size === given.length) return;
+  const [had, has] = [saved, given].map((keys) => keys.toSorted().join(', ') || 'none');
+  throw new SoulBoxError(
+    'sandbox_resume_failed',
+    `The saved sandbox has other volumes (${had}) than it gets (${has}).`,
+  );
+}
+
+/** The keys of the volumes in a saved memory. */
+async function savedVolumes(directory: string): Promise<string[]> {
+  const names = (await readdir(directory)).filter((name) => /^mountpoints-\d+\.img$/.test(name));
+  const keys = names.flatMap((name) =>
+    readImage(join(directory, name), 'mounts').map((mount) => mount.get(externalKey)),
+  );
+  const texts = keys.flat().map((key) => (key instanceof Uint8Array ? Buffer.from(key).toString() : ''));
+  return texts.filter((key) => /^volume\/\d+$/.test(key));
+}
