@@ -63,8 +63,8 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
     ...['packages/network', 'packages/process', 'packages/rpc'],
   ],
   'apps/volumes': [
-    ...['packages/base', 'packages/contract', 'packages/linux', 'packages/process', 'packages/storage'],
-    'packages/volumes',
+    ...['packages/base', 'packages/contract', 'packages/fuse', 'packages/linux', 'packages/process'],
+    ...['packages/storage', 'packages/volumes'],
   ],
   'apps/ssh': [...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/process', 'packages/rpc']],
   'apps/functions': [
@@ -79,6 +79,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
       'packages/egress-policies',
       'packages/keyring',
       'packages/network',
+      'packages/rpc',
       'packages/runtimes',
     ],
     'packages/storage',

@@ -42,6 +42,8 @@ import { openSnapshotStore } from './registry/snapshot-store.ts';
 import { endSandbox, retryEndings } from './operations/end.ts';
 import { getDriver, isolationOf } from './processes/sandbox-host.ts';
 import type { SandboxHost } from './processes/sandbox-host.ts';
+import { noVolumes } from './processes/volume-mounts.ts';
+import type { VolumeMounts } from './processes/volume-mounts.ts';
 import { startDeadlineLoop } from './upkeep/deadline-loop.ts';
 import { sharedCpus } from './host/shared-cpus.ts';
 import { keepAllWhileUnreadable } from './registry/keep-all-checkpoints.ts';
@@ -88,6 +90,8 @@ export interface RunnerOptions {
   /** By name. `config.isolation` must be one of them. */
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly network: Network;
+  /** Absent: sandboxes cannot mount volumes. */
+  readonly volumes?: VolumeMounts;
   /** What sandboxes have used of their byte limits. Absent: nobody asks. */
   readonly usageBook?: RunnerUsageBook;
   /** What the network records of the sandboxes' connections. Absent: nothing. */
@@ -309,7 +313,8 @@ async function createSandboxHost(
   const { config: policy, logger } = options;
   const store = createRecordStore(directory, options.reserve, createRecordSeal(options.keyring));
   const disks = createDiskBudget({ policy, directory, standingOf: standing, clock, logger });
-  return { ...options, slots: createSlots(), store, disks, memory: createMemoryRoom({ stopping }) };
+  const { volumes = noVolumes } = options;
+  return { ...options, volumes, slots: createSlots(), store, disks, memory: createMemoryRoom({ stopping }) };
 }
 
 function createRunnerPool(

@@ -5,6 +5,7 @@ import { bindMount } from '@soulbox/linux/mounts';
 import { dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
 import { startVolumeService } from './start.ts';
+import { readBootId } from './volumes/volume-mounts.ts';
 
 /** The settings of a volume service in a process of its own. */
 export interface VolumeProcessSettings {
@@ -13,6 +14,8 @@ export interface VolumeProcessSettings {
   readonly dataMount: { readonly from: string; readonly to: string };
   /** An open descriptor that the process was started with: the bound socket. */
   readonly descriptor: number;
+  /** Another one: our end of the channel on which the runner passes the devices of mounts. */
+  readonly channel: number;
 }
 
 export const volumeProgram: PartProgram = {
@@ -21,14 +24,15 @@ export const volumeProgram: PartProgram = {
 };
 
 async function run(settings: VolumeProcessSettings, logger: RootLogger): Promise<RunningPart> {
-  const { cell, dataMount, descriptor } = settings;
+  const { cell, dataMount, descriptor, channel } = settings;
+  const bootId = readBootId();
   bindMount(dataMount.from, dataMount.to);
   // The compile cache cannot be written after the next step.
   flushCompileCache();
   dropPrivileges(cell);
   await using started = new AsyncDisposableStack();
   const own = logger.child({ part: 'volumes' });
-  started.use(await startVolumeService({ directory: '/', place: { fd: descriptor }, logger: own }));
+  started.use(await startVolumeService({ directory: '/', place: { fd: descriptor }, channel, bootId, logger: own }));
   own.info({}, 'the volume service is listening');
   const measuring = new AbortController();
   started.defer(() => measuring.abort());

@@ -2,21 +2,30 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import type { Logger } from '@soulbox/base';
+import { createDescriptorReceiver } from '@soulbox/process';
 import { openDiskReserve } from '@soulbox/storage';
 import type { DiskReserve } from '@soulbox/storage';
 import { silenceMs } from './limits.ts';
+import { createMountLimits } from './mounts/mount-limits.ts';
+import { createMounts } from './mounts/serve-mounts.ts';
 import { createHandler } from './requests/handle.ts';
+import { createAliveCalls } from './requests/mount-calls.ts';
 import { createOpenVolumes } from './volumes/open-volumes.ts';
+import { readBootId } from './volumes/volume-mounts.ts';
 
 export interface VolumeServerOptions {
   /** The folder of the volumes. */
   readonly directory: string;
   /** A Unix socket that is already bound, or its path. */
   readonly place: { readonly fd: number } | { readonly path: string };
+  /** Our end of the channel on which the runner passes the devices of mounts. Absent: nothing can be mounted. */
+  readonly channel?: number;
+  /** Of the running host, for a process that cannot read it any more. */
+  readonly bootId?: string;
   readonly logger: Logger;
 }
 
-/** Disposing ends open calls and writes all volumes to the disk. */
+/** Disposing ends open calls, leaves the mounts to the next service, and writes all volumes to the disk. */
 export type VolumeServer = AsyncDisposable;
 
 /** Beside the folders of the teams, whose names are ids. */
@@ -27,15 +36,21 @@ const reserveEveryMs = 5000;
 const drainMs = 3000;
 
 /**
- * Serves the contents of volumes to the control plane, over HTTP on a Unix socket that nobody else can open
- * (docs/decisions/066-volume-service.md).
+ * Serves the contents of volumes to the control plane, and mounts of them for the runner, over HTTP on a Unix socket that
+ * nobody else can open (docs/decisions/066-volume-service.md, 067-volumes-in-sandboxes.md).
  */
-export async function startVolumeService({ directory, place, logger }: VolumeServerOptions): Promise<VolumeServer> {
+export async function startVolumeService(options: VolumeServerOptions): Promise<VolumeServer> {
+  const { directory, place, channel, bootId = readBootId(), logger } = options;
   await using started = new AsyncDisposableStack();
   const reserve = openDiskReserve(join(directory, reserveName));
   started.use(keepReserve(reserve));
-  const volumes = started.use(createOpenVolumes(directory, { reserve, logger }));
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 75_000 }, createHandler(volumes, logger));
+  const volumes = started.use(createOpenVolumes(directory, { reserve, bootId, logger }));
+  const receiver = channel === undefined ? undefined : started.use(createDescriptorReceiver(channel));
+  const limits = started.use(createMountLimits(volumes, logger));
+  const mounts = started.use(createMounts(volumes, { limits, logger }));
+  const alive = createAliveCalls();
+  const handle = createHandler({ volumes, limits, mounts, alive, take: (ticket) => receiver?.take(ticket), logger });
+  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 75_000 }, handle);
   server.setTimeout(silenceMs);
   server.listen(place);
   await once(server, 'listening');
@@ -45,6 +60,7 @@ export async function startVolumeService({ directory, place, logger }: VolumeSer
     const late = setTimeout(() => server.closeAllConnections(), drainMs);
     const closed = once(server, 'close');
     server.close();
+    alive[Symbol.dispose]();
     server.closeIdleConnections();
     await closed;
     clearTimeout(late);

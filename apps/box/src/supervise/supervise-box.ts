@@ -75,8 +75,8 @@ export async function superviseBox(options: {
 
   const ports = await bindPorts(config);
   started.defer(() => ports.forEach(closeSync));
-  const pairs = { gateway: createDescriptorPair(), control: createDescriptorPair() };
-  started.defer(() => [...pairs.gateway, ...pairs.control].forEach(closeSync));
+  const pairs = { gateway: createDescriptorPair(), control: createDescriptorPair(), volumes: createDescriptorPair() };
+  started.defer(() => Object.values(pairs).flat().forEach(closeSync));
   const gatewayId = userOf(instance, 'gateway');
   const controlId = userOf(instance, 'control');
   const folder = await makeGatewayFolder(instance, { gateway: gatewayId, control: controlId });
@@ -94,28 +94,6 @@ export async function superviseBox(options: {
   const file = createServerFileWriter(config);
   const launch = units ? started.use(await openUnitLauncher(logger)).launch : createChildLauncher(logger);
   const common = { logger, launch, onGivenUp: (error: Error) => failure.resolve(error) };
-  const runnerLoading = loadPart({
-    ...common,
-    plan: {
-      name: 'runner',
-      program: runnerMain,
-      descriptors: [pairs.gateway[0], pairs.control[0]],
-      environment,
-    },
-    settings: (): RunnerProcessSettings & { logLevel: string } => ({
-      logLevel: config.logLevel,
-      ...runnerSettings(config),
-      egressUserId: egressId,
-      egress: { id: egressId, socket: egressFolder.sockets.runner },
-      socket: folder.sockets.runner,
-      callers: {
-        gateway: { id: gatewayId, channel: firstDescriptor },
-        control: { id: controlId, channel: firstDescriptor + 1 },
-      },
-    }),
-    onProcess: async (pid) => await file.noteProcess('runner', pid),
-  });
-  started.defer(() => runnerLoading.kill());
   // Most servers have no volumes, and a process takes memory and time.
   const volumes = startWhenWanted(
     'volumes',
@@ -135,7 +113,7 @@ export async function superviseBox(options: {
           program: volumesMain,
           // It inherits its socket, and sees its data only.
           namespaces: ['--mount', '--net', '--ipc'],
-          descriptors: [volumesSocket],
+          descriptors: [volumesSocket, pairs.volumes[1]],
           environment: pathOf(environment),
         },
         settings: (): VolumeProcessSettings & { logLevel: string } => ({
@@ -143,11 +121,36 @@ export async function superviseBox(options: {
           cell: { id: volumesId, root: volumesFolder.data },
           dataMount: { from: volumesDirectoryIn(config.dataDirectory), to: volumesFolder.data },
           descriptor: firstDescriptor,
+          channel: firstDescriptor + 1,
         }),
         onProcess: async (pid) => await file.noteProcess('volumes', pid),
       }),
     logger,
   );
+  const runnerLoading = loadPart({
+    ...common,
+    plan: {
+      name: 'runner',
+      program: runnerMain,
+      descriptors: [pairs.gateway[0], pairs.control[0], pairs.volumes[0]],
+      environment,
+    },
+    settings: (): RunnerProcessSettings & { logLevel: string } => ({
+      logLevel: config.logLevel,
+      ...runnerSettings(config),
+      egressUserId: egressId,
+      egress: { id: egressId, socket: egressFolder.sockets.runner },
+      socket: folder.sockets.runner,
+      callers: {
+        gateway: { id: gatewayId, channel: firstDescriptor },
+        control: { id: controlId, channel: firstDescriptor + 1 },
+      },
+      volumes: { socket: volumesFolder.socket, channel: firstDescriptor + 2 },
+    }),
+    onProcess: async (pid) => await file.noteProcess('runner', pid),
+    onWant: () => volumes.want(),
+  });
+  started.defer(() => runnerLoading.kill());
   const apiLink = join(config.dataDirectory, 'run', 'api.sock');
   await rm(apiLink, { force: true });
   // Commands of this host find the API there.

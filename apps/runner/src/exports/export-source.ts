@@ -75,6 +75,9 @@ interface HeldSource extends AsyncDisposable {
 async function holdSource(context: OperationContext, { source: wanted }: ExportRequest): Promise<HeldSource> {
   const { references, snapshots, clock } = context;
   const held = (source: CopySource, origin: HeldSource['origin']): HeldSource => {
+    // Its programs would find nothing at these paths on another host.
+    if (source.volumes.length > 0)
+      throw new SoulBoxError('not_implemented', 'A sandbox that has volumes mounted cannot be exported.');
     const hold = references.hold({ checkpoints: [source.stateId], layers: source.layers });
     return {
       ...{ source, origin },

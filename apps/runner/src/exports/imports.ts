@@ -220,6 +220,7 @@ async function makeSnapshot(
   const snapshot: SnapshotRecord = {
     ...{ ...same, tenant, snapshotId, formatVersion: 2, sandboxId: source.sandboxId, createdAtMs: clock.now() },
     ...{ stateId: checkpoint.checkpointId, hasMemory: memory !== undefined, isEncrypted: true },
+    volumes: [],
     sizeBytes: checkpoint.sizeBytes + (await sizeOfLayers(host.checkpoints, draft.layers)),
   };
   // The control plane may have given up meanwhile, and would never hear of the snapshot.

@@ -3,6 +3,7 @@ import { measureOperation, phase, SoulBoxError } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import { needOfClaim } from '../processes/disk-need.ts';
 import { trustOwnAuthority } from './trust-own-authority.ts';
+import { checkVolumes } from './copies/own-volumes.ts';
 import { giveUp, hasTenant, serveCopy, tellCopy } from './copies/make-copy.ts';
 import { tenantOfCopy } from './copies/tenant-of-copy.ts';
 import { getDriver } from '../processes/sandbox-host.ts';
@@ -10,7 +11,7 @@ import type { OperationContext } from './operation-context.ts';
 import type { Blueprint, TemplateBlueprint } from '../processes/blueprint.ts';
 import { beginUsage } from '../processes/egress-usage.ts';
 import { policyOf } from '../registry/network-policy.ts';
-import type { Lifecycle, Tenant, TenantNetwork } from '../registry/record.ts';
+import type { Lifecycle, Tenant, TenantNetwork, VolumeOfSandbox } from '../registry/record.ts';
 import type { LiveSandbox, RunningSandbox, TenantSandbox } from '../registry/table.ts';
 
 /** A create request, validated by the control plane. */
@@ -27,6 +28,8 @@ export interface CreateRequest {
   readonly metadata: Readonly<Record<string, string>>;
   readonly envVars: Readonly<Record<string, string>>;
   readonly network: TenantNetwork;
+  /** In addition to those of a snapshot. */
+  readonly volumes: readonly VolumeOfSandbox[];
   readonly secure: boolean;
   /** Whether the output of commands goes into the log of the sandbox. */
   readonly logOutput: boolean;
@@ -54,7 +57,8 @@ export async function createSandbox(
     const sandbox = await phase('pool', async () => await pool.take({ kind: 'template', ...blueprint }));
     const { sandboxId } = sandbox.record;
     try {
-      await claim(context, sandbox, tenantFromRequest(request, sandboxId, blueprint.template, context.clock.now()));
+      const tenant = tenantFromRequest(request, sandboxId, blueprint.template, context.clock.now());
+      await claim(context, sandbox, tenant, request.volumes);
       await table.step(sandbox, 'running', { cause: 'request', stateSinceMs: context.clock.now() });
     } catch (error) {
       await context.abandon(sandboxId);
@@ -69,9 +73,15 @@ export async function createSandbox(
   });
 }
 
-async function claim(context: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
+async function claim(
+  context: CreateContext,
+  sandbox: LiveSandbox,
+  tenant: Tenant,
+  volumes: CreateRequest['volumes'],
+): Promise<void> {
   const { clock } = context;
-  await beginClaim(context, sandbox, tenant);
+  await beginClaim(context, sandbox, tenant, volumes);
+  await mountMore(context, sandbox, volumes);
   const init = {
     ...tenant.settings,
     ...(tenant.envdAccessToken === '' ? {} : { accessToken: tenant.envdAccessToken }),
@@ -81,10 +91,29 @@ async function claim(context: CreateContext, sandbox: LiveSandbox, tenant: Tenan
   if (hasTenant(sandbox)) await trustOwnAuthority(context, sandbox);
 }
 
-async function beginClaim({ host, table }: CreateContext, sandbox: LiveSandbox, tenant: Tenant): Promise<void> {
-  await table.step(sandbox, 'claiming', { tenant, ...beginUsage(host.network, sandbox.record) });
+async function beginClaim(
+  { host, table }: CreateContext,
+  sandbox: LiveSandbox,
+  tenant: Tenant,
+  more: CreateRequest['volumes'],
+): Promise<void> {
+  const volumes = [...sandbox.record.volumes, ...more];
+  await table.step(sandbox, 'claiming', { tenant, volumes, ...beginUsage(host.network, sandbox.record) });
   host.disks.settle();
   await phase('network', async () => await host.network.setPolicy(sandbox.record.slot, policyOf(sandbox.record)));
+}
+
+/** Mounts what the sandbox has got by its claim, behind what it had already. */
+async function mountMore(
+  { host }: CreateContext,
+  { record, live }: LiveSandbox,
+  more: CreateRequest['volumes'],
+): Promise<void> {
+  if (more.length === 0) return;
+  await phase('volumes', async () => {
+    using opened = await host.volumes.open(record.sandboxId, more, record.volumes.length - more.length);
+    await live.driver.attachVolumes(live.instance, opened.volumes);
+  });
 }
 
 /**
@@ -101,6 +130,7 @@ export async function createFromSnapshot(
   return await measureOperation('create-from-snapshot', async (finish) => {
     const { host, pool } = context;
     const snapshot = context.snapshots.get(snapshotId);
+    checkVolumes(snapshot, request.teamId);
     if (isolation !== '' && isolation !== snapshot.driver) throw otherWall(snapshot.driver, isolation);
     using _admitted = context.admission.enter();
     using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'A new sandbox');
@@ -116,7 +146,7 @@ export async function createFromSnapshot(
       },
     };
     const tenant = tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now());
-    const copy = await claimCopy(context, sandbox, tenant, snapshot.hasMemory);
+    const copy = await claimCopy(context, sandbox, tenant, { hasMemory: snapshot.hasMemory, volumes: request.volumes });
     host.logger.info({ sandboxId, cause: 'snapshot', ...finish() }, 'sandbox copied');
     return await serveCopy(context, copy);
   });
@@ -127,12 +157,14 @@ async function claimCopy(
   context: CreateContext,
   sandbox: LiveSandbox,
   tenant: Tenant,
-  hasMemory: boolean,
+  { hasMemory, volumes }: { readonly hasMemory: boolean; readonly volumes: CreateRequest['volumes'] },
 ): Promise<TenantSandbox> {
   try {
-    await beginClaim(context, sandbox, tenant);
+    await beginClaim(context, sandbox, tenant, volumes);
     if (!hasTenant(sandbox)) throw new Error('the record of a copy lost its tenant');
     await phase('network', async () => await context.host.network.plug(sandbox.record.slot));
+    // Before its programs run.
+    await mountMore(context, sandbox, volumes);
     await phase('thaw', async () => await sandbox.live.driver.thaw(sandbox.live.instance));
     await tellCopy(context, sandbox, hasMemory);
     return sandbox;

@@ -69,7 +69,7 @@ it('layers of finished builds are not counted until the build is deleted', async
   const { record } = await bench.addRunning({ teamId: 'ours' }, { layers });
   const build = { stateId: 's9', hasMemory: false, layers: ['built'], driver: 'container', templateId: 'base' };
   await bench.context.snapshots.write({
-    ...{ ...build, runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, tenant: record.tenant },
+    ...{ ...build, runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, volumes: [], tenant: record.tenant },
     ...{ formatVersion: 2, snapshotId: 'b1', sandboxId: 'x', createdAtMs: 0, sizeBytes: 4 * mib, variables: {} },
   });
   expect(diskMb('ours')).toBe(2);

@@ -23,6 +23,7 @@ const request: CreateRequest = {
     creationId: '',
     alias: '',
     metadata: {},
+    volumes: [],
     envVars: { OWN: '1' },
     network: closed,
     secure: true,

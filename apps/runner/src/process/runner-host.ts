@@ -23,6 +23,7 @@ import type { Runner } from '../start.ts';
 import { startRunner } from '../start.ts';
 import { createDrivers } from './drivers.ts';
 import { checkpointKeys } from '../processes/checkpoint-keys.ts';
+import { openVolumeMounts } from './volumes/open-volume-mounts.ts';
 import { runnerContentFolders } from './content-folders.ts';
 import { openDependencyBlobs } from './dependency-blobs.ts';
 import { encryptFolders } from './encrypt-folders.ts';
@@ -53,8 +54,16 @@ export interface RunnerSettings {
   readonly masterKeys: SourceOptions;
   readonly deniedRanges: readonly string[];
   readonly traces: TraceSettings;
+  /** The socket of the volume service, and our end of the channel over which it gets devices. Absent: there is none. */
+  readonly volumes?: { readonly socket: string; readonly channel: number };
   /** The user of the egress process. Absent: it runs in this process. */
   readonly egressUserId?: number;
+}
+
+export interface RunnerHostHooks {
+  readonly droppedLogLines?: () => number;
+  /** Asks for the volume service, which runs only when it is needed. May be called again. Absent: it runs anyway. */
+  readonly wantVolumes?: () => void;
 }
 
 export interface RunnerHost extends AsyncDisposable {
@@ -77,7 +86,7 @@ export interface RunnerHost extends AsyncDisposable {
 export async function startRunnerHost(
   settings: RunnerSettings,
   logger: RootLogger,
-  droppedLogLines = (): number => logger.droppedLines(),
+  { droppedLogLines = () => logger.droppedLines(), wantVolumes = () => undefined }: RunnerHostHooks = {},
 ): Promise<RunnerHost> {
   const { config, dataDirectory } = settings;
   await using started = new AsyncDisposableStack();
@@ -135,12 +144,23 @@ export async function startRunnerHost(
       blobs,
     }),
   );
+  const volumes =
+    settings.volumes === undefined
+      ? undefined
+      : started.use(
+          openVolumeMounts({
+            service: { socketPath: settings.volumes.socket, channel: settings.volumes.channel, wake: wantVolumes },
+            folder: join(runFolder(config.instance), 'volume-mounts'),
+            logger: logger.child({ part: 'runner' }),
+          }),
+        );
   const runner = started.use(
     await startRunner({
       config,
       dataDirectory,
       drivers: await createDrivers(config.instance, logger),
       network,
+      ...(volumes === undefined ? {} : { volumes }),
       usageBook,
       connections,
       checkpoints,

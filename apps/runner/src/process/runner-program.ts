@@ -1,5 +1,5 @@
 import type { RootLogger } from '@soulbox/base';
-import type { PartProgram, RunningPart } from '@soulbox/process';
+import type { PartProgram, RunningPart, SupervisorOfPart } from '@soulbox/process';
 import { addPolicyRoutes } from '@soulbox/egress-policies';
 import { addRoutingRoutes, createRouteFeed } from '@soulbox/routing';
 import { serveSocket } from '@soulbox/rpc';
@@ -21,19 +21,26 @@ export interface RunnerProcessSettings extends RunnerSettings {
   readonly callers: { readonly control: Caller; readonly gateway: Caller };
   /** The user of the egress process, and the socket on which it gets its policies and nothing else. */
   readonly egress: { readonly id: number; readonly socket: string };
+  /** The socket of the volume service, and our end of the channel on which it gets the devices of mounts. */
+  readonly volumes: { readonly socket: string; readonly channel: number };
 }
 
 /** The runner as a process under a supervisor. */
 export const runnerProgram: PartProgram = {
   part: 'runner',
-  start: async (settings, logger) => await run(settings as unknown as RunnerProcessSettings, logger),
+  start: async (settings, logger, supervisor) =>
+    await run(settings as unknown as RunnerProcessSettings, logger, supervisor),
 };
 
-async function run(settings: RunnerProcessSettings, logger: RootLogger): Promise<RunningPart> {
+async function run(
+  settings: RunnerProcessSettings,
+  logger: RootLogger,
+  supervisor: SupervisorOfPart,
+): Promise<RunningPart> {
   await using started = new AsyncDisposableStack();
   const ownLogger = logger.child({ part: 'runner' });
   started.use(await startTracing(settings.traces, { service: 'soulbox-runner', logger: ownLogger }));
-  const host = await startRunnerHost(settings, logger);
+  const host = await startRunnerHost(settings, logger, { wantVolumes: () => supervisor.want('volumes') });
   const { runner } = host;
   const end = { keepsSandboxes: true, isTakenBack: true };
   started.defer(async () => {

@@ -39,6 +39,7 @@ export async function bootSandbox(
     ground: readRootIdentity(template.rootfs),
     pagesFrom: '',
     waitsForRoom: false,
+    volumes: [],
     ...own,
   };
   return await measureOperation('boot', async (finish) => {

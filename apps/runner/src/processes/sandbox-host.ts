@@ -8,6 +8,7 @@ import type { RunnerConfig } from '../config.ts';
 import type { DiskBudget } from '../disk-budget/budget.ts';
 import type { MemoryRoom } from '../memory-room/memory-room.ts';
 import type { RecordStore, HostRecord } from '../registry/record.ts';
+import type { VolumeMounts } from './volume-mounts.ts';
 import type { Slots } from '../registry/slots.ts';
 
 /** The parts of the host that are needed to make, adopt and remove sandboxes. */
@@ -24,6 +25,7 @@ export interface SandboxHost {
   readonly checkpoints: CheckpointStore;
   readonly disks: DiskBudget;
   readonly memory: MemoryRoom;
+  readonly volumes: VolumeMounts;
   readonly logger: Logger;
 }
 
@@ -55,6 +57,7 @@ export function bundleDirectoryOf({ envdBundle }: Pick<SandboxHost, 'envdBundle'
 
 /** Removes everything of a sandbox, its record last, and frees its slot. Safe to repeat. */
 export async function removeSandbox(host: SandboxHost, record: HostRecord): Promise<void> {
+  await host.volumes.release(record.sandboxId);
   await getDriver(host, record.driver).destroy(record.sandboxId, host.store.directoryOf(record.sandboxId));
   if (record.slot !== 0) await host.network.detach(record.slot);
   await host.store.remove(record.sandboxId);

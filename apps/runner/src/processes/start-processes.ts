@@ -15,6 +15,7 @@ import type { SandboxHost } from './sandbox-host.ts';
 import { policyOf } from '../registry/network-policy.ts';
 import type { HostRecord } from '../registry/record.ts';
 import type { CheckedMemory } from './check-memory.ts';
+import type { OpenedVolumes } from './volume-mounts.ts';
 import { idBaseOf } from '../registry/slots.ts';
 import type { KnownSandbox, Live } from '../registry/table.ts';
 
@@ -43,9 +44,10 @@ export async function startProcesses(
     await phase('network', async () => await attachTo(host, record, path));
     namespace = openNamespace(path);
   };
+  using volumes = await openVolumes(host, record);
   const need = await phase('disk', async () => await diskNeedOf(host, record));
   using _room = host.disks.admit(need.bytes, 'The disk of the sandbox');
-  const spec = await createSpec(host, record, rootfs, attachNetwork, need.growthBytes);
+  const spec = await createSpec(host, record, rootfs, { attachNetwork, volumes, diskGrowthBytes: need.growthBytes });
   // Only CRIU is known to read no page before the network is attached.
   if (!driver.capabilities.lazyRestore) await phase('check', async () => await memory?.pagesChecked);
   try {
@@ -54,10 +56,29 @@ export async function startProcesses(
         ? await phase('start', async () => await driver.start(spec))
         : await phase('restore', async () => await driver.restore(spec, memory));
     if (namespace === undefined) throw new Error('the driver did not attach the network');
+    if (memory === undefined && volumes !== undefined)
+      await phase('volumes', async () => await attachOrEnd(driver, spec, instance, volumes.volumes));
     host.disks.watch(record.sandboxId, () => driver.openDisk(instance));
     return liveFrom(record, driver, instance, namespace);
   } catch (error) {
     namespace?.close();
+    await host.volumes.release(record.sandboxId);
+    throw error;
+  }
+}
+
+async function attachOrEnd(
+  driver: Driver,
+  { disk }: SandboxSpec,
+  instance: SandboxInstance,
+  volumes: SandboxSpec['volumes'],
+): Promise<void> {
+  try {
+    await driver.attachVolumes(instance, volumes);
+  } catch (error) {
+    const { sandboxId, directory } = instance;
+    if (disk === 'kept') await driver.suspend(sandboxId, directory);
+    else await driver.destroy(sandboxId, directory);
     throw error;
   }
 }
@@ -73,8 +94,11 @@ async function createSpec(
   host: SandboxHost,
   record: HostRecord,
   rootfs: string,
-  attachNetwork: SandboxSpec['attachNetwork'],
-  diskGrowthBytes: number,
+  {
+    attachNetwork,
+    diskGrowthBytes,
+    volumes,
+  }: Pick<SandboxSpec, 'attachNetwork' | 'diskGrowthBytes'> & { readonly volumes: OpenedVolumes | undefined },
 ): Promise<SandboxSpec> {
   const directory = host.store.directoryOf(record.sandboxId);
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -98,7 +122,15 @@ async function createSpec(
     nameServers: host.config.nameServers,
     hostToken: new Secret(record.hostToken),
     attachNetwork,
+    volumes: volumes?.volumes ?? [],
   };
+}
+
+/** What the record names. They are served before anything can use them. */
+async function openVolumes(host: SandboxHost, record: HostRecord): Promise<OpenedVolumes | undefined> {
+  const { sandboxId, volumes } = record;
+  if (volumes.length === 0) return undefined;
+  return await phase('volumes', async () => await host.volumes.open(sandboxId, volumes));
 }
 
 export function liveFrom(record: HostRecord, driver: Driver, instance: SandboxInstance, namespace: Namespace): Live {

@@ -5,6 +5,14 @@ import type { z } from 'zod';
 import type { RecordKind, RecordSeal } from './record-seal.ts';
 import { isSealed, sealedVersion } from './record-seal.ts';
 
+/** Like the one before, with volumes. A server that does not know them must not run what needs them. */
+const newestVersion = 3;
+
+/** The form of a record in its file. Without volumes, older versions can read it. */
+export function inFile(record: { readonly volumes: readonly unknown[] }): object {
+  return record.volumes.length === 0 ? record : { ...record, formatVersion: newestVersion };
+}
+
 /**
  * Every kind of record has a version. `upgrade` and the schema's defaults read older versions. Newer ones are refused.
  */
@@ -31,7 +39,7 @@ export async function readRecordFile<S extends RecordSchema>(
     const content: unknown = JSON.parse(await readFile(path, 'utf8'));
     refuseNewer(path, content, sealedVersion);
     const value = await seal.open(name.kind, name.id, content);
-    if (isSealed(content)) refuseNewer(path, value, schema.shape.formatVersion.value);
+    if (isSealed(content)) refuseNewer(path, value, newestVersion);
     const record = schema.safeParse(upgrade(value)).data;
     return record === undefined ? undefined : { record, isSealed: isSealed(content) };
   } catch (error) {
@@ -56,6 +64,8 @@ function isDamage(error: unknown): boolean {
 
 /** The first version named the folder of an envd. A move changes that folder, so only its name is kept. */
 export function upgrade(value: unknown): unknown {
+  if (typeof value === 'object' && value !== null && 'formatVersion' in value && value.formatVersion === newestVersion)
+    return { ...value, formatVersion: 2 };
   if (typeof value !== 'object' || value === null || !('runtimeDirectory' in value)) return value;
   const { runtimeDirectory, ...rest } = value;
   const runtimeName = typeof runtimeDirectory === 'string' ? basename(runtimeDirectory) : runtimeDirectory;

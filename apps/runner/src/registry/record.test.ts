@@ -28,6 +28,7 @@ const record: HostRecord = {
   ground: '5:7',
   pagesFrom: '',
   waitsForRoom: false,
+  volumes: [],
 };
 
 describe('sandbox records on disk', () => {
@@ -181,6 +182,19 @@ describe('sandbox records on disk', () => {
     expect(names.toSorted()).toEqual(['itorn', 'itorn.again', 'itorn.json', 'itorn.json.again']);
     expect(await readFile(join(aside, 'itorn/disk'), 'utf8')).toBe('first');
     expect(await store.hasSetAside()).toBe(true);
+  });
+
+  it('with volumes are of a version that servers without volumes refuse', async () => {
+    const seal = openTestSeal();
+    const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), seal);
+    const limits = { isReadOnly: true, sizeBytes: 1, teamBytes: 2 };
+    const volume = { teamId: 't', groupId: 'g', volumeId: 'v', name: 'n', path: '/data', ...limits };
+    const withVolume = { ...record, volumes: [volume] };
+    await store.write(withVolume);
+    expect((await store.load()).records).toEqual([withVolume]);
+    const versionOf = async (one: HostRecord): Promise<unknown> =>
+      ((await seal.open('sandbox', one.sandboxId, JSON.parse(await store.textOf(one)))) as HostRecord).formatVersion;
+    expect([await versionOf(record), await versionOf(withVolume)]).toEqual([2, 3]);
   });
 
   it('of a newer version are refused, not treated as strays', async () => {

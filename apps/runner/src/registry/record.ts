@@ -7,7 +7,7 @@ import type { Cause } from '@soulbox/contract';
 import type { DiskReserve } from '@soulbox/storage';
 import { diskDigestsSchema } from '@soulbox/checkpoints';
 import { sandboxStates } from './lifecycle.ts';
-import { isAnythingAside, readRecordFile, setAside } from './record-files.ts';
+import { inFile, isAnythingAside, readRecordFile, setAside } from './record-files.ts';
 import type { RecordSeal } from './record-seal.ts';
 import { lastSlot } from './slots.ts';
 import { syncDirectory } from './sync-directory.ts';
@@ -70,6 +70,23 @@ const settingsSchema = z.object({
   /** The output of commands goes into the log of the sandbox. Absent: it does not. */
   logOutput: z.boolean().optional(),
 });
+
+/** A volume that is mounted in a sandbox. */
+export const volumeSchema = z.object({
+  teamId: z.string(),
+  groupId: z.string(),
+  volumeId: z.string(),
+  /** The name by which it was requested. */
+  name: z.string(),
+  /** Absolute, in the sandbox. */
+  path: z.string(),
+  isReadOnly: z.boolean(),
+  /** Of the volume, and of all volumes of the team together. 0: no limit. */
+  sizeBytes: z.number(),
+  teamBytes: z.number(),
+});
+
+export type VolumeOfSandbox = z.infer<typeof volumeSchema>;
 
 const tenantSchema = z.object({
   teamId: z.string(),
@@ -174,6 +191,8 @@ export const recordSchema = z.object({
   waitsForRoom: z.boolean().default(false),
   /** Absent: it has used nothing. A fork has its own. */
   egressUsage: egressUsageSchema.optional(),
+  /** By their numbers, which saved memory refers to. */
+  volumes: z.array(volumeSchema).default([]),
   /** Set from `claiming` on. */
   tenant: tenantSchema.optional(),
 });
@@ -215,7 +234,8 @@ const urgent: readonly HostRecord['state'][] = ['running', 'paused', 'ending'];
 
 export function createRecordStore(directory: string, reserve: DiskReserve, seal: RecordSeal): RecordStore {
   const fileOf = (sandboxId: string): string => join(directory, `${sandboxId}.json`);
-  const textOf = async (record: HostRecord): Promise<string> => await seal.textOf('sandbox', record.sandboxId, record);
+  const textOf = async (record: HostRecord): Promise<string> =>
+    await seal.textOf('sandbox', record.sandboxId, inFile(record));
   const store: RecordStore = {
     directoryOf: (sandboxId) => join(directory, sandboxId),
     textOf,

@@ -21,7 +21,16 @@ beforeEach(async () => {
   const { tenant } = (await bench.addRunning()).record;
   snapshot = {
     ...{ formatVersion: 2, snapshotId: 's1', sandboxId: 'iabc', stateId: 'state1', hasMemory: true, layers: ['l1'] },
-    ...{ driver: 'container', templateId: 'base', runtimeName: '', cpuCount: 1, memoryMb: 1, diskMb: 1, tenant },
+    ...{
+      driver: 'container',
+      templateId: 'base',
+      runtimeName: '',
+      cpuCount: 1,
+      memoryMb: 1,
+      diskMb: 1,
+      volumes: [],
+      tenant,
+    },
     ...{ createdAtMs: 1, sizeBytes: 1 },
   };
 });

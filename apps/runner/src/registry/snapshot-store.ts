@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { tenantSchema } from './record.ts';
-import { isAnythingAside, readRecordFile, setAside } from './record-files.ts';
+import { tenantSchema, volumeSchema } from './record.ts';
+import { inFile, isAnythingAside, readRecordFile, setAside } from './record-files.ts';
 import type { RecordSeal } from './record-seal.ts';
 import { syncDirectory } from './sync-directory.ts';
 
@@ -24,6 +24,8 @@ export const copySourceSchema = z.object({
   cpuCount: z.number(),
   memoryMb: z.number(),
   diskMb: z.number(),
+  /** What the source had mounted. A copy gets the same volumes, as they are then. */
+  volumes: z.array(volumeSchema).default([]),
   /** The tenant of the source. Its tokens are never given to a copy, and a snapshot does not contain them. */
   tenant: tenantSchema,
 });
@@ -86,7 +88,7 @@ export async function openSnapshotStore(directory: string, logger: Logger, seal:
   const fileOf = (snapshotId: string): string => join(directory, `${snapshotId}.json`);
   const snapshots = new Map<string, SnapshotRecord>();
   const textOf = async (snapshot: SnapshotRecord): Promise<string> =>
-    await seal.textOf('snapshot', snapshot.snapshotId, snapshot);
+    await seal.textOf('snapshot', snapshot.snapshotId, inFile(snapshot));
   const write = async (given: SnapshotRecord): Promise<void> => {
     const snapshot = withoutTokens(given);
     await writeFileAtomic(fileOf(snapshot.snapshotId), await textOf(snapshot), { durable: true });

@@ -9,12 +9,13 @@ import type {
   NetworkLimits,
   NetworkPolicy,
   TeamLimits as TeamLimitsMessage,
+  VolumeMount,
 } from '@soulbox/contract/runner';
 import type { ForkRequest } from '../operations/copies/fork.ts';
 import type { CreateRequest } from '../operations/create.ts';
 import type { TeamLimits } from '../operations/team-limits.ts';
 import { plainLifecycle } from '../registry/record.ts';
-import type { Lifecycle, TenantNetwork } from '../registry/record.ts';
+import type { Lifecycle, TenantNetwork, VolumeOfSandbox } from '../registry/record.ts';
 import type { Durability } from '../operations/pause/pause.ts';
 
 export function createFromMessage(request: CreateSandboxRequest): CreateRequest {
@@ -25,9 +26,16 @@ export function createFromMessage(request: CreateSandboxRequest): CreateRequest 
     metadata: request.metadata,
     envVars: request.envVars,
     network: networkFromMessage(request.network),
+    volumes: request.volumes.map((volume) => volumeFromMessage(request.teamId, volume)),
     ...{ secure: request.secure, logOutput: request.logOutput },
     lifecycle: lifecycleFromMessage(request.lifecycle, request.timeoutSeconds),
   };
+}
+
+function volumeFromMessage(teamId: string, volume: VolumeMount): VolumeOfSandbox {
+  const { volumeId, groupId, name, path, readOnly, sizeBytes, teamBytes } = volume;
+  const limits = { sizeBytes: Number(sizeBytes), teamBytes: Number(teamBytes) };
+  return { teamId, groupId, volumeId, name, path, isReadOnly: readOnly, ...limits };
 }
 
 /** Throws `bad_request` when it names no source. */

@@ -8,11 +8,12 @@ import {
   SandboxSchema,
   SandboxState,
   SnapshotSchema,
+  VolumeMountSchema,
 } from '@soulbox/contract/runner';
 import type { ForkSandboxResponse_OutcomeSchema, NetworkPolicy, Sandbox, Snapshot } from '@soulbox/contract/runner';
 import type { ForkOutcome } from '../operations/copies/fork.ts';
 import type { SnapshotRecord } from '../registry/snapshot-store.ts';
-import type { TenantNetwork } from '../registry/record.ts';
+import type { TenantNetwork, VolumeOfSandbox } from '../registry/record.ts';
 import { looksPaused } from '../registry/table.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 import { policyToMessage } from './network-to-message.ts';
@@ -44,7 +45,14 @@ export function sandboxToMessage({ record }: Pick<TenantSandbox, 'record'>): San
     stateSince: timestampFromMs(record.stateSinceMs),
     ...{ keyId: tenant.keyId, creationId: tenant.creationId },
     stateBytes: BigInt(record.saved?.sizeBytes ?? 0),
+    volumes: record.volumes.map(volumeToMessage),
   });
+}
+
+function volumeToMessage(volume: VolumeOfSandbox): MessageInitShape<typeof VolumeMountSchema> {
+  const { groupId, volumeId, name, path, isReadOnly, sizeBytes, teamBytes } = volume;
+  const limits = { sizeBytes: BigInt(sizeBytes), teamBytes: BigInt(teamBytes) };
+  return { groupId, volumeId, name, path, readOnly: isReadOnly, ...limits };
 }
 
 export function snapshotToMessage(snapshot: SnapshotRecord): Snapshot {

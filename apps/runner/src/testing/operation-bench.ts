@@ -30,6 +30,7 @@ import { openSnapshotStore } from '../registry/snapshot-store.ts';
 import { endSandbox } from '../operations/end.ts';
 import { readRootIdentity } from '../processes/sandbox-disk.ts';
 import { bundleNameOf } from '../processes/sandbox-host.ts';
+import { noVolumes } from '../processes/volume-mounts.ts';
 import type { SandboxHost } from '../processes/sandbox-host.ts';
 import { keepAllWhileUnreadable } from '../registry/keep-all-checkpoints.ts';
 import { createReferences } from '../registry/references.ts';
@@ -108,6 +109,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     dataDirectory: folder,
     drivers: new Map([[driver.name, driver]]),
     network,
+    volumes: noVolumes,
     envdBundle: { directory: folder, mountPoint: '/.soulbox', command: [], environment: [], forOwnKernel: [] },
     slots: createSlots(),
     store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve')), openTestSeal()),
@@ -278,6 +280,7 @@ function createRecord(
     ...{ runtimeName: bundleNameOf(host), hostToken: randomBytes(8).toString('hex') },
     ...{ cpuCount: 1, memoryMb: 128, diskMb: 64, layers: [], disk: 'new', pagesFrom: '', waitsForRoom: false },
     ground: readRootIdentity(host.envdBundle.directory),
+    volumes: [],
     ...record,
     tenant: {
       ...{

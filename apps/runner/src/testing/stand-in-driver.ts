@@ -77,7 +77,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     capabilities: {
       ...{ ownKernel: false, setuid: true, survivesOutOfMemory: true, sharedMemoryOnDisk: true },
       ...{ hidesEnvironments: true, fileAttributes: true, checkpoint: true, deletedFiles: true, handshakes: true },
-      ...{ restoredTerminal: true, lazyRestore: true },
+      ...{ restoredTerminal: true, lazyRestore: true, volumes: true },
     },
     idleCpus: 0.01,
     isMemoryPart: (name) => name.startsWith('pages'),
@@ -94,6 +94,10 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     async start(spec) {
       note('start', spec.sandboxId);
       return await begin(spec, `disk of ${spec.sandboxId}`);
+    },
+    attachVolumes: async ({ sandboxId }, volumes) => {
+      note('attachVolumes', sandboxId, ...volumes.map(({ path }) => path));
+      await Promise.resolve();
     },
     async restore(spec, memory) {
       note('restore', spec.sandboxId, spec.generation);

@@ -92,6 +92,7 @@ async function adopt({ host }: OperationContext, record: HostRecord): Promise<Li
   const instance = await driver.adopt(record.sandboxId, host.store.directoryOf(record.sandboxId));
   if (instance === undefined) return undefined;
   host.disks.watch(record.sandboxId, () => driver.openDisk(instance));
+  await host.volumes.adopt(record.sandboxId);
   return liveFrom(record, driver, instance, openNamespace(instance.networkNamespace));
 }
 
@@ -151,6 +152,7 @@ async function putBack(
  * its processes end.
  */
 async function setAside(host: SandboxHost, sandboxId: string): Promise<void> {
+  await host.volumes.release(sandboxId);
   for (const driver of host.drivers.values()) await driver.suspend(sandboxId, host.store.directoryOf(sandboxId));
   const folder = await host.store.setAside(sandboxId);
   host.logger.error({ sandboxId, folder }, 'record of a sandbox is unreadable; it is set aside with its disk');
@@ -158,6 +160,7 @@ async function setAside(host: SandboxHost, sandboxId: string): Promise<void> {
 
 /** Folders without a record, and traces in the kernel without a folder. */
 async function removeStrays({ host, table }: OperationContext, strays: readonly string[]): Promise<number> {
+  await host.volumes.releaseExcept((sandboxId) => table.find(sandboxId) !== undefined);
   const removed = new Set<string>();
   for (const driver of host.drivers.values()) {
     const unknown = [...strays, ...(await driver.listTraces())].filter((id) => table.find(id) === undefined);

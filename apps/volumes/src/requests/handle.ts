@@ -9,8 +9,12 @@ import type { PathEntry, VolumePaths } from '@soulbox/volumes';
 import { entryToWire } from '../contents/entry.ts';
 import { writeFile } from '../contents/write.ts';
 import { entriesMax } from '../limits.ts';
+import type { MountLimits } from '../mounts/mount-limits.ts';
+import type { Mounts } from '../mounts/serve-mounts.ts';
 import { newOwner } from '../volumes/open-volumes.ts';
 import type { OpenVolumes, UsedVolume } from '../volumes/open-volumes.ts';
+import { serveMount } from './mount-calls.ts';
+import type { AliveCalls } from './mount-calls.ts';
 import { attributesOf, idOf, numberOf, parseRequest, rangeOf, textOf } from './parse.ts';
 import type { Request } from './parse.ts';
 import { createTeamRoom } from './team-room.ts';
@@ -38,14 +42,37 @@ const operations: Readonly<Record<string, Operation>> = {
   'PUT file': write,
 };
 
-/** Answers the calls of the control plane. */
-export function createHandler(
-  volumes: OpenVolumes,
-  logger: Logger,
-): (request: IncomingMessage, response: ServerResponse) => void {
+export interface HandlerParts {
+  readonly volumes: OpenVolumes;
+  readonly limits: MountLimits;
+  readonly mounts: Mounts;
+  readonly alive: AliveCalls;
+  /** Returns the descriptor that was sent with a ticket. */
+  readonly take: (ticket: Uint8Array) => number | undefined;
+  readonly logger: Logger;
+}
+
+/** Answers the calls of the control plane and of the runner. */
+export function createHandler(parts: HandlerParts): (request: IncomingMessage, response: ServerResponse) => void {
+  const { volumes, limits, mounts, alive, logger } = parts;
   const room = createTeamRoom(volumes);
+  /** Calls that are about no volume. */
+  const wholeCalls: Readonly<Record<string, AliveCalls['answer']>> = {
+    'GET /alive': (request, response) => {
+      alive.answer(request, response);
+    },
+    'GET /mounts': (_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(mounts.list()));
+    },
+  };
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const parsed = parseRequest(request.method ?? '', request.url ?? '');
+    const { method = '', url = '' } = request;
+    const whole = wholeCalls[`${method} ${url}`];
+    if (whole !== undefined) {
+      whole(request, response);
+      return;
+    }
+    const parsed = parseRequest(method, url);
     if (parsed.operation === 'DELETE ') {
       await volumes.remove(parsed.place);
       response.writeHead(204).end();
@@ -53,6 +80,16 @@ export function createHandler(
     }
     if (parsed.operation === 'POST copy') {
       await copy(volumes, room, parsed);
+      response.writeHead(204).end();
+      return;
+    }
+    if (parsed.operation === 'PUT mount') {
+      await serveMount(parsed, request, parts);
+      response.writeHead(204).end();
+      return;
+    }
+    if (parsed.operation === 'POST sync') {
+      await volumes.use(parsed.place, async ({ volume }) => await volume.sync());
       response.writeHead(204).end();
       return;
     }
@@ -66,7 +103,9 @@ export function createHandler(
     await volumes.use(parsed.place, async (used) => {
       const signal = AbortSignal.any([left.signal, used.removed]);
       try {
-        await setQuota(used, numberOf(parsed.query, 'sizeBytes'));
+        const [sizeBytes, teamBytes] = [numberOf(parsed.query, 'sizeBytes'), numberOf(parsed.query, 'teamBytes')];
+        // The quota of a mounted volume also depends on the others of its team.
+        if (!limits.change(parsed.place.volumeId, { sizeBytes, teamBytes })) await setQuota(used, sizeBytes);
         const paths = openPaths(used.volume);
         await operation({ ...parsed, ...used, request, response, path, paths, room, signal });
       } catch (thrown) {

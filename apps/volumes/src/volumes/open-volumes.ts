@@ -6,8 +6,10 @@ import type { Logger } from '@soulbox/base';
 import { copyVolume, createVolume, openVolume } from '@soulbox/volumes';
 import type { Volume } from '@soulbox/volumes';
 import type { DiskReserve } from '@soulbox/storage';
-import { idleVolumesMax, removedMax } from '../limits.ts';
+import { idleVolumesMax, removedMax, takeoverMs } from '../limits.ts';
 import { sweepGroups } from './sweep-groups.ts';
+import { adoptMounts } from './volume-mounts.ts';
+import type { VolumeMounts } from './volume-mounts.ts';
 
 export interface VolumePlace {
   readonly teamId: string;
@@ -21,6 +23,7 @@ export interface UsedVolume {
   readonly volume: Volume;
   /** Aborted when the volume is removed. */
   readonly removed: AbortSignal;
+  readonly mounts: VolumeMounts;
 }
 
 /** The volumes of a host. This process alone opens them; each is opened by its first call. */
@@ -34,6 +37,8 @@ export interface OpenVolumes extends AsyncDisposable {
   copy(source: VolumePlace, copy: { readonly volumeId: string; readonly isReadOnly: boolean }): Promise<void>;
   /** Also for a volume without contents. Ends the calls that use it. */
   remove(place: VolumePlace): Promise<void>;
+  /** Whether the volume has contents. */
+  exists(place: VolumePlace): boolean;
   /** Bytes of all volumes of a team. */
   teamBytes(teamId: string): Promise<number>;
 }
@@ -48,6 +53,7 @@ interface Open {
   readonly volume: Volume;
   readonly place: VolumePlace;
   readonly removed: AbortController;
+  readonly mounts: VolumeMounts;
   users: number;
   unused: PromiseWithResolvers<undefined> | undefined;
 }
@@ -58,7 +64,7 @@ interface Open {
  */
 export function createOpenVolumes(
   directory: string,
-  { reserve, logger }: { readonly reserve: DiskReserve; readonly logger: Logger },
+  { reserve, bootId, logger }: { readonly reserve: DiskReserve; readonly bootId: string; readonly logger: Logger },
 ): OpenVolumes {
   const open = new Map<string, Open>();
   /**
@@ -70,11 +76,14 @@ export function createOpenVolumes(
   const locks = createLocks();
   const sizes = new Map<string, Map<string, number>>();
   let isStopping = false;
+  let isLate = false;
 
   const folderOf = ({ teamId, groupId }: Omit<VolumePlace, 'volumeId'>): string => join(directory, teamId, groupId);
   const refuseRemoved = ({ volumeId }: Pick<VolumePlace, 'volumeId'>): void => {
     if (removed.has(volumeId)) throw new SoulBoxError('volume_not_found', 'The volume was deleted.');
   };
+  const hasContents = (place: VolumePlace): boolean =>
+    existsSync(join(folderOf(place), place.volumeId, 'metadata.sqlite'));
   const noteSize = ({ place, volume }: Open): void => {
     sizes.get(place.teamId)?.set(place.volumeId, volume.metadata.facts().usage.bytes);
   };
@@ -82,14 +91,21 @@ export function createOpenVolumes(
     const { volumeId } = place;
     const folder = folderOf(place);
     await locks.alone(folder, async () => {
-      if (existsSync(join(folder, volumeId, 'metadata.sqlite'))) return;
+      if (hasContents(place)) return;
       await mkdir(folder, { recursive: true, mode: 0o700 });
       createVolume(folder, { id: volumeId, quota: noQuota, root: newRoot });
     });
     const volume = await openVolume(folder, volumeId, { reserve, logger });
-    // Files that a killed process was receiving have no name and no holder.
-    await volume.removeHolder('');
-    return { volume, place, removed: new AbortController(), users: 0, unused: undefined };
+    try {
+      if (volume.metadata.facts().quota.bytes !== undefined) await volume.metadata.setQuota(noQuota);
+      const mounts = await adoptMounts(volume, { path: join(folder, volumeId, 'mounts.json'), bootId, isLate });
+      // Files that a killed process was receiving have no name and no holder.
+      await volume.removeHolder('');
+      return { volume, place, removed: new AbortController(), mounts, users: 0, unused: undefined };
+    } catch (error) {
+      await volume[Symbol.asyncDispose]();
+      throw error;
+    }
   };
   const close = async (one: Open): Promise<void> => {
     noteSize(one);
@@ -132,7 +148,7 @@ export function createOpenVolumes(
   const use: OpenVolumes['use'] = async (place, work) => {
     const one = await take(place);
     try {
-      return await work({ volume: one.volume, removed: one.removed.signal });
+      return await work({ volume: one.volume, removed: one.removed.signal, mounts: one.mounts });
     } finally {
       release(one);
     }
@@ -155,6 +171,14 @@ export function createOpenVolumes(
       const folder = folderOf(place);
       if ((await listGroup(folder)).length === 0) await rm(folder, { recursive: true, force: true });
     });
+  const expireMounts = async (): Promise<void> => {
+    isLate = true;
+    for (const { place } of [...open.values()])
+      await use(place, async ({ mounts }) => await mounts.expire()).catch((err: unknown) =>
+        logger.warn({ err, volumeId: place.volumeId }, 'earlier mounts of a volume could not be ended'),
+      );
+  };
+  const lateness = setTimeout(() => void expireMounts(), takeoverMs).unref();
   const sweeping = sweepGroups(listGroups, logger);
 
   return {
@@ -193,6 +217,7 @@ export function createOpenVolumes(
         sizes.get(teamId)?.delete(volumeId);
       }
     },
+    exists: (place) => !removed.has(place.volumeId) && hasContents(place),
     async teamBytes(teamId) {
       let known = sizes.get(teamId);
       if (known === undefined) {
@@ -207,6 +232,7 @@ export function createOpenVolumes(
     },
     async [Symbol.asyncDispose]() {
       isStopping = true;
+      clearTimeout(lateness);
       await sweeping[Symbol.asyncDispose]();
       for (const one of open.values()) {
         await whenUnused(one);

@@ -3,6 +3,7 @@ import { needOfNew } from '../../processes/disk-need.ts';
 import type { OperationContext } from '../operation-context.ts';
 import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
 import { serveCopy, startCopy } from './make-copy.ts';
+import { checkVolumes } from './own-volumes.ts';
 import { orderCopies } from './order-copies.ts';
 import { tenantOfCopy } from './tenant-of-copy.ts';
 import { sealedSource } from './source-at-hand.ts';
@@ -70,6 +71,7 @@ async function makeCopies(
   wanted: Wanted,
   teamId: string,
 ): Promise<ForkOutcome[]> {
+  checkVolumes(atHand.source, teamId);
   const [started, sealed] = await Promise.allSettled([
     phase('copies', async () => await startCopies(context, atHand, wanted, teamId)),
     phase('seal', async () => await atHand.sealDisk()),

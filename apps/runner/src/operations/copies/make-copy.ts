@@ -120,6 +120,7 @@ function createRecord(
     ground: readRootIdentity(rootfs),
     pagesFrom: '',
     waitsForRoom: false,
+    volumes: source.volumes,
     ...(tenantOf === undefined ? {} : { tenant: tenantOf(sandboxId) }),
   };
 }

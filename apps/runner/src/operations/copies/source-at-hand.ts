@@ -43,8 +43,8 @@ export function sourceFrom(
   memory: Pick<CopySource, 'stateId' | 'hasMemory' | 'isEncrypted'>,
   layers: readonly string[] = record.layers,
 ): CopySource {
-  const { driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, tenant } = record;
+  const { driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, volumes, tenant } = record;
   const { stateId, hasMemory, isEncrypted } = memory;
   const has = { stateId, hasMemory, isEncrypted, layers: [...layers] };
-  return { ...has, driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, tenant };
+  return { ...has, driver, templateId, runtimeName, cpuCount, memoryMb, diskMb, volumes, tenant };
 }

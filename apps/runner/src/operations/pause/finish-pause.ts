@@ -51,6 +51,7 @@ export async function endKeepingDisk(
 export async function endProcesses(host: SandboxHost, sandbox: TenantSandbox): Promise<void> {
   const { sandboxId, driver } = sandbox.record;
   disconnect(sandbox);
+  await host.volumes.release(sandboxId);
   await getDriver(host, driver).suspend(sandboxId, host.store.directoryOf(sandboxId));
 }
 

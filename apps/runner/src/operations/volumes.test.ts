@@ -1,0 +1,88 @@
+import { SoulBoxError } from '@soulbox/base';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { VolumeMounts } from '../processes/volume-mounts.ts';
+import type { VolumeOfSandbox } from '../registry/record.ts';
+import type { RunningSandbox } from '../registry/table.ts';
+import { createOperationBench } from '../testing/operation-bench.ts';
+import type { OperationBench } from '../testing/operation-bench.ts';
+import { forkSandbox } from './copies/fork.ts';
+import { makeSnapshot } from './copies/snapshot.ts';
+import { pauseSandbox } from './pause/pause.ts';
+import { resumeSandbox } from './resume/resume.ts';
+
+const volume: VolumeOfSandbox = {
+  ...{ teamId: 'team', groupId: 'v1', volumeId: 'v1', name: 'data', path: '/data' },
+  ...{ isReadOnly: false, sizeBytes: 0, teamBytes: 0 },
+};
+
+let bench: OperationBench;
+let sandbox: RunningSandbox;
+let calls: string[];
+let refusal: SoulBoxError | undefined;
+beforeEach(async () => {
+  calls = [];
+  refusal = undefined;
+  bench = await createOperationBench();
+  const volumes: VolumeMounts = {
+    open: async (_, wanted, firstIndex = 0) => {
+      if (refusal !== undefined) throw refusal;
+      calls.push(`open ${wanted.map(({ volumeId }) => volumeId).join()}`);
+      const mounts = wanted.map(({ path }, at) => ({ index: firstIndex + at, path, mount: -1 }));
+      return await Promise.resolve({ volumes: mounts, [Symbol.dispose]: () => void calls.push('close') });
+    },
+    adopt: async () => await Promise.resolve(),
+    release: async () => await Promise.resolve(void calls.push('release')),
+    releaseExcept: async () => await Promise.resolve(),
+  };
+  Object.assign(bench.context.host, { volumes });
+  sandbox = await bench.addRunning({}, { volumes: [volume] });
+  calls.length = 0;
+});
+afterEach(() => bench[Symbol.asyncDispose]());
+
+const pause = async (keepMemory: boolean): Promise<void> => {
+  const how = { keepMemory, durability: 'on-return', cause: 'request' } as const;
+  await pauseSandbox(bench.context, sandbox.record.sandboxId, how);
+};
+const resume = async (): Promise<void> => {
+  const how = { timeoutSeconds: 30, withMemory: true, cause: 'request' } as const;
+  await resumeSandbox(bench.context, sandbox.record.sandboxId, how);
+};
+const attached = (): string[] => bench.driver.calls.filter((call) => call.startsWith('attachVolumes'));
+
+it('a pause gives volumes back, and a resume opens them again for the saved memory', async () => {
+  await pause(true);
+  expect(calls).toEqual(['release']);
+  await resume();
+  expect(calls).toEqual(['release', 'open v1', 'close']);
+  // At the start of the sandbox. The restore has them in what it restores.
+  expect(attached()).toHaveLength(1);
+});
+
+it('a start on the kept files mounts them anew', async () => {
+  await pause(false);
+  await resume();
+  expect(calls).toEqual(['release', 'open v1', 'close']);
+  expect(attached()).toHaveLength(2);
+});
+
+it('a sandbox whose volume is gone stays paused', async () => {
+  await pause(true);
+  refusal = new SoulBoxError('volume_not_found', 'The volume was deleted.');
+  await expect(resume()).rejects.toThrow();
+  expect(bench.context.table.getTenants(sandbox.record.sandboxId).record.state).toBe('paused');
+  refusal = undefined;
+  await resume();
+});
+
+it('copies have the volumes of their source, also those of a snapshot', async () => {
+  const wanted = { count: 1, timeoutSeconds: 30, teamId: 'team', keyId: '', creationId: '', secure: false };
+  const { sandboxId } = sandbox.record;
+  const [copy] = await forkSandbox(bench.context, { source: { sandboxId }, ...wanted });
+  expect(copy).toMatchObject({ sandbox: { record: { volumes: [volume] } } });
+  await makeSnapshot(bench.context, sandboxId, 's1');
+  const [later] = await forkSandbox(bench.context, { source: { snapshotId: 's1' }, ...wanted });
+  expect(later).toMatchObject({ sandbox: { record: { volumes: [volume] } } });
+  const others = forkSandbox(bench.context, { source: { snapshotId: 's1' }, ...wanted, teamId: 'other' });
+  await expect(others).rejects.toMatchObject({ reason: 'forbidden' });
+});

@@ -1,0 +1,123 @@
+import { closeSync, openSync } from 'node:fs';
+import { isRunning, randomId, SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { negotiateMount } from '@soulbox/fuse';
+import type { SandboxVolume } from '@soulbox/isolation';
+import { createFuseMount } from '@soulbox/linux/mount-objects';
+import type { VolumeMounts } from '../../processes/volume-mounts.ts';
+import type { VolumeOfSandbox } from '../../registry/record.ts';
+import { endHolder, firstKeptFd, startHolder } from './device-holder.ts';
+import { openKeptFiles } from './kept-file.ts';
+import type { Kept, KeptMount } from './kept-file.ts';
+import { createServiceLink } from './service-link.ts';
+
+export interface VolumeMountOptions {
+  readonly service: { readonly socketPath: string; readonly channel: number; readonly wake: () => void };
+  /** For what must be known as long as the host runs. */
+  readonly folder: string;
+  readonly logger: Logger;
+}
+
+/** A file system that is mounted nowhere yet, with its device. */
+interface Made extends SandboxVolume {
+  readonly device: number;
+  readonly kept: KeptMount;
+}
+
+/** Volumes of sandboxes, as in docs/decisions/067-volumes-in-sandboxes.md. */
+export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & AsyncDisposable {
+  const { folder, logger } = options;
+  const link = createServiceLink({ ...options.service, logger });
+  const files = openKeptFiles(folder);
+
+  const make = async (sandboxId: string, volume: VolumeOfSandbox, index: number, position: number): Promise<Made> => {
+    const device = openDevice();
+    let mount: number | undefined;
+    try {
+      const { path, isReadOnly } = volume;
+      mount = createFuseMount({ device, source: `volume-${index}`, isReadOnly });
+      const negotiated = await negotiateMount(device, { locks: true, autoInvalidate: true });
+      const mountId = `${sandboxId}-${randomId(8)}-${index}`;
+      const kept = {
+        mountId,
+        fd: firstKeptFd + position,
+        negotiated: { ...negotiated, flags: [...negotiated.flags] },
+        volume,
+      };
+      return { device, mount, index, path, kept };
+    } catch (error) {
+      if (mount !== undefined) closeSync(mount);
+      closeSync(device);
+      throw error;
+    }
+  };
+  const keep = async (sandboxId: string, made: readonly Made[]): Promise<Kept[number]> => {
+    const one = { holder: await startHolder(made.map(({ device }) => device)), mounts: made.map(({ kept }) => kept) };
+    try {
+      await files.write(sandboxId, [...(await files.read(sandboxId)), one]);
+      return one;
+    } catch (error) {
+      endHolder(one.holder);
+      throw error;
+    }
+  };
+  const release = async (sandboxId: string): Promise<void> => {
+    const kept = await files.read(sandboxId);
+    for (const { holder, mounts } of kept) {
+      for (const { mountId } of mounts) link.forget(mountId);
+      endHolder(holder);
+    }
+    if (kept.length > 0) await files.remove(sandboxId);
+  };
+
+  const releaseSafely = async (sandboxId: string): Promise<void> => {
+    await release(sandboxId).catch((err: unknown) => {
+      logger.error({ err, sandboxId }, 'volumes of a sandbox could not be released');
+    });
+  };
+
+  return {
+    async open(sandboxId, volumes, firstIndex = 0) {
+      const made: Made[] = [];
+      using unused = new DisposableStack();
+      for (const [position, volume] of volumes.entries()) {
+        const one = await make(sandboxId, volume, firstIndex + position, position);
+        made.push(one);
+        unused.defer(() => closeSync(one.mount));
+      }
+      const { holder, mounts } = await keep(sandboxId, made).finally(() => {
+        for (const { device } of made) closeSync(device);
+      });
+      try {
+        for (const mount of mounts) await link.serve({ ...mount, holder }, { isTakeover: false });
+      } catch (error) {
+        await release(sandboxId);
+        throw error;
+      }
+      const owned = unused.move();
+      return { volumes: made, [Symbol.dispose]: () => owned.dispose() };
+    },
+    async adopt(sandboxId) {
+      for (const { holder, mounts } of await files.read(sandboxId)) {
+        if (isRunning(holder)) for (const mount of mounts) link.keep({ ...mount, holder });
+        else logger.error({ sandboxId }, 'volumes of a sandbox are lost: the process that kept them was ended');
+      }
+    },
+    release: releaseSafely,
+    async releaseExcept(isKnown) {
+      for (const sandboxId of await files.list().catch(() => []))
+        if (!isKnown(sandboxId)) await releaseSafely(sandboxId);
+    },
+    [Symbol.asyncDispose]: async () => await link[Symbol.asyncDispose](),
+  };
+}
+
+function openDevice(): number {
+  try {
+    return openSync('/dev/fuse', 'r+');
+  } catch (error) {
+    throw new SoulBoxError('capability_missing', 'Volumes cannot be mounted, because this host has no /dev/fuse.', {
+      cause: error,
+    });
+  }
+}

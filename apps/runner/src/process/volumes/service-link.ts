@@ -1,0 +1,146 @@
+import { closeSync } from 'node:fs';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { z } from 'zod';
+import { sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
+import type { Logger, ProcessIdentity } from '@soulbox/base';
+import { takeDescriptor } from '@soulbox/linux/processes';
+import { sendDescriptor } from '@soulbox/process';
+import { callHttpService, readJson } from '@soulbox/rpc/http-call';
+import type { HttpCall, HttpService } from '@soulbox/rpc/http-call';
+import type { KeptMount } from './kept-file.ts';
+
+export interface HeldMount extends KeptMount {
+  readonly holder: ProcessIdentity;
+}
+
+export interface ServiceLinkOptions {
+  readonly socketPath: string;
+  /** Our end of the channel over which it gets devices. */
+  readonly channel: number;
+  readonly wake: () => void;
+  readonly logger: Logger;
+}
+
+export interface ServiceLink extends AsyncDisposable {
+  /** Has a mount served from now on, also by later services. Resolves when it is served. Throws the service's error. */
+  serve(mount: HeldMount, how: { readonly isTakeover: boolean }): Promise<void>;
+  /** The same for a mount that an earlier process may have had served; resolves at once. */
+  keep(mount: HeldMount): void;
+  forget(mountId: string): void;
+}
+
+const callMs = 30_000;
+/** Before it is asked again, after a failure. */
+const pauseMs = 200;
+const mountIds = z.array(z.string());
+/** A service that ends after it got a device takes the device with it. */
+const attempts = 3;
+const passing: ReadonlySet<string> = new Set(['bad_request', 'volumes_unavailable']);
+
+/**
+ * Gives mounts to the volume service, and again to the next one if it ends: it is told that they are there only by its
+ * end.
+ */
+export function createServiceLink({ socketPath, channel, wake, logger }: ServiceLinkOptions): ServiceLink {
+  const service: HttpService = {
+    ...{ socketPath, wake, name: 'volume service', unavailable: 'volumes_unavailable', silenceMs: 0 },
+  };
+  const held = new Map<string, HeldMount>();
+  const stopping = new AbortController();
+  let following: Promise<void> | undefined;
+
+  const call = async (request: Omit<HttpCall, 'signal'>): Promise<IncomingMessage> =>
+    await callHttpService(
+      { ...request, signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(callMs)]) },
+      service,
+    );
+  const hand = async (mount: HeldMount, isTakeover: boolean): Promise<void> => {
+    const { mountId, fd, holder, negotiated, volume } = mount;
+    const device = takeDescriptor(holder.pid, fd);
+    let ticket: string;
+    try {
+      ticket = Buffer.from(sendDescriptor(channel, device)).toString('hex');
+    } finally {
+      closeSync(device);
+    }
+    const { teamId, groupId, volumeId, isReadOnly, sizeBytes, teamBytes } = volume;
+    const limits = { ...(sizeBytes > 0 && { sizeBytes }), ...(teamBytes > 0 && { teamBytes }) };
+    const order = { ticket, negotiated, isTakeover, isReadOnly, ...limits };
+    const path = `/${[teamId, groupId, volumeId, 'mount'].map(encodeURIComponent).join('/')}?mount=${mountId}`;
+    const headers = { 'content-type': 'application/json' };
+    const answer = await call({ method: 'PUT', path, headers, body: textOf(order) });
+    answer.resume();
+  };
+  const listServed = async (): Promise<ReadonlySet<string>> =>
+    new Set(mountIds.parse(await readJson(await call({ method: 'GET', path: '/mounts' }))));
+  /** A device that is sent before the service runs would be lost, so it is asked for something first. */
+  const handSafely = async (mount: HeldMount, isTakeover: boolean): Promise<void> => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        if ((await listServed()).has(mount.mountId)) return;
+        await hand(mount, isTakeover || attempt > 1);
+        return;
+      } catch (error) {
+        const isPassing = error instanceof SoulBoxError && passing.has(error.reason);
+        if (!isPassing || attempt === attempts) throw error;
+      }
+    }
+  };
+  const giveMissing = async (): Promise<void> => {
+    const served = await listServed();
+    for (const mount of held.values()) {
+      if (served.has(mount.mountId)) continue;
+      await handSafely(mount, true).catch((err: unknown) => {
+        logger.error({ err, mountId: mount.mountId }, 'a volume of a sandbox could not be served again');
+      });
+    }
+  };
+  /** Follows one service until its end. */
+  const followOne = async (): Promise<void> => {
+    const life = await callHttpService({ method: 'GET', path: '/alive', signal: stopping.signal }, service);
+    try {
+      await giveMissing();
+      life.resume();
+      if (!life.closed) await once(life, 'close', { signal: stopping.signal });
+    } finally {
+      life.destroy();
+    }
+  };
+  const follow = async (): Promise<void> => {
+    while (held.size > 0 && !stopping.signal.aborted) {
+      try {
+        await followOne();
+      } catch (err) {
+        // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it changes while this waits
+        if (stopping.signal.aborted) return;
+        logger.warn({ err }, 'the volume service cannot be reached');
+        await sleepUnlessAborted(pauseMs, stopping.signal).catch(() => undefined);
+      }
+    }
+  };
+  const startFollowing = (): void => {
+    following ??= follow().finally(() => (following = undefined));
+  };
+
+  return {
+    async serve(mount, { isTakeover }) {
+      await handSafely(mount, isTakeover);
+      held.set(mount.mountId, mount);
+      startFollowing();
+    },
+    keep(mount) {
+      held.set(mount.mountId, mount);
+      startFollowing();
+    },
+    forget: (mountId) => void held.delete(mountId),
+    async [Symbol.asyncDispose]() {
+      stopping.abort(new Error('The runner is stopping.'));
+      await following;
+    },
+  };
+}
+
+async function* textOf(value: object): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(Buffer.from(JSON.stringify(value)));
+}

@@ -1,0 +1,35 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { SandboxVolume } from '@soulbox/isolation';
+import type { VolumeOfSandbox } from '../registry/record.ts';
+
+/** File systems of volumes for one sandbox. Disposed when the sandbox has them, or will not get them. */
+export interface OpenedVolumes extends Disposable {
+  readonly volumes: readonly SandboxVolume[];
+}
+
+/** The volumes that sandboxes have mounted. They are served by the volume service, and outlive this process. */
+export interface VolumeMounts {
+  /**
+   * Makes a file system for each volume. The first one gets the number `firstIndex` in the sandbox. Throws
+   * `volume_not_found` and `volumes_unavailable`, and then has made none.
+   */
+  open(sandboxId: string, volumes: readonly VolumeOfSandbox[], firstIndex?: number): Promise<OpenedVolumes>;
+  /** Goes on with what an earlier runner made for a sandbox that still runs. Never throws. */
+  adopt(sandboxId: string): Promise<void>;
+  /**
+   * The sandbox is about to be ended. Before its processes are killed: one that waits for a service that is gone ends only
+   * when nobody has the device any more. Safe to repeat; never throws.
+   */
+  release(sandboxId: string): Promise<void>;
+  /** Releases what is left of all other sandboxes. Never throws. */
+  releaseExcept(isKnown: (sandboxId: string) => boolean): Promise<void>;
+}
+
+/** On a host without a volume service. */
+export const noVolumes: VolumeMounts = {
+  open: async () =>
+    await Promise.reject(new SoulBoxError('capability_missing', 'This server has no service for volumes.')),
+  adopt: async () => await Promise.resolve(),
+  release: async () => await Promise.resolve(),
+  releaseExcept: async () => await Promise.resolve(),
+};

@@ -1,0 +1,89 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { isNodeError } from '@soulbox/base';
+import type { Volume } from '@soulbox/volumes';
+import { z } from 'zod';
+
+/** The mounts of one open volume. */
+export interface VolumeMounts {
+  /** Records a mount before it is served. From then on it outlives this process. */
+  begin(mount: string): void;
+  /** The mount is gone, and `Volume.removeHolder` is done. */
+  end(mount: string): void;
+  /** Ends the mounts of before that nobody has taken over. */
+  expire(): Promise<void>;
+}
+
+/**
+ * Mounts that the kernel may still have. They outlive the process, and with them files that they hold open without a
+ * name, and their locks. They do not outlive the host.
+ */
+const recordSchema = z.object({ bootId: z.string(), mounts: z.array(z.string()) });
+
+/** Of the running host. */
+export const readBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
+/**
+ * Reads the record in the file `path`, and keeps for its mounts what they hold of a volume that was just opened. With
+ * `isLate` it is too late to take them over, and they end.
+ */
+export async function adoptMounts(
+  volume: Volume,
+  { path, bootId, isLate }: { readonly path: string; readonly bootId: string; readonly isLate: boolean },
+): Promise<VolumeMounts> {
+  const { metadata, pins } = volume;
+  const known = new Set<string>();
+  const served = new Set<string>();
+  const save = (): void => {
+    // For a killed process. After a crash of the host there are no mounts, so nothing is flushed.
+    writeFileSync(`${path}.new`, JSON.stringify({ bootId, mounts: [...known] }), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  };
+  const expire = async (): Promise<void> => {
+    for (const mount of known) {
+      if (served.has(mount)) continue;
+      await volume.removeHolder(mount);
+      // It may have been taken over meanwhile. Then its locks are lost, as it came too late.
+      if (!served.has(mount)) known.delete(mount);
+    }
+    save();
+  };
+
+  const record = readRecord(path);
+  const isOfThisBoot = record.bootId === bootId;
+  for (const mount of record.mounts) {
+    known.add(mount);
+    if (isOfThisBoot) pins.adopt(mount, metadata.facts().firstOwnIno);
+  }
+  const holders = new Set((await metadata.locks.list()).map(({ mount }) => mount));
+  for (const mount of holders) if (!known.has(mount)) await volume.removeHolder(mount);
+  if (known.size > 0 && (isLate || !isOfThisBoot)) await expire();
+  return {
+    begin(mount) {
+      const isNew = !known.has(mount);
+      known.add(mount);
+      served.add(mount);
+      try {
+        if (isNew) save();
+      } catch (error) {
+        known.delete(mount);
+        served.delete(mount);
+        throw error;
+      }
+    },
+    end(mount) {
+      known.delete(mount);
+      served.delete(mount);
+      save();
+    },
+    expire,
+  };
+}
+
+function readRecord(path: string): z.infer<typeof recordSchema> {
+  try {
+    return recordSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'ENOENT') return { bootId: '', mounts: [] };
+    throw error;
+  }
+}
