@@ -46,7 +46,7 @@ function failuresOf(module: TestModule): string[] {
 function describe(where: string, error: SerializedError | undefined): string[] {
   const [first = 'no message'] = (error?.message ?? '').split('\n', 1);
   const named = error?.name === undefined ? first : `${error.name}: ${first}`;
-  const cause = error?.cause as SerializedError | undefined;
+  const cause = error?.cause;
   const because = typeof cause?.message === 'string' ? ` (${cause.message.split('\n', 1)[0] ?? ''})` : '';
   return [shorten(`${where}: ${named}${because}`), ...receivedOf(error?.diff).map((line) => shorten(`    ${line}`))];
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree } from '@soulbox/base';
 import { listHostTraces, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
-import { Sandbox, SandboxNotFoundError } from 'e2b';
+import { Sandbox, SandboxNotFoundError, Volume } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
@@ -60,6 +60,35 @@ test('signed URLs and the use of one-time URLs survive a kill of the server', as
     409, 200, 409,
   ]);
   await sandbox.kill();
+});
+
+test('a program that writes to a volume goes on when the whole server is killed', async () => {
+  const volume = await Volume.create('outlives', connection());
+  const sandbox = await Sandbox.create('base', {
+    ...connection(),
+    volumeMounts: { '/data': volume },
+    timeoutMs: 120_000,
+  });
+  const program = `import os
+log = os.open("/data/log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+for n in range(2000):
+  os.write(log, b"%d\\n" % n)
+  if n % 10 == 0: os.fsync(log)
+open("/tmp/done", "w").close()`;
+  await sandbox.files.write('/tmp/write.py', program);
+  await sandbox.commands.run('setsid sh -c "sleep 0.5; exec python3 /tmp/write.py" 2> /tmp/errors &', {
+    background: true,
+  });
+  for (let kills = 0; kills < 2; kills += 1) {
+    await sleep(1000);
+    await killAndRestart();
+  }
+  const again = await Sandbox.connect(sandbox.sandboxId, connection());
+  await until('the end of the program', async () => await again.files.exists('/tmp/done'), 60_000);
+  const { stdout } = await again.commands.run('seq 0 1999 | cmp - /data/log && cat /tmp/errors');
+  expect(stdout).toBe('');
+  await again.kill();
+  expect(await Volume.destroy(volume.volumeId, connection())).toBe(true);
 });
 
 test('a sandbox survives a kill of the server during a command', async () => {

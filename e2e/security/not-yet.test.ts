@@ -13,11 +13,3 @@ test.each([
   const stranger = await fetch(`${apiUrl}${path}`, { method });
   expect(stranger.status).toBe(401);
 });
-
-test.each([{ volumeMounts: [{ name: 'a', path: '/b' }] }])(
-  'a create with %j is refused and not partly done',
-  async (extra) => {
-    const { status } = await askApi('POST', '/v2/sandboxes', { templateID: 'base', ...extra });
-    expect([400, 501]).toContain(status);
-  },
-);

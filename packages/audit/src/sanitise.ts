@@ -41,6 +41,8 @@ const factForms: Readonly<Record<string, RegExp | 'number' | 'boolean'>> = {
   reason: word,
   bytes: 'number',
   digest: hexDigest,
+  /** Of a new sandbox: the names or ids of its volumes, separated by commas. */
+  volumes: /^[\w-]{1,128}(?:,[\w-]{1,128}){0,9}$/,
   /** Of a network policy: what it contains, and the hosts of its rules, separated by commas. */
   allowOut: 'number',
   denyOut: 'number',

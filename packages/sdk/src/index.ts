@@ -1,7 +1,7 @@
 export { Sandbox } from './sandboxes/handle.ts';
 export type { SandboxHandleOptions } from './sandboxes/handle.ts';
-export type { SandboxConnectOptions, SandboxLifecycle, SandboxOptions } from './sandboxes/create.ts';
-export type { SandboxDetail, SandboxInfo, SandboxListOptions } from './sandboxes/info.ts';
+export type { MountedVolume, SandboxConnectOptions, SandboxLifecycle, SandboxOptions } from './sandboxes/create.ts';
+export type { SandboxDetail, SandboxInfo, SandboxListOptions, SandboxVolumeMount } from './sandboxes/info.ts';
 export type { CustomMetrics, CustomMetricsOptions, SandboxMetrics, TimeRange } from './sandboxes/metrics.ts';
 export type { PauseOptions } from './sandboxes/pause.ts';
 export type { FileUrlOptions } from './sandboxes/file-urls.ts';

@@ -15,7 +15,13 @@ export type {
 } from './records/audit.ts';
 export { auditLogFull } from './records/audit.ts';
 export type { TeamHoldings, TeamRecord, TeamRecords, TeamRecordsUsage } from './records/teams.ts';
-export type { LifecycleRecord, ReportedSandbox, NetworkRecord, SandboxRecord } from './records/sandbox-record.ts';
+export type {
+  LifecycleRecord,
+  ReportedSandbox,
+  NetworkRecord,
+  SandboxRecord,
+  VolumeMountRecord,
+} from './records/sandbox-record.ts';
 export type {
   Creation,
   CreationLimits,

@@ -86,6 +86,14 @@ describe('an action with outside effect', () => {
     expect(long.at(-1)?.facts?.['ruleHosts']).toBe(hosts.join(','));
   });
 
+  test('that gives a sandbox volumes is recorded with their names', async () => {
+    for (const name of ['data', 'Other_1']) await api.ask('POST', '/volumes', { body: { name } });
+    const volumeMounts = ['data', 'Other_1'].map((name) => ({ name, path: `/${name}` }));
+    expect((await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base', volumeMounts } })).status).toBe(201);
+    const created = await recordsOf('sandbox.create', 2);
+    expect(created.map(({ facts }) => facts)).toEqual(Array(2).fill({ volumes: 'data,Other_1' }));
+  });
+
   test('that fails is recorded with its failure', async () => {
     expect((await api.ask('DELETE', '/sandboxes/i0000000000000000000')).status).toBe(404);
     const [, outcome] = await recordsOf('sandbox.kill', 2);

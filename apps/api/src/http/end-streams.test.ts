@@ -112,6 +112,7 @@ it('a list that its client does not read is cut off when the key is revoked', as
           maskRequestHost: undefined,
         },
         lifecycle: { autoResume: false, onTimeout: 'kill', idleTimeoutSeconds: 0 },
+        volumes: [],
         ...{ state: 'running', stateSince: n, executionStartedAt: n, cause: 'request', isolation: 'container' },
         ...{ createdBy: '', creationId: '' },
       } as never,

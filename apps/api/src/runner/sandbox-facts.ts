@@ -32,6 +32,7 @@ export function factsFromRunner(sandbox: Sandbox): ReportedSandbox {
     envdVersion: sandbox.envdVersion,
     network: networkFromRunner(sandbox.network),
     lifecycle: lifecycleFromRunner(sandbox.lifecycle),
+    volumes: sandbox.volumes.map(({ volumeId, name, path, readOnly }) => ({ volumeId, name, path, readOnly })),
     isolation: sandbox.isolation,
     createdBy: sandbox.keyId,
     creationId: sandbox.creationId,

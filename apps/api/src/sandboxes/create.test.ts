@@ -150,16 +150,6 @@ describe('creating a sandbox', () => {
     );
   });
 
-  it.each([['volumeMounts', { volumeMounts: [{ name: 'a', path: '/b' }] }]])(
-    'refuses %s by name instead of ignoring it',
-    async (name, body) => {
-      const answer = await create(body);
-      expect(answer.status).toBe(501);
-      expect(answer.json).toEqual({ code: 501, message: `${name} is not available in this version of SoulBox.` });
-      expect(api.runner.creates).toEqual([]);
-    },
-  );
-
   it('passes ports that speak TLS on, and shows them', async () => {
     const answer = await create({ network: { httpsPorts: [8443, 3000] } });
     expect(answer.status).toBe(201);

@@ -29,7 +29,10 @@ import { sandboxToWire } from './to-wire.ts';
 import { networkFacts } from './network-facts.ts';
 import { policyToRunner } from './network-policy.ts';
 import { permitSecrets } from './permit-secrets.ts';
-import { refuseUnavailable } from './unavailable.ts';
+import { resolveVolumes } from './resolve-volumes.ts';
+import type { VolumeToMount } from './resolve-volumes.ts';
+import { checkMountPaths } from './mount-paths.ts';
+import { permitVolumes } from './permit-volumes.ts';
 import { requestedIsolation } from '../http/requested-isolation.ts';
 
 /** The body of a create, with the isolation that all sources together specify; empty if none does. */
@@ -37,6 +40,9 @@ type CreateRequest = Omit<NewSandbox, 'isolation'> & { readonly isolation: strin
 
 /** The id under which it can be found again; empty if it need not be. */
 type OwnCreate = CreateRequest & { readonly creationId: string };
+
+/** With the volumes that it names. */
+type ResolvedCreate = OwnCreate & { readonly volumes: readonly VolumeToMount[] };
 
 /** E2B's `error_code` for failures of a create. */
 const errorCodes: Partial<Record<Reason, string>> = {
@@ -46,11 +52,15 @@ const errorCodes: Partial<Record<Reason, string>> = {
   runner_unavailable: 'sandbox_placement_timeout',
 };
 
-/** A policy that is given at the create is recorded like one that is set later. */
+/** A policy that is given at the create is recorded like one that is set later. Volumes give access to their contents. */
 function auditFacts(body: unknown): AuditFacts | undefined {
-  const { network, allow_internet_access } = body as NewSandbox;
-  if (network === undefined && allow_internet_access === undefined) return undefined;
-  return networkFacts({ ...network, allow_internet_access });
+  const { network, allow_internet_access, volumeMounts = [] } = body as NewSandbox;
+  const hasPolicy = network !== undefined || allow_internet_access !== undefined;
+  if (!hasPolicy && volumeMounts.length === 0) return undefined;
+  return {
+    ...(hasPolicy ? networkFacts({ ...network, allow_internet_access }) : {}),
+    ...(volumeMounts.length === 0 ? {} : { volumes: volumeMounts.map(({ name }) => name).join(',') }),
+  };
 }
 
 const response = { 201: sandboxSchema, ...errors(400, 404, 409, 413, 415, 422, 501, 503, 504) };
@@ -106,6 +116,7 @@ async function createOnce(
 ): Promise<Sandbox> {
   const caller = callerOf(request);
   permitSecrets(caller, body.network?.rules);
+  permitVolumes(caller, body.volumeMounts);
   return await runOnce(context, request, reply, {
     make: async (creationId) => await createSandbox(context, caller, { ...body, creationId }),
     find: async (creationId) => (await findMade(context, caller, creationId))[0],
@@ -116,15 +127,16 @@ async function createOnce(
 async function createSandbox(context: ApiContext, caller: Caller, body: OwnCreate): Promise<Sandbox> {
   checkTimeout(context, body.timeout);
   refuseContradictions(body);
-  refuseUnavailable(body);
+  checkMountPaths(body.volumeMounts);
   const source = await getPermittedSource(context, caller, body.templateID);
-  const sandbox = await createFrom(context, caller, source, body).catch(async (thrown: unknown) => {
+  const volumes = await resolveVolumes(context, caller.team, body.volumeMounts);
+  const sandbox = await createFrom(context, caller, source, { ...body, volumes }).catch(async (thrown: unknown) => {
     if (!hasVanished(thrown)) throw thrown;
     // The tag may have moved, which deletes the build that it pointed at. Or the remembered template is gone.
     context.templates.forget();
     const again = await getPermittedSource(context, caller, body.templateID);
     if (again.snapshotId === source.snapshotId && again.templateId === source.templateId) throw thrown;
-    return await createFrom(context, caller, again, body);
+    return await createFrom(context, caller, again, { ...body, volumes });
   });
   if (source.isBuilt) await context.records.templates.noteSpawn(source.templateId, context.clock.now());
   context.logger.info({ sandboxId: sandbox.sandboxId, team: caller.team.id }, 'sandbox created');
@@ -142,12 +154,22 @@ async function getPermittedSource(context: ApiContext, caller: Caller, text: str
 const hasVanished = (thrown: unknown): boolean =>
   thrown instanceof SoulBoxError && (thrown.reason === 'snapshot_not_found' || thrown.reason === 'template_not_found');
 
-async function createFrom(context: ApiContext, caller: Caller, source: Source, body: OwnCreate): Promise<Sandbox> {
+async function createFrom(context: ApiContext, caller: Caller, source: Source, body: ResolvedCreate): Promise<Sandbox> {
+  refuseVolumesOfSnapshot(source, body.volumes);
   const { templateId, memoryMb } = source;
   const { keyId } = caller;
   const wanted = { id: randomUUID(), templateId, sandboxCount: 1, memoryMb, keyId, isCreate: true };
   const create = (limits: TeamLimits) => askRunner(context, requestToRunner(caller, limits, source, body));
   return await withReservations(context, caller, wanted, create, (made) => [made]);
+}
+
+/** A sandbox from a snapshot has the volumes that the snapshot's sandbox had: its memory may have open files of them. */
+function refuseVolumesOfSnapshot({ snapshotId, isBuilt }: Source, volumes: readonly VolumeToMount[]): void {
+  if (snapshotId === '' || isBuilt || volumes.length === 0) return;
+  throw new SoulBoxError(
+    'bad_request',
+    `volumeMounts: must be empty for snapshot ${snapshotId}. The volumes of the sandbox that was saved are mounted.`,
+  );
 }
 
 async function askRunner(context: ApiContext, request: ReturnType<typeof requestToRunner>): Promise<Sandbox> {
@@ -156,7 +178,7 @@ async function askRunner(context: ApiContext, request: ReturnType<typeof request
   return sandbox;
 }
 
-function requestToRunner(caller: Caller, limits: TeamLimits, source: Source, body: OwnCreate) {
+function requestToRunner(caller: Caller, limits: TeamLimits, source: Source, body: ResolvedCreate) {
   const { network } = body;
   // Clients send it beside `network`. Whichever of the two closes the sandbox counts.
   const access = [body.allow_internet_access, network?.allow_internet_access];
@@ -178,5 +200,6 @@ function requestToRunner(caller: Caller, limits: TeamLimits, source: Source, bod
     ...{ secure: body.secure, logOutput: body.logOutput === true },
     lifecycle: lifecycleToRunner(body),
     isolation: body.isolation,
+    volumes: [...body.volumes],
   };
 }

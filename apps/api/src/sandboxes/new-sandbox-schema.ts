@@ -1,7 +1,7 @@
-import { isolationMetadataKey, isolations } from '@soulbox/contract';
+import { isolationMetadataKey, isolations, volumePathMaxBytes } from '@soulbox/contract';
 import { ownMetadataPrefix } from '@soulbox/contract/functions';
 import { z } from 'zod';
-import { envLimits, idleTimeoutMax, metadataLimits } from '../limits.ts';
+import { envLimits, idleTimeoutMax, metadataLimits, volumeMountsMax } from '../limits.ts';
 import { iamSchema, networkSchema } from './network-schema.ts';
 import { stringMap } from '../http/string-map.ts';
 
@@ -67,9 +67,20 @@ const common = {
     .describe('MCP servers, which the client starts. Requires a template with an MCP gateway.'),
   iam: iamSchema.optional().describe('Workload identities, which placeholders of network.rules may name.'),
   volumeMounts: z
-    .array(z.object({ name: z.string(), path: z.string() }))
+    .array(
+      z.object({
+        name: z.string().min(1).max(128).describe('Name of a volume of the team. SoulBox also accepts its id.'),
+        path: z
+          .string()
+          .describe(
+            `Where it is mounted: an absolute path without \`.\`, \`..\` or a \`/\` at its end, ${volumePathMaxBytes} bytes at most.`,
+          ),
+        readOnly: z.boolean().default(false).describe('The sandbox cannot change it. SoulBox extension.'),
+      }),
+    )
+    .max(volumeMountsMax)
     .optional()
-    .describe('Only an empty list is available in this version.'),
+    .describe('Volumes that the sandbox has at paths of its own. Requires the scope `run`, as their contents do.'),
 };
 
 /** `POST /sandboxes`: clients up to 2.49, Python, the CLI. Without `secure`, envd has no token. */

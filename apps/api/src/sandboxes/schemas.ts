@@ -40,6 +40,16 @@ const listed = {
   memoryMB: z.int().describe('MiB'),
   diskSizeMB: z.int().describe('MiB'),
   metadata: z.record(z.string(), z.string()),
+  volumeMounts: z
+    .array(
+      z.object({
+        name: z.string(),
+        path: z.string(),
+        readOnly: z.boolean().describe('SoulBox extension.'),
+      }),
+    )
+    .optional()
+    .describe('The volumes in the sandbox. Absent: it has none.'),
   state: z.enum(['running', 'paused']),
   envdVersion: z.string(),
   isolation: isolationSchema,

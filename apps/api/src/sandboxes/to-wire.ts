@@ -1,5 +1,5 @@
 import type { Metric, MetricPoint, Sandbox } from '@soulbox/contract/runner';
-import type { ReportedSandbox } from '@soulbox/storage';
+import type { ReportedSandbox, VolumeMountRecord } from '@soulbox/storage';
 import type { z } from 'zod';
 import { mayRun } from '../auth/caller.ts';
 import type { Caller } from '../auth/caller.ts';
@@ -51,6 +51,7 @@ export function listedToWire(facts: ReportedSandbox): z.infer<typeof listedSandb
     memoryMB: facts.memoryMb,
     diskSizeMB: facts.diskSizeMb,
     metadata: facts.metadata,
+    ...(facts.volumes.length === 0 ? {} : { volumeMounts: facts.volumes.map(mountToWire) }),
     state: facts.state,
     envdVersion: facts.envdVersion,
     isolation: facts.isolation,
@@ -59,6 +60,8 @@ export function listedToWire(facts: ReportedSandbox): z.infer<typeof listedSandb
     stateSince: timeToWire(facts.stateSince),
   };
 }
+
+const mountToWire = ({ name, path, readOnly }: VolumeMountRecord) => ({ name, path, readOnly });
 
 export function detailToWire(sandbox: Sandbox, config: ApiConfig, caller: Caller): z.infer<typeof sandboxDetailSchema> {
   const facts = factsFromRunner(sandbox);

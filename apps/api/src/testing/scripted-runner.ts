@@ -211,6 +211,7 @@ export function createScriptedRunner(): ScriptedRunner {
           envdAccessToken: request.secure ? 'access-token' : '',
           trafficAccessToken: request.network?.allowPublicTraffic === false ? 'traffic-token' : '',
           ...(request.lifecycle === undefined ? {} : { lifecycle: request.lifecycle }),
+          volumes: request.volumes,
           isolation: request.isolation === '' ? 'container' : request.isolation,
           cause: request.snapshotId === '' ? 'request' : 'snapshot',
         });

@@ -5,7 +5,8 @@ import type { RequestListener, Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { connectVolumeService, readAnswer } from './connect.ts';
+import { readJson } from '@soulbox/rpc/http-call';
+import { connectVolumeService } from './connect.ts';
 import type { VolumeCall, VolumeService } from './volume-service.ts';
 
 let folder: string;
@@ -58,7 +59,7 @@ it('a service that does not run is woken and waited for, and one that was restar
   const waiting = call();
   await expect.poll(() => woken).toBeGreaterThan(0);
   await start(answerJson);
-  expect(await readAnswer(await waiting)).toEqual({ url: '/t/g/v/path?path=%2F%C3%A4+b' });
+  expect(await readJson((await waiting).body)).toEqual({ url: '/t/g/v/path?path=%2F%C3%A4+b' });
   for (const _ of [1, 2, 3]) {
     await stop();
     await start(answerJson);

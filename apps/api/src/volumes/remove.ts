@@ -1,10 +1,16 @@
 import { callerOf } from '../auth/authenticate.ts';
+import { SoulBoxError } from '@soulbox/base';
+import type { VolumeRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { auditNote } from '../http/audit-requests.ts';
 import { errors, noContent } from '../http/schemas.ts';
+import { aliveAfter } from '../lookup/sandbox.ts';
 import { getVolume, volumeNotFound, volumeParams } from '../lookup/volume.ts';
 import { removeContents } from './remove-contents.ts';
+
+/** Sandboxes that an error names. */
+const namedMax = 3;
 
 export function addRemoveVolumeRoute(app: ApiApp, context: ApiContext): void {
   const { records, logger } = context;
@@ -16,12 +22,14 @@ export function addRemoveVolumeRoute(app: ApiApp, context: ApiContext): void {
         tags: ['volumes'],
         summary: 'Delete a volume with its contents',
         params: volumeParams,
-        response: { 204: noContent, ...errors(404) },
+        response: { 204: noContent, ...errors(404, 409) },
       },
     },
     async (request, reply) => {
       const { team } = callerOf(request);
-      const { id, groupId } = await getVolume(context, team, request.params.volumeID);
+      const volume = await getVolume(context, team, request.params.volumeID);
+      await refuseWhileMounted(context, volume);
+      const { id, groupId } = volume;
       if (!(await records.volumes.beginRemove(team.id, id, auditNote(request, id))))
         throw volumeNotFound(request.params.volumeID);
       logger.info({ team: team.id, volumeId: id }, 'volume deleted');
@@ -32,4 +40,15 @@ export function addRemoveVolumeRoute(app: ApiApp, context: ApiContext): void {
       return reply.code(204).send(null);
     },
   );
+}
+
+/**
+ * Throws `volume_in_use`. A sandbox that is being created right now is not found here; its create fails, because the
+ * volume is gone when it is mounted.
+ */
+async function refuseWhileMounted(context: ApiContext, { teamId, id, name }: VolumeRecord): Promise<void> {
+  const found = await context.records.sandboxes.listMounting(teamId, id, aliveAfter(context), namedMax + 1);
+  if (found.length === 0) return;
+  const named = `${found.slice(0, namedMax).join(', ')}${found.length > namedMax ? ' and others' : ''}`;
+  throw new SoulBoxError('volume_in_use', `Volume "${name}" is mounted in sandboxes: ${named}. Kill them first.`);
 }

@@ -23,6 +23,16 @@ export interface SandboxLifecycle {
   readonly autoResume?: boolean | undefined;
 }
 
+/** A volume for a new sandbox: its name or id, or what `volumes.get` returns. */
+export type MountedVolume =
+  | string
+  | {
+      /** Its name or id. */
+      readonly name: string;
+      /** The sandbox cannot change it. A snapshot is always read-only. An addition to e2b 2.51.0. Default: false. */
+      readonly readOnly?: boolean | undefined;
+    };
+
 /** The options of a new sandbox, as in e2b 2.51.0. `idleTimeoutMs`, `isolation`, `logOutput` and `idempotencyKey` are additions. */
 export interface SandboxOptions extends ConnectionOptions {
   /** A template or snapshot: its id, `name`, `name:tag` or `team/name:tag`. Default: `base`. */
@@ -50,6 +60,12 @@ export interface SandboxOptions extends ConnectionOptions {
   readonly allowInternetAccess?: boolean | undefined;
   /** Rules for connections, in the form of the REST API. docs/network.md describes them. Default: none. */
   readonly network?: Schemas['SandboxNetworkConfig'] | undefined;
+  /**
+   * Volumes of the team by the absolute path at which the sandbox has them, at most 10. They stay when the sandbox ends.
+   * docs/volumes.md has promises and limits. Errors: `volume_not_found`, `volume_mount_failed`, `capability_missing` with
+   * the isolation `gvisor`. Default: none.
+   */
+  readonly volumeMounts?: Readonly<Record<string, MountedVolume>> | undefined;
   /**
    * The wall around the sandbox. Default: that of the key, then of the template, then of the server. Another one than
    * that of a built template or a snapshot throws `state_incompatible`.
@@ -87,12 +103,13 @@ export const defaultTimeoutMs = 300_000;
 /** Throws `template_not_found`, `limit_exceeded`, `bad_request` and others of docs/errors.md. @internal */
 export async function createSandbox(connection: Connection, options: SandboxOptions): Promise<SandboxAccess> {
   const { template = 'base', timeoutMs = defaultTimeoutMs, idempotencyKey, metadata, envs, network } = options;
-  const { allowInternetAccess, isolation, idleTimeoutMs, logOutput } = options;
+  const { allowInternetAccess, isolation, idleTimeoutMs, logOutput, volumeMounts } = options;
   const body = {
     ...{ templateID: template, timeout: seconds(timeoutMs), metadata, envVars: envs, network, isolation },
     ...{ allow_internet_access: allowInternetAccess, logOutput },
     ...(idleTimeoutMs === undefined ? {} : { idleTimeout: seconds(idleTimeoutMs) }),
     ...lifecycleToWire(options.lifecycle),
+    ...(volumeMounts === undefined ? {} : { volumeMounts: mountsToWire(volumeMounts) }),
   };
   const call = { method: 'POST', path: '/v2/sandboxes', body, idempotencyKey } as const;
   return accessFrom(connection, (await callApi<Schemas['Sandbox']>(connection, call)).body);
@@ -124,6 +141,13 @@ export function seconds(ms: number): number {
   if (Number.isFinite(ms)) return Math.ceil(ms / 1000);
   throw new SoulBoxError(`A timeout of ${ms} ms is not possible.`, {
     ...{ code: 'invalid_argument', reason: 'bad_request' },
+  });
+}
+
+function mountsToWire(mounts: Readonly<Record<string, MountedVolume>>): object[] {
+  return Object.entries(mounts).map(([path, volume]) => {
+    const { name, readOnly } = typeof volume === 'string' ? { name: volume, readOnly: undefined } : volume;
+    return { name, path, readOnly };
   });
 }
 

@@ -5,6 +5,16 @@ import { connectionFrom } from '../config.ts';
 import { createPaginator } from '../pages.ts';
 import type { PageOptions, Paginator } from '../pages.ts';
 
+/** A volume in a sandbox. */
+export interface SandboxVolumeMount {
+  /** The name of the volume. */
+  readonly name: string;
+  /** Where the sandbox has it. */
+  readonly path: string;
+  /** The sandbox cannot change it. An addition to e2b 2.51.0. */
+  readonly readOnly: boolean;
+}
+
 /**
  * What the server knows about a sandbox in a list. `cause`, `stateSince`, `diskSizeMB` and `isolation` are additions to
  * e2b 2.51.0.
@@ -38,6 +48,8 @@ export interface SandboxInfo {
   readonly envdVersion: string;
   /** The wall around the sandbox: `container` or `gvisor`. Empty for a sandbox of an older version. */
   readonly isolation: string;
+  /** The volumes in it, and where. */
+  readonly volumeMounts: readonly SandboxVolumeMount[];
 }
 
 /** What the server knows about one sandbox. */
@@ -111,7 +123,7 @@ function infoFromWire(wire: Schemas['ListedSandbox']): SandboxInfo {
   const { sandboxID, templateID, alias, metadata, state, cause, cpuCount, memoryMB, diskSizeMB } = wire;
   return {
     ...{ sandboxId: sandboxID, templateId: templateID, name: alias, metadata, state, cause, cpuCount, memoryMB },
-    ...{ diskSizeMB, envdVersion: wire.envdVersion, isolation: wire.isolation },
+    ...{ diskSizeMB, envdVersion: wire.envdVersion, isolation: wire.isolation, volumeMounts: wire.volumeMounts ?? [] },
     startedAt: new Date(wire.startedAt),
     endAt: new Date(wire.endAt),
     stateSince: new Date(wire.stateSince),

@@ -28,6 +28,7 @@ export function facts(
       maskRequestHost: undefined,
     },
     lifecycle: { autoResume: false, onTimeout: 'kill', idleTimeoutSeconds: 0 },
+    volumes: [],
     isolation: 'container',
     createdBy: '',
     creationId: '',

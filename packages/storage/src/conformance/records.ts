@@ -314,6 +314,23 @@ export function describeRecords(name: string, open: OpenRecords): void {
         expect(await records.sandboxes.count(listQuery(team))).toBe(0);
       });
 
+      it('are found by a volume that is mounted in them, until they have ended', async () => {
+        const mount = (volumeId: string) => [{ volumeId, name: 'n', path: '/a', readOnly: false }];
+        await records.teams.create({ id: 'other', name: 'other', isDefault: false, createdAt: 1 });
+        await put(facts('ia', team, 2, { volumes: [...mount('v1'), ...mount('v2')] }));
+        await put(facts('ib', team, 1, { volumes: mount('v1'), state: 'paused', endAt: 5 }));
+        await put(facts('ic', team, 3, { volumes: mount('v1'), endAt: 5 }));
+        await put(facts('id', 'other', 3, { volumes: mount('v1') }));
+        await put(facts('ie', team, 3));
+        expect((await records.sandboxes.find('ib'))?.volumes).toEqual(mount('v1'));
+        expect(await records.sandboxes.listMounting(team, 'v1', 10, 9)).toEqual(['ib', 'ia']);
+        expect(await records.sandboxes.listMounting(team, 'v1', 0, 1)).toEqual(['ib']);
+        expect(await records.sandboxes.listMounting(team, 'v2', 10, 9)).toEqual(['ia']);
+        expect(await records.sandboxes.listMounting(team, 'v', 10, 9)).toEqual([]);
+        await records.sandboxes.end('ib', 'killed', 9);
+        expect(await records.sandboxes.listMounting(team, 'v1', 10, 9)).toEqual(['ia']);
+      });
+
       it.each(['asc', 'desc'] as const)(
         'are paged in %s order without gaps or repeats while others are added and removed',
         async (order) => {

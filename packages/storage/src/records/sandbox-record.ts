@@ -22,6 +22,16 @@ export interface LifecycleRecord {
   readonly idleTimeoutSeconds: number;
 }
 
+/** A volume in a sandbox. */
+export interface VolumeMountRecord {
+  readonly volumeId: string;
+  /** The name of the volume in the request. */
+  readonly name: string;
+  /** Absolute path in the sandbox. */
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
 /** The control plane's data about a sandbox in any state. The runner keeps tokens and variables; they are not here. */
 export interface SandboxFacts {
   readonly id: string;
@@ -42,6 +52,8 @@ export interface SandboxFacts {
   readonly envdVersion: string;
   readonly network: NetworkRecord;
   readonly lifecycle: LifecycleRecord;
+  /** Mounted as long as it exists. */
+  readonly volumes: readonly VolumeMountRecord[];
   /** The driver that isolates it; empty for a sandbox of a version that had only one driver. */
   readonly isolation: string;
   /** Id of the API key that created it; empty if unknown, and for sandboxes of functions. */

@@ -113,6 +113,11 @@ export interface SandboxRecords {
   /** The number of sandboxes that `list` would return without paging. */
   count(query: Omit<SandboxListQuery, 'order' | 'after' | 'limit' | 'maxChars'>): Promise<number>;
   /**
+   * Ids of the team's running and paused sandboxes in which the volume is mounted, oldest first, `limit` at most.
+   * `aliveAfter`: as for `list`.
+   */
+  listMounting(teamId: string, volumeId: string, aliveAfter: number, limit: number): Promise<string[]>;
+  /**
    * Running and paused sandboxes of all teams, whatever their `endAt`: for the comparison with the runner's own list.
    */
   listLive(): Promise<SandboxRecord[]>;

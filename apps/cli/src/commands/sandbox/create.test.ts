@@ -48,6 +48,9 @@ test.each([
   [['--env-file', 'LARGE'], /larger than 1 MiB/],
   [['--env-file', '/dev/zero'], /--env-file \/dev\/zero is not a file/],
   [['--metadata', 'x'], /--metadata must be NAME=VALUE/],
+  [['--volume', 'data'], /--volume must be NAME:PATH or NAME:PATH:ro/],
+  [['--volume', 'data:relative'], /with an absolute path/],
+  [['--volume', ':/data'], /--volume must be/],
   [['--mcp', 'LIST'], /is not a JSON object/],
   [['--mcp', 'ENV'], /is not a JSON object/],
 ])('create %j is refused before anything is sent', async (flags, message) => {
@@ -56,6 +59,19 @@ test.each([
   const result = await runInProcess(['sandbox', 'create', ...args], { E2B_API_URL: 'http://127.0.0.1:1' });
   expect(result).toMatchObject({ code: 2, stdout: '' });
   expect(result.stderr).toMatch(message);
+});
+
+test('volumes are mounted at paths, and some of them read-only', async () => {
+  await using api = await startScriptedApi([made]);
+  const flags = ['--volume', 'data:/data:ro', '--volume', 'results:/a:b', '--volume', 'logs:/ro'];
+  expect((await runInProcess(['sandbox', 'create', ...flags], api.environment)).code).toBe(0);
+  expect(api.seen[0]?.body).toMatchObject({
+    volumeMounts: [
+      { name: 'data', path: '/data', readOnly: true },
+      { name: 'results', path: '/a:b' },
+      { name: 'logs', path: '/ro' },
+    ],
+  });
 });
 
 test('a list is filtered by pairs of metadata and by template', async () => {

@@ -6,7 +6,8 @@ import { findApi } from '../../api/connection.ts';
 import { tellReplay } from '../../api/tell-replay.ts';
 import type { ApiSandbox } from '../../api/wire.ts';
 import { networkArgs, readNetworkFlags } from '../../command-line/network-args.ts';
-import { pairsFlag } from '../../command-line/repeated-flags.ts';
+import { pairsFlag, repeatedFlag } from '../../command-line/repeated-flags.ts';
+import { UsageError } from '../../command-line/usage-error.ts';
 import { readObjectFlag, readVariableFlags, variableArgs } from '../../command-line/variable-flags.ts';
 import {
   apiDataDirArg,
@@ -25,6 +26,7 @@ export const createSandbox = defineCommand({
       'soulbox sandbox create --timeout 3600 --on-timeout pause',
       'soulbox sandbox create desktop --env MODE=test --env API_TOKEN --metadata user=ada',
       'soulbox sandbox create --closed --allow pypi.org,files.pythonhosted.org',
+      'soulbox sandbox create --volume datasets:/data:ro --volume results:/results',
     ],
   },
   args: {
@@ -55,6 +57,11 @@ export const createSandbox = defineCommand({
       type: 'string',
       description: 'A pair that lists show and by which they can be filtered; repeatable',
       valueHint: 'NAME=VALUE',
+    },
+    volume: {
+      type: 'string',
+      description: 'A volume at a path of the sandbox; with :ro, the sandbox cannot change it; repeatable',
+      valueHint: 'NAME:PATH[:ro]',
     },
     identity: {
       type: 'string',
@@ -87,6 +94,7 @@ export const createSandbox = defineCommand({
       logOutput: args['log-output'],
       envVars: await readVariableFlags(rawArgs),
       metadata: filled(pairsFlag(rawArgs, 'metadata')),
+      volumeMounts: mountsOf(repeatedFlag(rawArgs, 'volume')),
       iam: identitiesOf(pairsFlag(rawArgs, 'identity')),
       mcp: await readObjectFlag('mcp', args.mcp),
     };
@@ -108,6 +116,25 @@ function filled(pairs: Readonly<Record<string, string>>): Readonly<Record<string
 function identitiesOf(audiences: Readonly<Record<string, string>>): object | undefined {
   const tokens = Object.entries(audiences).map(([name, audience]) => [name, { audience }] as const);
   return tokens.length === 0 ? undefined : { tokens: Object.fromEntries(tokens) };
+}
+
+interface Mount {
+  readonly name: string;
+  readonly path: string;
+  readonly readOnly?: true;
+}
+
+/** No name of a volume contains a colon. Throws UsageError. */
+function mountsOf(texts: readonly string[]): readonly Mount[] | undefined {
+  if (texts.length === 0) return undefined;
+  return texts.map((text) => {
+    const [, name, path, readOnly] = /^([^:]+):(\/.*?)(:ro)?$/s.exec(text) ?? [];
+    if (name === undefined || path === undefined)
+      throw new UsageError(
+        `--volume must be NAME:PATH or NAME:PATH:ro with an absolute path, not ${JSON.stringify(text)}.`,
+      );
+    return readOnly === undefined ? { name, path } : { name, path, readOnly: true };
+  });
 }
 
 /** A create has the access to the internet beside the policy, an update in it. */

@@ -34,6 +34,7 @@ const sandboxOf = (teamId: string, id: string): ReportedSandbox => ({
     ...{ allowPublicTraffic: undefined, maskRequestHost: undefined },
   },
   lifecycle: { autoResume: false, onTimeout: 'kill', idleTimeoutSeconds: 0 },
+  volumes: [],
   state: 'paused',
 });
 

@@ -643,4 +643,7 @@ export const migrations: readonly string[] = [
    ALTER TABLE volumes ADD COLUMN source_id TEXT;
    ALTER TABLE volumes ADD COLUMN is_read_only INTEGER NOT NULL DEFAULT 0;
    UPDATE volumes SET group_id = id;`,
+
+  // The volumes that are mounted in a sandbox, as JSON.
+  `ALTER TABLE sandboxes ADD COLUMN volumes TEXT NOT NULL DEFAULT '[]';`,
 ];

@@ -123,7 +123,7 @@ describe('opening a records file', () => {
     expect(await records.sandboxes.find('ia')).toMatchObject({
       ...{ metadata: { k: 'v' }, state: 'running', cause: 'request', stateSince: 7, executionStartedAt: 7 },
       lifecycle: { autoResume: false, onTimeout: 'kill', idleTimeoutSeconds: 0 },
-      ...{ createdBy: '', creationId: '' },
+      ...{ createdBy: '', creationId: '', volumes: [] },
     });
     // The intent of a version that did not know its memory counts as 0.
     expect(await records.quotas.readRunningMemoryMb('t1', 0)).toBe(1024);

@@ -18,6 +18,7 @@ export function sandboxFromRow(row: Record<string, SQLOutputValue>): SandboxReco
     envdVersion: String(row['envd_version']),
     network: networkFromJson(String(row['network'])),
     lifecycle: JSON.parse(String(row['lifecycle'])) as SandboxRecord['lifecycle'],
+    volumes: JSON.parse(String(row['volumes'])) as SandboxRecord['volumes'],
     isolation: String(row['isolation']),
     createdBy: String(row['created_by']),
     creationId: String(row['creation_id']),
@@ -44,7 +45,7 @@ function networkFromJson(text: string): NetworkRecord {
 const changing = [
   ...['template_id', 'alias', 'metadata', 'started_at', 'end_at', 'cpu_count', 'memory_mb', 'disk_size_mb'],
   ...['envd_version', 'network', 'lifecycle', 'isolation', 'state', 'cause', 'state_since', 'execution_started_at'],
-  ...['created_by', 'creation_id'],
+  ...['created_by', 'creation_id', 'volumes'],
 ];
 
 /** Writes a row, new or known. */
@@ -59,6 +60,6 @@ export function rowFromSandbox(record: SandboxRecord): SQLInputValue[] {
     ...[record.startedAt, record.endAt, record.cpuCount, record.memoryMb, record.diskSizeMb, record.envdVersion],
     ...[JSON.stringify(record.network), JSON.stringify(record.lifecycle), record.isolation],
     ...[record.state, record.cause, record.stateSince, record.executionStartedAt],
-    ...[record.createdBy, record.creationId],
+    ...[record.createdBy, record.creationId, JSON.stringify(record.volumes)],
   ];
 }

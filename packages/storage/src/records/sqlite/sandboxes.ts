@@ -27,6 +27,11 @@ const livesSql = `
   SELECT started_at, CASE state WHEN 'running' THEN NULL ELSE state_since END AS finished_at FROM sandboxes
   WHERE team_id = ? AND started_at <= ? AND (finished_at IS NULL OR finished_at >= ?) ORDER BY started_at LIMIT ?`;
 
+const mountingSql = `
+  SELECT id FROM sandboxes WHERE team_id = ? AND (state = 'paused' OR ${runsSql})
+    AND EXISTS (SELECT 1 FROM json_each(volumes) AS mount WHERE mount.value ->> 'volumeId' = ?)
+  ORDER BY started_at, id LIMIT ?`;
+
 /* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords {
   const changes = sandboxChanges(db, log);
@@ -44,6 +49,7 @@ export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords
   const own = db.prepare('SELECT * FROM sandboxes WHERE id = ? AND team_id = ?');
   const live = db.prepare("SELECT * FROM sandboxes WHERE state <> 'ended'");
   const lives = db.prepare(livesSql);
+  const mounting = db.prepare(mountingSql);
   const purge = db.prepare(
     "DELETE FROM sandboxes WHERE id IN (SELECT id FROM sandboxes WHERE state = 'ended' AND state_since < ? LIMIT ?)",
   );
@@ -119,6 +125,8 @@ export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords
       const row = db.prepare(`SELECT count(*) AS number FROM sandboxes WHERE ${where}`).get(...values);
       return Number(row?.['number']);
     },
+    listMounting: async (teamId, volumeId, aliveAfter, limit) =>
+      mounting.all(teamId, aliveAfter, volumeId, limit).map(({ id }) => String(id)),
     listLive: async () => live.all().map(sandboxFromRow),
     listLives: async (teamId, start, finish, limit) =>
       lives.all(teamId, finish, start, limit).map((row) => ({
