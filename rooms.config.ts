@@ -214,7 +214,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/fuse/src/memory': [['content'], ['nodes'], ['tree'], ['memory-fs']],
   'packages/fuse/src/operations': [['operation'], ['files', 'folders', 'tree', 'xattrs'], ['locks'], ['operations']],
   'packages/fuse/src/session': [
-    ['code-of', 'context', 'lookups', 'reader', 'stats'],
+    ['code-of', 'context', 'lookups', 'stats', 'write-buffers'],
+    ['reader'],
     ['answers', 'poll-reader', 'pool-reader'],
     ['mount', 'serve'],
     ['mount-fs'],

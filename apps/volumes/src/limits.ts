@@ -18,3 +18,5 @@ export const quotaEveryMs = 1000;
 export const takeoverMs = 600_000;
 /** The body of an order to serve a mount. */
 export const orderBytesMax = 64 * 1024;
+/** Buffers of 1 MiB with data of writes that all mounts hold at once, besides one for each mount. */
+export const writeBuffersMax = 128;

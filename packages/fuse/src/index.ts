@@ -2,6 +2,7 @@ export * from './fuse-fs.ts';
 export { mountFs, type FuseSession } from './session/mount-fs.ts';
 export { negotiateMount, openMount, type ConnectionOptions, type Mounted, type MountOptions } from './session/mount.ts';
 export { serve, type Connection, type ServeOptions, type Serving } from './session/serve.ts';
+export { createWriteBuffers, type WriteBuffers } from './session/write-buffers.ts';
 export type { OperationStats, SessionStats } from './session/stats.ts';
 export type { Negotiated } from './wire/init.ts';
 export { createLockTable, type LockTable } from './locks/lock-table.ts';

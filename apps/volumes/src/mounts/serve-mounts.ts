@@ -1,10 +1,10 @@
 import { closeSync } from 'node:fs';
 import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { serve } from '@soulbox/fuse';
-import type { Negotiated, Serving } from '@soulbox/fuse';
+import { createWriteBuffers, serve } from '@soulbox/fuse';
+import type { Negotiated, Serving, WriteBuffers } from '@soulbox/fuse';
 import { createVolumeFs } from '@soulbox/volumes';
-import { mountsMax } from '../limits.ts';
+import { mountsMax, writeBuffersMax } from '../limits.ts';
 import type { OpenVolumes, UsedVolume, VolumePlace } from '../volumes/open-volumes.ts';
 import { createEndableFs, createEndedFs } from './endable-fs.ts';
 import type { MountLimits, VolumeLimits } from './mount-limits.ts';
@@ -47,6 +47,7 @@ export function createMounts(
 ): Mounts {
   const served = new Map<string, Served>();
   const stopping = Promise.withResolvers<'stopping'>();
+  const writeBuffers = createWriteBuffers(writeBuffersMax);
   let isStopping = false;
 
   const check = (): void => {
@@ -60,7 +61,10 @@ export function createMounts(
     const log = logger.child({ volumeId: order.place.volumeId, mount: order.mount });
     const run = async (): Promise<void> => {
       try {
-        await runMount(order, { volumes, limits, device, logger: log, stopping: stopping.promise, started });
+        await runMount(order, {
+          ...{ volumes, limits, device, writeBuffers, logger: log },
+          ...{ stopping: stopping.promise, started },
+        });
       } catch (error) {
         started.reject(error);
         log.error({ err: error }, 'a mount of a volume is not served');
@@ -125,6 +129,7 @@ interface MountWork {
   readonly volumes: OpenVolumes;
   readonly limits: MountLimits;
   readonly device: Device;
+  readonly writeBuffers: WriteBuffers;
   readonly logger: Logger;
   readonly stopping: Promise<'stopping'>;
   readonly started: PromiseWithResolvers<undefined>;
@@ -164,9 +169,9 @@ async function serveVolume(used: UsedVolume, order: MountOrder, work: MountWork)
 
 async function serveDevice(fs: Parameters<typeof serve>[0], order: MountOrder, work: MountWork): Promise<Serving> {
   const { negotiated, isTakeover } = order;
-  const { device, logger, started } = work;
+  const { device, logger, started, writeBuffers } = work;
   const onFault = (err: unknown): void => logger.warn({ err }, 'a call of a mount of a volume failed');
-  const serving = await serve(fs, { fd: order.fd, negotiated, isTakeover }, { reader: 'poll', onFault });
+  const serving = await serve(fs, { fd: order.fd, negotiated, isTakeover }, { reader: 'poll', onFault, writeBuffers });
   device.take();
   started.resolve(undefined);
   return serving;

@@ -52,7 +52,7 @@ export function startPollReader(options: ReaderOptions, spinMs: number): Reader 
   const { fd, bufferBytes, onMessage } = options;
   const handle = bindings.newHandle();
   if (handle.open(fd) !== 0) return undefined;
-  const buffers = createBuffers(bufferBytes);
+  const buffers = createBuffers(options, () => resume());
   const ended = Promise.withResolvers<ReaderEnd>();
   // Libuv has only its address: this reference keeps it alive.
   let buffer = buffers.take();

@@ -8,7 +8,7 @@ const again = new Set(['ENOENT', 'EINTR', 'EAGAIN']);
 /** `readers` reads at once. Each holds a thread of libuv's pool while it waits. */
 export function startPoolReader(options: ReaderOptions, readers: number): Reader {
   const { fd, bufferBytes, onMessage } = options;
-  const buffers = createBuffers(bufferBytes);
+  const buffers = createBuffers(options, () => resume());
   const ended = Promise.withResolvers<ReaderEnd>();
   /** Readers that wait for room. */
   let stopped = 0;

@@ -1,3 +1,5 @@
+import type { WriteBuffers } from './write-buffers.ts';
+
 export interface Reader {
   /** Reads on if it stopped because there was no room. */
   readonly resume: () => void;
@@ -17,6 +19,7 @@ export type ReaderEnd = 'gone' | 'stopped';
 export interface ReaderOptions {
   readonly fd: number;
   readonly bufferBytes: number;
+  readonly writeBuffers: WriteBuffers | undefined;
   readonly hasRoom: () => boolean;
   /** Returns a promise as long as the content of the buffer is needed. */
   readonly onMessage: (buffer: Buffer, bytes: number) => Promise<void> | undefined;
@@ -28,6 +31,8 @@ export const gone: ReadonlySet<string> = new Set(['ENODEV', 'ECONNABORTED']);
 
 /** Data of writes that wait in the file system stay in the buffers in which they were read: so many at once. */
 const maxHeldBuffers = 32;
+/** Kept for the next requests. */
+const maxSpareBuffers = 2;
 
 export interface Buffers {
   readonly hasOne: () => boolean;
@@ -37,18 +42,32 @@ export interface Buffers {
   readonly hold: (buffer: Buffer, inUse: Promise<void>, onFree: () => void) => void;
 }
 
-export function createBuffers(bufferBytes: number): Buffers {
+/** `resume` is called when a buffer that other mounts held is free. */
+export function createBuffers(
+  { bufferBytes, writeBuffers }: Pick<ReaderOptions, 'bufferBytes' | 'writeBuffers'>,
+  resume: () => void,
+): Buffers {
   const spare: Buffer[] = [];
   let held = 0;
+  const giveBack = (buffer: Buffer): void => {
+    if (spare.length < maxSpareBuffers) spare.push(buffer);
+  };
   return {
-    hasOne: () => held < maxHeldBuffers,
+    hasOne() {
+      if (held >= maxHeldBuffers) return false;
+      if (held === 0 || writeBuffers === undefined || writeBuffers.hasOne()) return true;
+      writeBuffers.wait(resume);
+      return false;
+    },
     take: () => spare.pop() ?? Buffer.allocUnsafeSlow(bufferBytes),
-    giveBack: (buffer) => void spare.push(buffer),
+    giveBack,
     hold: (buffer, inUse, onFree) => {
       held += 1;
+      writeBuffers?.take();
       void inUse.then(() => {
         held -= 1;
-        spare.push(buffer);
+        giveBack(buffer);
+        writeBuffers?.giveBack();
         onFree();
       });
     },

@@ -13,6 +13,7 @@ import { createLookups } from './lookups.ts';
 import { startPollReader } from './poll-reader.ts';
 import { startPoolReader } from './pool-reader.ts';
 import { createStatsRecorder, type SessionStats } from './stats.ts';
+import type { WriteBuffers } from './write-buffers.ts';
 
 export interface ServeOptions {
   /**
@@ -30,6 +31,8 @@ export interface ServeOptions {
   readonly maxConcurrent?: number;
   /** Requests that wait for a lock at once; a further one gets ENOLCK. Default 1024. */
   readonly maxWaiting?: number;
+  /** Bounds the memory of this and other mounts together. Default: each mount holds 32 at most. */
+  readonly writeBuffers?: WriteBuffers;
   /** What is wrong, but ended nothing: an error of the file system that is not a `FuseError`, or of the device. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -65,6 +68,7 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
     spinMs = 0,
     maxConcurrent = 64,
     maxWaiting = 1024,
+    writeBuffers,
     onFault = () => undefined,
   } = options;
   const { fd, negotiated, isTakeover } = connection;
@@ -225,7 +229,7 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
   // Before the first read: a request that this process has begun would come a second time.
   if (isTakeover) answers.resend(resendMessage());
   const readerOptions = {
-    ...{ fd, onMessage, onFault: fault, bufferBytes: negotiated.maxWriteBytes + 4096 },
+    ...{ fd, onMessage, onFault: fault, bufferBytes: negotiated.maxWriteBytes + 4096, writeBuffers },
     hasRoom: () => inFlight.size - waiting.size < maxConcurrent,
   };
   const reader =
