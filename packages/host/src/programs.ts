@@ -44,6 +44,12 @@ export const programs: readonly Program[] = [
   { name: 'setpriv', package: util, usedFor: 'the user namespaces of sandboxes', required: true },
   { name: 'mkfs.ext4', package: everywhere('e2fsprogs'), usedFor: 'the disks of sandboxes', required: true },
   {
+    name: 'perl',
+    package: { debian: 'perl-base', fedora: 'perl-interpreter', alpine: 'perl', arch: 'perl' },
+    usedFor: 'mounting volumes in sandboxes',
+    required: false,
+  },
+  {
     name: 'mmdebstrap',
     package: everywhere('mmdebstrap'),
     fix: {

@@ -20,6 +20,7 @@ import { checkSysctls } from './checks/sysctls.ts';
 import { checkUnreadableRecords } from './checks/unreadable-records.ts';
 import { checkUserNamespaces } from './checks/user-namespaces.ts';
 import { checkVirtualization } from './checks/virtualization.ts';
+import { checkVolumes } from './checks/volumes.ts';
 import type { Check, Finding, HostSubject } from './finding.ts';
 
 /** In the order that suits a reader best. */
@@ -31,6 +32,7 @@ const checks: readonly Check[] = [
   checkUserNamespaces,
   checkOverlay,
   checkLoopDevices,
+  checkVolumes,
   checkNetwork,
   checkSeccomp,
   checkPrograms,

@@ -10,6 +10,7 @@ import { judgeNode } from './node-version.ts';
 import { judgeFirewalls } from './other-firewalls.ts';
 import { checkProgram } from './programs.ts';
 import { checkUnreadableRecords } from './unreadable-records.ts';
+import { judgeVolumes } from './volumes.ts';
 
 const program = {
   name: 'mount',
@@ -20,6 +21,19 @@ const program = {
 
 test('an installed program is ok', async () => {
   expect(await checkProgram(program)).toMatchObject({ id: 'program-mount', status: 'ok' });
+});
+
+test.each([
+  ['6.18.44-x', true, 'ok', /^.dev.fuse$/],
+  ['6.12.0', true, 'ok', /./],
+  ['6.12.0', false, 'warn', /dev.fuse is missing/],
+  ['6.11.9', true, 'warn', /6\.12/],
+  ['nonsense', true, 'warn', /6\.12/],
+] as const)('volumes on Linux %s, with the device: %s', (kernel, hasDevice, status, detail) => {
+  const finding = judgeVolumes(kernel, hasDevice);
+  expect(finding.status).toBe(status);
+  expect(finding.detail).toMatch(detail);
+  expect(finding.fix === undefined).toBe(status === 'ok');
 });
 
 test.each([
