@@ -9,6 +9,7 @@ import type { Reason } from '@soulbox/base';
 /** How long a call waits for a service that is being started. */
 const startMs = 15_000;
 const pauseMs = 25;
+const jsonMaxBytes = 1024 * 1024;
 /** Of an error. */
 const errorMaxBytes = 16 * 1024;
 
@@ -49,10 +50,15 @@ export async function callHttpService(call: HttpCall, service: HttpService): Pro
   throw error;
 }
 
-/** The whole body of a response, which is small JSON. */
+/** The whole body of a response, which is JSON of 1 MiB at most. */
 export async function readJson(body: AsyncIterable<Uint8Array>): Promise<unknown> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > jsonMaxBytes) throw new SoulBoxError('internal', 'A response of a service is longer than 1 MiB.');
+    chunks.push(chunk);
+  }
   return JSON.parse(Buffer.concat(chunks).toString());
 }
 

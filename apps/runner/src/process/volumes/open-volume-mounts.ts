@@ -52,9 +52,11 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
     }
   };
   const keep = async (sandboxId: string, made: readonly Made[]): Promise<Kept[number]> => {
-    const one = { holder: await startHolder(made.map(({ device }) => device)), mounts: made.map(({ kept }) => kept) };
+    const { stay, ...holder } = await startHolder(made.map(({ device }) => device));
+    const one = { holder, mounts: made.map(({ kept }) => kept) };
     try {
       await files.write(sandboxId, [...(await files.read(sandboxId)), one]);
+      stay();
       return one;
     } catch (error) {
       endHolder(one.holder);
@@ -80,14 +82,16 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
     async open(sandboxId, volumes, firstIndex = 0) {
       const made: Made[] = [];
       using unused = new DisposableStack();
+      // Until somebody else has them.
+      using devices = new DisposableStack();
       for (const [position, volume] of volumes.entries()) {
         const one = await make(sandboxId, volume, firstIndex + position, position);
         made.push(one);
         unused.defer(() => closeSync(one.mount));
+        devices.defer(() => closeSync(one.device));
       }
-      const { holder, mounts } = await keep(sandboxId, made).finally(() => {
-        for (const { device } of made) closeSync(device);
-      });
+      const { holder, mounts } = await keep(sandboxId, made);
+      devices.dispose();
       try {
         for (const mount of mounts) await link.serve({ ...mount, holder }, { isTakeover: false });
       } catch (error) {

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
-import { sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
+import { isRunning, sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import type { Logger, ProcessIdentity } from '@soulbox/base';
 import { takeDescriptor } from '@soulbox/linux/processes';
 import { sendDescriptor } from '@soulbox/process';
@@ -33,6 +33,8 @@ export interface ServiceLink extends AsyncDisposable {
 const callMs = 30_000;
 /** Before it is asked again, after a failure. */
 const pauseMs = 200;
+/** Before mounts that the service has refused are given to it again. */
+const againMs = 2000;
 const mountIds = z.array(z.string());
 /** A service that ends after it got a device takes the device with it. */
 const attempts = 3;
@@ -60,6 +62,8 @@ export function createServiceLink({ socketPath, channel, wake, logger }: Service
     const device = takeDescriptor(holder.pid, fd);
     let ticket: string;
     try {
+      // Afterwards: another process may have got the pid before.
+      if (!isRunning(holder)) throw new Error('The process that kept the volumes of a sandbox has ended.');
       ticket = Buffer.from(sendDescriptor(channel, device)).toString('hex');
     } finally {
       closeSync(device);
@@ -87,21 +91,29 @@ export function createServiceLink({ socketPath, channel, wake, logger }: Service
       }
     }
   };
-  const giveMissing = async (): Promise<void> => {
+  /** Returns whether all are served. */
+  const giveMissing = async (): Promise<boolean> => {
     const served = await listServed();
+    let isComplete = true;
     for (const mount of held.values()) {
       if (served.has(mount.mountId)) continue;
-      await handSafely(mount, true).catch((err: unknown) => {
-        logger.error({ err, mountId: mount.mountId }, 'a volume of a sandbox could not be served again');
-      });
+      // The sandbox was ended while this waited for the service.
+      if (!isRunning(mount.holder)) held.delete(mount.mountId);
+      else
+        await handSafely(mount, true).catch((err: unknown) => {
+          isComplete = false;
+          logger.error({ err, mountId: mount.mountId }, 'a volume of a sandbox could not be served again');
+        });
     }
+    return isComplete;
   };
   /** Follows one service until its end. */
   const followOne = async (): Promise<void> => {
     const life = await callHttpService({ method: 'GET', path: '/alive', signal: stopping.signal }, service);
     try {
-      await giveMissing();
       life.resume();
+      // Programs in sandboxes wait for it.
+      while (!(await giveMissing()) && !life.closed) await sleepUnlessAborted(againMs, stopping.signal);
       if (!life.closed) await once(life, 'close', { signal: stopping.signal });
     } finally {
       life.destroy();
