@@ -1,8 +1,10 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { aloneFiles } from './scripts/alone-files.ts';
+import { memoryFolder } from './scripts/memory-folder.ts';
 import { mockedFiles } from './scripts/mocked-files.ts';
 import { proofFiles } from './scripts/proof-files.ts';
+import { sharedFiles } from './scripts/shared-files.ts';
 
 // Tests start real sandboxes on two cores: one file at a time per project keeps their timings honest.
 // Many tests promise times (deadlines, latencies under load) on machines that others share: one slow moment is no fault,
@@ -72,7 +74,18 @@ export default defineConfig({
             'packages/*/src/**/*.test.ts',
             'scripts/**/*.test.ts',
           ],
+          exclude: [...mockedFiles, ...sharedFiles],
+          maxWorkers: 3,
+        },
+      },
+      {
+        test: {
+          ...{ name: 'unit-shared', retry, tags, ...unitTimes, ...nativeLoader },
+          include: [...sharedFiles],
           exclude: [...mockedFiles],
+          isolate: false,
+          env: { TMPDIR: memoryFolder },
+          globalSetup: [...nativeLoader.globalSetup, 'scripts/memory-folder.ts'],
           maxWorkers: 3,
         },
       },

@@ -23,7 +23,7 @@ const texts = await Promise.all(
 );
 const excluded = tests.filter((_, index) => slow.test(texts[index] ?? '')).flatMap((file) => ['--exclude', file]);
 
-const args = ['run', '--project', 'unit', '--project', 'mocked', '--passWithNoTests', '--changed', since, ...excluded];
+const args = ['run', '--project', 'unit*', '--project', 'mocked', '--passWithNoTests', '--changed', since, ...excluded];
 const child = spawn(join(repository, 'node_modules/.bin/vitest'), args, { cwd: repository, stdio: 'inherit' });
 const [code] = (await once(child, 'exit')) as [number | null];
 process.exitCode = code ?? 1;

@@ -50,7 +50,7 @@ const steps: readonly (readonly Step[])[] =
     ? [[vitest('vitest', args)]]
     : [
         [{ name: 'templates', run: makeTestTemplates }, npmRun('check:others')],
-        [vitest('unit', ['--project', 'unit', '--project', 'mocked'])],
+        [vitest('unit', ['--project', 'unit*', '--project', 'mocked'])],
         [vitest('proofs', ['--project', 'proofs']), npmRun('lint')],
         [vitest('e2e', ['--project', 'e2e'])],
         [vitest('e2e-alone', ['--project', 'e2e-alone'])],
