@@ -210,6 +210,20 @@ export declare type VolumeMount = Message<"soulbox.runner.v1.VolumeMount"> & {
    * @generated from field: uint64 team_bytes = 7;
    */
   teamBytes: bigint;
+
+  /**
+   * A bucket of the team instead of a volume: `volume_id` and `group_id` are the id of the bucket.
+   *
+   * @generated from field: bool is_bucket = 8;
+   */
+  isBucket: boolean;
+
+  /**
+   * Only of a bucket: the beginning of all keys in the mount. Empty, or it ends with `/`.
+   *
+   * @generated from field: string prefix = 9;
+   */
+  prefix: string;
 };
 
 /**
