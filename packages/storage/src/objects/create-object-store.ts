@@ -23,7 +23,11 @@ export function createObjectStore(driver: StoreDriver, { url, prefix, limits: gi
   const limits: StoreLimits = { ...defaultStoreLimits, ...given };
   const fullKey = (key: string): string => {
     checkObjectKey(key, prefix);
-    driver.checkKey?.(prefix + key);
+    try {
+      driver.checkKey?.(prefix + key);
+    } catch (thrown) {
+      throw errorFromFault(thrown);
+    }
     return prefix + key;
   };
   const once = <T>(signal: AbortSignal | undefined, work: Attempt<T>): Promise<T> => call(limits, { signal }, work);

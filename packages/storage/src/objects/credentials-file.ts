@@ -33,12 +33,25 @@ export async function readCredentialsFile(path: string): Promise<Readonly<Record
   throw invalid('is not a JSON object');
 }
 
-/** Read again each time, so that rotated credentials take effect. */
-export async function readS3Credentials(path: string): Promise<Credentials> {
-  const { accessKeyId, secretAccessKey, sessionToken } = await readCredentialsFile(path);
+/** Where credentials come from. It is called again after a while, so that rotated credentials take effect. */
+export interface CredentialsSource {
+  /** For messages. */
+  readonly name: string;
+  /** Throws `config_invalid`. */
+  readonly read: () => Promise<Readonly<Record<string, unknown>>>;
+}
+
+export const credentialsOfFile = (path: string): CredentialsSource => ({
+  name: `The credentials file ${path}`,
+  read: () => readCredentialsFile(path),
+});
+
+/** Of S3 and R2. Throws `config_invalid`. */
+export async function readS3Credentials({ name, read }: CredentialsSource): Promise<Credentials> {
+  const { accessKeyId, secretAccessKey, sessionToken } = await read();
   const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
   if (isText(accessKeyId) && isText(secretAccessKey) && (sessionToken === undefined || isText(sessionToken)))
     return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
   const wanted = '"accessKeyId" and "secretAccessKey", and optionally "sessionToken"';
-  throw new SoulBoxError('config_invalid', `The credentials file ${path} must have the texts ${wanted}.`);
+  throw new SoulBoxError('config_invalid', `${name} must have the texts ${wanted}.`);
 }

@@ -1,6 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import { createObjectStore } from './create-object-store.ts';
-import { readS3Credentials } from './credentials-file.ts';
+import { credentialsOfFile, readS3Credentials } from './credentials-file.ts';
+import type { CredentialsSource } from './credentials-file.ts';
 import type { ObjectStore } from './object-store.ts';
 import { parseStorageUrl } from './storage-url.ts';
 import type { StorageUrl } from './storage-url.ts';
@@ -9,10 +10,15 @@ import { errorFromFault } from './store-fault.ts';
 import type { StoreLimits } from './store-options.ts';
 
 export interface OpenStoreOptions {
-  /** A JSON file with credentials. Undefined: those that the SDK of the store finds. */
+  /** A JSON file with credentials. Without it and `credentials`: those that the SDK of the store finds. */
   readonly credentialsFile?: string | undefined;
+  /** The content of such a file, or `anonymous` for requests without any. Nothing of the host is used then. */
+  readonly credentials?: Readonly<Record<string, unknown>> | 'anonymous' | undefined;
   readonly limits?: Partial<StoreLimits> | undefined;
 }
+
+/** `sdk`: what the SDK finds on this host. */
+type Access = CredentialsSource | 'anonymous' | 'sdk';
 
 /**
  * Opens the store that a URL names (docs/storage.md). Loads the SDK of that store and no other. Throws `config_invalid`;
@@ -20,45 +26,52 @@ export interface OpenStoreOptions {
  */
 export async function openObjectStore(url: string, options: OpenStoreOptions = {}): Promise<ObjectStore> {
   const parsed = parseStorageUrl(url);
-  const driver = await openDriver(parsed, options.credentialsFile).catch((thrown: unknown) => {
+  const driver = await openDriver(parsed, accessOf(options)).catch((thrown: unknown) => {
     throw errorFromFault(thrown);
   });
   return createObjectStore(driver, { url, prefix: parsed.prefix, limits: options.limits });
 }
 
-async function openDriver(url: StorageUrl, file: string | undefined): Promise<StoreDriver> {
-  if (url.kind === 'file') {
-    if (file !== undefined) throw new SoulBoxError('config_invalid', 'Local disk has no credentials.');
-    return await (await import('./disk/open-disk-objects.ts')).openDiskObjects(url.path);
-  }
-  return await openers[url.kind](url as never, file);
+function accessOf({ credentials, credentialsFile }: OpenStoreOptions): Access {
+  if (credentials === undefined) return credentialsFile === undefined ? 'sdk' : credentialsOfFile(credentialsFile);
+  if (credentialsFile !== undefined) throw new SoulBoxError('config_invalid', 'Credentials are given twice.');
+  if (credentials === 'anonymous') return 'anonymous';
+  return { name: 'The credentials', read: () => Promise.resolve(credentials) };
 }
 
-type Opener<Url> = (url: Url, credentialsFile: string | undefined) => Promise<StoreDriver>;
+async function openDriver(url: StorageUrl, access: Access): Promise<StoreDriver> {
+  if (url.kind === 'file') {
+    if (typeof access !== 'string') throw new SoulBoxError('config_invalid', 'Local disk has no credentials.');
+    return await (await import('./disk/open-disk-objects.ts')).openDiskObjects(url.path);
+  }
+  return await openers[url.kind](url as never, access);
+}
 
-/** Faults of a credentials file show when the store is opened. */
+type Opener<Url> = (url: Url, access: Access) => Promise<StoreDriver>;
+
+/** Faults of credentials show when the store is opened. */
 const openers: { readonly [Kind in Exclude<StorageUrl['kind'], 'file'>]: Opener<Extract<StorageUrl, { kind: Kind }>> } =
   {
-    async s3(url, file) {
-      const credentials = file === undefined ? undefined : () => readS3Credentials(file);
-      await credentials?.();
+    async s3(url, access) {
+      const credentials = typeof access === 'string' ? access : () => readS3Credentials(access);
+      if (typeof credentials !== 'string') await credentials();
       return await (await import('./s3/open-s3.ts')).openS3({ ...url, credentials });
     },
-    async azure(url, file) {
-      if (file === undefined)
+    async azure(url, access) {
+      if (access === 'sdk')
         throw new SoulBoxError(
           'config_invalid',
           'Azure needs a file with credentials (SOULBOX_STORAGE_CREDENTIALS_FILE).',
         );
       const { readAzureCredentials } = await import('./azure/credentials.ts');
-      const credentials = () => readAzureCredentials(file);
+      const credentials = () => (access === 'anonymous' ? Promise.resolve(access) : readAzureCredentials(access));
       await credentials();
       return await (await import('./azure/open-azure.ts')).openAzure({ ...url, credentials });
     },
-    async gcs(url, file) {
+    async gcs(url, access) {
       const { readServiceAccount } = await import('./gcs/credentials.ts');
-      const credentials = file === undefined ? undefined : () => readServiceAccount(file);
-      await credentials?.();
+      const credentials = typeof access === 'string' ? access : () => readServiceAccount(access);
+      if (typeof credentials !== 'string') await credentials();
       return await (await import('./gcs/open-gcs.ts')).openGcs({ ...url, credentials });
     },
   };

@@ -18,7 +18,7 @@ export interface AzureTarget {
   readonly account: string;
   /** With the account in its path if the host does not have it. */
   readonly endpoint: string;
-  readonly credentials: () => Promise<AzureCredentials>;
+  readonly credentials: () => Promise<AzureCredentials | 'anonymous'>;
 }
 
 type ListAnswer = ContainerListBlobFlatSegmentResponse | ContainerListBlobHierarchySegmentResponse;
@@ -145,11 +145,12 @@ const signedBeforeMs = 5 * 60_000;
 function createClient(
   sdk: Sdk,
   { endpoint, account, container }: AzureTarget,
-  credentials: AzureCredentials,
+  credentials: AzureCredentials | 'anonymous',
 ): ContainerClient {
   const url = `${endpoint.replace(/\/$/, '')}/${container}`;
   // Repetitions are those of `attempts.ts`.
   const options = { retryOptions: { maxTries: 1 } };
+  if (credentials === 'anonymous') return new sdk.ContainerClient(url, new sdk.AnonymousCredential(), options);
   if ('sasToken' in credentials)
     return new sdk.ContainerClient(`${url}?${credentials.sasToken}`, new sdk.AnonymousCredential(), options);
   return new sdk.ContainerClient(url, new sdk.StorageSharedKeyCredential(account, credentials.accountKey), options);
@@ -167,7 +168,8 @@ async function sign(
   { credentials }: AzureTarget,
   { container, key, expiresSeconds, permissions }: ToSign,
 ): Promise<string> {
-  if (!('accountKey' in (await credentials())))
+  const known = await credentials();
+  if (known === 'anonymous' || !('accountKey' in known))
     throw new StoreFault('storage_unsupported', 'Only the key of an Azure account can sign URLs, not a token (SAS).');
   return await container.getBlobClient(key).generateSasUrl({
     permissions: sdk.BlobSASPermissions.parse(permissions),

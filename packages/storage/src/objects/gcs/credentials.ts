@@ -1,5 +1,5 @@
 import { SoulBoxError } from '@soulbox/base';
-import { readCredentialsFile } from '../credentials-file.ts';
+import type { CredentialsSource } from '../credentials-file.ts';
 
 /** The key of a service account, as far as it is used. */
 export interface ServiceAccount {
@@ -8,9 +8,9 @@ export interface ServiceAccount {
   readonly keyId: string;
 }
 
-export async function readServiceAccount(path: string): Promise<ServiceAccount> {
-  const { type, client_email: email, private_key: key, private_key_id: keyId } = await readCredentialsFile(path);
+export async function readServiceAccount({ name, read }: CredentialsSource): Promise<ServiceAccount> {
+  const { type, client_email: email, private_key: key, private_key_id: keyId } = await read();
   if (type === 'service_account' && typeof email === 'string' && typeof key === 'string' && typeof keyId === 'string')
     return { email, key, keyId };
-  throw new SoulBoxError('config_invalid', `The credentials file ${path} must be the key of a service account.`);
+  throw new SoulBoxError('config_invalid', `${name} must be the key of a service account.`);
 }

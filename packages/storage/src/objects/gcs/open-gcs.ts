@@ -13,8 +13,8 @@ import type { ResumableUpload } from './resumable-upload.ts';
 export interface GcsTarget {
   readonly bucket: string;
   readonly endpoint: string | undefined;
-  /** Undefined: the SDK's chain (Application Default Credentials). */
-  readonly credentials: (() => Promise<ServiceAccount>) | undefined;
+  /** `sdk`: the SDK's chain (Application Default Credentials). */
+  readonly credentials: (() => Promise<ServiceAccount>) | 'anonymous' | 'sdk';
 }
 
 const googleEndpoint = 'https://storage.googleapis.com';
@@ -26,7 +26,7 @@ const googleEndpoint = 'https://storage.googleapis.com';
 export async function openGcs(target: GcsTarget): Promise<StoreDriver> {
   const sdk = await import('@google-cloud/storage');
   const getStorage = renewing(credentialsMaxAgeMs, () => createStorage(sdk, target));
-  const request = createRequest(getStorage);
+  const request = createRequest(target.credentials === 'anonymous' ? undefined : getStorage);
   const base = (target.endpoint ?? googleEndpoint).replace(/\/$/, '');
   const bucketUrl = `${base}/storage/v1/b/${encodeURIComponent(target.bucket)}/o`;
   const uploadUrl = `${base}/upload/storage/v1/b/${encodeURIComponent(target.bucket)}/o`;
@@ -173,7 +173,7 @@ type Sdk = typeof import('@google-cloud/storage');
 
 async function createStorage(sdk: Sdk, { endpoint, credentials }: GcsTarget): Promise<Storage> {
   const options = endpoint === undefined ? {} : { apiEndpoint: endpoint };
-  if (credentials === undefined) return new sdk.Storage(options);
+  if (credentials === 'sdk' || credentials === 'anonymous') return new sdk.Storage(options);
   const { GoogleAuth, JWT } = await import('google-auth-library');
   const account = await credentials();
   const auth = new GoogleAuth({ authClient: new JWT({ ...account, scopes: [scope] }) });
@@ -192,9 +192,10 @@ interface GcsRequest {
   readonly isRaw?: boolean;
 }
 
-function createRequest(getStorage: () => Promise<Storage>) {
+/** Without `getStorage` requests have no credentials. */
+function createRequest(getStorage: (() => Promise<Storage>) | undefined) {
   return async ({ url, method, headers, body, signal, isRaw = false }: GcsRequest): Promise<Response> => {
-    const authorization = await authorize(await getStorage(), url);
+    const authorization = getStorage === undefined ? {} : await authorize(await getStorage(), url);
     let response: Response;
     try {
       const content = body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> };
@@ -234,9 +235,11 @@ interface ToSign {
 
 async function sign(
   getStorage: () => Promise<Storage>,
-  { bucket }: GcsTarget,
+  { bucket, credentials }: GcsTarget,
   { key, action, expiresSeconds }: ToSign,
 ) {
+  if (credentials === 'anonymous')
+    throw new StoreFault('storage_unsupported', 'Without credentials nothing is signed.');
   const file = (await getStorage()).bucket(bucket).file(key);
   const options = { version: 'v4', action, expires: Date.now() + 1000 * expiresSeconds } as const;
   try {

@@ -74,6 +74,28 @@ describe.skipIf(!hasMoto)('with moto_server', () => {
     await expect(store.put('skewed', Buffer.from('x'))).rejects.toMatchObject({ reason: 'storage_access_denied' });
   });
 
+  test('credentials that are given are the only ones, and anonymous requests have none', async () => {
+    process.env['AWS_ACCESS_KEY_ID'] = 'AKIAOFTHEHOST';
+    process.env['AWS_SECRET_ACCESS_KEY'] = 'of the host';
+    try {
+      const url = `s3://bucket?region=us-east-1&endpoint=${proxy.url}`;
+      const signedBy = async (credentials: 'anonymous' | Readonly<Record<string, unknown>>): Promise<unknown> => {
+        await using store = await openObjectStore(url, { credentials });
+        proxy.use(() => xml(403, 'AccessDenied'));
+        await expect(store.stat('a')).rejects.toMatchObject({ reason: 'storage_access_denied' });
+        return proxy.requests[0]?.headers.authorization;
+      };
+      expect(await signedBy('anonymous')).toBeUndefined();
+      expect(await signedBy({ accessKeyId: 'AKIATENANT', secretAccessKey: 'x' })).toContain('=AKIATENANT/');
+      await expect(signedBy({})).rejects.toMatchObject({ reason: 'config_invalid' });
+      const twice = openObjectStore(url, { credentials: 'anonymous', credentialsFile: join(folder, 'credentials') });
+      await expect(twice).rejects.toMatchObject({ reason: 'config_invalid' });
+    } finally {
+      delete process.env['AWS_ACCESS_KEY_ID'];
+      delete process.env['AWS_SECRET_ACCESS_KEY'];
+    }
+  });
+
   test('the credentials of a file that others can read are refused', async () => {
     const credentialsFile = join(folder, 'open');
     await writeFile(credentialsFile, '{}', { mode: 0o644 });

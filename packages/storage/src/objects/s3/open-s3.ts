@@ -1,4 +1,4 @@
-import type { S3Client } from '@aws-sdk/client-s3';
+import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Credentials } from '../credentials-file.ts';
 import type { DriverInfo, StoreDriver } from '../store-driver.ts';
 import { writeIdName } from '../store-driver.ts';
@@ -13,8 +13,8 @@ export interface S3Target {
   readonly endpoint: string | undefined;
   /** Whether the bucket is in the path of URLs and not in their host. */
   readonly usesPaths: boolean;
-  /** Undefined: the chain of the SDK (environment, profiles, roles of machines and containers). */
-  readonly credentials: (() => Promise<Credentials>) | undefined;
+  /** `sdk`: the chain of the SDK (environment, profiles, roles of machines and containers). */
+  readonly credentials: (() => Promise<Credentials>) | 'anonymous' | 'sdk';
 }
 
 /** The SDK renews credentials 5 minutes before their end: with this end it asks again after a minute. */
@@ -146,10 +146,21 @@ function createClient(sdk: Sdk, target: S3Target, credentials: S3Target['credent
       httpAgent: { maxSockets: socketsMax },
       httpsAgent: { maxSockets: socketsMax },
     },
-    ...(credentials === undefined
-      ? {}
-      : { credentials: async () => ({ ...(await credentials()), expiration: new Date(Date.now() + credentialsMs) }) }),
+    ...accessOf(credentials),
   });
+}
+
+function accessOf(credentials: S3Target['credentials']): Pick<S3ClientConfig, 'credentials' | 'signer'> {
+  if (credentials === 'sdk') return {};
+  // Neither the chain of the SDK nor a signature.
+  if (credentials === 'anonymous')
+    return {
+      credentials: { accessKeyId: '', secretAccessKey: '' },
+      signer: { sign: (request) => Promise.resolve(request) },
+    };
+  return {
+    credentials: async () => ({ ...(await credentials()), expiration: new Date(Date.now() + credentialsMs) }),
+  };
 }
 
 function ifWritten(condition: WriteCondition | undefined): { IfNoneMatch?: string; IfMatch?: string } {

@@ -1,0 +1,3 @@
+export { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
+export { hasMoto, startMoto } from './moto-server.ts';
+export { amendConditions, xml } from './s3-conditions.ts';
