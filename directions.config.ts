@@ -27,6 +27,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/runtimes': [],
   'packages/templates': ['packages/base', 'packages/contract'],
   'packages/storage': ['packages/base', 'packages/client', 'packages/contract', 'packages/linux'],
+  'packages/buckets': ['packages/base', 'packages/fuse', 'packages/storage'],
   'packages/volumes': ['packages/base', 'packages/fuse', 'packages/storage'],
   'packages/keyring': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/checkpoints': ['packages/base', 'packages/keyring', 'packages/linux', 'packages/storage'],

@@ -346,6 +346,23 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['check', 'copies', 'mount', 'paths'],
     ['index', 'testing'],
   ],
+  'packages/buckets/src': [
+    ['faults', 'limits'],
+    ['names', 'state'],
+    ['content'],
+    ['mount'],
+    ['create-bucket-fs'],
+    ['index', 'testing'],
+  ],
+  'packages/buckets/src/content': [
+    ['read-budget', 'scratch'],
+    ['object-reader'],
+    ['open-file'],
+    ['write-back'],
+    ['open-files'],
+  ],
+  'packages/buckets/src/mount': [['bucket-mount'], ['file-methods', 'folder-methods', 'name-methods', 'rename']],
+  'packages/buckets/src/names': [['attributes', 'keys', 'recent'], ['facts'], ['folder-list']],
   'packages/volumes/src/metadata': [['checksum', 'inode'], ['metadata'], ['sqlite']],
   'packages/volumes/src/volume': [['gate', 'pins', 'places', 'syncer', 'write'], ['holes', 'read'], ['open']],
   'packages/templates/src': [
