@@ -61,6 +61,7 @@ export type { MembershipChange, MembershipRecord } from './records/memberships.t
 export type { PersonalTokenRecord } from './records/personal-tokens.ts';
 export type { SessionRecord } from './records/sessions.ts';
 export type { SshKeyOwner, SshKeyRecord } from './records/ssh-keys.ts';
+export type { BucketPosition, BucketRecord } from './records/buckets.ts';
 export type { VolumeContents, VolumeCreation, VolumeRecord, VolumeRecords } from './records/volumes.ts';
 export type { UserRecord } from './records/users.ts';
 export type { Records } from './records/records.ts';

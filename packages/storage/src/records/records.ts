@@ -1,6 +1,7 @@
 import type { ApiKeyRecords } from './api-keys.ts';
 import type { AuditRecords } from './audit.ts';
 import type { BlobRootKeyRecords } from './blob-root-keys.ts';
+import type { BucketRecords } from './buckets.ts';
 import type { BuildFileRecords } from './build-files.ts';
 import type { BuildRecords } from './builds.ts';
 import type { ConnectionRecords } from './connections.ts';
@@ -62,4 +63,5 @@ export interface Records extends AsyncDisposable {
   readonly personalTokens: PersonalTokenRecords;
   readonly sshKeys: SshKeyRecords;
   readonly volumes: VolumeRecords;
+  readonly buckets: BucketRecords;
 }

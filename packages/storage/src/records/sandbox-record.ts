@@ -22,14 +22,17 @@ export interface LifecycleRecord {
   readonly idleTimeoutSeconds: number;
 }
 
-/** A volume in a sandbox. */
+/** A volume or a bucket in a sandbox. */
 export interface VolumeMountRecord {
+  /** The id of the volume or bucket. */
   readonly volumeId: string;
-  /** The name of the volume in the request. */
+  /** Its name in the request. */
   readonly name: string;
   /** Absolute path in the sandbox. */
   readonly path: string;
   readonly readOnly: boolean;
+  /** Only of a bucket: the beginning of all keys in the mount. Empty, or it ends with `/`. */
+  readonly bucketPrefix?: string;
 }
 
 /** The control plane's data about a sandbox in any state. The runner keeps tokens and variables; they are not here. */
@@ -52,7 +55,7 @@ export interface SandboxFacts {
   readonly envdVersion: string;
   readonly network: NetworkRecord;
   readonly lifecycle: LifecycleRecord;
-  /** Mounted as long as it exists. */
+  /** Volumes and buckets, mounted as long as it exists. */
   readonly volumes: readonly VolumeMountRecord[];
   /** The driver that isolates it; empty for a sandbox of a version that had only one driver. */
   readonly isolation: string;

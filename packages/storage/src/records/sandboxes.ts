@@ -113,7 +113,7 @@ export interface SandboxRecords {
   /** The number of sandboxes that `list` would return without paging. */
   count(query: Omit<SandboxListQuery, 'order' | 'after' | 'limit' | 'maxChars'>): Promise<number>;
   /**
-   * Ids of the team's running and paused sandboxes in which the volume is mounted, oldest first, `limit` at most.
+   * Ids of the team's running and paused sandboxes in which the volume or bucket is mounted, oldest first, `limit` at most.
    * `aliveAfter`: as for `list`.
    */
   listMounting(teamId: string, volumeId: string, aliveAfter: number, limit: number): Promise<string[]>;

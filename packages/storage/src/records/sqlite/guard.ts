@@ -38,6 +38,7 @@ const urgent: { readonly [K in keyof Parts]: readonly (keyof Parts[K])[] } = {
   personalTokens: ['remove', 'purge'],
   sshKeys: ['remove'],
   volumes: ['giveUpCopy', 'beginRemove', 'finishRemove'],
+  buckets: ['remove'],
 };
 
 /** The records with every SQLite error translated, and with the reserve for the methods that must not fail. */

@@ -646,4 +646,18 @@ export const migrations: readonly string[] = [
 
   // The volumes that are mounted in a sandbox, as JSON.
   `ALTER TABLE sandboxes ADD COLUMN volumes TEXT NOT NULL DEFAULT '[]';`,
+
+  // Buckets of teams, with their encrypted credentials; empty: none.
+  `CREATE TABLE buckets (
+     id TEXT PRIMARY KEY,
+     team_id TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+     name TEXT NOT NULL,
+     url TEXT NOT NULL,
+     sealed_credentials TEXT NOT NULL,
+     is_read_only INTEGER NOT NULL,
+     created_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE UNIQUE INDEX buckets_name ON buckets (team_id, name);
+   CREATE INDEX buckets_team ON buckets (team_id, created_at, id);`,
 ];

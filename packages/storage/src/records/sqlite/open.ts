@@ -9,6 +9,7 @@ import { createAuditQueue } from './audit-queue.ts';
 import { createAuditWriter } from './audit-writer.ts';
 import { sqliteAudit } from './audit.ts';
 import { sqliteBlobRootKeys } from './blob-root-keys.ts';
+import { sqliteBuckets } from './buckets.ts';
 import { sqliteBuildFiles } from './build-files.ts';
 import { sqliteBuilds } from './builds.ts';
 import { sqliteConnections } from './connections.ts';
@@ -87,6 +88,7 @@ export function openSqliteRecords(path: string, { reserve }: { readonly reserve?
     personalTokens: sqlitePersonalTokens(db, writer),
     sshKeys: sqliteSshKeys(db, writer),
     volumes: sqliteVolumes(db, writer),
+    buckets: sqliteBuckets(db, writer),
     [Symbol.asyncDispose]: () => {
       queue[Symbol.dispose]();
       if (db.isOpen) db.close();
