@@ -6,7 +6,7 @@ export { bindTcp } from './bind-tcp.ts';
 export { bindUnix } from './bind-unix.ts';
 export { openMessageChannel } from './message-channel.ts';
 export { channelFd, reportSchema } from './messages.ts';
-export type { Order, Report } from './messages.ts';
+export type { Order, Report, WantedPart } from './messages.ts';
 export { runPart } from './run-part.ts';
 export type { PartProgram, RunningPart, SupervisorOfPart } from './run-part.ts';
 export { userOf } from './users.ts';

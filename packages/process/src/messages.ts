@@ -28,6 +28,10 @@ export const orderSchema = z.discriminatedUnion('kind', [
 ]);
 export type Order = z.infer<typeof orderSchema>;
 
+/** Parts that run only when they are needed. */
+const wantedPartSchema = z.enum(['volumes', 'buckets']);
+export type WantedPart = z.infer<typeof wantedPartSchema>;
+
 const lagSchema = z.object({ p50: z.number(), p99: z.number(), max: z.number() });
 /** The figures that a part reports of itself. A compromised part may report any numbers. */
 const figuresSchema = z.object({ heapUsedBytes: z.number(), loopLag: lagSchema });
@@ -41,7 +45,7 @@ export const reportSchema = z.discriminatedUnion('kind', [
   /** `figures`: those of a part that does not publish them itself. */
   z.object({ kind: z.literal('alive'), figures: figuresSchema.optional() }),
   /** The part needs another one, which runs only when it is needed. Repeated until it is there. */
-  z.object({ kind: z.literal('wants'), part: z.literal('volumes') }),
+  z.object({ kind: z.literal('wants'), part: wantedPartSchema }),
   /** The part has carried out a `tell` order, or failed with an error. It runs on until it is told to stop. */
   z.object({ kind: z.literal('told'), what: z.string(), error: z.string().optional() }),
 ]);

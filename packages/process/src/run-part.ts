@@ -7,7 +7,7 @@ import { dieWithParent } from '@soulbox/linux/processes';
 import { lowerHelperThreads } from './helper-threads.ts';
 import { openMessageChannel } from './message-channel.ts';
 import { channelFd, orderSchema, stoppedUnitCode } from './messages.ts';
-import type { Order, Report } from './messages.ts';
+import type { Order, Report, WantedPart } from './messages.ts';
 
 export interface RunningPart {
   /** The figures that the part reports to its supervisor. Absent: the part publishes its figures itself. */
@@ -22,7 +22,7 @@ export interface RunningPart {
 /** What a part can ask of its supervisor. */
 export interface SupervisorOfPart {
   /** Starts a part that runs only when it is needed. May be called again. */
-  want(part: 'volumes'): void;
+  want(part: WantedPart): void;
 }
 
 export interface PartProgram {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { OwnFigures, RootLogger } from '@soulbox/base';
+import type { WantedPart } from '@soulbox/process';
 import type { LaunchPart, PartPlan } from './launch.ts';
 import { controlPart } from './part-process.ts';
 import type { PartProcess } from './part-process.ts';
@@ -60,7 +61,7 @@ export interface KeepOptions {
   /** Called once, when it has ended too often. */
   readonly onGivenUp: (error: Error) => void;
   /** Called when it asks for another part, perhaps often: a part may be compromised. */
-  readonly onWant?: (part: 'volumes') => void;
+  readonly onWant?: (part: WantedPart) => void;
   readonly policy?: CrashPolicy;
   readonly hangPolicy?: HangPolicy;
   readonly logger: RootLogger;

@@ -1,7 +1,7 @@
 import { reasons, SoulBoxError } from '@soulbox/base';
 import type { OwnFigures, Reason, RootLogger } from '@soulbox/base';
 import { openMessageChannel, reportSchema } from '@soulbox/process';
-import type { Order, Report } from '@soulbox/process';
+import type { Order, Report, WantedPart } from '@soulbox/process';
 import type { LaunchedPart, PartExit } from './launch.ts';
 
 /** Limit of a report, which contains a few facts or one sentence. */
@@ -34,7 +34,7 @@ export function controlPart(
   name: string,
   launched: LaunchedPart,
   logger: RootLogger,
-  onWant: (part: 'volumes') => void = () => undefined,
+  onWant: (part: WantedPart) => void = () => undefined,
 ): PartProcess {
   const { pid, exited, unit } = launched;
   const reports = createReports();
@@ -93,7 +93,7 @@ export function controlPart(
 }
 
 interface Reports {
-  hear(message: unknown, onWant: (part: 'volumes') => void): void;
+  hear(message: unknown, onWant: (part: WantedPart) => void): void;
   /** Rejects after `timeoutMs`: callers must not pile up while a part hangs. */
   next(isWanted: (report: Report) => boolean, timeoutMs?: number): Promise<Report>;
 }
