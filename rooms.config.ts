@@ -5,8 +5,8 @@
 export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/api/src': [
     // Below the context: what one server has, each made of less than all.
-    ['actor', 'limits', 'names', 'private-target', 'sign-in-config', 'timings', 'witness-list'],
-    ['config', 'runner', 'volume-service'],
+    ['actor', 'host-policy', 'limits', 'names', 'private-target', 'sign-in-config', 'timings', 'witness-list'],
+    ['bucket-service', 'config', 'runner', 'volume-service'],
     ['builder', 'keys', 'meters', 'trail'],
     ['identity-tokens', 'people', 'quotas', 'signing'],
     ['context'],
@@ -17,7 +17,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     // Resources: a file for each operation.
     ['idempotency', 'teams'],
     // Sandboxes mount them.
-    ['volumes'],
+    ['buckets', 'volumes'],
     [
       'api-keys',
       'build-files',

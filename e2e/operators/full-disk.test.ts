@@ -121,6 +121,7 @@ async function readLists(): Promise<Record<string, unknown>> {
     '/functions',
     '/kv',
     '/volumes',
+    '/buckets',
   ];
   const lists = await Promise.all(paths.map(async (path) => [path, await ask('GET', path)] as const));
   for (const [path, { status }] of lists) expect([path, status]).toEqual([path, 200]);
@@ -206,6 +207,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
   const signingKey = (await ask('POST', '/signing-keys', { overlapSeconds: 60 })).json as { id: string };
   const secret = (await ask('POST', '/secrets', { name: 'kept', value: 'x' })).json as { secretID: string };
   expect((await ask('POST', '/volumes', { name: 'kept' })).status).toBe(201);
+  expect((await ask('POST', '/buckets', { name: 'kept', url: 's3://kept' })).status).toBe(201);
   expect((await ask('PUT', '/volumecontent/kept/file?path=/file', {})).status).toBe(201);
   const template = (await ask('POST', '/v3/templates', { name: 'asked-for' })).json as {
     templateID: string;
@@ -252,6 +254,9 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     ['POST', '/volumecontent/kept/dir?path=/new'],
     ['PATCH', '/volumecontent/kept/path?path=/file', { mode: 0o600 }],
     ['PUT', '/volumecontent/kept/file?path=/new', {}],
+    ['POST', '/buckets', { name: 'new', url: 's3://new' }],
+    ['PATCH', '/buckets/kept', { readOnly: true }],
+    ['POST', '/buckets/kept/check'],
     ['POST', '/secrets', { label: 'new', value: 'new' }],
     ['POST', '/secrets/some', { value: 'new' }],
     ['PATCH', '/secrets/some', { hosts: ['api.example.com'] }],
@@ -315,6 +320,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     '/kv/kept-values',
     '/volumecontent/kept/path?path=/file',
     '/volumes/kept',
+    '/buckets/kept',
   ];
   // The look-up comes before any request for room.
   expect((await ask('DELETE', '/templates/tags', { name: 'asked-for', tags: ['none'] })).status).toBe(404);

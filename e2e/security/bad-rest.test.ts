@@ -165,11 +165,19 @@ test.each([
 describe.each([
   { method: 'GET', path: '/volumes/ID' },
   { method: 'DELETE', path: '/volumes/ID' },
+  { method: 'GET', path: '/buckets/ID' },
+  { method: 'PATCH', path: '/buckets/ID' },
+  { method: 'DELETE', path: '/buckets/ID' },
+  { method: 'POST', path: '/buckets/ID/check' },
   { method: 'GET', path: '/volumecontent/ID/dir?path=/' },
   { method: 'DELETE', path: '/volumecontent/ID/path?path=/x' },
 ])('$method $path', ({ method, path }) => {
   test.each(hostileIds)('answers an id with %s with the right status', async (_name, id) => {
-    const { status } = await askApi(method, path.replace('ID', id));
+    const { status } = await askApi(
+      method,
+      path.replace('ID', id),
+      ...(method === 'PATCH' ? [{ readOnly: true }] : []),
+    );
     expect([400, 404, 414, 431]).toContain(status);
   });
 });
@@ -182,6 +190,17 @@ test.each([
   ['size', { name: 'a', sizeMb: 1.5 }],
 ])('a volume with a bad %s %j is refused', async (_what, body) => {
   expect((await askApi('POST', '/volumes', body)).status).toBe(400);
+});
+
+test.each([
+  ['name', { name: '../a' }],
+  ['url', { url: 'file:///etc' }],
+  ['url', { url: 's3://bucket?endpoint=http://127.0.0.1:1' }],
+  ['url', { url: 's3://bucket?endpoint=http://169.254.169.254&insecure=true' }],
+  ['url', { url: 's3://user:password@bucket' }],
+  ['credentials', { credentials: { accountKey: 'x' } }],
+])('a bucket with a bad %s %j is refused', async (_what, body) => {
+  expect((await askApi('POST', '/buckets', { name: 'a', url: 's3://bucket', ...body })).status).toBe(400);
 });
 
 test('unknown routes and methods are reported as such', async () => {

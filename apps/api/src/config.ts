@@ -142,6 +142,12 @@ export const apiConfigSchema = {
     100 * 1024,
     'MiB that the contents of all volumes of a team may have together. A write beyond that returns 429.',
   ),
+  teamBucketLimit: key(
+    'SOULBOX_TEAM_BUCKET_LIMIT',
+    wholeNumber(0, 10_000),
+    100,
+    'Buckets of object stores a team may have. One more returns 429.',
+  ),
   teamCpuSecondsPerDay: key(
     'SOULBOX_TEAM_CPU_SECONDS_PER_DAY',
     wholeNumber(0, 1_000_000_000),
@@ -207,6 +213,12 @@ export const apiConfigSchema = {
     wholeNumber(1, 24 * 365),
     24 * 7,
     'Hours for which lifecycle events can be read.',
+  ),
+  bucketAllowPrivate: key(
+    'SOULBOX_BUCKET_ALLOW_PRIVATE',
+    privateTargets,
+    [],
+    'Private or local host names, addresses and CIDR networks, separated by commas, at which buckets of teams may be. Empty: only at public addresses.',
   ),
   webhookAllowPrivate: key(
     'SOULBOX_WEBHOOK_ALLOW_PRIVATE',

@@ -23,6 +23,7 @@ import { createPeople } from './people/people.ts';
 import type { People } from './people/people.ts';
 import { createVolumeTokens } from './signing/volume-tokens.ts';
 import type { VolumeTokens } from './signing/volume-tokens.ts';
+import type { BucketService } from './bucket-service/bucket-service.ts';
 import type { VolumeService } from './volume-service/volume-service.ts';
 import { createSigning } from './signing/signing.ts';
 import type { Signing } from './signing/signing.ts';
@@ -102,6 +103,8 @@ export interface ApiContext {
   readonly volumeTokens: VolumeTokens;
   /** Has the contents of volumes. Absent: this server has no volumes. */
   readonly volumes: VolumeService | undefined;
+  /** Reads and writes buckets. Absent: this server has no buckets. */
+  readonly bucketService: BucketService | undefined;
   /** Issues workload identities of sandboxes. */
   readonly identityTokens: IdentityTokens;
   /** Sign-in for people. Undefined: no provider is configured. */
@@ -151,6 +154,7 @@ export interface ApiParts {
   /** Absent: this server has no functions. */
   readonly functions: FunctionService | undefined;
   readonly volumes: VolumeService | undefined;
+  readonly bucketService: BucketService | undefined;
   /** Absent: this server makes no backups. */
   readonly stageBackup: StageBackup | undefined;
   readonly outside: OutsidePolicy;

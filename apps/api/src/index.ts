@@ -4,5 +4,6 @@ export { apiConfigSchema } from './config.ts';
 export type { ApiConfig } from './config.ts';
 export type { AuditParts, StageBackup } from './context.ts';
 export { placeOfWebhookSecret } from './webhooks/schemas.ts';
+export { connectBucketService } from './bucket-service/connect.ts';
 export { connectVolumeService } from './volume-service/connect.ts';
 export { loadAll } from './load-all.ts';

@@ -17,7 +17,7 @@ export const lostAfterMs = 250;
 export const metadataLimits = { entries: 64, keyBytes: 256, valueBytes: 4096 } as const;
 /** Linux allows at most 128 KiB for one variable, including the name and `=` (MAX_ARG_STRLEN). */
 export const envLimits = { entries: 512, keyBytes: 256, valueBytes: 128 * 1024 - 512 } as const;
-/** Volumes in one sandbox. */
+/** Volumes and buckets in one sandbox. */
 export const volumeMountsMax = 10;
 /** Rules for one direction of a sandbox's network. */
 export const networkRulesMax = 1000;

@@ -1,5 +1,6 @@
 import { addApiKeyRoutes } from './api-keys/routes.ts';
 import { addAuditRoutes } from './audit/routes.ts';
+import { addBucketRoutes } from './buckets/routes.ts';
 import { addBuildFileRoutes } from './build-files/routes.ts';
 import { addBuildRoutes } from './builds/routes.ts';
 import type { ApiContext } from './context.ts';
@@ -55,6 +56,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addKvRoutes(app, context);
   addVolumeRoutes(app, context);
   addVolumeContentRoutes(app, context);
+  addBucketRoutes(app, context);
   addIdentityRoutes(app, context);
   addAuditRoutes(app, context);
   addSignInRoutes(app, context);

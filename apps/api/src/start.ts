@@ -2,6 +2,7 @@ import { chmod, lstat, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { isNodeError, sleepUnlessAborted, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger, Secret, SupervisedProcesses } from '@soulbox/base';
+import type { BucketRecords } from '@soulbox/contract/bucket-record-service';
 import type { FunctionService } from '@soulbox/contract/function-service';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
@@ -27,6 +28,8 @@ import { createPlaceholderResolver } from './placeholders/resolve.ts';
 import { createUseRecorder } from './sandboxes/record-uses.ts';
 import { createSshAuthority } from './ssh-keys/authority.ts';
 import { createSignedUrlChecker } from './signed-urls/check.ts';
+import type { BucketService } from './bucket-service/bucket-service.ts';
+import { createBucketAccess } from './buckets/bucket-access.ts';
 import type { VolumeService } from './volume-service/volume-service.ts';
 import { removeContentsUntilStop } from './volumes/remove-contents.ts';
 import { sequenceUntilStop } from './trail/sequence-until-stop.ts';
@@ -57,6 +60,8 @@ export interface ApiOptions {
   readonly functions?: FunctionService | undefined;
   /** Has the contents of volumes. Absent: volumes return 501. */
   readonly volumes?: VolumeService | undefined;
+  /** Reads and writes buckets. Absent: they cannot be mounted or checked. */
+  readonly bucketService?: BucketService | undefined;
   /** Decides which addresses the host may connect to for a tenant. */
   readonly outside: OutsidePolicy;
   /** Fills the stage of a backup. Absent: this server makes no backups. */
@@ -91,6 +96,8 @@ export interface Api extends AsyncDisposable {
   readonly sandboxUses: SandboxUseReporter;
   /** Decides who enters a sandbox by SSH. */
   readonly ssh: SshAuthority;
+  /** Tells the bucket service where buckets are, with their credentials. */
+  readonly buckets: BucketRecords;
 }
 
 /** How long the start waits for the comparison of records and runner. The API also starts without a runner. */
@@ -110,6 +117,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     runner,
     functions,
     volumes,
+    bucketService,
     stageBackup,
     files,
     fileKeys,
@@ -132,6 +140,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       runner,
       functions,
       volumes,
+      bucketService,
       stageBackup,
       files,
       fileKeys,
@@ -186,7 +195,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       recordConnections: createConnectionLog(context),
       resolvePlaceholders: createPlaceholderResolver(context),
       ...{ address, signedUrls: createSignedUrlChecker(context), sandboxUses: createUseRecorder(context) },
-      ssh: createSshAuthority(context),
+      ...{ ssh: createSshAuthority(context), buckets: createBucketAccess(context) },
       [Symbol.asyncDispose]: dispose,
     };
   } catch (thrown) {

@@ -2,6 +2,7 @@ import { chmod } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import { loadAll } from '@soulbox/api';
 import type { RootLogger, SupervisedProcesses } from '@soulbox/base';
+import { addBucketRecords } from '@soulbox/contract/bucket-record-service';
 import { addEgressRecords } from '@soulbox/contract/egress-record-service';
 import { addFunctionRoutes } from '@soulbox/contract/function-routing';
 import { addSandboxUseReports } from '@soulbox/contract/sandbox-use-service';
@@ -33,6 +34,11 @@ export interface ControlProcessSettings extends ControlSettings {
   };
   /** The user of the egress process, and the socket on which it reports connections and asks for placeholders. */
   readonly egress: { readonly id: number; readonly socket: string };
+  /**
+   * The user of the bucket service, and the socket on which it asks where buckets are. No other user may: the answers have
+   * credentials. Absent: this server has no buckets.
+   */
+  readonly buckets?: { readonly id: number; readonly socket: string };
   /** The user of the SSH process, and the socket on which it asks who may enter a sandbox. Absent: SSH is off. */
   readonly sshDoor?: { readonly id: number; readonly socket: string };
   readonly cell: Cell;
@@ -82,6 +88,7 @@ async function run(
       logger,
       supervised: () => supervised,
       wantVolumes: () => supervisor.want('volumes'),
+      wantBuckets: () => supervisor.want('buckets'),
     }),
   );
   // The group is the gateway's, inherited from the folder.
@@ -102,7 +109,15 @@ async function run(
     routes: (routes: Parameters<typeof addEgressRecords>[0]) => addEgressRecords(routes, control.egress, own),
   };
   started.use(await serveSocket({ path: settings.egress.socket, doors: [egressDoor], mode: 0o666, logger: own }));
-  const { sshDoor } = settings;
+  const { buckets, sshDoor } = settings;
+  if (buckets !== undefined) {
+    const door = {
+      name: 'buckets',
+      admits: ({ uid }: { uid: number }) => uid === buckets.id,
+      routes: (routes: Parameters<typeof addBucketRecords>[0]) => addBucketRecords(routes, control.buckets, own),
+    };
+    started.use(await serveSocket({ path: buckets.socket, doors: [door], mode: 0o666, logger: own }));
+  }
   if (sshDoor !== undefined) {
     const door = {
       name: 'ssh',

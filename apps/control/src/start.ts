@@ -2,11 +2,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
-import { connectVolumeService, startApi } from '@soulbox/api';
+import { connectBucketService, connectVolumeService, startApi } from '@soulbox/api';
 import type { ApiConfig } from '@soulbox/api';
 import { openAuditSigningKey, readTombstones, tombstonesName } from '@soulbox/audit';
 import { systemClock } from '@soulbox/base';
 import type { Logger, RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
+import type { BucketRecords } from '@soulbox/contract/bucket-record-service';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxRouter } from '@soulbox/contract';
 import type { FunctionRouter } from '@soulbox/contract/function-service';
@@ -59,6 +60,8 @@ export interface ControlSettings {
   readonly ssh?: { readonly port: number; readonly hostKey: string };
   /** The socket of the volume service, which may have to be started. */
   readonly volumesSocket: string;
+  /** The socket of the bucket service, which may have to be started. Absent: this server has no buckets. */
+  readonly bucketsSocket?: string;
   /** The socket on which the API listens. */
   readonly apiSocket: string;
 }
@@ -76,6 +79,8 @@ export interface ControlOptions {
   readonly logger: RootLogger;
   /** Asks the supervisor for the volume service. Absent: it runs. */
   readonly wantVolumes?: () => void;
+  /** The same for the bucket service. */
+  readonly wantBuckets?: () => void;
   /** The latest report of a supervisor about the other processes. Absent: there is no supervisor. */
   readonly supervised?: () => SupervisedProcesses;
 }
@@ -87,6 +92,8 @@ export interface Control extends AsyncDisposable {
   readonly signedUrls: SignedUrlChecker;
   /** What the egress process asks for. */
   readonly egress: EgressRecords;
+  /** Tells the bucket service where buckets are. */
+  readonly buckets: BucketRecords;
   /** Takes the counts of the gateway. */
   readonly sandboxUses: SandboxUseReporter;
   /** Decides for the SSH process who enters a sandbox. */
@@ -101,7 +108,8 @@ export interface Control extends AsyncDisposable {
  */
 export async function startControl(options: ControlOptions): Promise<Control> {
   const { settings, masterKeys, oidcClientSecret, runner, router, logger, supervised } = options;
-  const { wantVolumes = () => undefined } = options;
+  const { wantVolumes = () => undefined, wantBuckets = () => undefined } = options;
+  const { bucketsSocket } = settings;
   const { directory } = settings;
   const folders = controlFolders(directory);
   await using started = new AsyncDisposableStack();
@@ -153,6 +161,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       runner: client,
       functions: functions.service,
       volumes: connectVolumeService(settings.volumesSocket, wantVolumes),
+      bucketService: bucketsSocket === undefined ? undefined : connectBucketService(bucketsSocket, wantBuckets),
       files,
       fileKeys: uploads,
       reserve,
@@ -185,6 +194,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     functions: functions.router,
     signedUrls: api.signedUrls,
     egress: { record: api.recordConnections, resolve: api.resolvePlaceholders },
+    buckets: api.buckets,
     sandboxUses: api.sandboxUses,
     ssh: api.ssh,
     apiKey,

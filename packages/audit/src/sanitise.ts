@@ -43,6 +43,11 @@ const factForms: Readonly<Record<string, RegExp | 'number' | 'boolean'>> = {
   digest: hexDigest,
   /** Of a new sandbox: the names or ids of its volumes, separated by commas. */
   volumes: /^[\w-]{1,128}(?:,[\w-]{1,128}){0,9}$/,
+  /** The same for its buckets. */
+  buckets: /^[\w-]{1,128}(?:,[\w-]{1,128}){0,9}$/,
+  /** Of a bucket: whether its credentials were `set` or `removed`, and whether it became read-only. */
+  access: word,
+  readOnly: 'boolean',
   /** Of a network policy: what it contains, and the hosts of its rules, separated by commas. */
   allowOut: 'number',
   denyOut: 'number',

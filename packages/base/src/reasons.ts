@@ -58,6 +58,18 @@ export const reasons = {
     code: 'invalid_argument',
     help: 'The team already has a volume with this name. Choose another name, or delete that volume.',
   },
+  bucket_not_found: {
+    code: 'not_found',
+    help: 'The team has no bucket with this name or id. List the buckets with `soulbox bucket list`.',
+  },
+  bucket_exists: {
+    code: 'already_exists',
+    help: 'The team already has a bucket with this name. Choose another name, or update that bucket.',
+  },
+  bucket_in_use: {
+    code: 'failed_precondition',
+    help: 'Sandboxes have the bucket mounted, running or paused ones. Kill them first.',
+  },
   range_not_satisfiable: {
     code: 'out_of_range',
     help: 'The range of the request begins behind the end of the file. The message says how long the file is.',
@@ -69,6 +81,10 @@ export const reasons = {
   volumes_unavailable: {
     code: 'unavailable',
     help: 'The process with the contents of volumes does not answer. It is restarted by itself; retry in a moment. The log of the server has the cause.',
+  },
+  buckets_unavailable: {
+    code: 'unavailable',
+    help: 'The process that reads and writes buckets does not answer. It is restarted by itself; retry in a moment. The log of the server has the cause.',
   },
   process_not_found: {
     code: 'not_found',

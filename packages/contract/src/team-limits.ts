@@ -16,6 +16,7 @@ export const teamLimits = {
   storage_mb: { max: mbMax, help: 'MiB of snapshots, archives for builds and key-value data together.' },
   volumes: { max: 10_000, help: 'Volumes.' },
   volume_mb: { max: mbMax, help: 'MiB of the contents of all volumes together.' },
+  buckets: { max: 10_000, help: 'Buckets.' },
   cpu_seconds_per_day: { max: 1_000_000_000, help: 'Seconds of CPU time of all sandboxes in a day (UTC).' },
   egress_mb_per_day: { max: mbMax, help: 'MiB that all sandboxes send to the outside in a day (UTC).' },
 } as const satisfies Record<string, { readonly max: number; readonly help: string }>;

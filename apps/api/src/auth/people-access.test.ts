@@ -27,7 +27,7 @@ beforeAll(async () => {
     config: {
       ...{ ...signedInPeople, addressRequestRate: 0, keyRequestRate: 0, webhookAllowPrivate: ['127.0.0.1'] },
       ...{ teamSandboxLimit: 100_000, teamSnapshotLimit: 100_000, teamTemplateLimit: 100_000, teamBuildLimit: 1000 },
-      teamVolumeLimit: 10_000,
+      ...{ teamVolumeLimit: 10_000, teamBucketLimit: 10_000 },
     },
     functions: createScriptedFunctions(() => own.id),
   });

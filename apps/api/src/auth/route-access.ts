@@ -154,6 +154,13 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /ssh-keys': admin,
   'POST /ssh-keys': admin,
   'DELETE /ssh-keys/:sshKeyID': admin,
+  // They have credentials of the team. Whoever may mount one may also check it.
+  'GET /buckets': readAll,
+  'POST /buckets': admin,
+  'GET /buckets/:bucketID': readAll,
+  'PATCH /buckets/:bucketID': admin,
+  'DELETE /buckets/:bucketID': admin,
+  'POST /buckets/:bucketID/check': use,
   'GET /secrets': admin,
   'POST /secrets': admin,
   'GET /secrets/:secretID': admin,

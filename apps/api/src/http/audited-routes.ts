@@ -29,6 +29,7 @@ const template = { class: 'operation', target: 'template', param: 'templateID' }
 const functions = { class: 'operation', target: 'function', param: 'name' } as const;
 const key = { class: 'security', target: 'key', param: 'apiKeyID' } as const;
 const secret = { class: 'security', target: 'secret', param: 'secretID' } as const;
+const bucket = { class: 'security', target: 'bucket', param: 'bucketID' } as const;
 const signingKey = { class: 'security', target: 'signing-key', param: 'signingKeyID' } as const;
 const sshKey = { class: 'security', target: 'ssh-key', param: 'sshKeyID' } as const;
 const volume = { class: 'operation', target: 'volume', param: 'volumeID' } as const;
@@ -87,6 +88,8 @@ const unrecorded = [
   'GET /functions/:name/versions',
   'GET /functions/:name/logs',
   'GET /kv',
+  'GET /buckets',
+  'GET /buckets/:bucketID',
   'GET /volumes',
   'GET /volumes/:volumeID',
   // Their handlers count the uses.
@@ -207,6 +210,10 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   'DELETE /functions/:name': { how: 'effect', action: 'function.delete', ...functions },
   'POST /volumes': { how: 'record', action: 'volume.create', ...volume, made: 'volumeID' },
   'DELETE /volumes/:volumeID': { how: 'record', action: 'volume.delete', ...volume },
+  'POST /buckets': { how: 'record', action: 'bucket.create', ...bucket, made: 'bucketID' },
+  'PATCH /buckets/:bucketID': { how: 'record', action: 'bucket.update', ...bucket },
+  'DELETE /buckets/:bucketID': { how: 'record', action: 'bucket.delete', ...bucket },
+  'POST /buckets/:bucketID/check': { how: 'effect', action: 'bucket.check', ...bucket },
   'GET /secrets': { how: 'read', action: 'secret.list', ...secret },
   'GET /secrets/:secretID': { how: 'read', action: 'secret.read', ...secret, made: 'secretID' },
   'POST /secrets': { how: 'record', action: 'secret.create', ...secret, made: 'secretID' },

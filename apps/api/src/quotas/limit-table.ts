@@ -22,6 +22,7 @@ export function defaultLimits(config: ApiConfig): TeamLimits {
     storage_mb: zeroIsNone(config.teamStorageMb),
     volumes: config.teamVolumeLimit,
     volume_mb: config.teamVolumeMb,
+    buckets: config.teamBucketLimit,
     cpu_seconds_per_day: zeroIsNone(config.teamCpuSecondsPerDay),
     egress_mb_per_day: zeroIsNone(config.teamEgressMbPerDay),
   };

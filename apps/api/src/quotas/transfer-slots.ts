@@ -12,6 +12,8 @@ const limits = {
   'transfer of a volume file': { all: 128, team: 32 },
   // Each reads all metadata of a volume.
   'volume clone': { all: 8, team: 2 },
+  // Each may wait for a store for two minutes.
+  'bucket check': { all: 32, team: 4 },
 } as const;
 const retryAfterSeconds = 30;
 

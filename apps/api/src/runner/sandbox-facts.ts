@@ -3,8 +3,8 @@ import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import { causes } from '@soulbox/contract';
 import type { Cause } from '@soulbox/contract';
 import { SandboxState } from '@soulbox/contract/runner';
-import type { Lifecycle, NetworkPolicy, Sandbox } from '@soulbox/contract/runner';
-import type { LifecycleRecord, ReportedSandbox, NetworkRecord } from '@soulbox/storage';
+import type { Lifecycle, NetworkPolicy, Sandbox, VolumeMount } from '@soulbox/contract/runner';
+import type { LifecycleRecord, ReportedSandbox, NetworkRecord, VolumeMountRecord } from '@soulbox/storage';
 
 /** Milliseconds since the epoch. 0 when the runner left it out: that sorts first and counts as ended long ago. */
 export function msFromTimestamp(timestamp: Timestamp | undefined): number {
@@ -32,7 +32,7 @@ export function factsFromRunner(sandbox: Sandbox): ReportedSandbox {
     envdVersion: sandbox.envdVersion,
     network: networkFromRunner(sandbox.network),
     lifecycle: lifecycleFromRunner(sandbox.lifecycle),
-    volumes: sandbox.volumes.map(({ volumeId, name, path, readOnly }) => ({ volumeId, name, path, readOnly })),
+    volumes: sandbox.volumes.map(mountFromRunner),
     isolation: sandbox.isolation,
     createdBy: sandbox.keyId,
     creationId: sandbox.creationId,
@@ -41,6 +41,10 @@ export function factsFromRunner(sandbox: Sandbox): ReportedSandbox {
     // A sandbox of an older runner has no such time: it has been in its state since its start.
     stateSince: Math.max(msFromTimestamp(sandbox.stateSince), msFromTimestamp(sandbox.startedAt)),
   };
+}
+
+function mountFromRunner({ volumeId, name, path, readOnly, isBucket, prefix }: VolumeMount): VolumeMountRecord {
+  return { volumeId, name, path, readOnly, ...(isBucket ? { bucketPrefix: prefix } : {}) };
 }
 
 function lifecycleFromRunner(lifecycle: Lifecycle | undefined): LifecycleRecord {

@@ -29,6 +29,7 @@ import { sandboxToWire } from './to-wire.ts';
 import { networkFacts } from './network-facts.ts';
 import { policyToRunner } from './network-policy.ts';
 import { permitSecrets } from './permit-secrets.ts';
+import { resolveBuckets } from './resolve-buckets.ts';
 import { resolveVolumes } from './resolve-volumes.ts';
 import type { VolumeToMount } from './resolve-volumes.ts';
 import { checkMountPaths } from './mount-paths.ts';
@@ -41,7 +42,7 @@ type CreateRequest = Omit<NewSandbox, 'isolation'> & { readonly isolation: strin
 /** The id under which it can be found again; empty if it need not be. */
 type OwnCreate = CreateRequest & { readonly creationId: string };
 
-/** With the volumes that it names. */
+/** With the volumes and buckets that it names. */
 type ResolvedCreate = OwnCreate & { readonly volumes: readonly VolumeToMount[] };
 
 /** E2B's `error_code` for failures of a create. */
@@ -52,14 +53,18 @@ const errorCodes: Partial<Record<Reason, string>> = {
   runner_unavailable: 'sandbox_placement_timeout',
 };
 
-/** A policy that is given at the create is recorded like one that is set later. Volumes give access to their contents. */
+/**
+ * A policy that is given at the create is recorded like one that is set later. Volumes and buckets give access to their
+ * contents.
+ */
 function auditFacts(body: unknown): AuditFacts | undefined {
-  const { network, allow_internet_access, volumeMounts = [] } = body as NewSandbox;
+  const { network, allow_internet_access, volumeMounts = [], bucketMounts = [] } = body as NewSandbox;
   const hasPolicy = network !== undefined || allow_internet_access !== undefined;
-  if (!hasPolicy && volumeMounts.length === 0) return undefined;
+  if (!hasPolicy && volumeMounts.length + bucketMounts.length === 0) return undefined;
   return {
     ...(hasPolicy ? networkFacts({ ...network, allow_internet_access }) : {}),
     ...(volumeMounts.length === 0 ? {} : { volumes: volumeMounts.map(({ name }) => name).join(',') }),
+    ...(bucketMounts.length === 0 ? {} : { buckets: bucketMounts.map(({ name }) => name).join(',') }),
   };
 }
 
@@ -116,7 +121,7 @@ async function createOnce(
 ): Promise<Sandbox> {
   const caller = callerOf(request);
   permitSecrets(caller, body.network?.rules);
-  permitVolumes(caller, body.volumeMounts);
+  permitVolumes(caller, body);
   return await runOnce(context, request, reply, {
     make: async (creationId) => await createSandbox(context, caller, { ...body, creationId }),
     find: async (creationId) => (await findMade(context, caller, creationId))[0],
@@ -127,9 +132,12 @@ async function createOnce(
 async function createSandbox(context: ApiContext, caller: Caller, body: OwnCreate): Promise<Sandbox> {
   checkTimeout(context, body.timeout);
   refuseContradictions(body);
-  checkMountPaths(body.volumeMounts);
+  checkMountPaths(body);
   const source = await getPermittedSource(context, caller, body.templateID);
-  const volumes = await resolveVolumes(context, caller.team, body.volumeMounts);
+  const volumes = [
+    ...(await resolveVolumes(context, caller.team, body.volumeMounts)),
+    ...(await resolveBuckets(context, caller.team, body.bucketMounts)),
+  ];
   const sandbox = await createFrom(context, caller, source, { ...body, volumes }).catch(async (thrown: unknown) => {
     if (!hasVanished(thrown)) throw thrown;
     // The tag may have moved, which deletes the build that it pointed at. Or the remembered template is gone.
@@ -163,12 +171,18 @@ async function createFrom(context: ApiContext, caller: Caller, source: Source, b
   return await withReservations(context, caller, wanted, create, (made) => [made]);
 }
 
-/** A sandbox from a snapshot has the volumes that the snapshot's sandbox had: its memory may have open files of them. */
+/**
+ * A sandbox from a snapshot has the volumes and buckets that the snapshot's sandbox had: its memory may have open files of
+ * them.
+ */
 function refuseVolumesOfSnapshot({ snapshotId, isBuilt }: Source, volumes: readonly VolumeToMount[]): void {
   if (snapshotId === '' || isBuilt || volumes.length === 0) return;
+  const [member, what] = volumes.some(({ isBucket }) => !isBucket)
+    ? (['volumeMounts', 'volumes'] as const)
+    : (['bucketMounts', 'buckets'] as const);
   throw new SoulBoxError(
     'bad_request',
-    `volumeMounts: must be empty for snapshot ${snapshotId}. The volumes of the sandbox that was saved are mounted.`,
+    `${member}: must be empty for snapshot ${snapshotId}. The ${what} of the sandbox that was saved are mounted.`,
   );
 }
 

@@ -81,6 +81,25 @@ const common = {
     .max(volumeMountsMax)
     .optional()
     .describe('Volumes that the sandbox has at paths of its own. Requires the scope `run`, as their contents do.'),
+  bucketMounts: z
+    .array(
+      z.object({
+        name: z.string().min(1).max(128).describe('Name or id of a bucket of the team.'),
+        path: z.string().describe('Where it is mounted, by the rules of `volumeMounts`.'),
+        prefix: z
+          .string()
+          .default('')
+          .describe(
+            'Only objects whose keys begin with this, below the prefix of the bucket itself. It is a folder: a `/` at its end is added. Default: all.',
+          ),
+        readOnly: z.boolean().default(false).describe('The sandbox cannot change it.'),
+      }),
+    )
+    .max(volumeMountsMax)
+    .optional()
+    .describe(
+      `Buckets that the sandbox has as folders. Together with \`volumeMounts\` ${volumeMountsMax} at most, at paths that are not below each other. Requires the scope \`run\`. SoulBox extension.`,
+    ),
 };
 
 /** `POST /sandboxes`: clients up to 2.49, Python, the CLI. Without `secure`, envd has no token. */

@@ -6,7 +6,7 @@ import { mib } from '../quotas/budgets.ts';
 import { getVolumeService } from '../volumes/schemas.ts';
 import { teamBytesOf } from '../volumes/team-bytes.ts';
 
-/** A mount in the form of the runner. */
+/** A mount of a volume or bucket in the form of the runner. */
 export type VolumeToMount = Omit<VolumeMount, '$typeName' | '$unknown'>;
 
 interface WantedMount {
@@ -47,5 +47,6 @@ function mountToRunner(
     sizeBytes: BigInt((sizeMb ?? 0) * mib),
     // On this wire, 0 is no limit.
     teamBytes: teamBytes === undefined ? 0n : BigInt(Math.max(1, teamBytes)),
+    ...{ isBucket: false, prefix: '' },
   };
 }

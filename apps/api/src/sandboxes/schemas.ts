@@ -50,6 +50,17 @@ const listed = {
     )
     .optional()
     .describe('The volumes in the sandbox. Absent: it has none.'),
+  bucketMounts: z
+    .array(
+      z.object({
+        name: z.string(),
+        path: z.string(),
+        prefix: z.string().describe('Empty, or it ends with `/`.'),
+        readOnly: z.boolean(),
+      }),
+    )
+    .optional()
+    .describe('The buckets in the sandbox. Absent: it has none. SoulBox extension.'),
   state: z.enum(['running', 'paused']),
   envdVersion: z.string(),
   isolation: isolationSchema,

@@ -51,13 +51,28 @@ export function listedToWire(facts: ReportedSandbox): z.infer<typeof listedSandb
     memoryMB: facts.memoryMb,
     diskSizeMB: facts.diskSizeMb,
     metadata: facts.metadata,
-    ...(facts.volumes.length === 0 ? {} : { volumeMounts: facts.volumes.map(mountToWire) }),
+    ...mountsToWire(facts.volumes),
     state: facts.state,
     envdVersion: facts.envdVersion,
     isolation: facts.isolation,
     idleTimeout: facts.lifecycle.idleTimeoutSeconds,
     cause: facts.cause,
     stateSince: timeToWire(facts.stateSince),
+  };
+}
+
+/** Volumes and buckets apart; what there is none of is absent. */
+function mountsToWire(
+  mounts: readonly VolumeMountRecord[],
+): Pick<z.infer<typeof listedSandboxSchema>, 'volumeMounts' | 'bucketMounts'> {
+  const volumeMounts = mounts.filter(({ bucketPrefix }) => bucketPrefix === undefined).map(mountToWire);
+  const bucketMounts = mounts.flatMap((mount) => {
+    const { bucketPrefix: prefix } = mount;
+    return prefix === undefined ? [] : [{ ...mountToWire(mount), prefix }];
+  });
+  return {
+    ...(volumeMounts.length === 0 ? {} : { volumeMounts }),
+    ...(bucketMounts.length === 0 ? {} : { bucketMounts }),
   };
 }
 

@@ -34,6 +34,8 @@ const webhook = {
   events: ['sandbox.lifecycle.created'],
 };
 
+const newBucket = () => ({ name: `b${randomId(10)}`, url: 's3://bucket?region=eu-west-1' });
+
 /** Makes what a path parameter names. The first parameter of a path is the thing; others are parts of it. */
 const makers: Readonly<Record<string, Make>> = {
   sandboxID: makeSandbox,
@@ -51,6 +53,7 @@ const makers: Readonly<Record<string, Make>> = {
   signingKeyID: async (api) => await post(api, '/signing-keys', { overlapSeconds: 60 }, 'id'),
   name: () => Promise.resolve('shop'),
   teamID: (api) => Promise.resolve(api.teamId),
+  bucketID: async (api) => await post(api, '/buckets', newBucket(), 'bucketID'),
   volumeID: async (api) => {
     const id = await post(api, '/volumes', { name: `v${randomId(10)}` }, 'volumeID');
     api.volumes.files.set(`${id} /a`, Buffer.from('a'));
@@ -98,6 +101,8 @@ const bodies: Readonly<Record<string, (api: TestApi) => unknown>> = {
   'POST /personal-tokens': () => ({ name: 't' }),
   'POST /ssh-keys': () => ({ publicKey: newPublicKey() }),
   'POST /personal-ssh-keys': () => ({ publicKey: newPublicKey() }),
+  'POST /buckets': newBucket,
+  'PATCH /buckets/:bucketID': () => ({ readOnly: true }),
   'POST /volumes': () => ({ name: `v${randomId(10)}` }),
   'PATCH /volumecontent/:volumeID/path': () => ({ mode: 0o600 }),
   'PUT /volumecontent/:volumeID/file': () => 'contents',

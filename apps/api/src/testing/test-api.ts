@@ -7,6 +7,7 @@ import { Secret } from '@soulbox/base';
 import { loadConfig } from '@soulbox/base/config';
 import { createLogger } from '@soulbox/base/logger';
 import type { Clock, SupervisedProcesses } from '@soulbox/base';
+import type { BucketRecords } from '@soulbox/contract/bucket-record-service';
 import type { EgressRecords } from '@soulbox/contract/egress-record-service';
 import type { SandboxUseReporter } from '@soulbox/contract/sandbox-use-service';
 import type { FunctionService } from '@soulbox/contract/function-service';
@@ -25,6 +26,8 @@ import type { AuditParts, StageBackup } from '../context.ts';
 import { startApi } from '../start.ts';
 import { createScriptedRunner } from './scripted-runner.ts';
 import type { ScriptedRunner } from './scripted-runner.ts';
+import { createScriptedBuckets } from './scripted-buckets.ts';
+import type { ScriptedBuckets } from './scripted-buckets.ts';
 import { createScriptedVolumes } from './scripted-volumes.ts';
 import type { ScriptedVolumes } from './scripted-volumes.ts';
 
@@ -59,6 +62,9 @@ export interface TestApi extends AsyncDisposable {
   readonly files: SealedBlobs;
   readonly runner: ScriptedRunner;
   readonly volumes: ScriptedVolumes;
+  readonly bucketService: ScriptedBuckets;
+  /** What the API tells the bucket service. */
+  readonly buckets: BucketRecords;
   readonly signedUrls: SignedUrlChecker;
   readonly resolvePlaceholders: EgressRecords['resolve'];
   readonly sandboxUses: SandboxUseReporter;
@@ -117,6 +123,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const otherKey = (await createApiKey(records, other, 'second')).key.reveal();
   const runner = createScriptedRunner();
   const volumes = createScriptedVolumes();
+  const bucketService = createScriptedBuckets();
   const keyring = await openTestKeyring(records);
   const stores = {
     uploads: await openDiskBlobs({ directory: join(folder, 'uploads') }),
@@ -150,6 +157,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       stageBackup: options.stageBackup,
       functions: options.functions,
       volumes,
+      bucketService,
       supervised: () => supervised,
       listen: { host: '127.0.0.1', port: 0 },
       logger: createLogger({ level: 'debug', file: logFile }),
@@ -195,7 +203,11 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     get ssh() {
       return api.ssh;
     },
+    get buckets() {
+      return api.buckets;
+    },
     ...{ folder, key, otherKey, teamId: team.id, otherTeamId: other.id, records, keyring, files, runner, volumes, ask },
+    bucketService,
     readLog: () => readFile(logFile, 'utf8'),
     restart: async () => {
       await api[Symbol.asyncDispose]();

@@ -5,12 +5,9 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { auditNote } from '../http/audit-requests.ts';
 import { errors, noContent } from '../http/schemas.ts';
-import { aliveAfter } from '../lookup/sandbox.ts';
+import { nameMounting } from '../lookup/mounting.ts';
 import { getVolume, volumeNotFound, volumeParams } from '../lookup/volume.ts';
 import { removeContents } from './remove-contents.ts';
-
-/** Sandboxes that an error names. */
-const namedMax = 3;
 
 export function addRemoveVolumeRoute(app: ApiApp, context: ApiContext): void {
   const { records, logger } = context;
@@ -47,8 +44,7 @@ export function addRemoveVolumeRoute(app: ApiApp, context: ApiContext): void {
  * volume is gone when it is mounted.
  */
 async function refuseWhileMounted(context: ApiContext, { teamId, id, name }: VolumeRecord): Promise<void> {
-  const found = await context.records.sandboxes.listMounting(teamId, id, aliveAfter(context), namedMax + 1);
-  if (found.length === 0) return;
-  const named = `${found.slice(0, namedMax).join(', ')}${found.length > namedMax ? ' and others' : ''}`;
-  throw new SoulBoxError('volume_in_use', `Volume "${name}" is mounted in sandboxes: ${named}. Kill them first.`);
+  const mounting = await nameMounting(context, teamId, id);
+  if (mounting === undefined) return;
+  throw new SoulBoxError('volume_in_use', `Volume "${name}" is mounted in sandboxes: ${mounting}. Kill them first.`);
 }

@@ -104,6 +104,32 @@ export interface components {
                 problem: ("unreachable" | "refused") | null;
             }[];
         };
+        NewBucket: {
+            name: string;
+            url: string;
+            credentials?: {
+                [key: string]: string;
+            };
+            /** @default false */
+            readOnly: boolean;
+        };
+        BucketChanges: {
+            credentials?: {
+                [key: string]: string;
+            } | null;
+            readOnly?: boolean;
+        };
+        Bucket: {
+            bucketID: string;
+            name: string;
+            url: string;
+            hasCredentials: boolean;
+            readOnly: boolean;
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            updatedAt: string;
+        };
         TemplateBuildFileUpload: {
             present: boolean;
             url: string;
@@ -357,6 +383,12 @@ export interface components {
                 path: string;
                 readOnly: boolean;
             }[];
+            bucketMounts?: {
+                name: string;
+                path: string;
+                prefix: string;
+                readOnly: boolean;
+            }[];
             /** @enum {string} */
             state: "running" | "paused";
             envdVersion: string;
@@ -385,6 +417,12 @@ export interface components {
             volumeMounts?: {
                 name: string;
                 path: string;
+                readOnly: boolean;
+            }[];
+            bucketMounts?: {
+                name: string;
+                path: string;
+                prefix: string;
                 readOnly: boolean;
             }[];
             /** @enum {string} */
@@ -823,6 +861,14 @@ export interface components {
                 /** @default false */
                 readOnly: boolean;
             }[];
+            bucketMounts?: {
+                name: string;
+                path: string;
+                /** @default  */
+                prefix: string;
+                /** @default false */
+                readOnly: boolean;
+            }[];
             /** @default 15 */
             timeout: number;
             /** @default false */
@@ -855,6 +901,14 @@ export interface components {
             volumeMounts?: {
                 name: string;
                 path: string;
+                /** @default false */
+                readOnly: boolean;
+            }[];
+            bucketMounts?: {
+                name: string;
+                path: string;
+                /** @default  */
+                prefix: string;
                 /** @default false */
                 readOnly: boolean;
             }[];
@@ -1131,6 +1185,10 @@ export interface components {
                 value: number | null;
                 isDefault: boolean;
             };
+            buckets: {
+                value: number | null;
+                isDefault: boolean;
+            };
             cpu_seconds_per_day: {
                 value: number | null;
                 isDefault: boolean;
@@ -1155,6 +1213,7 @@ export interface components {
             storage_mb?: number | null | "default";
             volumes?: number | null | "default";
             volume_mb?: number | null | "default";
+            buckets?: number | null | "default";
             cpu_seconds_per_day?: number | null | "default";
             egress_mb_per_day?: number | null | "default";
         };
