@@ -154,6 +154,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'audit',
       'auth',
       'backup',
+      'bucket',
       'config',
       'context',
       'damaged',

@@ -107,6 +107,20 @@ export const program: CommandDef = defineCommand({
         delete: async () => (await import('../commands/volume/delete.ts')).deleteVolume,
       },
     }),
+    bucket: defineCommand({
+      meta: {
+        name: 'bucket',
+        description: 'Buckets of object stores for sandboxes: create, list, get, update, check, delete',
+      },
+      subCommands: {
+        create: async () => (await import('../commands/bucket/create.ts')).createBucket,
+        list: async () => (await import('../commands/bucket/list.ts')).listBuckets,
+        get: async () => (await import('../commands/bucket/get.ts')).getBucket,
+        update: async () => (await import('../commands/bucket/update.ts')).updateBucket,
+        check: async () => (await import('../commands/bucket/check.ts')).checkBucket,
+        delete: async () => (await import('../commands/bucket/delete.ts')).deleteBucket,
+      },
+    }),
     snapshot: defineCommand({
       meta: { name: 'snapshot', description: 'Snapshots of sandboxes: list, fork, export, delete' },
       subCommands: {

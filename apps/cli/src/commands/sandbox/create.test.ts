@@ -51,6 +51,9 @@ test.each([
   [['--volume', 'data'], /--volume must be NAME:PATH or NAME:PATH:ro/],
   [['--volume', 'data:relative'], /with an absolute path/],
   [['--volume', ':/data'], /--volume must be/],
+  [['--bucket', 'data'], /--bucket must be NAME:PATH, NAME\/PREFIX:PATH/],
+  [['--bucket', 'data/a:b'], /with an absolute path/],
+  [['--bucket', '/a:/data'], /--bucket must be/],
   [['--mcp', 'LIST'], /is not a JSON object/],
   [['--mcp', 'ENV'], /is not a JSON object/],
 ])('create %j is refused before anything is sent', async (flags, message) => {
@@ -72,6 +75,18 @@ test('volumes are mounted at paths, and some of them read-only', async () => {
       { name: 'logs', path: '/ro' },
     ],
   });
+});
+
+test('buckets are mounted at paths, whole or below a prefix, and some of them read-only', async () => {
+  await using api = await startScriptedApi([made]);
+  const flags = ['data:/data:ro', 'logs/2026/a:b/:/logs', 'c/:/c', 'd/p:/d:ro'].flatMap((text) => ['--bucket', text]);
+  expect((await runInProcess(['sandbox', 'create', ...flags], api.environment)).code).toBe(0);
+  expect((api.seen[0]?.body as { bucketMounts: unknown }).bucketMounts).toEqual([
+    { name: 'data', path: '/data', readOnly: true },
+    { name: 'logs', path: '/logs', prefix: '2026/a:b/' },
+    { name: 'c', path: '/c' },
+    { name: 'd', path: '/d', prefix: 'p', readOnly: true },
+  ]);
 });
 
 test('a list is filtered by pairs of metadata and by template', async () => {

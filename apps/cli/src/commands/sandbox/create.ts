@@ -27,6 +27,7 @@ export const createSandbox = defineCommand({
       'soulbox sandbox create desktop --env MODE=test --env API_TOKEN --metadata user=ada',
       'soulbox sandbox create --closed --allow pypi.org,files.pythonhosted.org',
       'soulbox sandbox create --volume datasets:/data:ro --volume results:/results',
+      'soulbox sandbox create --bucket training/2026:/training:ro',
     ],
   },
   args: {
@@ -63,6 +64,11 @@ export const createSandbox = defineCommand({
       description: 'A volume at a path of the sandbox; with :ro, the sandbox cannot change it; repeatable',
       valueHint: 'NAME:PATH[:ro]',
     },
+    bucket: {
+      type: 'string',
+      description: 'A bucket, or the objects below a prefix, as a folder; with :ro, it cannot be changed; repeatable',
+      valueHint: 'NAME[/PREFIX]:PATH[:ro]',
+    },
     identity: {
       type: 'string',
       description: 'A workload identity for an audience, which placeholders of the policy may name; repeatable',
@@ -95,6 +101,7 @@ export const createSandbox = defineCommand({
       envVars: await readVariableFlags(rawArgs),
       metadata: filled(pairsFlag(rawArgs, 'metadata')),
       volumeMounts: mountsOf(repeatedFlag(rawArgs, 'volume')),
+      bucketMounts: bucketsOf(repeatedFlag(rawArgs, 'bucket')),
       iam: identitiesOf(pairsFlag(rawArgs, 'identity')),
       mcp: await readObjectFlag('mcp', args.mcp),
     };
@@ -134,6 +141,23 @@ function mountsOf(texts: readonly string[]): readonly Mount[] | undefined {
         `--volume must be NAME:PATH or NAME:PATH:ro with an absolute path, not ${JSON.stringify(text)}.`,
       );
     return readOnly === undefined ? { name, path } : { name, path, readOnly: true };
+  });
+}
+
+/** No name of a bucket contains a colon or a slash. The first `:/` ends the prefix. Throws UsageError. */
+function bucketsOf(texts: readonly string[]): readonly (Mount & { readonly prefix?: string })[] | undefined {
+  if (texts.length === 0) return undefined;
+  return texts.map((text) => {
+    const [, name, prefix, path, readOnly] = /^([^:/]+)(?:\/(.*?))?:(\/.*?)(:ro)?$/s.exec(text) ?? [];
+    if (name === undefined || path === undefined)
+      throw new UsageError(
+        `--bucket must be NAME:PATH, NAME/PREFIX:PATH or the same with :ro, with an absolute path, not ${JSON.stringify(text)}.`,
+      );
+    return {
+      ...{ name, path },
+      ...(prefix === undefined || prefix === '' ? {} : { prefix }),
+      ...(readOnly === undefined ? {} : { readOnly: true }),
+    };
   });
 }
 
