@@ -1,7 +1,19 @@
 export { Sandbox } from './sandboxes/handle.ts';
 export type { SandboxHandleOptions } from './sandboxes/handle.ts';
-export type { MountedVolume, SandboxConnectOptions, SandboxLifecycle, SandboxOptions } from './sandboxes/create.ts';
-export type { SandboxDetail, SandboxInfo, SandboxListOptions, SandboxVolumeMount } from './sandboxes/info.ts';
+export type {
+  MountedBucket,
+  MountedVolume,
+  SandboxConnectOptions,
+  SandboxLifecycle,
+  SandboxOptions,
+} from './sandboxes/create.ts';
+export type {
+  SandboxDetail,
+  SandboxInfo,
+  SandboxListOptions,
+  SandboxBucketMount,
+  SandboxVolumeMount,
+} from './sandboxes/info.ts';
 export type { CustomMetrics, CustomMetricsOptions, SandboxMetrics, TimeRange } from './sandboxes/metrics.ts';
 export type { PauseOptions } from './sandboxes/pause.ts';
 export type { FileUrlOptions } from './sandboxes/file-urls.ts';
@@ -24,6 +36,8 @@ export { secrets } from './team/secrets.ts';
 export type { NewSecret, SecretInfo } from './team/secrets.ts';
 export { templates } from './team/templates.ts';
 export type { TemplateInfo, TemplateSpec, TemplateStep } from './team/templates.ts';
+export { buckets } from './team/buckets.ts';
+export type { BucketChanges, BucketCredentials, BucketInfo, NewBucket } from './team/buckets.ts';
 export { volumes } from './team/volumes.ts';
 export type {
   NewVolumeOptions,

@@ -33,7 +33,19 @@ export type MountedVolume =
       readonly readOnly?: boolean | undefined;
     };
 
-/** The options of a new sandbox, as in e2b 2.51.0. `idleTimeoutMs`, `isolation`, `logOutput` and `idempotencyKey` are additions. */
+/** A bucket for a new sandbox: its name or id, or what `buckets.get` returns. An addition to e2b 2.51.0. */
+export type MountedBucket =
+  | string
+  | {
+      /** Its name or id. */
+      readonly name: string;
+      /** Only the objects below this key, as `2026/` for a folder of the bucket. Default: all. */
+      readonly prefix?: string | undefined;
+      /** The sandbox cannot change it. A bucket that is read-only is always so. Default: false. */
+      readonly readOnly?: boolean | undefined;
+    };
+
+/** The options of a new sandbox, as in e2b 2.51.0. `bucketMounts`, `idleTimeoutMs`, `isolation`, `logOutput` and `idempotencyKey` are additions. */
 export interface SandboxOptions extends ConnectionOptions {
   /** A template or snapshot: its id, `name`, `name:tag` or `team/name:tag`. Default: `base`. */
   readonly template?: string | undefined;
@@ -66,6 +78,12 @@ export interface SandboxOptions extends ConnectionOptions {
    * the isolation `gvisor`. Default: none.
    */
   readonly volumeMounts?: Readonly<Record<string, MountedVolume>> | undefined;
+  /**
+   * Buckets of the team by the absolute path at which the sandbox has them as a folder; with volumes, at most 10.
+   * docs/buckets.md says what differs from a disk. Errors: `bucket_not_found`, `volume_mount_failed`, `capability_missing`
+   * with the isolation `gvisor`. Default: none.
+   */
+  readonly bucketMounts?: Readonly<Record<string, MountedBucket>> | undefined;
   /**
    * The wall around the sandbox. Default: that of the key, then of the template, then of the server. Another one than
    * that of a built template or a snapshot throws `state_incompatible`.
@@ -103,13 +121,14 @@ export const defaultTimeoutMs = 300_000;
 /** Throws `template_not_found`, `limit_exceeded`, `bad_request` and others of docs/errors.md. @internal */
 export async function createSandbox(connection: Connection, options: SandboxOptions): Promise<SandboxAccess> {
   const { template = 'base', timeoutMs = defaultTimeoutMs, idempotencyKey, metadata, envs, network } = options;
-  const { allowInternetAccess, isolation, idleTimeoutMs, logOutput, volumeMounts } = options;
+  const { allowInternetAccess, isolation, idleTimeoutMs, logOutput, volumeMounts, bucketMounts } = options;
   const body = {
     ...{ templateID: template, timeout: seconds(timeoutMs), metadata, envVars: envs, network, isolation },
     ...{ allow_internet_access: allowInternetAccess, logOutput },
     ...(idleTimeoutMs === undefined ? {} : { idleTimeout: seconds(idleTimeoutMs) }),
     ...lifecycleToWire(options.lifecycle),
     ...(volumeMounts === undefined ? {} : { volumeMounts: mountsToWire(volumeMounts) }),
+    ...(bucketMounts === undefined ? {} : { bucketMounts: mountsToWire(bucketMounts) }),
   };
   const call = { method: 'POST', path: '/v2/sandboxes', body, idempotencyKey } as const;
   return accessFrom(connection, (await callApi<Schemas['Sandbox']>(connection, call)).body);
@@ -144,10 +163,11 @@ export function seconds(ms: number): number {
   });
 }
 
-function mountsToWire(mounts: Readonly<Record<string, MountedVolume>>): object[] {
-  return Object.entries(mounts).map(([path, volume]) => {
-    const { name, readOnly } = typeof volume === 'string' ? { name: volume, readOnly: undefined } : volume;
-    return { name, path, readOnly };
+function mountsToWire(mounts: Readonly<Record<string, MountedVolume | MountedBucket>>): object[] {
+  return Object.entries(mounts).map(([path, mounted]) => {
+    if (typeof mounted === 'string') return { name: mounted, path };
+    const { name, readOnly } = mounted;
+    return { name, path, readOnly, ...('prefix' in mounted ? { prefix: mounted.prefix } : {}) };
   });
 }
 

@@ -5,6 +5,18 @@ import { connectionFrom } from '../config.ts';
 import { createPaginator } from '../pages.ts';
 import type { PageOptions, Paginator } from '../pages.ts';
 
+/** A bucket in a sandbox. An addition to e2b 2.51.0. */
+export interface SandboxBucketMount {
+  /** The name of the bucket. */
+  readonly name: string;
+  /** Where the sandbox has it. */
+  readonly path: string;
+  /** The beginning of all keys in the mount: empty, or it ends with `/`. */
+  readonly prefix: string;
+  /** The sandbox cannot change it. */
+  readonly readOnly: boolean;
+}
+
 /** A volume in a sandbox. */
 export interface SandboxVolumeMount {
   /** The name of the volume. */
@@ -50,6 +62,8 @@ export interface SandboxInfo {
   readonly isolation: string;
   /** The volumes in it, and where. */
   readonly volumeMounts: readonly SandboxVolumeMount[];
+  /** The buckets in it, and where. An addition to e2b 2.51.0. */
+  readonly bucketMounts: readonly SandboxBucketMount[];
 }
 
 /** What the server knows about one sandbox. */
@@ -123,7 +137,8 @@ function infoFromWire(wire: Schemas['ListedSandbox']): SandboxInfo {
   const { sandboxID, templateID, alias, metadata, state, cause, cpuCount, memoryMB, diskSizeMB } = wire;
   return {
     ...{ sandboxId: sandboxID, templateId: templateID, name: alias, metadata, state, cause, cpuCount, memoryMB },
-    ...{ diskSizeMB, envdVersion: wire.envdVersion, isolation: wire.isolation, volumeMounts: wire.volumeMounts ?? [] },
+    ...{ diskSizeMB, envdVersion: wire.envdVersion, isolation: wire.isolation },
+    ...{ volumeMounts: wire.volumeMounts ?? [], bucketMounts: wire.bucketMounts ?? [] },
     startedAt: new Date(wire.startedAt),
     endAt: new Date(wire.endAt),
     stateSince: new Date(wire.stateSince),

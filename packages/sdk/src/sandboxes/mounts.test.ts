@@ -27,3 +27,27 @@ test('volumes are mounted by their name, by an object with it, and read-only', a
   for await (const { volumeMounts } of Sandbox.list(options)) mounts.push(volumeMounts);
   expect(mounts).toEqual([[{ name: 'data', path: '/data', readOnly: true }], []]);
 });
+
+test('buckets are mounted by their name, by an object with it, below a prefix and read-only', async () => {
+  const bucketMounts = [{ name: 'data', path: '/data', prefix: 'a/', readOnly: true }];
+  await using api = await startServer(({ line }) => ({
+    status: 200,
+    body: line.startsWith('POST')
+      ? { sandboxID: 'i1', domain: null, trafficAccessToken: null }
+      : [{ sandboxID: 'i1', bucketMounts }, { sandboxID: 'i2' }],
+  }));
+  const options = { apiUrl: api.url, apiKey: 'key' };
+  const got = { bucketID: 'b1', name: 'got', readOnly: true };
+  await Sandbox.create({
+    ...options,
+    bucketMounts: { '/a': 'data', '/b': { name: 'data', prefix: 'p', readOnly: true }, '/c': got },
+  });
+  expect((JSON.parse(api.seen[0]?.body.toString() ?? '') as { bucketMounts: unknown }).bucketMounts).toEqual([
+    { name: 'data', path: '/a' },
+    { name: 'data', path: '/b', prefix: 'p', readOnly: true },
+    { name: 'got', path: '/c', readOnly: true },
+  ]);
+  const mounts: unknown[] = [];
+  for await (const info of Sandbox.list(options)) mounts.push(info.bucketMounts);
+  expect(mounts).toEqual([bucketMounts, []]);
+});
