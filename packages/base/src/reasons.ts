@@ -323,7 +323,7 @@ export const reasons = {
   },
   storage_access_denied: {
     code: 'permission_denied',
-    help: 'The object store refuses the credentials, or there are none. The message has its answer; `soulbox storage check` shows what works (docs/storage.md).',
+    help: 'The object store refuses the credentials, or there are none. The message has its answer; `soulbox storage check` shows what works (docs/storage.md), for a bucket of a team `soulbox bucket check`.',
   },
   storage_unavailable: {
     code: 'unavailable',
