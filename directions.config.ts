@@ -28,6 +28,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/templates': ['packages/base', 'packages/contract'],
   'packages/storage': ['packages/base', 'packages/client', 'packages/contract', 'packages/linux'],
   'packages/buckets': ['packages/base', 'packages/fuse', 'packages/storage'],
+  'packages/fuse-mounts': ['packages/base', 'packages/contract', 'packages/fuse'],
   'packages/volumes': ['packages/base', 'packages/fuse', 'packages/storage'],
   'packages/keyring': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/checkpoints': ['packages/base', 'packages/keyring', 'packages/linux', 'packages/storage'],
@@ -64,8 +65,12 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
     ...['packages/network', 'packages/process', 'packages/rpc'],
   ],
   'apps/volumes': [
-    ...['packages/base', 'packages/contract', 'packages/fuse', 'packages/linux', 'packages/process'],
-    ...['packages/storage', 'packages/volumes'],
+    ...['packages/base', 'packages/contract', 'packages/fuse', 'packages/fuse-mounts', 'packages/linux'],
+    ...['packages/process', 'packages/storage', 'packages/volumes'],
+  ],
+  'apps/buckets': [
+    ...['packages/base', 'packages/buckets', 'packages/contract', 'packages/fuse', 'packages/fuse-mounts'],
+    ...['packages/linux', 'packages/network', 'packages/process', 'packages/rpc', 'packages/storage'],
   ],
   'apps/ssh': [...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/process', 'packages/rpc']],
   'apps/functions': [

@@ -5,7 +5,7 @@
 export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/api/src': [
     // Below the context: what one server has, each made of less than all.
-    ['actor', 'host-policy', 'limits', 'names', 'private-target', 'sign-in-config', 'timings', 'witness-list'],
+    ['actor', 'limits', 'names', 'private-target', 'sign-in-config', 'timings', 'witness-list'],
     ['bucket-service', 'config', 'runner', 'volume-service'],
     ['builder', 'keys', 'meters', 'trail'],
     ['identity-tokens', 'people', 'quotas', 'signing'],
@@ -346,6 +346,12 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['volume'],
     ['check', 'copies', 'mount', 'paths'],
     ['index', 'testing'],
+  ],
+  'packages/fuse-mounts/src': [
+    ['alive-calls', 'answer-error', 'limits'],
+    ['serve-mounts', 'start-server'],
+    ['read-order'],
+    ['index'],
   ],
   'packages/buckets/src': [
     ['faults', 'limits'],

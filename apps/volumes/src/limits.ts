@@ -8,15 +8,9 @@ export const entriesMax = 50_000;
 export const removedMax = 10_000;
 /** Volumes that stay open without a call: each has a few descriptors and a page cache. */
 export const idleVolumesMax = 32;
-/** Mounts that this process serves. Each has a device, and memory for the requests that it handles. */
-export const mountsMax = 256;
 /** Files, folders and names of a volume that is mounted: programs in a sandbox can make them without a call. */
 export const mountedInodesMax = 1_000_000;
 /** How often the quotas of mounted volumes are set to what their team has left. Milliseconds. */
 export const quotaEveryMs = 1000;
 /** After a start, mounts of the process before that nobody has given to this one in this time are gone. Milliseconds. */
 export const takeoverMs = 600_000;
-/** The body of an order to serve a mount. */
-export const orderBytesMax = 64 * 1024;
-/** Buffers of 1 MiB with data of writes that all mounts hold at once, besides one for each mount. */
-export const writeBuffersMax = 128;

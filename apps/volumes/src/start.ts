@@ -1,7 +1,6 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
 import type { Logger } from '@soulbox/base';
+import { createAliveCalls, startServiceServer } from '@soulbox/fuse-mounts';
 import { createDescriptorReceiver } from '@soulbox/process';
 import { openDiskReserve } from '@soulbox/storage';
 import type { DiskReserve } from '@soulbox/storage';
@@ -9,7 +8,6 @@ import { silenceMs } from './limits.ts';
 import { createMountLimits } from './mounts/mount-limits.ts';
 import { createMounts } from './mounts/serve-mounts.ts';
 import { createHandler } from './requests/handle.ts';
-import { createAliveCalls } from './requests/mount-calls.ts';
 import { createOpenVolumes } from './volumes/open-volumes.ts';
 import { readBootId } from './volumes/volume-mounts.ts';
 
@@ -32,8 +30,6 @@ export type VolumeServer = AsyncDisposable;
 const reserveName = '.reserve';
 /** When the disk has room again, the reserve is restored within this time. */
 const reserveEveryMs = 5000;
-/** How long open calls may continue when the service stops. */
-const drainMs = 3000;
 
 /**
  * Serves the contents of volumes to the control plane, and mounts of them for the runner, over HTTP on a Unix socket that
@@ -50,21 +46,7 @@ export async function startVolumeService(options: VolumeServerOptions): Promise<
   const mounts = started.use(createMounts(volumes, { limits, logger }));
   const alive = createAliveCalls();
   const handle = createHandler({ volumes, limits, mounts, alive, take: (ticket) => receiver?.take(ticket), logger });
-  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 75_000 }, handle);
-  server.setTimeout(silenceMs);
-  server.listen(place);
-  await once(server, 'listening');
-  // A failed accept (too many open files) must not end the process.
-  server.on('error', (err) => logger.error({ err }, 'the volume service could not accept a connection'));
-  started.defer(async () => {
-    const late = setTimeout(() => server.closeAllConnections(), drainMs);
-    const closed = once(server, 'close');
-    server.close();
-    alive[Symbol.dispose]();
-    server.closeIdleConnections();
-    await closed;
-    clearTimeout(late);
-  });
+  started.use(await startServiceServer({ place, alive, handle, silenceMs, logger }));
   const owned = started.move();
   return { [Symbol.asyncDispose]: async () => await owned.disposeAsync() };
 }

@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
+import { createHostPolicy } from '@soulbox/network/outside';
 import { parseStorageUrl } from '@soulbox/storage/objects';
-import { createHostPolicy } from '../host-policy.ts';
 import type { ApiContext } from '../context.ts';
 
 /** The store of a bucket: it decides the form of credentials. */

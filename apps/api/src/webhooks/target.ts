@@ -1,6 +1,5 @@
-import type { OutsidePolicy } from '@soulbox/network/outside';
-import { createHostPolicy } from '../host-policy.ts';
-import type { HostPolicy } from '../host-policy.ts';
+import { createHostPolicy } from '@soulbox/network/outside';
+import type { HostPolicy, OutsidePolicy } from '@soulbox/network/outside';
 
 /** Decides which targets webhooks may have. */
 export type TargetPolicy = HostPolicy;

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { httpStatusFromError } from '@soulbox/contract';
+import { answerError } from '@soulbox/fuse-mounts';
+import type { AliveCalls } from '@soulbox/fuse-mounts';
 import { openPaths } from '@soulbox/volumes';
 import type { PathEntry, VolumePaths } from '@soulbox/volumes';
 import { entryToWire } from '../contents/entry.ts';
@@ -14,7 +15,6 @@ import type { Mounts } from '../mounts/serve-mounts.ts';
 import { newOwner } from '../volumes/open-volumes.ts';
 import type { OpenVolumes, UsedVolume } from '../volumes/open-volumes.ts';
 import { serveMount } from './mount-calls.ts';
-import type { AliveCalls } from './mount-calls.ts';
 import { attributesOf, idOf, numberOf, parseRequest, rangeOf, textOf } from './parse.ts';
 import type { Request } from './parse.ts';
 import { createTeamRoom } from './team-room.ts';
@@ -114,7 +114,9 @@ export function createHandler(parts: HandlerParts): (request: IncomingMessage, r
     });
   };
   return (request, response) => {
-    serve(request, response).catch((thrown: unknown) => answerError(thrown, request, response, logger));
+    serve(request, response).catch((thrown: unknown) => {
+      answerError(thrown, { request, response }, { noun: 'volume', logger });
+    });
   };
 }
 
@@ -134,21 +136,6 @@ async function setQuota({ volume }: UsedVolume, sizeBytes: number | undefined): 
   const { quota } = volume.metadata.facts();
   if (sizeBytes === undefined || sizeBytes === quota.bytes) return;
   await volume.metadata.setQuota({ ...quota, bytes: sizeBytes });
-}
-
-function answerError(thrown: unknown, request: IncomingMessage, response: ServerResponse, logger: Logger): void {
-  const error = errorFromUnknown(thrown);
-  if (response.headersSent || response.destroyed) {
-    response.destroy();
-    return;
-  }
-  if (error.reason === 'internal') logger.error({ err: thrown }, 'a call about a volume failed');
-  // A connection that is closed before all is read may lose the answer. The caller stops sending when it has it.
-  request.resume();
-  const { reason, message } = error;
-  const text = reason === 'internal' ? 'An internal error occurred. The server log has the details.' : message;
-  response.writeHead(httpStatusFromError(error), { 'content-type': 'application/json' });
-  response.end(JSON.stringify({ reason, message: text }));
 }
 
 function answerEntry({ response }: Call, status: number, entry: PathEntry): void {

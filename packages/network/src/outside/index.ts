@@ -1,5 +1,8 @@
 export { blockListOf, isIn, isNetwork } from './block-list.ts';
 export { ForbiddenAddressError, guardedLookup } from './guarded-lookup.ts';
+export { guardConnections } from './guard-connections.ts';
+export { createHostPolicy } from './host-policy.ts';
+export type { HostPolicy } from './host-policy.ts';
 export { openLocalAddresses } from './local-addresses.ts';
 export { createOutsidePolicy } from './outside-policy.ts';
 export type { OutsidePolicy } from './outside-policy.ts';
