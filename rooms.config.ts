@@ -431,6 +431,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['driver'],
     ['testing'],
   ],
+  'apps/buckets/src': [['limits'], ['stores'], ['mounts'], ['requests'], ['start'], ['run-buckets'], ['index', 'main']],
   'apps/volumes/src': [
     ['limits'],
     ['volumes'],

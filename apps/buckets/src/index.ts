@@ -1,0 +1,1 @@
+export type { BucketProcessSettings } from './run-buckets.ts';

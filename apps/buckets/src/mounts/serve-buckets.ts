@@ -1,0 +1,78 @@
+import { SoulBoxError } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { createBucketFs, createReadBudget, createScratchSpace } from '@soulbox/buckets';
+import type { BucketFs, ScratchSpace } from '@soulbox/buckets';
+import { createMounts } from '@soulbox/fuse-mounts';
+import type { MountOrder, Mounts, MountWork } from '@soulbox/fuse-mounts';
+import { readBudgetBytes, teamScratchBytes } from '../limits.ts';
+import type { BucketPlace, BucketStores } from '../stores/bucket-stores.ts';
+import type { MountFolders } from './mount-folders.ts';
+
+export interface BucketOrder extends MountOrder {
+  readonly place: BucketPlace;
+  /** The beginning of all keys in the mount: empty, or it ends with `/`. */
+  readonly prefix: string;
+  readonly isReadOnly: boolean;
+}
+
+export interface BucketMounts extends Mounts<BucketOrder> {
+  /** Writes what mounts of a bucket have not written yet. Throws the errors of the store. */
+  sync(place: BucketPlace): Promise<void>;
+}
+
+export interface BucketMountsOptions {
+  readonly stores: BucketStores;
+  readonly folders: MountFolders;
+  readonly logger: Logger;
+}
+
+export function createBucketMounts({ stores, folders, logger }: BucketMountsOptions): BucketMounts {
+  const spaces = new Map<string, ScratchSpace>();
+  const budget = createReadBudget(readBudgetBytes);
+  const served = new Map<BucketFs, BucketPlace>();
+  const spaceOf = (teamId: string): ScratchSpace => {
+    const space = spaces.get(teamId) ?? createScratchSpace(teamScratchBytes);
+    spaces.set(teamId, space);
+    return space;
+  };
+  const run = async (order: BucketOrder, work: MountWork): Promise<void> => {
+    const { mount, place, prefix, isReadOnly, isTakeover } = order;
+    if (isTakeover && !folders.exists(mount))
+      work.logger.warn({}, 'a mount of a bucket has lost what the kernel knows of it');
+    await using used = stores.use(place);
+    await using bucket = createBucketFs(used.store, {
+      ...{ prefix, isReadOnly, budget, folder: folders.of(mount), space: spaceOf(place.teamId) },
+      onLoss: (err) => work.logger.warn({ err }, 'what was written to a file of a bucket is lost'),
+    });
+    served.set(bucket, place);
+    try {
+      await work.waitForEnd(await work.serve(bucket.fs));
+    } finally {
+      served.delete(bucket);
+    }
+  };
+  const mounts = createMounts<BucketOrder>({
+    noun: 'bucket',
+    isSame: (one, other) => isSamePlace(one.place, other.place) && one.prefix === other.prefix,
+    fieldsOf: ({ place }) => ({ bucketId: place.bucketId }),
+    run,
+    logger,
+  });
+  return {
+    ...mounts,
+    async sync(place) {
+      const synced = [...served].filter(([, each]) => isSamePlace(each, place));
+      const results = await Promise.allSettled(synced.map(([bucket]) => bucket.sync()));
+      const failed = results.find((result) => result.status === 'rejected');
+      if (failed === undefined) return;
+      throw failed.reason instanceof SoulBoxError
+        ? failed.reason
+        : new SoulBoxError('storage_unavailable', 'Files of the bucket could not be written.', {
+            cause: failed.reason,
+          });
+    },
+  };
+}
+
+const isSamePlace = (one: BucketPlace, other: BucketPlace): boolean =>
+  one.teamId === other.teamId && one.bucketId === other.bucketId;
