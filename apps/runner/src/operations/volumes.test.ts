@@ -12,7 +12,7 @@ import { resumeSandbox } from './resume/resume.ts';
 
 const volume: VolumeOfSandbox = {
   ...{ teamId: 'team', groupId: 'v1', volumeId: 'v1', name: 'data', path: '/data' },
-  ...{ isReadOnly: false, sizeBytes: 0, teamBytes: 0 },
+  ...{ isReadOnly: false, sizeBytes: 0, teamBytes: 0, isBucket: false, prefix: '' },
 };
 
 let bench: OperationBench;

@@ -56,6 +56,8 @@ export interface RunnerSettings {
   readonly traces: TraceSettings;
   /** The socket of the volume service, and our end of the channel over which it gets devices. Absent: there is none. */
   readonly volumes?: { readonly socket: string; readonly channel: number };
+  /** The same of the bucket service. */
+  readonly buckets?: { readonly socket: string; readonly channel: number };
   /** The user of the egress process. Absent: it runs in this process. */
   readonly egressUserId?: number;
 }
@@ -64,6 +66,7 @@ export interface RunnerHostHooks {
   readonly droppedLogLines?: () => number;
   /** Asks for the volume service, which runs only when it is needed. May be called again. Absent: it runs anyway. */
   readonly wantVolumes?: () => void;
+  readonly wantBuckets?: () => void;
 }
 
 export interface RunnerHost extends AsyncDisposable {
@@ -86,7 +89,11 @@ export interface RunnerHost extends AsyncDisposable {
 export async function startRunnerHost(
   settings: RunnerSettings,
   logger: RootLogger,
-  { droppedLogLines = () => logger.droppedLines(), wantVolumes = () => undefined }: RunnerHostHooks = {},
+  {
+    droppedLogLines = () => logger.droppedLines(),
+    wantVolumes = () => undefined,
+    wantBuckets = () => undefined,
+  }: RunnerHostHooks = {},
 ): Promise<RunnerHost> {
   const { config, dataDirectory } = settings;
   await using started = new AsyncDisposableStack();
@@ -150,6 +157,11 @@ export async function startRunnerHost(
       : started.use(
           openVolumeMounts({
             service: { socketPath: settings.volumes.socket, channel: settings.volumes.channel, wake: wantVolumes },
+            ...(settings.buckets !== undefined && {
+              bucketService: {
+                ...{ socketPath: settings.buckets.socket, channel: settings.buckets.channel, wake: wantBuckets },
+              },
+            }),
             folder: join(runFolder(config.instance), 'volume-mounts'),
             logger: logger.child({ part: 'runner' }),
           }),

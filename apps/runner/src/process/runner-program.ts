@@ -21,8 +21,9 @@ export interface RunnerProcessSettings extends RunnerSettings {
   readonly callers: { readonly control: Caller; readonly gateway: Caller };
   /** The user of the egress process, and the socket on which it gets its policies and nothing else. */
   readonly egress: { readonly id: number; readonly socket: string };
-  /** The socket of the volume service, and our end of the channel on which it gets the devices of mounts. */
+  /** The sockets of the services, and our end of the channels on which they get the devices of mounts. */
   readonly volumes: { readonly socket: string; readonly channel: number };
+  readonly buckets: { readonly socket: string; readonly channel: number };
 }
 
 /** The runner as a process under a supervisor. */
@@ -40,7 +41,10 @@ async function run(
   await using started = new AsyncDisposableStack();
   const ownLogger = logger.child({ part: 'runner' });
   started.use(await startTracing(settings.traces, { service: 'soulbox-runner', logger: ownLogger }));
-  const host = await startRunnerHost(settings, logger, { wantVolumes: () => supervisor.want('volumes') });
+  const host = await startRunnerHost(settings, logger, {
+    wantVolumes: () => supervisor.want('volumes'),
+    wantBuckets: () => supervisor.want('buckets'),
+  });
   const { runner } = host;
   const end = { keepsSandboxes: true, isTakenBack: true };
   started.defer(async () => {

@@ -6,11 +6,15 @@ import type { RecordKind, RecordSeal } from './record-seal.ts';
 import { isSealed, sealedVersion } from './record-seal.ts';
 
 /** Like the one before, with volumes. A server that does not know them must not run what needs them. */
-const newestVersion = 3;
+const volumesVersion = 3;
+/** Like the one before, with buckets. */
+const newestVersion = 4;
 
-/** The form of a record in its file. Without volumes, older versions can read it. */
-export function inFile(record: { readonly volumes: readonly unknown[] }): object {
-  return record.volumes.length === 0 ? record : { ...record, formatVersion: newestVersion };
+/** The form of a record in its file. Without volumes and buckets, older versions can read it. */
+export function inFile(record: { readonly volumes: readonly { readonly isBucket: boolean }[] }): object {
+  if (record.volumes.length === 0) return record;
+  const hasBucket = record.volumes.some(({ isBucket }) => isBucket);
+  return { ...record, formatVersion: hasBucket ? newestVersion : volumesVersion };
 }
 
 /**
@@ -64,13 +68,15 @@ function isDamage(error: unknown): boolean {
 
 /** The first version named the folder of an envd. A move changes that folder, so only its name is kept. */
 export function upgrade(value: unknown): unknown {
-  if (typeof value === 'object' && value !== null && 'formatVersion' in value && value.formatVersion === newestVersion)
+  if (typeof value === 'object' && value !== null && 'formatVersion' in value && isWithMounts(value.formatVersion))
     return { ...value, formatVersion: 2 };
   if (typeof value !== 'object' || value === null || !('runtimeDirectory' in value)) return value;
   const { runtimeDirectory, ...rest } = value;
   const runtimeName = typeof runtimeDirectory === 'string' ? basename(runtimeDirectory) : runtimeDirectory;
   return { ...rest, ...('formatVersion' in rest ? { formatVersion: 2 } : {}), runtimeName };
 }
+
+const isWithMounts = (version: unknown): boolean => version === volumesVersion || version === newestVersion;
 
 /** A bad block, and a folder where a file should be. */
 const damages: ReadonlySet<string> = new Set(['EIO', 'EISDIR']);

@@ -184,22 +184,33 @@ describe('sandbox records on disk', () => {
     expect(await store.hasSetAside()).toBe(true);
   });
 
-  it('with volumes are of a version that servers without volumes refuse', async () => {
+  it('with volumes or buckets are of versions that servers without them refuse', async () => {
     const seal = openTestSeal();
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), seal);
-    const limits = { isReadOnly: true, sizeBytes: 1, teamBytes: 2 };
+    const limits = { isReadOnly: true, sizeBytes: 1, teamBytes: 2, isBucket: false, prefix: '' };
     const volume = { teamId: 't', groupId: 'g', volumeId: 'v', name: 'n', path: '/data', ...limits };
     const withVolume = { ...record, volumes: [volume] };
     await store.write(withVolume);
     expect((await store.load()).records).toEqual([withVolume]);
     const versionOf = async (one: HostRecord): Promise<unknown> =>
       ((await seal.open('sandbox', one.sandboxId, JSON.parse(await store.textOf(one)))) as HostRecord).formatVersion;
-    expect([await versionOf(record), await versionOf(withVolume)]).toEqual([2, 3]);
+    const bucket = { ...volume, path: '/bucket', isBucket: true, prefix: 'a/' };
+    const withBucket = { ...record, volumes: [volume, bucket] };
+    expect(await Promise.all([record, withVolume, withBucket].map(versionOf))).toEqual([2, 3, 4]);
+    await store.write(withBucket);
+    expect((await store.load()).records).toEqual([withBucket]);
+    // Of a server that knows no buckets.
+    const { isBucket: _isBucket, prefix: _prefix, ...old } = volume;
+    await writeFile(
+      join(directory, `${record.sandboxId}.json`),
+      JSON.stringify({ ...record, volumes: [old], formatVersion: 3 }),
+    );
+    expect((await store.load()).records).toEqual([withVolume]);
   });
 
   it('of a newer version are refused, not treated as strays', async () => {
     const store = createRecordStore(directory, openDiskReserve(join(directory, 'reserve')), openTestSeal());
-    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 4 }));
+    await writeFile(join(directory, 'iother.json'), JSON.stringify({ ...record, formatVersion: 5 }));
     await expect(store.load()).rejects.toMatchObject({ reason: 'config_invalid' });
     expect(await readdir(directory)).toContain('iother.json');
   });

@@ -71,7 +71,7 @@ const settingsSchema = z.object({
   logOutput: z.boolean().optional(),
 });
 
-/** A volume that is mounted in a sandbox. */
+/** A volume or a bucket that is mounted in a sandbox. */
 export const volumeSchema = z.object({
   teamId: z.string(),
   groupId: z.string(),
@@ -84,6 +84,10 @@ export const volumeSchema = z.object({
   /** Of the volume, and of all volumes of the team together. 0: no limit. */
   sizeBytes: z.number(),
   teamBytes: z.number(),
+  /** A bucket instead of a volume: its id is `volumeId` and `groupId`. */
+  isBucket: z.boolean().default(false),
+  /** Only of a bucket: the beginning of all keys in the mount. */
+  prefix: z.string().default(''),
 });
 
 export type VolumeOfSandbox = z.infer<typeof volumeSchema>;

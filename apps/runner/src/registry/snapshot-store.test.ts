@@ -104,7 +104,7 @@ test('tokens that an older version stored in a snapshot are removed by the next 
 test('a snapshot of a newer version is refused, and nothing is moved', async () => {
   await (
     await openSnapshotStore(directory, silentLogger, openTestSeal())
-  ).write({ ...snapshot, formatVersion: 4 } as never);
+  ).write({ ...snapshot, formatVersion: 5 } as never);
   await expect(openSnapshotStore(directory, silentLogger, openTestSeal())).rejects.toMatchObject({
     reason: 'config_invalid',
   });

@@ -33,9 +33,9 @@ export function createFromMessage(request: CreateSandboxRequest): CreateRequest 
 }
 
 function volumeFromMessage(teamId: string, volume: VolumeMount): VolumeOfSandbox {
-  const { volumeId, groupId, name, path, readOnly, sizeBytes, teamBytes } = volume;
+  const { volumeId, groupId, name, path, readOnly, sizeBytes, teamBytes, isBucket, prefix } = volume;
   const limits = { sizeBytes: Number(sizeBytes), teamBytes: Number(teamBytes) };
-  return { teamId, groupId, volumeId, name, path, isReadOnly: readOnly, ...limits };
+  return { teamId, groupId, volumeId, name, path, isReadOnly: readOnly, ...limits, isBucket, prefix };
 }
 
 /** Throws `bad_request` when it names no source. */

@@ -50,9 +50,9 @@ export function sandboxToMessage({ record }: Pick<TenantSandbox, 'record'>): San
 }
 
 function volumeToMessage(volume: VolumeOfSandbox): MessageInitShape<typeof VolumeMountSchema> {
-  const { groupId, volumeId, name, path, isReadOnly, sizeBytes, teamBytes } = volume;
+  const { groupId, volumeId, name, path, isReadOnly, sizeBytes, teamBytes, isBucket, prefix } = volume;
   const limits = { sizeBytes: BigInt(sizeBytes), teamBytes: BigInt(teamBytes) };
-  return { groupId, volumeId, name, path, readOnly: isReadOnly, ...limits };
+  return { groupId, volumeId, name, path, readOnly: isReadOnly, ...limits, isBucket, prefix };
 }
 
 export function snapshotToMessage(snapshot: SnapshotRecord): Snapshot {

@@ -9,10 +9,15 @@ import type { VolumeOfSandbox } from '../../registry/record.ts';
 import { endHolder, firstKeptFd, startHolder } from './device-holder.ts';
 import { openKeptFiles } from './kept-file.ts';
 import type { Kept, KeptMount } from './kept-file.ts';
-import { createServiceLink } from './service-link.ts';
+import { bucketService, createServiceLink, volumeService } from './service-link.ts';
+import type { ServiceLink, ServiceLinkOptions } from './service-link.ts';
+
+type ServiceOptions = Pick<ServiceLinkOptions, 'socketPath' | 'channel' | 'wake'>;
 
 export interface VolumeMountOptions {
-  readonly service: { readonly socketPath: string; readonly channel: number; readonly wake: () => void };
+  readonly service: ServiceOptions;
+  /** Absent: sandboxes can mount no buckets. */
+  readonly bucketService?: ServiceOptions;
   /** For what must be known as long as the host runs. */
   readonly folder: string;
   readonly logger: Logger;
@@ -24,19 +29,29 @@ interface Made extends SandboxVolume {
   readonly kept: KeptMount;
 }
 
-/** Volumes of sandboxes, as in docs/decisions/067-volumes-in-sandboxes.md. */
+/** Volumes and buckets of sandboxes (docs/decisions/067-volumes-in-sandboxes.md, 068-buckets.md). */
 export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & AsyncDisposable {
   const { folder, logger } = options;
-  const link = createServiceLink({ ...options.service, logger });
+  const volumeLink = createServiceLink({ ...options.service, kind: volumeService, logger });
+  const bucketLink =
+    options.bucketService === undefined
+      ? undefined
+      : createServiceLink({ ...options.bucketService, kind: bucketService, logger });
+  const findLink = ({ isBucket }: VolumeOfSandbox): ServiceLink | undefined => (isBucket ? bucketLink : volumeLink);
+  const linkOf = (volume: VolumeOfSandbox): ServiceLink => {
+    const link = findLink(volume);
+    if (link !== undefined) return link;
+    throw new SoulBoxError('capability_missing', 'This server has no service for buckets.');
+  };
   const files = openKeptFiles(folder);
 
   const make = async (sandboxId: string, volume: VolumeOfSandbox, index: number, position: number): Promise<Made> => {
     const device = openDevice();
     let mount: number | undefined;
     try {
-      const { path, isReadOnly } = volume;
+      const { path, isReadOnly, isBucket } = volume;
       mount = createFuseMount({ device, source: `volume-${index}`, isReadOnly });
-      const negotiated = await negotiateMount(device, { locks: true, autoInvalidate: true });
+      const negotiated = await negotiateMount(device, { locks: !isBucket, autoInvalidate: true });
       const mountId = `${sandboxId}-${randomId(8)}-${index}`;
       const kept = {
         mountId,
@@ -66,7 +81,7 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
   const release = async (sandboxId: string): Promise<void> => {
     const kept = await files.read(sandboxId);
     for (const { holder, mounts } of kept) {
-      for (const { mountId } of mounts) link.forget(mountId);
+      for (const { mountId, volume } of mounts) findLink(volume)?.forget(mountId);
       endHolder(holder);
     }
     if (kept.length > 0) await files.remove(sandboxId);
@@ -93,7 +108,7 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
       const { holder, mounts } = await keep(sandboxId, made);
       devices.dispose();
       try {
-        for (const mount of mounts) await link.serve({ ...mount, holder }, { isTakeover: false });
+        for (const mount of mounts) await linkOf(mount.volume).serve({ ...mount, holder }, { isTakeover: false });
       } catch (error) {
         await release(sandboxId);
         throw error;
@@ -103,7 +118,7 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
     },
     async adopt(sandboxId) {
       for (const { holder, mounts } of await files.read(sandboxId)) {
-        if (isRunning(holder)) for (const mount of mounts) link.keep({ ...mount, holder });
+        if (isRunning(holder)) for (const mount of mounts) findLink(mount.volume)?.keep({ ...mount, holder });
         else logger.error({ sandboxId }, 'volumes of a sandbox are lost: the process that kept them was ended');
       }
     },
@@ -112,7 +127,9 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
       for (const sandboxId of await files.list().catch(() => []))
         if (!isKnown(sandboxId)) await releaseSafely(sandboxId);
     },
-    [Symbol.asyncDispose]: async () => await link[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await Promise.all([volumeLink[Symbol.asyncDispose](), bucketLink?.[Symbol.asyncDispose]()]);
+    },
   };
 }
 

@@ -8,13 +8,39 @@ import { takeDescriptor } from '@soulbox/linux/processes';
 import { sendDescriptor } from '@soulbox/process';
 import { callHttpService, readJson } from '@soulbox/rpc/http-call';
 import type { HttpCall, HttpService } from '@soulbox/rpc/http-call';
+import type { VolumeOfSandbox } from '../../registry/record.ts';
 import type { KeptMount } from './kept-file.ts';
 
 export interface HeldMount extends KeptMount {
   readonly holder: ProcessIdentity;
 }
 
+/** What differs between the two services. */
+export interface ServiceKind {
+  /** For messages and the log. */
+  readonly noun: 'volume' | 'bucket';
+  readonly unavailable: 'volumes_unavailable' | 'buckets_unavailable';
+  /** Of the call that has a mount served: its path, and what is in its body besides the device. */
+  orderOf(volume: VolumeOfSandbox): { readonly path: readonly string[]; readonly body: object };
+}
+
+export const volumeService: ServiceKind = {
+  noun: 'volume',
+  unavailable: 'volumes_unavailable',
+  orderOf: ({ teamId, groupId, volumeId, isReadOnly, sizeBytes, teamBytes }) => ({
+    path: [teamId, groupId, volumeId],
+    body: { isReadOnly, ...(sizeBytes > 0 && { sizeBytes }), ...(teamBytes > 0 && { teamBytes }) },
+  }),
+};
+
+export const bucketService: ServiceKind = {
+  noun: 'bucket',
+  unavailable: 'buckets_unavailable',
+  orderOf: ({ teamId, volumeId, isReadOnly, prefix }) => ({ path: [teamId, volumeId], body: { isReadOnly, prefix } }),
+};
+
 export interface ServiceLinkOptions {
+  readonly kind: ServiceKind;
   readonly socketPath: string;
   /** Our end of the channel over which it gets devices. */
   readonly channel: number;
@@ -38,15 +64,16 @@ const againMs = 2000;
 const mountIds = z.array(z.string());
 /** A service that ends after it got a device takes the device with it. */
 const attempts = 3;
-const passing: ReadonlySet<string> = new Set(['bad_request', 'volumes_unavailable']);
+const passing: ReadonlySet<string> = new Set(['bad_request', 'volumes_unavailable', 'buckets_unavailable']);
 
 /**
- * Gives mounts to the volume service, and again to the next one if it ends: it is told that they are there only by its
+ * Gives mounts to a service, and again to the next one if it ends: it is told that they are there only by its
  * end.
  */
-export function createServiceLink({ socketPath, channel, wake, logger }: ServiceLinkOptions): ServiceLink {
+export function createServiceLink({ kind, socketPath, channel, wake, logger }: ServiceLinkOptions): ServiceLink {
+  const { noun, unavailable } = kind;
   const service: HttpService = {
-    ...{ socketPath, wake, name: 'volume service', unavailable: 'volumes_unavailable', silenceMs: 0 },
+    ...{ socketPath, wake, name: `${noun} service`, unavailable, silenceMs: 0 },
   };
   const held = new Map<string, HeldMount>();
   const stopping = new AbortController();
@@ -68,10 +95,9 @@ export function createServiceLink({ socketPath, channel, wake, logger }: Service
     } finally {
       closeSync(device);
     }
-    const { teamId, groupId, volumeId, isReadOnly, sizeBytes, teamBytes } = volume;
-    const limits = { ...(sizeBytes > 0 && { sizeBytes }), ...(teamBytes > 0 && { teamBytes }) };
-    const order = { ticket, negotiated, isTakeover, isReadOnly, ...limits };
-    const path = `/${[teamId, groupId, volumeId, 'mount'].map(encodeURIComponent).join('/')}?mount=${mountId}`;
+    const { path: place, body } = kind.orderOf(volume);
+    const order = { ticket, negotiated, isTakeover, ...body };
+    const path = `/${[...place, 'mount'].map(encodeURIComponent).join('/')}?mount=${mountId}`;
     const headers = { 'content-type': 'application/json' };
     const answer = await call({ method: 'PUT', path, headers, body: textOf(order) });
     answer.resume();
@@ -102,7 +128,7 @@ export function createServiceLink({ socketPath, channel, wake, logger }: Service
       else
         await handSafely(mount, true).catch((err: unknown) => {
           isComplete = false;
-          logger.error({ err, mountId: mount.mountId }, 'a volume of a sandbox could not be served again');
+          logger.error({ err, mountId: mount.mountId }, `a ${noun} of a sandbox could not be served again`);
         });
     }
     return isComplete;
@@ -126,7 +152,7 @@ export function createServiceLink({ socketPath, channel, wake, logger }: Service
       } catch (err) {
         // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it changes while this waits
         if (stopping.signal.aborted) return;
-        logger.warn({ err }, 'the volume service cannot be reached');
+        logger.warn({ err }, `the ${noun} service cannot be reached`);
         await sleepUnlessAborted(pauseMs, stopping.signal).catch(() => undefined);
       }
     }
