@@ -4,7 +4,7 @@ import { sweepStage } from '@soulbox/runner/stage-folder';
 import { userOf } from '@soulbox/process';
 import { openDiskReserve } from '@soulbox/storage';
 import { refuseHalfRestored } from './backup/half-restored.ts';
-import { giveMasterKeyFile, settleDataFolder, settleVolumes } from './data-folder.ts';
+import { giveMasterKeyFile, settleBuckets, settleDataFolder, settleVolumes } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 import { claimInstance } from './instance-lock.ts';
 import { claimDataDirectory, removeServerFile } from './server-file.ts';
@@ -28,6 +28,7 @@ export async function claimServer({ dataDirectory, gateway, runner, keyring }: B
   const user = userOf(runner.instance, 'control');
   await settleDataFolder(dataDirectory, user);
   await settleVolumes(dataDirectory, userOf(runner.instance, 'volumes'));
+  await settleBuckets(dataDirectory, userOf(runner.instance, 'buckets'));
   await giveMasterKeyFile(keyring.masterKeyFile, user);
   return claimed.move();
 }

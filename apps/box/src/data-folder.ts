@@ -9,6 +9,9 @@ export const controlDirectoryIn = (dataDirectory: string): string => join(dataDi
 /** The folder of the volumes. It belongs to the user of the volume service. */
 export const volumesDirectoryIn = (dataDirectory: string): string => join(dataDirectory, 'volumes');
 
+/** The folder of mounted buckets: files that are being changed. It belongs to the user of the bucket service. */
+export const bucketsDirectoryIn = (dataDirectory: string): string => join(dataDirectory, 'buckets');
+
 /** The data keys of the runner, encrypted by the master key. */
 export const runnerKeysFileIn = (dataDirectory: string): string => join(dataDirectory, runnerKeysName);
 
@@ -56,6 +59,13 @@ export async function giveMasterKeyFile(path: string, user: number): Promise<voi
  */
 export async function settleVolumes(dataDirectory: string, user: number): Promise<void> {
   const path = volumesDirectoryIn(dataDirectory);
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  if ((await lstat(path)).uid !== user) await giveTo(path, user);
+}
+
+/** Makes `user` the owner of what mounted buckets have on the disk. */
+export async function settleBuckets(dataDirectory: string, user: number): Promise<void> {
+  const path = bucketsDirectoryIn(dataDirectory);
   await mkdir(path, { recursive: true, mode: 0o700 });
   if ((await lstat(path)).uid !== user) await giveTo(path, user);
 }

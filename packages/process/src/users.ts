@@ -1,7 +1,7 @@
 /** The parts that run as users of their own. */
-export type UnprivilegedPart = 'gateway' | 'control' | 'egress' | 'ssh' | 'volumes';
+export type UnprivilegedPart = 'gateway' | 'control' | 'egress' | 'ssh' | 'volumes' | 'buckets';
 
-const numbers = { gateway: 1, control: 2, egress: 3, ssh: 4, volumes: 5 } as const satisfies Record<
+const numbers = { gateway: 1, control: 2, egress: 3, ssh: 4, volumes: 5, buckets: 6 } as const satisfies Record<
   UnprivilegedPart,
   number
 >;

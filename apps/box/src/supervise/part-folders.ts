@@ -106,6 +106,26 @@ export async function makeVolumesFolder(instance: number, volumes: number): Prom
   return { socket: join(path, 'volumes.sock'), data };
 }
 
+/** Where the bucket service has its socket, where it asks control, and where it sees its part of the data folder. */
+export interface BucketsFolder {
+  readonly socket: string;
+  readonly controlSocket: string;
+  readonly data: string;
+}
+
+/** Recreates the folder. The control plane belongs to the group of the bucket service, and serves it here. */
+export async function makeBucketsFolder(
+  instance: number,
+  { buckets, control }: { readonly buckets: number; readonly control: number },
+): Promise<BucketsFolder> {
+  const path = join(runFolder(instance), 'buckets');
+  await makeFolder(path, { owner: 0, group: buckets, mode: 0o710 });
+  await makeFolder(join(path, 'control'), { owner: control, group: buckets, mode: 0o2710 });
+  const data = join(path, 'data');
+  await mkdir(data, { mode: 0o700 });
+  return { socket: join(path, 'buckets.sock'), controlSocket: join(path, 'control', 'control.sock'), data };
+}
+
 async function makeFolder(
   path: string,
   { owner, group, mode }: { readonly owner: number; readonly group: number; readonly mode: number },

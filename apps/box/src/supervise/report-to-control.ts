@@ -6,28 +6,35 @@ const intervalMs = 10_000;
 
 /**
  * Sends the control plane, which serves `/metrics`, the facts that only the supervisor knows: its own figures, the
- * those of the gateway, of the egress process, of the SSH process and of the volume service, restarts, and lost log lines.
+ * those of the gateway, of the egress process, of the SSH process and of the services that run when they are needed, restarts, and lost log lines.
  */
 export function reportToControl(
   parts: Readonly<Record<'runner' | 'control' | 'gateway' | 'egress', KeptPart>> & { readonly ssh?: KeptPart },
-  findVolumes: () => KeptPart | undefined,
+  findWanted: () => Readonly<Record<'volumes' | 'buckets', KeptPart | undefined>>,
   logger: RootLogger,
 ): Disposable {
   const report = async (): Promise<void> => {
     const { gateway, egress, control, ssh } = parts;
     const own = { heapUsedBytes: process.memoryUsage().heapUsed, loopLag: undefined };
     const supervisor = await measureOther(process.pid, own, logger.droppedLines());
-    const volumes = findVolumes();
-    const [ofGateway, ofEgress, ofSsh, ofVolumes] = await Promise.all([gateway, egress, ssh, volumes].map(figuresOf));
+    const wanted = Object.entries(findWanted()).flatMap(([name, part]) =>
+      part === undefined ? [] : [[name, part] as const],
+    );
+    const [ofGateway, ofEgress, ofSsh, ...ofWanted] = await Promise.all(
+      [gateway, egress, ssh, ...wanted.map(([, part]) => part)].map(figuresOf),
+    );
     const message: SupervisedProcesses = {
       processes: [
         ...(supervisor === undefined ? [] : [{ process: 'supervisor', figures: supervisor }]),
         ...(ofGateway === undefined ? [] : [{ process: 'gateway', figures: ofGateway }]),
         ...(ofEgress === undefined ? [] : [{ process: 'egress', figures: ofEgress }]),
         ...(ofSsh === undefined ? [] : [{ process: 'ssh', figures: ofSsh }]),
-        ...(ofVolumes === undefined ? [] : [{ process: 'volumes', figures: ofVolumes }]),
+        ...wanted.flatMap(([process], index) => {
+          const figures = ofWanted[index];
+          return figures === undefined ? [] : [{ process, figures }];
+        }),
       ],
-      restarts: Object.entries({ ...parts, ...(volumes === undefined ? {} : { volumes }) }).map(([process, part]) => ({
+      restarts: Object.entries({ ...parts, ...Object.fromEntries(wanted) }).map(([process, part]) => ({
         process,
         count: part.restarts(),
       })),

@@ -31,6 +31,7 @@ import {
   makeSshFolder,
   makeVolumesFolder,
 } from './part-folders.ts';
+import { prepareBuckets } from './buckets-part.ts';
 import { startWhenWanted } from './start-when-wanted.ts';
 import { loadPart } from './keep-part.ts';
 import { reportToControl } from './report-to-control.ts';
@@ -52,6 +53,8 @@ const controlStopMs = 20_000;
 const egressStopMs = 10_000;
 const sshStopMs = 10_000;
 const volumesStopMs = 20_000;
+/** Calls of its mounts may wait for stores. */
+const bucketsStopMs = 20_000;
 const runnerStopMs = 90_000;
 
 /**
@@ -75,7 +78,12 @@ export async function superviseBox(options: {
 
   const ports = await bindPorts(config);
   started.defer(() => ports.forEach(closeSync));
-  const pairs = { gateway: createDescriptorPair(), control: createDescriptorPair(), volumes: createDescriptorPair() };
+  const pairs = {
+    gateway: createDescriptorPair(),
+    control: createDescriptorPair(),
+    volumes: createDescriptorPair(),
+    buckets: createDescriptorPair(),
+  };
   started.defer(() => Object.values(pairs).flat().forEach(closeSync));
   const gatewayId = userOf(instance, 'gateway');
   const controlId = userOf(instance, 'control');
@@ -127,12 +135,27 @@ export async function superviseBox(options: {
       }),
     logger,
   );
+  const buckets = started.use(
+    await prepareBuckets({
+      ...common,
+      ...{ config, control: controlId, channel: pairs.buckets[1], environment: pathOf(environment) },
+      // The server does without it, until an operator has looked.
+      onGivenUp: (err) => {
+        logger.error({ err }, 'buckets are off until the server is restarted');
+        file.noteGivenUp('buckets').catch((fault: unknown) => {
+          logger.warn({ err: fault }, 'the server file could not be written');
+        });
+      },
+      onProcess: async (pid) => await file.noteProcess('buckets', pid),
+    }),
+  );
+  const wanted = { volumes, buckets: buckets.part };
   const runnerLoading = loadPart({
     ...common,
     plan: {
       name: 'runner',
       program: runnerMain,
-      descriptors: [pairs.gateway[0], pairs.control[0], pairs.volumes[0]],
+      descriptors: [pairs.gateway[0], pairs.control[0], pairs.volumes[0], pairs.buckets[0]],
       environment,
     },
     settings: (): RunnerProcessSettings & { logLevel: string } => ({
@@ -146,9 +169,10 @@ export async function superviseBox(options: {
         control: { id: controlId, channel: firstDescriptor + 1 },
       },
       volumes: { socket: volumesFolder.socket, channel: firstDescriptor + 2 },
+      buckets: { socket: buckets.folder.socket, channel: firstDescriptor + 3 },
     }),
     onProcess: async (pid) => await file.noteProcess('runner', pid),
-    onWant: () => volumes.want(),
+    onWant: (part) => wanted[part].want(),
   });
   started.defer(() => runnerLoading.kill());
   const apiLink = join(config.dataDirectory, 'run', 'api.sock');
@@ -170,21 +194,23 @@ export async function superviseBox(options: {
       logLevel: config.logLevel,
       ...controlSettings(config, {
         ...{ directory: controlData, apiSocket: folder.sockets.api, edgeWorker, volumesSocket: volumesFolder.socket },
+        bucketsSocket: buckets.folder.socket,
         ...(ssh === undefined ? {} : { ssh: { port: config.ssh.port, hostKey: ssh.hostKey.publicKey } }),
       }),
       ...(ssh === undefined ? {} : { sshDoor: { id: ssh.id, socket: ssh.folder.sockets.control } }),
       cell: {
         id: controlId,
-        groups: [gatewayId, egressId, volumesId, ...(ssh === undefined ? [] : [ssh.id])],
+        groups: [gatewayId, egressId, volumesId, buckets.id, ...(ssh === undefined ? [] : [ssh.id])],
         opensConnections: true,
       },
       dataMount: { from: controlDirectoryIn(config.dataDirectory), to: controlData },
       runner: { socket: folder.sockets.runner, channel: firstDescriptor },
       gateway: { id: gatewayId, socket: folder.sockets.control },
       egress: { id: egressId, socket: egressFolder.sockets.control },
+      buckets: { id: buckets.id, socket: buckets.folder.controlSocket },
     }),
     onProcess: async (pid) => await file.noteProcess('control', pid),
-    onWant: () => volumes.want(),
+    onWant: (part) => wanted[part].want(),
   });
   started.defer(() => controlLoading.kill());
   const egressLoading = loadPart({
@@ -278,6 +304,7 @@ export async function superviseBox(options: {
     await runner.tell('takeBack').catch(() => undefined);
     await runner.stop({ keepSandboxes: true, timeoutMs: runnerStopMs });
     await volumes.stop({ keepSandboxes: true, timeoutMs: volumesStopMs });
+    await buckets.part.stop({ keepSandboxes: true, timeoutMs: bucketsStopMs });
   });
   const [control, egress] = await Promise.all([controlLoading.start(), egressLoading.start()]);
   const gateway = await gatewayLoading.start();
@@ -300,7 +327,7 @@ export async function superviseBox(options: {
   started.use(
     reportToControl(
       { runner, control, gateway, egress, ...(sshPart === undefined ? {} : { ssh: sshPart }) },
-      () => volumes.current(),
+      () => ({ volumes: volumes.current(), buckets: buckets.part.current() }),
       logger,
     ),
   );
@@ -324,6 +351,7 @@ export async function superviseBox(options: {
     await gateway.stop({ keepSandboxes, timeoutMs: config.gateway.shutdownGraceMs + gatewayStopMs });
     await control.stop({ keepSandboxes, timeoutMs: controlStopMs });
     await volumes.stop({ keepSandboxes, timeoutMs: volumesStopMs });
+    await buckets.part.stop({ keepSandboxes, timeoutMs: bucketsStopMs });
     await egress.stop({ keepSandboxes, timeoutMs: egressStopMs });
     await runner.stop({ keepSandboxes, timeoutMs: runnerStopMs });
     await parts.disposeAsync();
