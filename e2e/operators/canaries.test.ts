@@ -104,6 +104,18 @@ async function useSecrets(): Promise<void> {
   expect((await ask('POST', '/secrets', { body: { name: 'n', [value]: value } })).status).toBe(400);
   await ask('PUT', '/functions/none/secrets', { body: { TOKEN: value } });
   const webhook = { name: 'w', url: 'http://127.0.0.1:1/', enabled: true, events: ['sandbox.lifecycle.created'] };
+  const credentials = { accessKeyId: 'a', secretAccessKey: canary('bucket credentials') };
+  const bucket = { name: 'canary', url: 's3://bucket?endpoint=https://10.0.0.1' };
+  expect((await ask('POST', '/buckets', { body: { ...bucket, url: 's3://bucket', credentials } })).status).toBe(201);
+  expect((await ask('PATCH', '/buckets/canary', { body: { credentials } })).status).toBe(200);
+  expect((await ask('POST', '/buckets', { body: { ...bucket, credentials } })).status).toBe(400);
+  expect(
+    (await ask('POST', '/buckets', { body: { ...bucket, url: `s3://${credentials.secretAccessKey}@b` } })).status,
+  ).toBe(400);
+  expect(
+    (await ask('PATCH', '/buckets/canary', { body: { credentials: { accountKey: credentials.secretAccessKey } } }))
+      .status,
+  ).toBe(400);
   const signatureSecret = canary('webhook secret').padEnd(40, 'x');
   expect((await ask('POST', '/events/webhooks', { body: { ...webhook, signatureSecret } })).status).toBe(201);
   await ask('POST', '/events/webhooks', { body: { ...webhook, url: 'nowhere', signatureSecret } });

@@ -90,6 +90,17 @@ test('the secret of a webhook is nowhere on the disk, and signs deliveries befor
   expect(await filesWith(secret)).toEqual([]);
 });
 
+test('the credentials of a bucket are nowhere on the disk', async () => {
+  const credentials = { accessKeyId: 'a', secretAccessKey: `canary-${randomBytes(8).toString('hex')}` };
+  const ask = async (method: string, path: string, body: object): Promise<number> => {
+    const headers = { 'x-api-key': env('E2B_API_KEY'), 'content-type': 'application/json' };
+    return (await fetch(`${env('E2B_API_URL')}${path}`, { method, headers, body: JSON.stringify(body) })).status;
+  };
+  expect(await ask('POST', '/buckets', { name: 'b', url: 's3://bucket', credentials })).toBe(201);
+  expect(await ask('PATCH', '/buckets/b', { credentials: { ...credentials, sessionToken: 'x' } })).toBe(200);
+  expect(await filesWith(credentials.secretAccessKey)).toEqual([]);
+});
+
 test('without its master key, the server does not start, names the key, and creates none', async () => {
   await server.stop();
   await rename(masterKeyFile(), `${masterKeyFile()}.kept`);

@@ -42,7 +42,7 @@ export interface TeamRecords {
   readUsage(id: string): Promise<TeamRecordsUsage>;
   readHoldings(id: string): Promise<TeamHoldings>;
   /**
-   * Deletes it with its keys, webhooks, key-value data, history and rows of uploads. Returns false and does nothing if
+   * Deletes it with its keys, webhooks, buckets, key-value data, history and rows of uploads. Returns false and does nothing if
    * it still has sandboxes or other holdings, if it is the default team, which stays, or if there is no such team.
    */
   remove(id: string, note?: AuditNote): Promise<boolean>;
