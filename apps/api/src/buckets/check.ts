@@ -24,8 +24,8 @@ export function addCheckBucketRoute(app: ApiApp, context: ApiContext): void {
     },
     async (request, reply) => {
       const { team } = callerOf(request);
-      const service = getBucketService(context);
       const { id } = await getBucket(context, team, request.params.bucketID);
+      const service = getBucketService(context);
       using _slot = context.transfers.take('bucket check', team.id);
       const timeout = AbortSignal.timeout(checkMs);
       try {
