@@ -18,7 +18,7 @@ export const factsMs = 2000;
 export const emptyPagesMax = 100;
 /** The first read of a file, and the most that is read in advance. Bytes. */
 export const firstReadBytes = 256 * kib;
-export const readAheadBytes = 4 * mib;
+export const readAheadBytes = 8 * mib;
 /** Parts of a file that are fetched at once in advance. */
 export const readAheadParts = 4;
 /** So far before the last read, data are kept: the kernel asks for parts out of order. */

@@ -54,9 +54,10 @@ export function createFolderList({ store, facts, folder, localNames }: FolderLis
     }
     const whole = number === 1 ? facts.findWhole(folder) : undefined;
     if (whole !== undefined) {
-      const entries = [...whole].map(
-        ([name, { kind }]): Entry => ({ name, kind: kind === 'folder' ? 'folder' : 'file' }),
-      );
+      const entries = [...whole].map(([name, { kind }]): Entry => ({
+        name,
+        kind: kind === 'folder' ? 'folder' : 'file',
+      }));
       return keep({ number, entries, isLast: true });
     }
     // After a takeover, or a return to a page of long ago.
