@@ -217,7 +217,7 @@ describe.skipIf(!hasMoto)('the bucket service', () => {
       const child = execFile(...writer(mountPoint, 'open'));
       await expect.poll(async () => await run(mountPoint, 'cat open 2>/dev/null || true')).toBe('one\n');
       await expect(contentOf('open')).rejects.toMatchObject({ reason: 'storage_not_found' });
-      expect(await ask('POST', '/team/b1/sync')).toMatchObject({ status: 204 });
+      expect(await ask('POST', '/team/b1/sync?mount=m-1')).toMatchObject({ status: 204 });
       expect(await contentOf('open')).toBe('one\n');
       child.stdin?.end('\n');
     });

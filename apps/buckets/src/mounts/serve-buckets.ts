@@ -16,8 +16,8 @@ export interface BucketOrder extends MountOrder {
 }
 
 export interface BucketMounts extends Mounts<BucketOrder> {
-  /** Writes what mounts of a bucket have not written yet. Throws the errors of the store. */
-  sync(place: BucketPlace): Promise<void>;
+  /** Writes what a mount of the bucket has not written yet. Throws the errors of the store, and `bad_request`. */
+  sync(place: BucketPlace, mount: string): Promise<void>;
 }
 
 export interface BucketMountsOptions {
@@ -29,7 +29,7 @@ export interface BucketMountsOptions {
 export function createBucketMounts({ stores, folders, logger }: BucketMountsOptions): BucketMounts {
   const spaces = new Map<string, ScratchSpace>();
   const budget = createReadBudget(readBudgetBytes);
-  const served = new Map<BucketFs, BucketPlace>();
+  const served = new Map<string, BucketFs>();
   const spaceOf = (teamId: string): ScratchSpace => {
     const space = spaces.get(teamId) ?? createScratchSpace(teamScratchBytes);
     spaces.set(teamId, space);
@@ -44,11 +44,11 @@ export function createBucketMounts({ stores, folders, logger }: BucketMountsOpti
       ...{ prefix, isReadOnly, budget, folder: folders.of(mount), space: spaceOf(place.teamId) },
       onLoss: (err) => work.logger.warn({ err }, 'what was written to a file of a bucket is lost'),
     });
-    served.set(bucket, place);
+    served.set(keyOf(place, mount), bucket);
     try {
       await work.waitForEnd(await work.serve(bucket.fs));
     } finally {
-      served.delete(bucket);
+      served.delete(keyOf(place, mount));
     }
   };
   const mounts = createMounts<BucketOrder>({
@@ -60,19 +60,21 @@ export function createBucketMounts({ stores, folders, logger }: BucketMountsOpti
   });
   return {
     ...mounts,
-    async sync(place) {
-      const synced = [...served].filter(([, each]) => isSamePlace(each, place));
-      const results = await Promise.allSettled(synced.map(([bucket]) => bucket.sync()));
-      const failed = results.find((result) => result.status === 'rejected');
-      if (failed === undefined) return;
-      throw failed.reason instanceof SoulBoxError
-        ? failed.reason
-        : new SoulBoxError('storage_unavailable', 'Files of the bucket could not be written.', {
-            cause: failed.reason,
-          });
+    async sync(place, mount) {
+      const bucket = served.get(keyOf(place, mount));
+      if (bucket === undefined) throw new SoulBoxError('bad_request', 'The mount is not served. Give it again.');
+      try {
+        await bucket.sync();
+      } catch (cause) {
+        throw cause instanceof SoulBoxError
+          ? cause
+          : new SoulBoxError('storage_unavailable', 'Files of the bucket could not be written.', { cause });
+      }
     },
   };
 }
+
+const keyOf = ({ teamId, bucketId }: BucketPlace, mount: string): string => `${teamId}/${bucketId}/${mount}`;
 
 const isSamePlace = (one: BucketPlace, other: BucketPlace): boolean =>
   one.teamId === other.teamId && one.bucketId === other.bucketId;

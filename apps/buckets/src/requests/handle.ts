@@ -50,7 +50,7 @@ export function createHandler({ stores, mounts, alive, take, logger }: HandlerPa
         answerJson(response, {});
         return;
       case 'POST sync':
-        await mounts.sync(place);
+        await mounts.sync(place, query.get('mount') ?? '');
         break;
       case 'PUT mount':
         await mounts.serve({ ...(await readOrder(request, query, { schema: bucketOrderSchema, take })), place });

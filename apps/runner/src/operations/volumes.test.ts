@@ -19,9 +19,11 @@ let bench: OperationBench;
 let sandbox: RunningSandbox;
 let calls: string[];
 let refusal: SoulBoxError | undefined;
+let syncRefusal: SoulBoxError | undefined;
 beforeEach(async () => {
   calls = [];
   refusal = undefined;
+  syncRefusal = undefined;
   bench = await createOperationBench();
   const volumes: VolumeMounts = {
     open: async (_, wanted, firstIndex = 0) => {
@@ -31,6 +33,11 @@ beforeEach(async () => {
       return await Promise.resolve({ volumes: mounts, [Symbol.dispose]: () => void calls.push('close') });
     },
     adopt: async () => await Promise.resolve(),
+    sync: async () => {
+      calls.push('sync');
+      if (syncRefusal !== undefined) throw syncRefusal;
+      await Promise.resolve();
+    },
     release: async () => await Promise.resolve(void calls.push('release')),
     releaseExcept: async () => await Promise.resolve(),
   };
@@ -85,4 +92,18 @@ it('copies have the volumes of their source, also those of a snapshot', async ()
   expect(later).toMatchObject({ sandbox: { record: { volumes: [volume] } } });
   const others = forkSandbox(bench.context, { source: { snapshotId: 's1' }, ...wanted, teamId: 'other' });
   await expect(others).rejects.toMatchObject({ reason: 'forbidden' });
+});
+
+it('open files of a bucket are written before the memory is saved, or it is not saved', async () => {
+  const bucket = { ...volume, volumeId: 'b1', groupId: 'b1', path: '/bucket', isBucket: true };
+  const other = await bench.addRunning({}, { volumes: [bucket] });
+  calls.length = 0;
+  const how = { durability: 'on-return', cause: 'request' } as const;
+  syncRefusal = new SoulBoxError('storage_unavailable', 'Away.');
+  const pausing = pauseSandbox(bench.context, other.record.sandboxId, { ...how, keepMemory: true });
+  await expect(pausing).rejects.toMatchObject({ reason: 'checkpoint_failed' });
+  expect(other.record.state).toBe('running');
+  syncRefusal = undefined;
+  await pauseSandbox(bench.context, other.record.sandboxId, { ...how, keepMemory: true });
+  expect(calls).toEqual(['sync', 'sync', 'release']);
 });

@@ -1,4 +1,4 @@
-import { phase } from '@soulbox/base';
+import { phase, SoulBoxError } from '@soulbox/base';
 import type { Clock } from '@soulbox/base';
 import type { Checkpoint, CheckpointFacts } from '@soulbox/checkpoints';
 import { readCpuType } from '../host/cpu-type.ts';
@@ -31,11 +31,26 @@ export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandb
 /** The reason of a failure is logged here, because an error loses its cause on the way to the caller. */
 async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directory: string): Promise<void> {
   const { driver, instance } = sandbox.live;
+  if (sandbox.record.volumes.some(({ isBucket }) => isBucket)) await syncBuckets(context, sandbox);
   try {
     await phase('save', async () => await driver.checkpoint(instance, directory));
   } catch (err) {
     context.host.logger.warn({ sandboxId: sandbox.record.sandboxId, err }, 'sandbox could not be saved');
     throw err;
+  }
+}
+
+/** Throws `checkpoint_failed`. */
+async function syncBuckets({ host }: SaveContext, { record: { sandboxId } }: RunningSandbox): Promise<void> {
+  try {
+    await phase('buckets', async () => await host.volumes.sync(sandboxId));
+  } catch (cause) {
+    host.logger.warn({ sandboxId, err: cause }, 'open files of a bucket could not be written before a save');
+    throw new SoulBoxError(
+      'checkpoint_failed',
+      'Open files of a bucket could not be written. See docs/buckets.md; the log of the server has the cause.',
+      { cause },
+    );
   }
 }
 

@@ -17,6 +17,11 @@ export interface VolumeMounts {
   /** Goes on with what an earlier runner made for a sandbox that still runs. Never throws. */
   adopt(sandboxId: string): Promise<void>;
   /**
+   * Writes to their stores what programs have written to open files of buckets. The sandbox is frozen, and its memory will
+   * be saved: a restore finds its open files by their names. Throws the error of the store.
+   */
+  sync(sandboxId: string): Promise<void>;
+  /**
    * The sandbox is about to be ended. Before its processes are killed: one that waits for a service that is gone ends only
    * when nobody has the device any more. Safe to repeat; never throws.
    */
@@ -30,6 +35,7 @@ export const noVolumes: VolumeMounts = {
   open: async () =>
     await Promise.reject(new SoulBoxError('capability_missing', 'This server has no service for volumes.')),
   adopt: async () => await Promise.resolve(),
+  sync: async () => await Promise.resolve(),
   release: async () => await Promise.resolve(),
   releaseExcept: async () => await Promise.resolve(),
 };

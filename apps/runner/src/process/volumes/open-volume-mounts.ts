@@ -122,6 +122,10 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
         else logger.error({ sandboxId }, 'volumes of a sandbox are lost: the process that kept them was ended');
       }
     },
+    async sync(sandboxId) {
+      for (const { mounts } of await files.read(sandboxId))
+        for (const mount of mounts) if (mount.volume.isBucket) await bucketLink?.sync(mount);
+    },
     release: releaseSafely,
     async releaseExcept(isKnown) {
       for (const sandboxId of await files.list().catch(() => []))

@@ -54,6 +54,8 @@ export interface ServiceLink extends AsyncDisposable {
   /** The same for a mount that an earlier process may have had served; resolves at once. */
   keep(mount: HeldMount): void;
   forget(mountId: string): void;
+  /** Stores what was written through a mount. Throws the error of the service. */
+  sync(mount: Pick<KeptMount, 'mountId' | 'volume'>): Promise<void>;
 }
 
 const callMs = 30_000;
@@ -172,6 +174,11 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
       startFollowing();
     },
     forget: (mountId) => void held.delete(mountId),
+    async sync({ mountId, volume }) {
+      const path = [...kind.orderOf(volume).path, 'sync'].map(encodeURIComponent).join('/');
+      const answer = await call({ method: 'POST', path: `/${path}?mount=${mountId}` });
+      answer.resume();
+    },
     async [Symbol.asyncDispose]() {
       stopping.abort(new Error('The runner is stopping.'));
       await following;
