@@ -31,6 +31,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/fuse-mounts': ['packages/base', 'packages/contract', 'packages/fuse'],
   'packages/volumes': ['packages/base', 'packages/fuse', 'packages/storage'],
   'packages/keyring': ['packages/base', 'packages/linux', 'packages/storage'],
+  'packages/vault': ['packages/base', 'packages/keyring', 'packages/rpc', 'packages/storage'],
   'packages/checkpoints': ['packages/base', 'packages/keyring', 'packages/linux', 'packages/storage'],
   'packages/isolation': ['packages/base', 'packages/contract', 'packages/keyring', 'packages/linux'],
   'packages/host': ['packages/base', 'packages/contract', 'packages/isolation', 'packages/linux', 'packages/storage'],
@@ -72,6 +73,16 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
     ...['packages/base', 'packages/buckets', 'packages/contract', 'packages/fuse', 'packages/fuse-mounts'],
     ...['packages/linux', 'packages/network', 'packages/process', 'packages/rpc', 'packages/storage'],
   ],
+  'apps/objects': [
+    ...[
+      'packages/base',
+      'packages/contract',
+      'packages/linux',
+      'packages/process',
+      'packages/storage',
+      'packages/vault',
+    ],
+  ],
   'apps/ssh': [...['packages/base', 'packages/contract', 'packages/envd-client', 'packages/process', 'packages/rpc']],
   'apps/functions': [
     ...['packages/base', 'packages/client', 'packages/client/src/node', 'packages/contract', 'packages/envd-client'],
@@ -101,7 +112,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
       'packages/storage',
     ],
     ...['packages/checkpoints', 'packages/egress-policies', 'packages/envd-client', 'packages/isolation'],
-    ...['packages/routing', 'packages/templates'],
+    ...['packages/routing', 'packages/templates', 'packages/vault'],
   ],
   // The runner with what it has on a host, and with what runs in its sandboxes.
   'apps/runner/src/process': [

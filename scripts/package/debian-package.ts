@@ -64,7 +64,7 @@ export async function makeDebianPackage(
   return file;
 }
 
-const parts = ['runner', 'control', 'egress', 'gateway', 'ssh', 'volumes', 'buckets'];
+const parts = ['runner', 'control', 'egress', 'gateway', 'ssh', 'volumes', 'buckets', 'objects'];
 const units = ['soulbox', ...parts.map((part) => `soulbox-${part}`)].map((name) => `${name}.service`);
 
 const systemFiles: readonly (readonly [source: string, target: string, mode: number])[] = [

@@ -333,6 +333,10 @@ export const reasons = {
     code: 'data_loss',
     help: 'Bytes from or for the object store do not have the expected length or digest. Nothing of them was used.',
   },
+  storage_taken: {
+    code: 'failed_precondition',
+    help: 'Another server writes to the same place of the object store, so this one uploads nothing more: a copy of the data folder, or a host that was recovered from the store (docs/storage.md).',
+  },
   storage_unsupported: {
     code: 'unimplemented',
     help: 'The object store does not support the call (docs/storage.md).',

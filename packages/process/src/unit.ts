@@ -8,7 +8,7 @@ import { unitMessageMax, unitSocketPath } from './unit-socket.ts';
 import type { UnitLaunch } from './unit-socket.ts';
 
 // The program of soulbox-runner.service, soulbox-control.service, soulbox-egress.service, soulbox-gateway.service,
-// soulbox-ssh.service, soulbox-volumes.service and soulbox-buckets.service. The supervisor recognizes the unit by its control group, sends it a program with open descriptors, and this process becomes that program.
+// soulbox-ssh.service, soulbox-volumes.service, soulbox-buckets.service and soulbox-objects.service. The supervisor recognizes the unit by its control group, sends it a program with open descriptors, and this process becomes that program.
 
 const supervisor = connectTo(unitSocketPath);
 const { launch, descriptors } = receiveLaunch(supervisor);

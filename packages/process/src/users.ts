@@ -1,10 +1,15 @@
 /** The parts that run as users of their own. */
-export type UnprivilegedPart = 'gateway' | 'control' | 'egress' | 'ssh' | 'volumes' | 'buckets';
+export type UnprivilegedPart = 'gateway' | 'control' | 'egress' | 'ssh' | 'volumes' | 'buckets' | 'objects';
 
-const numbers = { gateway: 1, control: 2, egress: 3, ssh: 4, volumes: 5, buckets: 6 } as const satisfies Record<
-  UnprivilegedPart,
-  number
->;
+const numbers = {
+  gateway: 1,
+  control: 2,
+  egress: 3,
+  ssh: 4,
+  volumes: 5,
+  buckets: 6,
+  objects: 7,
+} as const satisfies Record<UnprivilegedPart, number>;
 const idsPerInstance = 2 ** 28;
 
 /**

@@ -1,0 +1,11 @@
+export { directAccess } from './direct-access.ts';
+export { socketAccess } from './socket-access.ts';
+export { objectMaxBytes } from './object-access.ts';
+export type { ObjectAccess } from './object-access.ts';
+export { checkOwner, claimOwner, findOwner } from './owner.ts';
+export type { OwnerWords } from './owner.ts';
+export { createParcels } from './parcels.ts';
+export type { OpenParcel, Parcels } from './parcels.ts';
+export { isServerId, sealedObjects, serversPrefix } from './sealed-objects.ts';
+export type { SealedObjects } from './sealed-objects.ts';
+export { createStorageKey, keyOfRole, readStorageKey } from './storage-key.ts';

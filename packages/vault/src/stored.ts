@@ -1,0 +1,47 @@
+import { z } from 'zod';
+
+/** The archive in a parcel of the runner. */
+export const aboutParcelSchema = z.object({
+  /** Where it is unpacked: in the data folder, in its folder `runtime`, or in the folder of the templates. */
+  into: z.enum(['.', 'runtime', 'templates']),
+  /** By zstd. */
+  compresses: z.boolean(),
+});
+export type AboutParcel = z.infer<typeof aboutParcelSchema>;
+
+/** The record of a paused sandbox or of a snapshot. It is written after everything that it needs. */
+export const storedRecordSchema = z.object({
+  format: z.literal(1),
+  what: z.enum(['sandbox', 'snapshot']),
+  id: z.string().regex(/^[a-z0-9]{1,64}$/),
+  stateId: z.string(),
+  savedAtMs: z.number(),
+  /** The text of its file in the data folder. */
+  text: z.string(),
+  parcels: z.array(z.string()).max(1000),
+});
+export type StoredRecord = z.infer<typeof storedRecordSchema>;
+
+/** The object with small files of the data folder that the records need. */
+export const serverFilesName = 'files';
+export const serverFilesSchema = z.object({
+  format: z.literal(1),
+  /** CPU features of the host: saved memory can only be restored where they are the same. */
+  cpuType: z.string(),
+  files: z.record(z.string().regex(/^(?:[a-z0-9][A-Za-z0-9._-]*\/)?[a-z0-9][A-Za-z0-9._-]*$/), z.string()),
+});
+export type ServerFiles = z.infer<typeof serverFilesSchema>;
+
+/** What the control plane uploads: `control/GENERATION`, and how many bytes of the content each of its files has. */
+export const aboutControlSchema = z.object({
+  format: z.literal(1),
+  files: z
+    .array(
+      z.object({
+        path: z.string().regex(/^[a-z0-9][A-Za-z0-9._-]*(?:\/[a-z0-9][A-Za-z0-9._-]*)?$/),
+        sizeBytes: z.number().int().nonnegative(),
+      }),
+    )
+    .max(1000),
+});
+export type AboutControl = z.infer<typeof aboutControlSchema>;

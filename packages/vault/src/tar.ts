@@ -1,0 +1,125 @@
+import { spawn } from 'node:child_process';
+import { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { CommandError, SoulBoxError } from '@soulbox/base';
+
+/**
+ * Options that keep owners, modes, extended attributes, hard links and holes. GNU tar supports all of them and is on
+ * every host.
+ */
+const keepAll = ['--format=posix', '--numeric-owner', '--xattrs', '--xattrs-include=*', '--sparse'];
+
+/** Messages of tar about a full disk. The third occurs when part of a block still fitted. */
+const noRoom = /No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes/;
+
+/** Names in a folder that are packed together. */
+export interface TreeSource {
+  readonly directory: string;
+  readonly names: readonly string[];
+}
+
+export interface PackOptions {
+  readonly signal: AbortSignal;
+  /** By zstd. Encrypted content gains nothing. */
+  readonly compresses: boolean;
+}
+
+/** An archive of the names, with the lowest priority. Throws if one of them changes meanwhile. */
+export async function* packTree(source: TreeSource, { signal, compresses }: PackOptions): AsyncGenerator<Buffer> {
+  const names = source.names.map((name) => `./${name}`);
+  const tar = startTar([
+    '--create',
+    '--hole-detection=seek',
+    ...keepAll,
+    '--directory',
+    source.directory,
+    '--',
+    ...names,
+  ]);
+  tar.child.stdin.end();
+  const output = compresses ? createZstdCompress() : undefined;
+  const flowing = output === undefined ? undefined : pipeline(tar.child.stdout, output, { signal });
+  flowing?.catch(() => undefined);
+  const stop = (): void => void tar.child.kill('SIGKILL');
+  signal.addEventListener('abort', stop);
+  try {
+    yield* (output ?? tar.child.stdout) as AsyncIterable<Buffer>;
+    await Promise.all([tar.ended, flowing]);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    stop();
+  }
+}
+
+/** Unpacks an archive below `target`. Throws `disk_full`. */
+export async function unpackTree(
+  target: string,
+  content: AsyncIterable<Uint8Array>,
+  { signal, compresses }: PackOptions,
+): Promise<void> {
+  const tar = startTar(['--extract', ...keepAll, '--same-owner', '--same-permissions', '--directory', target]);
+  tar.child.stdout.resume();
+  const input = Readable.from(content, { objectMode: false });
+  const sink = sinkInto(tar.child);
+  const flowing = compresses
+    ? pipeline(input, createZstdDecompress(), sink, { signal })
+    : pipeline(input, sink, { signal });
+  const ended = await Promise.allSettled([
+    flowing.catch((error: unknown) => {
+      tar.child.kill('SIGKILL');
+      throw error;
+    }),
+    tar.ended,
+  ]);
+  signal.throwIfAborted();
+  if (noRoom.test(tar.complaint())) throw new SoulBoxError('disk_full', `There is no space left in ${target}.`);
+  // The error of the content says more than that of a tar that was killed for it.
+  for (const end of ended) if (end.status === 'rejected') throw end.reason;
+}
+
+/** tar stops reading at the end of its archive, before the zeros that follow. All of the content must be read. */
+function sinkInto(child: ReturnType<typeof startTar>['child']): Writable {
+  let isClosed = false;
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      if (isClosed) {
+        done(child.exitCode === null || child.exitCode === 0 ? null : new Error('tar failed'));
+        return;
+      }
+      child.stdin.write(chunk, (error) => {
+        isClosed = error !== null && error !== undefined;
+        done();
+      });
+    },
+    final(done) {
+      child.stdin.end();
+      done();
+    },
+  });
+}
+
+function startTar(args: readonly string[]) {
+  const child = spawn('nice', ['-n', '19', 'tar', ...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+  });
+  let complaint = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    if (complaint.length < 4000) complaint += text;
+  });
+  // tar may end before it has read all input.
+  child.stdin.on('error', () => undefined);
+  const ended = new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new CommandError(['tar', ...args], code ?? undefined, complaint, undefined));
+    });
+  });
+  ended.catch(() => undefined);
+  return { child, ended, complaint: () => complaint };
+}

@@ -1,0 +1,2 @@
+export { memoryAccess } from './memory-access.ts';
+export type { MemoryAccess } from './memory-access.ts';
