@@ -46,8 +46,8 @@ export async function serve(dataDirectory: string, instance: number): Promise<Se
 
 /** A program that writes a secret from its memory when it is asked. */
 const program = [
-  'secret=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d " \\n"); echo $secret > /tmp/secret',
-  'while true; do if [ -e /tmp/ask ]; then rm /tmp/ask; echo $secret > /tmp/answer; fi; sleep 0.1; done',
+  'secret=$(head -c 8 /dev/urandom | od -An -tx1 | tr -d " \\n"); echo $secret > /tmp/new; mv /tmp/new /tmp/secret',
+  'while true; do if [ -e /tmp/ask ]; then rm /tmp/ask; echo $secret > /tmp/new; mv /tmp/new /tmp/answer; fi; sleep 0.1; done',
 ].join('\n');
 
 /** Fills the sandbox of the drill: memory, files, changed files of the template, watches. */

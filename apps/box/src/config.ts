@@ -12,6 +12,8 @@ import { gatewayConfigSchema } from '@soulbox/gateway/config';
 import type { GatewayConfig } from '@soulbox/gateway/config';
 import { findNameServerFault } from '@soulbox/network';
 import { isNetwork } from '@soulbox/network/outside';
+import { findStorageFaults, storageConfigSchema } from './storage/config.ts';
+import type { StorageConfig } from './storage/config.ts';
 import { sshConfigSchema } from '@soulbox/ssh/config';
 import type { SshConfig } from '@soulbox/ssh/config';
 import { runnerConfigSchema } from '@soulbox/runner/config';
@@ -94,6 +96,7 @@ export interface BoxConfig extends ConfigOf<typeof boxConfigSchema> {
   readonly gateway: GatewayConfig;
   readonly runner: RunnerConfig;
   readonly ssh: SshConfig;
+  readonly storage: StorageConfig;
 }
 
 /** Settings that command-line flags may override; flags take precedence over the environment. */
@@ -127,6 +130,7 @@ export function loadBoxConfig(
       gatewayConfigSchema,
       runnerConfigSchema,
       sshConfigSchema,
+      storageConfigSchema,
     ],
     environment,
   ).map((name) => `${name}: unknown setting. docs/config.md lists all settings`);
@@ -152,6 +156,7 @@ export function loadBoxConfig(
   const keyring = read(keyringConfigSchema);
   const gateway = read(gatewayConfigSchema, defined({ host, port, tlsPort, tlsDirectory }));
   const ssh = read(sshConfigSchema, sshPort === undefined ? {} : { port: sshPort });
+  const storage = read(storageConfigSchema);
   const runner = readConfig(
     runnerConfigSchema,
     { SOULBOX_REGISTRY_PROXY: findHostProxy(environment), ...environment },
@@ -163,9 +168,10 @@ export function loadBoxConfig(
   faults.push(...nameServerFaults.map((fault) => `SOULBOX_NAME_SERVERS: ${fault}`));
   faults.push(...findKeyringFaults(keyring));
   faults.push(...findSignInFaults(api));
+  faults.push(...findStorageFaults(storage));
   refuseFaults(faults);
   const templates = box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory;
-  return { ...box, templatesDirectory: templates, api, functions, keyring, gateway, runner, ssh };
+  return { ...box, templatesDirectory: templates, api, functions, keyring, gateway, runner, ssh, storage };
 }
 
 /** The proxy that other programs of the host use, if it is of a kind that we support. */

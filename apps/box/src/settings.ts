@@ -45,7 +45,10 @@ export function egressSettings({ runner, networkCidr, deniedRanges, egressCaFile
 /** The settings for the control plane of this server. */
 export function controlSettings(
   config: BoxConfig,
-  parts: Pick<ControlSettings, 'directory' | 'apiSocket' | 'edgeWorker' | 'ssh' | 'volumesSocket' | 'bucketsSocket'>,
+  parts: Pick<
+    ControlSettings,
+    'directory' | 'apiSocket' | 'edgeWorker' | 'ssh' | 'volumesSocket' | 'bucketsSocket' | 'storage'
+  >,
 ): ControlSettings {
   const { api, functions, deniedRanges, metricsToken } = config;
   return {

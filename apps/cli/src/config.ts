@@ -68,10 +68,14 @@ export function inheritedEnvironment(): Record<string, string> {
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
-/** Of `soulbox storage check`. The server has no such settings and refuses them. */
-export function storageVariables(): { readonly url: string | undefined; readonly credentialsFile: string | undefined } {
+/** Of the commands `soulbox storage`, which work without a server. */
+export function storageVariables(): Readonly<Record<'url' | 'credentialsFile' | 'keyFile', string | undefined>> {
   const read = (name: string): string | undefined => (environment[name] === '' ? undefined : environment[name]);
-  return { url: read('SOULBOX_STORAGE'), credentialsFile: read('SOULBOX_STORAGE_CREDENTIALS_FILE') };
+  return {
+    url: read('SOULBOX_STORAGE'),
+    credentialsFile: read('SOULBOX_STORAGE_CREDENTIALS_FILE'),
+    keyFile: read('SOULBOX_STORAGE_KEY_FILE'),
+  };
 }
 
 /** The folder of what belongs to the person who runs the CLI. */

@@ -89,7 +89,7 @@ async function checkRoom({ parts }: Backup, target: string): Promise<void> {
  * Sandboxes whose memory cannot be restored here are restored all the same, because their files can be used (`resume`
  * without memory).
  */
-async function findMisfits({ cpuType, savers }: Backup): Promise<string[]> {
+export async function findMisfits({ cpuType, savers }: Pick<Backup, 'cpuType' | 'savers'>): Promise<string[]> {
   const count = savers.reduce((sum, saver) => sum + saver.count, 0);
   if (count > 0 && cpuType !== (await readCpuType()))
     return [

@@ -126,6 +126,21 @@ export async function makeBucketsFolder(
   return { socket: join(path, 'buckets.sock'), controlSocket: join(path, 'control', 'control.sock'), data };
 }
 
+/** Where the process that speaks to the object store has its socket, and where it sees a store on local disk. */
+export interface ObjectsFolder {
+  readonly socket: string;
+  readonly data: string;
+}
+
+/** Recreates the folder. The control plane belongs to the group of that process. */
+export async function makeObjectsFolder(instance: number, objects: number): Promise<ObjectsFolder> {
+  const path = join(runFolder(instance), 'objects');
+  await makeFolder(path, { owner: 0, group: objects, mode: 0o710 });
+  const data = join(path, 'data');
+  await mkdir(data, { mode: 0o700 });
+  return { socket: join(path, 'objects.sock'), data };
+}
+
 async function makeFolder(
   path: string,
   { owner, group, mode }: { readonly owner: number; readonly group: number; readonly mode: number },

@@ -9,6 +9,7 @@ import type { Certificate, GatewaySettings } from '@soulbox/gateway';
 import type { EgressProcessSettings } from '@soulbox/egress';
 import type { VolumeProcessSettings } from '@soulbox/volume-service';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
+import type { ObjectProcessSettings } from '@soulbox/object-process';
 import type { SshProcessSettings } from '@soulbox/ssh';
 import { bundleSshPrograms } from '@soulbox/sftp-server/build';
 import { bindTcp, bindUnix, createDescriptorPair, userOf } from '@soulbox/process';
@@ -32,6 +33,7 @@ import {
   makeVolumesFolder,
 } from './part-folders.ts';
 import { prepareBuckets } from './buckets-part.ts';
+import { openStorage } from './open-storage.ts';
 import { startWhenWanted } from './start-when-wanted.ts';
 import { loadPart } from './keep-part.ts';
 import { reportToControl } from './report-to-control.ts';
@@ -42,6 +44,7 @@ import { openUnitLauncher } from './unit-launcher.ts';
 const gatewayMain = fileURLToPath(import.meta.resolve('@soulbox/gateway/main'));
 const egressMain = fileURLToPath(import.meta.resolve('@soulbox/egress/main'));
 const volumesMain = fileURLToPath(import.meta.resolve('@soulbox/volume-service/main'));
+const objectsMain = fileURLToPath(import.meta.resolve('@soulbox/object-process/main'));
 const sshMain = fileURLToPath(import.meta.resolve('@soulbox/ssh/main'));
 const controlMain = fileURLToPath(new URL('../../../control/src/main.ts', import.meta.url));
 const runnerMain = fileURLToPath(new URL('../../../runner/src/process/main.ts', import.meta.url));
@@ -55,6 +58,7 @@ const sshStopMs = 10_000;
 const volumesStopMs = 20_000;
 /** Calls of its mounts may wait for stores. */
 const bucketsStopMs = 20_000;
+const objectsStopMs = 10_000;
 const runnerStopMs = 90_000;
 
 /**
@@ -99,8 +103,12 @@ export async function superviseBox(options: {
 
   const ssh = config.ssh.port === 0 ? undefined : await prepareSsh(config, started, controlId);
 
+  const storage = config.storage.url === '' ? undefined : await openStorage(config, started);
+
   const file = createServerFileWriter(config);
   const launch = units ? started.use(await openUnitLauncher(logger)).launch : createChildLauncher(logger);
+  // The other parts do not reach the store.
+  const inherited = storage === undefined ? environment : storage.withoutCredentials(environment);
   const common = { logger, launch, onGivenUp: (error: Error) => failure.resolve(error) };
   // Most servers have no volumes, and a process takes memory and time.
   const volumes = startWhenWanted(
@@ -156,7 +164,7 @@ export async function superviseBox(options: {
       name: 'runner',
       program: runnerMain,
       descriptors: [pairs.gateway[0], pairs.control[0], pairs.volumes[0], pairs.buckets[0]],
-      environment,
+      environment: inherited,
     },
     settings: (): RunnerProcessSettings & { logLevel: string } => ({
       logLevel: config.logLevel,
@@ -170,6 +178,7 @@ export async function superviseBox(options: {
       },
       volumes: { socket: volumesFolder.socket, channel: firstDescriptor + 2 },
       buckets: { socket: buckets.folder.socket, channel: firstDescriptor + 3 },
+      ...(storage === undefined ? {} : { storage: storage.forRunner }),
     }),
     onProcess: async (pid) => await file.noteProcess('runner', pid),
     onWant: (part) => wanted[part].want(),
@@ -188,7 +197,7 @@ export async function superviseBox(options: {
       program: controlMain,
       namespaces: ['--mount'],
       descriptors: [pairs.control[1]],
-      environment,
+      environment: inherited,
     },
     settings: (): ControlProcessSettings & { logLevel: string } => ({
       logLevel: config.logLevel,
@@ -196,11 +205,16 @@ export async function superviseBox(options: {
         ...{ directory: controlData, apiSocket: folder.sockets.api, edgeWorker, volumesSocket: volumesFolder.socket },
         bucketsSocket: buckets.folder.socket,
         ...(ssh === undefined ? {} : { ssh: { port: config.ssh.port, hostKey: ssh.hostKey.publicKey } }),
+        ...(storage === undefined ? {} : { storage: storage.forControl }),
       }),
       ...(ssh === undefined ? {} : { sshDoor: { id: ssh.id, socket: ssh.folder.sockets.control } }),
       cell: {
         id: controlId,
-        groups: [gatewayId, egressId, volumesId, buckets.id, ...(ssh === undefined ? [] : [ssh.id])],
+        groups: [
+          ...[gatewayId, egressId, volumesId, buckets.id],
+          ...(ssh === undefined ? [] : [ssh.id]),
+          ...(storage === undefined ? [] : [storage.id]),
+        ],
         opensConnections: true,
       },
       dataMount: { from: controlDirectoryIn(config.dataDirectory), to: controlData },
@@ -295,6 +309,35 @@ export async function superviseBox(options: {
         });
   started.defer(() => sshLoading?.kill());
 
+  const objectsLoading =
+    storage === undefined
+      ? undefined
+      : loadPart({
+          ...common,
+          // The server does without it: everything is on its own disk.
+          onGivenUp: (err) => {
+            logger.error({ err }, 'uploads to the object store are off until the server is restarted');
+            file.noteGivenUp('objects').catch((fault: unknown) => {
+              logger.warn({ err: fault }, 'the server file could not be written');
+            });
+          },
+          plan: {
+            name: 'objects',
+            logNames: ['objects'],
+            program: objectsMain,
+            namespaces: ['--mount', '--ipc'],
+            descriptors: [storage.socket],
+            environment: { ...pathOf(environment), ...storage.environmentOf(environment) },
+          },
+          settings: (): ObjectProcessSettings & { logLevel: string } => ({
+            logLevel: config.logLevel,
+            ...storage.forProcess,
+            descriptor: firstDescriptor,
+          }),
+          onProcess: async (pid) => await file.noteProcess('objects', pid),
+        });
+  started.defer(() => objectsLoading?.kill());
+
   const [first, runner] = await Promise.all([readCertificate(config.gateway), runnerLoading.start()]);
   certificate = first;
   const state = { isReady: false };
@@ -309,6 +352,7 @@ export async function superviseBox(options: {
   const [control, egress] = await Promise.all([controlLoading.start(), egressLoading.start()]);
   const gateway = await gatewayLoading.start();
   const sshPart = await sshLoading?.start();
+  const objects = await objectsLoading?.start();
   const bound = { port: Number(gateway.facts['port']), tlsPort: Number(gateway.facts['tlsPort'] ?? 0) };
 
   const caFile = certificate?.caFile;
@@ -326,7 +370,11 @@ export async function superviseBox(options: {
   await file.write({ ...bound, state: 'ready', client: environments.client });
   started.use(
     reportToControl(
-      { runner, control, gateway, egress, ...(sshPart === undefined ? {} : { ssh: sshPart }) },
+      {
+        ...{ runner, control, gateway, egress },
+        ...(sshPart === undefined ? {} : { ssh: sshPart }),
+        ...(objects === undefined ? {} : { objects }),
+      },
       () => ({ volumes: volumes.current(), buckets: buckets.part.current() }),
       logger,
     ),
@@ -354,6 +402,7 @@ export async function superviseBox(options: {
     await buckets.part.stop({ keepSandboxes, timeoutMs: bucketsStopMs });
     await egress.stop({ keepSandboxes, timeoutMs: egressStopMs });
     await runner.stop({ keepSandboxes, timeoutMs: runnerStopMs });
+    await objects?.stop({ keepSandboxes, timeoutMs: objectsStopMs });
     await parts.disposeAsync();
   };
   return {

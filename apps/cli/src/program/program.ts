@@ -141,8 +141,11 @@ export const program: CommandDef = defineCommand({
       },
     }),
     storage: defineCommand({
-      meta: { name: 'storage', description: 'Object stores: check' },
+      meta: { name: 'storage', description: 'Object stores: key, status, recover, check' },
       subCommands: {
+        key: async () => (await import('../commands/storage/key.ts')).printStorageKey,
+        status: async () => (await import('../commands/storage/status.ts')).showStorage,
+        recover: async () => (await import('../commands/storage/recover.ts')).recoverStorage,
         check: async () => (await import('../commands/storage/check.ts')).checkStorage,
       },
     }),

@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import { key } from '@soulbox/base/config';
+import type { ConfigOf } from '@soulbox/base';
+
+const absoluteOrEmpty = z.string().refine((path) => path === '' || path.startsWith('/'), 'must be an absolute path');
+
+/** Where what sleeps is uploaded to. */
+export const storageConfigSchema = {
+  url: key(
+    'SOULBOX_STORAGE',
+    z.string(),
+    '',
+    'URL of an object store to which paused sandboxes, snapshots and templates are uploaded, encrypted (docs/storage.md). Empty: everything is on the disk of this host only.',
+  ),
+  credentialsFile: key(
+    'SOULBOX_STORAGE_CREDENTIALS_FILE',
+    absoluteOrEmpty,
+    '',
+    'JSON file with the credentials of the store (mode 0600). The server gives it to the user of the process that reads it. Empty: variables and roles, as the SDK of the store finds them.',
+  ),
+  keyFile: key(
+    'SOULBOX_STORAGE_KEY_FILE',
+    absoluteOrEmpty,
+    '',
+    'File with the key under which everything is encrypted before it is uploaded (`soulbox storage key`, mode 0600). Keep a copy elsewhere: without it, what is in the store is lost.',
+  ),
+} as const;
+
+export type StorageConfig = ConfigOf<typeof storageConfigSchema>;
+
+/** Settings that make no sense together. */
+export function findStorageFaults({ url, credentialsFile, keyFile }: StorageConfig): string[] {
+  if (url === '') {
+    const idle = [...(credentialsFile === '' ? [] : ['SOULBOX_STORAGE_CREDENTIALS_FILE'])];
+    return idle.map((name) => `${name}: only useful with SOULBOX_STORAGE`);
+  }
+  return keyFile === ''
+    ? ['SOULBOX_STORAGE_KEY_FILE: needed with SOULBOX_STORAGE, make one with "soulbox storage key"']
+    : [];
+}

@@ -1,0 +1,140 @@
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorFromUnknown, isNodeError, sleepUnlessAborted } from '@soulbox/base';
+import type { Logger } from '@soulbox/base';
+import { checkOwner, createParcels, sealedObjects } from '@soulbox/vault';
+import type { ObjectAccess } from '@soulbox/vault';
+import type { AboutControl } from '@soulbox/vault/stored';
+import { recordsFileName } from '@soulbox/storage';
+
+export interface RecordUploadOptions {
+  readonly access: ObjectAccess;
+  readonly serverId: string;
+  /** The word of this start of the server: nothing is written before the runner has taken the place over with it. */
+  readonly nonce: string;
+  readonly keys: { readonly control: Uint8Array; readonly owner: Uint8Array };
+  /** The records, and the folder of the secrets beside them. */
+  readonly recordsFile: string;
+  readonly secretsDirectory: string;
+  /** For the copy that is uploaded. Its folder is owned by this process. */
+  readonly stageDirectory: string;
+  readonly copyRecords: (file: string) => Promise<void>;
+  readonly logger: Logger;
+  readonly limits?: RecordUploadLimits;
+}
+
+export interface RecordUploadLimits {
+  /** Between two looks at whether the records have changed, and after an error. Milliseconds. */
+  readonly lookMs: number;
+  readonly awayMs: number;
+  /** A copy takes at most one part in so many of the time. */
+  readonly pauseFactor: number;
+}
+
+const usualLimits: RecordUploadLimits = { lookMs: 3000, awayMs: 15_000, pauseFactor: 10 };
+/** Older ones are removed. */
+const generationsKept = 3;
+
+/**
+ * Uploads the records and the secrets of the control plane, some seconds after they have changed. Each upload is a parcel
+ * of its own, named by a number that grows, so there is always a complete one. Disposing ends an upload in progress.
+ */
+export function uploadRecords(options: RecordUploadOptions): AsyncDisposable {
+  const { logger, limits = usualLimits } = options;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const run = async (): Promise<void> => {
+    let uploaded = '';
+    let complaint = '';
+    while (!signal.aborted) {
+      let waitMs = limits.lookMs;
+      try {
+        const mark = await markOf(options);
+        if (mark !== uploaded) {
+          const startedAt = performance.now();
+          await uploadOnce(options, signal);
+          uploaded = mark;
+          waitMs = Math.max(waitMs, (performance.now() - startedAt) * limits.pauseFactor);
+        }
+        complaint = '';
+      } catch (thrown) {
+        const { message, reason } = errorFromUnknown(thrown);
+        // At a start, the runner takes the place over in a moment. If another server has it, the runner reports that.
+        const isOther = reason === 'storage_taken';
+        if (complaint !== message && !isOther && !stopping.signal.aborted)
+          logger.warn({ err: thrown }, 'the records could not be uploaded to the object store; it is tried again');
+        complaint = message;
+        waitMs = isOther ? limits.lookMs : limits.awayMs;
+      }
+      await sleepUnlessAborted(waitMs, signal).catch(() => undefined);
+    }
+  };
+  const running = run();
+  return {
+    async [Symbol.asyncDispose]() {
+      stopping.abort(new Error('The control plane stops.'));
+      await running;
+    },
+  };
+}
+
+/** Another one after each write to the records: SQLite writes to the log beside them first. */
+async function markOf({ recordsFile, secretsDirectory }: RecordUploadOptions): Promise<string> {
+  const paths = [recordsFile, `${recordsFile}-wal`, secretsDirectory];
+  const facts = await Promise.all(paths.map(async (path) => await stat(path, { bigint: true }).catch(ignoreMissing)));
+  return facts.map((found) => (found === undefined ? '-' : `${found.mtimeNs} ${found.size}`)).join(' ');
+}
+
+async function uploadOnce(options: RecordUploadOptions, signal: AbortSignal): Promise<void> {
+  const { access, serverId, nonce, keys, stageDirectory, secretsDirectory, copyRecords, logger } = options;
+  const objects = sealedObjects(access, serverId);
+  await checkOwner(objects, nonce, { key: keys.owner, signal });
+  const parcels = createParcels(objects, keys.control);
+  const names: string[] = [];
+  for await (const name of parcels.list('control', signal)) names.push(name);
+  const numbers = names.map((name) => Number(name.slice('control/'.length))).filter(Number.isSafeInteger);
+  const number = Math.max(0, ...numbers) + 1;
+  // Not `removeTree`, because this process may not start programs. It owns the folder.
+  await rm(stageDirectory, { recursive: true, force: true });
+  await mkdir(stageDirectory, { mode: 0o700 });
+  try {
+    const copy = join(stageDirectory, recordsFileName);
+    await copyRecords(copy);
+    const secrets = (await readdir(secretsDirectory)).sort();
+    const paths = [
+      { path: recordsFileName, file: copy },
+      ...secrets.map((name) => ({ path: `secrets/${name}`, file: join(secretsDirectory, name) })),
+    ];
+    const found = await Promise.all(paths.map(async (one) => ({ ...one, facts: await stat(one.file) })));
+    const files = found
+      .filter(({ facts, path }) => facts.isFile() && !path.endsWith('.tmp'))
+      .map(({ path, file, facts }) => ({ path, file, sizeBytes: facts.size }));
+    const about: AboutControl = { format: 1, files: files.map(({ path, sizeBytes }) => ({ path, sizeBytes })) };
+    const name = nameOf(number);
+    const bytes = await parcels.put(name, contentOf(files), { signal, about });
+    logger.debug({ number, bytes }, 'records uploaded to the object store');
+  } finally {
+    await rm(stageDirectory, { recursive: true, force: true });
+  }
+  for (const old of numbers.filter((one) => one <= number - generationsKept)) await parcels.remove(nameOf(old), signal);
+}
+
+/** So that names have the order of the numbers. */
+const nameOf = (number: number): string => `control/${String(number).padStart(12, '0')}`;
+
+/** Throws if a file has another size by now: the next try reads it again. */
+async function* contentOf(files: readonly { readonly file: string; readonly sizeBytes: number }[]) {
+  for (const { file, sizeBytes } of files) {
+    let bytes = 0;
+    for await (const chunk of createReadStream(file, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      yield chunk;
+    }
+    if (bytes !== sizeBytes) throw new Error(`${file} changed while it was read`);
+  }
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (!isNodeError(error) || error.code !== 'ENOENT') throw error;
+}

@@ -1,0 +1,131 @@
+/** @module-tag violation */
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { removeTree } from '@soulbox/base';
+import { listHostTraces, makeTestDirectory, startServer } from '@soulbox/testing';
+import type { ServerProcess } from '@soulbox/testing';
+import { Sandbox } from 'e2b';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runNode } from '../harness/cli.ts';
+import type { Output } from '../harness/cli.ts';
+import { checkWorld, connectionOf, endWorld, fillSandbox, fillWorld, makeWholeFolder } from '../harness/drill.ts';
+import type { World } from '../harness/drill.ts';
+import { server as shared } from '../harness/server.ts';
+import { until } from '../harness/until.ts';
+
+const instance = 7;
+const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
+let folder: string;
+let url: string;
+let keyFile: string;
+let server: ServerProcess;
+let world: World;
+/** One that was resumed after its upload, and one that was never paused. */
+let [running, late]: Sandbox[] = [];
+let recovered: ServerProcess | undefined;
+
+const soulbox = async (...args: string[]): Promise<Output> => await runNode([cliMain, ...args], {});
+const start = async (dataDirectory: string): Promise<ServerProcess> =>
+  await startServer({
+    ...{ instance, dataDirectory, poolSize: 1 },
+    environment: {
+      SOULBOX_ISOLATION: shared.isolation,
+      SOULBOX_TEMPLATES_DIR: join(dataDirectory, 'templates'),
+      SOULBOX_STORAGE: url,
+      SOULBOX_STORAGE_KEY_FILE: keyFile,
+    },
+  });
+const status = async ({ dataDirectory }: ServerProcess): Promise<Output> =>
+  await soulbox('storage', 'status', '--data-dir', dataDirectory, '--json');
+const untilUploaded = async (at: ServerProcess): Promise<void> => {
+  await until('everything is uploaded', async () => (await status(at)).code === 0, 180_000);
+};
+
+interface Recovered {
+  readonly sandboxes: number;
+  readonly snapshots: number;
+  readonly lost: { readonly what: string; readonly id: string; readonly reason: string }[];
+}
+
+async function recover(target: string): Promise<{ readonly output: Output; readonly said: Recovered }> {
+  const place = ['--storage', url, '--key-file', keyFile, '--data-dir', target];
+  const output = await soulbox('storage', 'recover', ...place, '--json');
+  return { output, said: JSON.parse(output.stdout) as Recovered };
+}
+
+beforeAll(async () => {
+  folder = await makeTestDirectory('object-store-');
+  [url, keyFile] = [`file://${folder}/store`, join(folder, 'storage.key')];
+  await writeFile(keyFile, (await soulbox('storage', 'key')).stdout, { mode: 0o600 });
+  server = await start(await makeWholeFolder());
+  const connection = { ...connectionOf(server), timeoutMs: 600_000 };
+  world = await fillWorld(connection);
+  running = await Sandbox.create('base', connection);
+  await fillSandbox(running);
+  await running.pause();
+  await untilUploaded(server);
+  await running.connect();
+  late = await Sandbox.create('base', connection);
+  await untilUploaded(server);
+  // The control plane uploads its records some seconds after they have changed.
+  await sleep(10_000);
+  await server.kill9();
+}, 300_000);
+afterAll(async () => {
+  // A server removes what is left on the host.
+  if (recovered === undefined) await server.restart().then(async () => await server.stop());
+  else await endWorld(recovered, world);
+  await removeTree(server.dataDirectory);
+  await removeTree(folder);
+  expect(await listHostTraces(instance)).toEqual([]);
+});
+
+test('nothing of a tenant is readable in the store', async () => {
+  const names = await readdir(join(folder, 'store'), { recursive: true, withFileTypes: true });
+  const files = names.filter((entry) => entry.isFile() && !entry.parentPath.includes('.locks'));
+  expect(files.length).toBeGreaterThan(10);
+  for (const { parentPath, name } of files) {
+    const content = await readFile(join(parentPath, name));
+    expect(content.includes('kept by '), name).toBe(false);
+    expect(content.includes('"envdAccessToken"'), name).toBe(false);
+    expect(content.includes('SQLite format'), name).toBe(false);
+  }
+});
+
+test('a host that lost its disk resumes what was uploaded, and names what is lost with the reason', async () => {
+  const target = join(folder, 'recovered');
+  const { output, said } = await recover(target);
+  expect(output.code, output.stderr).toBe(1);
+  // The snapshot of the tenant and the template.
+  expect(said).toMatchObject({ sandboxes: 1, snapshots: 2 });
+  const lost = [running, late].map((sandbox) => ({
+    ...{ what: 'sandbox', id: sandbox?.sandboxId },
+    reason: expect.stringContaining('running') as string,
+  }));
+  expect(said.lost.toSorted((one, other) => one.id.localeCompare(other.id))).toEqual(
+    lost.toSorted((one, other) => (one.id ?? '').localeCompare(other.id ?? '')),
+  );
+  recovered = await start(target);
+  await checkWorld(world, connectionOf(recovered));
+  const list = await Sandbox.list(connectionOf(recovered)).nextItems();
+  expect(list.map(({ sandboxId }) => sandboxId)).toEqual([world.paused]);
+}, 300_000);
+
+test('the recovered server goes on at the same place, and the lost host changes nothing when it comes back', async () => {
+  if (recovered === undefined) throw new Error('there is no recovered server');
+  await Sandbox.pause(world.paused, connectionOf(recovered));
+  await untilUploaded(recovered);
+  await recovered.stop({ keepSandboxes: true });
+  await rm(join(server.dataDirectory, 'run', 'storage.json'), { force: true });
+  await server.restart();
+  await until('it is refused', async () => {
+    const { stdout } = await status(server);
+    return stdout !== '' && (JSON.parse(stdout) as { state: string }).state === 'refused';
+  });
+  await server.stop();
+  const { said } = await recover(join(folder, 'again'));
+  expect(said).toMatchObject({ sandboxes: 1, snapshots: 2 });
+  await recovered.restart();
+  await checkWorld(world, connectionOf(recovered));
+}, 300_000);
