@@ -158,6 +158,7 @@ const exceptions: Readonly<Record<string, string>> = {
   'PATCH /volumecontent/:volumeID/path': "for E2B's `Volume`; programs set owners and permissions",
 
   'GET /teams/:teamID/metrics/max': later,
+  'GET /host/storage': 'for the operator elsewhere; `storage status` reads a file of the host',
   'GET /metrics': 'in the format of Prometheus, for its scraper',
   'GET /audit/export': '`audit export` checks the log, which it downloads part by part',
 

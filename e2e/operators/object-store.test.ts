@@ -23,9 +23,11 @@ let server: ServerProcess;
 let world: World;
 /** One that was resumed after its upload, and one that was never paused. */
 let [running, late]: Sandbox[] = [];
+/** Of commands. */
+let environment: Record<string, string> = {};
 let recovered: ServerProcess | undefined;
 
-const soulbox = async (...args: string[]): Promise<Output> => await runNode([cliMain, ...args], {});
+const soulbox = async (...args: string[]): Promise<Output> => await runNode([cliMain, ...args], environment, '', 240_000);
 const start = async (dataDirectory: string): Promise<ServerProcess> =>
   await startServer({
     ...{ instance, dataDirectory, poolSize: 1 },
@@ -124,6 +126,8 @@ test('the recovered server goes on at the same place, and the lost host changes 
     return stdout !== '' && (JSON.parse(stdout) as { state: string }).state === 'refused';
   });
   await server.stop();
+  // As with templates that several servers share.
+  environment = { SOULBOX_TEMPLATES_DIR: join(folder, 'recovered', 'templates') };
   const { said } = await recover(join(folder, 'again'));
   expect(said).toMatchObject({ sandboxes: 1, snapshots: 2 });
   await recovered.restart();

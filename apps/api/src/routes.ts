@@ -10,6 +10,7 @@ import { addEventRoutes } from './events/routes.ts';
 import { addExportRoutes } from './exports/routes.ts';
 import { addFunctionRoutes } from './functions/routes.ts';
 import { addStageBackupRoute } from './host/stage-backup.ts';
+import { addStorageRoute } from './host/storage.ts';
 import { addHealthRoute } from './health.ts';
 import type { ApiApp } from './http/app.ts';
 import { addOpenApiRoute } from './http/openapi.ts';
@@ -65,6 +66,7 @@ export async function addRoutes(app: ApiApp, context: ApiContext): Promise<void>
   addDeviceRoutes(app, context);
   addPrometheusRoute(app, context);
   addStageBackupRoute(app, context);
+  addStorageRoute(app, context);
   addLaterRoutes(app);
   if (context.config.openApi) addOpenApiRoute(app);
 }

@@ -191,7 +191,7 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
     router,
     consumption,
     customMetrics,
-    ...{ exportKey, imports },
+    ...{ exportKey, imports, uploads: { current: undefined } },
     connections: options.connections ?? createConnectionQueue(),
     dependencies: openDependencies(options, context),
     usageOf: createTeamUsage(context),

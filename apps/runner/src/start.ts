@@ -61,7 +61,11 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
         ...context.table.all().map(({ record }) => bundleDirectoryOf(context.host, record.runtimeName)),
         ...context.snapshots.list().map(({ runtimeName }) => bundleDirectoryOf(context.host, runtimeName)),
       ]),
-    startUploads: ({ access, settings }) => reportUploads(startUploader(context, access, settings), context),
+    startUploads({ access, settings }) {
+      const uploader = startUploader(context, access, settings);
+      context.uploads.current = uploader;
+      return reportUploads(uploader, context);
+    },
     runningCount: () => context.table.running().length,
     endAll: async () => {
       await end((sandbox) => !(isTenants(sandbox) && looksPaused(sandbox)));

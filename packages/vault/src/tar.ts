@@ -13,6 +13,9 @@ const keepAll = ['--format=posix', '--numeric-owner', '--xattrs', '--xattrs-incl
 /** Messages of tar about a full disk. The third occurs when part of a block still fitted. */
 const noRoom = /No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes/;
 
+/** Sandboxes run beside an upload, and somebody waits for what is unpacked. */
+const lowPriority = ['nice', '-n', '19'];
+
 /** Names in a folder that are packed together. */
 export interface TreeSource {
   readonly directory: string;
@@ -29,6 +32,8 @@ export interface PackOptions {
 export async function* packTree(source: TreeSource, { signal, compresses }: PackOptions): AsyncGenerator<Buffer> {
   const names = source.names.map((name) => `./${name}`);
   const tar = startTar([
+    ...lowPriority,
+    'tar',
     '--create',
     '--hole-detection=seek',
     ...keepAll,
@@ -61,7 +66,7 @@ export async function unpackTree(
   content: AsyncIterable<Uint8Array>,
   { signal, compresses }: PackOptions,
 ): Promise<void> {
-  const tar = startTar(['--extract', ...keepAll, '--same-owner', '--same-permissions', '--directory', target]);
+  const tar = startTar(['tar', '--extract', ...keepAll, '--same-owner', '--same-permissions', '--directory', target]);
   tar.child.stdout.resume();
   const input = Readable.from(content, { objectMode: false });
   const sink = sinkInto(tar.child);
@@ -102,8 +107,9 @@ function sinkInto(child: ReturnType<typeof startTar>['child']): Writable {
   });
 }
 
-function startTar(args: readonly string[]) {
-  const child = spawn('nice', ['-n', '19', 'tar', ...args], {
+function startTar(command: readonly string[]) {
+  const [program = 'tar', ...rest] = command;
+  const child = spawn(program, rest, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
   });
@@ -117,7 +123,7 @@ function startTar(args: readonly string[]) {
     child.once('error', reject);
     child.once('close', (code) => {
       if (code === 0) resolve();
-      else reject(new CommandError(['tar', ...args], code ?? undefined, complaint, undefined));
+      else reject(new CommandError([...command], code ?? undefined, complaint, undefined));
     });
   });
   ended.catch(() => undefined);

@@ -132,7 +132,11 @@ test('only health, documents, pages, people and the operator need no key', () =>
     'POST /dashboard/sign-out',
     'POST /docs/api/cli',
   ]);
-  expect(keylessFor('operator').sort()).toEqual(['PATCH /teams/:teamID/limits', 'POST /host/backup-stage']);
+  expect(keylessFor('operator').sort()).toEqual([
+    'GET /host/storage',
+    'PATCH /teams/:teamID/limits',
+    'POST /host/backup-stage',
+  ]);
   expect(keylessFor('person').sort()).toEqual([
     'DELETE /auth/session',
     'DELETE /personal-ssh-keys/:sshKeyID',

@@ -46,6 +46,7 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'POST /dashboard/inspect/sandbox/:sandboxID': keyless,
   'POST /dashboard/sign-out': keyless,
   'POST /host/backup-stage': operator,
+  'GET /host/storage': operator,
   'GET /dashboard/inspect/sandbox/:sandboxID': read,
 
   'POST /sandboxes': create,

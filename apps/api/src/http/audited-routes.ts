@@ -101,6 +101,7 @@ const unrecorded = [
   'GET /volumecontent/:volumeID/file',
   'PUT /volumecontent/:volumeID/file',
   'GET /metrics',
+  'GET /host/storage',
   // Of a person, for no team: the rooms sign-in and personal-tokens record them in the log of each team of theirs.
   'GET /auth/sign-in',
   'GET /auth/start',

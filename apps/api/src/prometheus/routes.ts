@@ -9,6 +9,7 @@ import { readPages } from '../paging/read-pages.ts';
 import { customFamilies } from './custom-families.ts';
 import { diskFamilies } from './disk-families.ts';
 import { hostDiskFamilies } from './host-disk-families.ts';
+import { storageFamilies } from './storage-families.ts';
 import { teamFamilies } from './team-families.ts';
 import { readUsage } from '../teams/usage.ts';
 import { sandboxFamilies } from './sandbox-families.ts';
@@ -99,6 +100,7 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
     ...diskFamilies(context),
     ...witnessFamilies(context),
     ...(await hostDiskFamilies(context)),
+    ...(await storageFamilies(context)),
     context.durations.family(),
   ];
 }

@@ -272,6 +272,14 @@ export function createScriptedRunner(): ScriptedRunner {
           ...{ totalBytes: 1000n, freeBytes: 600n, reserveBytes: 100n, committedBytes: 200n, toldBytes: 4500n },
           ...{ overcommit: 40, disks: 3, stopped: 1 },
         }),
+      getStorage: () =>
+        Promise.resolve({
+          figures: {
+            ...{ state: 'away', reason: 'The store is away.', wanted: 3, uploaded: 2, pendingBytes: 1000n },
+            ...{ uploads: 5n, uploadedBytes: 7000n, failures: 1n },
+            notUploaded: [{ what: 'sandbox', id: 'i1', state: 'failed', reason: 'why' }],
+          },
+        }),
       async *holdHostRoom({ bytes, what }, { signal }) {
         const size = Number(bytes);
         if (size > state.roomBytes)

@@ -69,6 +69,14 @@ export function createHostRoutes(
       });
     }),
 
+    getStorage: answer(async () => {
+      const figures = context.uploads.current?.figures();
+      if (figures === undefined) return await Promise.resolve({});
+      const { pendingBytes, uploads, uploadedBytes, failures, notUploaded, ...rest } = figures;
+      const counts = { uploads: BigInt(uploads), uploadedBytes: BigInt(uploadedBytes), failures: BigInt(failures) };
+      return { figures: { ...rest, ...counts, pendingBytes: BigInt(pendingBytes), notUploaded: [...notUploaded] } };
+    }),
+
     async *holdHostRoom({ bytes, what }, handler) {
       const admit = answer((size: number) => Promise.resolve(context.host.disks.admit(size, what)));
       const room = await admit(Number(bytes));

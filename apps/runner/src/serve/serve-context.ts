@@ -11,6 +11,7 @@ import type { Pool } from '../pool/pool.ts';
 import type { DependencyCache } from '../run/dependency-cache.ts';
 import type { TemplateMaker } from '../templates/maker.ts';
 import type { StartedTemplates } from '../builds/started-templates.ts';
+import type { Uploader } from '../object-storage/uploader.ts';
 import type { Router } from './router.ts';
 
 /** Everything the runner's routes use. */
@@ -28,6 +29,8 @@ export interface ServeContext extends CreateContext, BuildContext {
   /** The key with which exports are signed. */
   readonly exportKey: () => Promise<string>;
   readonly imports: Imports;
+  /** Undefined inside: the host has no object store. */
+  readonly uploads: { current: Pick<Uploader, 'figures'> | undefined };
   /** Connections of sandboxes that wait to be recorded. */
   readonly connections: ConnectionQueue;
   /** The team's use of the host's disk. */

@@ -2083,6 +2083,141 @@ export declare type GetHostDiskRequest = Message<"soulbox.runner.v1.GetHostDiskR
 export declare const GetHostDiskRequestSchema: GenMessage<GetHostDiskRequest>;
 
 /**
+ * @generated from message soulbox.runner.v1.GetStorageRequest
+ */
+export declare type GetStorageRequest = Message<"soulbox.runner.v1.GetStorageRequest"> & {
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetStorageRequest.
+ * Use `create(GetStorageRequestSchema)` to create a new message.
+ */
+export declare const GetStorageRequestSchema: GenMessage<GetStorageRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetStorageResponse
+ */
+export declare type GetStorageResponse = Message<"soulbox.runner.v1.GetStorageResponse"> & {
+  /**
+   * Absent: the host has no object store.
+   *
+   * @generated from field: optional soulbox.runner.v1.StorageFigures figures = 1;
+   */
+  figures?: StorageFigures | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetStorageResponse.
+ * Use `create(GetStorageResponseSchema)` to create a new message.
+ */
+export declare const GetStorageResponseSchema: GenMessage<GetStorageResponse>;
+
+/**
+ * @generated from message soulbox.runner.v1.StorageFigures
+ */
+export declare type StorageFigures = Message<"soulbox.runner.v1.StorageFigures"> & {
+  /**
+   * starting, working, idle, waiting, away or refused.
+   *
+   * @generated from field: string state = 1;
+   */
+  state: string;
+
+  /**
+   * Why it is away or refused.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Paused sandboxes and snapshots, and how many of them are in the store.
+   *
+   * @generated from field: uint32 wanted = 3;
+   */
+  wanted: number;
+
+  /**
+   * @generated from field: uint32 uploaded = 4;
+   */
+  uploaded: number;
+
+  /**
+   * Bytes on the host's disk that are not in the store yet.
+   *
+   * @generated from field: uint64 pending_bytes = 5;
+   */
+  pendingBytes: bigint;
+
+  /**
+   * Since the start of the runner.
+   *
+   * @generated from field: uint64 uploads = 6;
+   */
+  uploads: bigint;
+
+  /**
+   * @generated from field: uint64 uploaded_bytes = 7;
+   */
+  uploadedBytes: bigint;
+
+  /**
+   * @generated from field: uint64 failures = 8;
+   */
+  failures: bigint;
+
+  /**
+   * Those that are not in the store. The runner limits their number.
+   *
+   * @generated from field: repeated soulbox.runner.v1.NotUploaded not_uploaded = 9;
+   */
+  notUploaded: NotUploaded[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.StorageFigures.
+ * Use `create(StorageFiguresSchema)` to create a new message.
+ */
+export declare const StorageFiguresSchema: GenMessage<StorageFigures>;
+
+/**
+ * @generated from message soulbox.runner.v1.NotUploaded
+ */
+export declare type NotUploaded = Message<"soulbox.runner.v1.NotUploaded"> & {
+  /**
+   * sandbox or snapshot.
+   *
+   * @generated from field: string what = 1;
+   */
+  what: string;
+
+  /**
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * pending or failed.
+   *
+   * @generated from field: string state = 3;
+   */
+  state: string;
+
+  /**
+   * Of the last failure.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.NotUploaded.
+ * Use `create(NotUploadedSchema)` to create a new message.
+ */
+export declare const NotUploadedSchema: GenMessage<NotUploaded>;
+
+/**
  * @generated from message soulbox.runner.v1.GetPoolRequest
  */
 export declare type GetPoolRequest = Message<"soulbox.runner.v1.GetPoolRequest"> & {
@@ -4247,6 +4382,16 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof GetHostDiskRequestSchema;
     output: typeof GetHostDiskResponseSchema;
+  },
+  /**
+   * Returns what is in the object store of what the host keeps of sleeping sandboxes.
+   *
+   * @generated from rpc soulbox.runner.v1.RunnerService.GetStorage
+   */
+  getStorage: {
+    methodKind: "unary";
+    input: typeof GetStorageRequestSchema;
+    output: typeof GetStorageResponseSchema;
   },
   /**
    * Returns the figures of the pool of warm sandboxes.

@@ -1,0 +1,37 @@
+import { afterEach, expect, test } from 'vitest';
+import { metricsToken, startTestApi } from '../testing/test-api.ts';
+import type { TestApi } from '../testing/test-api.ts';
+
+let api: TestApi | undefined;
+afterEach(async () => {
+  await api?.[Symbol.asyncDispose]();
+});
+
+test('the operator sees what is not in the object store and why, in the API and in the metrics', async () => {
+  api = await startTestApi();
+  const headers = { authorization: `Bearer ${metricsToken}` };
+  const { status, json } = await api.ask('GET', '/host/storage', { key: null, headers });
+  expect([status, json]).toEqual([
+    200,
+    {
+      ...{ state: 'away', reason: 'The store is away.', wanted: 3, uploaded: 2, pendingBytes: 1000 },
+      ...{ uploads: 5, uploadedBytes: 7000, failures: 1 },
+      notUploaded: [{ what: 'sandbox', id: 'i1', state: 'failed', reason: 'why' }],
+    },
+  ]);
+  const { text } = await api.ask('GET', '/metrics', { key: null, headers });
+  const lines = text.split('\n').filter((line) => line.startsWith('soulbox_storage_'));
+  expect(lines).toEqual([
+    'soulbox_storage_available 0',
+    'soulbox_storage_pending 1',
+    'soulbox_storage_pending_bytes 1000',
+    'soulbox_storage_uploads_total 5',
+    'soulbox_storage_uploaded_bytes_total 7000',
+    'soulbox_storage_failures_total 1',
+  ]);
+});
+
+test('a key of a team does not see it', async () => {
+  api = await startTestApi();
+  expect((await api.ask('GET', '/host/storage')).status).toBe(401);
+});

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { SoulBoxError } from '@soulbox/base';
+import type { ApiContext } from '../context.ts';
+import type { ApiApp } from '../http/app.ts';
+import { errors } from '../http/schemas.ts';
+import { callRunner } from '../runner/call.ts';
+
+const storageSchema = z.object({
+  state: z.string(),
+  reason: z.string(),
+  wanted: z.number(),
+  uploaded: z.number(),
+  pendingBytes: z.number(),
+  uploads: z.number(),
+  uploadedBytes: z.number(),
+  failures: z.number(),
+  notUploaded: z.array(z.object({ what: z.string(), id: z.string(), state: z.string(), reason: z.string() })),
+});
+
+export function addStorageRoute(app: ApiApp, { runner }: ApiContext): void {
+  app.get(
+    '/host/storage',
+    {
+      config: { auth: 'operator' },
+      schema: {
+        // With the operator's token, as `/metrics` of the server.
+        hide: true,
+        tags: ['host'],
+        summary: 'What is in the object store of what the host keeps of sleeping sandboxes (docs/storage.md)',
+        response: { 200: storageSchema, ...errors(501, 503) },
+      },
+    },
+    async (_request, reply) => {
+      const { figures } = await callRunner((options) => runner.getStorage({}, options));
+      if (figures === undefined)
+        throw new SoulBoxError('not_implemented', 'This server has no object store (SOULBOX_STORAGE).');
+      const { pendingBytes, uploads, uploadedBytes, failures, state, reason, wanted, uploaded } = figures;
+      const notUploaded = figures.notUploaded.map(({ what, id, state: outcome, reason: why }) => ({
+        ...{ what, id, state: outcome, reason: why },
+      }));
+      return await reply.send({
+        ...{ state, reason, wanted, uploaded, notUploaded },
+        ...{ pendingBytes: Number(pendingBytes), uploads: Number(uploads) },
+        ...{ uploadedBytes: Number(uploadedBytes), failures: Number(failures) },
+      });
+    },
+  );
+}
