@@ -16,7 +16,7 @@ export interface ObjectServerOptions {
 }
 
 /** A connection without a byte for this time is closed. The store has its own limits, which are shorter. Milliseconds. */
-const silenceMs = 300_000;
+const silenceMs = 900_000;
 /** How long open calls may continue when the process stops. Milliseconds. */
 const drainMs = 3000;
 

@@ -17,7 +17,7 @@ let access: MemoryAccess;
 let parcels: Parcels;
 beforeEach(() => {
   access = memoryAccess();
-  parcels = createParcels(sealedObjects(access, serverId), key);
+  parcels = createParcels(sealedObjects(access, serverId), key, { pauseMs: 1, totalMs: 0 });
 });
 
 async function* pieces(content: Buffer, size = 1_000_003): AsyncGenerator<Buffer> {
@@ -74,6 +74,29 @@ test.each(['source', 'chunk', 'check'])('an upload whose %s fails leaves no parc
   const check = async (): Promise<void> => (what === 'check' ? await Promise.reject(failure) : undefined);
   await expect(parcels.put('states/x', broken(), { signal, check })).rejects.toBe(failure);
   expect([...access.objects.keys()].filter((stored) => stored.includes('/index/'))).toEqual([]);
+});
+
+test('a chunk is offered again while the store is away, and the parcel is whole', async () => {
+  const patient = createParcels(sealedObjects(access, serverId), key, { pauseMs: 1, totalMs: 10_000 });
+  const content = randomBytes(2 * chunkBytes + 5);
+  let failures = 0;
+  access.fault = (method, stored) => {
+    if (method === 'put' && stored.endsWith('000001') && failures++ < 5)
+      throw new SoulBoxError('storage_unavailable', 'away');
+  };
+  await patient.put('states/x', pieces(content), { signal });
+  expect([failures, (await read('states/x')).equals(content)]).toEqual([6, true]);
+});
+
+test('an aborted upload does not wait for a store that is away', async () => {
+  const patient = createParcels(sealedObjects(access, serverId), key, { pauseMs: 60_000, totalMs: 600_000 });
+  access.fault = (method) => {
+    if (method === 'put') throw new SoulBoxError('storage_unavailable', 'away');
+  };
+  const ended = new AbortController();
+  const put = patient.put('states/x', pieces(randomBytes(10)), { signal: ended.signal });
+  setTimeout(() => ended.abort(new Error('the sandbox runs again')), 20);
+  await expect(put).rejects.toThrow('the sandbox runs again');
 });
 
 test('a second upload of a parcel changes nothing, and one whose answer was lost has succeeded', async () => {

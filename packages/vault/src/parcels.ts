@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { SoulBoxError } from '@soulbox/base';
+import { sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import { z } from 'zod';
 import { chunksOf } from './chunks.ts';
 import type { SealedObjects } from './sealed-objects.ts';
@@ -26,6 +26,14 @@ const indexSchema = z.object({
   createdAtMs: z.number().int(),
   about: z.unknown().optional(),
 });
+
+/** How long a chunk that the store did not take is offered again. Otherwise a whole upload would begin again. */
+export interface ParcelPatience {
+  readonly pauseMs: number;
+  readonly totalMs: number;
+}
+
+const usualPatience: ParcelPatience = { pauseMs: 5000, totalMs: 600_000 };
 
 export interface OpenParcel {
   readonly sizeBytes: number;
@@ -61,7 +69,11 @@ export interface Parcels {
   removeOrphans(beforeMs: number, signal: AbortSignal): Promise<number>;
 }
 
-export function createParcels(objects: SealedObjects, key: Uint8Array): Parcels {
+export function createParcels(
+  objects: SealedObjects,
+  key: Uint8Array,
+  patience: ParcelPatience = usualPatience,
+): Parcels {
   const has = async (name: string, signal: AbortSignal): Promise<boolean> =>
     (await readIndex(objects, key, name, signal)) !== undefined;
   async function* list(kind: string | undefined, signal: AbortSignal): AsyncGenerator<string> {
@@ -73,7 +85,8 @@ export function createParcels(objects: SealedObjects, key: Uint8Array): Parcels 
   return {
     has,
     list,
-    put: async (name, content, options) => await putParcel(objects, key, checked(name), { content, ...options }),
+    put: async (name, content, options) =>
+      await putParcel(objects, key, checked(name), { content, patience, ...options }),
     async open(name, signal) {
       const index = await readIndex(objects, key, checked(name), signal);
       if (index === undefined) return undefined;
@@ -152,11 +165,35 @@ async function readIndex(
   throw new SoulBoxError('state_incompatible', `The parcel ${name} in the store is of a newer version of SoulBox.`);
 }
 
+interface Upload {
+  readonly content: AsyncIterable<Uint8Array>;
+  readonly patience: ParcelPatience;
+}
+
+/** Offers it again while the store is away. Throws what the last offer has thrown. */
+async function offer(
+  put: () => Promise<void>,
+  { pauseMs, totalMs }: ParcelPatience,
+  signal: AbortSignal,
+): Promise<void> {
+  const giveUpAt = performance.now() + totalMs;
+  for (;;) {
+    try {
+      await put();
+      return;
+    } catch (error) {
+      const isAway = error instanceof SoulBoxError && /^storage_(?:unavailable|throttled)$/.test(error.reason);
+      if (!isAway || performance.now() >= giveUpAt) throw error;
+      await sleepUnlessAborted(pauseMs, signal);
+    }
+  }
+}
+
 async function putParcel(
   objects: SealedObjects,
   key: Uint8Array,
   name: string,
-  { content, signal, about, check }: ParcelOptions & { readonly content: AsyncIterable<Uint8Array> },
+  { content, patience, signal, about, check }: ParcelOptions & Upload,
 ): Promise<number> {
   const uploadId = randomBytes(16).toString('hex');
   const parcelKey = keyOfParcel(key, uploadId);
@@ -171,7 +208,8 @@ async function putParcel(
       if (count >= maxChunks) throw new SoulBoxError('limit_exceeded', 'A parcel has at most 8 TiB.');
       const target = chunkOf(name, uploadId, count++);
       sizeBytes += chunk.length;
-      const task = objects.put(target, chunk, { key: parcelKey, signal: either }).finally(() => sending.delete(task));
+      const put = async (): Promise<void> => await objects.put(target, chunk, { key: parcelKey, signal: either });
+      const task = offer(put, patience, either).finally(() => sending.delete(task));
       task.catch((thrown: unknown) => ended.abort(thrown));
       sending.add(task);
       if (sending.size >= atOnce) await Promise.race(sending);

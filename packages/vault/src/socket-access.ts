@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { objectMaxBytes } from './object-access.ts';
 import type { ObjectAccess, WriteCondition } from './object-access.ts';
 
-/** The process repeats calls to its store for a minute. */
-const silenceMs = 180_000;
+/** A slow store takes two minutes for 8 MiB, and the process repeats a call that failed. */
+const silenceMs = 600_000;
 
 const versionForm = z.string().min(1).max(1024);
 const pageSchema = z.object({

@@ -13,7 +13,6 @@ const keepAll = ['--format=posix', '--numeric-owner', '--xattrs', '--xattrs-incl
 /** Messages of tar about a full disk. The third occurs when part of a block still fitted. */
 const noRoom = /No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes/;
 
-/** Sandboxes run beside an upload, and somebody waits for what is unpacked. */
 const lowPriority = ['nice', '-n', '19'];
 
 /** Names in a folder that are packed together. */
@@ -26,13 +25,19 @@ export interface PackOptions {
   readonly signal: AbortSignal;
   /** By zstd. Encrypted content gains nothing. */
   readonly compresses: boolean;
+  /** Nobody waits for it, and sandboxes run beside it. */
+  readonly isBehind?: boolean;
 }
 
-/** An archive of the names, with the lowest priority. Throws if one of them changes meanwhile. */
-export async function* packTree(source: TreeSource, { signal, compresses }: PackOptions): AsyncGenerator<Buffer> {
+/** An archive of the names. Throws if one of them changes meanwhile. */
+export async function* packTree(
+  source: TreeSource,
+  { signal, compresses, isBehind = false }: PackOptions,
+): AsyncGenerator<Buffer> {
+  signal.throwIfAborted();
   const names = source.names.map((name) => `./${name}`);
   const tar = startTar([
-    ...lowPriority,
+    ...(isBehind ? lowPriority : []),
     'tar',
     '--create',
     '--hole-detection=seek',

@@ -73,7 +73,7 @@ async function uploadParcel(
 ): Promise<number> {
   await using source = await openParcelSource(context, unit, parcel, signal);
   const { compresses } = source.about;
-  const bytes = await store.parcels.put(parcel, packTree(source.tree, { signal, compresses }), {
+  const bytes = await store.parcels.put(parcel, packTree(source.tree, { signal, compresses, isBehind: true }), {
     ...{ signal, about: source.about },
     async check() {
       if (parcel.startsWith('disks/') && !isWanted(unit)) throw new Error('the sandbox runs again');
