@@ -5,6 +5,7 @@ import { program } from '../apps/cli/src/program/program.ts';
 /** The command that calls a route. */
 const commands: Readonly<Record<string, string>> = {
   'POST /host/backup-stage': 'backup create',
+  'GET /host/storage': 'storage status',
 
   'POST /v2/sandboxes': 'sandbox create',
   'GET /v2/sandboxes': 'sandbox list',
@@ -158,7 +159,6 @@ const exceptions: Readonly<Record<string, string>> = {
   'PATCH /volumecontent/:volumeID/path': "for E2B's `Volume`; programs set owners and permissions",
 
   'GET /teams/:teamID/metrics/max': later,
-  'GET /host/storage': 'for the operator elsewhere; `storage status` reads a file of the host',
   'GET /metrics': 'in the format of Prometheus, for its scraper',
   'GET /audit/export': '`audit export` checks the log, which it downloads part by part',
 

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type { ServerProcess } from '@soulbox/testing';
 
-export type Part = 'control' | 'egress' | 'gateway' | 'runner' | 'ssh';
+export type Part = 'control' | 'egress' | 'gateway' | 'objects' | 'runner' | 'ssh';
 
 /** The pid of a process of the server, found by the file of its program. Undefined: it does not run now. */
 export async function pidOfPart(server: ServerProcess, part: Part): Promise<number | undefined> {

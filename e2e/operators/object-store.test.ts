@@ -1,5 +1,5 @@
 /** @module-tag violation */
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree } from '@soulbox/base';
@@ -27,7 +27,8 @@ let [running, late]: Sandbox[] = [];
 let environment: Record<string, string> = {};
 let recovered: ServerProcess | undefined;
 
-const soulbox = async (...args: string[]): Promise<Output> => await runNode([cliMain, ...args], environment, '', 240_000);
+const soulbox = async (...args: string[]): Promise<Output> =>
+  await runNode([cliMain, ...args], environment, '', 240_000);
 const start = async (dataDirectory: string): Promise<ServerProcess> =>
   await startServer({
     ...{ instance, dataDirectory, poolSize: 1 },
@@ -119,7 +120,6 @@ test('the recovered server goes on at the same place, and the lost host changes 
   await Sandbox.pause(world.paused, connectionOf(recovered));
   await untilUploaded(recovered);
   await recovered.stop({ keepSandboxes: true });
-  await rm(join(server.dataDirectory, 'run', 'storage.json'), { force: true });
   await server.restart();
   await until('it is refused', async () => {
     const { stdout } = await status(server);

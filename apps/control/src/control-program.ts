@@ -63,6 +63,8 @@ async function run(
 ): Promise<RunningPart> {
   const { gateway, apiSocket, dataMount } = settings;
   await loadAll();
+  // Code cannot be loaded after the privileges are gone.
+  if (settings.storage !== undefined) await import('./object-storage/connect.ts');
   bindMount(dataMount.from, dataMount.to);
   const masterKeys = await openMasterKeySources(settings.masterKeys);
   const oidcClientSecret = await readClientSecret(settings.api.oidcClientSecretFile);

@@ -30,13 +30,12 @@ import {
 } from '@soulbox/storage';
 import type { Records } from '@soulbox/storage';
 import type { TraceSettings } from '@soulbox/tracing';
-import { socketAccess } from '@soulbox/vault';
 import { createStage } from './backup/stage.ts';
 import { ensureAdminToken, ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
 import { controlFolders } from './folders.ts';
 import type { ControlFolders } from './folders.ts';
 import { keepReserve } from './keep-reserve.ts';
-import { uploadRecords } from './object-storage/upload-records.ts';
+import type { RecordUploadSettings } from './object-storage/connect.ts';
 import { sealOldBlobs } from './sealing/seal-old-blobs.ts';
 import { sealOldValues } from './sealing/seal-old-values.ts';
 
@@ -67,18 +66,7 @@ export interface ControlSettings {
   /** The socket on which the API listens. */
   readonly apiSocket: string;
   /** Where the records are uploaded to. Absent: there is no object store. */
-  readonly storage?: ControlStorageSettings;
-}
-
-/** The place of this server in the object store, and how to reach it. */
-export interface ControlStorageSettings {
-  /** Of the process that has the credentials. */
-  readonly socket: string;
-  readonly serverId: string;
-  /** The word of this start (`OwnerWords`). */
-  readonly nonce: string;
-  /** In hexadecimal form. */
-  readonly keys: { readonly control: string; readonly owner: string };
+  readonly storage?: RecordUploadSettings;
 }
 
 export interface ControlOptions {
@@ -205,13 +193,10 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     );
   started.use(keepReserve(reserve, logger.child({ part: 'control' })));
   const { storage } = settings;
-  if (storage !== undefined)
+  if (storage !== undefined) {
+    const { connectRecordUpload } = await import('./object-storage/connect.ts');
     started.use(
-      uploadRecords({
-        access: socketAccess(storage.socket),
-        serverId: storage.serverId,
-        nonce: storage.nonce,
-        keys: { control: Buffer.from(storage.keys.control, 'hex'), owner: Buffer.from(storage.keys.owner, 'hex') },
+      connectRecordUpload(storage, {
         recordsFile: folders.records,
         secretsDirectory: folders.secrets,
         stageDirectory: join(directory, 'upload-stage'),
@@ -219,6 +204,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
         logger: logger.child({ part: 'control' }),
       }),
     );
+  }
   const parts = started.move();
   return {
     functions: functions.router,

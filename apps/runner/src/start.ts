@@ -1,22 +1,13 @@
 import { createRouterTransport } from '@connectrpc/connect';
 import type { ConnectRouter, Transport } from '@connectrpc/connect';
-import type { ObjectAccess } from '@soulbox/vault';
 import type { RouteSource } from '@soulbox/routing';
 import { createRunnerContext } from './context.ts';
 import type { RunnerOptions } from './context.ts';
-import { reportUploads } from './object-storage/report-uploads.ts';
-import type { StoreSettings } from './object-storage/store-state.ts';
-import { startUploader } from './object-storage/uploader.ts';
+import type { UploadSettings } from './object-storage/connect.ts';
 import { addRunnerRoutes } from './serve/routes.ts';
 import { bundleDirectoryOf } from './processes/sandbox-host.ts';
 import type { KnownSandbox } from './registry/table.ts';
 import { isSpare, isTenants, looksPaused } from './registry/table.ts';
-
-/** The object store, and the place of this server in it. */
-export interface UploadTarget {
-  readonly access: ObjectAccess;
-  readonly settings: StoreSettings;
-}
 
 export interface Runner extends AsyncDisposable {
   /** Adds the routes for the control plane (spec/runner). */
@@ -32,7 +23,7 @@ export interface Runner extends AsyncDisposable {
   /** Sandboxes that run for tenants. */
   runningCount(): number;
   /** Uploads what sleeps to an object store, until disposed. */
-  startUploads(target: UploadTarget): AsyncDisposable;
+  startUploads(settings: UploadSettings): Promise<AsyncDisposable>;
   /**
    * Ends every running sandbox, spares included, for a shutdown that leaves no processes. Paused ones stay, with
    * digests of their disks.
@@ -61,10 +52,11 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
         ...context.table.all().map(({ record }) => bundleDirectoryOf(context.host, record.runtimeName)),
         ...context.snapshots.list().map(({ runtimeName }) => bundleDirectoryOf(context.host, runtimeName)),
       ]),
-    startUploads({ access, settings }) {
-      const uploader = startUploader(context, access, settings);
+    async startUploads(settings) {
+      const { connectUploads } = await import('./object-storage/connect.ts');
+      const uploader = connectUploads(context, settings);
       context.uploads.current = uploader;
-      return reportUploads(uploader, context);
+      return uploader;
     },
     runningCount: () => context.table.running().length,
     endAll: async () => {

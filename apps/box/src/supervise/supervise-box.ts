@@ -33,7 +33,6 @@ import {
   makeVolumesFolder,
 } from './part-folders.ts';
 import { prepareBuckets } from './buckets-part.ts';
-import { openStorage } from './open-storage.ts';
 import { startWhenWanted } from './start-when-wanted.ts';
 import { loadPart } from './keep-part.ts';
 import { reportToControl } from './report-to-control.ts';
@@ -103,7 +102,8 @@ export async function superviseBox(options: {
 
   const ssh = config.ssh.port === 0 ? undefined : await prepareSsh(config, started, controlId);
 
-  const storage = config.storage.url === '' ? undefined : await openStorage(config, started);
+  const storage =
+    config.storage.url === '' ? undefined : await (await import('./open-storage.ts')).openStorage(config, started);
 
   const file = createServerFileWriter(config);
   const launch = units ? started.use(await openUnitLauncher(logger)).launch : createChildLauncher(logger);

@@ -2,8 +2,6 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { errorFromUnknown, removeTree, sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import type { ObjectAccess } from '@soulbox/vault';
-import { notUploadedMax } from '@soulbox/vault/report';
-import type { StorageReport } from '@soulbox/vault/report';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { bundleDirectoryOf } from '../processes/sandbox-host.ts';
 import { uploadStageIn } from './parcel-source.ts';
@@ -12,14 +10,14 @@ import type { StoreSettings, StoreState } from './store-state.ts';
 import { createUnitFinder, recordPrefix } from './unit.ts';
 import type { Unit } from './unit.ts';
 import { createFailures } from './upload-failures.ts';
+import { notUploadedMax } from './upload-figures.ts';
+import type { UploadFigures } from './upload-figures.ts';
 import { uploadUnit } from './upload-unit.ts';
 
 export type UploadContext = Pick<
   OperationContext,
   'host' | 'table' | 'snapshots' | 'references' | 'templates' | 'clock'
 >;
-
-export type UploadFigures = Omit<StorageReport, 'atMs'>;
 
 /** Uploads paused sandboxes and snapshots. Disposing ends uploads in progress; the next server starts them again. */
 export interface Uploader extends AsyncDisposable {
@@ -212,7 +210,6 @@ export function startUploader(
         ...{ state, reason, ...counts },
         wanted: units.length,
         uploaded: units.length - missing.length,
-        pending: missing.length,
         pendingBytes: missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
         notUploaded: missing.slice(0, notUploadedMax).map(({ what, id, object }) => {
           const failure = failures.find(object);

@@ -11,8 +11,6 @@ import { createOutsidePolicy } from '@soulbox/network/outside';
 import { openBlobReader, openDiskBlobs, openDiskReserve } from '@soulbox/storage';
 import { openTemplateStore } from '@soulbox/templates';
 import type { TraceSettings } from '@soulbox/tracing';
-import { socketAccess } from '@soulbox/vault';
-import type { OwnerWords } from '@soulbox/vault';
 import type { StoreOptions } from '@soulbox/templates';
 import { createPolicyFeed } from '@soulbox/egress-policies';
 import type { PolicyFeed } from '@soulbox/egress-policies';
@@ -21,7 +19,8 @@ import { createConnectionQueue } from '../connections/connection-queue.ts';
 import { createUsageBook } from '../processes/egress-usage.ts';
 import { isSandboxPolicy } from '../registry/network-policy.ts';
 import { policyForEgress } from '../serve/network-to-message.ts';
-import type { Runner, UploadTarget } from '../start.ts';
+import type { UploadSettings } from '../object-storage/connect.ts';
+import type { Runner } from '../start.ts';
 import { startRunner } from '../start.ts';
 import { createDrivers } from './drivers.ts';
 import { checkpointKeys } from '../processes/checkpoint-keys.ts';
@@ -63,17 +62,7 @@ export interface RunnerSettings {
   /** The user of the egress process. Absent: it runs in this process. */
   readonly egressUserId?: number;
   /** Where what sleeps is uploaded to. Absent: there is no object store. */
-  readonly storage?: RunnerStorageSettings;
-}
-
-/** The place of this server in the object store, and how to reach it. */
-export interface RunnerStorageSettings {
-  /** Of the process that has the credentials. */
-  readonly socket: string;
-  readonly serverId: string;
-  readonly owner: OwnerWords;
-  /** In hexadecimal form. */
-  readonly keys: { readonly runner: string; readonly owner: string };
+  readonly storage?: UploadSettings;
 }
 
 export interface RunnerHostHooks {
@@ -207,7 +196,7 @@ export async function startRunnerHost(
       logger: logger.child({ part: 'runner' }),
     }),
   );
-  if (settings.storage !== undefined) started.use(runner.startUploads(uploadsTo(settings.storage)));
+  if (settings.storage !== undefined) started.use(await runner.startUploads(settings.storage));
   state.adopted = runner.runningCount();
   const oldBundles = await removeOldBundles(bundles, runner.bundlesInUse().add(envdBundle.directory));
   if (oldBundles > 0) logger.info({ removed: oldBundles }, 'old envd versions removed');
@@ -232,11 +221,6 @@ export async function startRunnerHost(
       await parts.disposeAsync();
     },
   };
-}
-
-function uploadsTo({ socket, serverId, owner, keys }: RunnerStorageSettings): UploadTarget {
-  const [ofRunner, ofOwner] = [keys.runner, keys.owner].map((text) => Buffer.from(text, 'hex')) as [Buffer, Buffer];
-  return { access: socketAccess(socket), settings: { serverId, owner, keys: { runner: ofRunner, owner: ofOwner } } };
 }
 
 /** Templates that the runner makes contain files of tenants' images. Other servers may share another folder of templates. */

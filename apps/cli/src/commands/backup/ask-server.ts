@@ -1,14 +1,9 @@
-import { once } from 'node:events';
-import { request } from 'node:http';
-import type { IncomingMessage } from 'node:http';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
-import { readMetricsToken } from '@soulbox/box/credentials';
-import { environment } from '../../config.ts';
+import { askHost } from '../../server/ask-host.ts';
 
 const lineSchema = z.union([
   z.object({ what: z.enum(['sandbox', 'snapshot']), id: z.string(), leftOut: z.string().optional() }),
@@ -31,12 +26,7 @@ export async function fillStage(
   report: (staged: Staged) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const answer = await ask(dataDirectory, signal);
-  if (answer.statusCode === 401)
-    throw new SoulBoxError(
-      'unauthorized',
-      'The server has a different operator token. Set SOULBOX_METRICS_TOKEN to the value that the server has.',
-    );
+  const answer = await askHost(dataDirectory, { method: 'POST', path: '/host/backup-stage' }, signal);
   if (answer.statusCode !== 200)
     throw new SoulBoxError('internal', `The server refused to make a backup: ${(await text(answer)).slice(0, 1000)}`);
   for await (const line of createInterface({ input: answer })) {
@@ -47,21 +37,6 @@ export async function fillStage(
     report(leftOut === undefined ? one : { ...one, leftOut });
   }
   throw new SoulBoxError('shutting_down', 'The server stopped before the backup was complete.');
-}
-
-/** Uses the socket in the data folder, which only root can reach, and bypasses the gateway. */
-async function ask(dataDirectory: string, signal: AbortSignal): Promise<IncomingMessage> {
-  const token = await readMetricsToken(dataDirectory, environment['SOULBOX_METRICS_TOKEN'] ?? '');
-  const asked = request({
-    socketPath: join(dataDirectory, 'run', 'api.sock'),
-    method: 'POST',
-    path: '/host/backup-stage',
-    headers: { authorization: `Bearer ${token?.reveal() ?? ''}` },
-    signal,
-  });
-  asked.end();
-  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-  return answer;
 }
 
 function reasonFrom(word: string): Reason {

@@ -1,14 +1,15 @@
-import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
 import { defineCommand } from 'citty';
-import { isNodeError, SoulBoxError } from '@soulbox/base';
+import { z } from 'zod';
+import { SoulBoxError } from '@soulbox/base';
 import { findServer } from '@soulbox/box/server-file';
 import { printable } from '@soulbox/envd-client/printable';
-import { storageReportIn, storageReportSchema } from '@soulbox/vault/report';
-import type { StorageReport } from '@soulbox/vault/report';
 import { resolveFolders } from '../../config.ts';
 import { exitCodes } from '../../command-line/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
+import { abortOnSignal } from '../../output/abort-on-signal.ts';
 import { showBytes } from '../../output/table.ts';
+import { askHost } from '../../server/ask-host.ts';
 
 export const showStorage = defineCommand({
   meta: {
@@ -22,21 +23,32 @@ export const showStorage = defineCommand({
     const report = await readReport(dataDirectory);
     if (args.json === true) console.log(JSON.stringify(report, undefined, 2));
     else print(report);
-    return report.pending === 0 && report.state === 'idle' ? exitCodes.ok : exitCodes.failed;
+    return report.uploaded === report.wanted && report.state === 'idle' ? exitCodes.ok : exitCodes.failed;
   },
 });
 
+const reportSchema = z.object({
+  state: z.enum(['starting', 'working', 'idle', 'waiting', 'away', 'refused']),
+  reason: z.string(),
+  wanted: z.number(),
+  uploaded: z.number(),
+  pendingBytes: z.number(),
+  uploads: z.number(),
+  uploadedBytes: z.number(),
+  failures: z.number(),
+  notUploaded: z.array(z.object({ what: z.string(), id: z.string(), state: z.string(), reason: z.string() })),
+});
+type StorageReport = z.infer<typeof reportSchema>;
+
 /** Throws `host_not_ready` without a server that uploads. */
 async function readReport(dataDirectory: string): Promise<StorageReport> {
-  const server = await findServer(dataDirectory);
-  try {
-    if (server?.state === 'ready')
-      return storageReportSchema.parse(JSON.parse(await readFile(storageReportIn(dataDirectory), 'utf8')));
-  } catch (error) {
-    if (!isNodeError(error) || error.code !== 'ENOENT') throw error;
-  }
-  const why = server?.state === 'ready' ? 'does not use an object store (SOULBOX_STORAGE)' : 'does not run';
-  throw new SoulBoxError('host_not_ready', `The server of ${dataDirectory} ${why}.`);
+  if ((await findServer(dataDirectory))?.state !== 'ready')
+    throw new SoulBoxError('host_not_ready', `No server is running for ${dataDirectory}.`);
+  const answer = await askHost(dataDirectory, { method: 'GET', path: '/host/storage' }, abortOnSignal());
+  const body = await text(answer);
+  if (answer.statusCode === 200) return reportSchema.parse(JSON.parse(body));
+  const why = answer.statusCode === 501 ? 'does not use an object store (SOULBOX_STORAGE)' : `answered ${body}`;
+  throw new SoulBoxError('host_not_ready', `The server of ${dataDirectory} ${printable(why.slice(0, 1000))}.`);
 }
 
 const words: Readonly<Record<StorageReport['state'], string>> = {
