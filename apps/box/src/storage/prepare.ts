@@ -43,19 +43,27 @@ async function giveFile(path: string, user: number): Promise<void> {
   try {
     if ((await lstat(path)).isFile()) await lchown(path, user, user);
   } catch (error) {
-    throw new SoulBoxError('config_invalid', `The credentials file ${path} cannot be used.`, { cause: error });
+    throw new SoulBoxError('config_invalid', `The credentials file ${path} cannot be found.`, { cause: error });
   }
 }
 
-/** A folder is made if the one above it exists, and is given to the user unless it is. */
+/** A folder is made if the one above it exists. That of root is given to the user, with everything in it. */
 async function giveFolder(path: string, user: number): Promise<void> {
   try {
     await mkdir(path, { mode: 0o700 }).catch(ignorePresent);
-    if ((await lstat(path)).uid === user) return;
+    const { uid } = await lstat(path);
+    if (uid === user) return;
+    if (uid !== 0)
+      throw new Error(
+        `It belongs to the user ${uid}, but this server needs ${user}. Servers that share a folder need the same instance number.`,
+      );
     await giveTree(path, user);
     await chmod(path, 0o700);
   } catch (error) {
-    throw new SoulBoxError('config_invalid', `The folder ${path} of the store cannot be used.`, { cause: error });
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SoulBoxError('config_invalid', `The folder ${path} of the store cannot be used. ${why}`, {
+      cause: error,
+    });
   }
 }
 
