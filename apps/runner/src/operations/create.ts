@@ -7,6 +7,7 @@ import { checkVolumes } from './copies/own-volumes.ts';
 import { giveUp, hasTenant, serveCopy, tellCopy } from './copies/make-copy.ts';
 import { tenantOfCopy } from './copies/tenant-of-copy.ts';
 import { getDriver } from '../processes/sandbox-host.ts';
+import type { OpenedVolumes } from '../processes/volume-mounts.ts';
 import type { OperationContext } from './operation-context.ts';
 import type { Blueprint, TemplateBlueprint } from '../processes/blueprint.ts';
 import { beginUsage } from '../processes/egress-usage.ts';
@@ -80,40 +81,56 @@ async function claim(
   volumes: CreateRequest['volumes'],
 ): Promise<void> {
   const { clock } = context;
-  await beginClaim(context, sandbox, tenant, volumes);
-  await mountMore(context, sandbox, volumes);
+  await using opened = await beginClaim(context, sandbox, tenant, volumes);
   const init = {
     ...tenant.settings,
     ...(tenant.envdAccessToken === '' ? {} : { accessToken: tenant.envdAccessToken }),
     timestamp: new Date(clock.now()).toISOString(),
   };
-  await phase('confirm', async () => await sandbox.live.envd.init(init));
+  await together(
+    phase('confirm', async () => await sandbox.live.envd.init(init)),
+    mountMore(sandbox, opened),
+  );
   if (hasTenant(sandbox)) await trustOwnAuthority(context, sandbox);
 }
 
+/** Returns the volumes that the sandbox gets by this claim, behind those that it had already: to be mounted. */
 async function beginClaim(
   { host, table }: CreateContext,
   sandbox: LiveSandbox,
   tenant: Tenant,
   more: CreateRequest['volumes'],
-): Promise<void> {
-  const volumes = [...sandbox.record.volumes, ...more];
-  await table.step(sandbox, 'claiming', { tenant, volumes, ...beginUsage(host.network, sandbox.record) });
-  host.disks.settle();
-  await phase('network', async () => await host.network.setPolicy(sandbox.record.slot, policyOf(sandbox.record)));
+): Promise<OpenedVolumes | undefined> {
+  const { sandboxId, volumes } = sandbox.record;
+  const opening = more.length === 0 ? undefined : host.volumes.open(sandboxId, more, volumes.length);
+  const begin = async (): Promise<void> => {
+    const claimed = { tenant, volumes: [...volumes, ...more], ...beginUsage(host.network, sandbox.record) };
+    await table.step(sandbox, 'claiming', claimed);
+    host.disks.settle();
+    await phase('network', async () => await host.network.setPolicy(sandbox.record.slot, policyOf(sandbox.record)));
+  };
+  const beginning = begin();
+  await Promise.allSettled([beginning, opening]);
+  await using opened = new AsyncDisposableStack();
+  const result = await opening;
+  if (result !== undefined) opened.use(result);
+  await beginning;
+  opened.move();
+  return result;
 }
 
-/** Mounts what the sandbox has got by its claim, behind what it had already. */
-async function mountMore(
-  { host }: CreateContext,
-  { record, live }: LiveSandbox,
-  more: CreateRequest['volumes'],
-): Promise<void> {
-  if (more.length === 0) return;
+/** Not before the network has the policy of the tenant: programs of the template run already. */
+async function mountMore({ live }: LiveSandbox, opened: OpenedVolumes | undefined): Promise<void> {
+  if (opened === undefined) return;
   await phase('volumes', async () => {
-    using opened = await host.volumes.open(record.sandboxId, more, record.volumes.length - more.length);
-    await live.driver.attachVolumes(live.instance, opened.volumes);
+    await together(live.driver.attachVolumes(live.instance, opened.volumes), opened.served);
   });
+}
+
+/** Both are over when this returns, also after an error: nothing goes on for a sandbox that is given up. */
+async function together(...both: readonly [Promise<void>, Promise<void>]): Promise<void> {
+  await Promise.allSettled(both);
+  await Promise.all(both);
 }
 
 /**
@@ -160,11 +177,11 @@ async function claimCopy(
   { hasMemory, volumes }: { readonly hasMemory: boolean; readonly volumes: CreateRequest['volumes'] },
 ): Promise<TenantSandbox> {
   try {
-    await beginClaim(context, sandbox, tenant, volumes);
+    await using opened = await beginClaim(context, sandbox, tenant, volumes);
     if (!hasTenant(sandbox)) throw new Error('the record of a copy lost its tenant');
     await phase('network', async () => await context.host.network.plug(sandbox.record.slot));
     // Before its programs run.
-    await mountMore(context, sandbox, volumes);
+    await mountMore(sandbox, opened);
     await phase('thaw', async () => await sandbox.live.driver.thaw(sandbox.live.instance));
     await tellCopy(context, sandbox, hasMemory);
     return sandbox;

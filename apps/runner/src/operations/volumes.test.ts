@@ -1,12 +1,15 @@
 import { SoulBoxError } from '@soulbox/base';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { TemplateBlueprint } from '../processes/blueprint.ts';
 import type { VolumeMounts } from '../processes/volume-mounts.ts';
+import { plainLifecycle } from '../registry/record.ts';
 import type { VolumeOfSandbox } from '../registry/record.ts';
-import type { RunningSandbox } from '../registry/table.ts';
+import type { LiveSandbox, RunningSandbox } from '../registry/table.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
 import { forkSandbox } from './copies/fork.ts';
 import { makeSnapshot } from './copies/snapshot.ts';
+import { createSandbox } from './create.ts';
 import { pauseSandbox } from './pause/pause.ts';
 import { resumeSandbox } from './resume/resume.ts';
 
@@ -20,17 +23,21 @@ let sandbox: RunningSandbox;
 let calls: string[];
 let refusal: SoulBoxError | undefined;
 let syncRefusal: SoulBoxError | undefined;
+/** When the service has what was opened. */
+let service: Promise<void>;
 beforeEach(async () => {
   calls = [];
   refusal = undefined;
   syncRefusal = undefined;
+  service = Promise.resolve();
   bench = await createOperationBench();
   const volumes: VolumeMounts = {
     open: async (_, wanted, firstIndex = 0) => {
       if (refusal !== undefined) throw refusal;
       calls.push(`open ${wanted.map(({ volumeId }) => volumeId).join()}`);
       const mounts = wanted.map(({ path }, at) => ({ index: firstIndex + at, path, mount: -1 }));
-      return await Promise.resolve({ volumes: mounts, [Symbol.dispose]: () => void calls.push('close') });
+      const close = async (): Promise<void> => await Promise.resolve(void calls.push('close'));
+      return await Promise.resolve({ volumes: mounts, served: service, [Symbol.asyncDispose]: close });
     },
     adopt: async () => await Promise.resolve(),
     sync: async () => {
@@ -80,6 +87,41 @@ it('a sandbox whose volume is gone stays paused', async () => {
   expect(bench.context.table.getTenants(sandbox.record.sandboxId).record.state).toBe('paused');
   refusal = undefined;
   await resume();
+});
+
+const createWithVolume = async (): Promise<RunningSandbox> => {
+  const spare = (await bench.addLeft({ state: 'warm', volumes: [] }, 'running')) as LiveSandbox;
+  const context = { ...bench.context, pool: { take: async () => await Promise.resolve(spare) } };
+  const template = { templateId: 'base', environment: {}, defaultUser: 'root', defaultWorkdir: '/', diskMb: 64 };
+  const blueprint = { isolation: spare.record.driver, template } as unknown as Omit<TemplateBlueprint, 'kind'>;
+  return await createSandbox(context, blueprint, {
+    ...{ teamId: 'team', keyId: '', creationId: '', alias: 'base', metadata: {}, envVars: {} },
+    ...{
+      lifecycle: { ...plainLifecycle, timeoutSeconds: 60 },
+      network: { allowOut: [], denyOut: [], maskRequestHost: '' },
+      volumes: [volume],
+    },
+    ...{ secure: false, logOutput: false },
+  });
+};
+
+it('a create mounts volumes while the service gets them', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  service = promise;
+  const created = createWithVolume();
+  await expect.poll(() => attached()).toHaveLength(2);
+  expect(calls).toEqual(['open v1']);
+  resolve();
+  expect((await created).record.volumes).toEqual([volume]);
+  expect(calls).toEqual(['open v1', 'close']);
+});
+
+it('a create whose volumes the service refuses leaves no sandbox', async () => {
+  service = Promise.reject(new SoulBoxError('volume_not_found', 'The volume was deleted.'));
+  service.catch(() => undefined);
+  await expect(createWithVolume()).rejects.toMatchObject({ reason: 'volume_not_found' });
+  expect(calls).toEqual(['open v1', 'close', 'release']);
+  expect(bench.context.table.tenants().map(({ record }) => record.sandboxId)).toEqual([sandbox.record.sandboxId]);
 });
 
 it('copies have the volumes of their source, also those of a snapshot', async () => {

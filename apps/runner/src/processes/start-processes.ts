@@ -44,7 +44,7 @@ export async function startProcesses(
     await phase('network', async () => await attachTo(host, record, path));
     namespace = openNamespace(path);
   };
-  using volumes = await openVolumes(host, record);
+  await using volumes = await openVolumes(host, record);
   const need = await phase('disk', async () => await diskNeedOf(host, record));
   using _room = host.disks.admit(need.bytes, 'The disk of the sandbox');
   const spec = await createSpec(host, record, rootfs, { attachNetwork, volumes, diskGrowthBytes: need.growthBytes });
@@ -126,11 +126,17 @@ async function createSpec(
   };
 }
 
-/** What the record names. They are served before anything can use them. */
+/** What the record names. They are served before anything can use them: a restore opens the files of programs. */
 async function openVolumes(host: SandboxHost, record: HostRecord): Promise<OpenedVolumes | undefined> {
   const { sandboxId, volumes } = record;
   if (volumes.length === 0) return undefined;
-  return await phase('volumes', async () => await host.volumes.open(sandboxId, volumes));
+  return await phase('volumes', async () => {
+    await using unused = new AsyncDisposableStack();
+    const opened = unused.use(await host.volumes.open(sandboxId, volumes));
+    await opened.served;
+    unused.move();
+    return opened;
+  });
 }
 
 export function liveFrom(record: HostRecord, driver: Driver, instance: SandboxInstance, namespace: Namespace): Live {

@@ -2,16 +2,24 @@ import { SoulBoxError } from '@soulbox/base';
 import type { SandboxVolume } from '@soulbox/isolation';
 import type { VolumeOfSandbox } from '../registry/record.ts';
 
-/** File systems of volumes for one sandbox. Disposed when the sandbox has them, or will not get them. */
-export interface OpenedVolumes extends Disposable {
+/**
+ * File systems of volumes for one sandbox. Disposed when the sandbox has them, or will not get them. That waits until
+ * `served` is settled.
+ */
+export interface OpenedVolumes extends AsyncDisposable {
   readonly volumes: readonly SandboxVolume[];
+  /**
+   * The volume service has them. Before, they can be mounted, and calls of programs wait. Rejects with
+   * `volume_not_found` and `volumes_unavailable`; then they are released.
+   */
+  readonly served: Promise<void>;
 }
 
 /** The volumes that sandboxes have mounted. They are served by the volume service, and outlive this process. */
 export interface VolumeMounts {
   /**
    * Makes a file system for each volume. The first one gets the number `firstIndex` in the sandbox. Throws
-   * `volume_not_found` and `volumes_unavailable`, and then has made none.
+   * `capability_missing`, and then has made none.
    */
   open(sandboxId: string, volumes: readonly VolumeOfSandbox[], firstIndex?: number): Promise<OpenedVolumes>;
   /** Goes on with what an earlier runner made for a sandbox that still runs. Never throws. */

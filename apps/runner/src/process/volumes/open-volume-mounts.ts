@@ -87,6 +87,19 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
     if (kept.length > 0) await files.remove(sandboxId);
   };
 
+  /** Gives the devices to a holder, and then to the service. */
+  const serve = async (sandboxId: string, made: readonly Made[], devices: DisposableStack): Promise<void> => {
+    using _devices = devices;
+    const { holder, mounts } = await keep(sandboxId, made);
+    devices.dispose();
+    try {
+      for (const mount of mounts) await linkOf(mount.volume).serve({ ...mount, holder }, { isTakeover: false });
+    } catch (error) {
+      await release(sandboxId);
+      throw error;
+    }
+  };
+
   const releaseSafely = async (sandboxId: string): Promise<void> => {
     await release(sandboxId).catch((err: unknown) => {
       logger.error({ err, sandboxId }, 'volumes of a sandbox could not be released');
@@ -105,16 +118,18 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
         unused.defer(() => closeSync(one.mount));
         devices.defer(() => closeSync(one.device));
       }
-      const { holder, mounts } = await keep(sandboxId, made);
-      devices.dispose();
-      try {
-        for (const mount of mounts) await linkOf(mount.volume).serve({ ...mount, holder }, { isTakeover: false });
-      } catch (error) {
-        await release(sandboxId);
-        throw error;
-      }
+      const served = serve(sandboxId, made, devices.move());
+      // Whoever disposes the result without having waited has an error of its own.
+      served.catch(() => undefined);
       const owned = unused.move();
-      return { volumes: made, [Symbol.dispose]: () => owned.dispose() };
+      return {
+        volumes: made,
+        served,
+        async [Symbol.asyncDispose]() {
+          await served.catch(() => undefined);
+          owned.dispose();
+        },
+      };
     },
     async adopt(sandboxId) {
       for (const { holder, mounts } of await files.read(sandboxId)) {

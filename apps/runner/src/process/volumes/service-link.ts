@@ -80,6 +80,8 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
   const held = new Map<string, HeldMount>();
   const stopping = new AbortController();
   let following: Promise<void> | undefined;
+  /** Of the service that is followed: its end is seen. */
+  let isAlive = false;
 
   const call = async (request: Omit<HttpCall, 'signal'>): Promise<IncomingMessage> =>
     await callHttpService(
@@ -106,11 +108,14 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
   };
   const listServed = async (): Promise<ReadonlySet<string>> =>
     new Set(mountIds.parse(await readJson(await call({ method: 'GET', path: '/mounts' }))));
-  /** A device that is sent before the service runs would be lost, so it is asked for something first. */
+  /**
+   * A device that is sent before the service runs would be lost, so it is asked for something first, unless it is known to
+   * run.
+   */
   const handSafely = async (mount: HeldMount, isTakeover: boolean): Promise<void> => {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        if ((await listServed()).has(mount.mountId)) return;
+        if ((attempt > 1 || isTakeover || !isAlive) && (await listServed()).has(mount.mountId)) return;
         await hand(mount, isTakeover || attempt > 1);
         return;
       } catch (error) {
@@ -140,10 +145,12 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
     const life = await callHttpService({ method: 'GET', path: '/alive', signal: stopping.signal }, service);
     try {
       life.resume();
+      isAlive = true;
       // Programs in sandboxes wait for it.
       while (!(await giveMissing()) && !life.closed) await sleepUnlessAborted(againMs, stopping.signal);
       if (!life.closed) await once(life, 'close', { signal: stopping.signal });
     } finally {
+      isAlive = false;
       life.destroy();
     }
   };
