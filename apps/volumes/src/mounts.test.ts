@@ -222,6 +222,39 @@ describe.skipIf(whyNot !== undefined)(
       for (const one of [small, other, readOnly]) await end(one);
     });
 
+    test('show each change at once, although the kernel of a single one keeps names and attributes', async () => {
+      const place = '/team/seen/seen/';
+      const one = await mount(place);
+      const at = ({ mountPoint }: typeof one, name: string): string => join(mountPoint, name);
+      const isThere = async (path: string): Promise<boolean> => await stat(path).then(Boolean, () => false);
+      await writeFile(at(one, 'a'), 'first');
+      for (let tries = 0; tries < 20; tries += 1) {
+        expect((await stat(at(one, 'a'))).size).toBe(5);
+        expect(await isThere(at(one, 'b'))).toBe(false);
+      }
+      // It was told both a moment ago.
+      expect((await ask('PUT', `${place}file?path=/b`, 'by the API')).status).toBe(201);
+      expect((await ask('PUT', `${place}file?path=/a`, 'by the API, too')).status).toBe(201);
+      expect(await readFile(at(one, 'b'), 'utf8')).toBe('by the API');
+      expect((await stat(at(one, 'a'))).size).toBe(15);
+
+      const other = await mount('/team/later/later/');
+      await writeFile(at(other, 'a'), 'first');
+      const read = async (): Promise<string> => await readFile(at(other, 'a'), 'utf8');
+      for (let tries = 0; tries < 20; tries += 1)
+        expect([await read(), await isThere(at(other, 'b'))]).toEqual(['first', false]);
+      const second = await mount('/team/later/later/');
+      await writeFile(at(second, 'b'), '');
+      await writeFile(at(second, 'a'), 'changed by another');
+      expect([await read(), await isThere(at(other, 'b'))]).toEqual(['changed by another', true]);
+      await unlink(at(other, 'b'));
+      expect(await isThere(at(second, 'b'))).toBe(false);
+      await replaceService('kill');
+      await writeFile(at(other, 'a'), 'after the kill');
+      expect(await readFile(at(second, 'a'), 'utf8')).toBe('after the kill');
+      for (const mounted of [one, other, second]) await end(mounted);
+    });
+
     test('go on with the next service, after a kill and after a stop', async () => {
       const place = '/team/kept/kept/';
       const mounted = await mount(place);

@@ -106,12 +106,12 @@ const createWithVolume = async (): Promise<RunningSandbox> => {
 };
 
 it('a create mounts volumes while the service gets them', async () => {
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const { promise, resolve } = Promise.withResolvers<undefined>();
   service = promise;
   const created = createWithVolume();
   await expect.poll(() => attached()).toHaveLength(2);
   expect(calls).toEqual(['open v1']);
-  resolve();
+  resolve(undefined);
   expect((await created).record.volumes).toEqual([volume]);
   expect(calls).toEqual(['open v1', 'close']);
 });

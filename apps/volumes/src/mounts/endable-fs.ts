@@ -19,9 +19,12 @@ const gone = (): FuseError => new FuseError('EIO', 'The volume was deleted.');
 
 type Method = (...args: readonly unknown[]) => unknown;
 
-export function createEndableFs(inner: FuseFs): EndableFs {
+/** Calls wait until `usable` resolves. */
+export function createEndableFs(inner: FuseFs, usable: Promise<void> = Promise.resolve()): EndableFs {
   const running = new Set<Promise<unknown>>();
   let hasEnded = false;
+  let isUsable = false;
+  void usable.then(() => (isUsable = true));
   const track = async (result: Promise<unknown>): Promise<unknown> => {
     running.add(result);
     try {
@@ -36,7 +39,7 @@ export function createEndableFs(inner: FuseFs): EndableFs {
     (method: Method): Method =>
     (...args) => {
       if (hasEnded) throw gone();
-      const result = method(...args);
+      const result = isUsable ? method(...args) : usable.then(() => method(...args));
       return result instanceof Promise ? track(result) : result;
     };
   const methods = calls

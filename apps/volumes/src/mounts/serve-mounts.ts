@@ -56,8 +56,9 @@ async function serveVolume(used: UsedVolume, order: MountOrder, work: VolumeWork
   const { mount, isReadOnly, place } = order;
   await using _limited = await work.limits.begin(place, used, order.limits);
   removed.throwIfAborted();
-  mounts.begin(mount);
-  const endable = createEndableFs(createVolumeFs(volume, { mount, ttlMs: 0, isShared: true, isReadOnly }));
+  const { usable } = mounts.begin(mount);
+  const { ttlMs } = mounts.cache;
+  const endable = createEndableFs(createVolumeFs(volume, { mount, ttlMs, isShared: true, isReadOnly }), usable);
   const serving = await work.serve(endable.fs);
   const how = await Promise.race([work.waitForEnd(serving), whenAborted(removed)]);
   if (how === 'gone') mounts.end(mount);

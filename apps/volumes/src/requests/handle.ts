@@ -42,6 +42,9 @@ const operations: Readonly<Record<string, Operation>> = {
   'PUT file': write,
 };
 
+/** Operations after which kernels that have the volume mounted must see something else. */
+const changes: ReadonlySet<Operation> = new Set([makeDir, change, remove, write]);
+
 export interface HandlerParts {
   readonly volumes: OpenVolumes;
   readonly limits: MountLimits;
@@ -107,6 +110,7 @@ export function createHandler(parts: HandlerParts): (request: IncomingMessage, r
         // The quota of a mounted volume also depends on the others of its team.
         if (!limits.change(parsed.place.volumeId, { sizeBytes, teamBytes })) await setQuota(used, sizeBytes);
         const paths = openPaths(used.volume);
+        using _shared = changes.has(operation) ? await used.mounts.cache.share() : undefined;
         await operation({ ...parsed, ...used, request, response, path, paths, room, signal });
       } catch (thrown) {
         throw used.removed.aborted ? used.removed.reason : thrown;

@@ -2,11 +2,17 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isNodeError } from '@soulbox/base';
 import type { Volume } from '@soulbox/volumes';
 import { z } from 'zod';
+import { createKernelCache } from './kernel-cache.ts';
+import type { KernelCache } from './kernel-cache.ts';
 
 /** The mounts of one open volume. */
 export interface VolumeMounts {
-  /** Records a mount before it is served. From then on it outlives this process. */
-  begin(mount: string): void;
+  readonly cache: KernelCache;
+  /**
+   * Records a mount before it is served. From then on it outlives this process. Its calls may be answered when the result
+   * resolves.
+   */
+  begin(mount: string): { readonly usable: Promise<void> };
   /** The mount is gone, and `Volume.removeHolder` is done. */
   end(mount: string): void;
   /** Ends the mounts of before that nobody has taken over. */
@@ -17,7 +23,12 @@ export interface VolumeMounts {
  * Mounts that the kernel may still have. They outlive the process, and with them files that they hold open without a
  * name, and their locks. They do not outlive the host.
  */
-const recordSchema = z.object({ bootId: z.string(), mounts: z.array(z.string()) });
+const recordSchema = z.object({
+  bootId: z.string(),
+  mounts: z.array(z.string()),
+  /** Their kernels keep nothing. */
+  isCacheEmpty: z.boolean().default(false),
+});
 
 /** Of the running host. */
 export const readBootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -35,7 +46,8 @@ export async function adoptMounts(
   const served = new Set<string>();
   const save = (): void => {
     // For a killed process. After a crash of the host there are no mounts, so nothing is flushed.
-    writeFileSync(`${path}.new`, JSON.stringify({ bootId, mounts: [...known] }), { mode: 0o600 });
+    const record = { bootId, mounts: [...known], isCacheEmpty: isCacheEmpty() };
+    writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   };
   const expire = async (): Promise<void> => {
@@ -46,6 +58,7 @@ export async function adoptMounts(
       if (!served.has(mount)) known.delete(mount);
     }
     save();
+    await settle();
   };
 
   const record = readRecord(path);
@@ -56,8 +69,25 @@ export async function adoptMounts(
   }
   const holders = new Set((await metadata.locks.list()).map(({ mount }) => mount));
   for (const mount of holders) if (!known.has(mount)) await volume.removeHolder(mount);
+  const cache = createKernelCache({
+    mayBeKept: known.size > 0 && isOfThisBoot && !record.isCacheEmpty,
+    mounts: known.size,
+  });
+  /** Only several mounts are a state that stays. */
+  const isCacheEmpty = (): boolean => known.size > 1 && cache.isEmpty();
+  /** When the mounts agree on what their kernels may keep. Never rejects. */
+  const settle = async (): Promise<void> => {
+    const isNews = known.size > 1 && !cache.isEmpty();
+    await cache.setMounts(known.size);
+    try {
+      if (isNews) save();
+    } catch {
+      // Then the next process waits once more.
+    }
+  };
   if (known.size > 0 && (isLate || !isOfThisBoot)) await expire();
   return {
+    cache,
     begin(mount) {
       const isNew = !known.has(mount);
       known.add(mount);
@@ -69,11 +99,13 @@ export async function adoptMounts(
         served.delete(mount);
         throw error;
       }
+      return { usable: settle() };
     },
     end(mount) {
       known.delete(mount);
       served.delete(mount);
       save();
+      void settle();
     },
     expire,
   };
@@ -83,7 +115,7 @@ function readRecord(path: string): z.infer<typeof recordSchema> {
   try {
     return recordSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
   } catch (error) {
-    if (isNodeError(error) && error.code === 'ENOENT') return { bootId: '', mounts: [] };
+    if (isNodeError(error) && error.code === 'ENOENT') return { bootId: '', mounts: [], isCacheEmpty: false };
     throw error;
   }
 }

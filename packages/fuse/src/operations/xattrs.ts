@@ -4,6 +4,8 @@ import { countReply, emptyReply } from '../wire/replies.ts';
 import { methodOf, then, type Operation, type Reply } from './operation.ts';
 
 const zero = Buffer.alloc(1);
+/** Made once: the kernel asks for an attribute of each new file, and the stack of an error takes longer than the answer. */
+const absent = new FuseError('ENODATA');
 /** XATTR_SIZE_MAX, XATTR_LIST_MAX. */
 const maxXattrBytes = 65_536;
 
@@ -37,7 +39,7 @@ export const xattrOperations = {
       const at = argument(message, 8);
       const size = message.buffer.readUInt32LE(at);
       return then(methodOf(fs.getxattr)(message.nodeId, xattrNameAt(message, at + 8), context), (value) => {
-        if (value === undefined) throw new FuseError('ENODATA');
+        if (value === undefined) throw absent;
         return sized([value], size);
       });
     },

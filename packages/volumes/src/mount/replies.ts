@@ -9,18 +9,22 @@ const pageBytes = 4096;
 const plenty = 2 ** 31;
 
 export interface ReplyForms {
-  readonly missing: FuseNegativeEntry;
+  readonly missing: () => FuseNegativeEntry;
   readonly entry: (inode: Inode) => FuseEntry;
   readonly attr: (inode: Inode) => FuseAttrReply;
   readonly statfs: (facts: VolumeFacts, freeBytes: number) => FuseStatfs;
 }
 
-export function createReplies({ ttlMs }: { readonly ttlMs: number }): ReplyForms {
-  const attr = (inode: Inode): FuseAttrReply => ({ attr: attrOf(inode), attrTtlMs: ttlMs });
+/** `ttlMs` is called for each answer: how long the kernel may keep it. */
+export function createReplies(ttlMs: () => number): ReplyForms {
+  const attr = (inode: Inode): FuseAttrReply => ({ attr: attrOf(inode), attrTtlMs: ttlMs() });
   return {
-    missing: { nodeId: 0, entryTtlMs: ttlMs },
+    missing: () => ({ nodeId: 0, entryTtlMs: ttlMs() }),
     attr,
-    entry: (inode) => ({ ...attr(inode), nodeId: inode.ino, generation: 0, entryTtlMs: ttlMs }),
+    entry: (inode) => {
+      const ttl = ttlMs();
+      return { attr: attrOf(inode), attrTtlMs: ttl, nodeId: inode.ino, generation: 0, entryTtlMs: ttl };
+    },
     statfs({ usage, quota }, freeBytes) {
       const quotaLeft = quota.bytes === undefined ? Infinity : Math.max(0, quota.bytes - usage.bytes);
       const left = Math.min(quotaLeft, freeBytes);

@@ -7,7 +7,7 @@ import {
   renameNoReplace,
   seekData,
 } from '@soulbox/fuse';
-import type { Awaitable, FuseContext, FuseEntry, FuseFs, FuseReplyValue } from '@soulbox/fuse';
+import type { Awaitable, FuseContext, FuseEntry, FuseFs, FuseOpen, FuseReplyValue } from '@soulbox/fuse';
 import { constants } from 'node:fs';
 import { nameBytesMax, targetBytesMax, xattrNameBytesMax, xattrValueBytesMax } from '../limits.ts';
 import { fileType, folderType, isFolder, linkType, typeOf } from '../metadata/inode.ts';
@@ -26,9 +26,12 @@ const fh = 0;
 export interface VolumeFsOptions {
   /** The name of the mount, which stays the same when another process takes it over. */
   readonly mount: string;
-  /** How long the kernel may keep names and attributes. 0 for a volume that others than this mount change. */
-  readonly ttlMs: number;
-  /** Locks are between all mounts of the volume, and pages of a file are read again at each open of it. */
+  /**
+   * How long the kernel may keep names and attributes, asked for each answer. 0 while others than this mount may change
+   * the volume.
+   */
+  readonly ttlMs: () => number;
+  /** Locks are between all mounts of the volume. */
   readonly isShared?: boolean;
   readonly isReadOnly?: boolean;
 }
@@ -39,10 +42,10 @@ export function createVolumeFs(
   { mount, ttlMs, isShared = false, isReadOnly = false }: VolumeFsOptions,
 ): FuseFs {
   const { metadata, pins } = volume;
-  const replies = createReplies({ ttlMs });
+  const replies = createReplies(ttlMs);
 
-  // The kernel asks at each close only to release locks, which it does itself for a single mount.
-  const opened = isShared ? { fh } : { fh, keepCache: true, noFlush: true };
+  /** Pages may be kept as long as names may. The kernel asks at each close to release locks, unless they are its own. */
+  const open = (): FuseOpen => ({ fh, keepCache: ttlMs() > 0, noFlush: !isShared });
 
   const known = (inode: Inode): FuseEntry => {
     pins.add(mount, inode.ino);
@@ -110,7 +113,7 @@ export function createVolumeFs(
         isDot || isUp
           ? after(get(parent), (inode) => (isUp ? get(inode.parent) : inode))
           : metadata.lookup(parent, name);
-      return after(found, (inode) => settled(inode === undefined ? replies.missing : known(inode)));
+      return after(found, (inode) => settled(inode === undefined ? replies.missing() : known(inode)));
     },
     forget: (ino) => {
       volume.forget(mount, ino);
@@ -160,15 +163,15 @@ export function createVolumeFs(
     },
     async open(ino, flags, killSuidgid) {
       if ((flags & O_TRUNC) !== 0) await truncate(ino, killSuidgid);
-      return opened;
+      return open();
     },
     async create(parent, name, mode, flags, context) {
       checkChange(name);
       const { uid, gid } = context;
-      const created = (inode: Inode): FuseReplyValue => ({ entry: replies.entry(inode), open: opened });
+      const created = (inode: Inode): FuseReplyValue => ({ entry: replies.entry(inode), open: open() });
       try {
         const node = { mode: fileType | (mode & ~0o170000), uid, gid };
-        return { entry: known(await volume.create(parent, name, node, noteOf(context, created))), open: opened };
+        return { entry: known(await volume.create(parent, name, node, noteOf(context, created))), open: open() };
       } catch (thrown) {
         if (!(thrown instanceof FuseError) || thrown.code !== 'EEXIST' || (flags & O_EXCL) !== 0) throw thrown;
       }
@@ -178,14 +181,14 @@ export function createVolumeFs(
       if (isFolder(present)) throw new FuseError('EISDIR');
       if (typeOf(present.mode) !== fileType) throw new FuseError('EEXIST');
       if ((flags & O_TRUNC) !== 0) await truncate(present.ino, false);
-      return { entry: known(present), open: opened };
+      return { entry: known(present), open: open() };
     },
     async tmpfile(parent, mode, _flags, context) {
       checkWritable();
       const { uid, gid } = context;
-      const created = (inode: Inode): FuseReplyValue => ({ entry: replies.entry(inode), open: opened });
+      const created = (inode: Inode): FuseReplyValue => ({ entry: replies.entry(inode), open: open() });
       const node = { mode: fileType | (mode & ~0o170000), uid, gid };
-      return { entry: known(await metadata.createOrphan(parent, node, noteOf(context, created))), open: opened };
+      return { entry: known(await metadata.createOrphan(parent, node, noteOf(context, created))), open: open() };
     },
     read: (ino, _fh, offset, size) => volume.read(ino, offset, size),
     write(ino, _fh, offset, data, { flags, isWriteback, killSuidgid }, context) {

@@ -199,7 +199,7 @@ export async function compareWithModel({ data, seed, steps }: ModelOptions): Pro
 
 async function open(data: string, isTakeover: boolean): Promise<{ volume: Volume; fs: Fs }> {
   const volume = await openVolume(data, 'v');
-  const fs = createVolumeFs(volume, { mount: 'm', ttlMs: 0 }) as Fs;
+  const fs = createVolumeFs(volume, { mount: 'm', ttlMs: () => 0 }) as Fs;
   const notify = { invalidateNode: () => Promise.resolve(), invalidateEntry: () => Promise.resolve() };
   await fs.init({ isTakeover, maxWriteBytes: 1024 * 1024, notify });
   return { volume, fs };

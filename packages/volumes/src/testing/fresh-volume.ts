@@ -38,4 +38,4 @@ export async function makeVolume({
 }
 
 export const fsOf = (volume: Volume, options: Partial<VolumeFsOptions> = {}): Required<FuseFs> =>
-  createVolumeFs(volume, { mount: 'm', ttlMs: 0, isShared: true, ...options }) as Required<FuseFs>;
+  createVolumeFs(volume, { mount: 'm', ttlMs: () => 0, isShared: true, ...options }) as Required<FuseFs>;

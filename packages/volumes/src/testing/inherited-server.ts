@@ -8,7 +8,7 @@ const [data = '', id = ''] = process.argv.slice(2);
 // It is killed, and the next one compiles the same.
 flushCompileCache();
 await serveInherited(
-  async ({ mountPoint }) => createVolumeFs(await openVolume(data, id), { mount: mountPoint, ttlMs: 60_000 }),
+  async ({ mountPoint }) => createVolumeFs(await openVolume(data, id), { mount: mountPoint, ttlMs: () => 60_000 }),
   {
     onFault(error) {
       process.stderr.write(`${String(error)}\n`);

@@ -16,7 +16,7 @@ const [data = '', id = '', round = '', workers = ''] = process.argv.slice(2);
 // Most of its time is the compilation of what it imports, and it never ends by itself.
 flushCompileCache();
 const volume = await openVolume(data, id);
-const fs = createVolumeFs(volume, { mount: 'm', ttlMs: 0 }) as Required<FuseFs>;
+const fs = createVolumeFs(volume, { mount: 'm', ttlMs: () => 0 }) as Required<FuseFs>;
 const request = createRequests();
 const bytes = (name: string): Buffer => Buffer.from(name);
 

@@ -12,7 +12,7 @@ const volume = await openVolume(data, id);
 const isShared = mountPoints.length > 1;
 const sessions = await Promise.all(
   mountPoints.map((mountPoint) => {
-    const fs = createVolumeFs(volume, { mount: mountPoint, ttlMs: isShared ? 0 : 60_000, isShared });
+    const fs = createVolumeFs(volume, { mount: mountPoint, ttlMs: () => (isShared ? 0 : 60_000), isShared });
     const onFault = (error: unknown): void => {
       print(`fault ${String(error)}`);
     };
