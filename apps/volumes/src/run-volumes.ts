@@ -3,7 +3,7 @@ import { measureOwn } from '@soulbox/base';
 import type { RootLogger } from '@soulbox/base';
 import { bindMount } from '@soulbox/linux/mounts';
 import { dropPrivileges } from '@soulbox/process';
-import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
+import type { Cell, PartProgram, RunningPart, SupervisorOfPart } from '@soulbox/process';
 import { startVolumeService } from './start.ts';
 import { readBootId } from './volumes/volume-mounts.ts';
 
@@ -20,10 +20,15 @@ export interface VolumeProcessSettings {
 
 export const volumeProgram: PartProgram = {
   part: 'volumes',
-  start: async (settings, logger) => await run(settings as unknown as VolumeProcessSettings, logger),
+  start: async (settings, logger, supervisor) =>
+    await run(settings as unknown as VolumeProcessSettings, logger, supervisor),
 };
 
-async function run(settings: VolumeProcessSettings, logger: RootLogger): Promise<RunningPart> {
+async function run(
+  settings: VolumeProcessSettings,
+  logger: RootLogger,
+  supervisor: Pick<SupervisorOfPart, 'standby'>,
+): Promise<RunningPart> {
   const { cell, dataMount, descriptor, channel } = settings;
   const bootId = readBootId();
   bindMount(dataMount.from, dataMount.to);
@@ -32,7 +37,10 @@ async function run(settings: VolumeProcessSettings, logger: RootLogger): Promise
   dropPrivileges(cell);
   await using started = new AsyncDisposableStack();
   const own = logger.child({ part: 'volumes' });
-  started.use(await startVolumeService({ directory: '/', place: { fd: descriptor }, channel, bootId, logger: own }));
+  // Programs in sandboxes wait for the next process if this one ends.
+  const onMounts = (count: number): void => supervisor.standby(count > 0);
+  const place = { fd: descriptor };
+  started.use(await startVolumeService({ directory: '/', place, channel, bootId, onMounts, logger: own }));
   own.info({}, 'the volume service is listening');
   const measuring = new AbortController();
   started.defer(() => measuring.abort());

@@ -20,6 +20,8 @@ export interface VolumeServerOptions {
   readonly channel?: number;
   /** Of the running host, for a process that cannot read it any more. */
   readonly bootId?: string;
+  /** Called when the number of mounts that are served has changed. */
+  readonly onMounts?: (count: number) => void;
   readonly logger: Logger;
 }
 
@@ -36,14 +38,14 @@ const reserveEveryMs = 5000;
  * nobody else can open (docs/decisions/066-volume-service.md, 067-volumes-in-sandboxes.md).
  */
 export async function startVolumeService(options: VolumeServerOptions): Promise<VolumeServer> {
-  const { directory, place, channel, bootId = readBootId(), logger } = options;
+  const { directory, place, channel, bootId = readBootId(), onMounts = () => undefined, logger } = options;
   await using started = new AsyncDisposableStack();
   const reserve = openDiskReserve(join(directory, reserveName));
   started.use(keepReserve(reserve));
   const volumes = started.use(createOpenVolumes(directory, { reserve, bootId, logger }));
   const receiver = channel === undefined ? undefined : started.use(createDescriptorReceiver(channel));
   const limits = started.use(createMountLimits(volumes, logger));
-  const mounts = started.use(createMounts(volumes, { limits, logger }));
+  const mounts = started.use(createMounts(volumes, { limits, onMounts, logger }));
   const alive = createAliveCalls();
   const handle = createHandler({ volumes, limits, mounts, alive, take: (ticket) => receiver?.take(ticket), logger });
   started.use(await startServiceServer({ place, alive, handle, silenceMs, logger }));

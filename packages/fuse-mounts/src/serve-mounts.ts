@@ -44,6 +44,8 @@ export interface MountsOptions<Order extends MountOrder> {
   fieldsOf(order: Order): Readonly<Record<string, string>>;
   /** Opens the contents, serves them, and returns when the mount is not needed here any more. */
   run(order: Order, work: MountWork): Promise<void>;
+  /** Called with the number of mounts after each change. */
+  readonly onMounts?: (count: number) => void;
   readonly logger: Logger;
 }
 
@@ -56,7 +58,7 @@ interface Served<Order> {
 }
 
 export function createMounts<Order extends MountOrder>(options: MountsOptions<Order>): Mounts<Order> {
-  const { noun, logger } = options;
+  const { noun, onMounts = () => undefined, logger } = options;
   const served = new Map<string, Served<Order>>();
   const stopping = Promise.withResolvers<'stopping'>();
   const writeBuffers = createWriteBuffers(writeBuffersMax);
@@ -99,6 +101,7 @@ export function createMounts<Order extends MountOrder>(options: MountsOptions<Or
       } finally {
         device.closeIfOwn();
         served.delete(order.mount);
+        onMounts(served.size);
       }
     };
     return { order, started: started.promise, ended: run() };
@@ -121,6 +124,7 @@ export function createMounts<Order extends MountOrder>(options: MountsOptions<Or
       }
       const one = begin(order);
       served.set(order.mount, one);
+      onMounts(served.size);
       await one.started;
     },
     list: () => [...served.keys()],

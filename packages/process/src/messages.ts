@@ -46,6 +46,8 @@ export const reportSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('alive'), figures: figuresSchema.optional() }),
   /** The part needs another one, which runs only when it is needed. Repeated until it is there. */
   z.object({ kind: z.literal('wants'), part: wantedPartSchema }),
+  /** Whether programs wait for this part if it ends, so that the next process should be loaded already. */
+  z.object({ kind: z.literal('standby'), isWanted: z.boolean() }),
   /** The part has carried out a `tell` order, or failed with an error. It runs on until it is told to stop. */
   z.object({ kind: z.literal('told'), what: z.string(), error: z.string().optional() }),
 ]);

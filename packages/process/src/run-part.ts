@@ -23,6 +23,8 @@ export interface RunningPart {
 export interface SupervisorOfPart {
   /** Starts a part that runs only when it is needed. May be called again. */
   want(part: WantedPart): void;
+  /** Whether the next process of this part should be loaded already, because programs wait for it if this one ends. */
+  standby(isWanted: boolean): void;
 }
 
 export interface PartProgram {
@@ -66,7 +68,10 @@ export async function runPart(program: PartProgram): Promise<number> {
   const logger = createLogger({ level: (first.settings['logLevel'] ?? 'info') as LogLevel });
   let running: RunningPart;
   try {
-    const started = program.start(first.settings, logger, { want: (part) => report({ kind: 'wants', part }) });
+    const started = program.start(first.settings, logger, {
+      want: (part) => report({ kind: 'wants', part }),
+      standby: (isWanted) => report({ kind: 'standby', isWanted }),
+    });
     const outcome = await Promise.race([started, orders.lost]);
     if (outcome === undefined) return lostCode;
     running = outcome;

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findProcess } from '@soulbox/base';
@@ -34,6 +35,7 @@ function load(
     onGivenUp: givenUp.resolve,
     policy,
     hangPolicy,
+    hasStandby: true,
     logger,
   });
   return { ...part, pids, gaveUp: givenUp.promise };
@@ -77,6 +79,52 @@ test('a part that hangs is killed and restarted; one that is busy for a moment i
   await expect.poll(() => part.figures()).toEqual({ heapUsedBytes: 7, loopLag: { p50: 0, p99: 0, max: 0 } });
   await sleep(1000);
   expect(loading.pids).toHaveLength(2);
+  await part.stop(stop);
+});
+
+/** The processes of the part that this process has started and that run, oldest first. */
+const listProcesses = (): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && isChild(name))
+    .map(Number);
+
+function isChild(name: string): boolean {
+  try {
+    const [, parent] = (readFileSync(`/proc/${name}/stat`, 'latin1').split(') ')[1] ?? '').split(' ');
+    return Number(parent) === process.pid && readFileSync(`/proc/${name}/cmdline`, 'latin1').includes(program);
+  } catch {
+    return false;
+  }
+}
+
+test('the next process of a part that wants it is loaded before the part ends', async () => {
+  const loading = load((start) => ({ wantsStandby: start <= 2 }));
+  const part = await loading.start();
+  const [first = 0] = loading.pids;
+  await expect.poll(listProcesses, { timeout: 10_000 }).toHaveLength(2);
+  const [second = 0] = listProcesses().filter((pid) => pid !== first);
+  process.kill(first, 'SIGKILL');
+  await expect.poll(() => part.restarts(), { timeout: 10_000 }).toBe(1);
+  expect(part.pid()).toBe(second);
+  expect(loading.pids).toEqual([first, second]);
+  await expect.poll(listProcesses, { timeout: 10_000 }).toHaveLength(2);
+  // One that has ended by itself is not given anything.
+  const [third = 0] = listProcesses().filter((pid) => pid !== second);
+  process.kill(third, 'SIGKILL');
+  await expect.poll(() => findProcess(third)).toBeUndefined();
+  await expect.poll(() => listProcesses().filter((pid) => pid !== second), { timeout: 10_000 }).toHaveLength(1);
+  await part.stop(stop);
+  await expect.poll(listProcesses).toEqual([]);
+});
+
+test('a part has no second process that it does not want, or not any more', async () => {
+  const loading = load((start) => (start === 1 ? { wantsStandby: true } : { wantsStandby: false }));
+  const part = await loading.start();
+  await expect.poll(listProcesses, { timeout: 10_000 }).toHaveLength(2);
+  process.kill(part.pid(), 'SIGKILL');
+  await expect.poll(() => part.restarts(), { timeout: 10_000 }).toBe(1);
+  await sleep(1500);
+  expect(listProcesses()).toEqual([part.pid()]);
   await part.stop(stop);
 });
 

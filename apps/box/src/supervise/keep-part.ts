@@ -5,6 +5,8 @@ import type { WantedPart } from '@soulbox/process';
 import type { LaunchPart, PartPlan } from './launch.ts';
 import { controlPart } from './part-process.ts';
 import type { PartProcess } from './part-process.ts';
+import { createStandby, noStandby } from './standby.ts';
+import type { Standby } from './standby.ts';
 
 /** How to handle a part that ends by itself repeatedly. */
 export interface CrashPolicy {
@@ -62,6 +64,8 @@ export interface KeepOptions {
   readonly onGivenUp: (error: Error) => void;
   /** Called when it asks for another part, perhaps often: a part may be compromised. */
   readonly onWant?: (part: WantedPart) => void;
+  /** While the part wishes it, its next process is loaded in advance. Not for units, of which there is one each. */
+  readonly hasStandby?: boolean;
   readonly policy?: CrashPolicy;
   readonly hangPolicy?: HangPolicy;
   readonly logger: RootLogger;
@@ -75,7 +79,9 @@ export interface LoadingPart {
 }
 
 export function loadPart(options: KeepOptions): LoadingPart {
-  const loading = load(options);
+  const standby = options.hasStandby === true ? createStandby(async () => await load(options, onStandby)) : noStandby;
+  const onStandby = (isWanted: boolean): void => standby.want(isWanted);
+  const loading = load(options, onStandby);
   loading.catch(() => undefined);
   return {
     kill: () => void loading.then((first) => first.kill()).catch(() => undefined),
@@ -83,16 +89,25 @@ export function loadPart(options: KeepOptions): LoadingPart {
       const first = await loading;
       await options.onProcess(first.pid);
       const facts = await first.start(options.settings());
-      return keep(options, first, facts);
+      return keep(options, { first, facts, standby });
     },
   };
 }
 
-async function load({ plan, launch, logger, onWant }: KeepOptions): Promise<PartProcess> {
-  return controlPart(plan.name, await launch(plan), logger, onWant);
+async function load(
+  { plan, launch, logger, onWant }: KeepOptions,
+  onStandby?: (isWanted: boolean) => void,
+): Promise<PartProcess> {
+  return controlPart(plan.name, await launch(plan), logger, { onWant, onStandby });
 }
 
-function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<string, unknown>>): KeptPart {
+interface Started {
+  readonly first: PartProcess;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly standby: Standby;
+}
+
+function keep(options: KeepOptions, { first, facts, standby }: Started): KeptPart {
   const { plan, logger, policy = usualPolicy, hangPolicy = usualHangPolicy } = options;
   const { windowMs, crashesMax } = policy;
   const crashes: number[] = [];
@@ -105,7 +120,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
   const restart = async (): Promise<PartProcess | undefined> => {
     let next: PartProcess | undefined;
     try {
-      next = await load(options);
+      next = (await standby.take()) ?? (await load(options, (isWanted) => standby.want(isWanted)));
       if (isStopping) throw new Error(`The ${plan.name} is being stopped.`);
       current = next;
       await options.onProcess(next.pid);
@@ -148,6 +163,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
 
   let unanswered: { readonly by: PartProcess; readonly count: number } | undefined;
   const askWhetherAlive = async (): Promise<void> => {
+    standby.prepare();
     const asked = current;
     if (asked === undefined || isStopping) return;
     try {
@@ -176,6 +192,7 @@ function keep(options: KeepOptions, first: PartProcess, facts: Readonly<Record<s
     async stop(how) {
       isStopping = true;
       clearInterval(asking);
+      standby.end();
       await current?.stop(how);
     },
   };

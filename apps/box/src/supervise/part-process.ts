@@ -29,19 +29,27 @@ export interface PartProcess {
   kill(): void;
 }
 
+/** What a part may ask for, perhaps often: it may be compromised. */
+export interface Wishes {
+  /** It needs another part. */
+  readonly onWant?: ((part: WantedPart) => void) | undefined;
+  /** Whether its next process should be loaded already. */
+  readonly onStandby?: ((isWanted: boolean) => void) | undefined;
+}
+
 /** Speaks with a process that loads its code and then waits for its settings. */
 export function controlPart(
   name: string,
   launched: LaunchedPart,
   logger: RootLogger,
-  onWant: (part: WantedPart) => void = () => undefined,
+  wishes: Wishes = {},
 ): PartProcess {
   const { pid, exited, unit } = launched;
   const reports = createReports();
   const channel = openMessageChannel(launched.channel, {
     messageMaxBytes: reportMaxBytes,
     listener: {
-      onMessage: (message) => reports.hear(message, onWant),
+      onMessage: (message) => reports.hear(message, wishes),
       onEnd(isTooLong) {
         if (!isTooLong) return;
         logger.error({ part: name, pid }, 'a process of the server wrote an endless message and is killed');
@@ -93,7 +101,7 @@ export function controlPart(
 }
 
 interface Reports {
-  hear(message: unknown, onWant: (part: WantedPart) => void): void;
+  hear(message: unknown, wishes: Wishes): void;
   /** Rejects after `timeoutMs`: callers must not pile up while a part hangs. */
   next(isWanted: (report: Report) => boolean, timeoutMs?: number): Promise<Report>;
 }
@@ -101,9 +109,10 @@ interface Reports {
 function createReports(): Reports {
   const waiting = new Set<(report: Report) => void>();
   return {
-    hear(message, onWant) {
+    hear(message, { onWant, onStandby }) {
       const report = reportSchema.safeParse(message).data;
-      if (report?.kind === 'wants') onWant(report.part);
+      if (report?.kind === 'wants') onWant?.(report.part);
+      if (report?.kind === 'standby') onStandby?.(report.isWanted);
       if (report !== undefined) for (const hear of waiting) hear(report);
     },
     next: async (isWanted, timeoutMs) =>

@@ -116,6 +116,7 @@ export async function superviseBox(options: {
     () =>
       loadPart({
         ...common,
+        hasStandby: !units,
         // The server does without it, until an operator has looked.
         onGivenUp: (err) => {
           logger.error({ err }, 'volumes are off until the server is restarted');

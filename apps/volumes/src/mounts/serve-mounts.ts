@@ -21,12 +21,17 @@ export type Mounts = SharedMounts<MountOrder>;
 
 export function createMounts(
   volumes: OpenVolumes,
-  { limits, logger }: { readonly limits: MountLimits; readonly logger: Logger },
+  {
+    limits,
+    onMounts,
+    logger,
+  }: { readonly limits: MountLimits; readonly onMounts: (count: number) => void; readonly logger: Logger },
 ): Mounts {
   return createSharedMounts<MountOrder>({
     noun: 'volume',
     isSame: (one, other) => one.place.volumeId === other.place.volumeId,
     fieldsOf: ({ place }) => ({ volumeId: place.volumeId }),
+    onMounts,
     run: async (order, work) => await runMount(order, { ...work, volumes, limits }),
     logger,
   });

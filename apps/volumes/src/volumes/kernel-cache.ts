@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  */
 export interface KernelCache {
   /** How long the kernel may keep what it is told now. */
-  ttlMs(): number;
+  readonly ttlMs: () => number;
   /** Whether nothing is kept, and nothing will be. */
   isEmpty(): boolean;
   /** The volume has so many mounts now. Resolves when its mounts may be used: with several, none keeps anything. */

@@ -6,11 +6,12 @@ import { channelFd, runPart } from '@soulbox/process';
 process.exit(
   await runPart({
     part: 'crashing',
-    start: async ({ crashAfterMs, failure, isEndless, busyMs }) => {
+    start: async ({ crashAfterMs, failure, isEndless, busyMs, wantsStandby }, _logger, supervisor) => {
       if (typeof failure === 'string') throw new Error(failure);
       if (typeof crashAfterMs === 'number') setTimeout(() => process.kill(process.pid, 'SIGKILL'), crashAfterMs);
       if (isEndless === true) setTimeout(writeEndlessly, 10);
       if (typeof busyMs === 'number') setTimeout(() => stayBusy(busyMs), 10);
+      if (typeof wantsStandby === 'boolean') supervisor.standby(wantsStandby);
       return await Promise.resolve({
         figures: () => ({ heapUsedBytes: 7, loopLag: { p50: 0, p99: 0, max: 0 } }),
         facts: { pid: process.pid },
