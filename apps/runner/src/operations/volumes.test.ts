@@ -39,9 +39,11 @@ beforeEach(async () => {
       const close = async (): Promise<void> => await Promise.resolve(void calls.push('close'));
       return await Promise.resolve({ volumes: mounts, served: service, [Symbol.asyncDispose]: close });
     },
+    sync: async (wanted) =>
+      await Promise.resolve(void calls.push(`sync ${wanted.map(({ volumeId }) => volumeId).join()}`)),
     adopt: async () => await Promise.resolve(),
-    sync: async () => {
-      calls.push('sync');
+    writeOpenFiles: async () => {
+      calls.push('write');
       if (syncRefusal !== undefined) throw syncRefusal;
       await Promise.resolve();
     },
@@ -64,11 +66,11 @@ const resume = async (): Promise<void> => {
 };
 const attached = (): string[] => bench.driver.calls.filter((call) => call.startsWith('attachVolumes'));
 
-it('a pause gives volumes back, and a resume opens them again for the saved memory', async () => {
+it('a pause gives volumes back and flushes them, and a resume opens them again for the saved memory', async () => {
   await pause(true);
-  expect(calls).toEqual(['release']);
+  expect(calls).toEqual(['release', 'sync v1']);
   await resume();
-  expect(calls).toEqual(['release', 'open v1', 'close']);
+  expect(calls).toEqual(['release', 'sync v1', 'open v1', 'close']);
   // At the start of the sandbox. The restore has them in what it restores.
   expect(attached()).toHaveLength(1);
 });
@@ -76,7 +78,7 @@ it('a pause gives volumes back, and a resume opens them again for the saved memo
 it('a start on the kept files mounts them anew', async () => {
   await pause(false);
   await resume();
-  expect(calls).toEqual(['release', 'open v1', 'close']);
+  expect(calls).toEqual(['release', 'sync v1', 'open v1', 'close']);
   expect(attached()).toHaveLength(2);
 });
 
@@ -147,5 +149,5 @@ it('open files of a bucket are written before the memory is saved, or it is not 
   expect(other.record.state).toBe('running');
   syncRefusal = undefined;
   await pauseSandbox(bench.context, other.record.sandboxId, { ...how, keepMemory: true });
-  expect(calls).toEqual(['sync', 'sync', 'release']);
+  expect(calls).toEqual(['write', 'write', 'release', 'sync b1']);
 });

@@ -43,7 +43,7 @@ async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directo
 /** Throws `checkpoint_failed`. */
 async function syncBuckets({ host }: SaveContext, { record: { sandboxId } }: RunningSandbox): Promise<void> {
   try {
-    await phase('buckets', async () => await host.volumes.sync(sandboxId));
+    await phase('buckets', async () => await host.volumes.writeOpenFiles(sandboxId));
   } catch (cause) {
     host.logger.warn({ sandboxId, err: cause }, 'open files of a bucket could not be written before a save');
     throw new SoulBoxError(

@@ -22,13 +22,15 @@ export interface VolumeMounts {
    * `capability_missing`, and then has made none.
    */
   open(sandboxId: string, volumes: readonly VolumeOfSandbox[], firstIndex?: number): Promise<OpenedVolumes>;
+  /** What was written to them survives a crash of the host, as the saved memory of a pause does. Never throws. */
+  sync(volumes: readonly VolumeOfSandbox[]): Promise<void>;
   /** Goes on with what an earlier runner made for a sandbox that still runs. Never throws. */
   adopt(sandboxId: string): Promise<void>;
   /**
    * Writes to their stores what programs have written to open files of buckets. The sandbox is frozen, and its memory will
    * be saved: a restore finds its open files by their names. Throws the error of the store.
    */
-  sync(sandboxId: string): Promise<void>;
+  writeOpenFiles(sandboxId: string): Promise<void>;
   /**
    * The sandbox is about to be ended. Before its processes are killed: one that waits for a service that is gone ends only
    * when nobody has the device any more. Safe to repeat; never throws.
@@ -42,8 +44,9 @@ export interface VolumeMounts {
 export const noVolumes: VolumeMounts = {
   open: async () =>
     await Promise.reject(new SoulBoxError('capability_missing', 'This server has no service for volumes.')),
-  adopt: async () => await Promise.resolve(),
   sync: async () => await Promise.resolve(),
+  adopt: async () => await Promise.resolve(),
+  writeOpenFiles: async () => await Promise.resolve(),
   release: async () => await Promise.resolve(),
   releaseExcept: async () => await Promise.resolve(),
 };

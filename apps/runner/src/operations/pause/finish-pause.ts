@@ -32,7 +32,10 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
   }
 }
 
-/** Ends processes and network, keeps the disk and digests it, since nothing writes to it any more. Safe to repeat. */
+/**
+ * Ends processes and network, keeps the disk and digests it, since nothing writes to it any more, and flushes volumes.
+ * Safe to repeat.
+ */
 export async function endKeepingDisk(
   context: Pick<OperationContext, 'host' | 'table'>,
   sandbox: TenantSandbox,
@@ -42,7 +45,12 @@ export async function endKeepingDisk(
   await phase('end', async () => await endProcesses(host, sandbox));
   const [disk] = await phase(
     'digest',
-    async () => await Promise.all([digestKeptDisk(host, sandbox.record), freeSlot(host, sandbox.record.slot)]),
+    async () =>
+      await Promise.all([
+        digestKeptDisk(host, sandbox.record),
+        freeSlot(host, sandbox.record.slot),
+        host.volumes.sync(sandbox.record.volumes),
+      ]),
   );
   return disk;
 }

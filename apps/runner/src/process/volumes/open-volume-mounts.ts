@@ -131,15 +131,23 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
         },
       };
     },
+    async sync(volumes) {
+      for (const volume of volumes.filter(({ isBucket }) => !isBucket))
+        await linkOf(volume)
+          .sync(volume)
+          .catch((err: unknown) => {
+            logger.warn({ err, volumeId: volume.volumeId }, 'a volume of a paused sandbox could not be flushed');
+          });
+    },
     async adopt(sandboxId) {
       for (const { holder, mounts } of await files.read(sandboxId)) {
         if (isRunning(holder)) for (const mount of mounts) findLink(mount.volume)?.keep({ ...mount, holder });
         else logger.error({ sandboxId }, 'volumes of a sandbox are lost: the process that kept them was ended');
       }
     },
-    async sync(sandboxId) {
+    async writeOpenFiles(sandboxId) {
       for (const { mounts } of await files.read(sandboxId))
-        for (const mount of mounts) if (mount.volume.isBucket) await bucketLink?.sync(mount);
+        for (const { mountId, volume } of mounts) if (volume.isBucket) await bucketLink?.sync(volume, mountId);
     },
     release: releaseSafely,
     async releaseExcept(isKnown) {

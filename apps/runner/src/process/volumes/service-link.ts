@@ -54,8 +54,11 @@ export interface ServiceLink extends AsyncDisposable {
   /** The same for a mount that an earlier process may have had served; resolves at once. */
   keep(mount: HeldMount): void;
   forget(mountId: string): void;
-  /** Stores what was written through a mount. Throws the error of the service. */
-  sync(mount: Pick<KeptMount, 'mountId' | 'volume'>): Promise<void>;
+  /**
+   * What was written to the volume survives a crash of the host; with a mount, of a bucket, open files of it are in the
+   * store. Throws the error of the service.
+   */
+  sync(volume: VolumeOfSandbox, mountId?: string): Promise<void>;
 }
 
 const callMs = 30_000;
@@ -181,9 +184,10 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
       startFollowing();
     },
     forget: (mountId) => void held.delete(mountId),
-    async sync({ mountId, volume }) {
+    async sync(volume, mountId) {
       const path = [...kind.orderOf(volume).path, 'sync'].map(encodeURIComponent).join('/');
-      const answer = await call({ method: 'POST', path: `/${path}?mount=${mountId}` });
+      const query = mountId === undefined ? '' : `?mount=${mountId}`;
+      const answer = await call({ method: 'POST', path: `/${path}${query}` });
       answer.resume();
     },
     async [Symbol.asyncDispose]() {
