@@ -3,7 +3,7 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { createWriteBuffers, serve } from '@soulbox/fuse';
 import type { FuseFs, Negotiated, Serving } from '@soulbox/fuse';
-import { mountsMax, writeBuffersMax } from './limits.ts';
+import { mountsMax, teamMountsMax, writeBuffersMax } from './limits.ts';
 
 /** A mount that a service is told to serve. */
 export interface MountOrder {
@@ -40,6 +40,8 @@ export interface MountsOptions<Order extends MountOrder> {
   readonly noun: string;
   /** Whether two orders are about the same contents. */
   isSame(one: Order, other: Order): boolean;
+  /** Whose mount it is: one team does not get all that there are. */
+  teamOf(order: Order): string;
   /** For the log. */
   fieldsOf(order: Order): Readonly<Record<string, string>>;
   /** Opens the contents, serves them, and returns when the mount is not needed here any more. */
@@ -64,10 +66,14 @@ export function createMounts<Order extends MountOrder>(options: MountsOptions<Or
   const writeBuffers = createWriteBuffers(writeBuffersMax);
   let isStopping = false;
 
-  const check = (): void => {
+  const check = (wanted: Order): void => {
     if (isStopping) throw new SoulBoxError('shutting_down', 'The server is stopping. Retry in a moment.');
     if (served.size >= mountsMax)
       throw new SoulBoxError('limit_exceeded', `The server has ${mountsMax} mounts of ${noun}s. Delete sandboxes.`);
+    const teamId = options.teamOf(wanted);
+    const ofTeam = [...served.values()].filter(({ order }) => options.teamOf(order) === teamId).length;
+    if (ofTeam >= teamMountsMax)
+      throw new SoulBoxError('limit_exceeded', `The team has ${teamMountsMax} mounts of ${noun}s. Delete sandboxes.`);
   };
   const workOf = (order: Order, started: PromiseWithResolvers<undefined>, device: Device): MountWork => {
     const log = logger.child({ ...options.fieldsOf(order), mount: order.mount });
@@ -110,7 +116,7 @@ export function createMounts<Order extends MountOrder>(options: MountsOptions<Or
     async serve(order) {
       const present = served.get(order.mount);
       try {
-        if (present === undefined) check();
+        if (present === undefined) check(order);
         else if (!options.isSame(present.order, order))
           throw new SoulBoxError('bad_request', `The mount is one of another ${noun}.`);
       } catch (error) {

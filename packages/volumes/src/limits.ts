@@ -16,8 +16,8 @@ export const xattrNameBytesMax = 255;
 export const xattrValueBytesMax = 64 * kib;
 /** Names and values of all extended attributes of one file. More is refused with ENOSPC, as by ext4. */
 export const xattrBytesMax = 64 * kib;
-/** More is refused with ENOLCK. They are kept in memory. */
-export const locksMax = 16_384;
+/** More is refused with ENOLCK. They are kept in memory, and each call looks at all of its file. */
+export const locksMax = 4096;
 /** Requests that wait for a lock, each of which holds memory. More is refused with ENOLCK. */
 export const lockWaitersMax = 4096;
 /** Folders within folders, which are followed to the root before a rename. A deeper one is refused with ELOOP. */

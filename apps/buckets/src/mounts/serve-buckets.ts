@@ -54,6 +54,7 @@ export function createBucketMounts({ stores, folders, logger }: BucketMountsOpti
   const mounts = createMounts<BucketOrder>({
     noun: 'bucket',
     isSame: (one, other) => isSamePlace(one.place, other.place) && one.prefix === other.prefix,
+    teamOf: ({ place }) => place.teamId,
     fieldsOf: ({ place }) => ({ bucketId: place.bucketId }),
     run,
     logger,

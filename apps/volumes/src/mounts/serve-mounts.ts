@@ -30,6 +30,7 @@ export function createMounts(
   return createSharedMounts<MountOrder>({
     noun: 'volume',
     isSame: (one, other) => one.place.volumeId === other.place.volumeId,
+    teamOf: ({ place }) => place.teamId,
     fieldsOf: ({ place }) => ({ volumeId: place.volumeId }),
     onMounts,
     run: async (order, work) => await runMount(order, { ...work, volumes, limits }),

@@ -83,7 +83,10 @@ export async function createFileLocks(records: LockRecords): Promise<FileLocks> 
     if (after.length > own.length && count + after.length - own.length > locksMax) throw new FuseError('ENOLCK');
     put(ino, [...others, ...after]);
     wake(ino);
-    await records.replace(ino, { kind, mount, owner }, after, note);
+    const [had, has] = [new Set(own), new Set<HeldLock>(after)];
+    const removed = own.filter((one) => !has.has(one));
+    const added = after.filter((one) => !had.has(one));
+    await records.change(ino, { removed, added }, note);
   };
   const waitFor = (request: LockRequest, signal: AbortSignal): Promise<void> => {
     if (waiters >= lockWaitersMax) throw new FuseError('ENOLCK');

@@ -177,15 +177,15 @@ export interface HeldLock {
   readonly pid: number;
 }
 
+export interface LockChange {
+  readonly removed: readonly HeldLock[];
+  readonly added: readonly HeldLock[];
+}
+
 /** Held locks outlive the process: the kernel does not repeat them. */
 export interface LockRecords {
   readonly list: () => Awaitable<readonly (HeldLock & { readonly ino: number })[]>;
-  /** Replaces the locks that an owner has on a file. */
-  readonly replace: (
-    ino: number,
-    who: Pick<HeldLock, 'kind' | 'mount' | 'owner'>,
-    locks: readonly HeldLock[],
-    note?: Note<void>,
-  ) => Promise<void>;
+  /** Changes the locks on a file. Those of one owner and kind do not overlap. */
+  readonly change: (ino: number, change: LockChange, note?: Note<void>) => Promise<void>;
   readonly removeMount: (mount: string) => Promise<void>;
 }

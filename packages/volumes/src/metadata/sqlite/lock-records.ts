@@ -1,15 +1,15 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { HeldLock } from '../metadata.ts';
+import type { HeldLock, LockChange } from '../metadata.ts';
 
 export interface LockRows {
   list(): (HeldLock & { readonly ino: number })[];
-  replace(ino: number, who: Pick<HeldLock, 'kind' | 'mount' | 'owner'>, locks: readonly HeldLock[]): void;
+  change(ino: number, change: LockChange): void;
   removeMount(mount: string): void;
 }
 
 export function sqliteLocks(db: DatabaseSync): LockRows {
   const list = db.prepare('SELECT * FROM lock');
-  const remove = db.prepare('DELETE FROM lock WHERE ino = ? AND kind = ? AND mount = ? AND owner = ?');
+  const remove = db.prepare('DELETE FROM lock WHERE ino = ? AND kind = ? AND mount = ? AND owner = ? AND first = ?');
   const insert = db.prepare(
     'INSERT INTO lock (ino, kind, mount, owner, type, first, last, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
   );
@@ -26,9 +26,10 @@ export function sqliteLocks(db: DatabaseSync): LockRows {
         end: Number(row['last']),
         pid: Number(row['pid']),
       })),
-    replace(ino, { kind, mount, owner }, locks) {
-      remove.run(ino, kind, mount, owner);
-      for (const { type, start, end, pid } of locks) insert.run(ino, kind, mount, owner, type, start, end, pid);
+    change(ino, { removed, added }) {
+      for (const { kind, mount, owner, start } of removed) remove.run(ino, kind, mount, owner, start);
+      for (const { kind, mount, owner, type, start, end, pid } of added)
+        insert.run(ino, kind, mount, owner, type, start, end, pid);
     },
     removeMount: (mount) => void removeMount.run(mount),
   };

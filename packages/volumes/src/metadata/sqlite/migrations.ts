@@ -84,4 +84,6 @@ export const migrations: readonly string[] = [
    ) STRICT;
    CREATE INDEX lock_owner ON lock (ino, kind, mount, owner);
    CREATE INDEX lock_mount ON lock (mount);`,
+  `DROP INDEX lock_owner;
+   CREATE INDEX lock_owner ON lock (ino, kind, mount, owner, first);`,
 ];

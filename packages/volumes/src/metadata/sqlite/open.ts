@@ -181,9 +181,9 @@ function metadataOf(db: DatabaseSync, path: string, options: SqliteMetadataOptio
     beginGeneration: () => batch.run(() => void (facts.now.generation += 1)),
     locks: {
       list: () => locks.list(),
-      replace: (ino, who, held, note) =>
+      change: (ino, changed, note) =>
         batch.run(() => {
-          locks.replace(ino, who, held);
+          locks.change(ino, changed);
           if (note === undefined) return;
           const { mount, unique, reply } = note(undefined);
           replies.put(mount, unique, reply);
