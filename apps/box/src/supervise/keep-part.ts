@@ -64,7 +64,7 @@ export interface KeepOptions {
   readonly onGivenUp: (error: Error) => void;
   /** Called when it asks for another part, perhaps often: a part may be compromised. */
   readonly onWant?: (part: WantedPart) => void;
-  /** While the part wishes it, its next process is loaded in advance. Not for units, of which there is one each. */
+  /** While the part wants it, its next process is loaded in advance. Not for units, of which there is one each. */
   readonly hasStandby?: boolean;
   readonly policy?: CrashPolicy;
   readonly hangPolicy?: HangPolicy;

@@ -30,7 +30,7 @@ export interface PartProcess {
 }
 
 /** What a part may ask for, perhaps often: it may be compromised. */
-export interface Wishes {
+export interface PartRequests {
   /** It needs another part. */
   readonly onWant?: ((part: WantedPart) => void) | undefined;
   /** Whether its next process should be loaded already. */
@@ -42,14 +42,14 @@ export function controlPart(
   name: string,
   launched: LaunchedPart,
   logger: RootLogger,
-  wishes: Wishes = {},
+  requests: PartRequests = {},
 ): PartProcess {
   const { pid, exited, unit } = launched;
   const reports = createReports();
   const channel = openMessageChannel(launched.channel, {
     messageMaxBytes: reportMaxBytes,
     listener: {
-      onMessage: (message) => reports.hear(message, wishes),
+      onMessage: (message) => reports.hear(message, requests),
       onEnd(isTooLong) {
         if (!isTooLong) return;
         logger.error({ part: name, pid }, 'a process of the server wrote an endless message and is killed');
@@ -101,7 +101,7 @@ export function controlPart(
 }
 
 interface Reports {
-  hear(message: unknown, wishes: Wishes): void;
+  hear(message: unknown, requests: PartRequests): void;
   /** Rejects after `timeoutMs`: callers must not pile up while a part hangs. */
   next(isWanted: (report: Report) => boolean, timeoutMs?: number): Promise<Report>;
 }

@@ -12,7 +12,7 @@ export interface Standby {
   end(): void;
 }
 
-/** So long after the wish, because the process that has it has more important work on the same processors. Milliseconds. */
+/** So long after it was wanted, because the process that wants it has more important work on the same processors. Milliseconds. */
 const delayMs = 1000;
 
 export const noStandby: Standby = {
