@@ -533,7 +533,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   e2e: [
     ['edge-apis', 'fixtures', 'global-setup', 'harness'],
     // `chaos` has what other long runs share: random choices, leftovers on the host.
-    ['chaos', 'clients', 'commands', 'fill', 'packages', 'redteam', 'run', 'sdk', 'upgrade', 'workloads'],
+    ['chaos', 'clients', 'commands', 'fill', 'packages', 'redteam', 'run', 'sdk', 'upgrade', 'volumes', 'workloads'],
     ['crash', 'moments', 'soak'],
   ],
   'e2e/redteam': [

@@ -5,4 +5,5 @@
 export const aloneFiles: readonly string[] = [
   ...['soak', 'redteam', 'operators'].map((folder) => `e2e/${folder}/*.test.ts`),
   ...['commands/load', 'sandboxes/load', 'sandboxes/spares', 'sandboxes/metrics'].map((name) => `e2e/${name}.test.ts`),
+  ...['volumes/hostile', 'volumes/programs'].map((name) => `e2e/${name}.test.ts`),
 ];
