@@ -25,8 +25,8 @@ import type { WriteOptions } from './write.ts';
 
 /** What nobody asked to be flushed is lost with the host only if it is younger than this. */
 const backgroundSyncMs = 5000;
-/** So many transactions make the log of the metadata longer than it should be. */
-const commitsPerSync = 2000;
+/** So many transactions make the log of the metadata longer than it should be: the next process reads it before its first answer. */
+const commitsPerSync = 600;
 const orphansAtOnce = 1000;
 /** What a new name can cost on the disk. */
 const nameRoomBytes = 16 * 1024;
