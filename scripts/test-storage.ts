@@ -1,17 +1,23 @@
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import { killWriter } from '@soulbox/volumes/kills';
 import { compareWithModel } from '@soulbox/volumes/model';
+import { hasStressPrograms, onEachMount, stress, stressors, testPosix, verifyWrites } from '@soulbox/volumes/stress';
 
-/** The long form of two tests of volumes: kills of a process that writes, and a comparison with a model. */
+/**
+ * The long form of tests of volumes: kills of a process that writes, a comparison with a model, and programs that try file
+ * systems, on mounts: stress-ng, fio, and pjdfstest if SOULBOX_PJDFSTEST is the folder of a built one.
+ */
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '500' },
     seeds: { type: 'string', default: '100' },
     steps: { type: 'string', default: '400' },
+    /** For each stressor. 0: no mounts, which need root. */
+    seconds: { type: 'string', default: '5' },
   },
 });
 const compileCache = join(import.meta.dirname, '../node_modules/.cache/tests-compile');
@@ -39,4 +45,22 @@ const firstSeed = Math.floor(Math.random() * 1e9);
 for (let seed = firstSeed; seed < firstSeed + Number(values.seeds); seed += 1)
   await inFolder((data) => compareWithModel({ data, seed, steps: Number(values.steps) }));
 console.log(`${values.seeds} comparisons of ${values.steps} operations with a model, from seed ${firstSeed}`);
+
+const { SOULBOX_PJDFSTEST: pjdfstest = '' } = process.env;
+const isMountable = process.getuid?.() === 0 && existsSync('/dev/fuse') && Number(values.seconds) > 0;
+if (!isMountable) console.log('no mounts: they need root and /dev/fuse');
+else
+  await inFolder(
+    async (data) =>
+      await onEachMount(data, async (folder, kind) => {
+        if (hasStressPrograms()) {
+          const passed = await stress(folder, { stressors, seconds: Number(values.seconds) });
+          console.log(`${kind} mount: ${passed} of ${stressors.length} stressors of stress-ng passed`);
+          await verifyWrites(folder, 512);
+          console.log(`${kind} mount: fio has read what it had written`);
+        } else console.log('no stress-ng and fio: install these packages');
+        if (pjdfstest === '') console.log('no pjdfstest: SOULBOX_PJDFSTEST is not set');
+        else console.log(`${kind} mount: pjdfstest\n${await testPosix(pjdfstest, folder)}`);
+      }),
+  );
 process.exit(violations.length === 0 ? 0 : 1);

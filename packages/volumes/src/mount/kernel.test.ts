@@ -1,17 +1,15 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import * as disk from 'node:fs';
-import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { removeTree, run } from '@soulbox/base';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkVolume } from '../check/check-volume.ts';
+import { mountVolume } from '../testing/mounted-volume.ts';
 import { createVolume, openVolume } from '../volume/open.ts';
 
-const program = join(import.meta.dirname, '../testing/volume-server.ts');
 const randomContent = join(import.meta.dirname, '../../../fuse/src/testing/random_content.py');
 const whyNot = existsSync('/dev/fuse') ? undefined : '/dev/fuse is missing';
 
@@ -23,36 +21,9 @@ beforeEach(async () => {
 });
 afterEach(() => removeTree(data));
 
-interface Server extends AsyncDisposable {
-  readonly mounts: readonly string[];
-  readonly output: () => string;
-}
-
-/** A process of its own: this one would wait for itself. */
-async function serve(count: number): Promise<Server> {
-  const mounts = Array.from({ length: count }, (_, number) => join(data, `mount-${number}`));
-  for (const mount of mounts) await mkdir(mount, { recursive: true });
-  const child = spawn(process.execPath, ['--conditions=soulbox-source', program, data, 'v', ...mounts], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const ended = once(child, 'close');
-  await Promise.race([once(child.stdout, 'data'), ended]);
-  expect(output).toBe('ready\n');
-  return {
-    mounts,
-    output: () => output,
-    [Symbol.asyncDispose]: async () => {
-      child.stdin.end();
-      await ended;
-    },
-  };
-}
-
 describe.skipIf(whyNot !== undefined)(`a mounted volume${whyNot === undefined ? '' : ` (${whyNot})`}`, () => {
   test('does what programs expect of a file system, and has it all after the next mount', async () => {
-    await using server = await serve(1);
+    await using server = await mountVolume(data, 1);
     const [mount = ''] = server.mounts;
     const at = (name: string): string => join(mount, name);
     expect(await run('/usr/bin/python3', [randomContent, at('random'), '400', '1'])).toMatch(/all equal/);
@@ -94,7 +65,7 @@ describe.skipIf(whyNot !== undefined)(`a mounted volume${whyNot === undefined ? 
     expect(server.output()).toBe('ready\nunmounted\n');
 
     {
-      await using _next = await serve(1);
+      await using _next = await mountVolume(data, 1);
       expect(await run('find', [mount, '-printf', '%P %y %m %n %s %T@ %l\n'])).toBe(before);
     }
     await using volume = await openVolume(data, 'v');
@@ -103,7 +74,7 @@ describe.skipIf(whyNot !== undefined)(`a mounted volume${whyNot === undefined ? 
   });
 
   test('is shared by two mounts, with its appends and locks', async () => {
-    await using server = await serve(2);
+    await using server = await mountVolume(data, 2);
     const [one = '', other = ''] = server.mounts.map((mount) => join(mount, 'log'));
     await writeFile(one, '');
     const script = `for i in $(seq 40); do echo "$1 $i" >> "$2"; done`;

@@ -7,6 +7,8 @@ import { openVolume } from '../volume/open.ts';
  * fault. The end of its standard input unmounts.
  */
 const [data = '', id = '', ...mountPoints] = process.argv.slice(2);
+/** How long the kernel may take to end a mount that is unmounted. Milliseconds. */
+const unmountMs = 5000;
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const volume = await openVolume(data, id);
 const isShared = mountPoints.length > 1;
@@ -22,7 +24,12 @@ const sessions = await Promise.all(
 print('ready');
 process.stdin.resume().once('end', () => {
   const unmount = async (): Promise<void> => {
-    for (const session of sessions) await session.unmount();
+    for (const session of sessions) {
+      // A sandbox or a part of a server that was started meanwhile may have the mount in its own namespace, for long.
+      const late = setTimeout(() => void session.abort().catch(() => undefined), unmountMs);
+      await session.unmount();
+      clearTimeout(late);
+    }
     await volume[Symbol.asyncDispose]();
     process.stdin.destroy();
     print('unmounted');
