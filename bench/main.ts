@@ -26,6 +26,7 @@ import { streams } from './measurements/streams.ts';
 import { templates } from './measurements/templates.ts';
 import { tools } from './measurements/tools.ts';
 import { transfer } from './measurements/transfer.ts';
+import { volumes } from './measurements/volumes.ts';
 import { describePhases, readPhaseTotals } from './phases.ts';
 import type { PhaseTotals } from './phases.ts';
 import { openResultsFile, readResults, resultsOf } from './results.ts';
@@ -53,6 +54,7 @@ const measurements: readonly Measurement[] = [
   keys,
   audit,
   storage,
+  volumes,
   burst,
   idleCpu,
   sampling,
