@@ -32,6 +32,8 @@ export interface BucketsPart extends Disposable {
 
 /** What SDKs of stores would look for on a host, although each is told its credentials. */
 const sdkEnvironment = {
+  // The user has none, and Node fails to look for it.
+  HOME: '/nonexistent',
   AWS_EC2_METADATA_DISABLED: 'true',
   AWS_CONFIG_FILE: '/dev/null',
   AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
