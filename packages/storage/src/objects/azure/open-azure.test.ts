@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtemp, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob';
@@ -58,4 +61,19 @@ describe.skipIf(!hasAzurite)('with azurite', () => {
     isPart: ({ method, path }) => method === 'PUT' && path.includes('comp=block&'),
     isFinish: ({ method, path }) => method === 'PUT' && path.includes('comp=blocklist'),
   });
+});
+
+test('a list that is none is an error of the store', async () => {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'application/xml' }).end('<a/>');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `azblob://container?account=some&endpoint=http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const retries = { attempts: 1, initialDelayMs: 1, maxDelayMs: 1, budgetMs: 1, retryAfterMaxMs: 1 };
+  await using store = await openObjectStore(url, { credentials: 'anonymous', limits: { retries } });
+  for (const combinesFolders of [true, false])
+    await expect(store.list({ combinesFolders })).rejects.toMatchObject({ reason: 'storage_unavailable' });
+  server.closeAllConnections();
+  server.close();
 });

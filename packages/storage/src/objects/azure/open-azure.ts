@@ -99,7 +99,7 @@ export async function openAzure(target: AzureTarget): Promise<StoreDriver> {
         const pages = combinesFolders
           ? container.listBlobsByHierarchy('/', { prefix, abortSignal }).byPage(settings)
           : container.listBlobsFlat({ prefix, abortSignal }).byPage(settings);
-        const { value: page } = (await pages.next()) as { readonly value: ListAnswer | undefined };
+        const { value: page } = (await readable(pages.next())) as { readonly value: ListAnswer | undefined };
         if (page === undefined) return { objects: [], folders: [] };
         const { segment, continuationToken } = page;
         const objects = segment.blobItems.map(infoOfItem);
@@ -136,6 +136,16 @@ export async function openAzure(target: AzureTarget): Promise<StoreDriver> {
       // The SDK's connections end by themselves.
     },
   };
+}
+
+/** The SDK takes for granted that what it got is a list. */
+async function readable<T>(page: Promise<T>): Promise<T> {
+  try {
+    return await page;
+  } catch (thrown) {
+    if (!(thrown instanceof TypeError)) throw thrown;
+    throw new StoreFault('storage_unavailable', 'The response of the store cannot be read.', { cause: thrown });
+  }
 }
 
 const copyPollMs = 200;
