@@ -14,5 +14,7 @@ export const takeoverMs = 600_000;
 export const teamScratchBytes = 64 * gib;
 /** Bytes that all mounts hold in memory of what they read in advance. */
 export const readBudgetBytes = 128 * 1024 * 1024;
+/** A loss of what was written is logged so often at most, for each mount. Milliseconds. */
+export const lossLogMs = 60_000;
 /** Checks of buckets that this process makes at once. */
 export const checksMax = 32;

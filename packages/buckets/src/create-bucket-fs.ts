@@ -19,7 +19,8 @@ import { openMountState } from './state/mount-state.ts';
 export interface BucketFsOptions {
   /** The beginning of all keys in the mount: empty, or it ends with `/`. */
   readonly prefix?: string;
-  readonly isReadOnly?: boolean;
+  /** Asked at each call. Default: it is not. */
+  readonly isReadOnly?: () => boolean;
   /** Of this mount alone, on a local disk: what the kernel knows of it, and files that are being changed. */
   readonly folder: string;
   /** Room for files that are being changed, and for what is read in advance. Several mounts can share both. */
@@ -41,7 +42,7 @@ export interface BucketFs extends AsyncDisposable {
 
 /** A bucket as a file system of one mount (docs/buckets.md has what programs can rely on). */
 export function createBucketFs(store: ObjectStore, options: BucketFsOptions): BucketFs {
-  const { prefix = '', isReadOnly = false, folder, space, budget, rememberMs = factsMs } = options;
+  const { prefix = '', isReadOnly = () => false, folder, space, budget, rememberMs = factsMs } = options;
   const { onLoss = () => undefined } = options;
   const state = openMountState(folder, prefix);
   const facts = createFacts(store, rememberMs);
@@ -53,7 +54,12 @@ export function createBucketFs(store: ObjectStore, options: BucketFsOptions): Bu
       facts.change(key);
     },
   });
-  const mount: BucketMount = { store, state, facts, files, isReadOnly, told, folderMs: Date.now() };
+  const mount: BucketMount = {
+    ...{ store, state, facts, files, told, folderMs: Date.now() },
+    get isReadOnly() {
+      return isReadOnly();
+    },
+  };
   const flushAll = async (onError: (error: unknown) => void): Promise<void> => {
     for (const file of [...files.all()]) await files.flush(file).catch(onError);
   };

@@ -4,7 +4,7 @@ import { createBucketFs, createReadBudget, createScratchSpace } from '@soulbox/b
 import type { BucketFs, ScratchSpace } from '@soulbox/buckets';
 import { createMounts } from '@soulbox/fuse-mounts';
 import type { MountOrder, Mounts, MountWork } from '@soulbox/fuse-mounts';
-import { readBudgetBytes, teamScratchBytes } from '../limits.ts';
+import { lossLogMs, readBudgetBytes, teamScratchBytes } from '../limits.ts';
 import type { BucketPlace, BucketStores } from '../stores/bucket-stores.ts';
 import type { MountFolders } from './mount-folders.ts';
 
@@ -40,9 +40,16 @@ export function createBucketMounts({ stores, folders, logger }: BucketMountsOpti
     if (isTakeover && !folders.exists(mount))
       work.logger.warn({}, 'a mount of a bucket has lost what the kernel knows of it');
     await using used = stores.use(place);
+    let loggedAt = -Infinity;
     await using bucket = createBucketFs(used.store, {
-      ...{ prefix, isReadOnly, budget, folder: folders.of(mount), space: spaceOf(place.teamId) },
-      onLoss: (err) => work.logger.warn({ err }, 'what was written to a file of a bucket is lost'),
+      isReadOnly: () => isReadOnly || used.isReadOnly(),
+      ...{ prefix, budget, folder: folders.of(mount), space: spaceOf(place.teamId) },
+      onLoss(err) {
+        // A program can make as many as it likes.
+        if (performance.now() - loggedAt < lossLogMs) return;
+        loggedAt = performance.now();
+        work.logger.warn({ err }, 'what was written to a file of a bucket is lost');
+      },
     });
     served.set(keyOf(place, mount), bucket);
     try {

@@ -17,6 +17,8 @@ export interface UsedStore extends AsyncDisposable {
    * away, the last ones count. Changes of a bucket that is read-only fail with EROFS.
    */
   readonly store: ObjectStore;
+  /** As control said last. */
+  isReadOnly(): boolean;
 }
 
 export interface BucketStores extends AsyncDisposable {
@@ -39,6 +41,7 @@ interface Opened {
 
 interface Shared extends AsyncDisposable {
   readonly store: ObjectStore;
+  readonly isReadOnly: () => boolean;
   users: number;
 }
 
@@ -52,6 +55,7 @@ export function createBucketStores(options: BucketStoresOptions): BucketStores {
       one.users += 1;
       return {
         store: one.store,
+        isReadOnly: () => one.isReadOnly(),
         async [Symbol.asyncDispose]() {
           one.users -= 1;
           if (one.users > 0) return;
@@ -120,6 +124,7 @@ function createFollowingStore(
     return await work(store);
   };
   return {
+    isReadOnly: () => opened?.access.isReadOnly ?? false,
     store: {
       url: `bucket:${place.bucketId}`,
       put: async (key, content, how) => await change((store) => store.put(key, content, how)),

@@ -26,6 +26,8 @@ export interface OpenFile {
   isDirty: boolean;
   /** Somebody else has changed the object: it is never written. */
   hasConflict: boolean;
+  /** A program got the error of a write to the store, and nothing was written since. */
+  hasToldError: boolean;
   readonly handles: Set<OpenHandle>;
 }
 

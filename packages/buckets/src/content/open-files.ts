@@ -77,6 +77,7 @@ export function createOpenFiles(options: OpenFilesOptions): OpenFiles {
   };
   const markChanged = (file: OpenFile): void => {
     file.modifiedMs = Date.now();
+    file.hasToldError = false;
     if (file.isDirty) return;
     file.isDirty = true;
     saveFile(state, file);
@@ -118,7 +119,13 @@ export function createOpenFiles(options: OpenFilesOptions): OpenFiles {
     async adopt() {
       for (const { scratch, ...facts } of state.files()) {
         const opened = scratch === undefined ? undefined : await openScratch(folder, space, scratch);
-        files.set(facts.nodeId, { ...facts, scratch: opened, hasConflict: false, handles: new Set() });
+        files.set(facts.nodeId, {
+          ...facts,
+          scratch: opened,
+          hasConflict: false,
+          hasToldError: false,
+          handles: new Set(),
+        });
       }
       for (const { fh, nodeId, canWrite } of state.handles()) {
         const file = files.get(nodeId);
@@ -175,7 +182,13 @@ export function createOpenFiles(options: OpenFilesOptions): OpenFiles {
       });
     },
     async flush(file) {
-      if (file.isDirty) await alone(file, async () => await upload(file));
+      if (!file.isDirty) return;
+      try {
+        await alone(file, async () => await upload(file));
+      } catch (error) {
+        file.hasToldError = true;
+        throw error;
+      }
     },
     async release(handle) {
       const { file, fh } = handle;
@@ -188,7 +201,7 @@ export function createOpenFiles(options: OpenFilesOptions): OpenFiles {
           // Written through a mapping, or the store was away when it was closed.
           if (isLast && handle.canWrite) await upload(file);
         } catch (error) {
-          onLoss(error);
+          if (!file.hasToldError) onLoss(error);
         } finally {
           state.removeHandle(fh);
           await dropIfUnused(file);
@@ -219,7 +232,7 @@ export function createOpenFiles(options: OpenFilesOptions): OpenFiles {
   };
 }
 
-const newContent = { scratch: undefined, isDirty: false, hasConflict: false };
+const newContent = { scratch: undefined, isDirty: false, hasConflict: false, hasToldError: false };
 
 async function download(
   store: ObjectStore,

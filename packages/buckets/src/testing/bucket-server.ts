@@ -23,6 +23,7 @@ const {
   credentials,
   limits,
   spaceBytes = 1024 ** 3,
+  isReadOnly = false,
   ...options
 } = JSON.parse(process.argv[2] ?? '') as ServedBucket;
 const store = await openObjectStore(url, { credentials, limits });
@@ -30,6 +31,7 @@ await serveInherited(
   () =>
     createBucketFs(store, {
       ...options,
+      isReadOnly: () => isReadOnly,
       space: createScratchSpace(spaceBytes),
       budget: createReadBudget(64 * 1024 * 1024),
       onLoss: (error) => print('loss', error),
