@@ -1,13 +1,12 @@
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { errorFromUnknown, removeTree, sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import type { ObjectAccess } from '@soulbox/vault';
 import type { OperationContext } from '../operations/operation-context.ts';
-import { bundleDirectoryOf } from '../processes/sandbox-host.ts';
 import { uploadStageIn } from './parcel-source.ts';
+import { removeStaleRecords, removeUnneededParcels } from './remove-surplus.ts';
 import { openStoreState } from './store-state.ts';
 import type { StoreSettings, StoreState } from './store-state.ts';
-import { createUnitFinder, recordPrefix } from './unit.ts';
+import { createUnitFinder } from './unit.ts';
 import type { Unit } from './unit.ts';
 import { createFailures } from './upload-failures.ts';
 import { notUploadedMax } from './upload-figures.ts';
@@ -80,33 +79,6 @@ export function startUploader(
     return record?.state === 'paused' && record.saved?.stateId === unit.stateId;
   };
 
-  /** Records of sandboxes that run again, or have ended. A memory that ran on must never be restored. */
-  const removeStale = async (at: StoreState, units: readonly Unit[]): Promise<void> => {
-    const current = new Map(units.map(({ what, id, stateId, object }) => [recordPrefix(what, id, stateId), object]));
-    // A damaged record may be that of any of them.
-    const keepsUnknown = (await host.store.hasSetAside()) || (await snapshots.hasSetAside());
-    for (const name of at.records) {
-      const [, prefix = '', id = ''] = /^(records\/[a-z]+\/([^.]+)\.[^.]+\.)[0-9a-f]{16}$/.exec(name) ?? [];
-      const now = current.get(prefix);
-      // The older record of a sandbox that still sleeps is kept until the newer one is there.
-      if (now === name || (now !== undefined && !at.records.has(now))) continue;
-      if (keepsUnknown && table.find(id) === undefined) continue;
-      await at.objects.delete(name, stopping.signal);
-      at.records.delete(name);
-    }
-  };
-
-  /** Parcels that no record needs. Their records were removed before. */
-  const removeUnneeded = async (at: StoreState, units: readonly Unit[]): Promise<void> => {
-    if ((await host.store.hasSetAside()) || (await snapshots.hasSetAside())) return;
-    const needed = new Set(units.flatMap(({ parcels }) => parcels));
-    for (const name of at.complete) {
-      if (needed.has(name) || name.startsWith('control/') || (await isOnHost(context, name))) continue;
-      at.complete.delete(name);
-      await at.parcels.remove(name, stopping.signal);
-    }
-  };
-
   const begin = (at: StoreState, unit: Unit): void => {
     const ended = new AbortController();
     const signal = AbortSignal.any([stopping.signal, ended.signal]);
@@ -141,14 +113,14 @@ export function startUploader(
     const units = findUnits();
     for (const { unit, ended } of active.values())
       if (!isWanted(unit)) ended.abort(new SoulBoxError('illegal_transition', 'It has changed meanwhile.'));
-    await removeStale(at, units);
+    await removeStaleRecords(context, at, units, stopping.signal);
     const missing = units.filter(({ object }) => !at.records.has(object) && !active.has(object));
     for (const unit of missing.filter(({ object }) => failures.mayTry(object)).slice(0, limits.atOnce - active.size))
       begin(at, unit);
     failures.keepOnly(new Set(units.map(({ object }) => object)));
     if (active.size > 0) state = 'working';
     else state = missing.length > 0 ? 'waiting' : 'idle';
-    if (active.size === 0) await removeUnneeded(at, findUnits());
+    if (active.size === 0) await removeUnneededParcels(context, at, findUnits(), stopping.signal);
     return active.size === 0 && missing.length === 0;
   };
 
@@ -224,11 +196,4 @@ export function startUploader(
       await Promise.all([...active.values()].map(async ({ done }) => await done));
     },
   };
-}
-
-/** The next sandbox will need it again, and it is large. */
-async function isOnHost({ host, templates }: UploadContext, parcel: string): Promise<boolean> {
-  const [kind, id = ''] = parcel.split('/');
-  if (kind === 'templates') return (await templates.find(id)) !== undefined;
-  return kind === 'runtimes' && existsSync(bundleDirectoryOf(host, id));
 }
