@@ -88,7 +88,8 @@ test('an upload that fails is tried again', async () => {
   await claim('own');
   let failures = 0;
   access.fault = (method) => {
-    if (method === 'put' && failures++ < 3) throw new SoulBoxError('storage_unavailable', 'away');
+    if (method === 'put' && failures++ < 3)
+      throw new SoulBoxError('storage_access_denied', 'The credentials have expired.');
   };
   start();
   await expect.poll(newest).toBeDefined();
