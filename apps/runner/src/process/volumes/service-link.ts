@@ -1,5 +1,4 @@
 import { closeSync } from 'node:fs';
-import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { z } from 'zod';
 import { isRunning, sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
@@ -146,14 +145,19 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
   /** Follows one service until its end. */
   const followOne = async (): Promise<void> => {
     const life = await callHttpService({ method: 'GET', path: '/alive', signal: stopping.signal }, service);
+    // A service that is killed breaks it off, which is no error: the next one must not wait.
+    const ended = new Promise<void>((resolve) => life.on('error', () => undefined).once('close', resolve));
+    const leave = (): void => void life.destroy();
+    stopping.signal.addEventListener('abort', leave);
     try {
       life.resume();
       isAlive = true;
       // Programs in sandboxes wait for it.
       while (!(await giveMissing()) && !life.closed) await sleepUnlessAborted(againMs, stopping.signal);
-      if (!life.closed) await once(life, 'close', { signal: stopping.signal });
+      await ended;
     } finally {
       isAlive = false;
+      stopping.signal.removeEventListener('abort', leave);
       life.destroy();
     }
   };
