@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { findProcess } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createServiceLink } from './service-link.ts';
+import { createServiceLink, volumeService } from './service-link.ts';
 import type { HeldMount } from './service-link.ts';
 
 let folder: string;
@@ -35,12 +35,15 @@ function mount(): HeldMount {
   const holder = findProcess(process.pid);
   if (holder === undefined) throw new Error('This process is not there.');
   const place = { teamId: 't', groupId: 'g', volumeId: 'v', name: 'v', path: '/v' };
-  const volume = { ...place, isReadOnly: false, sizeBytes: 0, teamBytes: 0 };
+  const volume = { ...place, isReadOnly: false, sizeBytes: 0, teamBytes: 0, isBucket: false, prefix: '' };
   return { mountId: 'm', fd: 3, holder, volume, negotiated: { minor: 36, maxWriteBytes: 4096, flags: [] } };
 }
 
 test('the service after one that was killed is found at once', async () => {
-  const options = { socketPath: join(folder, 'socket'), channel: -1, wake: () => undefined, logger: silentLogger };
+  const options = {
+    ...{ kind: volumeService, socketPath: join(folder, 'socket'), channel: -1, wake: () => undefined },
+    logger: silentLogger,
+  };
   const link = createServiceLink(options);
   link.keep(mount());
   await expect.poll(() => asked.length).toBe(1);
