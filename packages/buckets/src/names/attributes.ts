@@ -4,7 +4,10 @@ import type { FuseAttr } from '@soulbox/fuse';
 export const folderType = 0o040000;
 export const fileType = 0o100000;
 
-/** A bucket knows no owners and no permissions. It belongs to the usual user of sandboxes, and everyone may use it. */
+/**
+ * A bucket knows no owners and no permissions. It belongs to the usual user of sandboxes, and everyone may use it. That is
+ * also so in a read-only mount: a write is refused with EROFS, as by every file system, and not with EACCES.
+ */
 const owner = { uid: 1000, gid: 1000 };
 const blockBytes = 512;
 const blksize = 128 * 1024;
@@ -28,17 +31,16 @@ export const inoOfNameless = (nodeId: number): number => 2 ** 52 + nodeId;
 export function attributesOf(
   ino: number,
   file: ShownFile | 'folder',
-  { isReadOnly, folderMs }: { readonly isReadOnly: boolean; readonly folderMs: number },
+  { folderMs }: { readonly folderMs: number },
 ): FuseAttr {
   const size = file === 'folder' ? 0 : file.size;
   const ms = file === 'folder' ? folderMs : file.modifiedMs;
   const sec = Math.floor(ms / 1000);
   const time = { sec, nsec: Math.floor((ms - 1000 * sec) * 1_000_000) };
-  const permissions = isReadOnly ? 0o555 : 0o777;
   return {
     ...{ ino, size, blocks: Math.ceil(size / blockBytes), blksize, rdev: 0, ...owner },
     ...{ atime: time, mtime: time, ctime: time },
-    mode: (file === 'folder' ? folderType : fileType) | permissions,
+    mode: (file === 'folder' ? folderType : fileType) | 0o777,
     // 1 for a folder: programs must not conclude from it how many folders are in it.
     nlink: 1,
   };
