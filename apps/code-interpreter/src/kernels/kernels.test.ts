@@ -161,6 +161,18 @@ describe.each(cases.filter(({ language }) => isInstalled[language]))('the kernel
     }
   });
 
+  // ipykernel collects output into messages.
+  test.runIf(words.language === 'python')('prints more at once than one message may have', async () => {
+    const wanted = 100_000_000;
+    let chars = 0;
+    const take = (output: Output): undefined => {
+      if (output.type === 'stdout') chars += output.text.length;
+    };
+    await kernel.execute(`print("x" * ${wanted})`, take, { isTypescript: false });
+    expect(chars).toBe(wanted + 1);
+    expect((await printed(words.second)).trim()).toBe('7');
+  });
+
   test('an interrupt does nothing while no code runs', async () => {
     kernel.interrupt();
     expect((await printed(words.second)).trim()).toBe('7');

@@ -42,4 +42,5 @@ def kernel_config():
     config.InlineBackend.figure_formats = {"png"}
     # A cell cannot be edited again here.
     config.IPKernelApp.matplotlib = None
+    config.IPKernelApp.outstream_class = "soulbox_kernel.output.BoundedStream"
     return config
