@@ -13,7 +13,7 @@ const source = (path: string): string => fileURLToPath(new URL(`../${path}`, imp
  */
 export const codeInterpreterRecipe: Recipe = {
   name: 'code-interpreter-v1',
-  revision: 4,
+  revision: 5,
   description: 'Python, JavaScript, TypeScript, R, Java and Bash, for agents that run code',
   packages: [
     ...['python3-ipykernel', 'python3-numpy', 'python3-pandas', 'python3-matplotlib', 'python3-scipy'],

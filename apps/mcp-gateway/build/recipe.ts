@@ -12,7 +12,7 @@ const program = 'usr/local/bin/mcp-gateway';
  */
 export const mcpGatewayRecipe: Recipe = {
   name: 'mcp-gateway',
-  revision: 1,
+  revision: 2,
   description: 'MCP servers behind one URL, for the mcp option of the clients',
   packages: [],
   npm: [{ lock: new URL('../servers/', import.meta.url), target: '/opt/mcp-gateway' }],

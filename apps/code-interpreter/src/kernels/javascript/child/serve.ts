@@ -36,7 +36,9 @@ export function serveRequests({ acknowledged, running }: Shared): void {
   };
   const begin = (request: Execute): void => {
     let isBroken = false;
-    const { promise: ended, resolve: settle } = Promise.withResolvers<Outcome>();
+    let settle: (outcome: Outcome) => void = () => undefined;
+    // Not Promise.withResolvers: Debian's Node 20, which runs this, does not have it.
+    const ended = new Promise<Outcome>((resolve) => (settle = resolve));
     // All before the code: its termination also ends those functions of ours that have called it.
     interrupt = () => {
       isBroken = true;
