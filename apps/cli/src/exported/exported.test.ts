@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, open, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { removeTree } from '@soulbox/base';
 import { setAttribute } from '@soulbox/linux/file-attributes';
@@ -207,8 +208,9 @@ test('an interrupted command leaves no files', async () => {
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: temporary },
   });
   const ended = once(child, 'exit');
-  // Nobody reads the rest, so the command waits.
   await once(child.stdout, 'readable');
+  // Nobody reads the rest, so the command waits for that when the signal arrives.
+  await sleep(300);
   expect(await readdir(temporary)).toHaveLength(1);
   child.kill('SIGINT');
   await ended;

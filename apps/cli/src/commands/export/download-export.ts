@@ -6,6 +6,7 @@ import { findApi } from '../../api/connection.ts';
 import { downloadApi } from '../../api/transfer.ts';
 import { apiDataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { abortOnSignal } from '../../output/abort-on-signal.ts';
+import { writeOutput } from '../../output/write-output.ts';
 import { withProgress } from './transfer-progress.ts';
 
 export const exportArgs = {
@@ -32,9 +33,10 @@ interface ExportFlags {
 export async function downloadExport(path: string, id: string, args: ExportFlags): Promise<void> {
   const api = await findApi(args['data-dir']);
   const query = args.memory === true ? { memory: 'true' } : {};
-  const pieces = withProgress('export', downloadApi(api, { path, query }, abortOnSignal()));
+  const stop = abortOnSignal();
+  const pieces = withProgress('export', downloadApi(api, { path, query }, stop));
   if (args.output === '-') {
-    await pipeline(pieces, process.stdout, { end: false });
+    await writeOutput(pieces, stop);
     return;
   }
   const file = resolve(args.output ?? `${id.replaceAll(/[^A-Za-z0-9._-]/g, '-')}.soulbox`);

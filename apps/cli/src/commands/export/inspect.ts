@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
 import { defineCommand } from 'citty';
 import { SoulBoxError } from '@soulbox/base';
 import { dataBytesOf, isSigned, openExport, unusable } from '@soulbox/contract/export-file';
@@ -11,6 +10,7 @@ import { pathFromText, showPath } from '../../exported/show-path.ts';
 import { abortOnSignal } from '../../output/abort-on-signal.ts';
 import { renderFacts } from '../../output/facts.ts';
 import { showBytes } from '../../output/table.ts';
+import { writeOutput } from '../../output/write-output.ts';
 import { printDifferences } from './print-differences.ts';
 
 export const inspectExport = defineCommand({
@@ -87,7 +87,7 @@ function listFolder({ files }: Exported, folder: string, isJson: boolean): void 
 async function printFile({ files }: Exported, path: string, stop: AbortSignal): Promise<void> {
   const file = files.get(path);
   if (file?.kind !== 'file') throw notThere(path, 'file');
-  await pipeline(file.read(), process.stdout, { end: false, signal: stop });
+  await writeOutput(file.read(), stop);
 }
 
 /** A folder is there when anything in it was changed. */
