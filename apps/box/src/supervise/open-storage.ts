@@ -5,7 +5,7 @@ import { bindUnix, userOf } from '@soulbox/process';
 import type { RunnerProcessSettings } from '@soulbox/runner/process';
 import type { BoxConfig } from '../config.ts';
 import { prepareStorage } from '../storage/prepare.ts';
-import { makeObjectsFolder } from './part-folders.ts';
+import { makeServiceFolder } from './part-folders.ts';
 
 /** Variables from which the SDKs of the stores take credentials, proxies and certificates. */
 const storeVariables = /^(?:AWS_|GOOGLE_|AZURE_|(?:https?|no)_proxy$|SSL_CERT_|HOME$)/i;
@@ -32,7 +32,7 @@ export async function openStorage(config: BoxConfig, started: AsyncDisposableSta
   const id = userOf(instance, 'objects');
   const prepared = await prepareStorage(config.storage, config.dataDirectory, id);
   const { url, credentialsFile, folder, serverId, owner, keys } = prepared;
-  const place = await makeObjectsFolder(instance, id);
+  const place = await makeServiceFolder(instance, 'objects', id);
   const socket = bindUnix(place.socket, id);
   started.defer(() => closeSync(socket));
   return {

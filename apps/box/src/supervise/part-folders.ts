@@ -91,26 +91,31 @@ export async function makeSshFolder(
   return { path, sockets: socketsIn(path), innerSockets: socketsIn('/') };
 }
 
-/** Where the volume service has its socket, and where it sees the volumes: as its whole file system. */
-export interface VolumesFolder {
+/**
+ * Where a process that control and the runner call has its socket, and where it sees its data: the volume service its
+ * whole file system, the process of the object store a store on local disk.
+ */
+export interface ServiceFolder {
   readonly socket: string;
   readonly data: string;
 }
 
-/** Recreates the folder. The control plane belongs to the group of the volume service. */
-export async function makeVolumesFolder(instance: number, volumes: number): Promise<VolumesFolder> {
-  const path = join(runFolder(instance), 'volumes');
-  await makeFolder(path, { owner: 0, group: volumes, mode: 0o710 });
+/** Recreates the folder. The control plane belongs to the group of the process. */
+export async function makeServiceFolder(
+  instance: number,
+  part: 'volumes' | 'buckets' | 'objects',
+  group: number,
+): Promise<ServiceFolder> {
+  const path = join(runFolder(instance), part);
+  await makeFolder(path, { owner: 0, group, mode: 0o710 });
   const data = join(path, 'data');
   await mkdir(data, { mode: 0o700 });
-  return { socket: join(path, 'volumes.sock'), data };
+  return { socket: join(path, `${part}.sock`), data };
 }
 
-/** Where the bucket service has its socket, where it asks control, and where it sees its part of the data folder. */
-export interface BucketsFolder {
-  readonly socket: string;
+/** The bucket service also asks control. */
+export interface BucketsFolder extends ServiceFolder {
   readonly controlSocket: string;
-  readonly data: string;
 }
 
 /** Recreates the folder. The control plane belongs to the group of the bucket service, and serves it here. */
@@ -118,27 +123,10 @@ export async function makeBucketsFolder(
   instance: number,
   { buckets, control }: { readonly buckets: number; readonly control: number },
 ): Promise<BucketsFolder> {
-  const path = join(runFolder(instance), 'buckets');
-  await makeFolder(path, { owner: 0, group: buckets, mode: 0o710 });
-  await makeFolder(join(path, 'control'), { owner: control, group: buckets, mode: 0o2710 });
-  const data = join(path, 'data');
-  await mkdir(data, { mode: 0o700 });
-  return { socket: join(path, 'buckets.sock'), controlSocket: join(path, 'control', 'control.sock'), data };
-}
-
-/** Where the process that speaks to the object store has its socket, and where it sees a store on local disk. */
-export interface ObjectsFolder {
-  readonly socket: string;
-  readonly data: string;
-}
-
-/** Recreates the folder. The control plane belongs to the group of that process. */
-export async function makeObjectsFolder(instance: number, objects: number): Promise<ObjectsFolder> {
-  const path = join(runFolder(instance), 'objects');
-  await makeFolder(path, { owner: 0, group: objects, mode: 0o710 });
-  const data = join(path, 'data');
-  await mkdir(data, { mode: 0o700 });
-  return { socket: join(path, 'objects.sock'), data };
+  const folder = await makeServiceFolder(instance, 'buckets', buckets);
+  const path = join(runFolder(instance), 'buckets', 'control');
+  await makeFolder(path, { owner: control, group: buckets, mode: 0o2710 });
+  return { ...folder, controlSocket: join(path, 'control.sock') };
 }
 
 async function makeFolder(

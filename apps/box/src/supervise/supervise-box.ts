@@ -30,7 +30,7 @@ import {
   makeEgressFolder,
   makeGatewayFolder,
   makeSshFolder,
-  makeVolumesFolder,
+  makeServiceFolder,
 } from './part-folders.ts';
 import { prepareBuckets } from './buckets-part.ts';
 import { startWhenWanted } from './start-when-wanted.ts';
@@ -96,7 +96,7 @@ export async function superviseBox(options: {
   const egressFolder = await makeEgressFolder(instance, { egress: egressId, control: controlId });
 
   const volumesId = userOf(instance, 'volumes');
-  const volumesFolder = await makeVolumesFolder(instance, volumesId);
+  const volumesFolder = await makeServiceFolder(instance, 'volumes', volumesId);
   const volumesSocket = bindUnix(volumesFolder.socket, volumesId);
   started.defer(() => closeSync(volumesSocket));
 
