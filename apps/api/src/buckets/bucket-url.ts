@@ -23,7 +23,7 @@ export function parseBucketUrl({ config, outside }: ApiContext, text: string): B
   if (url.kind === 's3' && url.region !== undefined && !regionForm.test(url.region))
     throw invalid('region must consist of lower-case letters, digits and "-"');
   if (url.endpoint !== undefined) {
-    const setting = 'SOULBOX_BUCKET_ALLOW_PRIVATE names those at which buckets may be.';
+    const setting = 'The operator can allow it with SOULBOX_BUCKET_ALLOW_PRIVATE.';
     createHostPolicy(config.bucketAllowPrivate, outside, setting).checkHost(new URL(url.endpoint).hostname);
   }
   return url.kind;

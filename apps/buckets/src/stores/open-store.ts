@@ -34,7 +34,7 @@ async function checkName(hostname: string, lookup: LookupFunction): Promise<void
   if (error instanceof ForbiddenAddressError)
     throw new SoulBoxError(
       'storage_access_denied',
-      'The endpoint of the bucket is private, local or reserved. SOULBOX_BUCKET_ALLOW_PRIVATE names those at which buckets may be.',
+      'The endpoint of the bucket is private, local or reserved. The operator can allow it with SOULBOX_BUCKET_ALLOW_PRIVATE.',
     );
 }
 
