@@ -358,7 +358,8 @@ describe('blobs of an older version', () => {
     const holdRoom = async () => {
       count++;
       if (count === 1) {
-        later.push(mixed.delete('deleted'), put('replaced', 'new', mixed));
+        later.push(mixed.delete('deleted'));
+        await put('replaced', 'new', mixed);
         await plain.delete('gone-elsewhere');
       }
       return await room.holdRoom();
