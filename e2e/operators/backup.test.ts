@@ -14,6 +14,7 @@ import type { Output } from '../harness/cli.ts';
 import { checkPaused, checkSandbox, checkWorld, connectionOf, endWorld, fillSandbox } from '../harness/drill.ts';
 import { fillWorld, makeWholeFolder, serve } from '../harness/drill.ts';
 import type { World } from '../harness/drill.ts';
+import { askFunction, deployLasting } from '../harness/lasting-function.ts';
 import { hasTemplate } from '../harness/template.ts';
 import { until } from '../harness/until.ts';
 
@@ -33,25 +34,6 @@ const soulbox = async (...args: string[]): Promise<Output> => await runNode([cli
 const restore = async (target: string, source = backup): Promise<Output> =>
   await soulbox('backup', 'restore', source, '--data-dir', target, '--json');
 
-async function askFunction({ clientEnvironment }: ServerProcess, method: string, path: string, body?: object) {
-  const { E2B_API_URL: url = '', E2B_API_KEY: key = '' } = clientEnvironment;
-  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
-  const answer = await fetch(url + path, {
-    method,
-    headers,
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  return { status: answer.status, text: await answer.text() };
-}
-
-const source = `
-export default {
-  async fetch(request, env) {
-    if (request.method === 'POST') await env.STORE.put('key', 'kept ' + env.TOKEN);
-    return new Response(await env.STORE.get('key'));
-  },
-};`;
-
 beforeAll(async () => {
   folder = await makeTestDirectory('backup-');
   backup = join(folder, 'backup');
@@ -61,11 +43,7 @@ beforeAll(async () => {
   [small, large] = [await Sandbox.create('base', connection), await Sandbox.create('base', connection)];
   for (const sandbox of [small, large]) await fillSandbox(sandbox);
   await large.commands.run('head -c 100M /dev/urandom > /home/user/large; sha256sum /home/user/large > /home/user/sum');
-  if (hasFunctions) {
-    const request = { name: 'lasting', source, secrets: { TOKEN: 'secret' }, kv: { STORE: 'lasting' } };
-    expect((await askFunction(server, 'POST', '/functions', request)).status).toBe(201);
-    expect(await askFunction(server, 'POST', '/functions-http/lasting/')).toMatchObject({ text: 'kept secret' });
-  }
+  if (hasFunctions) await deployLasting(server);
   const create = (at: string): string[] => ['backup', 'create', at, '--data-dir', server.dataDirectory, '--json'];
   half = join(folder, 'half');
   await killWhile(create(half), async () => (await names(half)).length > 2);

@@ -11,9 +11,12 @@ import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
 import { checkWorld, connectionOf, endWorld, fillSandbox, fillWorld, makeWholeFolder } from '../harness/drill.ts';
 import type { World } from '../harness/drill.ts';
+import { askFunction, deployLasting } from '../harness/lasting-function.ts';
 import { server as shared } from '../harness/server.ts';
+import { hasTemplate } from '../harness/template.ts';
 import { until } from '../harness/until.ts';
 
+const hasFunctions = await hasTemplate('edge');
 const instance = 7;
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 let folder: string;
@@ -23,6 +26,8 @@ let server: ServerProcess;
 let world: World;
 /** One that was resumed after its upload, and one that was never paused. */
 let [running, late]: Sandbox[] = [];
+/** The sandbox of a function. */
+let serving: string[] = [];
 /** Of commands. */
 let environment: Record<string, string> = {};
 let recovered: ServerProcess | undefined;
@@ -61,7 +66,7 @@ beforeAll(async () => {
   folder = await makeTestDirectory('object-store-');
   [url, keyFile] = [`file://${folder}/store`, join(folder, 'storage.key')];
   await writeFile(keyFile, (await soulbox('storage', 'key')).stdout, { mode: 0o600 });
-  server = await start(await makeWholeFolder());
+  server = await start(await makeWholeFolder(hasFunctions ? ['base', 'edge'] : ['base']));
   const connection = { ...connectionOf(server), timeoutMs: 600_000 };
   world = await fillWorld(connection);
   running = await Sandbox.create('base', connection);
@@ -70,6 +75,11 @@ beforeAll(async () => {
   await untilUploaded(server);
   await running.connect();
   late = await Sandbox.create('base', connection);
+  if (hasFunctions) {
+    await deployLasting(server);
+    const shown = await askFunction(server, 'GET', '/functions/lasting');
+    serving = [(JSON.parse(shown.text) as { sandboxID: string }).sandboxID];
+  }
   await untilUploaded(server);
   // The control plane uploads its records some seconds after they have changed.
   await sleep(10_000);
@@ -102,8 +112,8 @@ test('a host that lost its disk resumes what was uploaded, and names what is los
   expect(output.code, output.stderr).toBe(1);
   // The snapshot of the tenant and the template.
   expect(said).toMatchObject({ sandboxes: 1, snapshots: 2 });
-  const lost = [running, late].map((sandbox) => ({
-    ...{ what: 'sandbox', id: sandbox?.sandboxId },
+  const lost = [running?.sandboxId, late?.sandboxId, ...serving].map((id) => ({
+    ...{ what: 'sandbox', id },
     reason: expect.stringContaining('running') as string,
   }));
   expect(said.lost.toSorted((one, other) => one.id.localeCompare(other.id))).toEqual(
@@ -112,8 +122,19 @@ test('a host that lost its disk resumes what was uploaded, and names what is los
   recovered = await start(target);
   await checkWorld(world, connectionOf(recovered));
   const list = await Sandbox.list(connectionOf(recovered)).nextItems();
-  expect(list.map(({ sandboxId }) => sandboxId)).toEqual([world.paused]);
+  expect(list.map(({ sandboxId }) => sandboxId)).toContain(world.paused);
+  expect(list.map(({ sandboxId }) => sandboxId)).not.toContain(running?.sandboxId);
 }, 300_000);
+
+test.skipIf(!hasFunctions)('a function is there with its secret and its values, in a new sandbox', async () => {
+  if (recovered === undefined) throw new Error('there is no recovered server');
+  await expect
+    .poll(async () => recovered && (await askFunction(recovered, 'GET', '/functions-http/lasting/')), {
+      timeout: 30_000,
+    })
+    .toMatchObject({ text: 'kept secret' });
+  await askFunction(recovered, 'DELETE', '/functions/lasting');
+});
 
 test('the recovered server goes on at the same place, and the lost host changes nothing when it comes back', async () => {
   if (recovered === undefined) throw new Error('there is no recovered server');

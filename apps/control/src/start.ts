@@ -201,6 +201,10 @@ export async function startControl(options: ControlOptions): Promise<Control> {
         secretsDirectory: folders.secrets,
         stageDirectory: join(directory, 'upload-stage'),
         copyRecords,
+        blobs: [
+          { store: 'uploads', blobs: stores.uploads, directory: folders.uploads },
+          { store: 'functions', blobs: stores.functions, directory: folders.functions },
+        ],
         logger: logger.child({ part: 'control' }),
       }),
     );

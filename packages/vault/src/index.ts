@@ -1,3 +1,6 @@
+export { createBlobPacks, eachPackedBlob, packedBlobsSchema } from './blob-packs.ts';
+export type { BlobPacks, BlobSource, PackedBlob } from './blob-packs.ts';
+export { cutContent } from './cut-content.ts';
 export { directAccess } from './direct-access.ts';
 export { socketAccess } from './socket-access.ts';
 export { objectMaxBytes } from './object-access.ts';

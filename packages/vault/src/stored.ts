@@ -45,3 +45,7 @@ export const aboutControlSchema = z.object({
     .max(1000),
 });
 export type AboutControl = z.infer<typeof aboutControlSchema>;
+
+/** The file among those that lists the live blobs of the control plane (`packedBlobsSchema`), and the kind of their packs. */
+export const blobListName = 'blobs.json';
+export const blobsKind = 'blobs';

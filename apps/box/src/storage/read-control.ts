@@ -1,6 +1,7 @@
 import { open, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorFromUnknown, removeTree, SoulBoxError } from '@soulbox/base';
+import { cutContent } from '@soulbox/vault';
 import type { OpenParcel, Parcels } from '@soulbox/vault';
 import { aboutControlSchema } from '@soulbox/vault/stored';
 
@@ -31,19 +32,12 @@ async function writeFiles(parcel: OpenParcel, dataDirectory: string): Promise<vo
   const { files } = aboutControlSchema.parse(parcel.about);
   if (files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) !== parcel.sizeBytes)
     throw new SoulBoxError('storage_damaged', 'The list of files of the records does not fit their size.');
-  const content = parcel.content();
-  let rest: Buffer = Buffer.alloc(0);
+  const content = cutContent(parcel.content());
   for (const { path, sizeBytes } of files) {
     const target = join(dataDirectory, path);
     await removeTree(target);
     await mkdir(dirname(target), { recursive: true, mode: 0o700 });
     await using file = await open(target, 'wx', 0o600);
-    for (let left = sizeBytes; left > 0;) {
-      if (rest.length === 0) rest = (await content.next()).value as Buffer;
-      const piece = rest.subarray(0, left);
-      await file.writeFile(piece);
-      rest = rest.subarray(piece.length);
-      left -= piece.length;
-    }
+    for await (const piece of content.next(sizeBytes)) await file.writeFile(piece);
   }
 }

@@ -25,6 +25,7 @@ import { findLost } from './find-lost.ts';
 import type { Lost } from './find-lost.ts';
 import { isThere, moveInto } from './move-into.ts';
 import { inheritStoragePlace } from './place.ts';
+import { readBlobs } from './read-blobs.ts';
 import { readControl } from './read-control.ts';
 import { chooseServer, readRecords, readServerFiles } from './read-server.ts';
 
@@ -83,13 +84,16 @@ export async function recoverFromStore(options: RecoverOptions): Promise<Recover
     for (const [name, text] of Object.entries(files)) await writePrivate(join(dataDirectory, name), text);
     // The kernel would keep one key for this folder and the lost one.
     await fileKeyringRecords(runnerKeysFileIn(dataDirectory)).removeDiskKey();
-    await readControl(createParcels(objects, control), dataDirectory, signal);
+    const ofControl = createParcels(objects, control);
+    await readControl(ofControl, dataDirectory, signal);
+    onStep('uploads and data of functions');
+    const lostBlobs = await readBlobs(ofControl, dataDirectory, signal);
     const records = await readRecords(objects, { key: runner, signal });
     const parcels = createParcels(objects, runner);
     const { whole, damaged } = await fetchAll(parcels, records, options);
     for (const { what, id, text } of whole)
       await writePrivate(join(dataDirectory, `${folderOf[what]}/${id}.json`), text);
-    const lost = [...damaged, ...(await findLost(dataDirectory, [...whole, ...damaged]))];
+    const lost = [...damaged, ...(await findLost(dataDirectory, [...whole, ...damaged])), ...lostBlobs];
     await inheritStoragePlace(dataDirectory, serverId, owner.nonce);
     onStep('writing it to the disk');
     await run('sync', ['--file-system', dataDirectory], { timeoutMs: 600_000 });

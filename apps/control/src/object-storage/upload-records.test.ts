@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree, SoulBoxError } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
-import { claimOwner, createParcels, sealedObjects } from '@soulbox/vault';
+import { openDiskBlobs } from '@soulbox/storage';
+import type { BlobStore } from '@soulbox/storage';
+import { claimOwner, createParcels, eachPackedBlob, sealedObjects } from '@soulbox/vault';
 import { aboutControlSchema } from '@soulbox/vault/stored';
 import { memoryAccess } from '@soulbox/vault/testing';
 import type { MemoryAccess } from '@soulbox/vault/testing';
@@ -17,12 +19,14 @@ const { signal } = new AbortController();
 let folder: string;
 let access: MemoryAccess;
 let uploading: AsyncDisposable | undefined;
+let blobs: BlobStore;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'upload-records-'));
   access = memoryAccess();
   await mkdir(join(folder, 'secrets'));
   await writeFile(join(folder, 'secrets', 'master-key'), 'a secret');
   await writeFile(join(folder, 'records.sqlite'), 'first');
+  blobs = await openDiskBlobs({ directory: join(folder, 'functions') });
 });
 afterEach(async () => {
   await uploading?.[Symbol.asyncDispose]();
@@ -39,6 +43,7 @@ function start(): void {
     secretsDirectory: join(folder, 'secrets'),
     stageDirectory: join(folder, 'stage'),
     copyRecords: async (file) => await copyFile(recordsFile, file),
+    blobs: [{ store: 'functions', blobs, directory: join(folder, 'functions') }],
     limits: { lookMs: 10, awayMs: 10, pauseFactor: 0 },
   });
 }
@@ -66,7 +71,11 @@ test('records and secrets are uploaded once the place is taken, and again after 
   await new Promise((done) => setTimeout(done, 50));
   expect(access.objects.size).toBe(0);
   await claim('own');
-  await expect.poll(newest).toEqual({ 'records.sqlite': 'first', 'secrets/master-key': 'a secret' });
+  await expect.poll(newest).toEqual({
+    'records.sqlite': 'first',
+    'blobs.json': '[]',
+    'secrets/master-key': 'a secret',
+  });
   for (const content of ['second', 'third one', 'the fourth', 'and the fifth']) {
     await writeFile(join(folder, 'records.sqlite'), content);
     await expect.poll(async () => (await newest())?.['records.sqlite']).toBe(content);
@@ -82,6 +91,24 @@ test('nothing is uploaded without a change', async () => {
   const before = [...access.objects.keys()];
   await new Promise((done) => setTimeout(done, 100));
   expect([...access.objects.keys()]).toEqual(before);
+});
+
+test('a blob is in the store before the copy of the records that follows it', async () => {
+  await claim('own');
+  start();
+  await expect.poll(newest).toBeDefined();
+  await blobs.put('kv/a', [Buffer.from('a value')] as never);
+  const blob = { store: 'functions', key: 'kv/a', sizeBytes: 7 };
+  await expect.poll(async () => (await newest())?.['blobs.json']).toBe(JSON.stringify([blob]));
+  const found: unknown[] = [];
+  const take = async (one: unknown, content: AsyncIterable<Buffer>): Promise<void> => {
+    for await (const piece of content) found.push(one, String(piece));
+  };
+  const parcels = createParcels(sealedObjects(access, serverId), keys.control);
+  expect(await eachPackedBlob(parcels, 'blobs', take, signal)).toEqual([]);
+  expect(found).toEqual([blob, 'a value']);
+  await blobs.delete('kv/a');
+  await expect.poll(async () => (await newest())?.['blobs.json']).toBe('[]');
 });
 
 test('an upload that fails is tried again', async () => {

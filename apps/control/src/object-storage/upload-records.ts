@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorFromUnknown, isNodeError, sleepUnlessAborted } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { checkOwner, createParcels, sealedObjects } from '@soulbox/vault';
-import type { ObjectAccess } from '@soulbox/vault';
+import { checkOwner, createBlobPacks, createParcels, sealedObjects } from '@soulbox/vault';
+import type { BlobPacks, BlobSource, ObjectAccess, Parcels } from '@soulbox/vault';
+import { blobListName, blobsKind } from '@soulbox/vault/stored';
 import type { AboutControl } from '@soulbox/vault/stored';
 import { recordsFileName } from '@soulbox/storage';
 
@@ -17,6 +18,8 @@ export interface RecordUploadOptions {
   /** The records, and the folder of the secrets beside them. */
   readonly recordsFile: string;
   readonly secretsDirectory: string;
+  /** Blobs, with the folders of their files. */
+  readonly blobs: readonly (BlobSource & { readonly directory: string })[];
   /** For the copy that is uploaded. Its folder is owned by this process. */
   readonly stageDirectory: string;
   readonly copyRecords: (file: string) => Promise<void>;
@@ -37,13 +40,16 @@ const usualLimits: RecordUploadLimits = { lookMs: 3000, awayMs: 15_000, pauseFac
 const generationsKept = 3;
 
 /**
- * Uploads the records and the secrets of the control plane, some seconds after they have changed. Each upload is a parcel
- * of its own, named by a number that grows, so there is always a complete one. Disposing ends an upload in progress.
+ * Uploads the records, the secrets and the blobs of the control plane, some seconds after they have changed. Each upload of
+ * the records is a parcel of its own, named by a number that grows, so there is always a complete one. Disposing ends an
+ * upload in progress.
  */
 export function uploadRecords(options: RecordUploadOptions): AsyncDisposable {
   const { logger, limits = usualLimits } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
+  const parcels = createParcels(sealedObjects(options.access, options.serverId), options.keys.control);
+  const packs = createBlobPacks(parcels, blobsKind, { sources: options.blobs });
   const run = async (): Promise<void> => {
     let uploaded = '';
     let complaint = '';
@@ -53,7 +59,7 @@ export function uploadRecords(options: RecordUploadOptions): AsyncDisposable {
         const mark = await markOf(options);
         if (mark !== uploaded) {
           const startedAt = performance.now();
-          await uploadOnce(options, signal);
+          await uploadOnce(options, { parcels, packs }, signal);
           uploaded = mark;
           waitMs = Math.max(waitMs, (performance.now() - startedAt) * limits.pauseFactor);
         }
@@ -80,17 +86,24 @@ export function uploadRecords(options: RecordUploadOptions): AsyncDisposable {
 }
 
 /** Another one after each write to the records: SQLite writes to the log beside them first. */
-async function markOf({ recordsFile, secretsDirectory }: RecordUploadOptions): Promise<string> {
-  const paths = [recordsFile, `${recordsFile}-wal`, secretsDirectory];
+async function markOf({ recordsFile, secretsDirectory, blobs }: RecordUploadOptions): Promise<string> {
+  const paths = [recordsFile, `${recordsFile}-wal`, secretsDirectory, ...blobs.map(({ directory }) => directory)];
   const facts = await Promise.all(paths.map(async (path) => await stat(path, { bigint: true }).catch(ignoreMissing)));
   return facts.map((found) => (found === undefined ? '-' : `${found.mtimeNs} ${found.size}`)).join(' ');
 }
 
-async function uploadOnce(options: RecordUploadOptions, signal: AbortSignal): Promise<void> {
+interface Targets {
+  readonly parcels: Parcels;
+  readonly packs: BlobPacks;
+}
+
+async function uploadOnce(
+  options: RecordUploadOptions,
+  { parcels, packs }: Targets,
+  signal: AbortSignal,
+): Promise<void> {
   const { access, serverId, nonce, keys, stageDirectory, secretsDirectory, copyRecords, logger } = options;
-  const objects = sealedObjects(access, serverId);
-  await checkOwner(objects, nonce, { key: keys.owner, signal });
-  const parcels = createParcels(objects, keys.control);
+  await checkOwner(sealedObjects(access, serverId), nonce, { key: keys.owner, signal });
   const names: string[] = [];
   for await (const name of parcels.list('control', signal)) names.push(name);
   const numbers = names.map((name) => Number(name.slice('control/'.length))).filter(Number.isSafeInteger);
@@ -101,9 +114,13 @@ async function uploadOnce(options: RecordUploadOptions, signal: AbortSignal): Pr
   try {
     const copy = join(stageDirectory, recordsFileName);
     await copyRecords(copy);
+    // What the records name is in the store before they are.
+    const list = join(stageDirectory, blobListName);
+    await writeFile(list, JSON.stringify(await packs.sync(signal)));
     const secrets = (await readdir(secretsDirectory)).sort();
     const paths = [
       { path: recordsFileName, file: copy },
+      { path: blobListName, file: list },
       ...secrets.map((name) => ({ path: `secrets/${name}`, file: join(secretsDirectory, name) })),
     ];
     const found = await Promise.all(paths.map(async (one) => ({ ...one, facts: await stat(one.file) })));
