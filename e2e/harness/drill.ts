@@ -27,12 +27,15 @@ export function connectionOf({ clientEnvironment }: ServerProcess): Connection {
 export async function makeWholeFolder(names: readonly string[] = ['base']): Promise<string> {
   const folder = await makeTestDirectory('drill-');
   await run('mkdir', ['-m', '700', join(folder, 'templates')]);
-  for (const name of names) {
-    const template = await openTemplateStore(testTemplatesDirectory, silentLogger).find(name);
-    if (template === undefined) throw new Error(`there is no template ${name}`);
-    await run('cp', ['-a', join(testTemplatesDirectory, template.templateId), join(folder, 'templates')]);
-  }
+  for (const name of names) await copyTemplate(name, join(folder, 'templates'));
   return folder;
+}
+
+/** Copies one of the tests' templates into a folder of templates. */
+export async function copyTemplate(name: string, folder: string): Promise<void> {
+  const template = await openTemplateStore(testTemplatesDirectory, silentLogger).find(name);
+  if (template === undefined) throw new Error(`there is no template ${name}`);
+  await run('cp', ['-a', join(testTemplatesDirectory, template.templateId), folder]);
 }
 
 /** Starts a server on the folder. `instance` is its number on this host. */

@@ -9,7 +9,15 @@ import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
-import { checkWorld, connectionOf, endWorld, fillSandbox, fillWorld, makeWholeFolder } from '../harness/drill.ts';
+import {
+  checkWorld,
+  connectionOf,
+  copyTemplate,
+  endWorld,
+  fillSandbox,
+  fillWorld,
+  makeWholeFolder,
+} from '../harness/drill.ts';
 import type { World } from '../harness/drill.ts';
 import { askFunction, deployLasting } from '../harness/lasting-function.ts';
 import { server as shared } from '../harness/server.ts';
@@ -119,6 +127,8 @@ test('a host that lost its disk resumes what was uploaded, and names what is los
   expect(said.lost.toSorted((one, other) => one.id.localeCompare(other.id))).toEqual(
     lost.toSorted((one, other) => (one.id ?? '').localeCompare(other.id ?? '')),
   );
+  // No sandbox that sleeps has it, so it is not in the store. A server makes it anew, which takes minutes.
+  if (hasFunctions) await copyTemplate('edge', join(target, 'templates'));
   recovered = await start(target);
   await checkWorld(world, connectionOf(recovered));
   const list = await Sandbox.list(connectionOf(recovered)).nextItems();
