@@ -14,7 +14,10 @@ import type { WantedPart } from './start-when-wanted.ts';
 
 const bucketsMain = fileURLToPath(import.meta.resolve('@soulbox/bucket-service/main'));
 
-export interface BucketsPartOptions extends Pick<KeepOptions, 'logger' | 'launch' | 'onGivenUp' | 'onProcess'> {
+export interface BucketsPartOptions extends Pick<
+  KeepOptions,
+  'logger' | 'launch' | 'hasStandby' | 'onGivenUp' | 'onProcess'
+> {
   readonly config: BoxConfig;
   /** The user of the control plane. */
   readonly control: number;

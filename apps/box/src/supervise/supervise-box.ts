@@ -1,17 +1,15 @@
 import { closeSync } from 'node:fs';
-import { mkdir, rm, symlink } from 'node:fs/promises';
+import { rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findProcess, SoulBoxError } from '@soulbox/base';
-import type { ProcessIdentity, RootLogger } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import type { RootLogger } from '@soulbox/base';
 import type { ControlProcessSettings } from '@soulbox/control';
 import type { Certificate, GatewaySettings } from '@soulbox/gateway';
 import type { EgressProcessSettings } from '@soulbox/egress';
 import type { VolumeProcessSettings } from '@soulbox/volume-service';
 import { bundleEdgeWorker } from '@soulbox/edge-worker/build';
 import type { ObjectProcessSettings } from '@soulbox/object-process';
-import type { SshProcessSettings } from '@soulbox/ssh';
-import { bundleSshPrograms } from '@soulbox/sftp-server/build';
 import { bindTcp, bindUnix, createDescriptorPair, userOf } from '@soulbox/process';
 import type { RunnerProcessSettings } from '@soulbox/runner/process';
 import { controlDirectoryIn, volumesDirectoryIn } from '../data-folder.ts';
@@ -19,20 +17,14 @@ import { claimServer } from '../claim.ts';
 import { clientEnvironments } from '../client-environments.ts';
 import type { BoxConfig } from '../config.ts';
 import { readDefaultApiKey } from '../credentials.ts';
-import { writeServerFile } from '../server-file.ts';
-import type { ServerFile } from '../server-file.ts';
 import type { Box } from '../start.ts';
 import { keepTrust } from '../trust.ts';
 import { followCertificate, readCertificate } from './certificates.ts';
 import { controlSettings, egressSettings, runnerSettings } from '../settings.ts';
-import {
-  makeControlFolder,
-  makeEgressFolder,
-  makeGatewayFolder,
-  makeSshFolder,
-  makeServiceFolder,
-} from './part-folders.ts';
+import { makeControlFolder, makeEgressFolder, makeGatewayFolder, makeServiceFolder } from './part-folders.ts';
 import { prepareBuckets } from './buckets-part.ts';
+import { createServerFileWriter } from './server-file-writer.ts';
+import { prepareSsh } from './ssh-part.ts';
 import { startWhenWanted } from './start-when-wanted.ts';
 import { loadPart } from './keep-part.ts';
 import { reportToControl } from './report-to-control.ts';
@@ -44,7 +36,6 @@ const gatewayMain = fileURLToPath(import.meta.resolve('@soulbox/gateway/main'));
 const egressMain = fileURLToPath(import.meta.resolve('@soulbox/egress/main'));
 const volumesMain = fileURLToPath(import.meta.resolve('@soulbox/volume-service/main'));
 const objectsMain = fileURLToPath(import.meta.resolve('@soulbox/object-process/main'));
-const sshMain = fileURLToPath(import.meta.resolve('@soulbox/ssh/main'));
 const controlMain = fileURLToPath(new URL('../../../control/src/main.ts', import.meta.url));
 const runnerMain = fileURLToPath(new URL('../../../runner/src/process/main.ts', import.meta.url));
 
@@ -100,12 +91,12 @@ export async function superviseBox(options: {
   const volumesSocket = bindUnix(volumesFolder.socket, volumesId);
   started.defer(() => closeSync(volumesSocket));
 
-  const ssh = config.ssh.port === 0 ? undefined : await prepareSsh(config, started, controlId);
+  const ssh = config.ssh.port === 0 ? undefined : started.use(await prepareSsh(config, controlId));
 
   const storage =
     config.storage.url === '' ? undefined : await (await import('./open-storage.ts')).openStorage(config, started);
 
-  const file = createServerFileWriter(config);
+  const file = createServerFileWriter(config, logger);
   const launch = units ? started.use(await openUnitLauncher(logger)).launch : createChildLauncher(logger);
   // The other parts do not reach the store.
   const inherited = storage === undefined ? environment : storage.withoutCredentials(environment);
@@ -117,13 +108,7 @@ export async function superviseBox(options: {
       loadPart({
         ...common,
         hasStandby: !units,
-        // The server does without it, until an operator has looked.
-        onGivenUp: (err) => {
-          logger.error({ err }, 'volumes are off until the server is restarted');
-          file.noteGivenUp('volumes').catch((fault: unknown) => {
-            logger.warn({ err: fault }, 'the server file could not be written');
-          });
-        },
+        onGivenUp: (err) => file.noteGivenUp('volumes', err),
         plan: {
           name: 'volumes',
           logNames: ['volumes'],
@@ -147,14 +132,9 @@ export async function superviseBox(options: {
   const buckets = started.use(
     await prepareBuckets({
       ...common,
+      hasStandby: !units,
       ...{ config, control: controlId, channel: pairs.buckets[1], environment: pathOf(environment) },
-      // The server does without it, until an operator has looked.
-      onGivenUp: (err) => {
-        logger.error({ err }, 'buckets are off until the server is restarted');
-        file.noteGivenUp('buckets').catch((fault: unknown) => {
-          logger.warn({ err: fault }, 'the server file could not be written');
-        });
-      },
+      onGivenUp: (err) => file.noteGivenUp('buckets', err),
       onProcess: async (pid) => await file.noteProcess('buckets', pid),
     }),
   );
@@ -205,7 +185,7 @@ export async function superviseBox(options: {
       ...controlSettings(config, {
         ...{ directory: controlData, apiSocket: folder.sockets.api, edgeWorker, volumesSocket: volumesFolder.socket },
         bucketsSocket: buckets.folder.socket,
-        ...(ssh === undefined ? {} : { ssh: { port: config.ssh.port, hostKey: ssh.hostKey.publicKey } }),
+        ...(ssh === undefined ? {} : { ssh: { port: config.ssh.port, hostKey: ssh.hostKey } }),
         ...(storage === undefined ? {} : { storage: storage.forControl }),
       }),
       ...(ssh === undefined ? {} : { sshDoor: { id: ssh.id, socket: ssh.folder.sockets.control } }),
@@ -275,39 +255,14 @@ export async function superviseBox(options: {
   });
   started.defer(() => gatewayLoading.kill());
 
-  const sshLoading =
-    ssh === undefined
-      ? undefined
-      : loadPart({
-          ...common,
-          // Strangers reach it, and the server does without it.
-          onGivenUp: (err) => {
-            logger.error({ err }, 'SSH is off until the server is restarted');
-            ssh.closePort();
-            file.noteGivenUp('ssh').catch((fault: unknown) => {
-              logger.warn({ err: fault }, 'the server file could not be written');
-            });
-          },
-          plan: {
-            name: 'ssh',
-            logNames: ['ssh'],
-            program: sshMain,
-            // It inherits its port, and reaches sandboxes through the gateway.
-            namespaces: ['--net', '--ipc'],
-            descriptors: [ssh.port],
-            environment: pathOf(environment),
-          },
-          settings: (): SshProcessSettings & { logLevel: string } => ({
-            logLevel: config.logLevel,
-            cell: { id: ssh.id, root: ssh.folder.path },
-            maxConnections: config.ssh.maxConnections,
-            hostKey: ssh.hostKey.privateKey,
-            programs: ssh.programs,
-            descriptor: firstDescriptor,
-            sockets: ssh.folder.innerSockets,
-          }),
-          onProcess: async (pid) => await file.noteProcess('ssh', pid),
-        });
+  const sshLoading = ssh?.load({
+    ...common,
+    environment: pathOf(environment),
+    logLevel: config.logLevel,
+    maxConnections: config.ssh.maxConnections,
+    onGivenUp: (err) => file.noteGivenUp('ssh', err),
+    onProcess: async (pid) => await file.noteProcess('ssh', pid),
+  });
   started.defer(() => sshLoading?.kill());
 
   const objectsLoading =
@@ -316,12 +271,7 @@ export async function superviseBox(options: {
       : loadPart({
           ...common,
           // The server does without it: everything is on its own disk.
-          onGivenUp: (err) => {
-            logger.error({ err }, 'uploads to the object store are off until the server is restarted');
-            file.noteGivenUp('objects').catch((fault: unknown) => {
-              logger.warn({ err: fault }, 'the server file could not be written');
-            });
-          },
+          onGivenUp: (err) => file.noteGivenUp('objects', err),
           plan: {
             name: 'objects',
             logNames: ['objects'],
@@ -417,27 +367,6 @@ export async function superviseBox(options: {
   };
 }
 
-/** What the SSH process needs that only root can make. Disposed with `started`. */
-async function prepareSsh(config: BoxConfig, started: AsyncDisposableStack, control: number) {
-  const { instance } = config.runner;
-  const id = userOf(instance, 'ssh');
-  const folder = await makeSshFolder(instance, { ssh: id, control });
-  const { openHostKey } = await import('@soulbox/ssh/host-key');
-  const directory = join(config.dataDirectory, 'ssh');
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const hostKey = await openHostKey(join(directory, 'host-key'));
-  const port = await bindTcp(config.gateway.host, config.ssh.port);
-  let isOpen = true;
-  const closePort = (): void => {
-    if (isOpen) closeSync(port);
-    isOpen = false;
-  };
-  started.defer(closePort);
-  const gatewaySocket = bindUnix(folder.sockets.gateway, id);
-  started.defer(() => closeSync(gatewaySocket));
-  return { id, folder, hostKey, port, closePort, gatewaySocket, programs: await bundleSshPrograms() };
-}
-
 /** The plain port, and the TLS port if there is one. */
 async function bindPorts({ gateway }: BoxConfig): Promise<number[]> {
   const plain = await bindTcp(gateway.host, gateway.port);
@@ -453,51 +382,4 @@ async function bindPorts({ gateway }: BoxConfig): Promise<number[]> {
 function pathOf(environment: Readonly<Record<string, string>>): Record<string, string> {
   const path = environment['PATH'];
   return path === undefined ? {} : { PATH: path };
-}
-
-interface ServerFileWriter {
-  /** Resolves when the server file names it. */
-  noteProcess(part: string, pid: number): Promise<void>;
-  /** The part stays off. */
-  noteGivenUp(part: string): Promise<void>;
-  write(facts: Pick<ServerFile, 'port' | 'tlsPort' | 'state' | 'client'>): Promise<void>;
-}
-
-/** Keeps all processes of the server in its file: after a server was killed, the next one waits for them. */
-function createServerFileWriter({ dataDirectory, gateway, runner }: BoxConfig): ServerFileWriter {
-  const place = { instance: runner.instance, host: gateway.host };
-  const { port, tlsPort } = gateway;
-  const processes = new Map<string, ProcessIdentity>();
-  const givenUp: string[] = [];
-  let facts: Pick<ServerFile, 'port' | 'tlsPort' | 'state' | 'client'> = {
-    port,
-    tlsPort,
-    state: 'starting',
-    client: {},
-  };
-  let writing = Promise.resolve();
-  const write = async (): Promise<void> => {
-    // One failed write must not prevent the later ones.
-    writing = writing
-      .catch(() => undefined)
-      .then(async () => {
-        await writeServerFile(dataDirectory, { ...place, ...facts, children: [...processes.values()], givenUp });
-      });
-    await writing;
-  };
-  return {
-    async noteProcess(part, pid) {
-      const identity = findProcess(pid);
-      if (identity !== undefined) processes.set(part, identity);
-      await write();
-    },
-    async noteGivenUp(part) {
-      givenUp.push(part);
-      await write();
-    },
-    async write(next) {
-      facts = next;
-      await write();
-    },
-  };
 }
