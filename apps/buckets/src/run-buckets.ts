@@ -5,7 +5,7 @@ import { createBucketRecords } from '@soulbox/contract/bucket-record-service';
 import { bindMount } from '@soulbox/linux/mounts';
 import { createHostPolicy, createOutsidePolicy, guardConnections } from '@soulbox/network/outside';
 import { dropPrivileges } from '@soulbox/process';
-import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
+import type { Cell, PartProgram, RunningPart, SupervisorOfPart } from '@soulbox/process';
 import { createSocketTransport } from '@soulbox/rpc';
 import { startBucketService } from './start.ts';
 
@@ -28,10 +28,15 @@ export interface BucketProcessSettings {
 
 export const bucketProgram: PartProgram = {
   part: 'buckets',
-  start: async (settings, logger) => await run(settings as unknown as BucketProcessSettings, logger),
+  start: async (settings, logger, supervisor) =>
+    await run(settings as unknown as BucketProcessSettings, logger, supervisor),
 };
 
-async function run(settings: BucketProcessSettings, logger: RootLogger): Promise<RunningPart> {
+async function run(
+  settings: BucketProcessSettings,
+  logger: RootLogger,
+  supervisor: Pick<SupervisorOfPart, 'standby'>,
+): Promise<RunningPart> {
   const { cell, dataMount, descriptor, channel, controlSocket, allowPrivate, deniedRanges } = settings;
   bindMount(dataMount.from, dataMount.to);
   const policy = createHostPolicy(allowPrivate, createOutsidePolicy(deniedRanges), '');
@@ -49,6 +54,8 @@ async function run(settings: BucketProcessSettings, logger: RootLogger): Promise
       channel,
       records: createBucketRecords(createSocketTransport(controlSocket)),
       lookup: policy.lookup,
+      // Programs in sandboxes wait for the next process if this one ends.
+      onMounts: (count) => supervisor.standby(count > 0),
       logger: own,
     }),
   );

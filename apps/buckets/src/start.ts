@@ -23,6 +23,8 @@ export interface BucketServerOptions {
   readonly records: BucketRecords;
   /** Resolves the names of endpoints, and fails with `ForbiddenAddressError` for private ones. */
   readonly lookup: LookupFunction;
+  /** Called with the number of mounts after each change. */
+  readonly onMounts?: (count: number) => void;
   readonly logger: Logger;
   /** For tests. */
   readonly limits?: Partial<StoreLimits>;
@@ -37,7 +39,7 @@ export type BucketServer = AsyncDisposable;
  * nobody else can open (docs/decisions/068-buckets.md).
  */
 export async function startBucketService(options: BucketServerOptions): Promise<BucketServer> {
-  const { directory, place, channel, records, lookup, logger, limits, freshMs } = options;
+  const { directory, place, channel, records, lookup, onMounts, logger, limits, freshMs } = options;
   await using started = new AsyncDisposableStack();
   const stores = started.use(
     createBucketStores({
@@ -55,7 +57,7 @@ export async function startBucketService(options: BucketServerOptions): Promise<
       isServed: (mount) => served.has(mount),
     }),
   );
-  const mounts = started.use(createBucketMounts({ stores, folders, logger }));
+  const mounts = started.use(createBucketMounts({ stores, folders, onMounts, logger }));
   served.has = (mount) => mounts.list().includes(mount);
   const alive = createAliveCalls();
   const handle = createHandler({ stores, mounts, alive, take: (ticket) => receiver?.take(ticket), logger });

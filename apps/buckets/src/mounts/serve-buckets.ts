@@ -23,10 +23,12 @@ export interface BucketMounts extends Mounts<BucketOrder> {
 export interface BucketMountsOptions {
   readonly stores: BucketStores;
   readonly folders: MountFolders;
+  /** Called with the number of mounts after each change. */
+  readonly onMounts?: ((count: number) => void) | undefined;
   readonly logger: Logger;
 }
 
-export function createBucketMounts({ stores, folders, logger }: BucketMountsOptions): BucketMounts {
+export function createBucketMounts({ stores, folders, onMounts, logger }: BucketMountsOptions): BucketMounts {
   const spaces = new Map<string, ScratchSpace>();
   const budget = createReadBudget(readBudgetBytes);
   const served = new Map<string, BucketFs>();
@@ -64,6 +66,7 @@ export function createBucketMounts({ stores, folders, logger }: BucketMountsOpti
     teamOf: ({ place }) => place.teamId,
     fieldsOf: ({ place }) => ({ bucketId: place.bucketId }),
     run,
+    ...(onMounts === undefined ? {} : { onMounts }),
     logger,
   });
   return {
