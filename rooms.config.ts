@@ -375,7 +375,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/volumes/src/metadata': [['checksum', 'inode'], ['metadata'], ['sqlite']],
   'packages/volumes/src/volume': [['gate', 'pins', 'places', 'syncer', 'write'], ['holes', 'read'], ['open']],
   'packages/vault/src': [
-    ['chunks', 'cut-content', 'object-access', 'storage-key', 'stored', 'tar'],
+    ['chunks', 'cut-content', 'object-access', 'storage-key', 'stored', 'tar', 'upload-on-change'],
     ['direct-access', 'sealed-objects', 'socket-access', 'testing'],
     ['owner', 'parcels'],
     ['blob-packs'],

@@ -12,3 +12,5 @@ export type { OpenParcel, Parcels } from './parcels.ts';
 export { isServerId, sealedObjects, serversPrefix } from './sealed-objects.ts';
 export type { SealedObjects } from './sealed-objects.ts';
 export { createStorageKey, keyOfRole, readStorageKey } from './storage-key.ts';
+export { uploadOnChange } from './upload-on-change.ts';
+export type { ChangeLimits } from './upload-on-change.ts';

@@ -9,6 +9,9 @@ export const aboutParcelSchema = z.object({
 });
 export type AboutParcel = z.infer<typeof aboutParcelSchema>;
 
+/** Kinds of the parcels that records of the runner need. All others belong to somebody else. */
+export const unitKinds = ['disks', 'layers', 'runtimes', 'states', 'templates'] as const;
+
 /** The record of a paused sandbox or of a snapshot. It is written after everything that it needs. */
 export const storedRecordSchema = z.object({
   format: z.literal(1),
@@ -49,3 +52,6 @@ export type AboutControl = z.infer<typeof aboutControlSchema>;
 /** The file among those that lists the live blobs of the control plane (`packedBlobsSchema`), and the kind of their packs. */
 export const blobListName = 'blobs.json';
 export const blobsKind = 'blobs';
+
+/** The kind of the packs with cached dependencies. */
+export const dependenciesKind = 'dependencies';

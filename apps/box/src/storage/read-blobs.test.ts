@@ -10,7 +10,7 @@ import type { Parcels } from '@soulbox/vault';
 import { memoryAccess } from '@soulbox/vault/testing';
 import type { MemoryAccess } from '@soulbox/vault/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readBlobs } from './read-blobs.ts';
+import { readBlobs, readDependencies } from './read-blobs.ts';
 
 const { signal } = new AbortController();
 let folder: string;
@@ -67,4 +67,16 @@ test('what is missing or damaged is counted for its folder, and the rest is writ
 test('a server of an earlier version has uploaded none', async () => {
   expect(await readBlobs(parcels, target(), signal)).toEqual([]);
   expect(await readdir(target())).toEqual([]);
+});
+
+test('cached dependencies are written, except for those that are damaged', async () => {
+  const blobs = await openDiskBlobs({ directory: join(folder, 'dependencies') });
+  for (const key of ['team/a', 'team/b']) await blobs.put(key, [Buffer.from(key)] as never);
+  const limits = { packBytes: 1, packBlobs: 1, deadMs: 1e9 };
+  const packs = createBlobPacks(parcels, 'dependencies', { sources: [{ store: 'dependencies', blobs }], limits });
+  await packs.sync(signal);
+  const [chunk = ''] = [...access.objects.keys()].filter((key) => key.includes('/data/dependencies/'));
+  access.objects.get(chunk)?.fill(1, 33);
+  await readDependencies(parcels, target(), signal);
+  expect(await readdir(join(target(), 'dependencies'))).toHaveLength(1);
 });

@@ -2,12 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, SoulBoxError } from '@soulbox/base';
 import { openDiskBlobs } from '@soulbox/storage';
+import type { BlobStore } from '@soulbox/storage';
 import { eachPackedBlob, packedBlobsSchema } from '@soulbox/vault';
 import type { PackedBlob, Parcels } from '@soulbox/vault';
-import { blobListName, blobsKind } from '@soulbox/vault/stored';
+import { blobListName, blobsKind, dependenciesKind } from '@soulbox/vault/stored';
 import type { Lost } from './find-lost.ts';
 
-/** The folders of the stores in a data folder. */
+/** The folders of the control plane's stores in a data folder. */
 const stores = ['uploads', 'functions'] as const;
 
 /**
@@ -18,7 +19,7 @@ export async function readBlobs(parcels: Parcels, dataDirectory: string, signal:
   const wanted = new Map((await readList(dataDirectory)).map((blob) => [idOf(blob), blob]));
   if (wanted.size === 0) return [];
   const total = count(wanted.values());
-  const opened = new Map<string, Awaited<ReturnType<typeof openDiskBlobs>>>();
+  const opened = new Map<string, BlobStore>();
   for (const store of stores)
     if (total.has(store)) opened.set(store, await openDiskBlobs({ directory: join(dataDirectory, store) }));
   const take = async (blob: PackedBlob, content: AsyncGenerator<Buffer>): Promise<void> => {
@@ -36,6 +37,16 @@ export async function readBlobs(parcels: Parcels, dataDirectory: string, signal:
     id: store,
     reason: `${lost} of ${total.get(store) ?? lost} are missing. ${faults[0] ?? 'They are not in the store any more.'}`,
   }));
+}
+
+/** Writes cached dependencies. What is damaged is left out: it is a cache. */
+export async function readDependencies(parcels: Parcels, dataDirectory: string, signal: AbortSignal): Promise<void> {
+  let blobs: BlobStore | undefined;
+  const take = async ({ key }: PackedBlob, content: AsyncGenerator<Buffer>): Promise<void> => {
+    blobs ??= await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') });
+    await blobs.put(key, content);
+  };
+  await eachPackedBlob(parcels, dependenciesKind, take, signal);
 }
 
 const idOf = ({ store, key, sizeBytes }: PackedBlob): string => `${store}\0${key}\0${sizeBytes}`;

@@ -25,7 +25,7 @@ import { findLost } from './find-lost.ts';
 import type { Lost } from './find-lost.ts';
 import { isThere, moveInto } from './move-into.ts';
 import { inheritStoragePlace } from './place.ts';
-import { readBlobs } from './read-blobs.ts';
+import { readBlobs, readDependencies } from './read-blobs.ts';
 import { readControl } from './read-control.ts';
 import { chooseServer, readRecords, readServerFiles } from './read-server.ts';
 
@@ -90,6 +90,7 @@ export async function recoverFromStore(options: RecoverOptions): Promise<Recover
     const lostBlobs = await readBlobs(ofControl, dataDirectory, signal);
     const records = await readRecords(objects, { key: runner, signal });
     const parcels = createParcels(objects, runner);
+    await readDependencies(parcels, dataDirectory, signal);
     const { whole, damaged } = await fetchAll(parcels, records, options);
     for (const { what, id, text } of whole)
       await writePrivate(join(dataDirectory, `${folderOf[what]}/${id}.json`), text);

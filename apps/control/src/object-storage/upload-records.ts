@@ -1,10 +1,10 @@
 import { createReadStream } from 'node:fs';
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorFromUnknown, isNodeError, sleepUnlessAborted } from '@soulbox/base';
+import { isNodeError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { checkOwner, createBlobPacks, createParcels, sealedObjects } from '@soulbox/vault';
-import type { BlobPacks, BlobSource, ObjectAccess, Parcels } from '@soulbox/vault';
+import { checkOwner, createBlobPacks, createParcels, sealedObjects, uploadOnChange } from '@soulbox/vault';
+import type { BlobPacks, BlobSource, ChangeLimits, ObjectAccess, Parcels } from '@soulbox/vault';
 import { blobListName, blobsKind } from '@soulbox/vault/stored';
 import type { AboutControl } from '@soulbox/vault/stored';
 import { recordsFileName } from '@soulbox/storage';
@@ -24,18 +24,9 @@ export interface RecordUploadOptions {
   readonly stageDirectory: string;
   readonly copyRecords: (file: string) => Promise<void>;
   readonly logger: Logger;
-  readonly limits?: RecordUploadLimits;
+  readonly limits?: ChangeLimits;
 }
 
-export interface RecordUploadLimits {
-  /** Between two looks at whether the records have changed, and after an error. Milliseconds. */
-  readonly lookMs: number;
-  readonly awayMs: number;
-  /** A copy takes at most one part in so many of the time. */
-  readonly pauseFactor: number;
-}
-
-const usualLimits: RecordUploadLimits = { lookMs: 3000, awayMs: 15_000, pauseFactor: 10 };
 /** Older ones are removed. */
 const generationsKept = 3;
 
@@ -45,44 +36,14 @@ const generationsKept = 3;
  * upload in progress.
  */
 export function uploadRecords(options: RecordUploadOptions): AsyncDisposable {
-  const { logger, limits = usualLimits } = options;
-  const stopping = new AbortController();
-  const { signal } = stopping;
+  const { logger, limits } = options;
   const parcels = createParcels(sealedObjects(options.access, options.serverId), options.keys.control);
   const packs = createBlobPacks(parcels, blobsKind, { sources: options.blobs });
-  const run = async (): Promise<void> => {
-    let uploaded = '';
-    let complaint = '';
-    while (!signal.aborted) {
-      let waitMs = limits.lookMs;
-      try {
-        const mark = await markOf(options);
-        if (mark !== uploaded) {
-          const startedAt = performance.now();
-          await uploadOnce(options, { parcels, packs }, signal);
-          uploaded = mark;
-          waitMs = Math.max(waitMs, (performance.now() - startedAt) * limits.pauseFactor);
-        }
-        complaint = '';
-      } catch (thrown) {
-        const { message, reason } = errorFromUnknown(thrown);
-        // At a start, the runner takes the place over in a moment. If another server has it, the runner reports that.
-        const isOther = reason === 'storage_taken';
-        if (complaint !== message && !isOther && !stopping.signal.aborted)
-          logger.warn({ err: thrown }, 'the records could not be uploaded to the object store; it is tried again');
-        complaint = message;
-        waitMs = isOther ? limits.lookMs : limits.awayMs;
-      }
-      await sleepUnlessAborted(waitMs, signal).catch(() => undefined);
-    }
-  };
-  const running = run();
-  return {
-    async [Symbol.asyncDispose]() {
-      stopping.abort(new Error('The control plane stops.'));
-      await running;
-    },
-  };
+  return uploadOnChange({
+    ...{ what: 'the records', logger, limits },
+    mark: async () => await markOf(options),
+    upload: async (signal) => await uploadOnce(options, { parcels, packs }, signal),
+  });
 }
 
 /** Another one after each write to the records: SQLite writes to the log beside them first. */

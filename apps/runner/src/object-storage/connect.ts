@@ -1,5 +1,6 @@
 import { socketAccess } from '@soulbox/vault';
 import type { OwnerWords } from '@soulbox/vault';
+import { uploadDependencies } from './upload-dependencies.ts';
 import { startUploader } from './uploader.ts';
 import type { UploadContext, Uploader } from './uploader.ts';
 
@@ -16,5 +17,15 @@ export interface UploadSettings {
 /** Starts the uploads. Loaded only on a host that has an object store. */
 export function connectUploads(context: UploadContext, { socket, serverId, owner, keys }: UploadSettings): Uploader {
   const bytes = { runner: Buffer.from(keys.runner, 'hex'), owner: Buffer.from(keys.owner, 'hex') };
-  return startUploader(context, socketAccess(socket), { serverId, owner, keys: bytes });
+  const access = socketAccess(socket);
+  const own = { serverId, owner, keys: bytes };
+  const uploader = startUploader(context, access, own);
+  const { dataDirectory, logger } = context.host;
+  const dependencies = uploadDependencies({ ...own, access, dataDirectory, logger });
+  return {
+    figures: () => uploader.figures(),
+    async [Symbol.asyncDispose]() {
+      await Promise.all([uploader[Symbol.asyncDispose](), dependencies[Symbol.asyncDispose]()]);
+    },
+  };
 }

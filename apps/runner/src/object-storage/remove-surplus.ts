@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { unitKinds } from '@soulbox/vault/stored';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { bundleDirectoryOf } from '../processes/sandbox-host.ts';
 import type { StoreState } from './store-state.ts';
@@ -39,7 +40,8 @@ export async function removeUnneededParcels(
   if (await isAnyUnreadable(context)) return;
   const needed = new Set(units.flatMap(({ parcels }) => parcels));
   for (const name of store.complete) {
-    if (needed.has(name) || name.startsWith('control/') || (await isOnHost(context, name))) continue;
+    const isOurs = unitKinds.some((kind) => name.startsWith(`${kind}/`));
+    if (needed.has(name) || !isOurs || (await isOnHost(context, name))) continue;
     // First: after an error it is unknown whether it is still there, and an upload finds out.
     store.complete.delete(name);
     await store.parcels.remove(name, signal);

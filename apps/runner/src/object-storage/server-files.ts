@@ -5,7 +5,7 @@ import { readCpuType } from '../host/cpu-type.ts';
 import type { ServerFiles } from '@soulbox/vault/stored';
 
 /** Files of a data folder that are neither parts of sandboxes nor the control plane's. */
-const names = ['runner-keys.json', 'runner-export-key.json'];
+const names = ['runner-keys.json', 'runner-export-key.json', 'dependencies-key.json'];
 const folders = ['tls'];
 const fileMaxBytes = 256 * 1024;
 const filesMax = 50;

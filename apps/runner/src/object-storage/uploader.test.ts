@@ -229,3 +229,22 @@ test('while a record is unreadable, nothing that may be its own is removed from 
   await new Promise((done) => setTimeout(done, 100));
   expect([...access.objects.keys()]).toEqual(before);
 });
+
+test('parcels of others stay, also after a restart', async () => {
+  const [ofControl, own] = [randomBytes(32), keys.runner].map((key) =>
+    createParcels(sealedObjects(access, serverId), key),
+  );
+  async function* content(): AsyncGenerator<Buffer> {
+    yield await Promise.resolve(Buffer.from('of somebody else'));
+  }
+  for (const name of ['control/000000000001', 'blobs/a']) await ofControl?.put(name, content(), { signal });
+  for (const name of ['dependencies/a', 'layers/nobody-needs']) await own?.put(name, content(), { signal });
+  await addPaused();
+  await untilIdle();
+  await uploader[Symbol.asyncDispose]();
+  uploader = start();
+  await untilIdle();
+  await expect.poll(() => objectsLike('/layers/nobody-needs')).toEqual([]);
+  for (const name of ['control/000000000001', 'blobs/a', 'dependencies/a'])
+    expect(objectsLike(name), name).toHaveLength(2);
+});

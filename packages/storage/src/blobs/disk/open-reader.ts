@@ -5,14 +5,16 @@ import { Readable } from 'node:stream';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { BlobStore } from '../blobs.ts';
 import { nameFromKey } from './file-name.ts';
+import { listDiskBlobs } from './list.ts';
 
 /**
  * Reads blobs of a folder that another, untrusted process writes. No link is followed, and only plain files of the
  * folder's own user are read. Otherwise a hard or symbolic link planted there would make a reader that runs as root
  * give away any file of the host. The caller must trust the folders above. A missing folder has no blobs.
  */
-export function openBlobReader({ directory }: { readonly directory: string }): Pick<BlobStore, 'read'> {
+export function openBlobReader({ directory }: { readonly directory: string }): Pick<BlobStore, 'list' | 'read'> {
   return {
+    list: async (prefix) => await listDiskBlobs(directory, prefix),
     async read(key, range) {
       const file = await openBlob(directory, nameFromKey(key));
       if (file === undefined) return undefined;

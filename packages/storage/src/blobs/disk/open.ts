@@ -1,13 +1,11 @@
 import { constants } from 'node:fs';
-import type { Dirent } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { copyFile, link, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { SoulBoxError, errorFromNode, isNodeError, randomId } from '@soulbox/base';
-import type { BlobInfo, BlobStore } from '../blobs.ts';
-import { isBlobKey } from '../key.ts';
-import { keyFromName, nameFromKey } from './file-name.ts';
+import type { BlobStore } from '../blobs.ts';
+import { describeBlob, isBlob, listDiskBlobs, pathIn } from './list.ts';
 
 /** No key begins with a dot. */
 const temporaryPrefix = '.new-';
@@ -21,11 +19,6 @@ export async function openDiskBlobs({ directory }: { readonly directory: string 
   const unfinished = (await readdir(directory)).filter((name) => name.startsWith(temporaryPrefix));
   await Promise.all(unfinished.map((name) => rm(join(directory, name))));
   return createDiskBlobs(directory);
-}
-
-/** Whether it can be a blob: a plain file with the name of a key. Others, such as `lost+found`, are left alone. */
-function isBlob(entry: Dirent): boolean {
-  return entry.isFile() && isBlobKey(keyFromName(entry.name));
 }
 
 /** Names in the folder that are not blobs, sorted. */
@@ -51,16 +44,6 @@ function createDiskBlobs(directory: string): BlobStore {
       await rm(temporary, { force: true });
       throw isNodeError(error) ? errorFromNode(error, `Blob ${key} could not be written.`) : error;
     }
-  };
-
-  const list: BlobStore['list'] = async (prefix) => {
-    const entries = await readdir(directory, { withFileTypes: true });
-    const keys = entries
-      .filter(isBlob)
-      .map(({ name }) => keyFromName(name))
-      .filter((key) => key.startsWith(prefix));
-    const found = await Promise.all(keys.sort().map((key) => describeBlob(directory, key)));
-    return found.filter((info) => info !== undefined);
   };
 
   return {
@@ -91,11 +74,11 @@ function createDiskBlobs(directory: string): BlobStore {
       return Readable.from([]);
     },
     stat: (key) => describeBlob(directory, key),
-    list,
+    list: async (prefix) => await listDiskBlobs(directory, prefix),
     async copyInto(target, prefix) {
       await mkdir(target, { recursive: true, mode: 0o700 });
       const copied: string[] = [];
-      for (const { key } of await list(prefix)) {
+      for (const { key } of await listDiskBlobs(directory, prefix)) {
         if (await linkOrCopy(pathOf(key), pathIn(target, key))) copied.push(key);
       }
       return copied;
@@ -107,20 +90,6 @@ function createDiskBlobs(directory: string): BlobStore {
       // Nothing stays open between calls.
     },
   };
-}
-
-function pathIn(directory: string, key: string): string {
-  return join(directory, nameFromKey(key));
-}
-
-/** Undefined if there is no such blob. */
-async function describeBlob(directory: string, key: string): Promise<BlobInfo | undefined> {
-  try {
-    return { key, sizeBytes: (await lstat(pathIn(directory, key))).size };
-  } catch (error) {
-    if (isNodeError(error) && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 async function publish(directory: string, path: string, target: string): Promise<void> {
