@@ -66,6 +66,8 @@ export interface CheckpointStore extends AsyncDisposable {
   isSealedLayer(layerId: string): Promise<boolean>;
   /** Size and block digests of a sealed layer. The empty string stands for a hole. Throws `state_damaged`. */
   digestsOfLayer(layerId: string): Promise<FileDigests>;
+  /** Removes a layer that somebody else has too. Does nothing when there is none. */
+  removeLayer(layerId: string): Promise<void>;
   /**
    * Checks a layer once in the life of this store. A layer that it sealed itself is not checked. Throws
    * `state_damaged`.

@@ -137,6 +137,7 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
       const { sizeBytes, digests } = await layers.digestsOf(layerId);
       return { sizeBytes, digests };
     },
+    removeLayer: (layerId) => layers.remove(layerId),
     verifyLayer: (layerId) => layers.verify(layerId),
     flatten: (layerIds, layerId) => layers.flatten(layerIds, layerId),
     digestDisk: (path, maxReadBytes = defaultMaxReadBytes) => digestDisk(path, maxReadBytes, digester),

@@ -193,6 +193,21 @@ export interface SavedMemory {
   readonly digests: BlockDigests;
 }
 
+/**
+ * Saved memory that still arrives from an object store. Its files have their sizes already, but only some of their
+ * blocks. A file beside them has a byte for each block that says whether it is there, written by whoever fetches, and
+ * one that says whether somebody waits for it, written by those who read. Both ends can be killed at any time: what they
+ * have written stays, and the next process goes on from it.
+ */
+export interface ArrivingBlocks {
+  /** Of the file. */
+  readonly path: string;
+  /** Blocks of all files together. */
+  readonly count: number;
+  /** The number of the first block of each file. */
+  readonly first: Readonly<Record<string, number>>;
+}
+
 /** Digests of large parts of a saved memory, block by block. */
 export interface BlockDigests {
   readonly blockBytes: number;
@@ -203,6 +218,8 @@ export interface BlockDigests {
   readonly parts: Readonly<Record<string, readonly string[]>>;
   /** Where the encrypted parts are, and their key in base64. Absent: they are readable, in the folder of the memory. */
   readonly sealed?: { readonly directory: string; readonly key: string; readonly checkpointId: string };
+  /** Present: some blocks are not there yet. */
+  readonly arriving?: ArrivingBlocks;
 }
 
 /** One fact that a driver found about the host. */

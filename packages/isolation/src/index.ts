@@ -1,4 +1,5 @@
 export type {
+  ArrivingBlocks,
   BlockDigests,
   DiskReading,
   Driver,
@@ -25,4 +26,6 @@ export { isInstanceBusy, listInstanceTraces, removeInstanceTraces } from './root
 export { prepareCgroups } from './cgroup/prepare.ts';
 export { tableBytes } from './root/disk.ts';
 export { runFolder } from './host/names.ts';
+export { createArrivalFile, openArrivalFile, sizeOfArrival } from './host/arrival.ts';
+export type { ArrivalFile } from './host/arrival.ts';
 export { openClearFolder } from './host/clear-folder.ts';

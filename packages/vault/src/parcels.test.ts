@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { chunkBytes, createParcels } from './parcels.ts';
+import { usualChunkBytes as chunkBytes } from './parcel-index.ts';
+import { createParcels } from './parcels.ts';
 import type { Parcels } from './parcels.ts';
 import { sealedObjects } from './sealed-objects.ts';
 import { keyOfRole } from './storage-key.ts';

@@ -1,31 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
-import { z } from 'zod';
 import { chunksOf } from './chunks.ts';
+import { indexOf, indexText, maxChunks, readIndex, usualChunkBytes } from './parcel-index.ts';
+import type { ParcelIndex } from './parcel-index.ts';
 import type { SealedObjects } from './sealed-objects.ts';
 import { keyOfParcel } from './storage-key.ts';
 
-/** Of the content in an object. */
-export const chunkBytes = 8 * 1024 * 1024;
-/** Chunks of a parcel that are transferred at once, besides the one that is filled. */
+/** Chunks of a parcel that are transferred at once, besides the one that is filled: of the usual size, and smaller. */
 const atOnce = 2;
-/** 8 TiB. */
-const maxChunks = 1_000_000;
-const indexMaxBytes = 1024 * 1024;
+const smallAtOnce = 8;
 
 const nameForm = /^[a-z]{1,20}\/[A-Za-z0-9._-]{1,160}$/;
-
-const indexSchema = z.object({
-  format: z.literal(1),
-  uploadId: z.string().regex(/^[0-9a-f]{32}$/),
-  sizeBytes: z
-    .number()
-    .int()
-    .nonnegative()
-    .max(maxChunks * chunkBytes),
-  createdAtMs: z.number().int(),
-  about: z.unknown().optional(),
-});
 
 /** How long a chunk that the store did not take is offered again. Otherwise a whole upload would begin again. */
 export interface ParcelPatience {
@@ -37,16 +22,22 @@ const usualPatience: ParcelPatience = { pauseMs: 5000, totalMs: 600_000 };
 
 export interface OpenParcel {
   readonly sizeBytes: number;
+  /** Of all chunks but the last one, which may be shorter. */
+  readonly chunkBytes: number;
   /** What its writer has said about it. Authenticated. */
   readonly about: unknown;
+  /** One chunk, by its number from 0. Throws like `content`. */
+  chunk(at: number, signal: AbortSignal): Promise<Buffer>;
   /** Can be read once. Throws `storage_damaged` for a chunk that is missing, changed, cut or another one. */
-  content(): AsyncGenerator<Buffer>;
+  content(): AsyncGenerator<Buffer, void, void>;
 }
 
 export interface ParcelOptions {
   readonly signal: AbortSignal;
   /** JSON. */
   readonly about?: unknown;
+  /** Of the content in an object: from 64 KiB to 8 MiB (the default). Smaller chunks can be fetched one by one. */
+  readonly chunkBytes?: number;
   /** Called before the parcel appears. It does not appear if this throws. */
   readonly check?: () => Promise<void>;
 }
@@ -90,10 +81,13 @@ export function createParcels(
     async open(name, signal) {
       const index = await readIndex(objects, key, checked(name), signal);
       if (index === undefined) return undefined;
+      const extent = { key: keyOfParcel(key, index.uploadId), name, ...index };
       return {
         sizeBytes: index.sizeBytes,
+        chunkBytes: index.chunkBytes,
         about: index.about,
-        content: () => readChunks(objects, { key: keyOfParcel(key, index.uploadId), name, ...index }, signal),
+        chunk: async (at, own) => await readChunk(objects, extent, at, own),
+        content: () => readChunks(objects, extent, signal),
       };
     },
     async remove(name, signal) {
@@ -124,7 +118,6 @@ function checked(name: string): string {
   throw new SoulBoxError('bad_request', `${JSON.stringify(name.slice(0, 200))} is not the name of a parcel.`);
 }
 
-const indexOf = (name: string): string => `index/${name}`;
 const chunkOf = (name: string, uploadId: string, at: number): string =>
   `data/${name}/${uploadId}/${String(at).padStart(6, '0')}`;
 
@@ -147,22 +140,6 @@ async function uploadOf(
       return 'unreadable';
     throw error;
   }
-}
-
-type Index = z.infer<typeof indexSchema>;
-
-async function readIndex(
-  objects: SealedObjects,
-  key: Uint8Array,
-  name: string,
-  signal: AbortSignal,
-): Promise<Index | undefined> {
-  const found = await objects.get(indexOf(name), { key, signal });
-  if (found === undefined) return undefined;
-  // It is authenticated: a form that is unknown is of a newer version.
-  const parsed = indexSchema.safeParse(JSON.parse(found.plain.toString()));
-  if (parsed.success) return parsed.data;
-  throw new SoulBoxError('state_incompatible', `The parcel ${name} in the store is of a newer version of SoulBox.`);
 }
 
 interface Upload {
@@ -193,7 +170,7 @@ async function putParcel(
   objects: SealedObjects,
   key: Uint8Array,
   name: string,
-  { content, patience, signal, about, check }: ParcelOptions & Upload,
+  { content, patience, signal, about, check, chunkBytes = usualChunkBytes }: ParcelOptions & Upload,
 ): Promise<number> {
   const uploadId = randomBytes(16).toString('hex');
   const parcelKey = keyOfParcel(key, uploadId);
@@ -212,7 +189,7 @@ async function putParcel(
       const task = offer(put, patience, either).finally(() => sending.delete(task));
       task.catch((thrown: unknown) => ended.abort(thrown));
       sending.add(task);
-      if (sending.size >= atOnce) await Promise.race(sending);
+      if (sending.size >= atOnceOf(chunkBytes)) await Promise.race(sending);
     }
     await Promise.all(sending);
     await check?.();
@@ -223,9 +200,7 @@ async function putParcel(
   } finally {
     await Promise.allSettled(sending);
   }
-  const index = { format: 1, uploadId, sizeBytes, createdAtMs: Date.now(), about } satisfies Index;
-  const text = Buffer.from(JSON.stringify(index));
-  if (text.length > indexMaxBytes) throw new SoulBoxError('limit_exceeded', `The parcel ${name} has too many parts.`);
+  const text = indexText(name, { uploadId, sizeBytes, chunkBytes, about });
   try {
     await objects.put(indexOf(name), text, { key, signal, condition: 'absent' });
   } catch (error) {
@@ -236,38 +211,46 @@ async function putParcel(
   return sizeBytes;
 }
 
-interface Extent {
+function atOnceOf(chunkBytes: number): number {
+  return chunkBytes < usualChunkBytes ? smallAtOnce : atOnce;
+}
+
+interface Extent extends ParcelIndex {
   readonly key: Uint8Array;
   readonly name: string;
-  readonly uploadId: string;
-  readonly sizeBytes: number;
+}
+
+async function readChunk(
+  objects: SealedObjects,
+  { key, name, uploadId, sizeBytes, chunkBytes }: Extent,
+  at: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const found = await objects.get(chunkOf(name, uploadId, at), { key, signal });
+  const expected = Math.min(chunkBytes, sizeBytes - at * chunkBytes);
+  if (found?.plain.length === expected) return found.plain;
+  const what = found === undefined ? 'is missing' : 'has another length';
+  throw new SoulBoxError('storage_damaged', `Chunk ${at} of ${name} in the store ${what}.`);
 }
 
 async function* readChunks(
   objects: SealedObjects,
-  { key, name, uploadId, sizeBytes }: Extent,
+  extent: Extent,
   signal: AbortSignal,
-): AsyncGenerator<Buffer> {
-  const count = Math.ceil(sizeBytes / chunkBytes);
+): AsyncGenerator<Buffer, void, void> {
+  const count = Math.ceil(extent.sizeBytes / extent.chunkBytes);
   const ended = new AbortController();
   const either = AbortSignal.any([signal, ended.signal]);
-  const read = async (at: number): Promise<Buffer> => {
-    const found = await objects.get(chunkOf(name, uploadId, at), { key, signal: either });
-    const expected = at === count - 1 ? sizeBytes - at * chunkBytes : chunkBytes;
-    if (found?.plain.length === expected) return found.plain;
-    const what = found === undefined ? 'is missing' : 'has another length';
-    throw new SoulBoxError('storage_damaged', `Chunk ${at} of ${name} in the store ${what}.`);
-  };
   const reading: Promise<Buffer>[] = [];
   const begin = (at: number): void => {
-    const chunk = read(at);
+    const chunk = readChunk(objects, extent, at, either);
     // Its error is thrown when its turn comes.
     chunk.catch(() => undefined);
     reading.push(chunk);
   };
   try {
     for (let at = 0; at < count; at++) {
-      while (reading.length < atOnce && at + reading.length < count) begin(at + reading.length);
+      while (reading.length < atOnceOf(extent.chunkBytes) && at + reading.length < count) begin(at + reading.length);
       const chunk = reading.shift();
       if (chunk === undefined) throw new Error('no chunk is being read');
       yield await chunk;

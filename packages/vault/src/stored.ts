@@ -6,6 +6,13 @@ export const aboutParcelSchema = z.object({
   into: z.enum(['.', 'runtime', 'templates']),
   /** By zstd. */
   compresses: z.boolean(),
+  /** Present: the content is not an archive of tar, but has each file at a known place (`flat.ts`). Bytes of its head. */
+  headBytes: z
+    .number()
+    .int()
+    .positive()
+    .max(16 * 1024 * 1024)
+    .optional(),
 });
 export type AboutParcel = z.infer<typeof aboutParcelSchema>;
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { randomId, removeTree, run, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import type { Logger } from '@soulbox/base';
+import { adoptTemplate } from './adopt-template.ts';
 import { withStoreLock } from './store-lock.ts';
 import { createDraft, discardDraft, removedName, sweepDrafts } from './template-draft.ts';
 import type { TemplateDraft } from './template-draft.ts';
@@ -49,6 +50,11 @@ export interface TemplateStore extends TemplateReader {
    * paused sandboxes and snapshots also depend on it, but have nothing mounted.
    */
   remove(idOrName: string, isNeeded?: (templateId: string) => boolean): Promise<Template>;
+  /**
+   * Publishes a template of another store under its id. `fill` makes its folder, named by the id, in the folder that it
+   * gets. Does nothing if the template is there by then. If it throws, nothing is left.
+   */
+  adopt(templateId: string, fill: (folder: string) => Promise<void>): Promise<void>;
   /** Removes what a killed process left incomplete. */
   sweep(): Promise<string[]>;
 }
@@ -72,6 +78,7 @@ export function openTemplateStore(
     ...reader,
     directory,
     add: async (request) => await addTemplate({ directory, reader, prepareDraft }, request),
+    adopt: async (templateId, fill) => await adoptTemplate(directory, reader, prepareDraft, templateId, fill),
     remove: async (idOrName, isNeeded = () => false) => await removeTemplate(directory, reader, { idOrName, isNeeded }),
     sweep: async () => await sweepDrafts(directory),
   };

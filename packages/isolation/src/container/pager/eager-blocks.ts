@@ -1,18 +1,22 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SoulBoxError } from '@soulbox/base';
 import type { BlockDigests } from '../../driver.ts';
 import type { BlockReader } from './block-reader.ts';
 import { createBlockReader } from './block-reader.ts';
+import { createArrivals } from './arrivals.ts';
 import { listPageMaps, readPageMap } from './page-map.ts';
 
 /**
  * Verifies the blocks of `pages-*.img` that `criu restore --lazy-pages` reads itself: those with any page of shared
  * memory, of a private file mapping, or of another kind that cannot be provided later. Typically 5 to 30 MiB. Encrypted
- * ones are written to `directory`. The page maps themselves must already be verified. Throws `state_damaged`.
+ * ones are written to `directory`. Those that still arrive are waited for. The page maps themselves must already be
+ * verified. Throws `state_damaged`, `storage_unavailable`.
  */
 export async function prepareEagerBlocks(directory: string, digests: BlockDigests): Promise<void> {
   const blocks = findEagerBlocks(directory, digests.blockBytes);
+  await awaitBlocks(blocks, digests);
   const reader = createBlockReader(directory, digests);
   try {
     const isSealed = digests.sealed !== undefined;
@@ -37,6 +41,33 @@ function findEagerBlocks(directory: string, blockBytes: number): Map<string, Set
         indexes.add(index);
   }
   return blocks;
+}
+
+/** How long blocks that still arrive are waited for, without any that arrives. */
+const arrivalTimeoutMs = 30_000;
+const arrivalLookMs = 2;
+
+async function awaitBlocks(blocks: ReadonlyMap<string, ReadonlySet<number>>, digests: BlockDigests): Promise<void> {
+  const arrivals = createArrivals(digests.arriving);
+  try {
+    let missing = [...blocks].flatMap(([file, indexes]) => [...indexes].map((index) => ({ file, index })));
+    for (const { file, index } of missing)
+      if (arrivals.arrivalOf(file, index) === 'missing') arrivals.want(file, index);
+    for (let lateAt = performance.now() + arrivalTimeoutMs; ;) {
+      arrivals.refresh();
+      const left = missing.filter(({ file, index }) => arrivals.arrivalOf(file, index) !== 'there');
+      const bad = left.find(({ file, index }) => arrivals.arrivalOf(file, index) === 'damaged');
+      if (bad !== undefined) throw damaged(bad.file, `block ${bad.index} was damaged in the object store`);
+      if (left.length === 0) return;
+      if (left.length < missing.length) lateAt = performance.now() + arrivalTimeoutMs;
+      if (performance.now() > lateAt)
+        throw new SoulBoxError('storage_unavailable', 'The object store does not return the saved memory. Retry.');
+      missing = left;
+      await sleep(arrivalLookMs);
+    }
+  } finally {
+    arrivals.close();
+  }
 }
 
 interface Eager {

@@ -1,6 +1,6 @@
 // Late memory in real sandboxes: what programs do and which processes die before all memory is loaded.
 import { spawn } from 'node:child_process';
-import { cp, open, readFile, rename, rm } from 'node:fs/promises';
+import { cp, open, readFile, rename, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,8 @@ import { silentLogger } from '@soulbox/base/logger';
 import { expect, test, vi } from 'vitest';
 import { hostTraces } from '../../conformance/host-traces.ts';
 import { freezeInto, pause, stopAndSave } from '../../conformance/saved-sandboxes.ts';
+import { createArrivalFile } from '../../host/arrival.ts';
+import type { ArrivalFile } from '../../host/arrival.ts';
 import { openPreparedBench } from '../../conformance/prepared-bench.ts';
 import type { TestSandbox } from '../../conformance/test-sandbox.ts';
 import { usualLimits } from '../../conformance/test-sandbox.ts';
@@ -237,3 +239,91 @@ async function flip(path: string, position: number): Promise<void> {
   await file.read(byte, 0, 1, position);
   await file.write(Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, position);
 }
+
+interface Arriving extends AsyncDisposable {
+  readonly memory: SavedMemory;
+  readonly file: ArrivalFile;
+  /** Puts the blocks at their places that somebody waits for, or all. */
+  bring(blocks: 'wanted' | 'all'): Promise<number>;
+  /** Brings what is wanted, as long as it is true. */
+  isFast: boolean;
+}
+
+/** As while the memory still arrives from an object store: its files have their sizes, and are empty. */
+async function emptied({ memory }: Saved): Promise<Arriving> {
+  const { blockBytes } = memory.digests;
+  const names = Object.keys(memory.digests.parts);
+  const first: Record<string, number> = {};
+  const places: { readonly name: string; readonly index: number; readonly bytes: Buffer }[] = [];
+  for (const name of names) {
+    const content = await readFile(join(memory.directory, name));
+    first[name] = places.length;
+    for (let index = 0; index * blockBytes < content.length; index++)
+      places.push({ name, index, bytes: content.subarray(index * blockBytes, (index + 1) * blockBytes) });
+    await truncate(join(memory.directory, name), 0);
+    await truncate(join(memory.directory, name), content.length);
+  }
+  const path = `${memory.directory}.arriving`;
+  const file = createArrivalFile(path, places.length);
+  const arriving: Arriving = {
+    ...{ file, isFast: true },
+    memory: { ...memory, digests: { ...memory.digests, arriving: { path, count: places.length, first } } },
+    async bring(which) {
+      const wanted = which === 'all' ? places.keys() : file.wanted();
+      const missing = [...wanted].filter((at) => file.arrivalOf(at) === 'missing');
+      for (const at of missing) {
+        const { name, index, bytes } = places[at] ?? { name: '', index: 0, bytes: Buffer.alloc(0) };
+        await using target = await open(join(memory.directory, name), 'r+');
+        await target.write(bytes, 0, bytes.length, index * blockBytes);
+        file.note(at, 'there');
+      }
+      return missing.length;
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      file.close();
+      await rm(path, { force: true });
+    },
+  };
+  const timer = setInterval(() => {
+    if (arriving.isFast) void arriving.bring('wanted');
+  }, 5);
+  return arriving;
+}
+
+const readEnd = 'answer = isRight(count - 200, count)';
+
+test('memory that still arrives is waited for where it is needed, and only there', { timeout }, async () => {
+  const saved = await save(await startHolder(192, readEnd));
+  await using arriving = await emptied(saved);
+  await using sandbox = await bench.restore(arriving.memory, saved.spec);
+  expect(await answerOf(sandbox)).toBe('True');
+  expect(pagerState(workOf(sandbox.spec))).toBe('loading');
+  // Much of it was not asked for by anybody.
+  expect(await arriving.bring('all')).toBeGreaterThan(100);
+  await vi.waitUntil(() => pagerState(workOf(sandbox.spec)) === 'complete', { timeout: 10_000 });
+  expect((await sandbox.sh('cat /program.log')).stdout).toBe('');
+});
+
+test('a sandbox waits for memory that does not arrive, and can be ended meanwhile', { timeout }, async () => {
+  const saved = await save(await startHolder(192, `time.sleep(1)\n${readAll}`));
+  await using arriving = await emptied(saved);
+  await using sandbox = await bench.restore(arriving.memory, saved.spec);
+  arriving.isFast = false;
+  await sleep(1500);
+  expect(pagerState(workOf(sandbox.spec))).toBe('loading');
+  const startedAt = Date.now();
+  await driver.destroy(saved.spec.sandboxId, saved.spec.directory);
+  expect(Date.now() - startedAt).toBeLessThan(10_000);
+  expect(driver.isAlive(sandbox.instance)).toBe(false);
+});
+
+test('a sandbox whose memory arrives damaged ends, and says so', { timeout }, async () => {
+  const saved = await save(await startHolder(192, `time.sleep(1)\n${readAll}`));
+  await using arriving = await emptied(saved);
+  await using sandbox = await bench.restore(arriving.memory, saved.spec);
+  arriving.isFast = false;
+  for (let at = 0; at < 150; at++) if (arriving.file.arrivalOf(at) === 'missing') arriving.file.note(at, 'damaged');
+  await vi.waitUntil(() => !driver.isAlive(sandbox.instance), { timeout: 10_000 });
+  expect(await driver.whyEnded(saved.spec.sandboxId, saved.spec.directory)).toBe('damaged');
+});

@@ -25,8 +25,8 @@ export interface Blocks {
   get(file: string, index: number): Block;
   add(piece: Piece): void;
   delete(piece: Piece): void;
-  /** The first block that a process waits for, in the order of the image; undefined when all are loaded. */
-  first(): Block | undefined;
+  /** The first block that a process waits for and that can be loaded, in the order of the image. */
+  first(canLoad?: (block: Block) => boolean): Block | undefined;
 }
 
 /** All blocks of an image, each created once, and those that a process still waits for. */
@@ -49,7 +49,10 @@ export function createBlocks(blockBytes: number): Blocks {
       piece.block.pieces.delete(piece);
       if (piece.block.pieces.size === 0) waited.delete(piece.block);
     },
-    first: () => waited.values().next().value,
+    first(canLoad = () => true) {
+      for (const block of waited) if (canLoad(block)) return block;
+      return undefined;
+    },
   };
 }
 

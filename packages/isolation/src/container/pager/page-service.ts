@@ -13,6 +13,9 @@ import type { VerifiedPages } from './verified-pages.ts';
 
 /** How long to wait before trying again, for a process that changes its mappings or whose memory is full. */
 const retryMs = 1;
+/** How long to wait for memory that has not arrived yet: that a process needs now, and the rest. */
+const neededMs = 2;
+const arrivingMs = 20;
 /** How often to check whether the other processes of the pager still run. */
 const watchMs = 100;
 
@@ -51,7 +54,7 @@ export function createPageService(options: PageServiceOptions): PageService {
     ...(restore.connection === undefined ? [] : [restore.connection]),
   ];
   const patienceMs = (): number => {
-    if (supply.mustWait) return retryMs;
+    if (supply.waitMs !== undefined) return supply.waitMs;
     return restore.isFinished ? 0 : watchMs;
   };
   const hear = (fd: number): void => {
@@ -76,7 +79,8 @@ export function createPageService(options: PageServiceOptions): PageService {
       while (!(restore.isFinished && served.tasks.size === 0)) {
         watch();
         for (const fd of waitReadable(descriptors(), patienceMs())) hear(fd);
-        supply.mustWait = false;
+        supply.waitMs = undefined;
+        pages.refresh();
         if (!answerFaults() && restore.isFinished) supply.giveNextBlock();
         if (restore.isFinished) releaseComplete();
       }
@@ -164,8 +168,8 @@ function createRestore(options: PageServiceOptions, blocks: Blocks, served: Serv
 }
 
 interface Supply {
-  /** Whether anything must be tried again. */
-  mustWait: boolean;
+  /** After which time something must be tried again. Undefined: nothing must. */
+  waitMs: number | undefined;
   /** False: must be tried again. */
   answer(task: Task, address: number): boolean;
   giveNextBlock(): void;
@@ -175,9 +179,12 @@ interface Supply {
 function createSupply(pages: VerifiedPages, blocks: Blocks, served: Served, restore: Restore): Supply {
   const source = addressOf(pages.buffer);
 
+  const waitAtMost = (ms: number): void => {
+    supply.waitMs = Math.min(supply.waitMs ?? ms, ms);
+  };
   const conclude = (task: Task, giving: Giving): boolean => {
     if (giving === 'ended') served.remove(task);
-    if (giving === 'again') supply.mustWait = true;
+    if (giving === 'again') waitAtMost(retryMs);
     return giving !== 'again';
   };
   /** Copies a piece from its block, of which `bytes` are loaded. */
@@ -196,18 +203,23 @@ function createSupply(pages: VerifiedPages, blocks: Blocks, served: Served, rest
   };
 
   const supply: Supply = {
-    mustWait: false,
+    waitMs: undefined,
     answer(task, address) {
       const piece = task.memory.find(address);
       if (piece === undefined) return conclude(task, task.giveZeros(address));
+      if (!pages.request(piece.block)) {
+        waitAtMost(neededMs);
+        return false;
+      }
       const given = givePiece(piece, pages.hold(piece.block));
       // The thread continues; it is likely to touch nearby memory next.
       if (given && restore.isFinished) giveBlock(piece.block);
       return given;
     },
     giveNextBlock() {
-      const block = blocks.first();
+      const block = blocks.first((one) => pages.isThere(one));
       if (block !== undefined) giveBlock(block);
+      else if (blocks.first() !== undefined) waitAtMost(arrivingMs);
     },
   };
   return supply;

@@ -1,4 +1,5 @@
 import type { BlockDigests } from '../../driver.ts';
+import { createArrivals } from './arrivals.ts';
 import { createBlockReader } from './block-reader.ts';
 import type { Block } from './missing-memory.ts';
 
@@ -10,6 +11,12 @@ export class DamagedError extends Error {
 export interface VerifiedPages {
   /** The memory with the loaded block. */
   readonly buffer: Buffer;
+  /** Learns which blocks have arrived. Until the next call the others count as missing. */
+  refresh(): void;
+  /** Whether it can be loaded. Throws DamagedError if it never will be. */
+  isThere(block: Block): boolean;
+  /** The same, and has it fetched before others if it is missing. */
+  request(block: Block): boolean;
   /** Loads a block into `buffer`; returns the number of its bytes. Throws DamagedError. */
   hold(block: Block): number;
   close(): void;
@@ -22,6 +29,7 @@ export interface VerifiedPages {
 export function createVerifiedPages(directory: string, digests: BlockDigests): VerifiedPages {
   const buffer = Buffer.alloc(digests.blockBytes);
   const reader = createBlockReader(directory, digests);
+  const arrivals = createArrivals(digests.arriving);
   let held: Block | undefined;
   let heldBytes = 0;
 
@@ -33,8 +41,21 @@ export function createVerifiedPages(directory: string, digests: BlockDigests): V
     }
   };
 
+  const isThere = ({ file, index }: Block): boolean => {
+    const arrival = arrivals.arrivalOf(file, index);
+    if (arrival === 'damaged') throw new DamagedError(`Block ${index} of ${file} was damaged in the object store.`);
+    return arrival === 'there';
+  };
+
   return {
     buffer,
+    refresh: () => arrivals.refresh(),
+    isThere,
+    request(block) {
+      if (isThere(block)) return true;
+      arrivals.want(block.file, block.index);
+      return false;
+    },
     hold(block) {
       if (held === block) return heldBytes;
       held = undefined;
@@ -47,6 +68,7 @@ export function createVerifiedPages(directory: string, digests: BlockDigests): V
     },
     close() {
       reader.close();
+      arrivals.close();
     },
   };
 }

@@ -1,0 +1,33 @@
+import type { ArrivingBlocks } from '../../driver.ts';
+import { openArrivalFile } from '../../host/arrival.ts';
+import type { BlockArrival } from '../../host/arrival.ts';
+
+/** Which blocks of saved memory have arrived from an object store. */
+export interface Arrivals {
+  refresh(): void;
+  /** As of the last `refresh`. */
+  arrivalOf(file: string, index: number): BlockArrival;
+  /** Has it fetched before others. Can be repeated. */
+  want(file: string, index: number): void;
+  close(): void;
+}
+
+/** Without `arriving`, and once the file of the arrivals has been removed, everything is there. */
+export function createArrivals(arriving: ArrivingBlocks | undefined): Arrivals {
+  const file = arriving === undefined ? undefined : openArrivalFile(arriving.path, arriving.count);
+  if (arriving === undefined || file === undefined)
+    return { refresh: () => undefined, arrivalOf: () => 'there', want: () => undefined, close: () => undefined };
+  const wanted = new Set<number>();
+  const blockOf = (name: string, index: number): number => (arriving.first[name] ?? 0) + index;
+  return {
+    refresh: () => file.refresh(),
+    arrivalOf: (name, index) => file.arrivalOf(blockOf(name, index)),
+    want(name, index) {
+      const block = blockOf(name, index);
+      if (wanted.has(block)) return;
+      wanted.add(block);
+      file.want(block);
+    },
+    close: () => file.close(),
+  };
+}
