@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { measureProcess, systemClock } from '@soulbox/base';
 import type { Clock, Logger } from '@soulbox/base';
 import { limitSandboxesTogether } from '@soulbox/isolation';
@@ -20,7 +20,7 @@ import { createDiskBudget } from './disk-budget/budget.ts';
 import { createExportKeys } from './exports/export-key.ts';
 import { createImports } from './exports/imports.ts';
 import { createMemoryRoom } from './memory-room/memory-room.ts';
-import type { DiskBudgetOptions } from './disk-budget/budget.ts';
+import type { DiskBudget, DiskBudgetOptions } from './disk-budget/budget.ts';
 import { startDiskGuard } from './upkeep/disk-guard.ts';
 import { standingOf } from './processes/disk-need.ts';
 import { createEvents } from './registry/events.ts';
@@ -60,6 +60,10 @@ import { createPool } from './pool/pool.ts';
 import type { Pool } from './pool/pool.ts';
 import { createRecordSeal } from './registry/record-seal.ts';
 import { createRecordStore } from './registry/record.ts';
+import type { StoredSource } from './stored/open-stored-copies.ts';
+import { noStoredCopies } from './stored/stored-copies.ts';
+import type { StoredCopies } from './stored/stored-copies.ts';
+import { fetchingCheckpoints } from './stored/fetching-checkpoints.ts';
 import { recoverSandboxes } from './upkeep/recover.ts';
 import { removeLeftHistories } from './upkeep/remove-left-histories.ts';
 import { createDependencyCache } from './run/dependency-cache.ts';
@@ -99,6 +103,8 @@ export interface RunnerOptions {
   /** On the same file system as `dataDirectory`. */
   readonly checkpoints: CheckpointStore;
   readonly templates: TemplateStore;
+  /** Where an object store has what this host may lack. Absent: there is none. */
+  readonly storedSource?: StoredSource;
   /** For dependencies that sandboxes of a team share. It has a folder of its own. */
   readonly dependencyBlobs: BlobStore;
   /** Recipes for missing templates. */
@@ -262,7 +268,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const logs = await openLogFolder(join(options.dataDirectory, 'sandbox-logs'), seal, (err) => {
     logger.debug({ err }, 'the log of a sandbox could not be written');
   });
-  const checkpoints = keepAllWhileUnreadable(options.checkpoints, [host.store, snapshots], logger);
+  const checkpoints = keepAllWhileUnreadable(host.checkpoints, [host.store, snapshots], logger);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
     void context.metrics.sampleLast(sandboxId);
@@ -314,7 +320,26 @@ async function createSandboxHost(
   const store = createRecordStore(directory, options.reserve, createRecordSeal(options.keyring));
   const disks = createDiskBudget({ policy, directory, standingOf: standing, clock, logger });
   const { volumes = noVolumes } = options;
-  return { ...options, volumes, slots: createSlots(), store, disks, memory: createMemoryRoom({ stopping }) };
+  const stored = await openStored(options, clock, disks, stopping);
+  const checkpoints =
+    options.storedSource === undefined ? options.checkpoints : fetchingCheckpoints(options.checkpoints, stored);
+  const memory = createMemoryRoom({ stopping });
+  return { ...options, volumes, slots: createSlots(), store, disks, memory, stored, checkpoints };
+}
+
+/** Loads nothing on a host that has no object store. */
+async function openStored(
+  options: RunnerOptions,
+  clock: Clock,
+  disks: DiskBudget,
+  signal: AbortSignal,
+): Promise<StoredCopies> {
+  const { storedSource: source, dataDirectory, checkpoints, templates, envdBundle, logger } = options;
+  if (source === undefined) return noStoredCopies;
+  const { openStoredCopies } = await import('./stored/open-stored-copies.ts');
+  const runtimes = dirname(envdBundle.directory);
+  const parts = { checkpoints, templates, runtimes, disks, clock, logger, signal };
+  return await openStoredCopies({ source, dataDirectory, ...parts });
 }
 
 function createRunnerPool(

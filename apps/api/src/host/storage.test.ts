@@ -16,6 +16,7 @@ test('the operator sees what is not in the object store and why, in the API and 
     {
       ...{ state: 'away', reason: 'The store is away.', wanted: 3, uploaded: 2, pendingBytes: 1000 },
       ...{ uploads: 5, uploadedBytes: 7000, failures: 1 },
+      ...{ localBytes: 9000, evictions: 2, evictedBytes: 800, fetches: 3, fetchedBytes: 600, fetchFailures: 4 },
       notUploaded: [{ what: 'sandbox', id: 'i1', state: 'failed', reason: 'why' }],
     },
   ]);
@@ -28,6 +29,12 @@ test('the operator sees what is not in the object store and why, in the API and 
     'soulbox_storage_uploads_total 5',
     'soulbox_storage_uploaded_bytes_total 7000',
     'soulbox_storage_failures_total 1',
+    'soulbox_storage_local_bytes 9000',
+    'soulbox_storage_evictions_total 2',
+    'soulbox_storage_evicted_bytes_total 800',
+    'soulbox_storage_fetches_total 3',
+    'soulbox_storage_fetched_bytes_total 600',
+    'soulbox_storage_fetch_failures_total 4',
   ]);
 });
 

@@ -14,6 +14,12 @@ const storageSchema = z.object({
   uploads: z.number(),
   uploadedBytes: z.number(),
   failures: z.number(),
+  localBytes: z.number(),
+  evictions: z.number(),
+  evictedBytes: z.number(),
+  fetches: z.number(),
+  fetchedBytes: z.number(),
+  fetchFailures: z.number(),
   notUploaded: z.array(z.object({ what: z.string(), id: z.string(), state: z.string(), reason: z.string() })),
 });
 
@@ -42,6 +48,9 @@ export function addStorageRoute(app: ApiApp, { runner }: ApiContext): void {
         ...{ state, reason, wanted, uploaded, notUploaded },
         ...{ pendingBytes: Number(pendingBytes), uploads: Number(uploads) },
         ...{ uploadedBytes: Number(uploadedBytes), failures: Number(failures) },
+        ...{ localBytes: Number(figures.localBytes), evictions: Number(figures.evictions) },
+        ...{ evictedBytes: Number(figures.evictedBytes), fetches: Number(figures.fetches) },
+        ...{ fetchedBytes: Number(figures.fetchedBytes), fetchFailures: Number(figures.fetchFailures) },
       });
     },
   );

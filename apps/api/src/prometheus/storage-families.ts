@@ -47,6 +47,37 @@ const figures: readonly Figure[] = [
     'Uploads that have failed. They are tried again.',
     ({ failures }) => failures,
   ],
+  [
+    'soulbox_storage_local_bytes',
+    'gauge',
+    'Bytes of saved memory and layers on the disk of the host.',
+    ({ localBytes }) => localBytes,
+  ],
+  [
+    'soulbox_storage_evictions_total',
+    'counter',
+    'Copies of saved memory and layers that were removed from the host because the object store has them.',
+    ({ evictions }) => evictions,
+  ],
+  ['soulbox_storage_evicted_bytes_total', 'counter', 'Their bytes.', ({ evictedBytes }) => evictedBytes],
+  [
+    'soulbox_storage_fetches_total',
+    'counter',
+    'Fetches of saved memory, disks, layers and templates from the object store.',
+    ({ fetches }) => fetches,
+  ],
+  [
+    'soulbox_storage_fetched_bytes_total',
+    'counter',
+    'Bytes that were fetched, compressed.',
+    ({ fetchedBytes }) => fetchedBytes,
+  ],
+  [
+    'soulbox_storage_fetch_failures_total',
+    'counter',
+    'Fetches that have failed.',
+    ({ fetchFailures }) => fetchFailures,
+  ],
 ];
 
 /** Empty without an object store. */

@@ -276,7 +276,8 @@ export function createScriptedRunner(): ScriptedRunner {
         Promise.resolve({
           figures: {
             ...{ state: 'away', reason: 'The store is away.', wanted: 3, uploaded: 2, pendingBytes: 1000n },
-            ...{ uploads: 5n, uploadedBytes: 7000n, failures: 1n },
+            ...{ uploads: 5n, uploadedBytes: 7000n, failures: 1n, localBytes: 9000n, evictions: 2n },
+            ...{ evictedBytes: 800n, fetches: 3n, fetchedBytes: 600n, fetchFailures: 4n },
             notUploaded: [{ what: 'sandbox', id: 'i1', state: 'failed', reason: 'why' }],
           },
         }),

@@ -24,14 +24,23 @@ export const storageConfigSchema = {
     '',
     'File with the key under which everything is encrypted before it is uploaded (`soulbox storage key`, mode 0600). Keep a copy elsewhere: without it, what is in the store is lost.',
   ),
+  localMb: key(
+    'SOULBOX_STORAGE_LOCAL_MB',
+    z.coerce.number().int().min(0),
+    0,
+    'MiB of saved memory and layers that are kept on the disk of this host once they are in the object store; the least recently used are removed first, also when the disk is nearly full, and fetched again when they are needed. 0: all are kept.',
+  ),
 } as const;
 
 export type StorageConfig = ConfigOf<typeof storageConfigSchema>;
 
 /** Settings that make no sense together. */
-export function findStorageFaults({ url, credentialsFile, keyFile }: StorageConfig): string[] {
+export function findStorageFaults({ url, credentialsFile, keyFile, localMb }: StorageConfig): string[] {
   if (url === '') {
-    const idle = [...(credentialsFile === '' ? [] : ['SOULBOX_STORAGE_CREDENTIALS_FILE'])];
+    const idle = [
+      ...(credentialsFile === '' ? [] : ['SOULBOX_STORAGE_CREDENTIALS_FILE']),
+      ...(localMb === 0 ? [] : ['SOULBOX_STORAGE_LOCAL_MB']),
+    ];
     return idle.map((name) => `${name}: only useful with SOULBOX_STORAGE`);
   }
   return keyFile === ''

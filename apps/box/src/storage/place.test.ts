@@ -35,7 +35,7 @@ test.each(['', '{}', '{"format":1,"serverId":"../x","nonces":["a"]}', '{"format"
 );
 
 test('settings that make no sense together are named', () => {
-  const none = { url: '', credentialsFile: '', keyFile: '' };
+  const none = { url: '', credentialsFile: '', keyFile: '', localMb: 0 };
   expect(findStorageFaults(none)).toEqual([]);
   expect(findStorageFaults({ ...none, url: 'file:///x' })).toEqual([
     expect.stringMatching(/^SOULBOX_STORAGE_KEY_FILE/),

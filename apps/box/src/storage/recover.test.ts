@@ -40,7 +40,7 @@ const target = (): string => join(folder, 'data');
 const recover = async (more: Partial<Parameters<typeof recoverFromStore>[0]> = {}): Promise<Recovered> =>
   await recoverFromStore({
     ...{ store, storageKey, serverId: undefined, dataDirectory: target() },
-    ...{ templatesDirectory: join(target(), 'templates'), onStep: () => undefined, signal },
+    ...{ templatesDirectory: join(target(), 'templates'), onStep: () => undefined, all: true, signal },
     ...more,
   });
 
@@ -139,6 +139,23 @@ test('everything is at its place, and what is lost is named with the reason', as
   for (const name of ['secrets/master-key', 'runner-keys.json', 'sandboxes/one.json', 'records.sqlite'])
     expect((await stat(join(target(), name))).mode & 0o077, name).toBe(0);
   expect((await readdir(target())).filter((name) => name.startsWith('.') || name.includes('incomplete'))).toEqual([]);
+});
+
+test('without `all` only records, keys and templates are fetched, and a record whose parts are missing is lost', async () => {
+  await fill();
+  await parcels.remove('disks/two.s', signal);
+  expect(await recover({ all: false })).toMatchObject({
+    ...{ serverId, sandboxes: 1, snapshots: 1 },
+    lost: [
+      { what: 'sandbox', id: 'two', reason: 'disks/two.s is not in the store any more.' },
+      { what: 'sandbox', id: 'late' },
+      { what: 'sandbox', id: 'ran' },
+    ],
+  });
+  expect(await read('sandboxes/one.json')).toBe('record one 2');
+  expect(await readdir(join(target(), 'sandboxes'))).toEqual(['one.json']);
+  expect(await read('templates/t/rootfs')).toBe('content of templates/t');
+  for (const name of ['runtime', 'layers']) expect(await readdir(join(target(), name)), name).toEqual([]);
 });
 
 test('what is missing or damaged is the loss of those that need it, and of no others', async () => {

@@ -15,6 +15,7 @@ import { createParcels, directAccess, findOwner, keyOfRole, sealedObjects } from
 import type { Parcels } from '@soulbox/vault';
 import { aboutParcelSchema } from '@soulbox/vault/stored';
 import type { StoredRecord } from '@soulbox/vault/stored';
+import { unpackFlat } from '@soulbox/vault/flat';
 import { unpackTree } from '@soulbox/vault/tar';
 import { emptyFolder, flushFolder, openTarget } from '../backup/folders.ts';
 import { incompleteMark, refuseHalfRestored } from '../backup/half-restored.ts';
@@ -37,6 +38,8 @@ export interface RecoverOptions {
   /** Must be missing or empty. */
   readonly dataDirectory: string;
   readonly templatesDirectory: string;
+  /** Whether memory, disks and layers are fetched too. Otherwise the server fetches each when it needs it. */
+  readonly all: boolean;
   readonly onStep: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -90,8 +93,11 @@ export async function recoverFromStore(options: RecoverOptions): Promise<Recover
     const lostBlobs = await readBlobs(ofControl, dataDirectory, signal);
     const records = await readRecords(objects, { key: runner, signal });
     const parcels = createParcels(objects, runner);
-    await readDependencies(parcels, dataDirectory, signal);
-    const { whole, damaged } = await fetchAll(parcels, records, options);
+    const { whole, damaged } = options.all
+      ? await fetchAll(parcels, records, options)
+      : await findAll(parcels, records, options);
+    // A server without them installs packages anew.
+    if (options.all) await readDependencies(parcels, dataDirectory, signal);
     for (const { what, id, text } of whole)
       await writePrivate(join(dataDirectory, `${folderOf[what]}/${id}.json`), text);
     const lost = [...damaged, ...(await findLost(dataDirectory, [...whole, ...damaged])), ...lostBlobs];
@@ -120,6 +126,35 @@ async function writePrivate(path: string, text: string): Promise<void> {
 interface Fetched {
   readonly whole: readonly StoredRecord[];
   readonly damaged: readonly Lost[];
+}
+
+/**
+ * Looks whether everything that the records need is in the store. Only templates are fetched: a server that lacks its
+ * default template makes another one when it starts, which takes minutes and the network.
+ */
+async function findAll(
+  parcels: Parcels,
+  records: readonly (StoredRecord | Lost)[],
+  options: RecoverOptions,
+): Promise<Fetched> {
+  const present = new Set<string>();
+  for await (const name of parcels.list(undefined, options.signal)) present.add(name);
+  const needed = new Set(records.flatMap((record) => ('reason' in record ? [] : record.parcels)));
+  for (const name of [...needed].filter((one) => one.startsWith('templates/'))) {
+    options.onStep(name);
+    const fault = await fetchParcel(parcels, name, options);
+    if (fault !== undefined) present.delete(name);
+  }
+  const lost = (record: StoredRecord | Lost): Lost | undefined => {
+    if ('reason' in record) return record;
+    const { what, id } = record;
+    const name = record.parcels.find((one) => !present.has(one));
+    return name === undefined ? undefined : { what, id, reason: `${name} is not in the store any more.` };
+  };
+  return {
+    whole: records.filter((record) => lost(record) === undefined) as StoredRecord[],
+    damaged: records.map(lost).filter((one) => one !== undefined),
+  };
 }
 
 /** Parcels are shared, so each is fetched once, and one that cannot be read is the loss of all that need it. */
@@ -154,12 +189,13 @@ async function fetchParcel(parcels: Parcels, name: string, options: RecoverOptio
   try {
     const parcel = await parcels.open(name, signal);
     if (parcel === undefined) return `${name} is not in the store any more.`;
-    const { into, compresses } = aboutParcelSchema.parse(parcel.about);
+    const { into, compresses, headBytes } = aboutParcelSchema.parse(parcel.about);
     const place = into === 'templates' ? templatesDirectory : join(dataDirectory, into);
     // Several servers can share the folder of templates.
     if (into === 'templates' && (await isThere(join(place, basename(name))))) return undefined;
     await mkdir(draft, { recursive: true, mode: 0o700 });
-    await unpackTree(draft, parcel.content(), { signal, compresses });
+    if (headBytes === undefined) await unpackTree(draft, parcel.content(), { signal, compresses });
+    else await unpackFlat(draft, headBytes, parcel.content());
     await moveInto(draft, place);
     return undefined;
   } catch (thrown) {

@@ -44,7 +44,13 @@ export async function openStorage(config: BoxConfig, started: AsyncDisposableSta
         ? { url }
         : { url: `file://${place.data}`, dataMount: { from: folder, to: place.data } }),
     },
-    forRunner: { socket: place.socket, serverId, owner, keys: { runner: keys.runner, owner: keys.owner } },
+    forRunner: {
+      socket: place.socket,
+      serverId,
+      owner,
+      keys: { runner: keys.runner, owner: keys.owner },
+      localMb: config.storage.localMb,
+    },
     forControl: {
       ...{ socket: place.socket, serverId, nonce: owner.nonce },
       keys: { control: keys.control, owner: keys.owner },

@@ -13,6 +13,7 @@ import {
 import type { ExportManifest, ExportPart, ExportSignature } from '@soulbox/contract/export-file';
 import { withSource } from '../operations/copies/with-source.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
+import { findTemplate } from '../processes/find-template.ts';
 import { checkLayers } from '../processes/check-memory.ts';
 import type { CopySource } from '../registry/snapshot-store.ts';
 import { settingsFromTenant } from './settings.ts';
@@ -130,19 +131,19 @@ async function memoryPart(checkpoint: Checkpoint, name: string, left: AbortSigna
 }
 
 async function describe(
-  { templates, clock }: OperationContext,
+  context: OperationContext,
   { source, origin }: HeldSource,
   memory: Checkpoint | undefined,
   parts: ExportPart[],
 ): Promise<ExportManifest> {
-  const template = await templates.find(source.templateId);
+  const template = await findTemplate(context, source.templateId);
   if (template === undefined)
     throw new SoulBoxError('template_not_found', `Template "${source.templateId}" is no longer on this host.`);
   const { driver: isolation, cpuCount, memoryMb, diskMb } = source;
   return {
     version: exportVersion,
     blockBytes: exportBlockBytes,
-    exportedAt: timeText(clock.now()),
+    exportedAt: timeText(context.clock.now()),
     source: origin,
     sandbox: { isolation, cpuCount, memoryMb, diskMb },
     template: { id: template.templateId, names: template.names, source: template.source },

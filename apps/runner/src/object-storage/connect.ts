@@ -1,5 +1,6 @@
 import { socketAccess } from '@soulbox/vault';
 import type { OwnerWords } from '@soulbox/vault';
+import type { StoredSource } from '../stored/open-stored-copies.ts';
 import { uploadDependencies } from './upload-dependencies.ts';
 import { startUploader } from './uploader.ts';
 import type { UploadContext, Uploader } from './uploader.ts';
@@ -12,14 +13,25 @@ export interface UploadSettings {
   readonly owner: OwnerWords;
   /** In hexadecimal form. */
   readonly keys: { readonly runner: string; readonly owner: string };
+  /** For checkpoints and layers on this host. 0: all are kept. */
+  readonly localMb: number;
+}
+
+/** What the runner fetches from. */
+export function storedSourceOf({ socket, serverId, keys }: UploadSettings): StoredSource {
+  return { access: socketAccess(socket), serverId, key: Buffer.from(keys.runner, 'hex') };
 }
 
 /** Starts the uploads. Loaded only on a host that has an object store. */
-export function connectUploads(context: UploadContext, { socket, serverId, owner, keys }: UploadSettings): Uploader {
+export function connectUploads(
+  context: UploadContext,
+  { socket, serverId, owner, keys, localMb }: UploadSettings,
+): Uploader {
   const bytes = { runner: Buffer.from(keys.runner, 'hex'), owner: Buffer.from(keys.owner, 'hex') };
+  const eviction = { localBytes: localMb === 0 ? undefined : localMb * 2 ** 20 };
   const access = socketAccess(socket);
   const own = { serverId, owner, keys: bytes };
-  const uploader = startUploader(context, access, own);
+  const uploader = startUploader(context, access, { ...own, eviction });
   const { dataDirectory, logger } = context.host;
   const dependencies = uploadDependencies({ ...own, access, dataDirectory, logger });
   return {

@@ -2,6 +2,8 @@ import { randomId, SoulBoxError, removeTree } from '@soulbox/base';
 import { lstat, mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { AboutParcel } from '@soulbox/vault/stored';
+import { encodeHead, flatChunkBytes, listFlat, packFlat } from '@soulbox/vault/flat';
+import { packTree } from '@soulbox/vault/tar';
 import type { TreeSource } from '@soulbox/vault/tar';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { digestInBackground } from '../processes/sandbox-disk.ts';
@@ -10,8 +12,10 @@ import type { Unit } from './unit.ts';
 
 /** What a parcel is made of. Disposing removes what was prepared for it. */
 export interface ParcelSource extends AsyncDisposable {
-  readonly tree: TreeSource;
+  content(signal: AbortSignal): AsyncGenerator<Buffer>;
   readonly about: AboutParcel;
+  /** Absent: the usual size. */
+  readonly chunkBytes?: number;
   /** Throws if the tree has changed since it was opened. */
   readonly check: () => Promise<void>;
 }
@@ -32,13 +36,17 @@ export async function openParcelSource(
   const { dataDirectory, checkpoints } = context.host;
   switch (kind) {
     case 'states':
-      return await linked(dataDirectory, { name: `states/${id}`, compresses: false }, async (stage) => {
-        await checkpoints.linkInto(stage, [id], []);
-      });
+      return await linked(
+        dataDirectory,
+        async (stage) => await checkpoints.linkInto(stage, [id], []),
+        async (stage) => await flatTree(stage, [`states/${id}`, ...(await archiveIn(stage))]),
+      );
     case 'layers':
-      return await linked(dataDirectory, { name: 'layers', compresses: true }, async (stage) => {
-        await checkpoints.linkInto(stage, [], [id]);
-      });
+      return await linked(
+        dataDirectory,
+        async (stage) => await checkpoints.linkInto(stage, [], [id]),
+        (stage) => tree({ directory: stage, names: ['layers'] }, '.'),
+      );
     case 'disks':
       return await ownDisk(context, unit, signal);
     case 'templates':
@@ -50,26 +58,44 @@ export async function openParcelSource(
   }
 }
 
+type Packed = Omit<ParcelSource, 'check' | typeof Symbol.asyncDispose>;
+
+const nothing = async (): Promise<void> => await Promise.resolve();
+
+function tree(source: TreeSource, into: AboutParcel['into']): Packed {
+  return {
+    content: (signal) => packTree(source, { signal, compresses: true, isBehind: true }),
+    about: { into, compresses: true },
+  };
+}
+
+/** Saved memory is encrypted, so it cannot be compressed; its blocks are fetched one by one by a lazy resume. */
+async function flatTree(directory: string, names: readonly string[]): Promise<Packed> {
+  const head = await listFlat(directory, names);
+  return {
+    content: (signal) => packFlat(directory, head, signal),
+    about: { into: '.', compresses: false, headBytes: encodeHead(head).length },
+    chunkBytes: flatChunkBytes,
+  };
+}
+
+/** Packed parts of a checkpoint are in a folder of their own. */
+async function archiveIn(stage: string): Promise<string[]> {
+  return (await lstat(join(stage, 'archive')).catch(() => undefined)) === undefined ? [] : ['archive'];
+}
+
 /** Nothing can change what a link leads to, also if it is packed or removed meanwhile. */
 async function linked(
   dataDirectory: string,
-  { name, compresses }: { readonly name: string; readonly compresses: boolean },
   link: (stage: string) => Promise<void>,
+  pack: (stage: string) => Packed | Promise<Packed>,
 ): Promise<ParcelSource> {
   const stage = join(uploadStageIn(dataDirectory), randomId(12));
   const remove = async (): Promise<void> => await removeTree(stage);
   await mkdir(stage, { recursive: true, mode: 0o700 });
   try {
     await link(stage);
-    // Packed parts of a checkpoint are in a folder of their own.
-    const names =
-      (await lstat(join(stage, 'archive')).catch(() => undefined)) === undefined ? [name] : [name, 'archive'];
-    return {
-      tree: { directory: stage, names },
-      about: { into: '.', compresses },
-      check: async () => await Promise.resolve(),
-      [Symbol.asyncDispose]: remove,
-    };
+    return { ...(await pack(stage)), check: nothing, [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove();
     throw error;
@@ -88,13 +114,12 @@ async function ownDisk({ host }: SourceContext, { source }: Unit, signal: AbortS
   const path = getDriver(host, driver).diskPath(sandboxId, host.store.directoryOf(sandboxId));
   const before = await stampOf(path);
   return {
-    tree: { directory: host.dataDirectory, names: [`sandboxes/${sandboxId}`] },
-    about: { into: '.', compresses: true },
+    ...tree({ directory: host.dataDirectory, names: [`sandboxes/${sandboxId}`] }, '.'),
     async check() {
       if ((await stampOf(path)) !== before)
         throw new SoulBoxError('illegal_transition', 'The disk of the sandbox changed while it was uploaded.');
     },
-    [Symbol.asyncDispose]: async () => await Promise.resolve(),
+    [Symbol.asyncDispose]: nothing,
   };
 }
 
@@ -110,10 +135,6 @@ async function templateFolder({ templates }: SourceContext, templateId: string):
 }
 
 function folder(path: string, into: 'templates' | 'runtime'): ParcelSource {
-  return {
-    tree: { directory: dirname(path), names: [basename(path)] },
-    about: { into, compresses: true },
-    check: async () => await Promise.resolve(),
-    [Symbol.asyncDispose]: async () => await Promise.resolve(),
-  };
+  const source = { directory: dirname(path), names: [basename(path)] };
+  return { ...tree(source, into), check: nothing, [Symbol.asyncDispose]: nothing };
 }

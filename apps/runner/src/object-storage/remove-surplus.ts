@@ -6,7 +6,7 @@ import type { StoreState } from './store-state.ts';
 import { recordPrefix } from './unit.ts';
 import type { Unit } from './unit.ts';
 
-type SurplusContext = Pick<OperationContext, 'host' | 'table' | 'snapshots' | 'templates'>;
+type SurplusContext = Pick<OperationContext, 'host' | 'table' | 'snapshots' | 'references' | 'templates'>;
 
 /**
  * Removes the records of sandboxes that run again or have ended, and of deleted snapshots. Memory that has run on must
@@ -38,7 +38,13 @@ export async function removeUnneededParcels(
   signal: AbortSignal,
 ): Promise<void> {
   if (await isAnyUnreadable(context)) return;
-  const needed = new Set(units.flatMap(({ parcels }) => parcels));
+  // A running sandbox, a copy in progress and the build cache may need what is only in the store.
+  const { checkpoints, layers } = context.references.needed();
+  const needed = new Set([
+    ...units.flatMap(({ parcels }) => parcels),
+    ...[...checkpoints].map((id) => `states/${id}`),
+    ...[...layers].map((id) => `layers/${id}`),
+  ]);
   for (const name of store.complete) {
     const isOurs = unitKinds.some((kind) => name.startsWith(`${kind}/`));
     if (needed.has(name) || !isOurs || (await isOnHost(context, name))) continue;

@@ -1,6 +1,7 @@
 import { checkOwner, claimOwner, createParcels, sealedObjects } from '@soulbox/vault';
 import type { ObjectAccess, OwnerWords, Parcels, SealedObjects } from '@soulbox/vault';
 import { serverFilesName } from '@soulbox/vault/stored';
+import type { EvictionLimits } from './evictor.ts';
 import { readServerFiles } from './server-files.ts';
 
 export interface StoreSettings {
@@ -8,6 +9,8 @@ export interface StoreSettings {
   readonly owner: OwnerWords;
   /** The key under which the runner encrypts, and that of the owner's object. */
   readonly keys: { readonly runner: Uint8Array; readonly owner: Uint8Array };
+  /** Of copies on this host. */
+  readonly eviction: Pick<EvictionLimits, 'localBytes'> & Partial<EvictionLimits>;
 }
 
 /** What this server has in the object store. Only this server writes there, so the sets are read once. */

@@ -1,5 +1,8 @@
+import type { FetchFigures } from '../stored/stored-copies.ts';
+import type { EvictionFigures } from './evictor.ts';
+
 /** What is in the object store of what a host keeps of sleeping sandboxes. */
-export interface UploadFigures {
+export interface UploadFigures extends EvictionFigures, FetchFigures {
   /**
    * `working` while something is being uploaded, `idle` if nothing is left, `waiting` between two tries, `away` while the
    * store cannot be used, `refused` if another server has taken over.

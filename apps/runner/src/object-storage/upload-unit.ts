@@ -1,5 +1,4 @@
 import type { StoredRecord } from '@soulbox/vault/stored';
-import { packTree } from '@soulbox/vault/tar';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { openParcelSource } from './parcel-source.ts';
 import type { StoreState } from './store-state.ts';
@@ -72,9 +71,8 @@ async function uploadParcel(
   { signal, isWanted }: UnitOptions,
 ): Promise<number> {
   await using source = await openParcelSource(context, unit, parcel, signal);
-  const { compresses } = source.about;
-  const bytes = await store.parcels.put(parcel, packTree(source.tree, { signal, compresses, isBehind: true }), {
-    ...{ signal, about: source.about },
+  const bytes = await store.parcels.put(parcel, source.content(signal), {
+    ...{ signal, about: source.about, ...(source.chunkBytes !== undefined && { chunkBytes: source.chunkBytes }) },
     async check() {
       if (parcel.startsWith('disks/') && !isWanted(unit)) throw new Error('the sandbox runs again');
       await source.check();

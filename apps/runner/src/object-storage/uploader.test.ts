@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import { createParcels, sealedObjects } from '@soulbox/vault';
-import { storedRecordSchema } from '@soulbox/vault/stored';
+import { unpackFlat } from '@soulbox/vault/flat';
+import { aboutParcelSchema, storedRecordSchema } from '@soulbox/vault/stored';
 import type { StoredRecord } from '@soulbox/vault/stored';
 import { unpackTree } from '@soulbox/vault/tar';
 import { memoryAccess } from '@soulbox/vault/testing';
@@ -16,12 +17,13 @@ import { pauseSandbox } from '../operations/pause/pause.ts';
 import { resumeSandbox } from '../operations/resume/resume.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
+import type { StoreSettings } from './store-state.ts';
 import { startUploader } from './uploader.ts';
 import type { UploadContext, Uploader } from './uploader.ts';
 
 const serverId = 'a'.repeat(20);
 const keys = { runner: randomBytes(32), owner: randomBytes(32) };
-const limits = { atOnce: 2, settleMs: 1, lookMs: 20, awayMs: 10, awayMaxMs: 20, orphanMs: 0 };
+const limits = { evictMs: 10, atOnce: 2, settleMs: 1, lookMs: 20, awayMs: 10, awayMaxMs: 20, orphanMs: 0 };
 const { signal } = new AbortController();
 
 let bench: OperationBench;
@@ -30,11 +32,13 @@ let access: MemoryAccess;
 let context: UploadContext;
 let uploader: Uploader;
 let starts: string[];
+let eviction: StoreSettings['eviction'];
 beforeEach(async () => {
   bench = await createOperationBench();
   folder = await mkdtemp(join(tmpdir(), 'uploader-'));
   access = memoryAccess();
   starts = [];
+  eviction = { localBytes: undefined };
   const { host } = bench.context;
   // The bench's template and envd are its data folder.
   const name = host.envdBundle.directory.split('/').at(-1) ?? '';
@@ -62,7 +66,7 @@ function start(): Uploader {
   const nonce = String(starts.length);
   const owner = { nonce, earlier: [...starts] };
   starts.push(nonce);
-  return startUploader(context, access, { serverId, owner, keys }, limits);
+  return startUploader(context, access, { serverId, owner, keys, eviction }, limits);
 }
 
 const objectsLike = (part: string): string[] => [...access.objects.keys()].filter((name) => name.includes(part));
@@ -108,10 +112,12 @@ test('a paused sandbox is uploaded with all that it needs, and the parcels have 
   expect(record?.parcels).toContain(`disks/${sandboxId}.${saved?.stateId ?? ''}`);
   for (const name of record?.parcels ?? []) {
     const parcel = await parcels.open(name, signal);
-    const compresses = !name.startsWith('states/');
-    expect(parcel?.about).toMatchObject({ compresses });
+    const { compresses, headBytes } = aboutParcelSchema.parse(parcel?.about);
+    expect(compresses).toBe(!name.startsWith('states/'));
     await mkdir(join(folder, 'target'), { recursive: true });
-    if (parcel !== undefined) await unpackTree(join(folder, 'target'), parcel.content(), { signal, compresses });
+    if (parcel === undefined) throw new Error(`${name} is missing`);
+    if (headBytes === undefined) await unpackTree(join(folder, 'target'), parcel.content(), { signal, compresses });
+    else await unpackFlat(join(folder, 'target'), headBytes, parcel.content());
   }
   const manifest = join('states', saved?.stateId ?? '', 'manifest.json');
   expect(await readFile(join(folder, 'target', manifest))).toEqual(

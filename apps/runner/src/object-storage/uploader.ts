@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { errorFromUnknown, removeTree, sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import type { ObjectAccess } from '@soulbox/vault';
 import type { OperationContext } from '../operations/operation-context.ts';
+import { createEvictor, usualEvictionLimits } from './evictor.ts';
 import { uploadStageIn } from './parcel-source.ts';
 import { removeStaleRecords, removeUnneededParcels } from './remove-surplus.ts';
 import { openStoreState } from './store-state.ts';
@@ -32,13 +33,15 @@ export interface UploaderLimits {
   /** While the store is away. Doubled each time, up to `awayMaxMs`. */
   readonly awayMs: number;
   readonly awayMaxMs: number;
+  /** How often copies on this host are counted and removed. Milliseconds. */
+  readonly evictMs: number;
   /** Chunks that no parcel has are removed after this time: an upload may still be in progress. */
   readonly orphanMs: number;
 }
 
 const usualLimits: UploaderLimits = {
   ...{ atOnce: 2, settleMs: 300, lookMs: 2000, awayMs: 1000, awayMaxMs: 60_000 },
-  orphanMs: 24 * 3_600_000,
+  ...{ evictMs: 5000, orphanMs: 24 * 3_600_000 },
 };
 
 /** How often chunks without a parcel are looked for. Milliseconds. */
@@ -65,6 +68,8 @@ export function startUploader(
     string,
     { readonly unit: Unit; readonly ended: AbortController; readonly done: Promise<void> }
   >();
+  const evictor = createEvictor(context, { ...usualEvictionLimits, ...settings.eviction });
+  let evictAt = 0;
   let store: StoreState | undefined;
   let state: UploadFigures['state'] = 'starting';
   let reason = '';
@@ -121,6 +126,10 @@ export function startUploader(
     if (active.size > 0) state = 'working';
     else state = missing.length > 0 ? 'waiting' : 'idle';
     if (active.size === 0) await removeUnneededParcels(context, at, findUnits(), stopping.signal);
+    if (performance.now() >= evictAt) {
+      evictAt = performance.now() + limits.evictMs;
+      await evictor.evict((parcel) => at.complete.has(parcel));
+    }
     return active.size === 0 && missing.length === 0;
   };
 
@@ -179,7 +188,7 @@ export function startUploader(
       const units = findUnits();
       const missing = units.filter(({ object }) => store?.records.has(object) !== true);
       return {
-        ...{ state, reason, ...counts },
+        ...{ state, reason, ...counts, ...evictor.figures(), ...host.stored.figures() },
         wanted: units.length,
         uploaded: units.length - missing.length,
         pendingBytes: missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),

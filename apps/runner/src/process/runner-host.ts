@@ -20,6 +20,7 @@ import { createUsageBook } from '../processes/egress-usage.ts';
 import { isSandboxPolicy } from '../registry/network-policy.ts';
 import { policyForEgress } from '../serve/network-to-message.ts';
 import type { UploadSettings } from '../object-storage/connect.ts';
+import type { StoredSource } from '../stored/open-stored-copies.ts';
 import type { Runner } from '../start.ts';
 import { startRunner } from '../start.ts';
 import { createDrivers } from './drivers.ts';
@@ -179,6 +180,7 @@ export async function startRunnerHost(
       usageBook,
       connections,
       checkpoints,
+      ...(settings.storage !== undefined && { storedSource: await openStoredSource(settings.storage) }),
       templates: openTemplateStore(
         settings.templatesDirectory,
         logger,
@@ -221,6 +223,11 @@ export async function startRunnerHost(
       await parts.disposeAsync();
     },
   };
+}
+
+async function openStoredSource(settings: UploadSettings): Promise<StoredSource> {
+  const { storedSourceOf } = await import('../object-storage/connect.ts');
+  return storedSourceOf(settings);
 }
 
 /** Templates that the runner makes contain files of tenants' images. Other servers may share another folder of templates. */

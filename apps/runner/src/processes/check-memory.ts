@@ -1,8 +1,9 @@
 import { access } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
-import type { Driver, SavedMemory } from '@soulbox/isolation';
+import type { BlockDigests, Driver, SavedMemory } from '@soulbox/isolation';
 import type { Checkpoint } from '@soulbox/checkpoints';
 import { readCpuType } from '../host/cpu-type.ts';
+import type { ArrivingCheckpoint } from '../stored/stored-copies.ts';
 import { getDriver, bundleDirectoryOf } from './sandbox-host.ts';
 import type { SandboxHost } from './sandbox-host.ts';
 
@@ -28,10 +29,14 @@ export interface CheckedMemory extends SavedMemory, AsyncDisposable {
    * `state_damaged`.
    */
   readonly pagesChecked: Promise<void>;
+  /** Present: parts of it still arrive from the object store. See `ArrivingCheckpoint`. */
+  readonly whole?: Promise<void>;
 }
 
 /** Smaller memory is read completely in less time than a lazy reader takes to start (docs/decisions/010). */
 const lateFromBytes = 64 * 2 ** 20;
+/** The same for memory that still has to be fetched. */
+const arrivingFromBytes = 8 * 2 ** 20;
 
 const lateMaxShare = 0.75;
 
@@ -57,17 +62,22 @@ export async function checkMemory(
   use: CheckpointUse,
   restore: MemoryRestore,
 ): Promise<CheckedMemory> {
-  const checkpoint = await host.checkpoints.unpack(use.checkpointId, (bytes) =>
-    host.disks.admit(bytes, 'Unpacking the saved memory'),
-  );
+  const driver = getDriver(host, use.driver);
+  const fetching = Promise.all([checkLayers(host, use.layers), host.stored.runtime(use.runtimeName)]);
+  fetching.catch(() => undefined);
+  const arriving = restore.owner === 'itself' ? await host.stored.late(use.checkpointId) : undefined;
+  const isLate = arriving !== undefined && canComeLate(driver, arriving.checkpoint, arrivingFromBytes);
+  const checkpoint = isLate
+    ? arriving.checkpoint
+    : await host.checkpoints.unpack(use.checkpointId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory'));
   if (use.isEncrypted === true && checkpoint.key === undefined)
     throw new SoulBoxError(
       'state_damaged',
       `Checkpoint "${use.checkpointId}" was encrypted, but is readable. Nothing was started from it. It is kept for inspection.`,
     );
+  await fetching;
   await checkFit(host, checkpoint, use);
-  await checkLayers(host, use.layers);
-  return await memoryOf(host, use.driver, checkpoint, restore);
+  return await memoryOf(host, use.driver, checkpoint, restore, isLate ? arriving : undefined);
 }
 
 /**
@@ -79,9 +89,10 @@ export async function memoryOf(
   driverName: string,
   checkpoint: Checkpoint,
   { owner, sandboxId, isUrgent = false }: MemoryRestore,
+  arriving?: ArrivingCheckpoint,
 ): Promise<CheckedMemory> {
   const driver = getDriver(host, driverName);
-  const isLate = owner === 'itself' && driver.capabilities.lazyRestore && isWorthwhile(driver, checkpoint);
+  const isLate = arriving !== undefined || (owner === 'itself' && canComeLate(driver, checkpoint, lateFromBytes));
   const kinds = {
     isMemory: (partName: string) => driver.isMemoryPart(partName),
     isLate: (partName: string) => isLate && driver.isMemoryPart(partName),
@@ -90,9 +101,12 @@ export async function memoryOf(
   using held = new DisposableStack();
   held.use(await host.memory.admit({ ...need, bytes: clearBytesOf(checkpoint, kinds.isLate) }));
   const clear = await checkpoint.reveal(kinds);
+  arriving?.keep();
   const kept = held.move();
   return {
     ...clear,
+    digests: withArrival(clear.digests, arriving),
+    ...(arriving !== undefined && { whole: arriving.whole }),
     async [Symbol.asyncDispose]() {
       using _kept = kept;
       await clear[Symbol.asyncDispose]();
@@ -105,6 +119,10 @@ function clearBytesOf({ key, manifest: { parts } }: Checkpoint, isLate: (partNam
   if (key === undefined) return 0;
   const copied = Object.entries(parts).filter(([partName]) => !isLate(partName));
   return copied.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0);
+}
+
+function withArrival(digests: BlockDigests, arriving: ArrivingCheckpoint | undefined): BlockDigests {
+  return arriving === undefined ? digests : { ...digests, arriving: arriving.blocks };
 }
 
 /** Whether the restore is lazy, so that the checkpoint must stay while the sandbox runs. */
@@ -135,8 +153,10 @@ async function checkFit(host: SandboxHost, { checkpointId, manifest }: Checkpoin
  * Processes do not share lazily restored pages. Each gets its own, and a child that is forked meanwhile gets the pages
  * again that its parent still lacks. A quarter of the sandbox's memory must be free for that.
  */
-function isWorthwhile(driver: Driver, { manifest: { parts, facts } }: Checkpoint): boolean {
+function canComeLate(driver: Driver, checkpoint: Checkpoint, fromBytes: number): boolean {
+  if (!driver.capabilities.lazyRestore || checkpoint.isPacked) return false;
+  const { parts, facts } = checkpoint.manifest;
   const pages = Object.entries(parts).filter(([partName]) => driver.isMemoryPart(partName));
   const pageBytes = pages.reduce((sum, [, { sizeBytes }]) => sum + sizeBytes, 0);
-  return pageBytes >= lateFromBytes && pageBytes <= facts.memoryMb * 2 ** 20 * lateMaxShare;
+  return pageBytes >= fromBytes && pageBytes <= facts.memoryMb * 2 ** 20 * lateMaxShare;
 }

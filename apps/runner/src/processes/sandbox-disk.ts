@@ -32,12 +32,23 @@ export async function digestKeptDisk(host: SandboxHost, record: HostRecord): Pro
   }
 }
 
+/** Brings the disk of a paused sandbox to this host if only the object store has it. Throws like `StoredCopies`. */
+export async function fetchKeptDisk(host: SandboxHost, record: HostRecord): Promise<void> {
+  const { disk, saved, sandboxId, driver } = record;
+  if (disk !== 'kept' || saved === undefined) return;
+  const [directory, path] = [host.store.directoryOf(sandboxId), pathOf(host, record)];
+  const isFetched = await host.stored.disk({ sandboxId, stateId: saved.stateId, directory, path });
+  // Its name has the number of the instance that has uploaded it.
+  if (isFetched && !existsSync(path)) await getDriver(host, driver).adopt(sandboxId, directory);
+}
+
 /**
- * Checks that the disk of a paused sandbox is what it was when its processes ended. Changes nothing. Throws
- * `state_damaged`.
+ * Checks that the disk of a paused sandbox is what it was when its processes ended. One that only the object store has is
+ * fetched. Throws `state_damaged`.
  */
 export async function checkKeptDisk(host: SandboxHost, record: HostRecord): Promise<void> {
   const { disk, saved } = record;
+  await fetchKeptDisk(host, record);
   if (disk === 'kept' && saved?.disk !== undefined) await host.checkpoints.verifyDisk(pathOf(host, record), saved.disk);
 }
 

@@ -8,6 +8,7 @@ import type { RunnerConfig } from '../config.ts';
 import type { DiskBudget } from '../disk-budget/budget.ts';
 import type { MemoryRoom } from '../memory-room/memory-room.ts';
 import type { RecordStore, HostRecord } from '../registry/record.ts';
+import type { StoredCopies } from '../stored/stored-copies.ts';
 import type { VolumeMounts } from './volume-mounts.ts';
 import type { Slots } from '../registry/slots.ts';
 
@@ -22,7 +23,9 @@ export interface SandboxHost {
   readonly envdBundle: EnvdBundle;
   readonly slots: Slots;
   readonly store: RecordStore;
+  /** Fetches what only the object store has. */
   readonly checkpoints: CheckpointStore;
+  readonly stored: StoredCopies;
   readonly disks: DiskBudget;
   readonly memory: MemoryRoom;
   readonly volumes: VolumeMounts;

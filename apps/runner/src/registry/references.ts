@@ -10,6 +10,10 @@ import type { SandboxTable } from './table.ts';
 export interface References {
   /** Keeps these from being removed until disposed. */
   hold(holding: Holding): Disposable;
+  /** What operations in progress hold. */
+  held(): Required<Holding>;
+  /** Everything that must stay: named by a record or a snapshot, held by an operation, or cached. */
+  needed(): Named;
   /**
    * When an operation last held the checkpoint. 0 when none did in the life of this server, undefined while one does.
    */
@@ -57,6 +61,11 @@ export function createReferences(
   });
 
   return {
+    held: () => ({
+      checkpoints: [...holdings].flatMap((holding) => holding.checkpoints ?? []),
+      layers: [...holdings].flatMap((holding) => holding.layers ?? []),
+    }),
+    needed: () => findNeeded(),
     hold(holding) {
       holdings.add(holding);
       return {

@@ -72,9 +72,14 @@ export function createHostRoutes(
     getStorage: answer(async () => {
       const figures = context.uploads.current?.figures();
       if (figures === undefined) return await Promise.resolve({});
-      const { pendingBytes, uploads, uploadedBytes, failures, notUploaded, ...rest } = figures;
-      const counts = { uploads: BigInt(uploads), uploadedBytes: BigInt(uploadedBytes), failures: BigInt(failures) };
-      return { figures: { ...rest, ...counts, pendingBytes: BigInt(pendingBytes), notUploaded: [...notUploaded] } };
+      const { state, reason, wanted, uploaded, notUploaded, ...counts } = figures;
+      const numbers = Object.entries(counts).map(([name, count]) => [name, BigInt(count)] as const);
+      return {
+        figures: {
+          ...{ state, reason, wanted, uploaded, notUploaded: [...notUploaded] },
+          ...(Object.fromEntries(numbers) as Record<keyof typeof counts, bigint>),
+        },
+      };
     }),
 
     async *holdHostRoom({ bytes, what }, handler) {

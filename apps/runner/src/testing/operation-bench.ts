@@ -40,6 +40,7 @@ import { openLogFolder } from '../processes/log-folder.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { createRecordStore, plainLifecycle } from '../registry/record.ts';
 import type { HostRecord, Tenant } from '../registry/record.ts';
+import { noStoredCopies } from '../stored/stored-copies.ts';
 import { createSlots } from '../registry/slots.ts';
 import { createSandboxTable } from '../registry/table.ts';
 import type { RunningSandbox, TenantSandbox } from '../registry/table.ts';
@@ -114,6 +115,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
     slots: createSlots(),
     store: createRecordStore(join(folder, 'sandboxes'), openDiskReserve(join(folder, 'reserve')), openTestSeal()),
     checkpoints: await openCheckpoints(),
+    stored: noStoredCopies,
     disks: noted(
       createDiskBudget({
         policy: loadConfig(runnerConfigSchema, {}, config),

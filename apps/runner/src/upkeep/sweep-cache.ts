@@ -72,7 +72,7 @@ function createMeasure({ host, snapshots, table, templates }: SweepContext): (it
     if (entry.kind === 'result')
       bytes += await once(
         entry.source.stateId,
-        async () => (await host.checkpoints.open(entry.source.stateId)).sizeBytes,
+        async () => (await host.checkpoints.find(entry.source.stateId))?.sizeBytes ?? 0,
       );
     if (entry.kind === 'image')
       bytes += await once(entry.templateId, async () => (await templates.find(entry.templateId))?.sizeBytes ?? 0);

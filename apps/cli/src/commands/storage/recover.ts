@@ -17,7 +17,7 @@ export const recoverStorage = defineCommand({
     description: 'Make a data folder from what a lost server has uploaded; exit code 1 if something was lost',
     examples: [
       'sudo soulbox storage recover --storage "s3://bucket/prefix?region=eu-central-1" --key-file /root/storage.key',
-      'sudo soulbox storage recover --data-dir /var/lib/soulbox --json',
+      'sudo soulbox storage recover --data-dir /var/lib/soulbox --all --json',
     ],
   },
   args: {
@@ -37,6 +37,10 @@ export const recoverStorage = defineCommand({
       ...dataDirArg,
       description: 'Folder to make; must be missing or empty (default /var/lib/soulbox)',
     },
+    all: {
+      type: 'boolean',
+      description: 'Fetch memory, disks and layers too; without it, the server fetches each when it needs it',
+    },
     json: jsonArg,
   },
   async run({ args }) {
@@ -53,7 +57,7 @@ export const recoverStorage = defineCommand({
       const recovered = await (async () => {
         using progress = createProgress('Recover:');
         return await recoverFromStore({
-          ...{ store, storageKey, serverId: args.server, ...folders, signal },
+          ...{ store, storageKey, serverId: args.server, ...folders, all: args.all === true, signal },
           onStep: (text) => progress.step(text),
         });
       })();

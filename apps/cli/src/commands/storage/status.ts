@@ -36,6 +36,12 @@ const reportSchema = z.object({
   uploads: z.number(),
   uploadedBytes: z.number(),
   failures: z.number(),
+  localBytes: z.number(),
+  evictions: z.number(),
+  evictedBytes: z.number(),
+  fetches: z.number(),
+  fetchedBytes: z.number(),
+  fetchFailures: z.number(),
   notUploaded: z.array(z.object({ what: z.string(), id: z.string(), state: z.string(), reason: z.string() })),
 });
 type StorageReport = z.infer<typeof reportSchema>;
@@ -65,6 +71,10 @@ function print(report: StorageReport): void {
   console.log(`${words[state]}${reason === '' ? '' : ` ${printable(reason)}`}`);
   console.log(`${uploaded} of ${wanted} sandboxes and snapshots are in the store; ${showBytes(pendingBytes)} are not.`);
   console.log(`Since the start: ${uploads} uploads, ${showBytes(uploadedBytes)}, ${failures} failures.`);
+  const { localBytes, evictions, evictedBytes, fetches, fetchedBytes, fetchFailures } = report;
+  console.log(
+    `On this host: ${showBytes(localBytes)} of saved memory and layers; ${evictions} copies, ${showBytes(evictedBytes)}, were removed. Fetched: ${fetches} times, ${showBytes(fetchedBytes)}, ${fetchFailures} failures.`,
+  );
   for (const { what, id, state: outcome, reason: why } of notUploaded)
     console.log(`${outcome}: ${what} ${id}${why === '' ? '' : `: ${printable(why)}`}`);
 }

@@ -1,6 +1,7 @@
 import { SoulBoxError } from '@soulbox/base';
 import type { Cause } from '@soulbox/contract';
 import type { OperationContext } from '../operation-context.ts';
+import { findTemplate } from '../../processes/find-template.ts';
 import type { CheckedMemory } from '../../processes/check-memory.ts';
 import type { CopySource } from '../../registry/snapshot-store.ts';
 import type { SourceAtHand } from './source-at-hand.ts';
@@ -19,7 +20,7 @@ export interface CopyOrder {
  */
 export async function orderCopies(context: OperationContext, atHand: SourceAtHand, cause: Cause): Promise<CopyOrder> {
   const { source } = atHand;
-  const template = await context.templates.find(source.templateId);
+  const template = await findTemplate(context, source.templateId);
   if (template === undefined) {
     throw new SoulBoxError(
       'template_not_found',

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { phase, SoulBoxError } from '@soulbox/base';
+import { phase, sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import type { DiskDigests } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import { checkLayers, checkMemory, comesLate } from '../../processes/check-memory.ts';
 import type { CheckedMemory } from '../../processes/check-memory.ts';
+import { findTemplate } from '../../processes/find-template.ts';
 import { checkKeptDisk, readRootIdentity } from '../../processes/sandbox-disk.ts';
 import { getDriver, bundleNameOf } from '../../processes/sandbox-host.ts';
 import { startProcesses } from '../../processes/start-processes.ts';
 import { confirmResumed, reinitialize } from '../../processes/tell-envd.ts';
 import type { HostRecord, Work } from '../../registry/record.ts';
-import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
+import type { Live, RecordChange, TenantSandbox } from '../../registry/table.ts';
 import { keepDamaged } from '../end.ts';
 import { fitDiskToRoot } from '../layers/disk-to-layer.ts';
 import type { OperationContext } from '../operation-context.ts';
@@ -99,7 +100,7 @@ export async function restoreSandbox(
     sandbox.live = live;
     if (restoration.memory === undefined) context.logBook.expectNewEnvd(sandbox.record.sandboxId);
     if (restoration.memory === undefined) await reinitialize(context, sandbox, live);
-    else await confirmResumed(context, sandbox, live, false);
+    else await confirmWhatArrives(context, sandbox, live, restoration.memory);
   } catch (error) {
     context.host.logger.error({ sandboxId: sandbox.record.sandboxId, err: error }, 'sandbox could not be resumed');
     // A driver that saw the damage has removed what would tell it.
@@ -110,6 +111,35 @@ export async function restoreSandbox(
   const work = sandbox.record.work?.from === 'running' ? sandbox.record.work : undefined;
   await table.step(sandbox, 'running', { ...restoration.change, disk: 'kept', saved: undefined, work });
   context.metrics.add(sandbox);
+}
+
+/** How long a sandbox whose memory still arrives may take to confirm, if the store is away meanwhile. Milliseconds. */
+const arrivalMaxMs = 300_000;
+
+/** Its memory is lost if it is given up now, because it has run. So a store that is away or slow is waited for. */
+async function confirmWhatArrives(
+  context: OperationContext,
+  sandbox: TenantSandbox,
+  live: Live,
+  { whole }: CheckedMemory,
+): Promise<void> {
+  try {
+    await confirmResumed(context, sandbox, live, false);
+  } catch (error) {
+    if (whole === undefined) throw error;
+    const patience = new AbortController();
+    const over = sleepUnlessAborted(arrivalMaxMs, patience.signal).then(
+      () => false,
+      () => false,
+    );
+    const all = whole.then(
+      () => true,
+      () => false,
+    );
+    const isWhole = await Promise.race([all, over]).finally(() => patience.abort());
+    if (!isWhole) throw error;
+    await confirmResumed(context, sandbox, live, false);
+  }
 }
 
 /** Records the intent, with the slot and the generation that the processes will have. */
@@ -168,8 +198,8 @@ export async function clearRestore(
   return digests;
 }
 
-async function findRootfs({ templates }: OperationContext, { record }: TenantSandbox): Promise<string> {
-  const template = await templates.find(record.templateId);
+async function findRootfs(context: OperationContext, { record }: TenantSandbox): Promise<string> {
+  const template = await findTemplate(context, record.templateId);
   if (template !== undefined) return template.rootfs;
   throw new SoulBoxError(
     'sandbox_resume_failed',

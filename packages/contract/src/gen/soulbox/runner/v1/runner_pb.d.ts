@@ -2172,6 +2172,40 @@ export declare type StorageFigures = Message<"soulbox.runner.v1.StorageFigures">
    * @generated from field: repeated soulbox.runner.v1.NotUploaded not_uploaded = 9;
    */
   notUploaded: NotUploaded[];
+
+  /**
+   * Of checkpoints and layers on the host.
+   *
+   * @generated from field: uint64 local_bytes = 10;
+   */
+  localBytes: bigint;
+
+  /**
+   * Since the start of the runner: what was removed from the host because the store has it, and what was fetched.
+   *
+   * @generated from field: uint64 evictions = 11;
+   */
+  evictions: bigint;
+
+  /**
+   * @generated from field: uint64 evicted_bytes = 12;
+   */
+  evictedBytes: bigint;
+
+  /**
+   * @generated from field: uint64 fetches = 13;
+   */
+  fetches: bigint;
+
+  /**
+   * @generated from field: uint64 fetched_bytes = 14;
+   */
+  fetchedBytes: bigint;
+
+  /**
+   * @generated from field: uint64 fetch_failures = 15;
+   */
+  fetchFailures: bigint;
 };
 
 /**

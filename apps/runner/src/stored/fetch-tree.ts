@@ -1,0 +1,64 @@
+import { chmod, chown, lstat, mkdir, readdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorFromNode, randomId, removeTree } from '@soulbox/base';
+import { isThere } from './paths.ts';
+
+const draftForm = /^fetched-[a-z0-9]+\.tmp$/;
+
+/**
+ * Unpacks into a folder beside the target, which `unpack` gets, and puts what it finds there at `from` at its place by
+ * one rename. A name that is there already is kept. After an error, and after the end of this process, nothing is
+ * visible; what it leaves has a name that ends with `.tmp`.
+ */
+export async function placeTree(
+  parent: string,
+  from: string,
+  name: string,
+  unpack: (draft: string) => Promise<void>,
+): Promise<void> {
+  await inDraft(parent, unpack, async (draft) => {
+    if (!(await isThere(join(parent, name)))) await rename(join(draft, from), join(parent, name));
+  });
+}
+
+/** The same for the files of a folder. Those that are `last` are moved last: with them, all are there. */
+export async function placeFiles(
+  parent: string,
+  from: string,
+  isLast: (name: string) => boolean,
+  unpack: (draft: string) => Promise<void>,
+): Promise<void> {
+  await mkdir(parent, { recursive: true, mode: 0o700 });
+  await inDraft(parent, unpack, async (draft) => {
+    const source = join(draft, from);
+    const names = await readdir(source);
+    for (const name of [...names.filter((one) => !isLast(one)), ...names.filter(isLast)])
+      await rename(join(source, name), join(parent, name));
+    const { uid, gid, mode } = await lstat(source);
+    await chown(parent, uid, gid);
+    await chmod(parent, mode & 0o7777);
+  });
+}
+
+/** Removes what a killed process has left in a folder. */
+export async function sweepDrafts(parent: string): Promise<void> {
+  for (const name of await readdir(parent).catch(() => []))
+    if (draftForm.test(name)) await removeTree(join(parent, name));
+}
+
+async function inDraft(
+  parent: string,
+  unpack: (draft: string) => Promise<void>,
+  place: (draft: string) => Promise<void>,
+): Promise<void> {
+  const draft = join(parent, `fetched-${randomId(8)}.tmp`);
+  try {
+    await mkdir(draft, { recursive: true, mode: 0o700 });
+    await unpack(draft);
+    await place(draft);
+  } catch (error) {
+    throw errorFromNode(error, 'What the object store has could not be written to the disk of the host.');
+  } finally {
+    await removeTree(draft);
+  }
+}
