@@ -8,7 +8,7 @@ import type { ChangeLimits, ObjectAccess } from '@soulbox/vault';
 import { dependenciesKind } from '@soulbox/vault/stored';
 import type { StoreSettings } from './store-state.ts';
 
-export interface DependencyUploadOptions extends StoreSettings {
+export interface DependencyUploadOptions extends Pick<StoreSettings, 'serverId' | 'owner' | 'keys'> {
   readonly access: ObjectAccess;
   readonly dataDirectory: string;
   readonly logger: Pick<Logger, 'warn'>;
