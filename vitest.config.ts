@@ -35,8 +35,11 @@ const promises = [
 /** Folders whose files stop or attack servers. */
 const stopping = ['operators', 'redteam'].map((folder) => `e2e/${folder}/*.test.ts`);
 
+/** A second, the default, is over before a busy machine has done a step that takes 50 ms. */
+const patience = { expect: { poll: { timeout: 15_000 } } };
+
 // Only hangs end by them. Some tests start whole servers, on machines of half the speed.
-const unitTimes = { testTimeout: 90_000, hookTimeout: 180_000 };
+const unitTimes = { testTimeout: 90_000, hookTimeout: 180_000, ...patience };
 
 /** Node loads our sources as in production, without a detour over Vite: a quarter of the time. */
 const nativeLoader = {
@@ -47,7 +50,7 @@ const nativeLoader = {
 };
 
 const endToEnd = {
-  ...{ retry, tags },
+  ...{ retry, tags, ...patience },
   testTimeout: 120_000,
   hookTimeout: 180_000,
   globalSetup: ['e2e/global-setup.ts'],
@@ -113,8 +116,7 @@ export default defineConfig({
       {
         test: {
           name: 'proofs',
-          retry,
-          tags,
+          ...{ retry, tags, ...patience },
           include: [...proofFiles],
           // They promise no times, and share the processors.
           testTimeout: 180_000,

@@ -87,7 +87,7 @@ test('what the store has is removed here, and comes back when it is needed', asy
   const { sandboxId, stateId } = await addPaused();
   start(1);
   await expect.poll(statesHere, { timeout: 10_000 }).not.toContain(stateId);
-  expect(uploader.figures()).toMatchObject({ evictions: 1, localBytes: 0 });
+  await expect.poll(() => uploader.figures(), { timeout: 10_000 }).toMatchObject({ evictions: 1, localBytes: 0 });
   expect(uploader.figures().evictedBytes).toBeGreaterThan(0);
   await resume(sandboxId);
   expect(context.table.getTenants(sandboxId).record.state).toBe('running');
