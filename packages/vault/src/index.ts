@@ -11,6 +11,6 @@ export { createParcels } from './parcels.ts';
 export type { OpenParcel, Parcels } from './parcels.ts';
 export { isServerId, sealedObjects, serversPrefix } from './sealed-objects.ts';
 export type { SealedObjects } from './sealed-objects.ts';
-export { createStorageKey, keyOfRole, readStorageKey } from './storage-key.ts';
+export { createStorageKey, keyOfPack, keyOfRole, readStorageKey } from './storage-key.ts';
 export { uploadOnChange } from './upload-on-change.ts';
 export type { ChangeLimits } from './upload-on-change.ts';

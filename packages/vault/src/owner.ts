@@ -14,12 +14,13 @@ export interface OwnerWords {
   readonly earlier: readonly string[];
 }
 
-const ownerName = 'owner';
 const ownerSchema = z.object({ format: z.literal(1), nonce: z.string(), since: z.number() });
 
 interface OwnerOptions {
   /** `keyOfRole(…, 'owner')`. */
   readonly key: Uint8Array;
+  /** Of the object. Volumes have a word of their own, under their key, because their service gets no other key. */
+  readonly name?: 'owner' | 'volumes/owner';
   readonly signal: AbortSignal;
 }
 
@@ -27,7 +28,7 @@ export type Owner = z.infer<typeof ownerSchema> & { readonly version: string };
 
 /** Undefined: nobody. Throws `storage_damaged` with the wrong key. */
 export async function findOwner(objects: SealedObjects, options: OwnerOptions): Promise<Owner | undefined> {
-  const found = await objects.get(ownerName, options);
+  const found = await objects.get(options.name ?? 'owner', options);
   return found && { ...ownerSchema.parse(JSON.parse(found.plain.toString())), version: found.version };
 }
 
@@ -39,7 +40,7 @@ export async function claimOwner(objects: SealedObjects, words: OwnerWords, opti
   const owner = Buffer.from(JSON.stringify({ format: 1, nonce: words.nonce, since: Date.now() }));
   const condition = present === undefined ? 'absent' : { version: present.version };
   try {
-    await objects.put(ownerName, owner, { ...options, condition });
+    await objects.put(options.name ?? 'owner', owner, { ...options, condition });
   } catch (error) {
     if (error instanceof SoulBoxError && error.reason === 'storage_precondition_failed') throw taken(objects.serverId);
     throw error;

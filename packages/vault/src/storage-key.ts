@@ -30,8 +30,8 @@ export async function readStorageKey(path: string): Promise<Buffer> {
   throw invalid('is not what "soulbox storage key" prints: 64 hexadecimal digits');
 }
 
-/** Who encrypts with a key. The control plane gets no key that decrypts what the runner has uploaded. */
-export type StorageRole = 'runner' | 'control' | 'owner';
+/** Who encrypts with a key. None of them gets a key that decrypts what another one has uploaded. */
+export type StorageRole = 'runner' | 'control' | 'volumes' | 'owner';
 
 /** The key of a part of the server, derived from the storage key. */
 export function keyOfRole(storageKey: Uint8Array, role: StorageRole): Buffer {
@@ -41,6 +41,11 @@ export function keyOfRole(storageKey: Uint8Array, role: StorageRole): Buffer {
 /** Each parcel has its own key, so that random nonces never come near their limit. */
 export function keyOfParcel(roleKey: Uint8Array, uploadId: string): Buffer {
   return derive(roleKey, uploadId, 'soulbox parcel 1');
+}
+
+/** So has each pack with data of volumes. */
+export function keyOfPack(volumesKey: Uint8Array, pack: string): Buffer {
+  return derive(volumesKey, pack, 'soulbox volume pack 1');
 }
 
 function derive(key: Uint8Array, salt: string, info: string): Buffer {
