@@ -29,7 +29,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/storage': ['packages/base', 'packages/client', 'packages/contract', 'packages/linux'],
   'packages/buckets': ['packages/base', 'packages/fuse', 'packages/storage'],
   'packages/fuse-mounts': ['packages/base', 'packages/contract', 'packages/fuse'],
-  'packages/volumes': ['packages/base', 'packages/fuse', 'packages/storage'],
+  'packages/volumes': ['packages/base', 'packages/fuse', 'packages/storage', 'packages/vault'],
   'packages/keyring': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/vault': ['packages/base', 'packages/keyring', 'packages/rpc', 'packages/storage'],
   'packages/checkpoints': ['packages/base', 'packages/keyring', 'packages/linux', 'packages/storage'],
@@ -67,7 +67,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   ],
   'apps/volumes': [
     ...['packages/base', 'packages/contract', 'packages/fuse', 'packages/fuse-mounts', 'packages/linux'],
-    ...['packages/process', 'packages/storage', 'packages/volumes'],
+    ...['packages/process', 'packages/storage', 'packages/vault', 'packages/volumes'],
   ],
   'apps/buckets': [
     ...['packages/base', 'packages/buckets', 'packages/contract', 'packages/fuse', 'packages/fuse-mounts'],

@@ -347,7 +347,17 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['locks'],
     ['volume'],
     ['check', 'copies', 'mount', 'paths'],
+    ['stored'],
     ['index', 'testing'],
+  ],
+  'packages/volumes/src/blocks': [['block-names', 'block-store', 'open-files'], ['disk']],
+  'packages/volumes/src/stored': [
+    ['packs'],
+    ['generations', 'pack-reader', 'pack-writer'],
+    ['collect', 'group-blocks', 'restore-volume'],
+    ['local-cache'],
+    ['stored-volumes', 'upload-volume'],
+    ['index'],
   ],
   'packages/fuse-mounts/src': [
     ['alive-calls', 'answer-error', 'limits'],
@@ -446,11 +456,23 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/volumes/src': [
     ['limits'],
     ['volumes'],
-    ['contents', 'mounts'],
+    ['contents', 'mounts', 'storage'],
     ['requests'],
     ['start'],
     ['run-volumes'],
-    ['index', 'main'],
+    ['index', 'main', 'testing'],
+  ],
+  'apps/volumes/src/volumes': [
+    ['copy-counts', 'kernel-cache', 'sweep-groups', 'volume-place'],
+    ['volume-mounts'],
+    ['open-volumes'],
+  ],
+  'apps/volumes/src/storage': [
+    ['named-packs', 'read-changes', 'tombstones', 'upload-limits'],
+    ['remove-volumes', 'volume-states'],
+    ['upkeep', 'upload-figures'],
+    ['upload-volumes'],
+    ['connect'],
   ],
   'apps/ssh/src': [
     ['algorithms', 'config', 'host-key', 'library', 'limits', 'sandbox', 'tally'],

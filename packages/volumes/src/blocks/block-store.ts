@@ -20,10 +20,17 @@ export interface BlockStore {
   /** SHA-256 of the first bytes; undefined if the block is missing or shorter. */
   readonly digest: (name: string, length: number) => Promise<Uint8Array | undefined>;
   /** All blocks, with those that nothing refers to. */
-  readonly list: () => AsyncIterable<{ readonly name: string; readonly bytes: number }>;
+  readonly list: () => AsyncIterable<ListedBlock>;
   /** Throws ENOSPC if the disk has no room for new data, while there still is some for deletes. */
   readonly checkRoom: (bytes: number) => void;
   /** Bytes that the disk has left for data. */
   readonly freeBytes: () => number;
   readonly close: () => void;
+}
+
+export interface ListedBlock {
+  readonly name: string;
+  readonly bytes: number;
+  /** When it was written, or read if the file system notes that. Milliseconds. */
+  readonly usedAtMs: number;
 }

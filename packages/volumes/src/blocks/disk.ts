@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { isNodeError } from '@soulbox/base';
 import { FuseError } from '@soulbox/fuse';
+import { blockId } from './block-names.ts';
 import type { BlockStore } from './block-store.ts';
 import { createOpenFiles } from './open-files.ts';
 
@@ -44,7 +45,7 @@ export function openDiskBlocks(folder: string): BlockStore {
   let newIn = new Set<string>();
   let room = { bytes: 0, until: 0 };
 
-  const pathOf = (name: string): string => join(folder, name.slice(0, 2), name);
+  const pathOf = (name: string): string => blockPath(folder, name);
   const makeFolder = (name: string): void => {
     const prefix = name.slice(0, 2);
     if (known.has(prefix)) return;
@@ -167,7 +168,8 @@ export function openDiskBlocks(folder: string): BlockStore {
         if (!/^[0-9a-f]{2}$/.test(sub.name)) continue;
         for await (const { name } of await opendir(join(folder, sub.name))) {
           const found = await stat(join(folder, sub.name, name)).catch(() => undefined);
-          if (found !== undefined && /^[0-9a-f]{32}$/.test(name)) yield { name, bytes: found.size };
+          if (found !== undefined && /^[0-9a-f]{32}$/.test(name))
+            yield { name, bytes: found.size, usedAtMs: Math.max(found.mtimeMs, found.atimeMs) };
         }
       }
     },
@@ -185,6 +187,12 @@ export function openDiskBlocks(folder: string): BlockStore {
       files.close();
     },
   };
+}
+
+/** The file of a block. */
+export function blockPath(folder: string, name: string): string {
+  const id = blockId(name);
+  return join(folder, id.slice(0, 2), id);
 }
 
 function throwTranslated(thrown: unknown): never {

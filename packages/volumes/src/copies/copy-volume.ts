@@ -64,7 +64,7 @@ export async function copyVolume(source: Volume, options: CopyOptions): Promise<
 const hostIsFull = (): FuseError => new FuseError('ENOSPC', 'The disk of the host is full.');
 
 /** A connection that sees the metadata as they are now, until it is closed. */
-function holdMoment(path: string): Disposable & { readonly db: DatabaseSync; readonly commit: number } {
+export function holdMoment(path: string): Disposable & { readonly db: DatabaseSync; readonly commit: number } {
   const db = new DatabaseSync(path, { readOnly: true });
   db.exec('BEGIN');
   const commit = Number(db.prepare('SELECT commit_number FROM volume').get()?.['commit_number']);
@@ -77,6 +77,17 @@ function holdMoment(path: string): Disposable & { readonly db: DatabaseSync; rea
   };
 }
 
+/** Removes what belongs to the mounts of a volume: locks, answers, and files without names. */
+export const withoutMounts = `
+  DELETE FROM lock;
+  DELETE FROM reply;
+  UPDATE volume SET
+    used_bytes = used_bytes - (SELECT coalesce(sum(allocated), 0) FROM inode WHERE nlink = 0),
+    used_inodes = used_inodes - (SELECT count(*) FROM inode WHERE nlink = 0);
+  DELETE FROM block WHERE ino IN (SELECT ino FROM inode WHERE nlink = 0);
+  DELETE FROM xattr WHERE ino IN (SELECT ino FROM inode WHERE nlink = 0);
+  DELETE FROM inode WHERE nlink = 0;`;
+
 /** Gives a copy its own name, and removes what belongs to the mounts of the source. */
 function finish(path: string, { id, isReadOnly, quota }: CopyOptions): void {
   const db = new DatabaseSync(path);
@@ -87,14 +98,7 @@ function finish(path: string, { id, isReadOnly, quota }: CopyOptions): void {
       PRAGMA locking_mode = EXCLUSIVE;
       PRAGMA journal_mode = DELETE;
       BEGIN IMMEDIATE;
-      DELETE FROM lock;
-      DELETE FROM reply;
-      UPDATE volume SET
-        used_bytes = used_bytes - (SELECT coalesce(sum(allocated), 0) FROM inode WHERE nlink = 0),
-        used_inodes = used_inodes - (SELECT count(*) FROM inode WHERE nlink = 0);
-      DELETE FROM block WHERE ino IN (SELECT ino FROM inode WHERE nlink = 0);
-      DELETE FROM xattr WHERE ino IN (SELECT ino FROM inode WHERE nlink = 0);
-      DELETE FROM inode WHERE nlink = 0;`);
+      ${withoutMounts}`);
     db.prepare('UPDATE volume SET id = ?, is_read_only = ?, quota_bytes = ?, quota_inodes = ?').run(
       ...([id, Number(isReadOnly), quota.bytes ?? null, quota.inodes ?? null] as const),
     );

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DatabaseSync } from 'node:sqlite';
+import { blockId } from '../blocks/block-names.ts';
 import type { BlockStore } from '../blocks/block-store.ts';
 import { openDiskBlocks } from '../blocks/disk.ts';
 import { blocksPath, metadataPath } from '../volume/places.ts';
@@ -70,7 +71,7 @@ async function namedBlocks(data: string): Promise<Set<string>> {
     const select = db.prepare('SELECT ino, idx, object FROM block WHERE (ino, idx) > (?, ?) ORDER BY ino, idx LIMIT ?');
     // In pieces, so that the log of a volume in use can be written back. A block never moves to another place.
     for (let rows = select.all(0, 0, rowsAtOnce); rows.length > 0;) {
-      for (const { object } of rows) if (typeof object === 'string') named.add(object);
+      for (const { object } of rows) if (typeof object === 'string') named.add(blockId(object));
       const last = rows.at(-1);
       await nextTurn();
       rows = select.all(last?.['ino'] ?? 0, last?.['idx'] ?? 0, rowsAtOnce);

@@ -25,8 +25,11 @@ export interface Metadata extends NameChanges, ContentChanges, XattrChanges, Asy
   /** The answer to a request of a mount, if it is one of its last ones. */
   readonly findReply: (mount: string, unique: number) => Awaitable<Uint8Array | undefined>;
   readonly setQuota: (quota: Quota) => Promise<void>;
-  /** Blocks that are written from now on differ from those of before, which a copy may share. */
-  readonly beginGeneration: () => Promise<void>;
+  /**
+   * Blocks that are written from now on differ from those of before, which are not changed any more. `isShared`: nor
+   * deleted, because a copy has them.
+   */
+  readonly beginGeneration: (options: { readonly isShared: boolean }) => Promise<void>;
   readonly locks: LockRecords;
   /** Settled when all changes of before are carried out. Undefined if they are already. */
   readonly settled: () => Promise<void> | undefined;
@@ -38,6 +41,8 @@ export interface VolumeFacts {
   readonly id: string;
   /** Grows with each transaction. */
   readonly commit: number;
+  /** Grows with each transaction that changes what a user has stored, and by nothing else. */
+  readonly changes: number;
   readonly generation: number;
   readonly isReadOnly: boolean;
   readonly usage: Usage;
@@ -123,6 +128,12 @@ export interface BlockPlace {
   readonly index: number;
 }
 
+export interface RenamedBlock {
+  readonly place: BlockPlace;
+  readonly from: string;
+  readonly to: string;
+}
+
 /** What a block becomes. */
 export interface BlockChange {
   readonly index: number;
@@ -149,6 +160,8 @@ interface ContentChanges {
   /** Throws EDQUOT if the volume has no room for so many bytes more. */
   readonly checkRoom: (bytes: number) => void;
   readonly write: (ino: number, write: Write, note?: Note<void>) => Promise<void>;
+  /** Gives blocks of the block store other names for the same bytes. One that has another name by now keeps it. */
+  readonly renameBlocks: (renamed: readonly RenamedBlock[]) => Promise<void>;
   readonly setDigest: (ino: number, block: Block, digest: Uint8Array | undefined) => Promise<void>;
   /** Sets the time of the last access, if it is older than the last change or a day. */
   readonly touch: (inode: Inode) => void;

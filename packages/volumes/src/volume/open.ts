@@ -63,13 +63,18 @@ export interface Volume extends AsyncDisposable {
   readonly forget: (holder: string, ino: number) => void;
   /** A mount, or another holder of files, is gone for good: its locks end, and files that only it could reach. */
   readonly removeHolder: (holder: string) => Promise<void>;
-  /** Runs `work` in a moment when no data are being written, after which blocks of before are not changed any more. */
-  readonly atRest: <T>(work: () => T) => Promise<T>;
+  /**
+   * Runs `work` in a moment when no data are being written, after which blocks of before are not changed any more.
+   * `isShared`: nor deleted, because a copy has them.
+   */
+  readonly atRest: <T>(work: () => T, options?: { readonly isShared: boolean }) => Promise<T>;
 }
 
 export interface VolumeOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
+  /** Opens the blocks in a folder. Default: files on the disk. */
+  readonly openBlocks?: (folder: string) => BlockStore;
   /** For deletes on a full disk. */
   readonly reserve?: DiskReserve;
 }
@@ -88,8 +93,8 @@ export function createVolume(data: string, volume: Omit<NewVolume, 'now'>, clock
 
 /** Opens a volume. The caller makes sure that no other process has it open. */
 export async function openVolume(data: string, id: string, options: VolumeOptions = {}): Promise<Volume> {
-  const { clock = systemClock, logger, reserve } = options;
-  const blocks = openDiskBlocks(blocksPath(data));
+  const { clock = systemClock, logger, reserve, openBlocks = openDiskBlocks } = options;
+  const blocks = openBlocks(blocksPath(data));
   const freed = (names: readonly string[]): void => {
     syncer.freed(names);
   };
@@ -199,9 +204,9 @@ export async function openVolume(data: string, id: string, options: VolumeOption
         if (orphans.length < orphansAtOnce) return;
       }
     },
-    atRest: (work) =>
+    atRest: (work, { isShared } = { isShared: true }) =>
       gate.close(async () => {
-        await metadata.beginGeneration();
+        await metadata.beginGeneration({ isShared });
         return work();
       }),
     [Symbol.asyncDispose]: async () => {

@@ -23,6 +23,8 @@ export interface Content {
   /** Returns the inode of before. */
   write(ino: number, write: Write): Inode;
   setDigest(ino: number, block: Block, digest: Uint8Array | undefined): void;
+  /** Does nothing if the block has another name by now. */
+  rename(place: BlockPlace, from: string, to: string): void;
   /** The inode with another size, and without what lies behind it. The caller puts it. */
   resized(inode: Inode, size: number): Inode;
   /** Removes its first blocks, up to `limit`. */
@@ -44,12 +46,13 @@ export function sqliteContent(db: DatabaseSync, { facts, inodes, now, freed }: C
   const remove = db.prepare('DELETE FROM block WHERE ino = ? AND idx >= ? AND idx < ? RETURNING len, gen, object');
   const cut = db.prepare('UPDATE block SET len = ?, digest = NULL WHERE ino = ? AND idx = ?');
   const setDigest = db.prepare('UPDATE block SET digest = ? WHERE ino = ? AND idx = ? AND object = ? AND len = ?');
+  const rename = db.prepare('UPDATE block SET object = ? WHERE ino = ? AND idx = ? AND object = ?');
 
   const blocks: Content['blocks'] = (ino, first, last, limit) => select.all(ino, first, last, limit).map(blockFromRow);
   const free = (rows: readonly { readonly gen: number; readonly object: string | undefined }[]): void => {
-    // Those of an earlier generation may be shared with a copy: the sweep finds out.
+    // A copy may share those of a generation at which one was made: the sweep finds out.
     const own = rows.flatMap(({ gen, object }) =>
-      object !== undefined && gen === facts.now.generation ? [object] : [],
+      object !== undefined && gen > facts.now.sharedGeneration ? [object] : [],
     );
     if (own.length > 0) freed(own);
   };
@@ -96,6 +99,9 @@ export function sqliteContent(db: DatabaseSync, { facts, inodes, now, freed }: C
     },
     setDigest(ino, { index, content, length }, digest) {
       if (typeof content === 'string') setDigest.run(digest ?? null, ino, index, content, length);
+    },
+    rename({ ino, index }, from, to) {
+      rename.run(to, ino, index, from);
     },
     resized(inode, size) {
       const { ino } = inode;

@@ -8,6 +8,8 @@ export interface Counters {
   id: string;
   commit: number;
   generation: number;
+  sharedGeneration: number;
+  change: number;
   isReadOnly: boolean;
   nextIno: number;
   nextSeq: number;
@@ -31,7 +33,8 @@ const optional = (value: unknown): number | undefined => (value === null ? undef
 export function createFacts(db: DatabaseSync): Facts {
   const select = db.prepare('SELECT * FROM volume');
   const update = db.prepare(
-    `UPDATE volume SET commit_number = ?, generation = ?, next_ino = ?, next_seq = ?, used_bytes = ?, used_inodes = ?,
+    `UPDATE volume SET commit_number = ?, generation = ?, shared_generation = ?,
+       change_number = ?, next_ino = ?, next_seq = ?, used_bytes = ?, used_inodes = ?,
        quota_bytes = ?, quota_inodes = ?`,
   );
   const read = (): Counters => {
@@ -41,6 +44,8 @@ export function createFacts(db: DatabaseSync): Facts {
       id: String(row['id']),
       commit: Number(row['commit_number']),
       generation: Number(row['generation']),
+      sharedGeneration: Number(row['shared_generation']),
+      change: Number(row['change_number']),
       isReadOnly: row['is_read_only'] === 1,
       nextIno: Number(row['next_ino']),
       nextSeq: Number(row['next_seq']),
@@ -57,7 +62,8 @@ export function createFacts(db: DatabaseSync): Facts {
     save() {
       now.commit += 1;
       update.run(
-        ...[now.commit, now.generation, now.nextIno, now.nextSeq, now.usedBytes, now.usedInodes],
+        ...[now.commit, now.generation, now.sharedGeneration, now.change],
+        ...[now.nextIno, now.nextSeq, now.usedBytes, now.usedInodes],
         ...[now.quotaBytes ?? null, now.quotaInodes ?? null],
       );
     },

@@ -86,4 +86,10 @@ export const migrations: readonly string[] = [
    CREATE INDEX lock_mount ON lock (mount);`,
   `DROP INDEX lock_owner;
    CREATE INDEX lock_owner ON lock (ino, kind, mount, owner, first);`,
+  // What earlier generations have may be shared with copies: that of before is unknown.
+  `ALTER TABLE volume ADD COLUMN shared_generation INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE volume ADD COLUMN change_number INTEGER NOT NULL DEFAULT 0;
+   UPDATE volume SET shared_generation = generation - 1, change_number = commit_number;
+   -- Blocks that are on the disk only: a name of 32 digits says nothing about the object store.
+   CREATE INDEX block_not_stored ON block (ino, idx) WHERE length(object) = 32;`,
 ];

@@ -102,6 +102,7 @@ function metadataOf(db: DatabaseSync, path: string, options: SqliteMetadataOptio
     await batch.run(() => {
       if (facts.now.isReadOnly) throw new FuseError('EROFS');
       const result = work();
+      facts.now.change += 1;
       if (note !== undefined) {
         const { mount, unique, reply } = note(result);
         replies.put(mount, unique, reply);
@@ -111,9 +112,9 @@ function metadataOf(db: DatabaseSync, path: string, options: SqliteMetadataOptio
 
   return {
     facts: () => {
-      const { id, commit, generation, isReadOnly, usedBytes: bytes, usedInodes } = facts.now;
+      const { id, commit, change: changes, generation, isReadOnly, usedBytes: bytes, usedInodes } = facts.now;
       const usage = { bytes, inodes: usedInodes };
-      return { id, commit, generation, isReadOnly, usage, quota: quotaOf(facts.now), firstOwnIno };
+      return { id, commit, changes, generation, isReadOnly, usage, quota: quotaOf(facts.now), firstOwnIno };
     },
     find: (ino) => inodes.find(ino),
     lookup: (parent, name) => entries.find(parent, name),
@@ -155,6 +156,10 @@ function metadataOf(db: DatabaseSync, path: string, options: SqliteMetadataOptio
       batch.run(() => {
         content.setDigest(ino, block, digest);
       }),
+    renameBlocks: (renamed) =>
+      batch.run(() => {
+        for (const { place, from, to } of renamed) content.rename(place, from, to);
+      }),
     touch({ ino, atime, mtime, ctime }) {
       const time = now();
       const isDue = !isBefore(mtime, atime) || !isBefore(ctime, atime) || time.sec - atime.sec > accessSeconds;
@@ -181,7 +186,11 @@ function metadataOf(db: DatabaseSync, path: string, options: SqliteMetadataOptio
       batch.run(() => {
         Object.assign(facts.now, { quotaBytes: bytes, quotaInodes: count });
       }),
-    beginGeneration: () => batch.run(() => void (facts.now.generation += 1)),
+    beginGeneration: ({ isShared }) =>
+      batch.run(() => {
+        if (isShared) facts.now.sharedGeneration = facts.now.generation;
+        facts.now.generation += 1;
+      }),
     locks: {
       list: () => locks.list(),
       change: (ino, changed, note) =>

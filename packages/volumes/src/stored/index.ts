@@ -1,0 +1,12 @@
+export { collectPacks } from './collect.ts';
+export { readBody } from './generations.ts';
+export type { Generation, GenerationBody } from './generations.ts';
+export { namesOf } from './local-cache.ts';
+export type { LocalGroup } from './local-cache.ts';
+export { createGenerations } from './generations.ts';
+export { fetchBlocks, restoreVolume } from './restore-volume.ts';
+export { cleanGroup, openStoredVolumes } from './stored-volumes.ts';
+export type { StoredVolumes } from './stored-volumes.ts';
+export { countUnstored, generationsKept, uploadVolume } from './upload-volume.ts';
+export type { UploadedGeneration } from './upload-volume.ts';
+export { createPacks, packOf } from './packs.ts';

@@ -1,0 +1,74 @@
+import { errorFromUnknown } from '@soulbox/base';
+import { packOfRun, placeInRun } from './packs.ts';
+import type { OpenedPack, Packs } from './packs.ts';
+
+/** Packs that follow the one that is read, once two have been read in order. */
+const aheadPacks = 4;
+/** Packs in memory, 8 MiB each: those that are being read, and those that were fetched ahead. */
+const keptPacks = 8;
+/** Files that are read in order at the same time and are noticed. */
+const streamsMax = 64;
+/** A call to the process of the object store repeats by itself what the store did not answer. */
+const fetchMs = 120_000;
+
+export interface PackReader {
+  /** The pack, and what follows it if the packs are read in order. Throws the errors of the store. */
+  read(group: string, pack: string): Promise<OpenedPack>;
+}
+
+/**
+ * Fetches packs, each once at a time, and remembers a few. `onFetched` is called for each, before anybody reads it. One
+ * that could be fetched ahead and is not there is no error.
+ */
+export function createPackReader(
+  packs: Packs,
+  signal: AbortSignal,
+  onFetched: (group: string, opened: OpenedPack) => void,
+): PackReader {
+  /** In the order of their last use. */
+  const kept = new Map<string, Promise<OpenedPack>>();
+  /** The number of the last pack of each run that was read. */
+  const streams = new Map<string, number>();
+  /** The first number of each run that is not in the store. */
+  const ends = new Map<string, number>();
+
+  const fetch = async (group: string, pack: string): Promise<OpenedPack> => {
+    const opened = await packs.get(group, pack, AbortSignal.any([signal, AbortSignal.timeout(fetchMs)]));
+    onFetched(group, opened);
+    return opened;
+  };
+  const get = async (group: string, pack: string): Promise<OpenedPack> => {
+    const fetching = kept.get(pack) ?? fetch(group, pack);
+    kept.delete(pack);
+    kept.set(pack, fetching);
+    for (const oldest of kept.keys()) if (kept.size > keptPacks) kept.delete(oldest);
+    try {
+      return await fetching;
+    } catch (error) {
+      if (kept.get(pack) === fetching) kept.delete(pack);
+      throw error;
+    }
+  };
+  const fetchAhead = (group: string, run: string, number: number): void => {
+    for (let next = number + 1; next <= number + aheadPacks && next < (ends.get(run) ?? Infinity); next++)
+      get(group, packOfRun(run, next)).catch((error: unknown) => {
+        if (errorFromUnknown(error).reason === 'storage_damaged') remember(ends, run, next);
+      });
+  };
+  return {
+    async read(group, pack) {
+      const { run, number } = placeInRun(pack);
+      const last = streams.get(run);
+      remember(streams, run, number);
+      const reading = get(group, pack);
+      if (last === number - 1) fetchAhead(group, run, number);
+      return await reading;
+    },
+  };
+}
+
+function remember(map: Map<string, number>, run: string, number: number): void {
+  map.delete(run);
+  map.set(run, number);
+  for (const oldest of map.keys()) if (map.size > streamsMax) map.delete(oldest);
+}
