@@ -5,6 +5,7 @@ import { bindMount } from '@soulbox/linux/mounts';
 import { dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart, SupervisorOfPart } from '@soulbox/process';
 import { startVolumeService } from './start.ts';
+import type { VolumeStorageSettings } from './storage/connect.ts';
 import { readBootId } from './volumes/volume-mounts.ts';
 
 /** The settings of a volume service in a process of its own. */
@@ -16,6 +17,13 @@ export interface VolumeProcessSettings {
   readonly descriptor: number;
   /** Another one: our end of the channel on which the runner passes the devices of mounts. */
   readonly channel: number;
+  /** Present on a host with an object store. */
+  readonly storage?: VolumeStorageSettings & {
+    /** Where the socket is, and where it is made visible: beside the folder of the volumes. */
+    readonly socketMount: { readonly from: string; readonly to: string };
+    /** The folder of the volumes, as it is seen after the privileges are gone. */
+    readonly directory: string;
+  };
 }
 
 export const volumeProgram: PartProgram = {
@@ -29,9 +37,11 @@ async function run(
   logger: RootLogger,
   supervisor: Pick<SupervisorOfPart, 'standby'>,
 ): Promise<RunningPart> {
-  const { cell, dataMount, descriptor, channel } = settings;
+  const { cell, dataMount, descriptor, channel, storage } = settings;
   const bootId = readBootId();
   bindMount(dataMount.from, dataMount.to);
+  if (storage !== undefined) bindMount(storage.socketMount.from, storage.socketMount.to);
+  const { connectVolumeStore } = storage === undefined ? {} : await import('./storage/connect.ts');
   // The compile cache cannot be written after the next step.
   flushCompileCache();
   dropPrivileges(cell);
@@ -40,7 +50,14 @@ async function run(
   // Programs in sandboxes wait for the next process if this one ends.
   const onMounts = (count: number): void => supervisor.standby(count > 0);
   const place = { fd: descriptor };
-  started.use(await startVolumeService({ directory: '/', place, channel, bootId, onMounts, logger: own }));
+  const directory = storage?.directory ?? '/';
+  const store = storage && connectVolumeStore?.(storage, { directory, logger: own });
+  started.use(
+    await startVolumeService({
+      ...{ directory, place, channel, bootId, onMounts, logger: own },
+      ...(store === undefined ? {} : { store }),
+    }),
+  );
   own.info({}, 'the volume service is listening');
   const measuring = new AbortController();
   started.defer(() => measuring.abort());

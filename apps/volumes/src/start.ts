@@ -9,6 +9,7 @@ import { createMountLimits } from './mounts/mount-limits.ts';
 import { createMounts } from './mounts/serve-mounts.ts';
 import { createHandler } from './requests/handle.ts';
 import { createOpenVolumes } from './volumes/open-volumes.ts';
+import type { VolumeStore } from './storage/upload-volumes.ts';
 import { readBootId } from './volumes/volume-mounts.ts';
 
 export interface VolumeServerOptions {
@@ -20,6 +21,8 @@ export interface VolumeServerOptions {
   readonly channel?: number;
   /** Of the running host, for a process that cannot read it any more. */
   readonly bootId?: string;
+  /** The object store, if there is one. It is closed with the service. */
+  readonly store?: VolumeStore;
   /** Called when the number of mounts that are served has changed. */
   readonly onMounts?: (count: number) => void;
   readonly logger: Logger;
@@ -38,16 +41,21 @@ const reserveEveryMs = 5000;
  * nobody else can open (docs/decisions/066-volume-service.md, 067-volumes-in-sandboxes.md).
  */
 export async function startVolumeService(options: VolumeServerOptions): Promise<VolumeServer> {
-  const { directory, place, channel, bootId = readBootId(), onMounts = () => undefined, logger } = options;
+  const { directory, place, channel, bootId = readBootId(), onMounts = () => undefined, store, logger } = options;
   await using started = new AsyncDisposableStack();
   const reserve = openDiskReserve(join(directory, reserveName));
   started.use(keepReserve(reserve));
-  const volumes = started.use(createOpenVolumes(directory, { reserve, bootId, logger }));
+  const volumes = started.use(createOpenVolumes(directory, { reserve, bootId, store: store?.forVolumes, logger }));
+  if (store !== undefined) {
+    started.use(store);
+    store.start(volumes);
+  }
   const receiver = channel === undefined ? undefined : started.use(createDescriptorReceiver(channel));
   const limits = started.use(createMountLimits(volumes, logger));
   const mounts = started.use(createMounts(volumes, { limits, onMounts, logger }));
   const alive = createAliveCalls();
-  const handle = createHandler({ volumes, limits, mounts, alive, take: (ticket) => receiver?.take(ticket), logger });
+  const take = (ticket: Uint8Array): number | undefined => receiver?.take(ticket);
+  const handle = createHandler({ volumes, limits, mounts, alive, take, store, logger });
   started.use(await startServiceServer({ place, alive, handle, silenceMs, logger }));
   const owned = started.move();
   return { [Symbol.asyncDispose]: async () => await owned.disposeAsync() };

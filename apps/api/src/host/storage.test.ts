@@ -18,6 +18,10 @@ test('the operator sees what is not in the object store and why, in the API and 
       ...{ uploads: 5, uploadedBytes: 7000, failures: 1 },
       ...{ localBytes: 9000, evictions: 2, evictedBytes: 800, fetches: 3, fetchedBytes: 600, fetchFailures: 4 },
       notUploaded: [{ what: 'sandbox', id: 'i1', state: 'failed', reason: 'why' }],
+      volumes: {
+        ...{ state: 'working', reason: '', wanted: 4, uploaded: 3, uploads: 9, uploadedBytes: 8000, failures: 2 },
+        behind: [{ id: 'v1', seconds: 7, bytes: 500, storedAtMs: 1, reason: '' }],
+      },
     },
   ]);
   const { text } = await api.ask('GET', '/metrics', { key: null, headers });
@@ -35,6 +39,11 @@ test('the operator sees what is not in the object store and why, in the API and 
     'soulbox_storage_fetches_total 3',
     'soulbox_storage_fetched_bytes_total 600',
     'soulbox_storage_fetch_failures_total 4',
+    'soulbox_storage_volumes_available 1',
+    'soulbox_storage_volumes_behind 1',
+    'soulbox_storage_volumes_behind_seconds 7',
+    'soulbox_storage_volumes_uploaded_bytes_total 8000',
+    'soulbox_storage_volumes_failures_total 2',
   ]);
 });
 

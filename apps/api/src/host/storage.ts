@@ -4,6 +4,8 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
 import { callRunner } from '../runner/call.ts';
+import { volumeStorageSchema } from '../volume-service/volume-service.ts';
+import { volumeStorageOf } from '../volumes/storage.ts';
 
 const storageSchema = z.object({
   state: z.string(),
@@ -21,9 +23,11 @@ const storageSchema = z.object({
   fetchedBytes: z.number(),
   fetchFailures: z.number(),
   notUploaded: z.array(z.object({ what: z.string(), id: z.string(), state: z.string(), reason: z.string() })),
+  /** Of the contents of volumes. */
+  volumes: volumeStorageSchema,
 });
 
-export function addStorageRoute(app: ApiApp, { runner }: ApiContext): void {
+export function addStorageRoute(app: ApiApp, context: ApiContext): void {
   app.get(
     '/host/storage',
     {
@@ -32,12 +36,12 @@ export function addStorageRoute(app: ApiApp, { runner }: ApiContext): void {
         // With the operator's token, as `/metrics` of the server.
         hide: true,
         tags: ['host'],
-        summary: 'What is in the object store of what the host keeps of sleeping sandboxes (docs/storage.md)',
+        summary: 'What is in the object store of sleeping sandboxes and of volumes (docs/storage.md)',
         response: { 200: storageSchema, ...errors(501, 503) },
       },
     },
     async (_request, reply) => {
-      const { figures } = await callRunner((options) => runner.getStorage({}, options));
+      const { figures } = await callRunner((options) => context.runner.getStorage({}, options));
       if (figures === undefined)
         throw new SoulBoxError('not_implemented', 'This server has no object store (SOULBOX_STORAGE).');
       const { pendingBytes, uploads, uploadedBytes, failures, state, reason, wanted, uploaded } = figures;
@@ -51,6 +55,7 @@ export function addStorageRoute(app: ApiApp, { runner }: ApiContext): void {
         ...{ localBytes: Number(figures.localBytes), evictions: Number(figures.evictions) },
         ...{ evictedBytes: Number(figures.evictedBytes), fetches: Number(figures.fetches) },
         ...{ fetchedBytes: Number(figures.fetchedBytes), fetchFailures: Number(figures.fetchFailures) },
+        volumes: await volumeStorageOf(context),
       });
     },
   );

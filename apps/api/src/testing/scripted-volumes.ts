@@ -26,6 +26,11 @@ export function createScriptedVolumes(): ScriptedVolumes {
   };
   const scripted: ScriptedVolumes = {
     ...{ calls, files, failure: undefined },
+    storage: async () =>
+      await Promise.resolve({
+        ...{ state: 'working', reason: '', wanted: 4, uploaded: 3, uploads: 9, uploadedBytes: 8000, failures: 2 },
+        behind: [{ id: 'v1', seconds: 7, bytes: 500, storedAtMs: 1, reason: '' }],
+      }),
     async call(call) {
       calls.push(call);
       if (scripted.failure !== undefined) throw scripted.failure;

@@ -1,4 +1,5 @@
-import { callHttpService } from '@soulbox/rpc/http-call';
+import { callHttpService, readJson } from '@soulbox/rpc/http-call';
+import { storageAnswerSchema } from './volume-service.ts';
 import type { VolumeCall, VolumeService } from './volume-service.ts';
 
 /** It writes a large file to the disk before it answers. */
@@ -14,6 +15,10 @@ export function connectVolumeService(socketPath: string, wake: () => void): Volu
     async call(call) {
       const answer = await callHttpService({ ...call, path: pathOf(call) }, service);
       return { status: answer.statusCode ?? 0, headers: answer.headers, body: answer };
+    },
+    async storage(signal) {
+      const answer = await callHttpService({ method: 'GET', path: '/storage', signal }, service);
+      return storageAnswerSchema.parse(await readJson(answer)).figures;
     },
   };
 }

@@ -1,4 +1,34 @@
 import type { Readable } from 'node:stream';
+import { z } from 'zod';
+
+/** The service is trusted no more than a tenant. */
+export const volumeStorageSchema = z.object({
+  state: z.enum(['starting', 'working', 'idle', 'waiting', 'away', 'refused']),
+  reason: z.string().max(10_000),
+  wanted: z.number(),
+  uploaded: z.number(),
+  uploads: z.number(),
+  uploadedBytes: z.number(),
+  failures: z.number(),
+  behind: z
+    .array(
+      z.object({
+        id: z.string().max(100),
+        /** How old the first change is that is not in the store. */
+        seconds: z.number(),
+        /** Of blocks that are not in the store. */
+        bytes: z.number(),
+        /** When the copy in the store was made. 0: there is none. */
+        storedAtMs: z.number(),
+        /** Of the last failure. */
+        reason: z.string().max(10_000),
+      }),
+    )
+    .max(1000),
+});
+export type VolumeStorage = z.infer<typeof volumeStorageSchema>;
+/** The answer of the service. */
+export const storageAnswerSchema = z.object({ figures: volumeStorageSchema.optional() });
 
 /** Which volume a call is about. */
 export interface VolumePlace {
@@ -33,4 +63,6 @@ export interface VolumeService {
    * answer.
    */
   call(call: VolumeCall): Promise<VolumeAnswer>;
+  /** What the object store has of the volumes. Undefined: there is no store. */
+  storage(signal: AbortSignal): Promise<VolumeStorage | undefined>;
 }

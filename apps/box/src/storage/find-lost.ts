@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { openDiskReserve, openSqliteRecords, recordsFileName } from '@soulbox/storage';
 
-/** A sandbox, snapshot, template build, or blobs that were not in the store, and why. */
+/** A sandbox, snapshot, template build, volume, or blobs that were not in the store, and why. */
 export interface Lost {
-  readonly what: 'sandbox' | 'snapshot' | 'build' | 'blobs';
+  readonly what: 'sandbox' | 'snapshot' | 'build' | 'volume' | 'blobs';
   /** Of blobs, the name of their folder. */
   readonly id: string;
   readonly reason: string;

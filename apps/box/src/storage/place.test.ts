@@ -22,7 +22,7 @@ test('each start has its own word and knows those of all starts before', async (
 });
 
 test('the first start of a recovered folder takes over from the last start of the lost one', async () => {
-  await inheritStoragePlace(folder, 'a'.repeat(20), 'last');
+  await inheritStoragePlace(folder, 'a'.repeat(20), ['last']);
   expect(await openStoragePlace(folder)).toMatchObject({ serverId: 'a'.repeat(20), owner: { earlier: ['last'] } });
 });
 
@@ -35,11 +35,12 @@ test.each(['', '{}', '{"format":1,"serverId":"../x","nonces":["a"]}', '{"format"
 );
 
 test('settings that make no sense together are named', () => {
-  const none = { url: '', credentialsFile: '', keyFile: '', localMb: 0 };
+  const none = { url: '', credentialsFile: '', keyFile: '', localMb: 0, volumeLocalMb: 0 };
   expect(findStorageFaults(none)).toEqual([]);
   expect(findStorageFaults({ ...none, url: 'file:///x' })).toEqual([
     expect.stringMatching(/^SOULBOX_STORAGE_KEY_FILE/),
   ]);
+  expect(findStorageFaults({ ...none, volumeLocalMb: 5 })).toEqual([expect.stringMatching(/^SOULBOX_VOLUME_LOCAL_MB/)]);
   expect(findStorageFaults({ ...none, credentialsFile: '/x' })).toEqual([
     expect.stringMatching(/^SOULBOX_STORAGE_CREDENTIALS_FILE/),
   ]);

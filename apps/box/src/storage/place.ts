@@ -36,9 +36,13 @@ export async function openStoragePlace(dataDirectory: string): Promise<StoragePl
   return { serverId, owner: { nonce, earlier } };
 }
 
-/** For a data folder that was recovered: its first start takes the place over from the start with this nonce. */
-export async function inheritStoragePlace(dataDirectory: string, serverId: string, nonce: string): Promise<void> {
-  await writePlace(dataDirectory, serverId, [nonce]);
+/** For a data folder that was recovered: its first start takes the place over from the starts with these nonces. */
+export async function inheritStoragePlace(
+  dataDirectory: string,
+  serverId: string,
+  nonces: readonly string[],
+): Promise<void> {
+  await writePlace(dataDirectory, serverId, nonces);
 }
 
 async function writePlace(dataDirectory: string, serverId: string, nonces: readonly string[]): Promise<void> {

@@ -17,7 +17,10 @@ afterEach(async () => await removeTree(folder));
 
 const prepare = async (more: Partial<Parameters<typeof prepareStorage>[0]> = {}): Promise<PreparedStorage> =>
   await prepareStorage(
-    { url: `file://${folder}/store`, credentialsFile: '', keyFile: join(folder, 'key'), localMb: 0, ...more },
+    {
+      ...{ url: `file://${folder}/store`, credentialsFile: '', keyFile: join(folder, 'key') },
+      ...{ localMb: 0, volumeLocalMb: 0, ...more },
+    },
     folder,
     user,
   );
@@ -26,7 +29,7 @@ test('the parts get keys of their own, and nobody gets the storage key', async (
   const prepared = await prepare();
   const key = (await readFile(join(folder, 'key'), 'utf8')).trim();
   expect(JSON.stringify(prepared)).not.toContain(key);
-  expect(new Set(Object.values(prepared.keys)).size).toBe(3);
+  expect(new Set(Object.values(prepared.keys)).size).toBe(4);
   const again = await prepare();
   expect([again.serverId, again.keys]).toEqual([prepared.serverId, prepared.keys]);
 });

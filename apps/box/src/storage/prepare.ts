@@ -14,7 +14,7 @@ export interface PreparedStorage extends StoragePlace {
   /** The folder of a store on local disk. */
   readonly folder: string | undefined;
   /** In hexadecimal form. */
-  readonly keys: Readonly<Record<'runner' | 'control' | 'owner', string>>;
+  readonly keys: Readonly<Record<'runner' | 'control' | 'volumes' | 'owner', string>>;
 }
 
 /**
@@ -35,7 +35,7 @@ export async function prepareStorage(
   return {
     ...(await openStoragePlace(dataDirectory)),
     ...{ url, credentialsFile, folder: parsed.kind === 'file' ? parsed.path : undefined },
-    keys: { runner: hex('runner'), control: hex('control'), owner: hex('owner') },
+    keys: { runner: hex('runner'), control: hex('control'), volumes: hex('volumes'), owner: hex('owner') },
   };
 }
 

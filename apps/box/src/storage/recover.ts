@@ -28,6 +28,8 @@ import { isThere, moveInto } from './move-into.ts';
 import { inheritStoragePlace } from './place.ts';
 import { readBlobs, readDependencies } from './read-blobs.ts';
 import { readControl } from './read-control.ts';
+import { recoverVolumes } from './recover-volumes.ts';
+import type { RecoveredVolume } from './recover-volumes.ts';
 import { chooseServer, readRecords, readServerFiles } from './read-server.ts';
 
 export interface RecoverOptions {
@@ -38,7 +40,10 @@ export interface RecoverOptions {
   /** Must be missing or empty. */
   readonly dataDirectory: string;
   readonly templatesDirectory: string;
-  /** Whether memory, disks and layers are fetched too. Otherwise the server fetches each when it needs it. */
+  /**
+   * Whether memory, disks, layers and contents of volumes are fetched too. Otherwise the server fetches each when it
+   * needs it.
+   */
   readonly all: boolean;
   readonly onStep: (text: string) => void;
   readonly signal: AbortSignal;
@@ -48,8 +53,9 @@ export interface Recovered {
   readonly serverId: string;
   readonly sandboxes: number;
   readonly snapshots: number;
+  readonly volumes: readonly RecoveredVolume[];
   readonly lost: readonly Lost[];
-  /** What this host may be unable to resume. */
+  /** What this host may be unable to resume, and volumes that are older than they should be. */
   readonly warnings: readonly string[];
 }
 
@@ -68,10 +74,8 @@ export async function recoverFromStore(options: RecoverOptions): Promise<Recover
   await openTarget(dataDirectory);
   const serverId = options.serverId ?? (await chooseServer(store, signal));
   const objects = sealedObjects(directAccess(store), serverId);
-  const [runner, control, ofOwner] = (['runner', 'control', 'owner'] as const).map((role) =>
-    keyOfRole(storageKey, role),
-  );
-  if (runner === undefined || control === undefined || ofOwner === undefined) throw new Error('a key is missing');
+  const [runner, control] = [keyOfRole(storageKey, 'runner'), keyOfRole(storageKey, 'control')];
+  const [volumes, ofOwner] = [keyOfRole(storageKey, 'volumes'), keyOfRole(storageKey, 'owner')];
   const owner = await findOwner(objects, { key: ofOwner, signal });
   if (owner === undefined)
     throw new SoulBoxError(
@@ -101,14 +105,21 @@ export async function recoverFromStore(options: RecoverOptions): Promise<Recover
     for (const { what, id, text } of whole)
       await writePrivate(join(dataDirectory, `${folderOf[what]}/${id}.json`), text);
     const lost = [...damaged, ...(await findLost(dataDirectory, [...whole, ...damaged])), ...lostBlobs];
-    await inheritStoragePlace(dataDirectory, serverId, owner.nonce);
+    const fetched = await recoverVolumes({ ...options, fetchesBlocks: options.all, objects, key: volumes });
+    // Their service has a word of its own, perhaps of an earlier start.
+    const ofVolumes = await findOwner(objects, { key: volumes, name: 'volumes/owner', signal });
+    const nonces = ofVolumes === undefined ? [owner.nonce] : [...new Set([ofVolumes.nonce, owner.nonce])];
+    await inheritStoragePlace(dataDirectory, serverId, nonces);
     onStep('writing it to the disk');
     await run('sync', ['--file-system', dataDirectory], { timeoutMs: 600_000 });
-    const warnings = await findMisfits({ cpuType, savers: await findSavers(dataDirectory) });
+    const misfits = await findMisfits({ cpuType, savers: await findSavers(dataDirectory) });
     await rm(join(dataDirectory, incompleteMark));
     await flushFolder(dataDirectory);
     const count = (kind: StoredRecord['what']): number => whole.filter(({ what }) => what === kind).length;
-    return { serverId, sandboxes: count('sandbox'), snapshots: count('snapshot'), lost, warnings };
+    return {
+      ...{ serverId, sandboxes: count('sandbox'), snapshots: count('snapshot'), volumes: fetched.volumes },
+      ...{ lost: [...lost, ...fetched.lost], warnings: [...misfits, ...fetched.warnings] },
+    };
   } catch (error) {
     await emptyFolder(dataDirectory);
     signal.throwIfAborted();

@@ -96,6 +96,7 @@ export async function makeSshFolder(
  * whole file system, the process of the object store a store on local disk.
  */
 export interface ServiceFolder {
+  readonly path: string;
   readonly socket: string;
   readonly data: string;
 }
@@ -110,7 +111,7 @@ export async function makeServiceFolder(
   await makeFolder(path, { owner: 0, group, mode: 0o710 });
   const data = join(path, 'data');
   await mkdir(data, { mode: 0o700 });
-  return { socket: join(path, `${part}.sock`), data };
+  return { path, socket: join(path, `${part}.sock`), data };
 }
 
 /** The bucket service also asks control. */

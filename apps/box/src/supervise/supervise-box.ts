@@ -94,7 +94,9 @@ export async function superviseBox(options: {
   const ssh = config.ssh.port === 0 ? undefined : started.use(await prepareSsh(config, controlId));
 
   const storage =
-    config.storage.url === '' ? undefined : await (await import('./open-storage.ts')).openStorage(config, started);
+    config.storage.url === ''
+      ? undefined
+      : await (await import('./open-storage.ts')).openStorage(config, volumesFolder, started);
 
   const file = createServerFileWriter(config, logger);
   const launch = units ? started.use(await openUnitLauncher(logger)).launch : createChildLauncher(logger);
@@ -113,14 +115,21 @@ export async function superviseBox(options: {
           name: 'volumes',
           logNames: ['volumes'],
           program: volumesMain,
-          // It inherits its socket, and sees its data only.
+          // It inherits its socket, and sees its data only, and the socket of the object store.
           namespaces: ['--mount', '--net', '--ipc'],
           descriptors: [volumesSocket, pairs.volumes[1]],
           environment: pathOf(environment),
         },
         settings: (): VolumeProcessSettings & { logLevel: string } => ({
           logLevel: config.logLevel,
-          cell: { id: volumesId, root: volumesFolder.data },
+          cell:
+            storage === undefined
+              ? { id: volumesId, root: volumesFolder.data }
+              : {
+                  ...{ id: volumesId, root: storage.forVolumes.root, groups: storage.forVolumes.groups },
+                  opensConnections: true,
+                },
+          ...(storage === undefined ? {} : { storage: storage.forVolumes.storage }),
           dataMount: { from: volumesDirectoryIn(config.dataDirectory), to: volumesFolder.data },
           descriptor: firstDescriptor,
           channel: firstDescriptor + 1,
@@ -331,6 +340,8 @@ export async function superviseBox(options: {
     ),
   );
   state.isReady = true;
+  // What it had not uploaded when it ended, and its place in the store.
+  if (storage !== undefined) volumes.want();
   logger.info(
     {
       ...bound,

@@ -12,6 +12,7 @@ import { writeFile } from '../contents/write.ts';
 import { entriesMax } from '../limits.ts';
 import type { MountLimits } from '../mounts/mount-limits.ts';
 import type { Mounts } from '../mounts/serve-mounts.ts';
+import type { VolumeStore } from '../storage/upload-volumes.ts';
 import { newOwner } from '../volumes/open-volumes.ts';
 import type { OpenVolumes, UsedVolume } from '../volumes/open-volumes.ts';
 import { serveMount } from './mount-calls.ts';
@@ -52,6 +53,7 @@ export interface HandlerParts {
   readonly alive: AliveCalls;
   /** Returns the descriptor that was sent with a ticket. */
   readonly take: (ticket: Uint8Array) => number | undefined;
+  readonly store: Pick<VolumeStore, 'figures'> | undefined;
   readonly logger: Logger;
 }
 
@@ -63,6 +65,11 @@ export function createHandler(parts: HandlerParts): (request: IncomingMessage, r
   const wholeCalls: Readonly<Record<string, AliveCalls['answer']>> = {
     'GET /alive': (request, response) => {
       alive.answer(request, response);
+    },
+    'GET /storage': (_request, response) => {
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ figures: parts.store?.figures() }));
     },
     'GET /mounts': (_request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(mounts.list()));

@@ -4,19 +4,16 @@ import { join } from 'node:path';
 import { createLocks, errorFromNode, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { copyVolume, createVolume, openVolume } from '@soulbox/volumes';
-import type { Volume } from '@soulbox/volumes';
+import type { Volume, VolumeOptions } from '@soulbox/volumes';
 import type { DiskReserve } from '@soulbox/storage';
 import { idleVolumesMax, removedMax, takeoverMs } from '../limits.ts';
+import { createCopyCounts } from './copy-counts.ts';
 import { sweepGroups } from './sweep-groups.ts';
 import { adoptMounts } from './volume-mounts.ts';
 import type { VolumeMounts } from './volume-mounts.ts';
+import type { VolumePlace } from './volume-place.ts';
 
-export interface VolumePlace {
-  readonly teamId: string;
-  /** Volumes that were copied from each other share the blocks of their group. */
-  readonly groupId: string;
-  readonly volumeId: string;
-}
+export type { VolumePlace } from './volume-place.ts';
 
 /** A volume while it is used. */
 export interface UsedVolume {
@@ -41,6 +38,32 @@ export interface OpenVolumes extends AsyncDisposable {
   exists(place: VolumePlace): boolean;
   /** Bytes of all volumes of a team. */
   teamBytes(teamId: string): Promise<number>;
+  /** The folder of a group. */
+  folderOf(place: Omit<VolumePlace, 'volumeId'>): string;
+  /** All volumes that have contents. */
+  list(): Promise<VolumePlace[]>;
+  /** Those that are open. */
+  listOpen(): Iterable<{ readonly place: VolumePlace; readonly volume: Volume }>;
+  /** Grows when a copy begins in a group, and when one ends. Undefined while one is being made. */
+  copiesIn(groupId: string): number | undefined;
+}
+
+/** What an object store needs to know of the volumes. */
+export interface StoreOfVolumes {
+  /** Opens the blocks of a group. */
+  openBlocks(groupId: string, folder: string): Promise<NonNullable<VolumeOptions['openBlocks']>>;
+  /** Called before anything of a volume is removed. */
+  noteRemoval(place: VolumePlace): Promise<void>;
+  /** Called when a copy is complete. */
+  noteCopy(place: VolumePlace): void;
+  noteGroupRemoved(groupId: string): void;
+}
+
+export interface OpenVolumesOptions {
+  readonly reserve: DiskReserve;
+  readonly bootId: string;
+  readonly store: StoreOfVolumes | undefined;
+  readonly logger: Logger;
 }
 
 /** The owner of the root of a volume, and of what nobody gives an owner: the usual user of sandboxes. */
@@ -64,7 +87,7 @@ interface Open {
  */
 export function createOpenVolumes(
   directory: string,
-  { reserve, bootId, logger }: { readonly reserve: DiskReserve; readonly bootId: string; readonly logger: Logger },
+  { reserve, bootId, store, logger }: OpenVolumesOptions,
 ): OpenVolumes {
   const open = new Map<string, Open>();
   /**
@@ -75,6 +98,7 @@ export function createOpenVolumes(
   /** One at a time is opened, closed or removed, by its id. */
   const locks = createLocks();
   const sizes = new Map<string, Map<string, number>>();
+  const copies = createCopyCounts();
   let isStopping = false;
   let isLate = false;
 
@@ -95,7 +119,11 @@ export function createOpenVolumes(
       await mkdir(folder, { recursive: true, mode: 0o700 });
       createVolume(folder, { id: volumeId, quota: noQuota, root: newRoot });
     });
-    const volume = await openVolume(folder, volumeId, { reserve, logger });
+    const openBlocks = await store?.openBlocks(place.groupId, join(folder, 'blocks'));
+    const volume = await openVolume(folder, volumeId, {
+      ...{ reserve, logger },
+      ...(openBlocks === undefined ? {} : { openBlocks }),
+    });
     try {
       if (volume.metadata.facts().quota.bytes !== undefined) await volume.metadata.setQuota(noQuota);
       const mounts = await adoptMounts(volume, { path: join(folder, volumeId, 'mounts.json'), bootId, isLate });
@@ -158,7 +186,7 @@ export function createOpenVolumes(
   const listGroup = async (folder: string): Promise<string[]> =>
     (await listFolder(folder)).filter((name) => existsSync(join(folder, name, 'metadata.sqlite')));
   const listGroups = async (): Promise<string[]> => {
-    const teams = await listFolder(directory);
+    const teams = (await listFolder(directory)).filter((name) => !name.startsWith('.'));
     const groups = await Promise.all(
       teams.map(async (teamId) =>
         (await listFolder(join(directory, teamId))).map((groupId) => folderOf({ teamId, groupId })),
@@ -169,7 +197,9 @@ export function createOpenVolumes(
   const removeEmptyGroup = async (place: VolumePlace): Promise<void> =>
     await locks.alone(folderOf(place), async () => {
       const folder = folderOf(place);
-      if ((await listGroup(folder)).length === 0) await rm(folder, { recursive: true, force: true });
+      if ((await listGroup(folder)).length > 0) return;
+      await rm(folder, { recursive: true, force: true });
+      store?.noteGroupRemoved(place.groupId);
     });
   const expireMounts = async (): Promise<void> => {
     isLate = true;
@@ -189,16 +219,19 @@ export function createOpenVolumes(
         refuseRemoved({ volumeId });
         await use(source, async ({ volume }) => {
           const options = { data: folder, id: volumeId, isReadOnly, quota: noQuota };
+          using _counted = copies.begin(source.groupId);
           await copyVolume(volume, options).catch((thrown: unknown) => {
             const isFull = isNodeError(thrown) && thrown.code === 'ENOSPC';
             throw isFull ? errorFromNode(thrown, 'The disk has no room for the copy.') : thrown;
           });
         });
       });
+      store?.noteCopy({ ...source, volumeId });
       if (sizes.has(source.teamId)) await use({ ...source, volumeId }, async () => await Promise.resolve());
     },
     async remove(place) {
       const { teamId, volumeId } = place;
+      await store?.noteRemoval(place);
       removed.add(volumeId);
       for (const oldest of removed) if (removed.size > removedMax) removed.delete(oldest);
       try {
@@ -217,6 +250,17 @@ export function createOpenVolumes(
         sizes.get(teamId)?.delete(volumeId);
       }
     },
+    folderOf,
+    async list() {
+      const places: VolumePlace[] = [];
+      for (const teamId of (await listFolder(directory)).filter((name) => !name.startsWith('.')))
+        for (const groupId of await listFolder(join(directory, teamId)))
+          for (const volumeId of await listGroup(folderOf({ teamId, groupId })))
+            if (!removed.has(volumeId)) places.push({ teamId, groupId, volumeId });
+      return places;
+    },
+    listOpen: () => open.values(),
+    copiesIn: (groupId) => copies.of(groupId),
     exists: (place) => !removed.has(place.volumeId) && hasContents(place),
     async teamBytes(teamId) {
       let known = sizes.get(teamId);

@@ -98,6 +98,19 @@ export function describeVolumes(name: string, open: OpenRecords): void {
       expect(await volumes.findByName(team, 'copy')).toEqual(volume('b', copy));
     });
 
+    it('of all teams can be listed, without those that are not there yet or any more', async () => {
+      const { volumes } = records;
+      await create('a');
+      await create('b', { teamId: 'other' });
+      await create('c');
+      await volumes.beginRemove(team, 'c');
+      await volumes.beginCopy(volume('d', { groupId: 'a' }), 9);
+      expect(await volumes.listAll()).toEqual([
+        { id: 'a', teamId: team, groupId: 'a' },
+        { id: 'b', teamId: 'other', groupId: 'b' },
+      ]);
+    });
+
     it('that are copies and were given up are removed, also by the next server', async () => {
       const { volumes } = records;
       await volumes.beginCopy(volume('b', { groupId: 'a' }), 9);

@@ -42,6 +42,8 @@ export interface VolumeRecords {
   findByCreation(teamId: string, creationId: string): Promise<VolumeRecord | undefined>;
   /** Oldest first. */
   list(teamId: string): Promise<VolumeRecord[]>;
+  /** Of all teams, without those that are being deleted and copies that are being made. */
+  listAll(): Promise<VolumeContents[]>;
   /** Its name is free again. False if the team has no such volume. */
   beginRemove(teamId: string, id: string, note?: AuditNote): Promise<boolean>;
   /** Volumes whose contents must be removed. */

@@ -39,7 +39,7 @@ export const recoverStorage = defineCommand({
     },
     all: {
       type: 'boolean',
-      description: 'Fetch memory, disks and layers too; without it, the server fetches each when it needs it',
+      description: 'Fetch memory, disks, layers and contents of volumes too (default: when they are needed)',
     },
     json: jsonArg,
   },
@@ -68,9 +68,11 @@ export const recoverStorage = defineCommand({
   },
 });
 
-function print(dataDirectory: string, { serverId, sandboxes, snapshots, lost, warnings }: Recovered): void {
-  const counts = `${sandboxes} sandboxes, all paused, ${snapshots} snapshots and templates`;
+function print(dataDirectory: string, recovered: Recovered): void {
+  const { serverId, sandboxes, snapshots, volumes, lost, warnings } = recovered;
+  const counts = `${sandboxes} sandboxes, all paused, ${snapshots} snapshots and templates, ${volumes.length} volumes`;
   console.log(`Recovered ${dataDirectory} of server ${serverId}: ${counts}. Start a server on it with "soulbox up".`);
+  for (const { id, asOf } of volumes) console.log(`Volume ${id} is as it was at ${asOf}.`);
   for (const { what, id, reason } of lost) console.error(`Lost: ${what} ${id}: ${printable(reason)}`);
   for (const warning of warnings) console.error(`Warning: ${warning}`);
 }

@@ -23,12 +23,36 @@ export const showStorage = defineCommand({
     const report = await readReport(dataDirectory);
     if (args.json === true) console.log(JSON.stringify(report, undefined, 2));
     else print(report);
-    return report.uploaded === report.wanted && report.state === 'idle' ? exitCodes.ok : exitCodes.failed;
+    const isWhole = [report, report.volumes].every(
+      ({ uploaded, wanted, state }) => uploaded === wanted && state === 'idle',
+    );
+    return isWhole ? exitCodes.ok : exitCodes.failed;
   },
 });
 
+const stateSchema = z.enum(['starting', 'working', 'idle', 'waiting', 'away', 'refused']);
+
+const volumesSchema = z.object({
+  state: stateSchema,
+  reason: z.string(),
+  wanted: z.number(),
+  uploaded: z.number(),
+  uploads: z.number(),
+  uploadedBytes: z.number(),
+  failures: z.number(),
+  behind: z.array(
+    z.object({
+      id: z.string(),
+      seconds: z.number(),
+      bytes: z.number(),
+      storedAtMs: z.number(),
+      reason: z.string(),
+    }),
+  ),
+});
+
 const reportSchema = z.object({
-  state: z.enum(['starting', 'working', 'idle', 'waiting', 'away', 'refused']),
+  state: stateSchema,
   reason: z.string(),
   wanted: z.number(),
   uploaded: z.number(),
@@ -43,6 +67,7 @@ const reportSchema = z.object({
   fetchedBytes: z.number(),
   fetchFailures: z.number(),
   notUploaded: z.array(z.object({ what: z.string(), id: z.string(), state: z.string(), reason: z.string() })),
+  volumes: volumesSchema,
 });
 type StorageReport = z.infer<typeof reportSchema>;
 
@@ -77,4 +102,25 @@ function print(report: StorageReport): void {
   );
   for (const { what, id, state: outcome, reason: why } of notUploaded)
     console.log(`${outcome}: ${what} ${id}${why === '' ? '' : `: ${printable(why)}`}`);
+  printVolumes(report.volumes);
+}
+
+const volumeWords: Readonly<Record<StorageReport['state'], string>> = {
+  ...words,
+  working: 'Volumes are being uploaded.',
+  idle: 'Everything that volumes have is in the store.',
+  waiting: 'Uploads of volumes have failed and are tried again.',
+  away: 'Volumes cannot be uploaded.',
+  refused: 'No volume is uploaded.',
+};
+
+function printVolumes({ state, reason, wanted, uploaded, uploadedBytes, failures, behind }: StorageReport['volumes']) {
+  console.log(`${volumeWords[state]}${reason === '' ? '' : ` ${printable(reason)}`}`);
+  console.log(`${uploaded} of ${wanted} volumes are in the store as they are now.`);
+  console.log(`Since the start of their service: ${showBytes(uploadedBytes)}, ${failures} failures.`);
+  for (const { id, seconds, bytes, storedAtMs, reason: why } of behind) {
+    const stored = storedAtMs === 0 ? 'not in the store' : `in the store as of ${new Date(storedAtMs).toISOString()}`;
+    const failure = why === '' ? '' : `: ${printable(why)}`;
+    console.log(`behind: volume ${printable(id)} by ${seconds} s, ${showBytes(bytes)}, ${stored}${failure}`);
+  }
 }

@@ -37,6 +37,7 @@ export function sqliteVolumes(db: DatabaseSync, audit: AuditWriter): VolumeRecor
   const byName = db.prepare(`${present} AND name = ?`);
   const byCreation = db.prepare(`${present} AND creation_id = ? AND creation_id <> ''`);
   const all = db.prepare(`${present} ORDER BY created_at, id`);
+  const everywhere = db.prepare('SELECT id, team_id, group_id FROM volumes WHERE is_removing = 0 ORDER BY id');
   const begin = db.prepare('UPDATE volumes SET is_removing = 1 WHERE is_removing = 0 AND team_id = ? AND id = ?');
   const removing = db.prepare('SELECT id, team_id, group_id FROM volumes WHERE is_removing = 1 ORDER BY id');
   const finish = db.prepare('DELETE FROM volumes WHERE is_removing = 1 AND id = ?');
@@ -66,6 +67,7 @@ export function sqliteVolumes(db: DatabaseSync, audit: AuditWriter): VolumeRecor
     findByCreation: async (teamId, creationId) => found(byCreation.get(teamId, creationId)),
     list: async (teamId) => all.all(teamId).map(volumeFromRow),
     beginRemove: async (teamId, id, note) => changeWithNote(db, audit, note, () => begin.run(teamId, id)),
+    listAll: async () => everywhere.all().map(contentsFromRow),
     listRemoving: async () => removing.all().map(contentsFromRow),
     finishRemove: async (id) => void finish.run(id),
   };
