@@ -133,6 +133,8 @@ export interface ApiContext {
    * them.
    */
   readonly snapshotsUnderway: Set<string>;
+  /** Ids of the copies of volumes that requests are making. Others that are not finished are settled. */
+  readonly volumeCopiesUnderway: Set<string>;
   /** Exports and imports in progress. */
   readonly transfers: TransferSlots;
   /** Where clients connect by SSH. Undefined: it is off. */
@@ -221,6 +223,7 @@ export function createContext(
     failures: createRequestFailures(),
     measureProcess: measureProcess(stopping, given.droppedLogLines),
     snapshotsUnderway: new Set(),
+    volumeCopiesUnderway: new Set(),
     transfers: createTransferSlots(),
   };
 }

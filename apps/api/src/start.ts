@@ -211,7 +211,6 @@ async function clearLeftovers({ records, logger, clock }: ApiContext): Promise<v
   const creations = await records.sandboxes.clearCreations();
   const builds = await records.builds.failUnderway(stoppedReason, clock.now());
   const uploads = await records.buildFiles.clearReserved();
-  await records.volumes.giveUpCopy();
   if (creations + builds + uploads > 0) logger.warn({ creations, builds, uploads }, 'interrupted by the last stop');
 }
 

@@ -270,6 +270,11 @@ export interface Driver {
    */
   attachVolumes(instance: SandboxInstance, volumes: readonly SandboxVolume[]): Promise<void>;
   /**
+   * Writes changed pages that the kernel has of files of volumes to the volumes. The sandbox may be frozen. Throws if it has
+   * ended, and if the volumes do not take them. A driver without the capability `volumes` does nothing.
+   */
+  syncVolumes(instance: SandboxInstance): Promise<void>;
+  /**
    * Finds a sandbox that an earlier process started; undefined if it does not run any more. Waits for a start or
    * restore that the earlier process began and that continues without it.
    */

@@ -2,6 +2,7 @@ import { sleepUnlessAborted } from '@soulbox/base';
 import type { ApiContext } from '../context.ts';
 import { endMissing } from '../lookup/end-missing.ts';
 import { listInRunner } from '../lookup/in-runner.ts';
+import { settleOwnVolumes } from '../volumes/settle-own-volumes.ts';
 import { takeIn } from './take-in.ts';
 
 /** Interval of comparisons between the records and the runner's list, besides the events. Milliseconds. */
@@ -29,4 +30,5 @@ async function compare(context: ApiContext): Promise<void> {
   for await (const sandbox of listInRunner(context))
     if (!missing.delete(sandbox.sandboxId)) await takeIn(context, sandbox);
   await endMissing(context, missing.values());
+  await settleOwnVolumes(context);
 }

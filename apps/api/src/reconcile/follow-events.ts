@@ -2,6 +2,7 @@ import { SoulBoxError, sleepUnlessAborted } from '@soulbox/base';
 import { errorFromConnect } from '@soulbox/contract/connect-errors';
 import type { WatchEventsResponse } from '@soulbox/contract/runner';
 import type { ApiContext } from '../context.ts';
+import { settleOwnVolumes } from '../volumes/settle-own-volumes.ts';
 import { settleSnapshots } from './settle-snapshots.ts';
 import { endMissing } from '../lookup/end-missing.ts';
 import { compareUntil } from './compare.ts';
@@ -76,6 +77,7 @@ async function followOnce(context: ApiContext, signal: AbortSignal, onSynced: ()
         await endMissing(context, missing.values());
         onSynced();
         await settleSnapshots(context);
+        await settleOwnVolumes(context);
       } else await applyEvent(context, event);
     }
   } catch (thrown) {

@@ -14,6 +14,9 @@ import { runnerCreateMs } from '../limits.ts';
 import { callRunner } from '../runner/call.ts';
 import { runOnce } from '../idempotency/run-once.ts';
 import type { TeamLimits } from '../quotas/limit-table.ts';
+import { ownVolumesToRunner, withOwnVolumes } from '../volumes/own-volumes.ts';
+import type { OwnVolumes } from '../volumes/own-volumes.ts';
+import { clonesOfSnapshot } from './clones-of-snapshot.ts';
 import { checkTimeout } from './deadline.ts';
 import { lifecycleToRunner, refuseContradictions } from './lifecycle.ts';
 import { newSandboxSchema, newSandboxV2Schema } from './new-sandbox-schema.ts';
@@ -167,8 +170,28 @@ async function createFrom(context: ApiContext, caller: Caller, source: Source, b
   const { templateId, memoryMb } = source;
   const { keyId } = caller;
   const wanted = { id: randomUUID(), templateId, sandboxCount: 1, memoryMb, keyId, isCreate: true };
-  const create = (limits: TeamLimits) => askRunner(context, requestToRunner(caller, limits, source, body));
-  return await withReservations(context, caller, wanted, create, (made) => [made]);
+  const create = async (ownVolumes: OwnVolumes | undefined): Promise<Sandbox> =>
+    await withReservations(
+      context,
+      caller,
+      wanted,
+      (limits) => {
+        const request = requestToRunner(caller, limits, source, body);
+        const own = ownVolumes === undefined ? {} : { ownVolumes: ownVolumesToRunner(ownVolumes) };
+        return askRunner(context, { ...request, ...own });
+      },
+      (made) => [made],
+    );
+  const clones =
+    source.snapshotId === '' || source.isBuilt ? undefined : await clonesOfSnapshot(context, source.snapshotId, false);
+  if (clones === undefined) return await create(undefined);
+  return await withOwnVolumes(
+    context,
+    caller.team,
+    { ...clones, sets: 1, areReadOnly: false },
+    ([own]) => create(own),
+    ({ volumes }) => volumes.map(({ volumeId }) => volumeId),
+  );
 }
 
 /**
@@ -186,7 +209,10 @@ function refuseVolumesOfSnapshot({ snapshotId, isBuilt }: Source, volumes: reado
   );
 }
 
-async function askRunner(context: ApiContext, request: ReturnType<typeof requestToRunner>): Promise<Sandbox> {
+async function askRunner(
+  context: ApiContext,
+  request: ReturnType<typeof requestToRunner> & { readonly ownVolumes?: ReturnType<typeof ownVolumesToRunner> },
+): Promise<Sandbox> {
   const { sandbox } = await callRunner((options) => context.runner.createSandbox(request, options), runnerCreateMs);
   if (sandbox === undefined) throw new SoulBoxError('internal', 'The runner returned no sandbox.');
   return sandbox;

@@ -3,12 +3,14 @@ import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { getSnapshot, snapshotParams } from '../lookup/snapshot.ts';
 import { checkTimeout } from './deadline.ts';
-import { copyOnce, forkCallSchema, makeCopies } from './make-copies.ts';
+import { clonesOfSnapshot } from './clones-of-snapshot.ts';
+import { copyOnce, forkCallSchema, forkFacts, makeCopies } from './make-copies.ts';
 
 export function addForkSnapshotRoute(app: ApiApp, context: ApiContext): void {
   app.post(
     '/snapshots/:snapshotID/fork',
     {
+      config: { auditFacts: forkFacts },
       schema: {
         tags: ['snapshots'],
         summary: 'Create sandboxes from a snapshot, with its memory and files. SoulBox extension.',
@@ -21,8 +23,9 @@ export function addForkSnapshotRoute(app: ApiApp, context: ApiContext): void {
       checkTimeout(context, request.body.timeout);
       const results = await copyOnce(context, request, reply, request.body, async (creationId) => {
         const snapshot = await getSnapshot(context, caller.team, request.params.snapshotID);
-        const source = { case: 'snapshotId', value: snapshot.id } as const;
-        return await makeCopies(context, caller, source, { ...request.body, creationId }, snapshot.memoryMb);
+        const clones = await clonesOfSnapshot(context, snapshot.id, request.body.volumes === 'clone');
+        const source = { case: 'snapshotId', value: snapshot.id, memoryMb: snapshot.memoryMb, clones } as const;
+        return await makeCopies(context, caller, source, { ...request.body, creationId });
       });
       return reply.code(201).send(results);
     },

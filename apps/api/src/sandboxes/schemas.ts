@@ -11,6 +11,17 @@ const isolationSchema = z
   .string()
   .describe('Isolation of the sandbox. Empty for a sandbox of an older version. SoulBox extension.');
 
+const volumeMountsSchema = z
+  .array(
+    z.object({
+      name: z.string(),
+      path: z.string(),
+      readOnly: z.boolean().describe('SoulBox extension.'),
+    }),
+  )
+  .optional()
+  .describe('The volumes in the sandbox. Absent: it has none.');
+
 /** The response of create, connect, resume and fork. */
 export const sandboxSchema = z
   .object({
@@ -26,6 +37,7 @@ export const sandboxSchema = z
     trafficAccessToken: z.string().nullable().describe('Null while public traffic is allowed.'),
     domain: z.string().nullable().describe('Null: the client uses its own domain.'),
     isolation: isolationSchema,
+    volumeMounts: volumeMountsSchema,
   })
   .meta({ id: 'Sandbox' });
 
@@ -40,16 +52,7 @@ const listed = {
   memoryMB: z.int().describe('MiB'),
   diskSizeMB: z.int().describe('MiB'),
   metadata: z.record(z.string(), z.string()),
-  volumeMounts: z
-    .array(
-      z.object({
-        name: z.string(),
-        path: z.string(),
-        readOnly: z.boolean().describe('SoulBox extension.'),
-      }),
-    )
-    .optional()
-    .describe('The volumes in the sandbox. Absent: it has none.'),
+  volumeMounts: volumeMountsSchema,
   bucketMounts: z
     .array(
       z.object({

@@ -35,6 +35,7 @@ export function sandboxToWire(sandbox: Sandbox, config: ApiConfig, caller: Calle
     trafficAccessToken: trafficAccessToken === '' ? null : trafficAccessToken,
     domain: domainOf(config),
     isolation: sandbox.isolation,
+    ...volumesToWire(factsFromRunner(sandbox).volumes),
   };
 }
 
@@ -61,19 +62,26 @@ export function listedToWire(facts: ReportedSandbox): z.infer<typeof listedSandb
   };
 }
 
+/** And not a bucket. */
+export const isVolume = ({ bucketPrefix }: VolumeMountRecord): boolean => bucketPrefix === undefined;
+
 /** Volumes and buckets apart; what there is none of is absent. */
 function mountsToWire(
   mounts: readonly VolumeMountRecord[],
 ): Pick<z.infer<typeof listedSandboxSchema>, 'volumeMounts' | 'bucketMounts'> {
-  const volumeMounts = mounts.filter(({ bucketPrefix }) => bucketPrefix === undefined).map(mountToWire);
   const bucketMounts = mounts.flatMap((mount) => {
     const { bucketPrefix: prefix } = mount;
     return prefix === undefined ? [] : [{ ...mountToWire(mount), prefix }];
   });
   return {
-    ...(volumeMounts.length === 0 ? {} : { volumeMounts }),
+    ...volumesToWire(mounts),
     ...(bucketMounts.length === 0 ? {} : { bucketMounts }),
   };
+}
+
+function volumesToWire(mounts: readonly VolumeMountRecord[]): Pick<z.infer<typeof sandboxSchema>, 'volumeMounts'> {
+  const volumeMounts = mounts.filter(isVolume).map(mountToWire);
+  return volumeMounts.length === 0 ? {} : { volumeMounts };
 }
 
 const mountToWire = ({ name, path, readOnly }: VolumeMountRecord) => ({ name, path, readOnly });

@@ -1,5 +1,6 @@
 import { randomId, SoulBoxError } from '@soulbox/base';
-import type { SandboxRecord, SnapshotRecord } from '@soulbox/storage';
+import type { VolumeMount } from '@soulbox/contract/runner';
+import type { SandboxRecord, SnapshotRecord, TeamRecord } from '@soulbox/storage';
 import { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
 import type { ApiContext } from '../context.ts';
@@ -13,6 +14,8 @@ import { raiseTeam } from '../quotas/budgets.ts';
 import type { TeamLimits } from '../quotas/limit-table.ts';
 import { storedHintSeconds } from '../quotas/quotas.ts';
 import { limitsForRunner } from '../teams/usage.ts';
+import { ownVolumesToRunner, withOwnVolumes } from '../volumes/own-volumes.ts';
+import type { OwnVolumes } from '../volumes/own-volumes.ts';
 import { forgetQuietly } from './forget.ts';
 import { parseSnapshotName } from './name.ts';
 import type { SnapshotName } from './name.ts';
@@ -26,6 +29,12 @@ const newSnapshotSchema = z
       .max(256)
       .optional()
       .describe('`[team/]name[:tag]`. A snapshot of the team that already has the name is replaced. Default: no name.'),
+    volumes: z
+      .enum(['share', 'snapshot'])
+      .default('share')
+      .describe(
+        '`share`: sandboxes from the snapshot mount the volumes of the sandbox. `snapshot`: a snapshot of each volume is made at the moment of the memory, and each sandbox gets clones of them. They stay when the snapshot is deleted. SoulBox extension.',
+      ),
   })
   .meta({ id: 'SandboxSnapshotRequest' });
 
@@ -39,17 +48,19 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
         params: sandboxParams,
         querystring: timingsQuery,
         body: newSnapshotSchema.nullish(),
-        response: { 201: snapshotSchema, ...errors(400, 404, 409, 413, 415, 422, 501, 503, 504) },
+        response: { 201: madeSnapshotSchema, ...errors(400, 404, 409, 413, 415, 422, 501, 503, 504) },
       },
     },
     async (request, reply) => {
       const caller = callerOf(request);
       const snapshot = await runOnce(context, request, reply, {
-        make: async (creationId) => {
+        make: async (creationId): Promise<MadeSnapshot> => {
           const name = await parseSnapshotName(context, caller.team, request.body?.name);
           const sandbox = await getLive(context, caller, request.params.sandboxID);
           refuseFunctions(sandbox);
-          return await makeSnapshot(context, sandbox, name, idFrom(creationId));
+          const id = idFrom(creationId);
+          if (request.body?.volumes !== 'snapshot') return await makeSnapshot(context, sandbox, { id, ...name });
+          return await makeWithVolumes(context, caller.team, sandbox, { id, ...name });
         },
         find: async (creationId) => await context.records.snapshots.findById(caller.team.id, idFrom(creationId)),
         gone: () =>
@@ -58,7 +69,7 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
             'The snapshot that this Idempotency-Key has made does not exist any more.',
           ),
       });
-      return reply.code(201).send(snapshotToWire(snapshot, caller.team));
+      return reply.code(201).send({ ...snapshotToWire(snapshot, caller.team), ...volumesToWire(snapshot) });
     },
   );
 }
@@ -66,6 +77,41 @@ export function addMakeSnapshotRoute(app: ApiApp, context: ApiContext): void {
 /** A repetition of a request uses the same id, which no second snapshot can have. Empty: it is not repeated. */
 function idFrom(creationId: string): string {
   return `s${creationId === '' ? randomId(20) : creationId.replaceAll('-', '').slice(0, 20)}`;
+}
+
+/** The runner reports what it has mounted of the volumes; only the answer of the request itself has them. */
+type MadeSnapshot = SnapshotRecord & { readonly volumes?: readonly VolumeMount[] };
+
+const madeSnapshotSchema = snapshotSchema
+  .extend({
+    volumes: z
+      .array(z.object({ volumeID: z.string(), name: z.string(), path: z.string() }))
+      .optional()
+      .describe('With `volumes: snapshot`: the snapshots of volumes, and where they were. Not in a repetition.'),
+  })
+  .meta({ id: 'MadeSnapshot' });
+
+function volumesToWire({ volumes }: MadeSnapshot): Pick<z.infer<typeof madeSnapshotSchema>, 'volumes'> {
+  if (volumes === undefined) return {};
+  const own = volumes.filter(({ isBucket }) => !isBucket);
+  return { volumes: own.map(({ volumeId, name, path }) => ({ volumeID: volumeId, name, path })) };
+}
+
+async function makeWithVolumes(
+  context: ApiContext,
+  team: TeamRecord,
+  sandbox: SandboxRecord,
+  named: SnapshotName & { readonly id: string },
+): Promise<MadeSnapshot> {
+  const volumeIds = sandbox.volumes.filter(({ bucketPrefix }) => bucketPrefix === undefined);
+  const wanted = { volumeIds: volumeIds.map(({ volumeId }) => volumeId), sets: 1, areReadOnly: true };
+  return await withOwnVolumes(
+    context,
+    team,
+    { ...wanted, withSnapshots: false },
+    ([own]) => makeSnapshot(context, sandbox, named, own),
+    ({ volumes = [] }) => volumes.map(({ volumeId }) => volumeId),
+  );
 }
 
 /**
@@ -76,19 +122,20 @@ function idFrom(creationId: string): string {
 async function makeSnapshot(
   context: ApiContext,
   sandbox: SandboxRecord,
-  name: SnapshotName,
-  id: string,
-): Promise<SnapshotRecord> {
+  named: SnapshotName & { readonly id: string },
+  own?: OwnVolumes,
+): Promise<MadeSnapshot> {
+  const { id } = named;
   const limits = await context.quotas.limitsOf(sandbox.teamId);
   await context.quotas.checkStorage(sandbox.teamId, limits, 0);
   context.snapshotsUnderway.add(id);
   try {
-    const intent = await begin(context, sandbox, { id, ...name }, limits);
-    const made = await askRunner(context, sandbox, id, limits);
+    const intent = await begin(context, sandbox, named, limits);
+    const { volumes, ...made } = await askRunner(context, sandbox, id, limits, own);
     const replaced = (await context.records.snapshots.complete(id, made)) ?? [];
     for (const old of replaced) await forgetQuietly(context, old);
     context.logger.info({ sandboxId: sandbox.id, snapshotId: id }, 'snapshot made');
-    return { ...intent, ...made, state: 'ready' };
+    return { ...intent, ...made, state: 'ready', ...(own === undefined ? {} : { volumes }) };
   } finally {
     context.snapshotsUnderway.delete(id);
   }
@@ -111,14 +158,21 @@ async function begin(
   );
 }
 
-async function askRunner(context: ApiContext, sandbox: SandboxRecord, snapshotId: string, limits: TeamLimits) {
-  const order = { sandboxId: sandbox.id, snapshotId, teamLimits: limitsForRunner(limits) };
+async function askRunner(
+  context: ApiContext,
+  sandbox: SandboxRecord,
+  snapshotId: string,
+  limits: TeamLimits,
+  own: OwnVolumes | undefined,
+) {
+  const ownVolumes = own === undefined ? {} : { ownVolumes: ownVolumesToRunner(own) };
+  const order = { sandboxId: sandbox.id, snapshotId, teamLimits: limitsForRunner(limits), ...ownVolumes };
   try {
     const { snapshot } = await withRow(context, sandbox, () =>
       callRunner((options) => context.runner.makeSnapshot(order, options), runnerStateMs),
     );
     if (snapshot === undefined) throw new SoulBoxError('internal', 'The runner returned no snapshot.');
-    return madeFrom(snapshot);
+    return { ...madeFrom(snapshot), volumes: snapshot.volumes };
   } catch (thrown) {
     // The snapshot may exist all the same if only the response was lost.
     await forgetQuietly(context, snapshotId);

@@ -29,7 +29,7 @@ import { exportCalls } from './scripted-exports.ts';
 import { runCalls } from './scripted-runs.ts';
 import { createScriptedUsage } from './scripted-usage.ts';
 import type { ScriptedUsage } from './scripted-usage.ts';
-import { moveTo, stateCalls } from './scripted-states.ts';
+import { moveTo, stateCalls, withOwn } from './scripted-states.ts';
 import { operationTime } from './observed.ts';
 import type { Limited } from './scripted-states.ts';
 
@@ -211,7 +211,7 @@ export function createScriptedRunner(): ScriptedRunner {
           envdAccessToken: request.secure ? 'access-token' : '',
           trafficAccessToken: request.network?.allowPublicTraffic === false ? 'traffic-token' : '',
           ...(request.lifecycle === undefined ? {} : { lifecycle: request.lifecycle }),
-          volumes: request.volumes,
+          volumes: withOwn(snapshots.get(request.snapshotId)?.volumes ?? request.volumes, request.ownVolumes),
           isolation: request.isolation === '' ? 'container' : request.isolation,
           cause: request.snapshotId === '' ? 'request' : 'snapshot',
         });

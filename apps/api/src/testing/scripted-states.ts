@@ -5,12 +5,21 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { SandboxState, SnapshotSchema } from '@soulbox/contract/runner';
-import type { RunnerService, Sandbox, SandboxSchema, Snapshot, TeamLimits } from '@soulbox/contract/runner';
+import type {
+  ForkSandboxRequest,
+  OwnVolumes,
+  RunnerService,
+  Sandbox,
+  SandboxSchema,
+  Snapshot,
+  TeamLimits,
+  VolumeMount,
+} from '@soulbox/contract/runner';
 import { operationTime } from './observed.ts';
 
 type StateCalls = Pick<
   ServiceImpl<typeof RunnerService>,
-  'pauseSandbox' | 'resumeSandbox' | 'makeSnapshot' | 'deleteSnapshot' | 'listSnapshots' | 'forkSandbox'
+  'pauseSandbox' | 'resumeSandbox' | 'makeSnapshot' | 'deleteSnapshot' | 'getSnapshot' | 'listSnapshots' | 'forkSandbox'
 >;
 
 /** A request for something that uses more disk space. */
@@ -49,11 +58,19 @@ export function moveTo(sandbox: Sandbox, state: SandboxState, cause: string): Sa
   return sandbox;
 }
 
+/** What a sandbox has that gets copies of some volumes. */
+export function withOwn(volumes: readonly VolumeMount[], own: OwnVolumes | undefined): VolumeMount[] {
+  return volumes.map((volume) => {
+    const copy = own?.copies.find(({ volumeId }) => volumeId === volume.volumeId);
+    return copy === undefined ? volume : { ...volume, volumeId: copy.copyId, name: copy.name };
+  });
+}
+
 export function stateCalls(host: StateHost): StateCalls {
   const copyOf = (
-    source: { teamId: string; templateId: string; isolation: string },
-    timeoutSeconds: number,
-    creationId: string,
+    source: { teamId: string; templateId: string; isolation: string; volumes: VolumeMount[] },
+    { timeoutSeconds, creationId, ownVolumes }: ForkSandboxRequest,
+    index: number,
   ): Sandbox => {
     const endAt = timestampFromMs(Date.now() + timeoutSeconds * 1000);
     const { teamId, templateId, isolation } = source;
@@ -65,6 +82,7 @@ export function stateCalls(host: StateHost): StateCalls {
       creationId,
       cause: 'fork',
       envdAccessToken: 'access-token',
+      volumes: withOwn(source.volumes, ownVolumes[index]),
     });
     host.tell('created', { sandbox });
     return sandbox;
@@ -94,11 +112,15 @@ export function stateCalls(host: StateHost): StateCalls {
     makeSnapshot: async (request, context) => {
       await host.enter('makeSnapshot', request, context);
       host.checkDisk(request);
-      const { sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation } = host.get(request.sandboxId);
+      const { sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation, volumes } = host.get(
+        request.sandboxId,
+      );
       const snapshot = create(SnapshotSchema, {
         ...{ snapshotId: request.snapshotId, sandboxId, teamId, templateId, cpuCount, memoryMb, diskSizeMb, isolation },
         createdAt: timestampFromMs(Date.now()),
         sizeBytes: 4096n,
+        volumes: withOwn(volumes, request.ownVolumes),
+        ownVolumes: request.ownVolumes !== undefined,
       });
       host.snapshots.set(request.snapshotId, snapshot);
       host.tell('checkpointed', { sandboxId, snapshotId: request.snapshotId });
@@ -108,6 +130,11 @@ export function stateCalls(host: StateHost): StateCalls {
       await host.enter('deleteSnapshot', request, context);
       return { existed: host.snapshots.delete(request.snapshotId) };
     },
+    getSnapshot: async (request, context) => {
+      await host.enter('getSnapshot', request, context);
+      const snapshot = host.snapshots.get(request.snapshotId);
+      return snapshot === undefined ? fail('snapshot_not_found', 'no such snapshot') : { snapshot };
+    },
     listSnapshots: async (request, context) => {
       await host.enter('listSnapshots', request, context);
       return { snapshots: [...host.snapshots.values()] };
@@ -115,7 +142,7 @@ export function stateCalls(host: StateHost): StateCalls {
     forkSandbox: async (request, context) => {
       await host.enter('forkSandbox', request, context);
       host.checkDisk(request);
-      const { source, count, timeoutSeconds, creationId } = request;
+      const { source, count, creationId } = request;
       const present = host.madeBy(creationId);
       if (present.length > 0) return { outcomes: present.map((value) => ({ outcome: { case: 'sandbox', value } })) };
       const origin = source.case === 'snapshotId' ? host.snapshots.get(source.value) : host.get(source.value ?? '');
@@ -124,7 +151,7 @@ export function stateCalls(host: StateHost): StateCalls {
       return {
         outcomes: Array.from({ length: count }, (_, index) =>
           index < count - host.failingForks()
-            ? { outcome: { case: 'sandbox', value: copyOf(origin, timeoutSeconds, creationId) } }
+            ? { outcome: { case: 'sandbox', value: copyOf(origin, request, index) } }
             : { outcome: { case: 'failure', value: { reason: 'sandbox_start_failed', message: 'no memory left' } } },
         ),
       };

@@ -1,7 +1,7 @@
 import type { AuditNote, VolumeRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
 import { volumeNotFound } from '../lookup/volume.ts';
-import { removeContents } from './remove-contents.ts';
+import { giveUpCopy } from './give-up-copy.ts';
 import { getVolumeService } from './schemas.ts';
 import { explainTeamBytes, teamBytesOf } from './team-bytes.ts';
 
@@ -18,7 +18,8 @@ export async function copyContents(
   copy: VolumeRecord,
   note: AuditNote | undefined,
 ): Promise<void> {
-  const { records, stopping, logger } = context;
+  const { records, stopping, volumeCopiesUnderway } = context;
+  volumeCopiesUnderway.add(copy.id);
   try {
     const { id, teamId, groupId } = source;
     const { body } = await getVolumeService(context).call({
@@ -29,10 +30,9 @@ export async function copyContents(
     body.destroy();
     if (!(await records.volumes.finishCopy(copy.id, note))) throw volumeNotFound(copy.name);
   } catch (thrown) {
-    await records.volumes.giveUpCopy(copy.id);
-    await removeContents(context, copy).catch((err: unknown) => {
-      logger.warn({ err, volumeId: copy.id }, 'what a failed copy of a volume has left could not be removed yet');
-    });
+    await giveUpCopy(context, copy);
     throw explainTeamBytes(thrown);
+  } finally {
+    volumeCopiesUnderway.delete(copy.id);
   }
 }

@@ -1,5 +1,5 @@
-import { randomId, SoulBoxError } from '@soulbox/base';
-import type { VolumeCreation, VolumeRecord } from '@soulbox/storage';
+import { randomId } from '@soulbox/base';
+import type { VolumeRecord } from '@soulbox/storage';
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { callerOf } from '../auth/authenticate.ts';
@@ -9,9 +9,8 @@ import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { runOnce } from '../idempotency/run-once.ts';
 import { getVolume, volumeNotFound } from '../lookup/volume.ts';
-import { raiseTeam } from '../quotas/budgets.ts';
-import { storedHintSeconds } from '../quotas/quotas.ts';
 import { copyContents } from './copy-contents.ts';
+import { refuseUnlessCreated } from './refuse-unless-created.ts';
 import { getVolumeService, newVolumeSchema, volumeAndTokenSchema, withToken } from './schemas.ts';
 
 export function addCreateVolumeRoute(app: ApiApp, context: ApiContext): void {
@@ -63,15 +62,4 @@ async function createVolume(
   }
   logger.info({ team: team.id, volumeId: id, from: source?.id }, 'volume created');
   return volume;
-}
-
-function refuseUnlessCreated(created: VolumeCreation, name: string, limit: number): void {
-  if (created === 'name_taken')
-    throw new SoulBoxError('volume_exists', `The team already has a volume "${name}". Choose another name.`);
-  if (created === 'limit_reached')
-    throw new SoulBoxError(
-      'limit_exceeded',
-      `The team has reached the maximum number of volumes (${limit}). Delete one. ${raiseTeam('volumes')}`,
-      { retryAfterSeconds: storedHintSeconds },
-    );
 }

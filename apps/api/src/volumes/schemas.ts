@@ -8,13 +8,14 @@ import { timeSchema, timeToWire } from '../http/schemas.ts';
 import { volumeIdForm } from '../lookup/volume.ts';
 import type { VolumeService } from '../volume-service/volume-service.ts';
 
-const nameMax = 128;
+/** Characters. */
+export const volumeNameMax = 128;
 const sizeMbMax = 1024 * 1024 * 1024;
 
 const name = z
   .string()
   .min(1)
-  .max(nameMax)
+  .max(volumeNameMax)
   .regex(/^[a-zA-Z0-9_-]+$/, 'may only contain letters, digits, "_" and "-"')
   .refine((text) => !volumeIdForm.test(text), 'must not have the form of an id')
   .describe('Unique in the team.');
@@ -30,7 +31,7 @@ export const newVolumeSchema = z
     from: z
       .string()
       .min(1)
-      .max(nameMax)
+      .max(volumeNameMax)
       .optional()
       .describe(
         'Id or name of a volume of the team. The new one begins with what this has now, and shares the data with it. Default: it is empty. SoulBox extension.',

@@ -97,6 +97,12 @@ export const countArg = {
   valueHint: 'N',
 } as const;
 
+export const clonesArg = {
+  type: 'string',
+  description: 'clone: each one gets clones of the volumes, from the moment of the memory. Default: share',
+  valueHint: 'HOW',
+} as const;
+
 /** Parses a whole number; undefined when the flag was not given. Throws UsageError. */
 export function parseNumberFlag(name: string, text: string | undefined, min: number, max: number): number | undefined {
   return text === undefined ? undefined : parseNumber(`--${name}`, text, min, max);

@@ -4,6 +4,9 @@ import type { Template } from '@soulbox/templates';
 import { needOfClaim } from '../processes/disk-need.ts';
 import { trustOwnAuthority } from './trust-own-authority.ts';
 import { checkVolumes } from './copies/own-volumes.ts';
+import type { VolumeCopy } from './copies/own-volumes.ts';
+import { requireOwnVolumes } from './copies/fork.ts';
+import { startWithOwnVolumes } from './copies/start-with-own-volumes.ts';
 import { giveUp, hasTenant, serveCopy, tellCopy } from './copies/make-copy.ts';
 import { tenantOfCopy } from './copies/tenant-of-copy.ts';
 import { getDriver } from '../processes/sandbox-host.ts';
@@ -31,6 +34,10 @@ export interface CreateRequest {
   readonly network: TenantNetwork;
   /** In addition to those of a snapshot. */
   readonly volumes: readonly VolumeOfSandbox[];
+  /** Copies of those of a snapshot that has some for each sandbox. Absent: the sandbox shares what the snapshot has. */
+  readonly ownVolumes?: readonly VolumeCopy[] | undefined;
+  /** See `ForkRequest`. */
+  readonly signal?: AbortSignal | undefined;
   readonly secure: boolean;
   /** Whether the output of commands goes into the log of the sandbox. */
   readonly logOutput: boolean;
@@ -147,12 +154,12 @@ export async function createFromSnapshot(
   return await measureOperation('create-from-snapshot', async (finish) => {
     const { host, pool } = context;
     const snapshot = context.snapshots.get(snapshotId);
+    const { ownVolumes, signal } = request;
     checkVolumes(snapshot, request.teamId);
+    requireOwnVolumes(snapshot, ownVolumes !== undefined);
     if (isolation !== '' && isolation !== snapshot.driver) throw otherWall(snapshot.driver, isolation);
     using _admitted = context.admission.enter();
     using _room = host.disks.admit(needOfClaim(host, snapshot.diskMb), 'A new sandbox');
-    const sandbox = await phase('pool', async () => await pool.take({ kind: 'snapshot', snapshotId }));
-    const { sandboxId } = sandbox.record;
     const { settings } = snapshot.tenant;
     const own = {
       ...tenantsOwn(request),
@@ -162,8 +169,18 @@ export async function createFromSnapshot(
         envVars: { ...settings.envVars, ...request.envVars },
       },
     };
-    const tenant = tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now());
-    const copy = await claimCopy(context, sandbox, tenant, { hasMemory: snapshot.hasMemory, volumes: request.volumes });
+    const tenantOf = (sandboxId: string): Tenant => tenantOfCopy(snapshot.tenant, sandboxId, own, context.clock.now());
+    if (ownVolumes !== undefined) {
+      // A spare has what the snapshot has.
+      const order = { snapshot, ownVolumes, signal, tenantOf };
+      const sandbox = await startWithOwnVolumes(context, order);
+      host.logger.info({ sandboxId: sandbox.record.sandboxId, cause: 'snapshot', ...finish() }, 'sandbox copied');
+      return await serveCopy(context, sandbox);
+    }
+    const sandbox = await phase('pool', async () => await pool.take({ kind: 'snapshot', snapshotId }));
+    const { sandboxId } = sandbox.record;
+    const claimed = { hasMemory: snapshot.hasMemory, volumes: request.volumes };
+    const copy = await claimCopy(context, sandbox, tenantOf(sandboxId), claimed);
     host.logger.info({ sandboxId, cause: 'snapshot', ...finish() }, 'sandbox copied');
     return await serveCopy(context, copy);
   });

@@ -9,7 +9,7 @@ import { createOperationBench } from '../testing/operation-bench.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
 import { forkSandbox } from './copies/fork.ts';
 import { makeSnapshot } from './copies/snapshot.ts';
-import { createSandbox } from './create.ts';
+import { createFromSnapshot, createSandbox } from './create.ts';
 import { pauseSandbox } from './pause/pause.ts';
 import { resumeSandbox } from './resume/resume.ts';
 
@@ -23,12 +23,14 @@ let sandbox: RunningSandbox;
 let calls: string[];
 let refusal: SoulBoxError | undefined;
 let syncRefusal: SoulBoxError | undefined;
+let copyRefusal: SoulBoxError | undefined;
 /** When the service has what was opened. */
 let service: Promise<void>;
 beforeEach(async () => {
   calls = [];
   refusal = undefined;
   syncRefusal = undefined;
+  copyRefusal = undefined;
   service = Promise.resolve();
   bench = await createOperationBench();
   const volumes: VolumeMounts = {
@@ -41,6 +43,13 @@ beforeEach(async () => {
     },
     sync: async (wanted) =>
       await Promise.resolve(void calls.push(`sync ${wanted.map(({ volumeId }) => volumeId).join()}`)),
+    copy: async ({ volumeId }, { copyId, isReadOnly }) => {
+      calls.push(`copy ${volumeId} ${copyId}${isReadOnly ? ' read-only' : ''}`);
+      // The source is frozen, or none: nothing is written meanwhile.
+      calls.push(...bench.driver.calls.filter((call) => /^(freeze|thaw|checkpoint) /.test(call)).slice(-1));
+      await Promise.resolve();
+      if (copyRefusal !== undefined) throw copyRefusal;
+    },
     adopt: async () => await Promise.resolve(),
     writeOpenFiles: async () => {
       calls.push('write');
@@ -127,7 +136,6 @@ it('a create whose volumes the service refuses leaves no sandbox', async () => {
 });
 
 it('copies have the volumes of their source, also those of a snapshot', async () => {
-  const wanted = { count: 1, timeoutSeconds: 30, teamId: 'team', keyId: '', creationId: '', secure: false };
   const { sandboxId } = sandbox.record;
   const [copy] = await forkSandbox(bench.context, { source: { sandboxId }, ...wanted });
   expect(copy).toMatchObject({ sandbox: { record: { volumes: [volume] } } });
@@ -150,4 +158,97 @@ it('open files of a bucket are written before the memory is saved, or it is not 
   syncRefusal = undefined;
   await pauseSandbox(bench.context, other.record.sandboxId, { ...how, keepMemory: true });
   expect(calls).toEqual(['write', 'write', 'release', 'sync b1']);
+});
+
+const wanted = { count: 1, timeoutSeconds: 30, teamId: 'team', keyId: '', creationId: '', secure: false };
+const copyTo = (copyId: string) => ({ volumeId: 'v1', copyId, name: `data-${copyId}` });
+const own = (copyId: string): VolumeOfSandbox => ({ ...volume, volumeId: copyId, name: `data-${copyId}` });
+const states = (): string[] => bench.context.table.tenants().map(({ record }) => record.state);
+
+it('copies get volumes of their own from the moment of the memory, also several at once', async () => {
+  const { sandboxId } = sandbox.record;
+  const ownVolumes = [[copyTo('c1')], [copyTo('c2')], [copyTo('c3')]];
+  const copies = await forkSandbox(bench.context, { source: { sandboxId }, ...wanted, count: 3, ownVolumes });
+  expect(copies.map((copy) => 'sandbox' in copy && copy.sandbox.record.volumes)).toEqual(
+    ['c1', 'c2', 'c3'].map((id) => [own(id)]),
+  );
+  const made = calls.slice(0, 6);
+  // The first one while the source is frozen, the others from it.
+  expect(made).toEqual([
+    'copy v1 c1',
+    expect.stringContaining(`checkpoint ${sandboxId}`) as string,
+    ...['copy c1 c2', `thaw ${sandboxId}`, 'copy c1 c3', `thaw ${sandboxId}`],
+  ]);
+  expect(sandbox.record.volumes).toEqual([volume]);
+});
+
+it('a paused source, and one that continues as a copy of itself, are copied with their volumes too', async () => {
+  const { sandboxId } = sandbox.record;
+  bench.driver.diskUsedBytes = 2 ** 30;
+  const [large] = await forkSandbox(bench.context, { source: { sandboxId }, ...wanted, ownVolumes: [[copyTo('c1')]] });
+  expect(large).toMatchObject({ sandbox: { record: { volumes: [own('c1')] } } });
+  expect(sandbox.record.volumes).toEqual([volume]);
+  await pause(true);
+  calls.length = 0;
+  const [paused] = await forkSandbox(bench.context, { source: { sandboxId }, ...wanted, ownVolumes: [[copyTo('c2')]] });
+  expect(paused).toMatchObject({ sandbox: { record: { volumes: [own('c2')] } } });
+  expect(calls[0]).toBe('copy v1 c2');
+});
+
+it('a fork whose volumes cannot be copied makes no copy, and its source runs on', async () => {
+  const { sandboxId } = sandbox.record;
+  const fork = async () =>
+    await forkSandbox(bench.context, { source: { sandboxId }, ...wanted, ownVolumes: [[copyTo('c1')]] });
+  for (const diskUsedBytes of [0, 2 ** 30]) {
+    bench.driver.diskUsedBytes = diskUsedBytes;
+    copyRefusal = new SoulBoxError('limit_exceeded', 'Too much.');
+    await expect(fork()).rejects.toMatchObject({ reason: 'limit_exceeded' });
+    expect(states()).toEqual(['running']);
+  }
+  await expect(
+    forkSandbox(bench.context, { source: { sandboxId }, ...wanted, count: 2, ownVolumes: [[copyTo('c1')]] }),
+  ).rejects.toMatchObject({ reason: 'bad_request' });
+  const unknown = [[{ ...copyTo('c1'), volumeId: 'v2' }]];
+  await expect(
+    forkSandbox(bench.context, { source: { sandboxId }, ...wanted, ownVolumes: unknown }),
+  ).rejects.toMatchObject({ reason: 'volume_not_found' });
+});
+
+it('nothing with volumes of its own is announced when the caller, which would remove them, is gone', async () => {
+  const { sandboxId } = sandbox.record;
+  const signal = AbortSignal.abort();
+  const source = { source: { sandboxId }, ...wanted, ownVolumes: [[copyTo('c1')]] };
+  await expect(forkSandbox(bench.context, { ...source, signal })).rejects.toMatchObject({
+    reason: 'control_unavailable',
+  });
+  const making = makeSnapshot(bench.context, sandboxId, 's1', { copies: [copyTo('c1')], signal });
+  await expect(making).rejects.toMatchObject({ reason: 'control_unavailable' });
+  expect(bench.context.snapshots.list()).toEqual([]);
+  expect(states()).toEqual(['running']);
+  expect(bench.events.filter(({ kind }) => kind === 'created')).toEqual([]);
+});
+
+it('a snapshot with copies of the volumes gives each sandbox copies of them, and refuses to share them', async () => {
+  const { sandboxId } = sandbox.record;
+  await makeSnapshot(bench.context, sandboxId, 's1', { copies: [copyTo('r1')], signal: undefined });
+  expect(calls[0]).toBe('copy v1 r1 read-only');
+  expect(bench.context.snapshots.get('s1')).toMatchObject({ ownVolumes: true, volumes: [own('r1')] });
+  const source = { snapshotId: 's1' };
+  await expect(forkSandbox(bench.context, { source, ...wanted })).rejects.toMatchObject({ reason: 'bad_request' });
+  const copies = [[{ volumeId: 'r1', copyId: 'c1', name: 'mine' }]];
+  const [fork] = await forkSandbox(bench.context, { source, ...wanted, ownVolumes: copies });
+  expect(fork).toMatchObject({ sandbox: { record: { volumes: [{ volumeId: 'c1', name: 'mine', path: '/data' }] } } });
+  const context = { ...bench.context, pool: { take: () => Promise.reject(new Error('a spare has other volumes')) } };
+  const request = {
+    ...{ ...wanted, alias: '', metadata: {}, envVars: {}, logOutput: false, volumes: [] },
+    ...{ lifecycle: { ...plainLifecycle, timeoutSeconds: 60 } },
+    ...{ network: { allowOut: [], denyOut: [], maskRequestHost: '' } },
+  };
+  await expect(createFromSnapshot(context, 's1', request)).rejects.toMatchObject({ reason: 'bad_request' });
+  const ownVolumes = [{ volumeId: 'r1', copyId: 'c2', name: 'hers' }];
+  const created = await createFromSnapshot(context, 's1', { ...request, ownVolumes });
+  expect(created.record).toMatchObject({ state: 'running', volumes: [{ volumeId: 'c2', name: 'hers' }] });
+  const gone = { ...request, ownVolumes, signal: AbortSignal.abort() };
+  await expect(createFromSnapshot(context, 's1', gone)).rejects.toMatchObject({ reason: 'control_unavailable' });
+  expect(states().sort()).toEqual(['running', 'running', 'running']);
 });

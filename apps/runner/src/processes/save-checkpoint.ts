@@ -29,9 +29,31 @@ export async function saveCheckpoint(context: SaveContext, sandbox: RunningSandb
 }
 
 /** The reason of a failure is logged here, because an error loses its cause on the way to the caller. */
+/**
+ * What programs have written to their volumes through memory is in the volumes, and what they have written to open files of
+ * buckets is in the stores. Called before the memory of a frozen sandbox is saved. Throws `checkpoint_failed`.
+ */
+export async function flushMounts(context: Pick<SaveContext, 'host'>, sandbox: RunningSandbox): Promise<void> {
+  const { volumes } = sandbox.record;
+  if (volumes.some(({ isBucket }) => isBucket)) await syncBuckets(context, sandbox);
+  if (volumes.some(({ isBucket }) => !isBucket)) await syncVolumes(context, sandbox);
+}
+
+async function syncVolumes(
+  { host }: Pick<SaveContext, 'host'>,
+  { record: { sandboxId }, live }: RunningSandbox,
+): Promise<void> {
+  try {
+    await phase('volumes', async () => await live.driver.syncVolumes(live.instance));
+  } catch (cause) {
+    host.logger.warn({ sandboxId, err: cause }, 'volumes of a sandbox could not be written before a save');
+    throw new SoulBoxError('checkpoint_failed', 'The volumes of the sandbox could not be written. Retry.', { cause });
+  }
+}
+
 async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directory: string): Promise<void> {
   const { driver, instance } = sandbox.live;
-  if (sandbox.record.volumes.some(({ isBucket }) => isBucket)) await syncBuckets(context, sandbox);
+  await flushMounts(context, sandbox);
   try {
     await phase('save', async () => await driver.checkpoint(instance, directory));
   } catch (err) {
@@ -41,7 +63,10 @@ async function saveMemory(context: SaveContext, sandbox: RunningSandbox, directo
 }
 
 /** Throws `checkpoint_failed`. */
-async function syncBuckets({ host }: SaveContext, { record: { sandboxId } }: RunningSandbox): Promise<void> {
+async function syncBuckets(
+  { host }: Pick<SaveContext, 'host'>,
+  { record: { sandboxId } }: RunningSandbox,
+): Promise<void> {
   try {
     await phase('buckets', async () => await host.volumes.writeOpenFiles(sandboxId));
   } catch (cause) {

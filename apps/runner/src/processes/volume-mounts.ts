@@ -24,6 +24,11 @@ export interface VolumeMounts {
   open(sandboxId: string, volumes: readonly VolumeOfSandbox[], firstIndex?: number): Promise<OpenedVolumes>;
   /** What was written to them survives a crash of the host, as the saved memory of a pause does. Never throws. */
   sync(volumes: readonly VolumeOfSandbox[]): Promise<void>;
+  /**
+   * Copies what the volume has at this moment to a new volume of its group and team. Writes to the source go on. Throws the
+   * errors of the service, such as `limit_exceeded`, and `volumes_unavailable` after 30 s. Then the copy may be there.
+   */
+  copy(volume: VolumeOfSandbox, copy: { readonly copyId: string; readonly isReadOnly: boolean }): Promise<void>;
   /** Goes on with what an earlier runner made for a sandbox that still runs. Never throws. */
   adopt(sandboxId: string): Promise<void>;
   /**
@@ -42,11 +47,15 @@ export interface VolumeMounts {
 
 /** On a host without a volume service. */
 export const noVolumes: VolumeMounts = {
-  open: async () =>
-    await Promise.reject(new SoulBoxError('capability_missing', 'This server has no service for volumes.')),
+  open: refuse,
+  copy: refuse,
   sync: async () => await Promise.resolve(),
   adopt: async () => await Promise.resolve(),
   writeOpenFiles: async () => await Promise.resolve(),
   release: async () => await Promise.resolve(),
   releaseExcept: async () => await Promise.resolve(),
 };
+
+async function refuse(): Promise<never> {
+  return await Promise.reject(new SoulBoxError('capability_missing', 'This server has no service for volumes.'));
+}

@@ -26,6 +26,8 @@ export const copySourceSchema = z.object({
   diskMb: z.number(),
   /** What the source had mounted. A copy gets the same volumes, as they are then. */
   volumes: z.array(volumeSchema).default([]),
+  /** They are copies from the moment of the snapshot, so each sandbox needs its own. Absent: they are shared. */
+  ownVolumes: z.boolean().optional(),
   /** The tenant of the source. Its tokens are never given to a copy, and a snapshot does not contain them. */
   tenant: tenantSchema,
 });

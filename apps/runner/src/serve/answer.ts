@@ -6,7 +6,7 @@ import { connectErrorFromError } from '@soulbox/contract/connect-errors';
 import { OperationTimeSchema } from '@soulbox/contract/runner';
 import type { OperationTime } from '@soulbox/contract/runner';
 
-type Handle<Request, Response> = (request: Request) => Promise<Response>;
+type Handle<Request, Response> = (request: Request, handler: HandlerContext) => Promise<Response>;
 type HandleStream<Request, Event> = (request: Request, handler: HandlerContext) => AsyncIterable<Event>;
 
 /** Wraps the handlers of the runner's routes. It translates their errors, and logs those that are not the caller's. */
@@ -25,9 +25,9 @@ export function createAnswers(logger: Logger): Answers {
     if (error.code === 'internal') logger.error({ err: thrown }, 'runner call failed');
     return connectErrorFromError(error);
   };
-  const answer: Answers['answer'] = (handle) => async (request) => {
+  const answer: Answers['answer'] = (handle) => async (request, handler) => {
     try {
-      return await handle(request);
+      return await handle(request, handler);
     } catch (thrown) {
       throw translated(thrown);
     }
@@ -35,8 +35,8 @@ export function createAnswers(logger: Logger): Answers {
   return {
     answer,
     timed: (handle) =>
-      answer(async (request) => {
-        const { result, operations } = await collectOperations(async () => await handle(request));
+      answer(async (request, handler) => {
+        const { result, operations } = await collectOperations(async () => await handle(request, handler));
         return { ...result, operations: operations.map(timeToMessage) };
       }),
     stream: (handle) =>

@@ -18,7 +18,7 @@ import { plainLifecycle } from '../registry/record.ts';
 import type { Lifecycle, TenantNetwork, VolumeOfSandbox } from '../registry/record.ts';
 import type { Durability } from '../operations/pause/pause.ts';
 
-export function createFromMessage(request: CreateSandboxRequest): CreateRequest {
+export function createFromMessage(request: CreateSandboxRequest, signal?: AbortSignal): CreateRequest {
   return {
     ...{ teamId: request.teamId, keyId: request.keyId, creationId: request.creationId },
     alias: request.alias,
@@ -27,6 +27,7 @@ export function createFromMessage(request: CreateSandboxRequest): CreateRequest 
     envVars: request.envVars,
     network: networkFromMessage(request.network),
     volumes: request.volumes.map((volume) => volumeFromMessage(request.teamId, volume)),
+    ...{ ownVolumes: request.ownVolumes?.copies, signal },
     ...{ secure: request.secure, logOutput: request.logOutput },
     lifecycle: lifecycleFromMessage(request.lifecycle, request.timeoutSeconds),
   };
@@ -39,9 +40,10 @@ function volumeFromMessage(teamId: string, volume: VolumeMount): VolumeOfSandbox
 }
 
 /** Throws `bad_request` when it names no source. */
-export function forkFromMessage(message: ForkSandboxRequest): ForkRequest {
+export function forkFromMessage(message: ForkSandboxRequest, signal: AbortSignal): ForkRequest {
   const { source, count, timeoutSeconds, teamId, keyId, creationId, secure } = message;
-  const same = { count, timeoutSeconds, teamId, keyId, creationId, secure };
+  const ownVolumes = message.ownVolumes.map(({ copies }) => copies);
+  const same = { count, timeoutSeconds, teamId, keyId, creationId, secure, ownVolumes, signal };
   switch (source.case) {
     case 'sandboxId':
       return { source: { sandboxId: source.value }, ...same };

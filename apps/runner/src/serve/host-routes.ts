@@ -84,7 +84,7 @@ export function createHostRoutes(
 
     async *holdHostRoom({ bytes, what }, handler) {
       const admit = answer((size: number) => Promise.resolve(context.host.disks.admit(size, what)));
-      const room = await admit(Number(bytes));
+      const room = await admit(Number(bytes), handler);
       const over = AbortSignal.any([handler.signal, context.stopping]);
       // Registered before the message: when a caller reads no further, the generator stops at the yield.
       const ended = (over.aborted ? Promise.resolve() : once(over, 'abort')).then(() => {

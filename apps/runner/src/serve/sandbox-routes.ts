@@ -32,8 +32,8 @@ export function createSandboxRoutes(
   return {
     ...createObservationRoutes(context, answers),
 
-    createSandbox: timed(async (request) => ({
-      sandbox: sandboxToMessage(await onceOnly(request, async () => await createFor(context, request))),
+    createSandbox: timed(async (request, { signal }) => ({
+      sandbox: sandboxToMessage(await onceOnly(request, async () => await createFor(context, request, signal))),
     })),
 
     killSandbox: answer(async ({ sandboxId, cause }) => ({
@@ -60,10 +60,10 @@ export function createSandboxRoutes(
       return { sandbox: sandboxToMessage(sandbox), resumed };
     }),
 
-    forkSandbox: timed(async (request) => {
+    forkSandbox: timed(async (request, { signal }) => {
       checkTeam(usageOf, request.teamId, request.teamLimits, 'diskBytes');
       context.holds.check(request);
-      const fork = forkFromMessage(request);
+      const fork = forkFromMessage(request, signal);
       const outcomes = await forkOnceOnly(request, async () => await forkSandbox(context, fork));
       return { outcomes: outcomes.map((outcome) => outcomeToMessage(outcome)) };
     }),
@@ -92,8 +92,12 @@ export function createSandboxRoutes(
 }
 
 /** From a snapshot if the request names one, or if the template has programs that its sandboxes start with. */
-async function createFor(context: ServeContext, request: CreateSandboxRequest): Promise<TenantSandbox> {
-  const wanted = createFromMessage(request);
+async function createFor(
+  context: ServeContext,
+  request: CreateSandboxRequest,
+  signal: AbortSignal,
+): Promise<TenantSandbox> {
+  const wanted = createFromMessage(request, signal);
   context.holds.check(wanted);
   checkTeam(context.usageOf, wanted.teamId, request.teamLimits, 'diskBytes');
   if (request.snapshotId !== '')

@@ -14,12 +14,17 @@ export function createSnapshotRoutes(
 ): Partial<ServiceImpl<typeof RunnerService>> {
   const { table, usageOf } = context;
   return {
-    makeSnapshot: timed(async ({ sandboxId, snapshotId, teamLimits }) => {
+    makeSnapshot: timed(async ({ sandboxId, snapshotId, teamLimits, ownVolumes }, { signal }) => {
       checkTeam(usageOf, table.getTenants(sandboxId).record.tenant.teamId, teamLimits, 'diskBytes');
-      return { snapshot: snapshotToMessage(await makeSnapshot(context, sandboxId, snapshotId)) };
+      const own = ownVolumes === undefined ? undefined : { copies: ownVolumes.copies, signal };
+      return { snapshot: snapshotToMessage(await makeSnapshot(context, sandboxId, snapshotId, own)) };
     }),
 
     deleteSnapshot: answer(async (request) => ({ existed: await deleteSnapshot(context, request.snapshotId) })),
+
+    getSnapshot: answer(async ({ snapshotId }) =>
+      Promise.resolve({ snapshot: snapshotToMessage(context.snapshots.get(snapshotId)) }),
+    ),
 
     listSnapshots: answer(async () =>
       Promise.resolve({

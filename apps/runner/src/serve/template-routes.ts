@@ -26,7 +26,10 @@ export function createTemplateRoutes(
     }),
 
     async *runBuild(request: RunBuildRequest, handler: HandlerContext) {
-      const spec = await answer((message: RunBuildRequest) => Promise.resolve(buildFromMessage(message)))(request);
+      const spec = await answer((message: RunBuildRequest) => Promise.resolve(buildFromMessage(message)))(
+        request,
+        handler,
+      );
       yield* streamBuild(context, spec, handler.signal);
     },
   };

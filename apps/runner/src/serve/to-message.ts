@@ -67,6 +67,8 @@ export function snapshotToMessage(snapshot: SnapshotRecord): Snapshot {
     diskSizeMb: snapshot.diskMb,
     isolation: snapshot.driver,
     sizeBytes: BigInt(snapshot.sizeBytes),
+    volumes: snapshot.volumes.map(volumeToMessage),
+    ownVolumes: snapshot.ownVolumes === true,
   });
 }
 

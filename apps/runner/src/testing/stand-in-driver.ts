@@ -17,6 +17,8 @@ export interface StandInDriver extends Driver {
   stateOf(sandboxId: string): 'running' | 'frozen' | 'none';
   /** Removes the processes of a sandbox, as a crash does. */
   kill(sandboxId: string): void;
+  /** What every sandbox has on its disk. */
+  diskUsedBytes: number;
   /** From now on a process of the restore with this generation counts as having run. */
   noteRun(sandboxId: string, generation: string): void;
   /** Makes the next call with this name throw the error. `hasRun`: the processes of the failed restore have run. */
@@ -72,8 +74,9 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     return instance;
   };
 
-  return {
+  const driver: StandInDriver = {
     name: 'container',
+    diskUsedBytes: 1,
     capabilities: {
       ...{ ownKernel: false, setuid: true, survivesOutOfMemory: true, sharedMemoryOnDisk: true },
       ...{ hidesEnvironments: true, fileAttributes: true, checkpoint: true, deletedFiles: true, handshakes: true },
@@ -99,6 +102,10 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
       note('attachVolumes', sandboxId, ...volumes.map(({ path }) => path));
       await Promise.resolve();
     },
+    syncVolumes: async ({ sandboxId }) => {
+      note('syncVolumes', sandboxId);
+      await Promise.resolve();
+    },
     async restore(spec, memory) {
       note('restore', spec.sandboxId, spec.generation);
       const parts = await readdir(memory.directory);
@@ -119,7 +126,12 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     sample: () =>
       Promise.resolve({
         ...{ cpuUsedSeconds: 0, memoryRssBytes: 1024, memoryCacheBytes: 0, memorySwapBytes: 0 },
-        ...{ memoryWorkingSetBytes: 1024, memoryLimitBytes: 2 ** 20, diskUsedBytes: 1, diskTotalBytes: 2 ** 20 },
+        ...{
+          memoryWorkingSetBytes: 1024,
+          memoryLimitBytes: 2 ** 20,
+          diskUsedBytes: driver.diskUsedBytes,
+          diskTotalBytes: 2 ** 20,
+        },
         ...{ diskReadBytes: 0, diskWrittenBytes: 0 },
       }),
     openDisk: ({ sandboxId }) => ({
@@ -168,4 +180,5 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     },
     listTraces: () => Promise.resolve([...guests.keys()]),
   };
+  return driver;
 }

@@ -118,6 +118,37 @@ test('a sandbox that has ended gets no volume, and nothing is left of one that h
   await expect(driver.attachVolumes(sandbox.instance, volumes)).rejects.toThrow('the sandbox has ended');
 });
 
+test('what a program has written through memory is in the volume after a sync, also while it is frozen', async () => {
+  const files = createMemoryFs();
+  await using sandbox = await bench.start();
+  await using first = await openMemoryVolume({ source: 'volume-0', files });
+  await using second = await openMemoryVolume({ source: 'volume-1', files });
+  // The second one shows what the first has given away, since each has pages of its own.
+  await driver.attachVolumes(sandbox.instance, [
+    { index: 0, path: '/with space', mount: first.mount },
+    { index: 1, path: '/seen', mount: second.mount },
+  ]);
+  const program = `
+import mmap, time
+with open("/with space/file", "w+b") as file:
+  file.truncate(4096)
+  memory = mmap.mmap(file.fileno(), 4096)
+  memory[0:7] = b"changed"
+  open("/ready", "w").close()
+  time.sleep(600)`;
+  await sandbox.sh(`cat > /program.py << 'END'\n${program}\nEND\nsetsid python3 /program.py > /log 2>&1 &`);
+  const wait = 'for i in $(seq 200); do [ -e /ready ] && break; sleep 0.05; done';
+  // Past the pages of the second mount.
+  const read = 'dd if=/seen/file iflag=direct bs=4096 2> /dev/null | head -c 7 | tr "\\0" 0';
+  expect(await outputOf(sandbox, `${wait}; ${read}`)).toBe('0000000');
+  await driver.freeze(sandbox.instance);
+  await driver.syncVolumes(sandbox.instance);
+  await driver.thaw(sandbox.instance);
+  expect(await outputOf(sandbox, read)).toBe('changed');
+  await sandbox[Symbol.asyncDispose]();
+  await expect(driver.syncVolumes(sandbox.instance)).rejects.toThrow();
+});
+
 const holder = `
 import os, sys, time
 kept = open("/data/log", "a")

@@ -64,6 +64,11 @@ export function createOciDriver(runtime: OciRuntime): Driver {
         await runtime.attachVolumes?.(instance, volumes, signal);
       });
     },
+    syncVolumes: async (instance) => {
+      await running.run(instance.sandboxId, async (signal) => {
+        await runtime.syncVolumes?.(instance, signal);
+      });
+    },
     adopt: (sandboxId, directory) => adoptSandbox(runtime, sandboxId, directory),
     suspend: async (sandboxId, directory) => {
       await running.cancel(sandboxId);

@@ -51,6 +51,8 @@ export interface OciRuntime extends Pick<Driver, SharedWithDriver> {
   adoptStarting?(sandboxId: string, directory: string): Promise<SandboxInstance | undefined>;
   /** Default: throws `capability_missing`. The paths are already checked. */
   attachVolumes?(instance: SandboxInstance, volumes: readonly SandboxVolume[], signal: AbortSignal): Promise<void>;
+  /** Default: does nothing. */
+  syncVolumes?(instance: SandboxInstance, signal: AbortSignal): Promise<void>;
   /** A host process whose root is the sandbox's. Throws if the sandbox does not run. */
   rootPidOf(instance: SandboxInstance): number;
   /**

@@ -9,12 +9,18 @@ import { createPaginator } from '../pages.ts';
 import type { PageOptions, Paginator } from '../pages.ts';
 import { accessFrom, defaultTimeoutMs, seconds } from './create.ts';
 
-/** The options of a fork, as in e2b 2.51.0. `idempotencyKey` is an addition. */
+/** The options of a fork, as in e2b 2.51.0. `idempotencyKey` and `volumes` are additions. */
 export interface ForkOptions extends ConnectionOptions {
   /** How many copies, 1 to 100. Default: 1. */
   readonly count?: number | undefined;
   /** The life of each copy from now on, in milliseconds, rounded up to seconds. Default: 300,000. */
   readonly timeoutMs?: number | undefined;
+  /**
+   * `clone`: each copy gets clones of the volumes of the source, with the contents of the moment of its memory. They stay
+   * when the copy ends; `info()` names them, and `volumes.delete` deletes them. Default: `share`: the copies mount the
+   * volumes of the source. Of a snapshot that was made with `volumes: 'snapshot'`, each copy gets clones in any case.
+   */
+  readonly volumes?: 'share' | 'clone' | undefined;
   /**
    * Makes the call safe to repeat for a day: visible ASCII, at most 255 characters. Default: none. With other options,
    * the same key throws `idempotency_key_reused`.
@@ -22,13 +28,19 @@ export interface ForkOptions extends ConnectionOptions {
   readonly idempotencyKey?: string | undefined;
 }
 
-/** The options of a snapshot. `idempotencyKey` is an addition to e2b 2.51.0. */
+/** The options of a snapshot. `idempotencyKey` and `volumes` are additions to e2b 2.51.0. */
 export interface SnapshotOptions extends ConnectionOptions {
   /**
    * The name, `[team/]name[:tag]`, in lower case. A snapshot of the team with this name is replaced. The name of a
    * template throws `name_taken`. Default: no name.
    */
   readonly name?: string | undefined;
+  /**
+   * `snapshot`: makes a snapshot of each volume of the sandbox at the moment of its memory. Each sandbox from the snapshot
+   * gets clones of them. Both stay until they are deleted with `volumes.delete`. Default: `share`: the sandboxes mount the
+   * volumes of the sandbox.
+   */
+  readonly volumes?: 'share' | 'snapshot' | undefined;
   /**
    * Makes the call safe to repeat for a day: visible ASCII, at most 255 characters. Default: none. With other options,
    * the same key throws `idempotency_key_reused`.
@@ -65,9 +77,9 @@ export async function makeCopies(
   connection: Connection,
   source: 'sandboxes' | 'snapshots',
   id: string,
-  { count = 1, timeoutMs = defaultTimeoutMs, idempotencyKey }: ForkOptions,
+  { count = 1, timeoutMs = defaultTimeoutMs, volumes, idempotencyKey }: ForkOptions,
 ): Promise<(SandboxAccess | SoulBoxError)[]> {
-  const body = { count, timeout: seconds(timeoutMs) };
+  const body = { count, timeout: seconds(timeoutMs), volumes };
   const call = { method: 'POST', path: `/${source}/${segment(id)}/fork`, body, idempotencyKey } as const;
   const { body: results, headers } = await callApi<readonly Schemas['SandboxForkResult'][]>(connection, call);
   return results.map(({ sandbox, error }) =>
@@ -84,10 +96,10 @@ export async function makeCopies(
 export async function createSnapshot(
   connection: Connection,
   sandboxId: string,
-  { name, idempotencyKey }: SnapshotOptions,
+  { name, volumes, idempotencyKey }: SnapshotOptions,
 ): Promise<SnapshotInfo> {
   const path = `/sandboxes/${segment(sandboxId)}/snapshots`;
-  const call = { method: 'POST', path, body: { name }, idempotencyKey } as const;
+  const call = { method: 'POST', path, body: { name, volumes }, idempotencyKey } as const;
   return snapshotFromWire((await callApi<Schemas['SnapshotInfo']>(connection, call)).body);
 }
 

@@ -111,14 +111,19 @@ export function describeVolumes(name: string, open: OpenRecords): void {
       ]);
     });
 
-    it('that are copies and were given up are removed, also by the next server', async () => {
+    it('that are copies are listed until they are finished or given up, and are then removed', async () => {
       const { volumes } = records;
       await volumes.beginCopy(volume('b', { groupId: 'a' }), 9);
       await volumes.beginCopy(volume('c', { groupId: 'a' }), 9);
+      await volumes.beginCopy(volume('e', { groupId: 'a' }), 9);
+      await volumes.finishCopy('e');
+      expect((await volumes.listCopying()).map(({ id }) => id)).toEqual(['b', 'c']);
       await volumes.giveUpCopy('b');
+      expect(await volumes.listCopying()).toEqual([{ id: 'c', teamId: team, groupId: 'a' }]);
       expect(await volumes.finishCopy('b')).toBe(false);
       expect(await volumes.listRemoving()).toEqual([{ id: 'b', teamId: team, groupId: 'a' }]);
-      await volumes.giveUpCopy();
+      await volumes.giveUpCopy('c');
+      await volumes.giveUpCopy('e');
       expect((await volumes.listRemoving()).map(({ id }) => id)).toEqual(['b', 'c']);
       expect(await create('d', { name: 'name-c' })).toBe('created');
     });

@@ -35,8 +35,10 @@ export interface VolumeRecords {
   beginCopy(record: VolumeRecord, limit: number): Promise<VolumeCreation>;
   /** The contents of a copy are complete. False if it was given up meanwhile. */
   finishCopy(id: string, note?: AuditNote): Promise<boolean>;
-  /** A copy could not be made: its contents must be removed. Without an id: all that a server before has begun. */
-  giveUpCopy(id?: string): Promise<void>;
+  /** A copy could not be made: its contents must be removed. */
+  giveUpCopy(id: string): Promise<void>;
+  /** Copies that were begun, and neither finished nor given up. */
+  listCopying(): Promise<VolumeContents[]>;
   find(teamId: string, id: string): Promise<VolumeRecord | undefined>;
   findByName(teamId: string, name: string): Promise<VolumeRecord | undefined>;
   findByCreation(teamId: string, creationId: string): Promise<VolumeRecord | undefined>;

@@ -6,6 +6,7 @@ import {
   idempotencyKeyArg,
   jsonArg,
   sandboxArg,
+  clonesArg,
   timeoutArg,
 } from '../../command-line/shared-args.ts';
 
@@ -13,12 +14,17 @@ export const forkSandbox = defineCommand({
   meta: {
     name: 'fork',
     description: 'Fork a running or paused sandbox; prints the ids of the forks',
-    examples: ['soulbox sandbox fork ID', 'soulbox sandbox fork ID --count 10 --timeout 600'],
+    examples: [
+      'soulbox sandbox fork ID',
+      'soulbox sandbox fork ID --count 10 --timeout 600',
+      'soulbox sandbox fork ID --volumes clone',
+    ],
   },
   args: {
     sandbox: sandboxArg,
     count: countArg,
     timeout: timeoutArg,
+    volumes: clonesArg,
     'idempotency-key': idempotencyKeyArg,
     'data-dir': apiDataDirArg,
     json: jsonArg,

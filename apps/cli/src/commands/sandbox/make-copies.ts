@@ -5,10 +5,12 @@ import { findApi } from '../../api/connection.ts';
 import { tellReplay } from '../../api/tell-replay.ts';
 import type { ApiCopy } from '../../api/wire.ts';
 import { withWait } from '../../output/wait.ts';
+import { parseVolumes } from './parse-volumes.ts';
 
 export interface ForkArguments {
   readonly count?: string | undefined;
   readonly timeout?: string | undefined;
+  readonly volumes?: string | undefined;
   readonly 'idempotency-key'?: string | undefined;
   readonly 'data-dir'?: string | undefined;
   readonly json?: boolean | undefined;
@@ -19,8 +21,14 @@ export async function makeCopies(path: string, args: ForkArguments): Promise<num
   const count = parseNumberFlag('count', args.count, 1, 100);
   // Sent explicitly: without it a copy would live for the default of E2B's API, which is 15 s.
   const timeout = parseNumberFlag('timeout', args.timeout, 1, 999_999_999) ?? 300;
+  const volumes = parseVolumes(args.volumes, ['share', 'clone']);
   const api = await findApi(args['data-dir']);
-  const call = { method: 'POST', path, body: { count, timeout }, idempotencyKey: args['idempotency-key'] } as const;
+  const call = {
+    method: 'POST',
+    path,
+    body: { count, timeout, volumes },
+    idempotencyKey: args['idempotency-key'],
+  } as const;
   const answer = await withWait('Creating the copies', callApi<readonly ApiCopy[]>(api, call));
   tellReplay(answer);
   const copies = answer.body;

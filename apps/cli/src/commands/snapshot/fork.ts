@@ -6,6 +6,7 @@ import {
   idempotencyKeyArg,
   jsonArg,
   snapshotArg,
+  clonesArg,
   timeoutArg,
 } from '../../command-line/shared-args.ts';
 
@@ -19,6 +20,7 @@ export const forkSnapshot = defineCommand({
     snapshot: snapshotArg,
     count: countArg,
     timeout: timeoutArg,
+    volumes: clonesArg,
     'idempotency-key': idempotencyKeyArg,
     'data-dir': apiDataDirArg,
     json: jsonArg,

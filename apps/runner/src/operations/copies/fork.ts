@@ -3,11 +3,14 @@ import { needOfNew } from '../../processes/disk-need.ts';
 import type { OperationContext } from '../operation-context.ts';
 import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
 import { serveCopy, startCopy } from './make-copy.ts';
-import { checkVolumes } from './own-volumes.ts';
+import { checkVolumes, copyFirst, copyOthers, mountsWithCopies, refuseIfCallerIsGone } from './own-volumes.ts';
+import type { VolumeCopy } from './own-volumes.ts';
 import { orderCopies } from './order-copies.ts';
+import type { CopySource } from '../../registry/snapshot-store.ts';
 import { tenantOfCopy } from './tenant-of-copy.ts';
 import { sealedSource } from './source-at-hand.ts';
-import type { SourceAtHand } from './source-at-hand.ts';
+import type { SourceAtHand, UseSource } from './source-at-hand.ts';
+import type { AtMoment } from './at-moment.ts';
 import { withSource } from './with-source.ts';
 
 const maxCount = 100;
@@ -25,35 +28,50 @@ export interface ForkRequest {
   readonly creationId: string;
   /** Copies have an access token even if the source has none. */
   readonly secure: boolean;
+  /** One set of volumes for each copy. Default: copies share the volumes of the source. */
+  readonly ownVolumes?: readonly (readonly VolumeCopy[])[];
+  /** With `ownVolumes`, no copy is announced after this is aborted: the caller would remove its volumes. */
+  readonly signal?: AbortSignal;
 }
 
-type Wanted = Pick<ForkRequest, 'count' | 'timeoutSeconds' | 'keyId' | 'creationId' | 'secure'>;
+type Wanted = Pick<
+  ForkRequest,
+  'count' | 'timeoutSeconds' | 'keyId' | 'creationId' | 'secure' | 'ownVolumes' | 'signal'
+>;
 
 export type ForkOutcome = { readonly sandbox: RunningSandbox } | { readonly failure: SoulBoxError };
 
 /** Makes several copies of a running or paused sandbox or of a snapshot. Returns one outcome for each. */
 export async function forkSandbox(context: OperationContext, request: ForkRequest): Promise<ForkOutcome[]> {
-  const { count, source } = request;
+  const { count, source, ownVolumes = [] } = request;
+  const { volumes } = context.host;
   if (!Number.isInteger(count) || count < 1 || count > maxCount) {
     throw new SoulBoxError('bad_request', `The number of copies must be 1 to ${maxCount}.`);
   }
   return await measureOperation('fork', async (finish) => {
+    if (ownVolumes.length > 0 && ownVolumes.length !== count)
+      throw new SoulBoxError('bad_request', 'Each copy must have a set of volumes, or none.');
     using _admitted = context.admission.enter(count);
     checkRoomForCopies(context, request);
     if ('snapshotId' in source) {
       const snapshot = context.snapshots.get(source.snapshotId);
       using _hold = context.references.hold({ checkpoints: [snapshot.stateId], layers: snapshot.layers });
+      requireOwnVolumes(snapshot, ownVolumes.length > 0);
+      checkVolumes(snapshot, request.teamId);
+      await copyFirst(volumes, snapshot.volumes, ownVolumes);
       const done = await makeCopies(context, sealedSource(context.host, snapshot), request, request.teamId);
       context.host.logger.info({ ...source, count, ...finish() }, 'copies made');
       return done;
     }
-    return await withSource(context, source.sandboxId, async (atHand) => {
+    const use: UseSource<ForkOutcome[]> = async (atHand) => {
       const { teamId } = atHand.source.tenant;
       const done = await makeCopies(context, atHand, request, teamId);
       context.host.logger.info({ ...source, count, ...finish() }, 'copies made');
       context.events.emit({ kind: 'checkpointed', sandboxId: source.sandboxId, snapshotId: '' });
       return done;
-    });
+    };
+    const copyAtMoment: AtMoment = async (mounted) => await copyFirst(volumes, mounted, ownVolumes);
+    return await withSource(context, source.sandboxId, use, copyAtMoment);
   });
 }
 
@@ -71,15 +89,28 @@ async function makeCopies(
   wanted: Wanted,
   teamId: string,
 ): Promise<ForkOutcome[]> {
+  const { ownVolumes = [] } = wanted;
   checkVolumes(atHand.source, teamId);
+  await copyOthers(context.host.volumes, atHand.source.volumes, ownVolumes);
   const [started, sealed] = await Promise.allSettled([
     phase('copies', async () => await startCopies(context, atHand, wanted, teamId)),
     phase('seal', async () => await atHand.sealDisk()),
   ]);
   if (started.status === 'rejected') throw started.reason;
-  if (sealed.status === 'fulfilled') return await Promise.all(started.value.map((copy) => serveStarted(context, copy)));
-  for (const copy of started.value) if ('sandbox' in copy) await context.abandon(copy.sandbox.record.sandboxId);
-  throw sealed.reason;
+  try {
+    if (sealed.status === 'rejected') throw sealed.reason;
+    if (ownVolumes.length > 0) refuseIfCallerIsGone(wanted.signal);
+  } catch (error) {
+    for (const copy of started.value) if ('sandbox' in copy) await context.abandon(copy.sandbox.record.sandboxId);
+    throw error;
+  }
+  return await Promise.all(started.value.map((copy) => serveStarted(context, copy)));
+}
+
+/** Throws `bad_request` if sandboxes of the snapshot would share what is meant for each of them. */
+export function requireOwnVolumes({ ownVolumes = false }: Pick<CopySource, 'ownVolumes'>, areGiven: boolean): void {
+  if (ownVolumes && !areGiven)
+    throw new SoulBoxError('bad_request', 'Each sandbox of this snapshot needs volumes of its own.');
 }
 
 type Started = { readonly sandbox: TenantSandbox } | { readonly failure: SoulBoxError };
@@ -87,7 +118,7 @@ type Started = { readonly sandbox: TenantSandbox } | { readonly failure: SoulBox
 async function startCopies(
   context: OperationContext,
   atHand: SourceAtHand,
-  { count, timeoutSeconds, keyId, creationId, secure }: Wanted,
+  { count, timeoutSeconds, keyId, creationId, secure, ownVolumes = [] }: Wanted,
   teamId: string,
 ): Promise<Started[]> {
   const { source } = atHand;
@@ -100,9 +131,12 @@ async function startCopies(
   const tenantOf = (sandboxId: string): ReturnType<typeof tenantOfCopy> =>
     tenantOfCopy(source.tenant, sandboxId, own, context.clock.now());
   const started: Started[] = [];
-  let left = count;
+  let next = 0;
   const worker = async (): Promise<void> => {
-    while (left-- > 0) started.push(await orFailure(startCopy(context, order, tenantOf)));
+    while (next < count) {
+      const volumes = mountsWithCopies(source.volumes, ownVolumes[next++]);
+      started.push(await orFailure(startCopy(context, { ...order, source: { ...source, volumes } }, tenantOf)));
+    }
   };
   await Promise.all(Array.from({ length: Math.min(count, context.host.config.bootConcurrency) }, worker));
   return started;

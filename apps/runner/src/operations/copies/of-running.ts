@@ -14,7 +14,8 @@ import { explainSaveFailure } from '../pause/pause.ts';
 import { holdRoom, saveCheckpoint } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 import type { RunningSandbox, TenantSandbox } from '../../registry/table.ts';
-import type { ShortChain } from '../layers/shorten-chain.ts';
+import { takeMoment } from './at-moment.ts';
+import type { SaveRunning } from './at-moment.ts';
 import { sourceFrom } from './source-at-hand.ts';
 import { layersAfter, takeDisk } from '../../processes/sandbox-disk.ts';
 import type { UseSource } from './source-at-hand.ts';
@@ -27,10 +28,10 @@ import type { UseSource } from './source-at-hand.ts';
 export async function withRunning<T>(
   context: OperationContext,
   sandbox: RunningSandbox,
-  chain: ShortChain,
+  save: SaveRunning,
   use: UseSource<T>,
 ): Promise<T> {
-  const checkpoint = await takeApart(context, sandbox, chain);
+  const checkpoint = await takeApart(context, sandbox, save);
   const { sandboxId, layers, driver, work } = sandbox.record;
   const layerId = work?.layerId ?? '';
   using _hold = context.references.hold({ checkpoints: [checkpoint.checkpointId], layers });
@@ -73,7 +74,11 @@ async function sealTop(context: OperationContext, layers: readonly string[], lay
  * Turns the memory into a checkpoint and the disk into the topmost layer. The sandbox has no processes afterwards;
  * `continueSource` restores it. The layer is not sealed yet, and `work` in the record says so until it is.
  */
-async function takeApart(context: OperationContext, sandbox: RunningSandbox, chain: ShortChain): Promise<Checkpoint> {
+async function takeApart(
+  context: OperationContext,
+  sandbox: RunningSandbox,
+  { chain, atMoment }: SaveRunning,
+): Promise<Checkpoint> {
   const { table } = context;
   using _room = await holdRoom(context, sandbox, true);
   const work: Work = {
@@ -87,7 +92,7 @@ async function takeApart(context: OperationContext, sandbox: RunningSandbox, cha
   };
   await table.step(sandbox, 'snapshotting', { work });
   const below = chain.below(sandbox.record.layers);
-  const checkpoint = await saveFrozen(context, sandbox, work, below);
+  const checkpoint = await saveFrozen(context, sandbox, { work, below, atMoment });
   await parkDisk(context, sandbox, work, below);
   return checkpoint;
 }
@@ -95,14 +100,14 @@ async function takeApart(context: OperationContext, sandbox: RunningSandbox, cha
 async function saveFrozen(
   context: OperationContext,
   sandbox: RunningSandbox,
-  work: Work,
-  below: readonly string[],
+  { work, below, atMoment }: { readonly work: Work; readonly below: readonly string[] } & Pick<SaveRunning, 'atMoment'>,
 ): Promise<Checkpoint> {
   const layers = [work.layerId, ...below];
   try {
     await freeze(context, sandbox);
     void context.metrics.sampleLast(sandbox.record.sandboxId);
     const checkpoint = await saveCheckpoint(context, sandbox, { checkpointId: work.stateId, keepMemory: true, layers });
+    await takeMoment(sandbox, atMoment);
     await context.table.update(sandbox, { saved: savedFrom(checkpoint) });
     return checkpoint;
   } catch (error) {

@@ -5,10 +5,11 @@ import type { OperationContext } from '../operation-context.ts';
 import type { CheckedMemory } from '../../processes/check-memory.ts';
 import { thawSandbox } from '../pause/thaw.ts';
 import { explainSaveFailure } from '../pause/pause.ts';
-import { factsOf, holdDisk, holdMemory } from '../../processes/save-checkpoint.ts';
+import { factsOf, flushMounts, holdDisk, holdMemory } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 import type { RunningSandbox } from '../../registry/table.ts';
-import type { ShortChain } from '../layers/shorten-chain.ts';
+import { takeMoment } from './at-moment.ts';
+import type { SaveRunning } from './at-moment.ts';
 import type { SourceAtHand } from './source-at-hand.ts';
 import { sourceFrom } from './source-at-hand.ts';
 
@@ -32,7 +33,7 @@ export async function hasSmallDisk({ live }: RunningSandbox): Promise<boolean> {
 export async function saveBeside(
   context: OperationContext,
   sandbox: RunningSandbox,
-  chain: ShortChain,
+  { chain, atMoment }: SaveRunning,
 ): Promise<SourceAtHand & AsyncDisposable> {
   const { host, table, references } = context;
   const { sandboxId } = sandbox.record;
@@ -58,7 +59,9 @@ export async function saveBeside(
   await table.step(sandbox, 'snapshotting', { work: { ...work, bootId: readBootId() } });
   try {
     await freeze(context, sandbox);
+    await flushMounts(context, sandbox);
     await phase('save', async () => await saveParts(sandbox, draft, host.checkpoints.layerPath(layerId)));
+    await takeMoment(sandbox, atMoment);
   } catch (error) {
     throw explainSaveFailure(error);
   } finally {

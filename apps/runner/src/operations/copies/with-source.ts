@@ -6,6 +6,7 @@ import { finishPause } from '../pause/finish-pause.ts';
 import { isRunning } from '../../registry/table.ts';
 import { withPaused } from './of-paused.ts';
 import { withRunning } from './of-running.ts';
+import type { AtMoment } from './at-moment.ts';
 import { hasSmallDisk, saveBeside } from './save-beside.ts';
 import { shortenChain } from '../layers/shorten-chain.ts';
 import type { UseSource } from './source-at-hand.ts';
@@ -15,8 +16,16 @@ import type { UseSource } from './source-at-hand.ts';
  * a small disk continues before the call. One with a large disk continues during it, as a copy of itself, and may not
  * be paused or ended meanwhile (docs/decisions/013). Before that, waits for steps in progress and completes an
  * answered pause. Throws `checkpoint_failed` when the pause cannot be completed yet.
+ *
+ * `atMoment` is called with the volumes of the sandbox while nothing in it runs, after its memory is saved. If it fails, so
+ * does this, and a running sandbox continues.
  */
-export async function withSource<T>(context: OperationContext, sandboxId: string, use: UseSource<T>): Promise<T> {
+export async function withSource<T>(
+  context: OperationContext,
+  sandboxId: string,
+  use: UseSource<T>,
+  atMoment: AtMoment = async () => await Promise.resolve(),
+): Promise<T> {
   const { table } = context;
   const { record } = table.getTenants(sandboxId);
   // Nothing is held at the end, so a checkpoint that was saved only for these copies can be removed.
@@ -27,9 +36,12 @@ export async function withSource<T>(context: OperationContext, sandboxId: string
     const sandbox = table.getTenants(sandboxId);
     if (sandbox.record.state === 'pausing') await finishPause(context, sandbox);
     checkSource(sandbox.record);
-    if (!isRunning(sandbox)) return { done: await withPaused(context, sandbox, chain, use) };
-    if (!(await hasSmallDisk(sandbox))) return { done: await withRunning(context, sandbox, chain, use) };
-    return { beside: kept.use(await saveBeside(context, sandbox, chain)) };
+    if (!isRunning(sandbox)) {
+      await atMoment(sandbox.record.volumes);
+      return { done: await withPaused(context, sandbox, chain, use) };
+    }
+    if (!(await hasSmallDisk(sandbox))) return { done: await withRunning(context, sandbox, { chain, atMoment }, use) };
+    return { beside: kept.use(await saveBeside(context, sandbox, { chain, atMoment })) };
   });
   return 'done' in outcome ? outcome.done : await use(outcome.beside);
 }

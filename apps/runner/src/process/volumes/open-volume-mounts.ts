@@ -139,6 +139,7 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
             logger.warn({ err, volumeId: volume.volumeId }, 'a volume of a paused sandbox could not be flushed');
           });
     },
+    copy: async (volume, copy) => await linkOf(volume).copy(volume, copy),
     async adopt(sandboxId) {
       for (const { holder, mounts } of await files.read(sandboxId)) {
         if (isRunning(holder)) for (const mount of mounts) findLink(mount.volume)?.keep({ ...mount, holder });

@@ -58,6 +58,8 @@ export interface ServiceLink extends AsyncDisposable {
    * store. Throws the error of the service.
    */
   sync(volume: VolumeOfSandbox, mountId?: string): Promise<void>;
+  /** Copies the volume. Throws the error of the service. */
+  copy(volume: VolumeOfSandbox, copy: { readonly copyId: string; readonly isReadOnly: boolean }): Promise<void>;
 }
 
 const callMs = 30_000;
@@ -192,6 +194,13 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
       const path = [...kind.orderOf(volume).path, 'sync'].map(encodeURIComponent).join('/');
       const query = mountId === undefined ? '' : `?mount=${mountId}`;
       const answer = await call({ method: 'POST', path: `/${path}${query}` });
+      answer.resume();
+    },
+    async copy(volume, { copyId, isReadOnly }) {
+      const path = [...kind.orderOf(volume).path, 'copy'].map(encodeURIComponent).join('/');
+      const limit = volume.teamBytes > 0 ? { teamBytes: String(volume.teamBytes) } : {};
+      const query = new URLSearchParams({ to: copyId, readOnly: String(isReadOnly), ...limit });
+      const answer = await call({ method: 'POST', path: `/${path}?${query.toString()}` });
       answer.resume();
     },
     async [Symbol.asyncDispose]() {

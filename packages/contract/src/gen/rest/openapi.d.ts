@@ -362,6 +362,11 @@ export interface components {
             trafficAccessToken: string | null;
             domain: string | null;
             isolation: string;
+            volumeMounts?: {
+                name: string;
+                path: string;
+                readOnly: boolean;
+            }[];
         };
         ListedSandbox: {
             sandboxID: string;
@@ -831,6 +836,32 @@ export interface components {
             autoPause?: boolean;
             memory?: boolean;
         };
+        NewVolume: {
+            name: string;
+            sizeMb?: number;
+            from?: string;
+            /** @default false */
+            readOnly: boolean;
+        };
+        Volume: {
+            volumeID: string;
+            name: string;
+            sizeMb: number | null;
+            from: string | null;
+            readOnly: boolean;
+            /** Format: date-time */
+            createdAt: string;
+        };
+        VolumeAndToken: {
+            volumeID: string;
+            name: string;
+            sizeMb: number | null;
+            from: string | null;
+            readOnly: boolean;
+            /** Format: date-time */
+            createdAt: string;
+            token: string;
+        };
         NewSandbox: {
             templateID: string;
             autoPause?: boolean;
@@ -915,37 +946,16 @@ export interface components {
             /** @default 300 */
             timeout: number;
         };
-        NewVolume: {
-            name: string;
-            sizeMb?: number;
-            from?: string;
-            /** @default false */
-            readOnly: boolean;
-        };
-        Volume: {
-            volumeID: string;
-            name: string;
-            sizeMb: number | null;
-            from: string | null;
-            readOnly: boolean;
-            /** Format: date-time */
-            createdAt: string;
-        };
-        VolumeAndToken: {
-            volumeID: string;
-            name: string;
-            sizeMb: number | null;
-            from: string | null;
-            readOnly: boolean;
-            /** Format: date-time */
-            createdAt: string;
-            token: string;
-        };
         SandboxForkRequest: {
             /** @default 15 */
             timeout: number;
             /** @default 1 */
             count: number;
+            /**
+             * @default share
+             * @enum {string}
+             */
+            volumes: "share" | "clone";
         };
         SandboxForkResult: {
             sandbox?: components["schemas"]["Sandbox"];
@@ -1099,6 +1109,25 @@ export interface components {
         };
         SandboxSnapshotRequest: {
             name?: string;
+            /**
+             * @default share
+             * @enum {string}
+             */
+            volumes: "share" | "snapshot";
+        };
+        MadeSnapshot: {
+            snapshotID: string;
+            names: string[];
+            sandboxID: string;
+            /** Format: date-time */
+            createdAt: string;
+            isolation: string;
+            sizeBytes: number;
+            volumes?: {
+                volumeID: string;
+                name: string;
+                path: string;
+            }[];
         };
         NewSSHKey: {
             publicKey: string;

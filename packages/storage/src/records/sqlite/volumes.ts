@@ -31,7 +31,6 @@ export function sqliteVolumes(db: DatabaseSync, audit: AuditWriter): VolumeRecor
   const taken = db.prepare('SELECT id FROM volumes WHERE is_removing <> 1 AND team_id = ? AND name = ?');
   const finishOne = db.prepare('UPDATE volumes SET is_removing = 0 WHERE is_removing = 2 AND id = ?');
   const giveUpOne = db.prepare('UPDATE volumes SET is_removing = 1 WHERE is_removing = 2 AND id = ?');
-  const giveUpAll = db.prepare('UPDATE volumes SET is_removing = 1 WHERE is_removing = 2');
   const present = 'SELECT * FROM volumes WHERE is_removing = 0 AND team_id = ?';
   const byId = db.prepare(`${present} AND id = ?`);
   const byName = db.prepare(`${present} AND name = ?`);
@@ -40,6 +39,7 @@ export function sqliteVolumes(db: DatabaseSync, audit: AuditWriter): VolumeRecor
   const everywhere = db.prepare('SELECT id, team_id, group_id FROM volumes WHERE is_removing = 0 ORDER BY id');
   const begin = db.prepare('UPDATE volumes SET is_removing = 1 WHERE is_removing = 0 AND team_id = ? AND id = ?');
   const removing = db.prepare('SELECT id, team_id, group_id FROM volumes WHERE is_removing = 1 ORDER BY id');
+  const copying = db.prepare('SELECT id, team_id, group_id FROM volumes WHERE is_removing = 2 ORDER BY id');
   const finish = db.prepare('DELETE FROM volumes WHERE is_removing = 1 AND id = ?');
 
   const found = (row: Record<string, SQLOutputValue> | undefined): VolumeRecord | undefined =>
@@ -58,10 +58,8 @@ export function sqliteVolumes(db: DatabaseSync, audit: AuditWriter): VolumeRecor
     create: async (record, limit, note) => add(record, limit, 0, note),
     beginCopy: async (record, limit) => add(record, limit, 2),
     finishCopy: async (id, note) => changeWithNote(db, audit, note, () => finishOne.run(id)),
-    giveUpCopy: async (id) => {
-      if (id === undefined) giveUpAll.run();
-      else giveUpOne.run(id);
-    },
+    giveUpCopy: async (id) => void giveUpOne.run(id),
+    listCopying: async () => copying.all().map(contentsFromRow),
     find: async (teamId, id) => found(byId.get(teamId, id)),
     findByName: async (teamId, name) => found(byName.get(teamId, name)),
     findByCreation: async (teamId, creationId) => found(byCreation.get(teamId, creationId)),

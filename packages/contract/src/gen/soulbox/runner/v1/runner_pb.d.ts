@@ -657,6 +657,13 @@ export declare type CreateSandboxRequest = Message<"soulbox.runner.v1.CreateSand
    * @generated from field: repeated soulbox.runner.v1.VolumeMount volumes = 17;
    */
   volumes: VolumeMount[];
+
+  /**
+   * Only for a snapshot with `own_volumes`, which requires it.
+   *
+   * @generated from field: soulbox.runner.v1.OwnVolumes own_volumes = 18;
+   */
+  ownVolumes?: OwnVolumes | undefined;
 };
 
 /**
@@ -983,6 +990,19 @@ export declare type Snapshot = Message<"soulbox.runner.v1.Snapshot"> & {
    * @generated from field: uint64 size_bytes = 10;
    */
   sizeBytes: bigint;
+
+  /**
+   * What its sandboxes get. With `own_volumes`, these are copies from the moment of the snapshot, and each sandbox gets
+   * copies of those that it may write to.
+   *
+   * @generated from field: repeated soulbox.runner.v1.VolumeMount volumes = 11;
+   */
+  volumes: VolumeMount[];
+
+  /**
+   * @generated from field: bool own_volumes = 12;
+   */
+  ownVolumes: boolean;
 };
 
 /**
@@ -990,6 +1010,59 @@ export declare type Snapshot = Message<"soulbox.runner.v1.Snapshot"> & {
  * Use `create(SnapshotSchema)` to create a new message.
  */
 export declare const SnapshotSchema: GenMessage<Snapshot>;
+
+/**
+ * A copy of a volume that the call makes, for the sandbox or snapshot that it makes. The volume service must not have one
+ * with this id. If the call fails, the caller removes what may be there of it; also if it does not learn the outcome and
+ * nothing that the runner lists has the volume. A call that makes copies has no effect if its caller is gone before it
+ * succeeds.
+ *
+ * @generated from message soulbox.runner.v1.VolumeCopy
+ */
+export declare type VolumeCopy = Message<"soulbox.runner.v1.VolumeCopy"> & {
+  /**
+   * Of the volume that the source has mounted.
+   *
+   * @generated from field: string volume_id = 1;
+   */
+  volumeId: string;
+
+  /**
+   * Id and name of the copy.
+   *
+   * @generated from field: string copy_id = 2;
+   */
+  copyId: string;
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.VolumeCopy.
+ * Use `create(VolumeCopySchema)` to create a new message.
+ */
+export declare const VolumeCopySchema: GenMessage<VolumeCopy>;
+
+/**
+ * The copies of volumes for one sandbox. The others of its source are shared with it.
+ *
+ * @generated from message soulbox.runner.v1.OwnVolumes
+ */
+export declare type OwnVolumes = Message<"soulbox.runner.v1.OwnVolumes"> & {
+  /**
+   * @generated from field: repeated soulbox.runner.v1.VolumeCopy copies = 1;
+   */
+  copies: VolumeCopy[];
+};
+
+/**
+ * Describes the message soulbox.runner.v1.OwnVolumes.
+ * Use `create(OwnVolumesSchema)` to create a new message.
+ */
+export declare const OwnVolumesSchema: GenMessage<OwnVolumes>;
 
 /**
  * @generated from message soulbox.runner.v1.MakeSnapshotRequest
@@ -1013,6 +1086,14 @@ export declare type MakeSnapshotRequest = Message<"soulbox.runner.v1.MakeSnapsho
    * @generated from field: soulbox.runner.v1.TeamLimits team_limits = 3;
    */
   teamLimits?: TeamLimits | undefined;
+
+  /**
+   * Read-only copies of volumes of the sandbox, from the moment of the snapshot. Absent: its sandboxes share the volumes of
+   * the sandbox. Fails with `volume_not_found`, `limit_exceeded`, `disk_full` and `volumes_unavailable`.
+   *
+   * @generated from field: soulbox.runner.v1.OwnVolumes own_volumes = 4;
+   */
+  ownVolumes?: OwnVolumes | undefined;
 };
 
 /**
@@ -1020,6 +1101,38 @@ export declare type MakeSnapshotRequest = Message<"soulbox.runner.v1.MakeSnapsho
  * Use `create(MakeSnapshotRequestSchema)` to create a new message.
  */
 export declare const MakeSnapshotRequestSchema: GenMessage<MakeSnapshotRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetSnapshotRequest
+ */
+export declare type GetSnapshotRequest = Message<"soulbox.runner.v1.GetSnapshotRequest"> & {
+  /**
+   * @generated from field: string snapshot_id = 1;
+   */
+  snapshotId: string;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetSnapshotRequest.
+ * Use `create(GetSnapshotRequestSchema)` to create a new message.
+ */
+export declare const GetSnapshotRequestSchema: GenMessage<GetSnapshotRequest>;
+
+/**
+ * @generated from message soulbox.runner.v1.GetSnapshotResponse
+ */
+export declare type GetSnapshotResponse = Message<"soulbox.runner.v1.GetSnapshotResponse"> & {
+  /**
+   * @generated from field: soulbox.runner.v1.Snapshot snapshot = 1;
+   */
+  snapshot?: Snapshot | undefined;
+};
+
+/**
+ * Describes the message soulbox.runner.v1.GetSnapshotResponse.
+ * Use `create(GetSnapshotResponseSchema)` to create a new message.
+ */
+export declare const GetSnapshotResponseSchema: GenMessage<GetSnapshotResponse>;
 
 /**
  * @generated from message soulbox.runner.v1.MakeSnapshotResponse
@@ -1173,6 +1286,14 @@ export declare type ForkSandboxRequest = Message<"soulbox.runner.v1.ForkSandboxR
    * @generated from field: string creation_id = 9;
    */
   creationId: string;
+
+  /**
+   * One for each copy, or none: they share the volumes of the source. The contents are from the moment of the memory. Fails
+   * as a snapshot does.
+   *
+   * @generated from field: repeated soulbox.runner.v1.OwnVolumes own_volumes = 10;
+   */
+  ownVolumes: OwnVolumes[];
 };
 
 /**
@@ -4282,6 +4403,14 @@ export declare const RunnerService: GenService<{
     methodKind: "unary";
     input: typeof ListSnapshotsRequestSchema;
     output: typeof ListSnapshotsResponseSchema;
+  },
+  /**
+   * @generated from rpc soulbox.runner.v1.RunnerService.GetSnapshot
+   */
+  getSnapshot: {
+    methodKind: "unary";
+    input: typeof GetSnapshotRequestSchema;
+    output: typeof GetSnapshotResponseSchema;
   },
   /**
    * Makes copies of a running or paused sandbox, or of a snapshot. Returns one outcome per copy, in no particular
