@@ -80,7 +80,8 @@ async function endingWith<T>({ program }: ScriptRun, work: () => Promise<T>): Pr
   }
 }
 
-async function placeOf(
+/** As `cp -r`: into a folder that is there. Throws `not_a_directory` and `file_not_found`. */
+export async function placeOf(
   text: string,
   { name, isContents }: { readonly name: string; readonly isContents: boolean },
 ): Promise<Destination> {
