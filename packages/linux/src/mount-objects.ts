@@ -6,6 +6,14 @@ const syscall = libcFunction<[number: number, one: bigint, two: bigint, three: b
   'long syscall(long number, long one, long two, long three, long four, long five)',
 );
 
+const statx = libcFunction<[at: number, path: bigint, flags: number, mask: number, facts: bigint]>(
+  'int statx(int at, uintptr_t path, int flags, unsigned int mask, uintptr_t facts)',
+);
+/** linux/stat.h, and linux/fcntl.h: what the kernel knows is enough. */
+const statxBytes = 256;
+const statxDevMajor = 0x88;
+const statxDontSync = 0x4000;
+
 /** asm-generic/unistd.h: the same on all architectures. */
 const numbers = { fsopen: 430, fsconfig: 431, fsmount: 432, mountSetattr: 442 } as const;
 /** linux/mount.h */
@@ -63,4 +71,15 @@ export function mapIds(mount: number, userNamespace: number): void {
   const size = BigInt(attributeBytes);
   const [at, name] = [BigInt(mount), addressOf(path)];
   check('mount_setattr', syscall(numbers.mountSetattr, at, name, emptyPath, addressOf(attribute), size));
+}
+
+/**
+ * The number of the file system of a mount, `major:minor`, as in /proc/PID/mountinfo. It is not asked for it, so this does
+ * not wait for the process that serves it. Throws `SystemCallError`.
+ */
+export function deviceOfMount(mount: number): string {
+  const facts = Buffer.alloc(statxBytes);
+  const path = text('');
+  check('statx', statx(mount, addressOf(path), Number(emptyPath) | statxDontSync, 0, addressOf(facts)));
+  return `${facts.readUInt32LE(statxDevMajor)}:${facts.readUInt32LE(statxDevMajor + 4)}`;
 }

@@ -7,6 +7,7 @@ import { createFuseMount } from '@soulbox/linux/mount-objects';
 import type { VolumeMounts } from '../../processes/volume-mounts.ts';
 import type { VolumeOfSandbox } from '../../registry/record.ts';
 import { endHolder, firstKeptFd, startHolder } from './device-holder.ts';
+import { setReadAhead } from './read-ahead.ts';
 import { openKeptFiles } from './kept-file.ts';
 import type { Kept, KeptMount } from './kept-file.ts';
 import { bucketService, createServiceLink, volumeService } from './service-link.ts';
@@ -52,6 +53,7 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
       const { path, isReadOnly, isBucket } = volume;
       mount = createFuseMount({ device, source: `volume-${index}`, isReadOnly });
       const negotiated = await negotiateMount(device, { locks: !isBucket, autoInvalidate: true });
+      setReadAhead(mount, logger);
       const mountId = `${sandboxId}-${randomId(8)}-${index}`;
       const kept = {
         mountId,
