@@ -16,13 +16,17 @@ import { openObjectStore } from '@soulbox/storage/objects';
 import type { ObjectStore } from '@soulbox/storage/objects';
 import type { Measurement } from '../measurement.ts';
 import { timeMs } from '../time.ts';
+import { resumeFromStore } from './stored-resume.ts';
 
 const mib = 1024 * 1024;
 const size = 64 * mib;
 const partBytes = 8 * mib;
 const smallCount = 50;
 
-/** The interface to object stores beside the bare SDK of S3, in turns, against a server that stores nothing. */
+/**
+ * The interface to object stores beside the bare SDK of S3, in turns, against a server that stores nothing; and a resume
+ * from a store.
+ */
 export const storage: Measurement = {
   name: 'storage',
   async *run(lab) {
@@ -76,6 +80,7 @@ export const storage: Measurement = {
     }
     bare.destroy();
     await removeTree(folder);
+    yield* resumeFromStore(lab);
   },
 };
 

@@ -160,6 +160,7 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
   logger.info({ ...recovery }, 'sandboxes recovered');
   // Restores that a dead server began have ended by now.
   await context.host.checkpoints.sweepClear();
+  expectLateRestores(context);
   const guard = startDiskGuard(context, options.dataDirectory);
   await removeLeftHistories(context, [folder, logs]);
   for (const sandbox of context.table.tenants()) context.metrics.adopt(sandbox);
@@ -219,6 +220,13 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
       await logs.settle();
     },
   };
+}
+
+/** After a recovery from an object store, the first resumes fetch their memory while programs run. */
+function expectLateRestores({ host, table }: OperationContext): void {
+  if (host.stored === noStoredCopies) return;
+  const drivers = table.tenants().flatMap(({ record }) => (record.state === 'paused' ? [record.driver] : []));
+  for (const name of new Set(drivers)) host.drivers.get(name)?.expectLateRestore();
 }
 
 function openDependencies(

@@ -279,6 +279,8 @@ export interface Driver {
    * restore that the earlier process began and that continues without it.
    */
   adopt(sandboxId: string, directory: string): Promise<SandboxInstance | undefined>;
+  /** Says that a lazy restore is likely soon: it need not wait then for the start of what loads the memory. */
+  expectLateRestore(): void;
   /** Whether the same process still runs. Cheap and synchronous; called every second for each sandbox. */
   isAlive(instance: SandboxInstance): boolean;
   /**

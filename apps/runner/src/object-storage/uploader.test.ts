@@ -142,6 +142,19 @@ test('what a sandbox that runs again had in the store is removed, and the next p
   expect(objectsLike('/states/')).not.toEqual(before);
 });
 
+test('memory that a sandbox still runs from stays in the store, and its record does not', async () => {
+  const sandboxId = await addPaused();
+  await untilIdle();
+  const { stateId = '' } = bench.context.table.getTenants(sandboxId).record.saved ?? {};
+  const hold = bench.context.references.hold({ checkpoints: [stateId] });
+  await resume(sandboxId);
+  await expect.poll(() => objectsLike('/records/')).toEqual([]);
+  await new Promise((done) => setTimeout(done, 100));
+  expect(objectsLike(`/index/states/${stateId}`)).toHaveLength(1);
+  hold[Symbol.dispose]();
+  await expect.poll(() => objectsLike('/states/')).toEqual([]);
+});
+
 test('a snapshot is uploaded and stays when its source ends; a deleted one is removed', async () => {
   const sandboxId = await addPaused();
   await makeSnapshot(bench.context, sandboxId, 'kept');

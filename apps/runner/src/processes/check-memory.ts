@@ -67,6 +67,7 @@ export async function checkMemory(
   fetching.catch(() => undefined);
   const arriving = restore.owner === 'itself' ? await host.stored.late(use.checkpointId) : undefined;
   const isLate = arriving !== undefined && canComeLate(driver, arriving.checkpoint, arrivingFromBytes);
+  if (isLate) driver.expectLateRestore();
   const checkpoint = isLate
     ? arriving.checkpoint
     : await host.checkpoints.unpack(use.checkpointId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory'));

@@ -74,7 +74,8 @@ export function createCheckpointFetches(options: CheckpointFetchOptions): Checkp
   const beginnings = new Map<string, Promise<Fetch | undefined>>();
 
   const discard = async (id: string): Promise<void> => {
-    await removeTree(directoryOf(id));
+    // A process for nothing would delay each resume.
+    if (await isThere(directoryOf(id))) await removeTree(directoryOf(id));
     await rm(arrivalPathOf(id), { force: true });
   };
 
@@ -152,7 +153,7 @@ export function createCheckpointFetches(options: CheckpointFetchOptions): Checkp
     await discard(id);
     const draft = `${directoryOf(id)}.draft`;
     try {
-      await removeTree(draft);
+      if (await isThere(draft)) await removeTree(draft);
       await writeBeginning(beginning, (path) => placeOfPart(dataDirectory, id, draft, path));
       options.onBytes(beginning.bytes.length);
       const file = createArrivalFile(arrivalPathOf(id), count);

@@ -1,5 +1,5 @@
-import { chmod, chown, lstat, mkdir, readdir, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, chown, lstat, mkdir, readdir, rename, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { errorFromNode, randomId, removeTree } from '@soulbox/base';
 import { isThere } from './paths.ts';
 
@@ -16,7 +16,7 @@ export async function placeTree(
   name: string,
   unpack: (draft: string) => Promise<void>,
 ): Promise<void> {
-  await inDraft(parent, unpack, async (draft) => {
+  await inDraft(parent, from, unpack, async (draft) => {
     if (!(await isThere(join(parent, name)))) await rename(join(draft, from), join(parent, name));
   });
 }
@@ -29,7 +29,7 @@ export async function placeFiles(
   unpack: (draft: string) => Promise<void>,
 ): Promise<void> {
   await mkdir(parent, { recursive: true, mode: 0o700 });
-  await inDraft(parent, unpack, async (draft) => {
+  await inDraft(parent, join(from, 'all'), unpack, async (draft) => {
     const source = join(draft, from);
     const names = await readdir(source);
     for (const name of [...names.filter((one) => !isLast(one)), ...names.filter(isLast)])
@@ -46,8 +46,10 @@ export async function sweepDrafts(parent: string): Promise<void> {
     if (draftForm.test(name)) await removeTree(join(parent, name));
 }
 
+/** `from`: the name in the draft of which the folder above is empty at the end. */
 async function inDraft(
   parent: string,
+  from: string,
   unpack: (draft: string) => Promise<void>,
   place: (draft: string) => Promise<void>,
 ): Promise<void> {
@@ -56,9 +58,12 @@ async function inDraft(
     await mkdir(draft, { recursive: true, mode: 0o700 });
     await unpack(draft);
     await place(draft);
+    // Without the process of `removeTree`, if all has been taken out of it.
+    for (let path = join(draft, dirname(from)); path !== parent; path = dirname(path))
+      await rmdir(path).catch(() => undefined);
   } catch (error) {
     throw errorFromNode(error, 'What the object store has could not be written to the disk of the host.');
   } finally {
-    await removeTree(draft);
+    if (await isThere(draft)) await removeTree(draft);
   }
 }

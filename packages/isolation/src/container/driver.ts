@@ -65,6 +65,9 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     layoutOf: (sandboxId, directory) => layoutOf(host.instance, sandboxId, directory),
     start: (spec, signal) => startSandbox(host, spec, signal),
     restore: async (spec, memory, signal) => await restoreSandbox(host, getCriu(host), spec, memory, signal),
+    expectLateRestore() {
+      if (host.criu !== undefined && canServePages()) host.pagers.fill();
+    },
     explainRestore: (spec, error, signal) => restoreFailure(host, spec, error, signal),
     checkpoint: async (instance, directory, signal) =>
       await checkpointSandbox(host, getCriu(host), instance, directory, signal),

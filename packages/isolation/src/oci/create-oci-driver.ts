@@ -70,6 +70,7 @@ export function createOciDriver(runtime: OciRuntime): Driver {
       });
     },
     adopt: (sandboxId, directory) => adoptSandbox(runtime, sandboxId, directory),
+    expectLateRestore: () => runtime.expectLateRestore?.(),
     suspend: async (sandboxId, directory) => {
       await running.cancel(sandboxId);
       held.release(sandboxId);

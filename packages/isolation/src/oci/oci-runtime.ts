@@ -44,6 +44,8 @@ export interface OciRuntime extends Pick<Driver, SharedWithDriver> {
   start(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance>;
   /** Restores step by step what `checkpoint` saved. */
   restore(spec: SandboxSpec, memory: SavedMemory, signal: AbortSignal): Promise<SandboxInstance>;
+  /** Default: there is nothing to prepare. */
+  expectLateRestore?(): void;
   /** The error of a restore that failed with `error`, with more detail from what the restore left, if there is any. */
   explainRestore?(spec: SandboxSpec, error: unknown, signal: AbortSignal): Promise<unknown>;
   checkpoint(instance: SandboxInstance, directory: string, signal: AbortSignal): Promise<void>;
