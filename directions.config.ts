@@ -32,6 +32,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'packages/volumes': ['packages/base', 'packages/fuse', 'packages/storage', 'packages/vault'],
   'packages/keyring': ['packages/base', 'packages/linux', 'packages/storage'],
   'packages/vault': ['packages/base', 'packages/keyring', 'packages/rpc', 'packages/storage'],
+  'packages/cache': ['packages/base'],
   'packages/checkpoints': ['packages/base', 'packages/keyring', 'packages/linux', 'packages/storage'],
   'packages/isolation': ['packages/base', 'packages/contract', 'packages/keyring', 'packages/linux'],
   'packages/host': ['packages/base', 'packages/contract', 'packages/isolation', 'packages/linux', 'packages/storage'],
@@ -76,6 +77,7 @@ export const parts: Readonly<Record<string, readonly string[]>> = {
   'apps/objects': [
     ...[
       'packages/base',
+      'packages/cache',
       'packages/contract',
       'packages/linux',
       'packages/process',

@@ -385,12 +385,20 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/volumes/src/metadata': [['checksum', 'inode'], ['metadata'], ['sqlite']],
   'packages/volumes/src/volume': [['gate', 'pins', 'places', 'syncer', 'write'], ['holes', 'read'], ['open']],
   'packages/vault/src': [
-    ['chunks', 'cut-content', 'flat', 'object-access', 'storage-key', 'stored', 'tar', 'upload-on-change'],
+    ['cache-figures', 'chunks', 'cut-content', 'flat', 'object-access', 'storage-key', 'stored', 'tar', 'upload-on-change'],
     ['direct-access', 'sealed-objects', 'socket-access', 'testing'],
     ['owner', 'parcel-index'],
     ['parcels'],
     ['blob-packs'],
     ['index'],
+  ],
+  'packages/cache/src': [
+    ['access-order', 'breaker', 'frequency-sketch', 'level', 'recent-keys', 'single-flight', 'this-host'],
+    ['http', 'memory-level', 'redis', 'watched-level'],
+    ['create-cache', 'settings'],
+    ['read-ahead'],
+    ['open-cache'],
+    ['index', 'testing'],
   ],
   'packages/templates/src': [
     ['rootfs', 'run-with-lines', 'store'],
@@ -452,7 +460,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['testing'],
   ],
   'apps/buckets/src': [['limits'], ['stores'], ['mounts'], ['requests'], ['start'], ['run-buckets'], ['index', 'main']],
-  'apps/objects/src': [['serve-objects'], ['run-objects'], ['index', 'main']],
+  'apps/objects/src': [['object-cache', 'open-store'], ['serve-objects'], ['run-objects'], ['index', 'main']],
   'apps/volumes/src': [
     ['limits'],
     ['volumes'],
@@ -552,7 +560,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['engines', 'statistics'],
     ['large-template', 'results'],
     ['measurements', 'pairs', 'table'],
-    ['main'],
+    ['main', 'object-process'],
   ],
   e2e: [
     ['edge-apis', 'fixtures', 'global-setup', 'harness'],

@@ -1,0 +1,5 @@
+export { loadCache, openCache } from './open-cache.ts';
+export type { CacheParts, OpenCache } from './open-cache.ts';
+export type { CacheFigures } from './create-cache.ts';
+export { createAccessOrder } from './access-order.ts';
+export type { AccessOrder, AccessOrderOptions } from './access-order.ts';
