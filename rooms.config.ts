@@ -385,7 +385,17 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/volumes/src/metadata': [['checksum', 'inode'], ['metadata'], ['sqlite']],
   'packages/volumes/src/volume': [['gate', 'pins', 'places', 'syncer', 'write'], ['holes', 'read'], ['open']],
   'packages/vault/src': [
-    ['cache-figures', 'chunks', 'cut-content', 'flat', 'object-access', 'storage-key', 'stored', 'tar', 'upload-on-change'],
+    [
+      'cache-figures',
+      'chunks',
+      'cut-content',
+      'flat',
+      'object-access',
+      'storage-key',
+      'stored',
+      'tar',
+      'upload-on-change',
+    ],
     ['direct-access', 'sealed-objects', 'socket-access', 'testing'],
     ['owner', 'parcel-index'],
     ['parcels'],

@@ -6,6 +6,7 @@ import type { Measurement, Result } from './measurement.ts';
 import { audit } from './measurements/audit.ts';
 import { build } from './measurements/build.ts';
 import { burst } from './measurements/burst.ts';
+import { cache } from './measurements/cache.ts';
 import { create } from './measurements/create.ts';
 import { fork } from './measurements/fork.ts';
 import { functions } from './measurements/functions.ts';
@@ -54,6 +55,7 @@ const measurements: readonly Measurement[] = [
   keys,
   audit,
   storage,
+  cache,
   volumes,
   burst,
   idleCpu,

@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { apiConfigSchema } from '../apps/api/src/config.ts';
 import { boxConfigSchema } from '../apps/box/src/config.ts';
+import { cacheConfigSchema } from '../apps/box/src/storage/cache-config.ts';
 import { storageConfigSchema } from '../apps/box/src/storage/config.ts';
 import { functionsConfigSchema } from '../apps/functions/src/config.ts';
 import { gatewayConfigSchema } from '../apps/gateway/src/config.ts';
@@ -21,6 +22,7 @@ const rooms: readonly (readonly [title: string, schema: ConfigSchema])[] = [
   ['Master key', keyringConfigSchema],
   ['SSH', sshConfigSchema],
   ['Object store', storageConfigSchema],
+  ['Cache of the object store', cacheConfigSchema],
   ['Runner', runnerConfigSchema],
   ['Functions', functionsConfigSchema],
 ];

@@ -62,6 +62,31 @@ export interface AuditParts {
   readonly signingKey: Secret;
 }
 
+/** What the levels of the cache of objects have done since the start of its process. */
+export interface ObjectCacheFigures {
+  readonly levels: readonly {
+    readonly level: 'memory' | 'redis' | 'http';
+    readonly hits: number;
+    readonly hitBytes: number;
+    readonly misses: number;
+    readonly errors: number;
+    readonly skipped: number;
+    readonly wrong: number;
+    /** `resting`: it does not work, and is not asked for a while. */
+    readonly state: 'working' | 'resting';
+    readonly content?:
+      | { readonly bytes: number; readonly maxBytes: number; readonly entries: number; readonly evictions: number }
+      | undefined;
+  }[];
+  readonly sourceReads: number;
+  readonly sourceBytes: number;
+  readonly shared: number;
+  readonly ahead: number;
+}
+
+/** Undefined: there is no cache, or its process is away. */
+export type ReadObjectCache = () => Promise<ObjectCacheFigures | undefined>;
+
 /** The SSH server, for those who want to connect to it. */
 export interface SshServer {
   readonly port: number;
@@ -139,6 +164,7 @@ export interface ApiContext {
   readonly transfers: TransferSlots;
   /** Where clients connect by SSH. Undefined: it is off. */
   readonly ssh: SshServer | undefined;
+  readonly readObjectCache: ReadObjectCache;
   /** Aborted when the server stops: new requests are refused and loops end. */
   readonly stopping: AbortSignal;
 }
@@ -169,6 +195,7 @@ export interface ApiParts {
   readonly audit: AuditParts;
   /** Undefined: SSH is off. */
   readonly ssh: SshServer | undefined;
+  readonly readObjectCache: ReadObjectCache;
   readonly logger: Logger;
   readonly clock: Clock;
 }

@@ -16,7 +16,7 @@ import type { ApiConfig } from './config.ts';
 import { createConnectionLog } from './connections/connection-log.ts';
 import { takeConnectionsUntilStop } from './connections/take-until-stop.ts';
 import { createContext } from './context.ts';
-import type { ApiContext, AuditParts, SshServer, StageBackup } from './context.ts';
+import type { ApiContext, AuditParts, ReadObjectCache, SshServer, StageBackup } from './context.ts';
 import { enforceBudgetsUntilStop } from './budgets/enforce-until-stop.ts';
 import { createApp } from './http/app.ts';
 import type { ApiApp } from './http/app.ts';
@@ -77,6 +77,8 @@ export interface ApiOptions {
   readonly audit: AuditParts;
   /** Where clients connect by SSH. Absent: it is off. */
   readonly ssh?: SshServer | undefined;
+  /** The figures of the cache of objects. Absent: there is no cache. */
+  readonly readObjectCache?: ReadObjectCache | undefined;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -130,6 +132,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     audit,
     ssh,
   } = options;
+  const { readObjectCache = () => Promise.resolve(undefined) } = options;
   const { logger, clock = systemClock, droppedLogLines = () => 0, supervised = alone } = options;
   const stop = new AbortController();
   const context = createContext(
@@ -154,6 +157,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       oidcClientSecret,
       audit,
       ssh,
+      readObjectCache,
       logger,
       clock,
     },

@@ -12,6 +12,8 @@ import { gatewayConfigSchema } from '@soulbox/gateway/config';
 import type { GatewayConfig } from '@soulbox/gateway/config';
 import { findNameServerFault } from '@soulbox/network';
 import { isNetwork } from '@soulbox/network/outside';
+import { cacheConfigSchema, findCacheFaults } from './storage/cache-config.ts';
+import type { CacheConfig } from './storage/cache-config.ts';
 import { findStorageFaults, storageConfigSchema } from './storage/config.ts';
 import type { StorageConfig } from './storage/config.ts';
 import { sshConfigSchema } from '@soulbox/ssh/config';
@@ -97,6 +99,7 @@ export interface BoxConfig extends ConfigOf<typeof boxConfigSchema> {
   readonly runner: RunnerConfig;
   readonly ssh: SshConfig;
   readonly storage: StorageConfig;
+  readonly cache: CacheConfig;
 }
 
 /** Settings that command-line flags may override; flags take precedence over the environment. */
@@ -131,6 +134,7 @@ export function loadBoxConfig(
       runnerConfigSchema,
       sshConfigSchema,
       storageConfigSchema,
+      cacheConfigSchema,
     ],
     environment,
   ).map((name) => `${name}: unknown setting. docs/config.md lists all settings`);
@@ -157,6 +161,7 @@ export function loadBoxConfig(
   const gateway = read(gatewayConfigSchema, defined({ host, port, tlsPort, tlsDirectory }));
   const ssh = read(sshConfigSchema, sshPort === undefined ? {} : { port: sshPort });
   const storage = read(storageConfigSchema);
+  const cache = read(cacheConfigSchema);
   const runner = readConfig(
     runnerConfigSchema,
     { SOULBOX_REGISTRY_PROXY: findHostProxy(environment), ...environment },
@@ -168,10 +173,10 @@ export function loadBoxConfig(
   faults.push(...nameServerFaults.map((fault) => `SOULBOX_NAME_SERVERS: ${fault}`));
   faults.push(...findKeyringFaults(keyring));
   faults.push(...findSignInFaults(api));
-  faults.push(...findStorageFaults(storage));
+  faults.push(...findStorageFaults(storage), ...findCacheFaults(cache, storage.url));
   refuseFaults(faults);
   const templates = box.templatesDirectory === '' ? join(box.dataDirectory, 'templates') : box.templatesDirectory;
-  return { ...box, templatesDirectory: templates, api, functions, keyring, gateway, runner, ssh, storage };
+  return { ...box, templatesDirectory: templates, api, functions, keyring, gateway, runner, ssh, storage, cache };
 }
 
 /** The proxy that other programs of the host use, if it is of a kind that we support. */

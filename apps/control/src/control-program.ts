@@ -64,7 +64,10 @@ async function run(
   const { gateway, apiSocket, dataMount } = settings;
   await loadAll();
   // Code cannot be loaded after the privileges are gone.
-  if (settings.storage !== undefined) await import('./object-storage/connect.ts');
+  if (settings.storage !== undefined) {
+    await import('./object-storage/connect.ts');
+    await import('./object-storage/read-cache.ts');
+  }
   bindMount(dataMount.from, dataMount.to);
   const masterKeys = await openMasterKeySources(settings.masterKeys);
   const oidcClientSecret = await readClientSecret(settings.api.oidcClientSecretFile);

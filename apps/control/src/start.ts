@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
 import { connectBucketService, connectVolumeService, startApi } from '@soulbox/api';
-import type { ApiConfig } from '@soulbox/api';
+import type { ApiConfig, ReadObjectCache } from '@soulbox/api';
 import { openAuditSigningKey, readTombstones, tombstonesName } from '@soulbox/audit';
 import { systemClock } from '@soulbox/base';
 import type { Logger, RootLogger, Secret, SupervisedProcesses } from '@soulbox/base';
@@ -177,6 +177,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       signingRoot: await ensureSigningRoot(directory),
       oidcClientSecret,
       ssh: settings.ssh,
+      readObjectCache: settings.storage === undefined ? undefined : await cacheReader(settings.storage, logger),
       audit: { signingKey: await openAuditSigningKey(folders.secrets), directory: folders.audit },
       listen: { socketPath: settings.apiSocket },
       logger: logger.child({ part: 'api' }),
@@ -220,6 +221,11 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     apiKey,
     [Symbol.asyncDispose]: async () => await parts.disposeAsync(),
   };
+}
+
+async function cacheReader({ socket }: RecordUploadSettings, logger: Logger): Promise<ReadObjectCache> {
+  const { readObjectCache } = await import('./object-storage/read-cache.ts');
+  return async () => await readObjectCache(socket, logger);
 }
 
 /** Warns about files that SoulBox did not make: they are neither encrypted nor copied into backups. */

@@ -4,7 +4,9 @@ import type { RootLogger } from '@soulbox/base';
 import { bindMount } from '@soulbox/linux/mounts';
 import { dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
-import { openObjectStore } from '@soulbox/storage/objects';
+import { loadObjectCache, openObjectCache } from './object-cache.ts';
+import type { ObjectCacheSettings } from './object-cache.ts';
+import { openStore } from './open-store.ts';
 import { serveObjects } from './serve-objects.ts';
 
 /** The settings of the process that speaks to the object store. */
@@ -14,6 +16,7 @@ export interface ObjectProcessSettings {
   readonly url: string;
   /** Empty: the SDK of the store finds credentials. */
   readonly credentialsFile: string;
+  readonly cache: ObjectCacheSettings;
   /** The folder of a store on local disk, and where the process sees it. Absent: it is not on local disk. */
   readonly dataMount?: { readonly from: string; readonly to: string };
   /** An open descriptor that the process was started with: the bound socket. */
@@ -26,17 +29,22 @@ export const objectProgram: PartProgram = {
 };
 
 async function run(settings: ObjectProcessSettings, logger: RootLogger): Promise<RunningPart> {
-  const { cell, url, credentialsFile, dataMount, descriptor } = settings;
+  const { cell, url, credentialsFile, cache: cacheSettings, dataMount, descriptor } = settings;
   const own = logger.child({ part: 'objects' });
   if (dataMount !== undefined) bindMount(dataMount.from, dataMount.to);
   // Loads the SDK of the store. The compile cache cannot be written after the privileges are gone.
-  const open = async () => await openObjectStore(url, credentialsFile === '' ? {} : { credentialsFile });
-  if (dataMount === undefined) await (await open())[Symbol.asyncDispose]();
+  const open = async () => await openStore(url, credentialsFile);
+  if (dataMount === undefined) {
+    await using first = await open();
+    await loadObjectCache(cacheSettings, first);
+  } else await loadObjectCache(cacheSettings, undefined);
   flushCompileCache();
   dropPrivileges(cell);
   await using started = new AsyncDisposableStack();
   const store = started.use(await open());
-  started.use(await serveObjects({ store, place: { fd: descriptor }, logger: own }));
+  const cache = await openObjectCache(cacheSettings, store, own);
+  if (cache !== undefined) started.use(cache);
+  started.use(await serveObjects({ store, cache, place: { fd: descriptor }, logger: own }));
   own.info({ url }, 'the object store is in use');
   const measuring = new AbortController();
   started.defer(() => measuring.abort());

@@ -7,9 +7,13 @@ import type { Logger } from '@soulbox/base';
 import { httpStatusFromError } from '@soulbox/contract';
 import type { ObjectStore } from '@soulbox/storage/objects';
 import { objectMaxBytes } from '@soulbox/vault';
+import { isImmutable } from './object-cache.ts';
+import type { ObjectCache } from './object-cache.ts';
 
 export interface ObjectServerOptions {
   readonly store: ObjectStore;
+  /** Absent: every read goes to the store. */
+  readonly cache?: ObjectCache | undefined;
   /** A Unix socket that is already bound, or its path. */
   readonly place: { readonly fd: number } | { readonly path: string };
   readonly logger: Logger;
@@ -22,6 +26,7 @@ const drainMs = 3000;
 
 interface Call {
   readonly store: ObjectStore;
+  readonly cache: ObjectCache | undefined;
   readonly query: URLSearchParams;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -34,13 +39,14 @@ const operations: Readonly<Record<string, (call: Call) => Promise<void>>> = {
   'PUT /object': write,
   'DELETE /object': remove,
   'GET /list': list,
+  'GET /cache': showCache,
 };
 
 /**
  * Serves the object store over HTTP on a Unix socket, for the runner and the control plane: objects of 8 MiB at most,
  * which they have encrypted (decision 069).
  */
-export async function serveObjects({ store, place, logger }: ObjectServerOptions): Promise<AsyncDisposable> {
+export async function serveObjects({ store, cache, place, logger }: ObjectServerOptions): Promise<AsyncDisposable> {
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = URL.parse(request.url ?? '', 'http://objects');
     const operation = operations[`${request.method} ${url?.pathname}`];
@@ -49,7 +55,7 @@ export async function serveObjects({ store, place, logger }: ObjectServerOptions
     response.once('close', () => {
       if (!response.writableFinished) left.abort(new Error('The caller has left.'));
     });
-    await operation({ store, query: url.searchParams, request, response, signal: left.signal });
+    await operation({ store, cache, query: url.searchParams, request, response, signal: left.signal });
   };
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 75_000 }, (request, response) => {
     serve(request, response).catch((thrown: unknown) => answerError(thrown, request, response, logger));
@@ -92,8 +98,16 @@ function keyOf({ query }: Call): string {
 }
 
 async function read(call: Call): Promise<void> {
-  const { store, response, signal } = call;
-  const { info, body } = await store.get(keyOf(call), { signal });
+  const { store, cache, query, response, signal } = call;
+  const key = keyOf(call);
+  if (cache !== undefined && isImmutable(key)) {
+    const bytes = await cache.get(key, { signal, fresh: query.get('fresh') === 'true' });
+    // No condition can be on the version of an object that is never replaced.
+    response.writeHead(200, { 'content-length': bytes.length, 'x-version': 'immutable' });
+    response.end(bytes);
+    return;
+  }
+  const { info, body } = await store.get(key, { signal });
   if (info.sizeBytes > objectMaxBytes) {
     body.destroy();
     throw new SoulBoxError('storage_damaged', `An object has ${info.sizeBytes} bytes, more than SoulBox writes.`);
@@ -121,7 +135,9 @@ function conditionOf({ headers }: IncomingMessage): 'absent' | { version: string
 }
 
 async function remove(call: Call): Promise<void> {
-  await call.store.delete(keyOf(call), { signal: call.signal });
+  const key = keyOf(call);
+  await call.store.delete(key, { signal: call.signal });
+  if (isImmutable(key)) await call.cache?.delete(key);
   call.response.writeHead(204).end();
 }
 
@@ -134,4 +150,10 @@ async function list({ store, query, response, signal }: Call): Promise<void> {
   const listed = objects.map(({ key, modifiedAt }) => ({ key, modifiedAtMs: modifiedAt.getTime() }));
   response.writeHead(200, { 'content-type': 'application/json' });
   response.end(JSON.stringify({ objects: listed, cursor }));
+}
+
+async function showCache({ cache, response }: Call): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ cache: cache?.figures() }));
+  await Promise.resolve();
 }

@@ -2,6 +2,8 @@ export { createBlobPacks, eachPackedBlob, packedBlobsSchema } from './blob-packs
 export type { BlobPacks, BlobSource, PackedBlob } from './blob-packs.ts';
 export { cutContent } from './cut-content.ts';
 export { directAccess } from './direct-access.ts';
+export { readCacheFigures } from './cache-figures.ts';
+export type { CacheFigures } from './cache-figures.ts';
 export { socketAccess } from './socket-access.ts';
 export { objectMaxBytes } from './object-access.ts';
 export type { ObjectAccess } from './object-access.ts';

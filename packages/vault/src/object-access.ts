@@ -14,6 +14,11 @@ export interface ListedObject {
   readonly modifiedAtMs: number;
 }
 
+export interface ReadOptions {
+  /** What was read before is wrong: it is removed from all caches, and read from the store itself. */
+  readonly fresh?: boolean;
+}
+
 /**
  * Small objects of a store, each read and written as a whole. What it returns comes from outside: the caller believes
  * nothing of it that is not authenticated. Throws the errors of the store (`storage_*`), and the reason of the signal.
@@ -22,7 +27,7 @@ export interface ObjectAccess {
   /** Throws `storage_precondition_failed`. */
   put(key: string, bytes: Uint8Array, signal: AbortSignal, condition?: WriteCondition): Promise<void>;
   /** Undefined: there is none. Throws `storage_damaged` for an object of more than `objectMaxBytes`. */
-  get(key: string, signal: AbortSignal): Promise<FoundObject | undefined>;
+  get(key: string, signal: AbortSignal, options?: ReadOptions): Promise<FoundObject | undefined>;
   /** Does nothing if there is no such object. */
   delete(key: string, signal: AbortSignal): Promise<void>;
   /** One page. `cursor` is from the page before. */

@@ -55,7 +55,11 @@ export function sealedObjects(access: ObjectAccess, serverId: string): SealedObj
     async get(name, { key, signal }) {
       const found = await access.get(own + name, signal);
       if (found === undefined) return undefined;
-      return { plain: unseal(key, own + name, found.bytes), version: found.version };
+      const plain = findPlain(key, own + name, found.bytes);
+      if (plain !== undefined) return { plain, version: found.version };
+      // It may have come from a cache that is wrong. The second time it is from the store itself.
+      const again = await access.get(own + name, signal, { fresh: true });
+      return again && { plain: unseal(key, own + name, again.bytes), version: again.version };
     },
     async delete(name, signal) {
       await access.delete(own + name, signal);
@@ -90,6 +94,16 @@ function seal(key: Uint8Array, name: string, plain: Uint8Array): Buffer {
   content.set(plain);
   Buffer.from(sealInPlace(key, placeOf(name), content), 'hex').copy(bytes, mark.length);
   return bytes;
+}
+
+/** Undefined: it is not what was encrypted under this key and name. */
+function findPlain(key: Uint8Array, name: string, bytes: Buffer): Buffer | undefined {
+  try {
+    return unseal(key, name, bytes);
+  } catch (error) {
+    if (error instanceof SoulBoxError && error.reason === 'storage_damaged') return undefined;
+    throw error;
+  }
 }
 
 function unseal(key: Uint8Array, name: string, bytes: Buffer): Buffer {

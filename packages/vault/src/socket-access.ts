@@ -32,9 +32,9 @@ export function socketAccess(socketPath: string): ObjectAccess {
       const headers = { 'content-length': String(bytes.length), ...conditionHeaders(condition) };
       (await call('PUT', pathOf(key), signal, { headers, body: once(bytes) })).resume();
     },
-    async get(key, signal) {
+    async get(key, signal, { fresh = false } = {}) {
       try {
-        const answer = await call('GET', pathOf(key), signal);
+        const answer = await call('GET', `${pathOf(key)}${fresh ? '&fresh=true' : ''}`, signal);
         const version = decodeURIComponent(versionForm.parse(answer.headers['x-version']));
         const chunks: Buffer[] = [];
         let received = 0;

@@ -51,3 +51,31 @@ test('a key of a team does not see it', async () => {
   api = await startTestApi();
   expect((await api.ask('GET', '/host/storage')).status).toBe(401);
 });
+
+test('the levels of the cache of objects are there, with what only the memory knows', async () => {
+  const level = { hits: 3, hitBytes: 30, misses: 1, errors: 0, skipped: 0, wrong: 0, state: 'working' } as const;
+  const figures = {
+    levels: [
+      { ...level, level: 'memory', content: { bytes: 20, maxBytes: 100, entries: 2, evictions: 4 } },
+      { ...level, level: 'redis', state: 'resting', errors: 5, skipped: 6, wrong: 7 },
+    ],
+    ...{ sourceReads: 8, sourceBytes: 80, shared: 9, ahead: 10 },
+  } as const;
+  api = await startTestApi({ readObjectCache: () => Promise.resolve(figures) });
+  const headers = { authorization: `Bearer ${metricsToken}` };
+  const { json } = await api.ask('GET', '/host/storage', { key: null, headers });
+  expect((json as { cache: unknown }).cache).toEqual(figures);
+  const { text } = await api.ask('GET', '/metrics', { key: null, headers });
+  const lines = text.split('\n').filter((line) => line.startsWith('soulbox_storage_cache_'));
+  expect(lines.map((line) => line.replace('soulbox_storage_cache_', ''))).toEqual([
+    ...['hits_total{level="memory"} 3', 'hits_total{level="redis"} 3'],
+    ...['hit_bytes_total{level="memory"} 30', 'hit_bytes_total{level="redis"} 30'],
+    ...['misses_total{level="memory"} 1', 'misses_total{level="redis"} 1'],
+    ...['errors_total{level="memory"} 0', 'errors_total{level="redis"} 5'],
+    ...['skipped_total{level="memory"} 0', 'skipped_total{level="redis"} 6'],
+    ...['wrong_total{level="memory"} 0', 'wrong_total{level="redis"} 7'],
+    ...['resting{level="memory"} 0', 'resting{level="redis"} 1'],
+    ...['bytes{level="memory"} 20', 'max_bytes{level="memory"} 100', 'evictions_total{level="memory"} 4'],
+    ...['store_reads_total 8', 'store_bytes_total 80', 'shared_total 9', 'ahead_total 10'],
+  ]);
+});

@@ -7,6 +7,14 @@ import { callRunner } from '../runner/call.ts';
 import { volumeStorageSchema } from '../volume-service/volume-service.ts';
 import { volumeStorageOf } from '../volumes/storage.ts';
 
+const levelSchema = z.object({
+  level: z.string(),
+  ...{ hits: z.number(), hitBytes: z.number(), misses: z.number() },
+  ...{ errors: z.number(), skipped: z.number(), wrong: z.number() },
+  state: z.string(),
+  content: z.object({ bytes: z.number(), maxBytes: z.number(), entries: z.number(), evictions: z.number() }).optional(),
+});
+
 const storageSchema = z.object({
   state: z.string(),
   reason: z.string(),
@@ -25,6 +33,13 @@ const storageSchema = z.object({
   notUploaded: z.array(z.object({ what: z.string(), id: z.string(), state: z.string(), reason: z.string() })),
   /** Of the contents of volumes. */
   volumes: volumeStorageSchema,
+  /** Absent without a level of the cache, and while its process is being restarted. */
+  cache: z
+    .object({
+      levels: z.array(levelSchema),
+      ...{ sourceReads: z.number(), sourceBytes: z.number(), shared: z.number(), ahead: z.number() },
+    })
+    .optional(),
 });
 
 export function addStorageRoute(app: ApiApp, context: ApiContext): void {
@@ -48,7 +63,9 @@ export function addStorageRoute(app: ApiApp, context: ApiContext): void {
       const notUploaded = figures.notUploaded.map(({ what, id, state: outcome, reason: why }) => ({
         ...{ what, id, state: outcome, reason: why },
       }));
+      const cache = await context.readObjectCache();
       return await reply.send({
+        ...(cache === undefined ? {} : { cache: { ...cache, levels: [...cache.levels] } }),
         ...{ state, reason, wanted, uploaded, notUploaded },
         ...{ pendingBytes: Number(pendingBytes), uploads: Number(uploads) },
         ...{ uploadedBytes: Number(uploadedBytes), failures: Number(failures) },

@@ -9,6 +9,7 @@ import { readPages } from '../paging/read-pages.ts';
 import { customFamilies } from './custom-families.ts';
 import { diskFamilies } from './disk-families.ts';
 import { hostDiskFamilies } from './host-disk-families.ts';
+import { objectCacheFamilies } from './object-cache-families.ts';
 import { storageFamilies } from './storage-families.ts';
 import { teamFamilies } from './team-families.ts';
 import { readUsage } from '../teams/usage.ts';
@@ -101,6 +102,7 @@ async function serverFamilies(context: ApiContext): Promise<MetricFamily[]> {
     ...witnessFamilies(context),
     ...(await hostDiskFamilies(context)),
     ...(await storageFamilies(context)),
+    ...(await objectCacheFamilies(context)),
     context.durations.family(),
   ];
 }

@@ -22,7 +22,7 @@ import type { Records } from '@soulbox/storage';
 import { newRecordsFile } from '@soulbox/storage/testing';
 import { apiConfigSchema } from '../config.ts';
 import type { ApiConfig } from '../config.ts';
-import type { AuditParts, StageBackup } from '../context.ts';
+import type { AuditParts, ReadObjectCache, StageBackup } from '../context.ts';
 import { startApi } from '../start.ts';
 import { createScriptedRunner } from './scripted-runner.ts';
 import type { ScriptedRunner } from './scripted-runner.ts';
@@ -108,6 +108,8 @@ export interface TestApiOptions {
   /** Runs before the start. */
   readonly prepare?: (made: { readonly audit: AuditParts; readonly teamId: string }) => Promise<void>;
   readonly functions?: FunctionService;
+  /** Default: there is no cache of objects. */
+  readonly readObjectCache?: ReadObjectCache;
   /** Of the server at the provider of sign-in. */
   readonly oidcClientSecret?: string;
 }
@@ -153,6 +155,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       signingRoot,
       oidcClientSecret: options.oidcClientSecret === undefined ? undefined : new Secret(options.oidcClientSecret),
       audit,
+      readObjectCache: options.readObjectCache,
       ssh: { port: 2222, hostKey: 'ssh-ed25519 AAAA' },
       stageBackup: options.stageBackup,
       functions: options.functions,

@@ -18,7 +18,7 @@ afterEach(async () => await removeTree(folder));
 const prepare = async (more: Partial<Parameters<typeof prepareStorage>[0]> = {}): Promise<PreparedStorage> =>
   await prepareStorage(
     {
-      ...{ url: `file://${folder}/store`, credentialsFile: '', keyFile: join(folder, 'key') },
+      ...{ url: `file://${folder}/store`, credentialsFile: '', cacheCredentialsFile: '', keyFile: join(folder, 'key') },
       ...{ localMb: 0, volumeLocalMb: 0, ...more },
     },
     folder,

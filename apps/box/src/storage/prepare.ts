@@ -22,14 +22,14 @@ export interface PreparedStorage extends StoragePlace {
  * what it must read. Throws `config_invalid`. The store itself is not asked: a server starts without it.
  */
 export async function prepareStorage(
-  config: StorageConfig,
+  config: StorageConfig & { readonly cacheCredentialsFile: string },
   dataDirectory: string,
   user: number,
 ): Promise<PreparedStorage> {
-  const { url, credentialsFile, keyFile } = config;
+  const { url, credentialsFile, keyFile, cacheCredentialsFile } = config;
   const parsed = parseStorageUrl(url);
   const storageKey = await readStorageKey(keyFile);
-  if (credentialsFile !== '') await giveFile(credentialsFile, user);
+  for (const file of [credentialsFile, cacheCredentialsFile]) if (file !== '') await giveFile(file, user);
   if (parsed.kind === 'file') await giveFolder(parsed.path, user);
   const hex = (role: Parameters<typeof keyOfRole>[1]): string => keyOfRole(storageKey, role).toString('hex');
   return {

@@ -47,7 +47,11 @@ export async function openStorage(
 ): Promise<StorageOfParts> {
   const { instance } = config.runner;
   const id = userOf(instance, 'objects');
-  const prepared = await prepareStorage(config.storage, config.dataDirectory, id);
+  const prepared = await prepareStorage(
+    { ...config.storage, cacheCredentialsFile: config.cache.redisCredentialsFile },
+    config.dataDirectory,
+    id,
+  );
   const { url, credentialsFile, folder, serverId, owner, keys } = prepared;
   const place = await makeServiceFolder(instance, 'objects', id);
   const socket = bindUnix(place.socket, id);
@@ -61,6 +65,7 @@ export async function openStorage(
     forProcess: {
       cell: { id, opensConnections: true },
       credentialsFile,
+      cache: config.cache,
       ...(folder === undefined
         ? { url }
         : { url: `file://${place.data}`, dataMount: { from: folder, to: place.data } }),

@@ -68,6 +68,22 @@ const reportSchema = z.object({
   fetchFailures: z.number(),
   notUploaded: z.array(z.object({ what: z.string(), id: z.string(), state: z.string(), reason: z.string() })),
   volumes: volumesSchema,
+  cache: z
+    .object({
+      levels: z.array(
+        z.object({
+          level: z.string(),
+          ...{ hits: z.number(), hitBytes: z.number(), misses: z.number() },
+          ...{ errors: z.number(), skipped: z.number(), wrong: z.number() },
+          state: z.enum(['working', 'resting']),
+          content: z
+            .object({ bytes: z.number(), maxBytes: z.number(), entries: z.number(), evictions: z.number() })
+            .optional(),
+        }),
+      ),
+      ...{ sourceReads: z.number(), sourceBytes: z.number(), shared: z.number(), ahead: z.number() },
+    })
+    .optional(),
 });
 type StorageReport = z.infer<typeof reportSchema>;
 
@@ -103,6 +119,7 @@ function print(report: StorageReport): void {
   for (const { what, id, state: outcome, reason: why } of notUploaded)
     console.log(`${outcome}: ${what} ${id}${why === '' ? '' : `: ${printable(why)}`}`);
   printVolumes(report.volumes);
+  if (report.cache !== undefined) printCache(report.cache);
 }
 
 const volumeWords: Readonly<Record<StorageReport['state'], string>> = {
@@ -123,4 +140,16 @@ function printVolumes({ state, reason, wanted, uploaded, uploadedBytes, failures
     const failure = why === '' ? '' : `: ${printable(why)}`;
     console.log(`behind: volume ${printable(id)} by ${seconds} s, ${showBytes(bytes)}, ${stored}${failure}`);
   }
+}
+
+function printCache({ levels, sourceReads, sourceBytes, ahead }: NonNullable<StorageReport['cache']>): void {
+  for (const { level, hits, hitBytes, misses, errors, wrong, state, content } of levels) {
+    const asked = hits + misses + errors;
+    const rate = asked === 0 ? '' : ` of ${asked} (${Math.round((100 * hits) / asked)} %)`;
+    const faults = errors + wrong === 0 ? '' : `, ${errors} errors, ${wrong} wrong`;
+    const held = content === undefined ? '' : `, holds ${showBytes(content.bytes)} of ${showBytes(content.maxBytes)}`;
+    const rests = state === 'resting' ? ', does not work and is not asked' : '';
+    console.log(`Cache ${printable(level)}: ${hits}${rate} objects, ${showBytes(hitBytes)}${faults}${held}${rests}.`);
+  }
+  console.log(`From the store: ${sourceReads} objects, ${showBytes(sourceBytes)}; ${ahead} were read ahead.`);
 }
