@@ -8,6 +8,8 @@ const aheadPacks = 4;
 const keptPacks = 8;
 /** Files that are read in order at the same time and are noticed. */
 const streamsMax = 64;
+/** Packs that are not there and are not asked for again. */
+const missingMax = 1000;
 /** A call to the process of the object store repeats by itself what the store did not answer. */
 const fetchMs = 120_000;
 
@@ -29,8 +31,8 @@ export function createPackReader(
   const kept = new Map<string, Promise<OpenedPack>>();
   /** The number of the last pack of each run that was read. */
   const streams = new Map<string, number>();
-  /** The first number of each run that is not in the store. */
-  const ends = new Map<string, number>();
+  /** Packs behind the end of a run, and collected ones. */
+  const missing = new Set<string>();
 
   const fetch = async (group: string, pack: string): Promise<OpenedPack> => {
     const opened = await packs.get(group, pack, AbortSignal.any([signal, AbortSignal.timeout(fetchMs)]));
@@ -50,10 +52,15 @@ export function createPackReader(
     }
   };
   const fetchAhead = (group: string, run: string, number: number): void => {
-    for (let next = number + 1; next <= number + aheadPacks && next < (ends.get(run) ?? Infinity); next++)
-      get(group, packOfRun(run, next)).catch((error: unknown) => {
-        if (errorFromUnknown(error).reason === 'storage_damaged') remember(ends, run, next);
+    for (let ahead = 1; ahead <= aheadPacks; ahead++) {
+      const pack = packOfRun(run, number + ahead);
+      if (missing.has(pack)) continue;
+      get(group, pack).catch((error: unknown) => {
+        if (errorFromUnknown(error).reason !== 'storage_damaged') return;
+        missing.add(pack);
+        for (const oldest of missing) if (missing.size > missingMax) missing.delete(oldest);
       });
+    }
   };
   return {
     async read(group, pack) {
