@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
 import { callHttpService, readJson } from '@soulbox/rpc/http-call';
 import type { HttpService } from '@soulbox/rpc/http-call';
@@ -36,14 +37,7 @@ export function socketAccess(socketPath: string): ObjectAccess {
       try {
         const answer = await call('GET', `${pathOf(key)}${fresh ? '&fresh=true' : ''}`, signal);
         const version = decodeURIComponent(versionForm.parse(answer.headers['x-version']));
-        const chunks: Buffer[] = [];
-        let received = 0;
-        for await (const chunk of answer as AsyncIterable<Buffer>) {
-          received += chunk.length;
-          if (received > objectMaxBytes) throw new SoulBoxError('storage_damaged', 'An object is too large.');
-          chunks.push(chunk);
-        }
-        return { bytes: Buffer.concat(chunks), version };
+        return { bytes: await readWhole(answer), version };
       } catch (error) {
         if (error instanceof SoulBoxError && error.reason === 'storage_not_found') return undefined;
         if (error instanceof SoulBoxError) throw error;
@@ -59,6 +53,20 @@ export function socketAccess(socketPath: string): ObjectAccess {
       return pageSchema.parse(await readJson(await call('GET', `/list?${query.toString()}`, signal)));
     },
   };
+}
+
+/** Into one buffer: objects are large, and are read one after the other. Throws `storage_damaged`. */
+async function readWhole(answer: IncomingMessage): Promise<Buffer> {
+  const length = Number(answer.headers['content-length']);
+  if (!Number.isSafeInteger(length) || length < 0 || length > objectMaxBytes) {
+    answer.destroy();
+    throw new SoulBoxError('storage_damaged', 'An object is too large, or has no length.');
+  }
+  const bytes = Buffer.allocUnsafeSlow(length);
+  let received = 0;
+  for await (const chunk of answer as AsyncIterable<Buffer>) received += chunk.copy(bytes, received);
+  if (received === length) return bytes;
+  throw new Error(`The answer has ${received} bytes and not ${length}.`);
 }
 
 const pathOf = (key: string): string => `/object?${new URLSearchParams({ key }).toString()}`;
