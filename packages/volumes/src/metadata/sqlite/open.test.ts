@@ -41,6 +41,18 @@ test('metadata of a newer version are refused, and not changed', () => {
   );
 });
 
+test('of a volume of an earlier version, all that an earlier generation has may be shared', () => {
+  const db = new DatabaseSync(path);
+  migrate(db, path, migrations.slice(0, 2));
+  db.exec(`INSERT INTO volume (only, id, commit_number, generation, is_read_only, next_ino, next_seq, used_bytes,
+    used_inodes) VALUES (1, 'v', 9, 5, 0, 2, 3, 0, 1)`);
+  migrate(db, path);
+  expect(db.prepare('SELECT generation, shared_generation, change_number FROM volume').get()).toEqual({
+    ...{ generation: 5, shared_generation: 4, change_number: 9 },
+  });
+  db.close();
+});
+
 test('a step of a migration that fails undoes all of them', () => {
   make();
   const db = new DatabaseSync(path);
