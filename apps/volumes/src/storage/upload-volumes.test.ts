@@ -27,7 +27,6 @@ let folder: string;
 let access: MemoryAccess;
 let store: VolumeStore;
 let volumes: OpenVolumes;
-let stopStore: () => Promise<void>;
 
 interface StartOptions {
   readonly nonce?: string;
@@ -50,12 +49,10 @@ async function start(options: StartOptions = {}): Promise<void> {
   const reserve = openDiskReserve(join(folder, 'reserve'));
   volumes = createOpenVolumes(directory, { reserve, bootId: 'b', store: store.forVolumes, logger: silentLogger });
   store.start(volumes);
-  stopStore = async () => await stored[Symbol.asyncDispose]();
 }
 async function stop(): Promise<void> {
   await store[Symbol.asyncDispose]();
   await volumes[Symbol.asyncDispose]();
-  await stopStore();
 }
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'upload-volumes-'));

@@ -19,6 +19,7 @@ import { createState, isDue, noteChanges, noteFailure } from './volume-states.ts
 import type { VolumeState } from './volume-states.ts';
 
 export interface VolumeStoreOptions {
+  /** Closed with the result. */
   readonly stored: StoredVolumes;
   readonly objects: SealedObjects;
   /** `keyOfRole(…, 'volumes')`. */
@@ -254,6 +255,7 @@ export function createVolumeStore(options: VolumeStoreOptions): VolumeStore {
       stopping.abort(new SoulBoxError('shutting_down', 'The volume service stops.'));
       await running;
       await Promise.all([...active.values()].map(async ({ done }) => await done));
+      await stored[Symbol.asyncDispose]();
     },
   };
 }
