@@ -62,7 +62,7 @@ export interface CheckpointFetches {
   isArriving(checkpointId: string): boolean;
   forget(checkpointId: string): void;
   /** Goes on with what a dead process has begun, and removes what a crash of the host has left. */
-  goOn(): Promise<void>;
+  continueAll(): Promise<void>;
 }
 
 export function createCheckpointFetches(options: CheckpointFetchOptions): CheckpointFetches {
@@ -145,10 +145,10 @@ export function createCheckpointFetches(options: CheckpointFetchOptions): Checkp
     const count = Math.ceil(parcel.sizeBytes / parcel.chunkBytes);
     using held = new DisposableStack();
     const room = held.use(disks.admit(parcel.sizeBytes, 'Fetching saved memory from the object store'));
-    const goesOn = isHere ? openArrivalFile(arrivalPathOf(id), count) : undefined;
-    if (goesOn !== undefined) {
+    const continued = isHere ? openArrivalFile(arrivalPathOf(id), count) : undefined;
+    if (continued !== undefined) {
       held.move();
-      return follow(id, goesOn, { parcel, large, room });
+      return follow(id, continued, { parcel, large, room });
     }
     await discard(id);
     const draft = `${directoryOf(id)}.draft`;
@@ -219,7 +219,7 @@ export function createCheckpointFetches(options: CheckpointFetchOptions): Checkp
       fetch.discards = true;
       fetch.abort.abort(new Error('The checkpoint is not needed any more.'));
     },
-    async goOn() {
+    async continueAll() {
       for (const name of (await readdir(states)).filter((one) => one.endsWith(arrivalSuffix))) {
         const id = name.slice(0, -arrivalSuffix.length);
         if (!(await isThere(directoryOf(id))) || sizeOfArrival(arrivalPathOf(id)) === undefined) {

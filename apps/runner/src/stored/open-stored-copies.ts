@@ -118,7 +118,7 @@ export async function openStoredCopies(options: StoredCopiesOptions): Promise<St
   });
   for (const folder of [options.runtimes, join(dataDirectory, 'layers'), join(dataDirectory, 'states')])
     await sweepDrafts(folder);
-  await fetches.goOn();
+  await fetches.continueAll();
 
   return {
     uses,
