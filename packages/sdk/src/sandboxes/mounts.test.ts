@@ -51,3 +51,20 @@ test('buckets are mounted by their name, by an object with it, below a prefix an
   for await (const info of Sandbox.list(options)) mounts.push(info.bucketMounts);
   expect(mounts).toEqual([bucketMounts, []]);
 });
+
+test('a fork and a snapshot say what copies get of the volumes, and nothing unless it is said', async () => {
+  await using api = await startServer(({ line }) => ({
+    status: 201,
+    body: line.endsWith('/fork')
+      ? [{ sandbox: { sandboxID: 'i2', domain: null, trafficAccessToken: null } }]
+      : { snapshotID: 's1:default', names: [], createdAt: '2026-01-01T00:00:00.000Z' },
+  }));
+  const options = { apiUrl: api.url, apiKey: 'key' };
+  await Sandbox.fork('i1', options);
+  await Sandbox.fork('i1', { ...options, volumes: 'clone' });
+  await Sandbox.forkSnapshot('s1', { ...options, volumes: 'clone' });
+  await Sandbox.createSnapshot('i1', { ...options, volumes: 'snapshot' });
+  expect(api.seen.map(({ body }) => (JSON.parse(body.toString()) as { volumes?: string }).volumes)).toEqual([
+    ...[undefined, 'clone', 'clone', 'snapshot'],
+  ]);
+});
