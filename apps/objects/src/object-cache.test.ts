@@ -25,9 +25,18 @@ const { signal } = new AbortController();
 const none: ObjectCacheSettings = { memoryMb: 0, redis: '', redisCredentialsFile: '', http: '' };
 const chunkBytes = 8 * 1024 * 1024;
 
-test('only contents in chunks are cached', () => {
+test('only contents in chunks and packs are cached', () => {
+  expect(isImmutable(`servers/${serverId}/volumes/packs/${'a'.repeat(20)}/${'b'.repeat(32)}`)).toBe(true);
   expect(isImmutable(`servers/${serverId}/data/states/a/b/000000`)).toBe(true);
-  for (const name of ['owner', 'index/states/a', 'records/a', 'files', 'data'])
+  for (const name of [
+    'owner',
+    'index/states/a',
+    'records/a',
+    'files',
+    'data',
+    'volumes/owner',
+    'volumes/generations/v/1',
+  ])
     expect(isImmutable(`servers/${serverId}/${name}`)).toBe(false);
   expect(isImmutable('data/states/a')).toBe(false);
   expect(isImmutable(`x/servers/${serverId}/data/a`)).toBe(false);

@@ -15,8 +15,11 @@ export interface ObjectCacheSettings extends CacheSettings {
   readonly redisCredentialsFile: string;
 }
 
-/** Contents in chunks: each upload has keys of its own, with a random part, so none is ever written again. */
-const immutableForm = /^servers\/[a-z0-9]{20}\/data\//;
+/**
+ * Contents in chunks, and packs of volumes: their keys have a random part, so none is ever written again with other
+ * content.
+ */
+const immutableForm = /^servers\/[a-z0-9]{20}\/(?:data|volumes\/packs)\//;
 
 /** Whether an object is never replaced. Only these are cached: never a list, an index, a record or the word of an owner. */
 export function isImmutable(key: string): boolean {
