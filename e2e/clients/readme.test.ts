@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
@@ -37,6 +38,8 @@ interface Program {
   readonly prints: string;
   /** Of the server, without which it would wait for minutes. */
   readonly template?: string;
+  /** It mounts a volume. */
+  readonly needsFuse?: boolean;
   /** The file name that the page gives, when the block is only saved. */
   readonly savedAs?: string;
 }
@@ -45,6 +48,7 @@ interface Program {
 const programs: Readonly<Record<string, Program>> = {
   'First program, js': { prints: '[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]' },
   'First program, python': { prints: '[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]' },
+  'First volume, js': { prints: 'Grace\nAda', needsFuse: true },
   'Pause, resume and fork, js': { prints: '' },
   'Share one file or one port, js': { prints: 'for your eyes only\n409' },
   'Say what a sandbox may reach, js': { prints: 'no such name' },
@@ -83,13 +87,15 @@ test('a test knows every block', () => {
 
 // In order, as a reader runs them: each block uses the results of the earlier ones.
 test.for(blocks)('$heading, $language: does what it says', { timeout: 180_000 }, async (block, { skip }) => {
-  const { template, prints, savedAs } = programs[nameOf(block)] ?? { prints: '' };
+  const { template, prints, savedAs, needsFuse } = programs[nameOf(block)] ?? { prints: '' };
   const missing =
-    template !== undefined && made.get(template) !== true
-      ? `template ${template}`
-      : block.language === 'python' && !hasPythonClient()
-        ? 'module e2b of Python'
-        : undefined;
+    needsFuse === true && !existsSync('/dev/fuse')
+      ? '/dev/fuse'
+      : template !== undefined && made.get(template) !== true
+        ? `template ${template}`
+        : block.language === 'python' && !hasPythonClient()
+          ? 'module e2b of Python'
+          : undefined;
   if (missing !== undefined) {
     console.log(`skipped: there is no ${missing} here`);
     skip(`there is no ${missing} here`);
