@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { objectCacheFigures } from '../testing/object-cache-figures.ts';
 import { metricsToken, startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
@@ -53,18 +54,10 @@ test('a key of a team does not see it', async () => {
 });
 
 test('the levels of the cache of objects are there, with what only the memory knows', async () => {
-  const level = { hits: 3, hitBytes: 30, misses: 1, errors: 0, skipped: 0, wrong: 0, state: 'working' } as const;
-  const figures = {
-    levels: [
-      { ...level, level: 'memory', content: { bytes: 20, maxBytes: 100, entries: 2, evictions: 4 } },
-      { ...level, level: 'redis', state: 'resting', errors: 5, skipped: 6, wrong: 7 },
-    ],
-    ...{ sourceReads: 8, sourceBytes: 80, shared: 9, ahead: 10 },
-  } as const;
-  api = await startTestApi({ readObjectCache: () => Promise.resolve(figures) });
+  api = await startTestApi({ readObjectCache: () => Promise.resolve(objectCacheFigures) });
   const headers = { authorization: `Bearer ${metricsToken}` };
   const { json } = await api.ask('GET', '/host/storage', { key: null, headers });
-  expect((json as { cache: unknown }).cache).toEqual(figures);
+  expect((json as { cache: unknown }).cache).toEqual(objectCacheFigures);
   const { text } = await api.ask('GET', '/metrics', { key: null, headers });
   const lines = text.split('\n').filter((line) => line.startsWith('soulbox_storage_cache_'));
   expect(lines.map((line) => line.replace('soulbox_storage_cache_', ''))).toEqual([

@@ -2,13 +2,15 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { customSeries, logEntry, metric, metricPoint } from '../testing/observed.ts';
+import { objectCacheFigures } from '../testing/object-cache-figures.ts';
 import { metricsToken, startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
 
 let api: TestApi;
 let id: string;
 beforeEach(async () => {
-  api = await startTestApi();
+  // With all that can be reported.
+  api = await startTestApi({ readObjectCache: () => Promise.resolve(objectCacheFigures) });
   const answer = await api.ask('POST', '/v2/sandboxes', { body: { templateID: 'base' } });
   id = (answer.json as { sandboxID: string }).sandboxID;
 });
