@@ -4,10 +4,12 @@ import { mkdir, open, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { removeTree, run } from '@soulbox/base';
-import { listHostTraces, makeTestDirectory, startServer } from '@soulbox/testing';
+import { listHostTraces, makeTestDirectory, startServer, testTemplatesDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runNode } from '../harness/cli.ts';
+import type { Output } from '../harness/cli.ts';
 import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
@@ -27,6 +29,7 @@ beforeAll(async () => {
   await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-O', 'encrypt', image]);
   await mkdir(disk);
   await mountDisk();
+  await writeFile(join(folder, 'storage.key'), (await soulbox('storage', 'key')).stdout, { mode: 0o600 });
 });
 afterAll(async () => {
   await server?.stop();
@@ -61,9 +64,18 @@ async function findOnDisk(texts: readonly string[]): Promise<string[]> {
   return [...new Set(stdout.split('\n'))].filter((line) => line !== '');
 }
 
-async function start(): Promise<void> {
-  const environment = { SOULBOX_ISOLATION: shared.isolation, SOULBOX_ENCRYPT_DISKS: 'true' };
-  server = await startServer({ instance, dataDirectory: join(disk, 'data'), poolSize: 0, environment });
+const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
+const soulbox = async (...args: string[]): Promise<Output> =>
+  await runNode([cliMain, ...args], { SOULBOX_TEMPLATES_DIR: testTemplatesDirectory }, '', 120_000);
+
+async function start(name = 'data'): Promise<void> {
+  const environment = {
+    SOULBOX_ISOLATION: shared.isolation,
+    SOULBOX_ENCRYPT_DISKS: 'true',
+    SOULBOX_STORAGE: `file://${folder}/store`,
+    SOULBOX_STORAGE_KEY_FILE: join(folder, 'storage.key'),
+  };
+  server = await startServer({ instance, dataDirectory: join(disk, name), poolSize: 0, environment });
 }
 
 const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } => ({
@@ -127,4 +139,32 @@ test('with encrypted folders the raw disk has nothing of a sandbox, its fork, it
   await server?.restart();
   const copy = await Sandbox.create(snapshotID, connection());
   expect(await readMarker(copy)).toContain(marker);
-});
+  await copy.kill();
+
+  // A recovery from an object store also makes encrypted folders, before it writes into them.
+  const allIsUploaded = async (): Promise<boolean> => {
+    const { code } = await soulbox('storage', 'status', '--data-dir', join(disk, 'data'), '--json');
+    return code === 0;
+  };
+  await until('all is uploaded', allIsUploaded, 120_000);
+  await server?.stop();
+  const place = ['--storage', `file://${folder}/store`, '--key-file', join(folder, 'storage.key')];
+  const target = join(disk, 'recovered');
+  const { code, stderr } = await soulbox(
+    'storage',
+    'recover',
+    ...place,
+    '--data-dir',
+    target,
+    '--encrypt-disks',
+    '--all',
+  );
+  expect(stderr).not.toMatch(/^Lost: (?:snapshot|blobs)/m);
+  expect(code, stderr).toBeLessThanOrEqual(1);
+  expect(await readdir(join(target, 'layers'))).not.toContainEqual(expect.stringMatching(/[.]img$/));
+  await unmountDisk();
+  expect(await findOnDisk([control, marker])).toEqual([control]);
+  await mountDisk();
+  await start('recovered');
+  expect(await readMarker(await Sandbox.create(snapshotID, connection()))).toContain(marker);
+}, 300_000);

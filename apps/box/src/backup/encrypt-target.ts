@@ -12,14 +12,18 @@ import type { BackupPart } from './manifest.ts';
 /** These parts have the keys, and nothing that tenants made. */
 export const isKeyPart = ({ name }: BackupPart): boolean => name === 'secrets' || name === 'runner-keys';
 
+/** The ids of the templates among the parts. */
+export const templatesAmong = (parts: readonly BackupPart[]): string[] =>
+  parts.map(({ name }) => /^templates\/([a-z0-9]+)$/.exec(name)?.[1]).filter((id) => id !== undefined);
+
 /**
- * Creates the encrypted folders of a data folder that has its keys and nothing else yet, and those of the templates
- * among the parts. The kernel has the key until the caller locks them. Errors are those of `encryptFolders` and
+ * Creates the encrypted folders of a data folder that has its keys and no files of tenants yet, and those of templates
+ * that are written next. The kernel has the key until the caller locks them. Errors are those of `encryptFolders` and
  * `openRunnerKeys`.
  */
 export async function encryptTarget(
   target: string,
-  parts: readonly BackupPart[],
+  templateIds: readonly string[],
   { config, logger }: { readonly config: KeyringConfig; readonly logger: Pick<Logger, 'warn'> },
 ): Promise<EncryptedFolders | undefined> {
   await using opened = new AsyncDisposableStack();
@@ -34,7 +38,7 @@ export async function encryptTarget(
   const encrypted = await encryptFolders({ isWanted: true, folders, templates, keysFile, keyring, logger });
   if (encrypted === undefined) return undefined;
   try {
-    await encryptTemplates(templates, parts, encrypted);
+    await encryptTemplates(templates, templateIds, encrypted);
   } catch (error) {
     await encrypted.lock();
     throw error;
@@ -42,14 +46,8 @@ export async function encryptTarget(
   return encrypted;
 }
 
-async function encryptTemplates(
-  directory: string,
-  parts: readonly BackupPart[],
-  encrypted: EncryptedFolders,
-): Promise<void> {
-  for (const { name } of parts) {
-    const templateId = /^templates\/([a-z0-9]+)$/.exec(name)?.[1];
-    if (templateId === undefined) continue;
+async function encryptTemplates(directory: string, ids: readonly string[], encrypted: EncryptedFolders): Promise<void> {
+  for (const templateId of ids) {
     const folder = join(directory, templateId);
     await mkdir(folder, { mode: 0o700 });
     encrypted.encrypt(folder);

@@ -9,7 +9,7 @@ import { emptyFolder, flushFolder, openTarget } from './folders.ts';
 import { fileKeyringRecords } from '@soulbox/keyring';
 import type { KeyringConfig } from '@soulbox/keyring/config';
 import { runnerKeysFileIn } from '../data-folder.ts';
-import { encryptTarget, isKeyPart } from './encrypt-target.ts';
+import { encryptTarget, isKeyPart, templatesAmong } from './encrypt-target.ts';
 import type { Backup, BackupPart } from './manifest.ts';
 import { incompleteMark, refuseHalfRestored } from './half-restored.ts';
 import { readBackupManifest } from './manifest.ts';
@@ -58,7 +58,7 @@ export async function restoreBackup(options: RestoreBackup): Promise<Restored> {
     // With the key of its origin, the end of one of the two servers would take the key from the other.
     await fileKeyringRecords(runnerKeysFileIn(target)).removeDiskKey();
     if (encryptWith !== undefined)
-      encrypted = await encryptTarget(target, backup.parts, { config: encryptWith, logger });
+      encrypted = await encryptTarget(target, templatesAmong(backup.parts), { config: encryptWith, logger });
     await read(backup.parts.filter((part) => !isKeyPart(part)));
     onStep('writing it to the disk');
     await run('sync', ['--file-system', target], { timeoutMs: 600_000 });

@@ -10,6 +10,8 @@ import {
   writeFileAtomic,
 } from '@soulbox/base';
 import { fileKeyringRecords } from '@soulbox/keyring';
+import type { KeyringConfig } from '@soulbox/keyring/config';
+import type { EncryptedFolders } from '@soulbox/runner/process';
 import type { ObjectStore } from '@soulbox/storage/objects';
 import { createParcels, directAccess, findOwner, keyOfRole, sealedObjects } from '@soulbox/vault';
 import type { Parcels } from '@soulbox/vault';
@@ -17,6 +19,7 @@ import { aboutParcelSchema } from '@soulbox/vault/stored';
 import type { StoredRecord } from '@soulbox/vault/stored';
 import { unpackFlat } from '@soulbox/vault/flat';
 import { unpackTree } from '@soulbox/vault/tar';
+import { encryptTarget } from '../backup/encrypt-target.ts';
 import { emptyFolder, flushFolder, openTarget } from '../backup/folders.ts';
 import { incompleteMark, refuseHalfRestored } from '../backup/half-restored.ts';
 import { findSavers } from '../backup/plan-parts.ts';
@@ -45,6 +48,8 @@ export interface RecoverOptions {
    * needs it.
    */
   readonly all: boolean;
+  /** The master keys, if the folders with what tenants made are to be encrypted. */
+  readonly encryptWith?: KeyringConfig;
   readonly onStep: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -82,6 +87,9 @@ export async function recoverFromStore(options: RecoverOptions): Promise<Recover
       'storage_not_found',
       `No server with the id ${serverId} has uploaded anything to this store.`,
     );
+  const keyWarnings: string[] = [];
+  const logger = { warn: (_: object, message: string) => void keyWarnings.push(`${message}.`) };
+  let encrypted: EncryptedFolders | undefined;
   try {
     await writeFileAtomic(join(dataDirectory, incompleteMark), '', { durable: true });
     for (const name of ['templates', 'runtime', 'sandboxes', 'snapshots', 'states', 'layers'])
@@ -93,13 +101,16 @@ export async function recoverFromStore(options: RecoverOptions): Promise<Recover
     await fileKeyringRecords(runnerKeysFileIn(dataDirectory)).removeDiskKey();
     const ofControl = createParcels(objects, control);
     await readControl(ofControl, dataDirectory, signal);
+    if (options.encryptWith !== undefined)
+      encrypted = await encryptTarget(dataDirectory, [], { config: options.encryptWith, logger });
     onStep('uploads and data of functions');
     const lostBlobs = await readBlobs(ofControl, dataDirectory, signal);
     const records = await readRecords(objects, { key: runner, signal });
     const parcels = createParcels(objects, runner);
+    const fetching = { ...options, encrypted };
     const { whole, damaged } = options.all
-      ? await fetchAll(parcels, records, options)
-      : await findAll(parcels, records, options);
+      ? await fetchAll(parcels, records, fetching)
+      : await findAll(parcels, records, fetching);
     // A server without them installs packages anew.
     if (options.all) await readDependencies(parcels, dataDirectory, signal);
     for (const { what, id, text } of whole)
@@ -115,12 +126,14 @@ export async function recoverFromStore(options: RecoverOptions): Promise<Recover
     const misfits = await findMisfits({ cpuType, savers: await findSavers(dataDirectory) });
     await rm(join(dataDirectory, incompleteMark));
     await flushFolder(dataDirectory);
+    await encrypted?.lock();
     const count = (kind: StoredRecord['what']): number => whole.filter(({ what }) => what === kind).length;
     return {
       ...{ serverId, sandboxes: count('sandbox'), snapshots: count('snapshot'), volumes: fetched.volumes },
-      ...{ lost: [...lost, ...fetched.lost], warnings: [...misfits, ...fetched.warnings] },
+      ...{ lost: [...lost, ...fetched.lost], warnings: [...keyWarnings, ...misfits, ...fetched.warnings] },
     };
   } catch (error) {
+    await encrypted?.lock();
     await emptyFolder(dataDirectory);
     signal.throwIfAborted();
     throw errorFromNode(error, `The data folder ${dataDirectory} could not be recovered.`);
@@ -132,6 +145,10 @@ const folderOf = { sandbox: 'sandboxes', snapshot: 'snapshots' } as const;
 async function writePrivate(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await writeFile(path, text, { mode: 0o600 });
+}
+
+interface FetchOptions extends RecoverOptions {
+  readonly encrypted: EncryptedFolders | undefined;
 }
 
 interface Fetched {
@@ -146,7 +163,7 @@ interface Fetched {
 async function findAll(
   parcels: Parcels,
   records: readonly (StoredRecord | Lost)[],
-  options: RecoverOptions,
+  options: FetchOptions,
 ): Promise<Fetched> {
   const present = new Set<string>();
   for await (const name of parcels.list(undefined, options.signal)) present.add(name);
@@ -172,7 +189,7 @@ async function findAll(
 async function fetchAll(
   parcels: Parcels,
   records: readonly (StoredRecord | Lost)[],
-  options: RecoverOptions,
+  options: FetchOptions,
 ): Promise<Fetched> {
   const outcomes = new Map<string, string | undefined>();
   const whole: StoredRecord[] = [];
@@ -194,7 +211,7 @@ async function fetchAll(
 }
 
 /** Returns why it cannot be used, or undefined. */
-async function fetchParcel(parcels: Parcels, name: string, options: RecoverOptions): Promise<string | undefined> {
+async function fetchParcel(parcels: Parcels, name: string, options: FetchOptions): Promise<string | undefined> {
   const { dataDirectory, templatesDirectory, signal } = options;
   const draft = join(name.startsWith('templates/') ? templatesDirectory : dataDirectory, `.fetched-${randomId(8)}`);
   try {
@@ -205,6 +222,9 @@ async function fetchParcel(parcels: Parcels, name: string, options: RecoverOptio
     // Several servers can share the folder of templates.
     if (into === 'templates' && (await isThere(join(place, basename(name))))) return undefined;
     await mkdir(draft, { recursive: true, mode: 0o700 });
+    // A file can only be renamed into an encrypted folder from one. Templates outside belong to several servers.
+    if (/^(?:layers|disks|templates)\//.test(name) && draft.startsWith(dataDirectory))
+      options.encrypted?.encrypt(draft);
     if (headBytes === undefined) await unpackTree(draft, parcel.content(), { signal, compresses });
     else await unpackFlat(draft, headBytes, parcel.content());
     await moveInto(draft, place);

@@ -1,10 +1,11 @@
 import { defineCommand } from 'citty';
+import { loadBoxConfig } from '@soulbox/box/config';
 import { recoverFromStore } from '@soulbox/box/storage';
 import type { Recovered } from '@soulbox/box/storage';
 import { printable } from '@soulbox/envd-client/printable';
 import { openObjectStore } from '@soulbox/storage/objects';
 import { readStorageKey } from '@soulbox/vault';
-import { resolveFolders, storageVariables } from '../../config.ts';
+import { environment, resolveFolders, storageVariables } from '../../config.ts';
 import { exitCodes } from '../../command-line/exit-codes.ts';
 import { dataDirArg, jsonArg } from '../../command-line/shared-args.ts';
 import { UsageError } from '../../command-line/usage-error.ts';
@@ -41,6 +42,10 @@ export const recoverStorage = defineCommand({
       type: 'boolean',
       description: 'Fetch memory, disks, layers and contents of volumes too (default: when they are needed)',
     },
+    'encrypt-disks': {
+      type: 'boolean',
+      description: 'Encrypt the disks and layers of sandboxes in the data folder (SOULBOX_ENCRYPT_DISKS)',
+    },
     json: jsonArg,
   },
   async run({ args }) {
@@ -51,6 +56,8 @@ export const recoverStorage = defineCommand({
     if (keyFile === undefined) throw new UsageError('Give --key-file FILE, or set SOULBOX_STORAGE_KEY_FILE.');
     const storageKey = await readStorageKey(keyFile);
     const folders = resolveFolders(args['data-dir']);
+    const flags = args['encrypt-disks'] === true ? { encryptDisks: true } : {};
+    const { keyring, runner } = loadBoxConfig(environment, { dataDirectory: folders.dataDirectory, ...flags });
     return await orInterrupted(async (signal) => {
       const credentialsFile = args['credentials-file'] ?? variables.credentialsFile;
       await using store = await openObjectStore(url, { credentialsFile });
@@ -58,6 +65,7 @@ export const recoverStorage = defineCommand({
         using progress = createProgress('Recover:');
         return await recoverFromStore({
           ...{ store, storageKey, serverId: args.server, ...folders, all: args.all === true, signal },
+          ...(runner.encryptDisks ? { encryptWith: keyring } : {}),
           onStep: (text) => progress.step(text),
         });
       })();
