@@ -20,6 +20,7 @@ export const leftoverKinds = [
   'state',
   'layer',
   'row',
+  'stored',
 ] as const;
 
 const idsPerInstance = 2 ** 28;

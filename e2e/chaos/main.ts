@@ -10,6 +10,8 @@ const { values } = parseArgs({
     cycles: { type: 'string', default: '300' },
     lanes: { type: 'string', default: '6' },
     'max-kills': { type: 'string', default: '1000000' },
+    /** With an object store, to which the server uploads what sleeps. */
+    store: { type: 'boolean', default: false },
   },
 });
 const isolation = getIsolation(values.isolation);
@@ -18,6 +20,7 @@ const report = await runChaos({
   lanes: Number(values.lanes),
   seed: Number(values.seed),
   maxKills: Number(values['max-kills']),
+  hasStore: values.store,
   instance: Number(values.instance),
   isolation,
   signal: untilToldToEnd(),

@@ -7,6 +7,7 @@ import { findProcess } from '@soulbox/base';
 import type { Isolation } from '@soulbox/contract';
 import { nodeProgram, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
+import { openChaosStore } from './chaos-store.ts';
 import { excuseVictims } from './excuse.ts';
 import { findHidden } from './hidden.ts';
 import type { KillCounts } from './killer.ts';
@@ -27,6 +28,8 @@ export interface ChaosOptions {
   readonly seed: number;
   /** The kills stop after this number. The cycles continue. */
   readonly maxKills: number;
+  /** Whether the server uploads what sleeps to an object store. */
+  readonly hasStore?: boolean;
   /** Aborts: everything is ended, and the reason of the signal is thrown. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (text: string) => void;
@@ -50,7 +53,8 @@ export interface ChaosReport {
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const startedAt = performance.now();
   const { instance, isolation } = options;
-  const environment = isolation === undefined ? {} : { SOULBOX_ISOLATION: isolation };
+  await using store = await openChaosStore(options.hasStore === true);
+  const environment = { ...store?.environment, ...(isolation === undefined ? {} : { SOULBOX_ISOLATION: isolation }) };
   const server = await startServer({ instance, environment });
   let stopped = false;
   let killing: Promise<void> | undefined;
@@ -72,9 +76,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     const { counts, violations: found } = await verify(worker);
     const told = [...hidden, ...found];
     const { violations, excused } = await excuseVictims(told, victims, server.clientEnvironment);
+    const inStore = (await store?.leftovers()) ?? [];
     await server.stop();
     stopped = true;
-    const leftovers = await listLeftovers(options.instance, server.dataDirectory);
+    const leftovers = [...inStore, ...(await listLeftovers(options.instance, server.dataDirectory))];
     const fine = violations.length === 0 && leftovers.length === 0;
     if (fine) await rm(server.dataDirectory, { recursive: true });
     const seconds = (performance.now() - startedAt) / 1000;
