@@ -9,6 +9,7 @@ export const proofFiles: readonly string[] = [
   ...['chaos', 'crash', 'fill', 'moments'].map((folder) => `e2e/${folder}/*.test.ts`),
   ...within('operators', 'backup', 'moved-data', 'packages', 'full-disk', 'canaries', 'audit', 'killed-build'),
   ...within('operators', 'unreadable-record', 'host-limit', 'traces'),
+  ...within('operators', 'object-store', 'object-store-s3', 'object-store-late', 'volumes-in-store'),
   ...within('security', 'at-rest', 'encrypted-disks', 'people', 'stored-secrets'),
   ...[...within('functions', 'restart'), ...within('templates', 'build-restart')],
   ...[...within('clients', 'readme'), ...within('sleep', 'archive')],

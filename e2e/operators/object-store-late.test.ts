@@ -13,11 +13,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
 import { connectionOf } from '../harness/drill.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { pidOfPart } from '../harness/pid-of-part.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
-const instance = 7;
+const instance = ownInstance();
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 const port = 8099;
 const residentMb = 200;

@@ -16,10 +16,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
 import { checkSandbox, connectionOf, fillSandbox } from '../harness/drill.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { pidOfPart } from '../harness/pid-of-part.ts';
 import { until } from '../harness/until.ts';
 
-const instance = 7;
+const instance = ownInstance();
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 
 describe.skipIf(!isThere('moto', hasMoto) || !isThere('valkey-server', hasValkey))(

@@ -20,12 +20,13 @@ import {
 } from '../harness/drill.ts';
 import type { World } from '../harness/drill.ts';
 import { askFunction, deployLasting } from '../harness/lasting-function.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { hasTemplate } from '../harness/template.ts';
 import { until } from '../harness/until.ts';
 
 const hasFunctions = await hasTemplate('edge');
-const instance = 7;
+const instance = ownInstance();
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 let folder: string;
 let url: string;

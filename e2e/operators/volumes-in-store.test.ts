@@ -12,11 +12,12 @@ import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
 import { connectionOf } from '../harness/drill.ts';
 import { needs } from '../harness/needs.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 import { until } from '../harness/until.ts';
 
 needs('volumes');
 
-const instance = 7;
+const instance = ownInstance();
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 const mib = 1024 * 1024;
 let folder: string;
