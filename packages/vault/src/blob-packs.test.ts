@@ -97,13 +97,16 @@ test('only what is new is uploaded, and a pack of which a quarter is gone is rep
 test('a deleted blob is gone from the store in time, however small it was', async () => {
   await put('uploads', 'small', 'x');
   await put('uploads', 'other', randomBytes(1000));
-  const one = packs({ deadMs: 20 });
+  const one = packs({ deadMs: 120 });
   await one.sync(signal);
   await stores.uploads.delete('small');
   await one.sync(signal);
   expect(Object.keys(await stored())).toContain('uploads/small');
-  await new Promise((done) => setTimeout(done, 30));
+  expect(one.isDue()).toBe(false);
+  await new Promise((done) => setTimeout(done, 130));
+  expect(one.isDue()).toBe(true);
   await one.sync(signal);
+  expect(one.isDue()).toBe(false);
   expect(Object.keys(await stored())).toEqual(['uploads/other']);
 });
 
@@ -150,4 +153,13 @@ test('a damaged pack does not stop the others, and a damaged index is replaced',
   access.objects.get(index ?? '')?.fill(0);
   await packs().sync(signal);
   expect(indexes()).not.toContain(index);
+});
+
+test('a pack of a newer version is refused, and stays', async () => {
+  async function* content(): AsyncGenerator<Buffer> {
+    yield await Promise.resolve(Buffer.from('x'));
+  }
+  await parcels.put('blobs/a', content(), { signal, about: { format: 2 } });
+  await expect(packs().sync(signal)).rejects.toMatchObject({ reason: 'state_incompatible' });
+  expect(indexes()).toHaveLength(1);
 });

@@ -37,6 +37,8 @@ export interface BlobPacks {
    * next call. Throws the errors of the store; the next call continues.
    */
   sync(signal: AbortSignal): Promise<readonly PackedBlob[]>;
+  /** Whether a deleted blob has been in a pack for longer than it may, so that `sync` is due without a change. */
+  isDue(): boolean;
 }
 
 interface PackState {
@@ -63,6 +65,7 @@ export function createBlobPacks(
     all.set(name, { blobs: packed, deadSince: undefined });
   };
   return {
+    isDue: () => [...(packs?.values() ?? [])].some((pack) => isOverdue(pack, limits)),
     async sync(signal) {
       packs ??= await readPacks(parcels, kind, signal);
       const wanted = await listAll(sources);
@@ -99,7 +102,7 @@ export async function eachPackedBlob(
       const content = parcel.content();
       const cutter = cutContent(content);
       try {
-        for (const blob of aboutPackSchema.parse(parcel.about).blobs) await take(blob, cutter.next(blob.sizeBytes));
+        for (const blob of blobsOf(parcel.about)) await take(blob, cutter.next(blob.sizeBytes));
       } finally {
         await content.return(undefined);
       }
@@ -131,7 +134,7 @@ async function readPacks(parcels: Parcels, kind: string, signal: AbortSignal): P
     try {
       const parcel = await parcels.open(name, signal);
       if (parcel === undefined) continue;
-      packs.set(name, { blobs: aboutPackSchema.parse(parcel.about).blobs, deadSince: undefined });
+      packs.set(name, { blobs: blobsOf(parcel.about), deadSince: undefined });
     } catch (thrown) {
       if (!(thrown instanceof SoulBoxError) || thrown.reason !== 'storage_damaged') throw thrown;
       packs.set(name, { blobs: [], deadSince: undefined });
@@ -144,7 +147,7 @@ async function readPacks(parcels: Parcels, kind: string, signal: AbortSignal): P
 function sortOut(
   packs: ReadonlyMap<string, PackState>,
   wanted: ReadonlyMap<string, PackedBlob>,
-  { deadMs }: PackLimits,
+  limits: PackLimits,
 ): { readonly old: readonly string[]; readonly found: ReadonlySet<string> } {
   const found = new Set<string>();
   const old: string[] = [];
@@ -153,11 +156,20 @@ function sortOut(
     const live = pack.blobs.filter((blob) => wanted.has(idOf(blob)) && !found.has(idOf(blob)));
     const isWhole = live.length === pack.blobs.length;
     pack.deadSince = isWhole ? undefined : (pack.deadSince ?? performance.now());
-    const isDue = pack.deadSince !== undefined && performance.now() - pack.deadSince >= deadMs;
-    if (live.length === 0 || isDue || bytesOf(live) < bytesOf(pack.blobs) * 0.75) old.push(name);
+    if (live.length === 0 || isOverdue(pack, limits) || bytesOf(live) < bytesOf(pack.blobs) * 0.75) old.push(name);
     else for (const blob of live) found.add(idOf(blob));
   }
   return { old, found };
+}
+
+const isOverdue = ({ deadSince }: PackState, { deadMs }: PackLimits): boolean =>
+  deadSince !== undefined && performance.now() - deadSince >= deadMs;
+
+/** It is authenticated: a form that is unknown is of a newer version. Throws `state_incompatible`. */
+function blobsOf(about: unknown): readonly PackedBlob[] {
+  const parsed = aboutPackSchema.safeParse(about);
+  if (parsed.success) return parsed.data.blobs;
+  throw new SoulBoxError('state_incompatible', 'A pack in the object store is of a newer version of SoulBox.');
 }
 
 const bytesOf = (blobs: readonly PackedBlob[]): number => blobs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

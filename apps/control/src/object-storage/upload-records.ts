@@ -41,7 +41,8 @@ export function uploadRecords(options: RecordUploadOptions): AsyncDisposable {
   const packs = createBlobPacks(parcels, blobsKind, { sources: options.blobs });
   return uploadOnChange({
     ...{ what: 'the records', logger, limits },
-    mark: async () => await markOf(options),
+    // What was deleted must leave the store in time, also if nothing else happens.
+    mark: async () => `${await markOf(options)} ${packs.isDue()}`,
     upload: async (signal) => await uploadOnce(options, { parcels, packs }, signal),
   });
 }

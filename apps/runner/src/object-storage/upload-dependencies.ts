@@ -29,7 +29,7 @@ export function uploadDependencies(options: DependencyUploadOptions): AsyncDispo
       const found = await stat(directory, { bigint: true }).catch((error: unknown) => {
         if (!isNodeError(error) || error.code !== 'ENOENT') throw error;
       });
-      return found === undefined ? 'none' : String(found.mtimeNs);
+      return `${found === undefined ? 'none' : found.mtimeNs} ${packs.isDue()}`;
     },
     async upload(signal) {
       await checkOwner(objects, owner.nonce, { key: keys.owner, signal });
