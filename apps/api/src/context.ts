@@ -30,6 +30,7 @@ import type { Signing } from './signing/signing.ts';
 import { createBuilder } from './builder/builder.ts';
 import type { Builder } from './builder/builder.ts';
 import type { ApiConfig } from './config.ts';
+import type { ObjectCacheFigures } from './meters/object-cache-figures.ts';
 import { createRequestFailures } from './meters/request-failures.ts';
 import type { RequestFailures } from './meters/request-failures.ts';
 import { createRequestDurations } from './meters/request-durations.ts';
@@ -60,28 +61,6 @@ export interface AuditParts {
   readonly directory: string;
   /** Signs checkpoints: Ed25519, in PEM. */
   readonly signingKey: Secret;
-}
-
-/** What the levels of the cache of objects have done since the start of its process. */
-export interface ObjectCacheFigures {
-  readonly levels: readonly {
-    readonly level: 'memory' | 'redis' | 'http';
-    readonly hits: number;
-    readonly hitBytes: number;
-    readonly misses: number;
-    readonly errors: number;
-    readonly skipped: number;
-    readonly wrong: number;
-    /** `resting`: it does not work, and is not asked for a while. */
-    readonly state: 'working' | 'resting';
-    readonly content?:
-      | { readonly bytes: number; readonly maxBytes: number; readonly entries: number; readonly evictions: number }
-      | undefined;
-  }[];
-  readonly sourceReads: number;
-  readonly sourceBytes: number;
-  readonly shared: number;
-  readonly ahead: number;
 }
 
 /** Undefined: there is no cache, or its process is away. */

@@ -3,17 +3,10 @@ import { SoulBoxError } from '@soulbox/base';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
 import { errors } from '../http/schemas.ts';
+import { objectCacheFiguresSchema } from '../meters/object-cache-figures.ts';
 import { callRunner } from '../runner/call.ts';
 import { volumeStorageSchema } from '../volume-service/volume-service.ts';
 import { volumeStorageOf } from '../volumes/storage.ts';
-
-const levelSchema = z.object({
-  level: z.string(),
-  ...{ hits: z.number(), hitBytes: z.number(), misses: z.number() },
-  ...{ errors: z.number(), skipped: z.number(), wrong: z.number() },
-  state: z.string(),
-  content: z.object({ bytes: z.number(), maxBytes: z.number(), entries: z.number(), evictions: z.number() }).optional(),
-});
 
 const storageSchema = z.object({
   state: z.string(),
@@ -34,12 +27,7 @@ const storageSchema = z.object({
   /** Of the contents of volumes. */
   volumes: volumeStorageSchema,
   /** Absent without a level of the cache, and while its process is being restarted. */
-  cache: z
-    .object({
-      levels: z.array(levelSchema),
-      ...{ sourceReads: z.number(), sourceBytes: z.number(), shared: z.number(), ahead: z.number() },
-    })
-    .optional(),
+  cache: objectCacheFiguresSchema.optional(),
 });
 
 export function addStorageRoute(app: ApiApp, context: ApiContext): void {
@@ -65,7 +53,7 @@ export function addStorageRoute(app: ApiApp, context: ApiContext): void {
       }));
       const cache = await context.readObjectCache();
       return await reply.send({
-        ...(cache === undefined ? {} : { cache: { ...cache, levels: [...cache.levels] } }),
+        ...(cache === undefined ? {} : { cache }),
         ...{ state, reason, wanted, uploaded, notUploaded },
         ...{ pendingBytes: Number(pendingBytes), uploads: Number(uploads) },
         ...{ uploadedBytes: Number(uploadedBytes), failures: Number(failures) },

@@ -1,4 +1,5 @@
-import type { ApiContext, ObjectCacheFigures } from '../context.ts';
+import type { ApiContext } from '../context.ts';
+import type { ObjectCacheFigures } from '../meters/object-cache-figures.ts';
 import type { MetricFamily } from '../meters/text-format.ts';
 
 type Level = ObjectCacheFigures['levels'][number];
