@@ -33,6 +33,13 @@ export interface OpenFile {
 
 export const sizeOf = (file: OpenFile): number => file.scratch?.size() ?? file.size;
 
+/**
+ * A program of this mount has changed the file, or opened it, since it had `version`. What the store was asked meanwhile
+ * may be older than that.
+ */
+export const isChangedSince = (file: OpenFile, version: string | undefined): boolean =>
+  file.isDirty || file.version !== version;
+
 export function saveFile(state: MountState, file: OpenFile): void {
   const { nodeId, key, version, size, modifiedMs, scratch, isDirty } = file;
   state.saveFile({ nodeId, key, version, size, modifiedMs, scratch: scratch?.name, isDirty });

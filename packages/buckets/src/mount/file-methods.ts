@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { FuseError } from '@soulbox/fuse';
 import type { FuseFs } from '@soulbox/fuse';
+import { isChangedSince } from '../content/open-file.ts';
 import type { OpenHandle } from '../content/open-file.ts';
 import { unlessInterrupted } from '../faults.ts';
 import { attributesOf, inoOf } from '../names/attributes.ts';
@@ -28,12 +29,13 @@ export function fileMethods(mount: BucketMount): FileMethods {
     if (known !== undefined && (known.isDirty || key === undefined)) return files.open(nodeId, '', undefined, canWrite);
     if (key === undefined) throw stale();
     if (isFolderKey(key)) throw new FuseError('EISDIR');
+    const version = known?.version;
     const fact = await facts.ask(key);
-    if (fact === undefined || told.get(nodeId) !== fact.version) throw stale();
     // It may have been opened, changed or removed meanwhile.
     const file = files.find(nodeId);
-    if (file === undefined ? state.keyOf(nodeId) !== key : !file.isDirty && file.version !== fact.version)
-      throw stale();
+    if (file !== undefined && isChangedSince(file, version)) return files.open(nodeId, '', undefined, canWrite);
+    if (fact === undefined || told.get(nodeId) !== fact.version) throw stale();
+    if (file === undefined ? state.keyOf(nodeId) !== key : file.version !== fact.version) throw stale();
     return files.open(nodeId, key, fact, canWrite);
   };
   const writableHandle = (fh: number): OpenHandle => {

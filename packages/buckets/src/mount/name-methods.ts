@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { SoulBoxError } from '@soulbox/base';
 import { FuseError } from '@soulbox/fuse';
 import type { FuseContext, FuseCreated, FuseEntry, FuseFs } from '@soulbox/fuse';
+import { isChangedSince } from '../content/open-file.ts';
 import type { OpenFile } from '../content/open-file.ts';
 import type { Fact } from '../names/facts.ts';
 import { findPart, newKey } from '../names/keys.ts';
@@ -20,13 +21,19 @@ type NameMethods = Required<
 export function nameMethods(mount: BucketMount): NameMethods {
   const { store, state, facts, files } = mount;
 
-  /** An open file that is not in the store as it is here. */
-  const findChanged = (key: string): OpenFile | undefined => {
+  const findOpen = (key: string): OpenFile | undefined => {
     const nodeId = state.findNode(key);
-    const file = nodeId === undefined ? undefined : files.find(nodeId);
-    return file?.isDirty === true ? file : undefined;
+    return nodeId === undefined ? undefined : files.find(nodeId);
   };
-  const find = async (key: string): Promise<Fact | OpenFile> => findChanged(key) ?? (await facts.find(key));
+  /** An open file that is not in the store as it is here, or what the store has. */
+  const find = async (key: string): Promise<Fact | OpenFile> => {
+    const file = findOpen(key);
+    if (file?.isDirty === true) return file;
+    const version = file?.version;
+    const fact = await facts.find(key);
+    const now = findOpen(key);
+    return now !== undefined && isChangedSince(now, version) ? now : fact;
+  };
   const isFolder = (found: Fact | OpenFile): boolean => 'kind' in found && found.kind === 'folder';
   const isAbsent = (found: Fact | OpenFile): boolean => 'kind' in found && found.kind === 'absent';
 
@@ -110,7 +117,7 @@ export function nameMethods(mount: BucketMount): NameMethods {
       if (isFolder(found)) throw new FuseError('EISDIR');
       if (isAbsent(found) && !context.isResent) throw new FuseError('ENOENT');
       const nodeId = state.findNode(key);
-      const file = nodeId === undefined ? undefined : files.find(nodeId);
+      const file = findOpen(key);
       const isInStore = file === undefined || file.version !== undefined;
       if (file !== undefined) await files.keepContent(file);
       if (isInStore) await store.delete(key);
