@@ -403,7 +403,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index'],
   ],
   'packages/cache/src': [
-    ['access-order', 'breaker', 'frequency-sketch', 'level', 'recent-keys', 'single-flight', 'this-host'],
+    ['access-order', 'arrival', 'breaker', 'frequency-sketch', 'recent-keys', 'this-host'],
+    ['level', 'single-flight'],
     ['http', 'memory-level', 'redis', 'watched-level'],
     ['create-cache', 'settings'],
     ['read-ahead'],
@@ -470,7 +471,13 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['testing'],
   ],
   'apps/buckets/src': [['limits'], ['stores'], ['mounts'], ['requests'], ['start'], ['run-buckets'], ['index', 'main']],
-  'apps/objects/src': [['object-cache', 'open-store'], ['serve-objects'], ['run-objects'], ['index', 'main']],
+  'apps/objects/src': [
+    ['get-object', 'open-store'],
+    ['object-cache'],
+    ['serve-objects'],
+    ['run-objects'],
+    ['index', 'main'],
+  ],
   'apps/volumes/src': [
     ['limits'],
     ['volumes'],

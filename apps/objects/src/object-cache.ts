@@ -1,11 +1,11 @@
-import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import type { OpenCache } from '@soulbox/cache';
 import { hasCache } from '@soulbox/cache/settings';
 import type { CacheSettings } from '@soulbox/cache/settings';
 import { credentialsOfFile } from '@soulbox/storage/objects';
 import type { ObjectStore } from '@soulbox/storage/objects';
-import { directAccess, objectMaxBytes } from '@soulbox/vault';
+import { objectMaxBytes } from '@soulbox/vault';
+import { getObject } from './get-object.ts';
 
 export type ObjectCache = OpenCache;
 
@@ -52,13 +52,11 @@ export async function openObjectCache(
 ): Promise<ObjectCache | undefined> {
   if (!hasCache(settings)) return undefined;
   const { openCache } = await import('@soulbox/cache');
-  const access = directAccess(store);
   const { redisCredentialsFile: file } = settings;
   return await openCache(settings, {
     async source(key, signal) {
-      const found = await access.get(key, signal);
-      if (found === undefined) throw new SoulBoxError('storage_not_found', 'The store has no such object.');
-      return found.bytes;
+      const { info, body } = await getObject(store, key, signal);
+      return { sizeBytes: info.sizeBytes, body };
     },
     sign: async (key, signal) => await store.signGet(key, { expiresSeconds: signedSeconds, signal }),
     credentials: file === '' ? undefined : credentialsOfFile(file).read,

@@ -4,9 +4,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { errorFromUnknown, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
+import type { ArrivingValue } from '@soulbox/cache';
 import { httpStatusFromError } from '@soulbox/contract';
 import type { ObjectStore } from '@soulbox/storage/objects';
 import { objectMaxBytes } from '@soulbox/vault';
+import { getObject } from './get-object.ts';
 import { isImmutable } from './object-cache.ts';
 import type { ObjectCache } from './object-cache.ts';
 
@@ -98,22 +100,35 @@ function keyOf({ query }: Call): string {
 }
 
 async function read(call: Call): Promise<void> {
-  const { store, cache, query, response, signal } = call;
+  const { store, cache, response, signal } = call;
   const key = keyOf(call);
   if (cache !== undefined && isImmutable(key)) {
-    const bytes = await cache.get(key, { signal, fresh: query.get('fresh') === 'true' });
-    // No condition can be on the version of an object that is never replaced.
-    response.writeHead(200, { 'content-length': bytes.length, 'x-version': 'immutable' });
-    response.end(bytes);
+    await readCached(cache, key, call);
     return;
   }
-  const { info, body } = await store.get(key, { signal });
-  if (info.sizeBytes > objectMaxBytes) {
-    body.destroy();
-    throw new SoulBoxError('storage_damaged', `An object has ${info.sizeBytes} bytes, more than SoulBox writes.`);
-  }
+  const { info, body } = await getObject(store, key, signal);
   response.writeHead(200, { 'content-length': info.sizeBytes, 'x-version': encodeURIComponent(info.version) });
   await pipeline(body, response);
+}
+
+async function readCached(cache: ObjectCache, key: string, { query, response, signal }: Call): Promise<void> {
+  // No condition can be on the version of an object that is never replaced.
+  const begin = (sizeBytes: number): unknown =>
+    response.writeHead(200, { 'content-length': sizeBytes, 'x-version': 'immutable' });
+  let sending: Promise<void> | undefined;
+  const onArrival = (value: ArrivingValue): void => {
+    begin(value.sizeBytes);
+    sending = pipeline(value.pieces(), response);
+    // It is awaited below, after the value.
+    sending.catch(() => undefined);
+  };
+  const bytes = await cache.get(key, { signal, fresh: query.get('fresh') === 'true', onArrival });
+  if (sending !== undefined) {
+    await sending;
+    return;
+  }
+  begin(bytes.length);
+  response.end(bytes);
 }
 
 async function write(call: Call): Promise<void> {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { ArrivingValue } from './arrival.ts';
 import { createCache } from './create-cache.ts';
 import type { Cache } from './create-cache.ts';
 import { createFrequencySketch } from './frequency-sketch.ts';
@@ -46,6 +47,10 @@ function mapLevel(name: LevelName): MapLevel {
   return level;
 }
 
+async function* piecesOf(value: Buffer): AsyncGenerator<Buffer> {
+  for (const byte of value) yield await Promise.resolve(Buffer.of(byte));
+}
+
 function start(): {
   readonly cache: Cache;
   readonly redis: MapLevel;
@@ -68,7 +73,8 @@ function start(): {
     async source(key) {
       reads.push(key);
       const value = store.get(key);
-      return value === undefined ? await Promise.reject(new Error('not found')) : await Promise.resolve(value);
+      if (value === undefined) throw new Error('not found');
+      return await Promise.resolve({ sizeBytes: value.length, body: piecesOf(value) });
     },
   });
   return { cache, redis, http, store, reads, notes };
@@ -166,4 +172,32 @@ test('readers at the same time share one read', async () => {
   const { cache, reads } = start();
   await Promise.all(Array.from({ length: 50 }, () => cache.get('a', { signal })));
   expect([reads, cache.figures().shared]).toEqual([['a'], 49]);
+});
+
+test('all readers get a value before it is whole', async () => {
+  const { cache } = start();
+  const sizes: number[] = [];
+  const readers = Array.from({ length: 3 }, async () => {
+    const pieces: string[] = [];
+    let passed: Promise<void> | undefined;
+    const onArrival = (value: ArrivingValue): void => {
+      sizes.push(value.sizeBytes);
+      passed = (async () => {
+        for await (const piece of value.pieces()) pieces.push(String(piece));
+      })();
+    };
+    const whole = await cache.get('a', { signal, onArrival });
+    await passed;
+    return [String(whole), pieces.join(''), pieces.length > 1];
+  });
+  expect(await Promise.all(readers)).toEqual(Array.from({ length: 3 }, () => ['value', 'value', true]));
+  expect(sizes).toEqual([5, 5, 5]);
+});
+
+test('a value in memory comes as a whole', async () => {
+  const { cache } = start();
+  await cache.get('a', { signal });
+  let isEarly = false;
+  await cache.get('a', { signal, onArrival: () => (isEarly = true) });
+  expect(isEarly).toBe(false);
 });

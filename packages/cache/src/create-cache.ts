@@ -1,3 +1,5 @@
+import { createArrival } from './arrival.ts';
+import type { Arrival, ArrivingValue } from './arrival.ts';
 import { createRecentKeys } from './recent-keys.ts';
 import { createSingleFlight } from './single-flight.ts';
 import type { FrequencySketch } from './frequency-sketch.ts';
@@ -6,7 +8,20 @@ import type { MemoryLevel } from './memory-level.ts';
 import type { WatchedLevel } from './watched-level.ts';
 
 /** Where everything is. Throws what the caller of the cache gets. */
-export type Source = (key: string, signal: AbortSignal) => Promise<Buffer>;
+export type Source = (key: string, signal: AbortSignal) => Promise<SentValue>;
+
+export interface SentValue {
+  readonly sizeBytes: number;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface GetOptions {
+  readonly signal: AbortSignal;
+  /** The value that the cache has given was wrong, so it is removed everywhere and read from the source. */
+  readonly fresh?: boolean;
+  /** Gets the value before it is whole. Not called for one that is in memory or in Redis. */
+  readonly onArrival?: ((value: ArrivingValue) => void) | undefined;
+}
 
 export interface CacheOptions {
   readonly memory: MemoryLevel | undefined;
@@ -32,11 +47,8 @@ export interface CacheFigures {
  * value or give a wrong one, and nothing has to be told to it when something changes.
  */
 export interface Cache extends AsyncDisposable {
-  /**
-   * The value of the nearest level that has it, otherwise that of the source. It must not be changed. `fresh`: the value
-   * that the cache has given was wrong, so it is removed everywhere and read from the source.
-   */
-  get(key: string, options: { readonly signal: AbortSignal; readonly fresh?: boolean }): Promise<Buffer>;
+  /** The value of the nearest level that has it, otherwise that of the source. It must not be changed. */
+  get(key: string, options: GetOptions): Promise<Buffer>;
   /** Reads a value into the memory, where it stays until it was asked for or others need the room. Faults are ignored. */
   readAhead(key: string, signal: AbortSignal): Promise<void>;
   /** The value was deleted from the source. */
@@ -59,20 +71,23 @@ export function createCache({ memory, levels, source, uses }: CacheOptions): Cac
   /** Where a value in memory came from: a wrong one is the fault of that level. */
   const origins = createRecentKeys<Origin>(deliveriesMax);
   const counts = { sourceReads: 0, sourceBytes: 0, gets: 0, attempts: 0, ahead: 0 };
-  const fromSource = async (key: string, signal: AbortSignal): Promise<Found> => {
-    const value = await source(key, signal);
+  const fromSource = async (key: string, signal: AbortSignal, arrival: Arrival): Promise<Found> => {
+    const { sizeBytes, body } = await source(key, signal);
+    const receiver = arrival.begin(sizeBytes);
+    for await (const piece of body) receiver.take(piece);
+    const value = receiver.whole();
     counts.sourceReads += 1;
     counts.sourceBytes += value.length;
     return { value, origin: 'source' };
   };
-  const find = async (key: string, signal: AbortSignal): Promise<Found> => {
+  const find = async (key: string, signal: AbortSignal, arrival: Arrival): Promise<Found> => {
     const missed: WatchedLevel[] = [];
     for (const watched of levels) {
-      const value = await watched.find(key, signal);
+      const value = await watched.find(key, signal, arrival);
       if (value !== undefined) return offered({ value, origin: watched.level.name }, missed, key);
       missed.push(watched);
     }
-    return offered(await fromSource(key, signal), missed, key);
+    return offered(await fromSource(key, signal, arrival), missed, key);
   };
   const offered = (found: Found, missed: readonly WatchedLevel[], key: string): Found => {
     if (found.origin !== 'memory') origins.add(key, found.origin);
@@ -87,23 +102,31 @@ export function createCache({ memory, levels, source, uses }: CacheOptions): Cac
     );
   };
   return {
-    async get(key, { signal, fresh = false }) {
+    async get(key, { signal, fresh = false, onArrival }) {
       if (fresh) {
         await refuse(key);
-        return (await fromSource(key, signal)).value;
+        // Not shared with readers of the wrong value.
+        const arrival = createArrival();
+        if (onArrival !== undefined) arrival.onBegin(onArrival);
+        try {
+          return (await fromSource(key, signal, arrival)).value;
+        } catch (fault) {
+          arrival.fail(fault as Error);
+          throw fault;
+        }
       }
       uses.note(key);
       counts.gets += 1;
-      const { value } = await flights.run(key, signal, async (either) => {
+      const attempt = async (either: AbortSignal, arrival: Arrival): Promise<Found> => {
         counts.attempts += 1;
-        return await find(key, either);
-      });
-      return value;
+        return await find(key, either, arrival);
+      };
+      return (await flights.run(key, signal, attempt, onArrival)).value;
     },
     async readAhead(key, signal) {
       if (memory === undefined || memory.has(key)) return;
       try {
-        const { value } = await flights.run(key, signal, async (either) => await find(key, either));
+        const { value } = await flights.run(key, signal, async (...of) => await find(key, ...of));
         memory.take(key, value);
         counts.ahead += 1;
       } catch {

@@ -1,3 +1,5 @@
+import type { Arrival } from './arrival.ts';
+
 /** From the nearest one on. */
 export const levelNames = ['memory', 'redis', 'http'] as const;
 export type LevelName = (typeof levelNames)[number];
@@ -7,9 +9,9 @@ export interface Level extends AsyncDisposable {
   readonly name: LevelName;
   /**
    * Undefined: it is not there. Throws if the level does not work: a `SlowLevelError` if it took too long. Never waits
-   * longer than the small limits of the level.
+   * longer than the small limits of the level. A level that gets a value in parts gives them to `arrival` as well.
    */
-  find(key: string, signal: AbortSignal): Promise<Buffer | undefined>;
+  find(key: string, signal: AbortSignal, arrival?: Arrival): Promise<Buffer | undefined>;
   /** Gives it a value that was read elsewhere. The level decides whether it takes it; the caller does not wait. */
   offer(key: string, value: Buffer): void;
   /** Throws if the level does not work. Then the value leaves it by its time to live. */

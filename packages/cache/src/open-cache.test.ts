@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { silentLogger } from '@soulbox/base/logger';
@@ -20,7 +21,8 @@ async function open(settings: Partial<CacheSettings>, more: Partial<CacheParts> 
     {
       async source(key) {
         reads.push(key);
-        return await Promise.resolve(Buffer.from(`value of ${key}`));
+        const value = Buffer.from(`value of ${key}`);
+        return await Promise.resolve({ sizeBytes: value.length, body: Readable.from([value]) });
       },
       sign: async (key) => await Promise.resolve(`https://store.example/${key}`),
       ...{ valueMaxBytes: 1000, logger: silentLogger, ...more },

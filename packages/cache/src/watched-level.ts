@@ -1,3 +1,4 @@
+import type { Arrival } from './arrival.ts';
 import { createBreaker } from './breaker.ts';
 import type { Breaker } from './breaker.ts';
 import { SlowLevelError } from './level.ts';
@@ -12,7 +13,7 @@ const rightPerWrong = 16;
 /** A level that never fails: it is skipped while it does not work. */
 export interface WatchedLevel {
   readonly level: Level;
-  find(key: string, signal: AbortSignal): Promise<Buffer | undefined>;
+  find(key: string, signal: AbortSignal, arrival?: Arrival): Promise<Buffer | undefined>;
   remove(key: string): Promise<void>;
   /** Its value was wrong. After several of them it is not asked for a while. */
   refuse(key: string): Promise<void>;
@@ -47,13 +48,13 @@ export function watchLevel(
   };
   return {
     level,
-    async find(key, signal) {
+    async find(key, signal, arrival) {
       if (!breaker.mayTry()) {
         counts.skipped += 1;
         return undefined;
       }
       try {
-        const value = await level.find(key, signal);
+        const value = await level.find(key, signal, arrival);
         succeeded();
         if (value === undefined) counts.misses += 1;
         else {

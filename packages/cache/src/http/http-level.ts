@@ -1,6 +1,8 @@
 import { Agent as HttpAgent, request as requestPlain } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as requestTls } from 'node:https';
+import { createArrival } from '../arrival.ts';
+import type { Arrival } from '../arrival.ts';
 import { createRecentKeys } from '../recent-keys.ts';
 import { SlowLevelError } from '../level.ts';
 import type { Level } from '../level.ts';
@@ -53,24 +55,27 @@ export function openHttpLevel({ base, sign, valueMaxBytes, limits: given }: Http
       clearTimeout(slow);
     }
   };
-  const receive = async (answer: IncomingMessage): Promise<Buffer> => {
+  const receive = async (answer: IncomingMessage, arrival: Arrival): Promise<Buffer> => {
+    // Without it the value cannot be passed on before it is whole.
     const length = Number(answer.headers['content-length'] ?? Number.NaN);
     if (length > valueMaxBytes) throw new Error(`It has sent ${length} bytes, more than an object has.`);
     if (answer.headers['content-encoding'] !== undefined) throw new Error('It has changed the encoding of an object.');
+    const receiver = Number.isSafeInteger(length) && length >= 0 ? arrival.begin(length) : undefined;
     const pieces: Buffer[] = [];
     let received = 0;
     answer.setTimeout(limits.silenceMs, () => answer.destroy(new SlowLevelError('It has stopped in the middle.')));
     for await (const piece of answer as AsyncIterable<Buffer>) {
       received += piece.length;
       if (received > valueMaxBytes) throw new Error('It has sent more bytes than an object has.');
-      pieces.push(piece);
+      if (receiver === undefined) pieces.push(piece);
+      else receiver.take(piece);
     }
-    if (!answer.complete || (!Number.isNaN(length) && received !== length)) throw new Error('It has sent a part only.');
-    return Buffer.concat(pieces);
+    if (!answer.complete) throw new Error('It has sent a part only.');
+    return receiver?.whole() ?? Buffer.concat(pieces);
   };
   return {
     name: 'http',
-    async find(key, signal) {
+    async find(key, signal, arrival = createArrival()) {
       if (refused.find(key) === true) return undefined;
       const ended = new AbortController();
       const either = AbortSignal.any([signal, ended.signal]);
@@ -78,7 +83,7 @@ export function openHttpLevel({ base, sign, valueMaxBytes, limits: given }: Http
       try {
         const url = rewriteSignedUrl(await sign(key, either), base);
         const answer = await ask(url, either, limits.firstMs);
-        if (answer.statusCode === 200) return await receive(answer);
+        if (answer.statusCode === 200) return await receive(answer, arrival);
         answer.destroy();
         // The store itself is asked: it may have been written since.
         if (answer.statusCode === 404) return undefined;
