@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,6 +12,7 @@ import { createParcels, sealedObjects, socketAccess } from '@soulbox/vault';
 import type { ObjectAccess } from '@soulbox/vault';
 import type { Figure, Measurement } from '../measurement.ts';
 import { timeMs } from '../time.ts';
+import { measureHosts } from './cache-hosts.ts';
 
 const mib = 1024 * 1024;
 const parcelMib = 32;
@@ -40,6 +41,8 @@ export const cache: Measurement = {
     const folder = await mkdtemp(join(tmpdir(), 'soulbox-bench-cache-'));
     await using open = new AsyncDisposableStack();
     open.defer(async () => await removeTree(folder));
+    // The process of the object store has a user of its own.
+    await chmod(folder, 0o711);
     const credentialsFile = join(folder, 'credentials');
     await writeFile(credentialsFile, '{"accessKeyId":"a","secretAccessKey":"b"}', { mode: 0o600 });
     const store = open.use(await startChild('slow-s3.ts', [String(latencyMs), String(mibPerSecond)]));
@@ -100,6 +103,7 @@ export const cache: Measurement = {
     for (const [what, of] of samples)
       yield { what: `parcel of ${parcelMib} MiB, ${what}`, unit: 'MiB/s', samples: of, note: where };
     yield* measureJumps({ startHost, writer, rounds, redis: valkey.url, note: where });
+    yield* measureHosts(lab, { storeUrl: url, credentialsFile, redis: valkey.url, http: nginx.url, note: where });
   },
 };
 
