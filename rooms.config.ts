@@ -573,7 +573,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   bench: [
     ['host', 'lab', 'processes', 'resident', 'time'],
-    ['builds', 'first-output', 'measurement', 'phases'],
+    ['builds', 'first-output', 'measurement', 'phases', 'stored'],
     ['engines', 'statistics'],
     ['large-template', 'results'],
     ['measurements', 'pairs', 'table'],
