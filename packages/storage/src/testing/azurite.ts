@@ -4,6 +4,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob';
 import { removeTree } from '@soulbox/base';
 
 /**
@@ -22,6 +23,12 @@ export const emulatorAccount = {
 } as const;
 
 const startMs = 60_000;
+
+/** Makes a container in the account of emulators. `url` is that of the server. */
+export async function createContainer(url: string, name: string): Promise<void> {
+  const credential = new StorageSharedKeyCredential(emulatorAccount.name, emulatorAccount.key);
+  await new ContainerClient(`${url}/${emulatorAccount.name}/${name}`, credential).create();
+}
 
 /** Starts a server on a free port and returns its URL, without the account. */
 export async function startAzurite(): Promise<{ readonly url: string } & AsyncDisposable> {

@@ -4,12 +4,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob';
 import { removeTree } from '@soulbox/base';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeObjectFaults } from '../../conformance/object-faults.ts';
 import { describeObjects } from '../../conformance/objects.ts';
-import { emulatorAccount, hasAzurite, startAzurite } from '../../testing/azurite.ts';
+import { createContainer, emulatorAccount, hasAzurite, startAzurite } from '../../testing/azurite.ts';
 import { startFaultProxy } from '../../testing/fault-proxy.ts';
 import type { FaultProxy } from '../../testing/fault-proxy.ts';
 import type { ObjectStore } from '../object-store.ts';
@@ -29,8 +28,7 @@ describe.skipIf(!hasAzurite)('with azurite', () => {
     folder = await mkdtemp(join(tmpdir(), 'soulbox-azure-'));
     await writeFile(join(folder, 'key'), JSON.stringify({ accountKey: emulatorAccount.key }), { mode: 0o600 });
     azurite = await startAzurite();
-    const credential = new StorageSharedKeyCredential(emulatorAccount.name, emulatorAccount.key);
-    await new ContainerClient(`${azurite.url}/${emulatorAccount.name}/container`, credential).create();
+    await createContainer(azurite.url, 'container');
     proxy = await startFaultProxy(azurite.url);
   });
   afterAll(async () => {
