@@ -133,3 +133,19 @@ test('many small chunks become few parts', async () => {
   await store.put('a', bytes());
   expect(sizes).toEqual([1000, 1000, 500]);
 });
+
+test('a list has only what was asked for, whatever the store says', async () => {
+  const objectOf = (key: string) => ({ key, sizeBytes: 1, version: 'v', modifiedAt: new Date(0), writeId: undefined });
+  const keys = ['team/', 'team/a', 'team/a/b', '/etc/passwd', 'other/a', 'teamster/a', 'team', ''];
+  const folders = ['team/f/', 'team/g', 'team/', '/', 'other/', 'team/f/deeper/', ''];
+  const store = createObjectStore(
+    { ...driver, list: () => Promise.resolve({ objects: keys.map(objectOf), folders }) },
+    { url: 'file:///x', prefix: 'team/' },
+  );
+  const found = async (query: Parameters<ObjectStore['list']>[0]): Promise<string[]> => {
+    const page = await store.list(query);
+    return [...page.objects.map(({ key }) => key), ...page.folders];
+  };
+  expect(await found({ combinesFolders: true })).toEqual(['', 'a', 'f/']);
+  expect(await found({ prefix: 'a/', combinesFolders: false })).toEqual(['a/b']);
+});

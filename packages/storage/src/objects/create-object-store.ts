@@ -60,9 +60,10 @@ export function createObjectStore(driver: StoreDriver, { url, prefix, limits: gi
     async list(query = {}) {
       const asked = parseListQuery(query, prefix);
       const page = await once(query.signal, (limited) => driver.list(asked, limited));
+      // What was not asked for would get a wrong name when the prefix is cut off.
       return {
-        objects: page.objects.map(withoutPrefix),
-        folders: page.folders.map((folder) => folder.slice(prefix.length)),
+        objects: page.objects.filter(({ key }) => isAnswer(key, asked)).map(withoutPrefix),
+        folders: page.folders.filter((key) => isAnswerFolder(key, asked)).map((key) => key.slice(prefix.length)),
         ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
       };
     },
@@ -108,6 +109,16 @@ function parseListQuery(
   if (cursor !== undefined && (cursor === '' || cursor.length > cursorMaxLength))
     throw new SoulBoxError('bad_request', 'The cursor is not one that this store has given.');
   return { prefix: own + prefix, cursor, limit, combinesFolders: combinesFolders === true };
+}
+
+type Asked = ReturnType<typeof parseListQuery>;
+
+function isAnswer(key: string, { prefix, combinesFolders }: Asked): boolean {
+  return key.startsWith(prefix) && !(combinesFolders && key.includes('/', prefix.length));
+}
+
+function isAnswerFolder(key: string, { prefix }: Asked): boolean {
+  return key.startsWith(prefix) && key.length > prefix.length && key.indexOf('/', prefix.length) === key.length - 1;
 }
 
 function checkRange({ range, sha256 }: Parameters<ObjectStore['get']>[1] & object): void {
