@@ -28,6 +28,11 @@ import { slowClients } from './scenes/slow-clients.ts';
 import { smuggling } from './scenes/smuggling.ts';
 import { startUp } from './scenes/start-up.ts';
 import { tenants } from './scenes/tenants.ts';
+import { foreignVolumes } from './scenes/volumes/foreign-volumes.ts';
+import { plantedPaths } from './scenes/volumes/planted-paths.ts';
+import { sharedFiles } from './scenes/volumes/shared-files.ts';
+import { bucketStores } from './scenes/buckets/stores.ts';
+import { bucketPrefixes } from './scenes/buckets/prefixes.ts';
 
 /** Every attempt of the suite. */
 export const allAttempts: readonly Attempt[] = [
@@ -53,6 +58,11 @@ export const allAttempts: readonly Attempt[] = [
   ...proxies,
   ...identities,
   ...namedAddresses,
+  ...foreignVolumes,
+  ...plantedPaths,
+  ...sharedFiles,
+  ...bucketStores,
+  ...bucketPrefixes,
   ...slowClients,
   ...builds,
   ...setuid,

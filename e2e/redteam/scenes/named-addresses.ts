@@ -6,7 +6,7 @@ import type { Scene } from '../attempt.ts';
 import type { World } from '../world.ts';
 import { ask } from './raw.ts';
 
-const hosts = [
+export const forbiddenHosts = [
   ...metadataAddresses,
   '2852039166',
   '0251.0376.0251.0376',
@@ -48,7 +48,7 @@ async function callBack(world: World): Promise<string> {
     const control = await create(`http://${publicAddress}/control`);
     if (control.status !== 201) throw new Error(`a webhook to a public address returns ${control.status}`);
     note(control.body);
-    for (const name of hosts) {
+    for (const name of forbiddenHosts) {
       const answer = await create(`http://${name}/${host.word}`);
       if (answer.status === 201) note(answer.body);
     }
@@ -60,7 +60,7 @@ async function callBack(world: World): Promise<string> {
     const heard = await outside.heard();
     refuseBreaches(heard.filter((text) => text.includes(host.word)).map((text) => `a forbidden address heard ${text}`));
     if (!heard.includes('/control')) throw new Error('the public address heard nothing either');
-    return `${hosts.length} addresses heard nothing; a public one did`;
+    return `${forbiddenHosts.length} addresses heard nothing; a public one did`;
   } finally {
     for (const id of made) await ask(target.port, `/events/webhooks/${id}`, { method: 'DELETE', headers });
   }

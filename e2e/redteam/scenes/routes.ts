@@ -20,6 +20,7 @@ const bodies: readonly (readonly [form: RegExp, body: object])[] = [
   [/\/budgets$/, { budgets: [] }],
   [/\/limits$/, { sandboxes: 1 }],
   [/^\/events\/webhooks\/[^/]+$/, { name: 'taken' }],
+  [/^\/buckets\/[^/]+$/, { readOnly: true }],
   [/\/tags$/, { target: 'base', names: ['x'], tags: ['x'] }],
 ];
 

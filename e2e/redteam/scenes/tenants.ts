@@ -32,6 +32,8 @@ async function makeTheirs(world: World): Promise<Record<string, string>> {
   });
   const key = await call('POST', '/api-keys', { name: 'theirs' });
   const team = await call('GET', '/teams');
+  const volume = await call('POST', '/volumes', { name: 'theirs' });
+  const bucket = await call('POST', '/buckets', { name: 'theirs', url: 's3://theirs?region=us-east-1' });
   return {
     sandboxID: neighbor.sandbox.sandboxId,
     snapshotID,
@@ -40,6 +42,8 @@ async function makeTheirs(world: World): Promise<Record<string, string>> {
     webhookID: webhook['id'] ?? '',
     apiKeyID: key['id'] ?? '',
     teamID: team['teamID'] ?? '',
+    volumeID: volume['volumeID'] ?? '',
+    bucketID: bucket['bucketID'] ?? '',
   };
 }
 
@@ -74,6 +78,8 @@ async function callAllRoutes(world: World): Promise<string> {
     return `${called} calls refused; their own team can make ${reachable} of the reading ones`;
   } finally {
     await Sandbox.deleteSnapshot(theirs['snapshotID'] ?? '', { apiKey: neighbor.apiKey });
+    await callRoute(world, 'DELETE', `/volumes/${theirs['volumeID'] ?? ''}`, neighbor.apiKey);
+    await callRoute(world, 'DELETE', `/buckets/${theirs['bucketID'] ?? ''}`, neighbor.apiKey);
   }
 }
 
