@@ -3,19 +3,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { removeTree } from '@soulbox/base';
+import { openObjectStore } from '@soulbox/storage/objects';
+import { listManyObjects, passLargeObject } from '@soulbox/storage/testing-objects';
+import type { Taken } from '@soulbox/storage/testing-objects';
 import { killWriter } from '@soulbox/volumes/kills';
 import { compareWithModel } from '@soulbox/volumes/model';
 import { hasStressPrograms, onEachMount, stress, stressors, testPosix, verifyWrites } from '@soulbox/volumes/stress';
 
 /**
- * The long form of tests of volumes: kills of a process that writes, a comparison with a model, and programs that try file
- * systems, on mounts: stress-ng, fio, and pjdfstest if SOULBOX_PJDFSTEST is the folder of a built one.
+ * The long form of tests of object stores and volumes: a large object and a list of many objects in a folder, kills of a
+ * process that writes a volume, a comparison with a model, and programs that try file systems, on mounts: stress-ng, fio, and pjdfstest if SOULBOX_PJDFSTEST is the folder of a built one.
  */
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '500' },
     seeds: { type: 'string', default: '100' },
     steps: { type: 'string', default: '400' },
+    /** In one folder. */
+    objects: { type: 'string', default: '1000000' },
+    /** MiB. */
+    large: { type: 'string', default: '10240' },
     /** For each stressor. 0: no mounts, which need root. */
     seconds: { type: 'string', default: '5' },
   },
@@ -29,6 +36,25 @@ const inFolder = async <T>(work: (data: string) => Promise<T>): Promise<T> => {
     await removeTree(data);
   }
 };
+
+/** MiB by which the process may grow, whatever the sizes are. */
+const grownMax = { object: 256, list: 384 };
+const tell = (what: string, { seconds, grownMib }: Taken, most: number): void => {
+  console.log(`${what}: ${seconds.toFixed(1)} s, ${grownMib} MiB more memory at most`);
+  if (grownMib > most) throw new Error(`${what} took more than ${most} MiB of memory.`);
+};
+if (Number(values.large) > 0)
+  await inFolder(async (data) => {
+    await using store = await openObjectStore(`file://${data}/store`);
+    const { put, get } = await passLargeObject(store, Number(values.large));
+    tell(`write of an object of ${values.large} MiB`, put, grownMax.object);
+    tell(`read of an object of ${values.large} MiB`, get, grownMax.object);
+  });
+if (Number(values.objects) > 0)
+  await inFolder(async (data) => {
+    const count = Number(values.objects);
+    tell(`list of ${count} objects of a folder`, await listManyObjects(data, count), grownMax.list);
+  });
 
 const { answered, violations } = await inFolder((data) =>
   killWriter({

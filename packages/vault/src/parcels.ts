@@ -95,15 +95,13 @@ export function createParcels(
       for await (const chunk of objects.list(`data/${name}/`, signal)) await objects.delete(chunk.key, signal);
     },
     async removeOrphans(beforeMs, signal) {
-      const complete = new Set<string>();
-      for await (const name of list(undefined, signal)) complete.add(name);
+      // Chunks of a parcel are listed together, so its index is asked for once, and nothing is remembered of the others.
       let count = 0;
       let current: { readonly name: string; readonly uploadId: string | undefined } | undefined;
       for await (const { key: listed, modifiedAtMs } of objects.list('data/', signal)) {
         const [name, uploadId] = partsOfChunk(listed);
         if (name === undefined || modifiedAtMs >= beforeMs) continue;
-        if (current?.name !== name)
-          current = { name, uploadId: complete.has(name) ? await uploadOf(objects, key, name, signal) : undefined };
+        if (current?.name !== name) current = { name, uploadId: await uploadOf(objects, key, name, signal) };
         if (current.uploadId === 'unreadable' || current.uploadId === uploadId) continue;
         await objects.delete(listed, signal);
         count += 1;

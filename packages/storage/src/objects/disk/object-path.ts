@@ -17,6 +17,11 @@ export function pathFromKey(key: string): string {
   return names.join(`${folderSuffix}/`);
 }
 
+/** The path of a folder below the root, without a last slash. `key` is empty for the root itself, or ends with `/`. */
+export function folderPathFromKey(key: string): string {
+  return key === '' ? '' : pathFromKey(key.slice(0, -1)) + folderSuffix;
+}
+
 function encodePart(part: string): string {
   if (part === '') return emptyName;
   return part.replaceAll('%', '%25').replaceAll('+', '%2B').replace(/^\./, '%2E');

@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
-import { link, mkdir, mkdtemp, readdir, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { describeObjects } from '../../conformance/objects.ts';
+import { listManyObjects, passLargeObject } from '../../testing/sizes.ts';
 import type { ObjectStore } from '../object-store.ts';
 import { openObjectStore } from '../open-object-store.ts';
 
@@ -112,16 +113,25 @@ test('a file that gets a second name from outside stays one object', async () =>
   expect((await store.stat('b'))?.sizeBytes).toBe(1);
 });
 
-test('a list of more entries than are kept at once is complete', async () => {
-  const root = join(folder, 'store');
-  const names = Array.from({ length: 2300 }, (_, index) => `n${String((index * 7919) % 2300).padStart(5, '0')}`);
-  for (const name of names) await writeFile(join(root, name), '');
-  const found: string[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await store.list({ limit: 1000, ...(cursor === undefined ? {} : { cursor }) });
-    found.push(...page.objects.map(({ key }) => key));
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  expect(found).toEqual(names.toSorted());
+test('a list of many entries is complete, in pages and at once', async () => {
+  const { grownMib } = await listManyObjects(folder, 12_000);
+  expect(grownMib).toBeLessThan(200);
+  await using many = await openObjectStore(`file://${folder}/many`);
+  await rm(join(folder, 'many/n00000500'));
+  const page = await many.list({ limit: 1000 });
+  expect(page.objects.map(({ key }) => key)).toEqual(
+    Array.from({ length: 1001 }, (_, index) => `n${String(index).padStart(8, '0')}`).filter(
+      (_, index) => index !== 500,
+    ),
+  );
+});
+
+test('a large object is passed in bounded memory, and an empty one is there', async () => {
+  const { put, get } = await passLargeObject(store, 48);
+  expect(Math.max(put.grownMib, get.grownMib)).toBeLessThan(200);
+  await store.put('empty', Buffer.alloc(0));
+  const { info, body } = await store.get('empty');
+  expect(info.sizeBytes).toBe(0);
+  for await (const chunk of body) expect(chunk).toHaveLength(0);
+  expect(await keys()).toEqual(['empty']);
 });

@@ -11,6 +11,8 @@ import { StoreFault } from '../store-fault.ts';
 import { faultFromDisk } from './faults.ts';
 import { createFileLocks } from './file-locks.ts';
 import { pathFromKey } from './object-path.ts';
+import { readPage } from './read-page.ts';
+import { createSortedFolders } from './sorted-folders.ts';
 import { walkObjects } from './walk.ts';
 
 /** No object's name begins with a dot. */
@@ -53,6 +55,7 @@ type Disk = <T>(work: () => Promise<T>) => Promise<T>;
 
 function createDriver(root: string, disk: Disk): StoreDriver {
   const publish = createPublisher(root);
+  const sorted = createSortedFolders(root);
   const pathOf = (key: string): string => join(root, pathFromKey(key));
   const draftPath = (id: string): string => join(root, draftPrefix + id);
 
@@ -116,21 +119,9 @@ function createDriver(root: string, disk: Disk): StoreDriver {
     delete: (key) => disk(() => publish.remove(key)),
     list: ({ prefix, cursor, limit, combinesFolders }, signal) =>
       disk(async () => {
-        const objects: DriverInfo[] = [];
-        const folders: string[] = [];
         const after = cursor === undefined ? undefined : Buffer.from(cursor, 'base64url').toString();
-        let last = '';
-        for await (const found of walkObjects(root, { prefix, after, limit, combinesFolders }, signal)) {
-          if (objects.length + folders.length === limit)
-            return { objects, folders, cursor: Buffer.from(last).toString('base64url') };
-          last = found.isFolder ? found.key + lastOfFolder : found.key;
-          if (found.isFolder) folders.push(found.key);
-          else {
-            const info = await statObject(found.key, join(root, found.path));
-            if (info !== undefined) objects.push(info);
-          }
-        }
-        return { objects, folders };
+        const walk = walkObjects(sorted, { prefix, after, limit, combinesFolders }, signal);
+        return await readPage(walk, { limit, statOf: (key) => statObject(key, pathOf(key)) });
       }),
     copy: (from, to) =>
       disk(async () => {
@@ -152,9 +143,6 @@ function createDriver(root: string, disk: Disk): StoreDriver {
 }
 
 const readBytes = 256 * 1024;
-/** Sorts after all keys in a folder. */
-const lastOfFolder = '\u{10ffff}';
-
 function unsigned(): StoreFault {
   return new StoreFault('storage_unsupported', 'Local disk has no URLs that could be signed.');
 }
