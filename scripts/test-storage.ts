@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -89,4 +90,12 @@ else
         else console.log(`${kind} mount: pjdfstest\n${await testPosix(pjdfstest, folder)}`);
       }),
   );
-process.exit(violations.length === 0 ? 0 : 1);
+// The same programs in a sandbox, on a server of their own.
+let isInsideFine = true;
+if (isMountable && hasStressPrograms()) {
+  const args = ['run', '--project', 'e2e', 'e2e/volumes/stress.test.ts'];
+  const env = { ...process.env, SOULBOX_TEST_SECONDS: values.seconds };
+  const { status } = spawnSync('vitest', args, { cwd: join(import.meta.dirname, '..'), env, stdio: 'inherit' });
+  isInsideFine = status === 0;
+}
+process.exit(violations.length === 0 && isInsideFine ? 0 : 1);

@@ -1,65 +1,26 @@
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
 import { createVolume } from '../volume/open.ts';
 import { mountVolume } from './mounted-volume.ts';
+import { fioArguments, passedOf, stressArguments, stressMs, stressPrograms } from './stress-programs.ts';
+import type { StressOptions } from './stress-programs.ts';
 
-/** Programs of Debian that try file systems. */
-export const stressPrograms = { stressNg: '/usr/bin/stress-ng', fio: '/usr/bin/fio' } as const;
-
-/**
- * Those of stress-ng that use files in a folder, need no other file system, and stay within a few GiB of memory. `getdent`
- * and `io` are missing: they open folders of all mounts of the host, and wait for those of others.
- */
-export const stressors = [
-  ...[
-    'access',
-    'aio',
-    'chdir',
-    'chmod',
-    'chown',
-    'copy-file',
-    'dentry',
-    'dir',
-    'dirdeep',
-    'dirmany',
-    'dup',
-    'fallocate',
-  ],
-  ...['fcntl', 'file-ioctl', 'filename', 'filerace', 'flock', 'fpunch', 'fsize', 'fstat', 'handle', 'hdd'],
-  ...['inode-flags', 'iomix', 'lease', 'link', 'locka', 'lockf', 'lockmix', 'lockofd', 'metamix', 'mknod', 'mmap'],
-  ...['msync', 'open', 'readahead', 'rename', 'revio', 'seek', 'sendfile', 'symlink', 'sync-file', 'touch', 'umask'],
-  ...['unlink', 'utime', 'xattr'],
-] as const;
-
-export interface StressOptions {
-  readonly stressors: readonly string[];
-  /** For each. */
-  readonly seconds: number;
-}
+export { hasStressPrograms, stressors } from './stress-programs.ts';
 
 /**
- * Runs stress-ng in a folder, one stressor after the other, with its own checks. Returns how many passed; those that are
- * not possible there are left out. Throws what failed.
+ * Runs stress-ng in a folder. Returns how many stressors passed; those that are not possible there are left out. Throws
+ * what failed.
  */
-export async function stress(folder: string, { stressors: names, seconds }: StressOptions): Promise<number> {
-  const options = ['--verify', '--metrics-brief', '--temp-path', folder, '--timeout', String(seconds)];
-  // What is written is in files of at most this size, and the mount has a disk of its own to fill only in theory.
-  const sizes = ['--hdd-bytes', '64m', '--iomix-bytes', '64m', '--fallocate-bytes', '64m', '--sync-file-bytes', '64m'];
-  const counts = ['--with', names.join(','), '--seq', '1'];
-  // Some take long to remove what they made.
-  const timeoutMs = 60_000 + names.length * (seconds + 20) * 1000;
+export async function stress(folder: string, options: StressOptions): Promise<number> {
+  const args = stressArguments(folder, options);
   // It writes its report to standard output.
-  const report = await run(stressPrograms.stressNg, [...counts, ...options, ...sizes], { cwd: folder, timeoutMs });
-  return Number(/passed: (\d+)/.exec(report)?.[1] ?? 0);
+  return passedOf(await run(stressPrograms.stressNg, args, { cwd: folder, timeoutMs: stressMs(options) }));
 }
 
-/** Writes anywhere in a file, with checksums, and reads all of it again. Throws if a byte differs. */
+/** Runs fio. Throws if a byte differs. */
 export async function verifyWrites(folder: string, megabytes: number): Promise<void> {
-  const job = ['--name=verify', `--directory=${folder}`, `--size=${megabytes}m`, '--ioengine=psync', '--randrepeat=0'];
-  const work = ['--rw=randwrite', '--bsrange=4k-256k', '--verify=crc32c', '--do_verify=1', '--verify_fatal=1'];
-  await run(stressPrograms.fio, [...job, ...work], { cwd: folder, timeoutMs: 600_000 });
+  await run(stressPrograms.fio, fioArguments(folder, megabytes), { cwd: folder, timeoutMs: 600_000 });
 }
 
 /** Runs the built pjdfstest of `source` in a folder. Returns the end of its report; throws it if a test failed. */
@@ -94,5 +55,3 @@ export async function onEachMount(
     await removeTree(place);
   }
 }
-
-export const hasStressPrograms = (): boolean => Object.values(stressPrograms).every((path) => existsSync(path));
