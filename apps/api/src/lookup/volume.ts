@@ -21,3 +21,10 @@ export async function getVolume({ records }: ApiContext, team: TeamRecord, idOrN
 export function volumeNotFound(idOrName: string): SoulBoxError {
   return new SoulBoxError('volume_not_found', `Volume ${quoteForError(idOrName)} was not found.`);
 }
+
+/** The same for a call that uses its contents: from then on, a recovery expects them. Throws `volume_not_found`. */
+export async function getVolumeToUse(context: ApiContext, team: TeamRecord, idOrName: string): Promise<VolumeRecord> {
+  const volume = await getVolume(context, team, idOrName);
+  if (!volume.isUsed) await context.records.volumes.noteUse(volume.id);
+  return volume;
+}

@@ -111,7 +111,7 @@ it('are kept after a lost answer if a sandbox has them, and removed otherwise', 
 it('are settled after a kill of the server', async () => {
   const copy = (id: string): VolumeRecord => ({
     ...{ id: `v${id.repeat(20)}`, teamId: api.teamId, groupId: 'g', name: id, sizeMb: undefined, sourceId: 'g' },
-    ...{ isReadOnly: false, createdAt: 1, creationId: '' },
+    ...{ isReadOnly: false, createdAt: 1, creationId: '', isUsed: true },
   });
   for (const id of ['a', 'b', 'c']) await api.records.volumes.beginCopy(copy(id), 9);
   const mount = (id: string) => ({ volumeId: `v${id.repeat(20)}`, name: id, path: '/data' });

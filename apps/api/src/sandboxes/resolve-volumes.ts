@@ -1,7 +1,7 @@
 import type { VolumeMount } from '@soulbox/contract/runner';
 import type { TeamRecord, VolumeRecord } from '@soulbox/storage';
 import type { ApiContext } from '../context.ts';
-import { getVolume } from '../lookup/volume.ts';
+import { getVolumeToUse } from '../lookup/volume.ts';
 import { mib } from '../quotas/budgets.ts';
 import { getVolumeService } from '../volumes/schemas.ts';
 import { teamBytesOf } from '../volumes/team-bytes.ts';
@@ -30,7 +30,7 @@ export async function resolveVolumes(
   const teamBytes = await teamBytesOf(context, team.id);
   const resolved: VolumeToMount[] = [];
   for (const mount of mounts)
-    resolved.push(mountToRunner(await getVolume(context, team, mount.name), mount, teamBytes));
+    resolved.push(mountToRunner(await getVolumeToUse(context, team, mount.name), mount, teamBytes));
   return resolved;
 }
 

@@ -3,7 +3,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import { isClosed, keySignalOf } from '../auth/key-signal.ts';
 import type { ApiContext } from '../context.ts';
 import { deedOf } from '../http/audit-requests.ts';
-import { getVolume } from '../lookup/volume.ts';
+import { getVolumeToUse } from '../lookup/volume.ts';
 import type { VolumeAnswer, VolumeCall, VolumePlace } from '../volume-service/volume-service.ts';
 import { getVolumeService } from '../volumes/schemas.ts';
 
@@ -33,7 +33,7 @@ export async function beginContent(
   const service = getVolumeService(context);
   const { team } = callerOf(request);
   const { volumeID } = request.params as { readonly volumeID: string };
-  const volume = await getVolume(context, team, volumeID);
+  const volume = await getVolumeToUse(context, team, volumeID);
   const left = new AbortController();
   if (isClosed(reply)) left.abort(new Error('The client has disconnected.'));
   const deed = deedOf(request, team.id, { how: 'effect', action, class: 'operation', target: 'volume' });

@@ -8,7 +8,7 @@ import type { ApiApp } from '../http/app.ts';
 import { auditNote } from '../http/audit-requests.ts';
 import { errors } from '../http/schemas.ts';
 import { runOnce } from '../idempotency/run-once.ts';
-import { getVolume, volumeNotFound } from '../lookup/volume.ts';
+import { getVolumeToUse, volumeNotFound } from '../lookup/volume.ts';
 import { copyContents } from './copy-contents.ts';
 import { refuseUnlessCreated } from './refuse-unless-created.ts';
 import { getVolumeService, newVolumeSchema, volumeAndTokenSchema, withToken } from './schemas.ts';
@@ -46,9 +46,14 @@ async function createVolume(
 ): Promise<VolumeRecord> {
   const { records, clock, logger, quotas } = context;
   const { team } = callerOf(request);
-  const source = from === undefined ? undefined : await getVolume(context, team, from);
+  const source = from === undefined ? undefined : await getVolumeToUse(context, team, from);
   const id = `v${randomId(20)}`;
-  const copied = { groupId: source?.groupId ?? id, sourceId: source?.id, isReadOnly: readOnly };
+  const copied = {
+    groupId: source?.groupId ?? id,
+    sourceId: source?.id,
+    isReadOnly: readOnly,
+    isUsed: source !== undefined,
+  };
   const volume = { id, teamId: team.id, name, sizeMb, ...copied, createdAt: clock.now(), creationId };
   const { volumes: limit } = await quotas.limitsOf(team.id);
   const note = auditNote(request, id);

@@ -99,7 +99,16 @@ async function findSources(
 function copyOf(source: VolumeRecord, isReadOnly: boolean, createdAt: number): VolumeRecord {
   const suffix = `-${randomId(8)}`;
   const name = source.name.slice(0, volumeNameMax - suffix.length) + suffix;
-  return { ...source, id: `v${randomId(20)}`, name, sourceId: source.id, isReadOnly, createdAt, creationId: '' };
+  return {
+    ...source,
+    id: `v${randomId(20)}`,
+    name,
+    sourceId: source.id,
+    isReadOnly,
+    createdAt,
+    creationId: '',
+    isUsed: true,
+  };
 }
 
 async function beginCopy({ records, quotas }: ApiContext, copy: VolumeRecord): Promise<void> {

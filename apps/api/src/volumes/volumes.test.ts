@@ -135,12 +135,31 @@ describe('volumes', () => {
     await until(async () => (await api.records.volumes.listRemoving()).length === 0);
     const unfinished = { id: `v${'u'.repeat(20)}`, teamId: api.teamId, groupId: 'g', name: 'b', sizeMb: undefined };
     await api.records.volumes.beginCopy(
-      { ...unfinished, sourceId: 'g', isReadOnly: false, createdAt: 1, creationId: '' },
+      { ...unfinished, sourceId: 'g', isReadOnly: false, createdAt: 1, creationId: '', isUsed: true },
       9,
     );
     await api.restart();
     await until(async () => (await api.records.volumes.listRemoving()).length === 0);
     expect((await api.ask('POST', '/volumes', { body })).status).toBe(201);
+  });
+
+  it('are known as used from the first call for their contents, mount or copy on', async () => {
+    const used = async (id: string): Promise<boolean | undefined> =>
+      (await api.records.volumes.find(api.teamId, id))?.isUsed;
+    const { volumeID } = await made('a');
+    await api.ask('GET', `/volumes/${volumeID}`);
+    expect(await used(volumeID)).toBe(false);
+    await api.ask('GET', `/volumecontent/${volumeID}/dir?path=/`);
+    expect(await used(volumeID)).toBe(true);
+    const { volumeID: source } = await made('b');
+    await api.ask('DELETE', `/volumes/${volumeID}`);
+    const copy = (await api.ask('POST', '/volumes', { body: { name: 'c', from: 'b' } })).json as { volumeID: string };
+    expect([await used(source), await used(copy.volumeID)]).toEqual([true, true]);
+    await api.ask('DELETE', `/volumes/${source}`);
+    const { volumeID: mounted } = await made('d');
+    const body = { templateID: 'base', volumeMounts: [{ name: 'd', path: '/data' }] };
+    expect((await api.ask('POST', '/sandboxes', { body })).status).toBe(201);
+    expect(await used(mounted)).toBe(true);
   });
 
   it('are gone for their team at once, and their contents after the service is back', async () => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { errorFromUnknown } from '@soulbox/base';
 import { openDiskReserve, openSqliteRecords, recordsFileName } from '@soulbox/storage';
+import type { VolumeRecords } from '@soulbox/storage';
 import type { SealedObjects } from '@soulbox/vault';
 import { createGenerations, createPacks, fetchBlocks, restoreVolume } from '@soulbox/volumes/stored';
 import type { Generation } from '@soulbox/volumes/stored';
@@ -42,14 +43,15 @@ export async function recoverVolumes(options: VolumeRecovery): Promise<Recovered
   const volumes: RecoveredVolume[] = [];
   const lost: Lost[] = [];
   const warnings: string[] = [];
-  for (const { id } of await listVolumes(dataDirectory)) {
+  for (const { id, isUsed } of await listVolumes(dataDirectory)) {
     const numbers = stored.get(id) ?? [];
+    // The server makes its folder with its first use.
+    if (numbers.length === 0 && !isUsed) continue;
     if (numbers.length === 0) {
-      // The server makes its folder with its first use.
       lost.push({
         what: 'volume',
         id,
-        reason: 'Nothing of it was uploaded. It was empty, or its upload had not finished.',
+        reason: 'Nothing of it was uploaded: its first upload had not finished.',
       });
       continue;
     }
@@ -90,7 +92,7 @@ async function restoreOne(options: VolumeRecovery, generation: Generation): Prom
   if (fetchesBlocks) await fetchBlocks({ packs, group: groupId, data, named, signal });
 }
 
-async function listVolumes(dataDirectory: string): Promise<{ readonly id: string }[]> {
+async function listVolumes(dataDirectory: string): ReturnType<VolumeRecords['listAll']> {
   const reserve = openDiskReserve(join(dataDirectory, 'reserve'));
   const records = openSqliteRecords(join(dataDirectory, recordsFileName), { reserve });
   await using _records = records;

@@ -67,12 +67,20 @@ async function putRecord(what: 'sandbox' | 'snapshot', id: string, names: string
 }
 
 /** The records with a sandbox that ran, one that slept, and others that the test names. */
-async function putControl(number: number, ids: Readonly<Record<string, 'running' | 'paused'>>): Promise<void> {
+async function putControl(
+  number: number,
+  ids: Readonly<Record<string, 'running' | 'paused'>>,
+  volumes: Readonly<Record<string, boolean>> = {},
+): Promise<void> {
   const path = join(folder, `records-${number}.sqlite`);
   {
     await using records = openSqliteRecords(path);
     const team = await ensureDefaultTeam(records);
     for (const [id, state] of Object.entries(ids)) await records.sandboxes.put(factsOf(id, team.id, state), 1);
+    for (const [id, isUsed] of Object.entries(volumes)) {
+      const none = { sizeMb: undefined, sourceId: undefined, isReadOnly: false, creationId: '' };
+      await records.volumes.create({ id, teamId: team.id, groupId: id, name: id, createdAt: 1, isUsed, ...none }, 9);
+    }
   }
   const files = { 'records.sqlite': await readFile(path), 'secrets/master-key': Buffer.from('the master key') };
   const about = {
@@ -176,6 +184,14 @@ test('what is missing or damaged is the loss of those that need it, and of no ot
     reason: expect.stringContaining('was cut') as string,
   });
   expect(await readdir(join(target(), 'sandboxes'))).toEqual(['one', 'one.json']);
+});
+
+test('a volume of which nothing was uploaded is lost only if it was used', async () => {
+  await fill();
+  await putControl(3, { one: 'paused', two: 'paused' }, { used: true, unused: false });
+  expect((await recover()).lost).toEqual([
+    { what: 'volume', id: 'used', reason: expect.stringContaining('Nothing of it was uploaded') as string },
+  ]);
 });
 
 test('a chunk that was changed leaves nothing of its parcel', async () => {

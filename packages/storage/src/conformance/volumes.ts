@@ -20,7 +20,7 @@ export function describeVolumes(name: string, open: OpenRecords): void {
 
     const volume = (id: string, more: Partial<VolumeRecord> = {}): VolumeRecord => ({
       ...{ id, teamId: team, groupId: id, name: `name-${id}`, sizeMb: undefined, sourceId: undefined },
-      ...{ isReadOnly: false, createdAt: 1, creationId: '', ...more },
+      ...{ isReadOnly: false, createdAt: 1, creationId: '', isUsed: false, ...more },
     });
     const create = async (id: string, more: Partial<VolumeRecord> = {}, limit = 9) =>
       await records.volumes.create(volume(id, more), limit);
@@ -44,6 +44,21 @@ export function describeVolumes(name: string, open: OpenRecords): void {
       expect(await records.volumes.findByCreation(team, 'c1')).toBeUndefined();
       expect(await records.volumes.beginRemove('other', 'a')).toBe(false);
       expect((await records.volumes.list(team)).map(({ id }) => id)).toEqual(['a']);
+    });
+
+    it('are used from their first use on, also after a restart', async () => {
+      await create('a');
+      await create('b');
+      await records.volumes.noteUse('a');
+      await records.volumes.noteUse('a');
+      await records.volumes.noteUse('missing');
+      await records[Symbol.asyncDispose]();
+      records = await open(folder);
+      expect(await records.volumes.find(team, 'a')).toEqual(volume('a', { isUsed: true }));
+      expect((await records.volumes.listAll()).map(({ id, isUsed }) => [id, isUsed])).toEqual([
+        ['a', true],
+        ['b', false],
+      ]);
     });
 
     it('without a repeatable request are found by none', async () => {
@@ -106,8 +121,8 @@ export function describeVolumes(name: string, open: OpenRecords): void {
       await volumes.beginRemove(team, 'c');
       await volumes.beginCopy(volume('d', { groupId: 'a' }), 9);
       expect(await volumes.listAll()).toEqual([
-        { id: 'a', teamId: team, groupId: 'a' },
-        { id: 'b', teamId: 'other', groupId: 'b' },
+        { id: 'a', teamId: team, groupId: 'a', isUsed: false },
+        { id: 'b', teamId: 'other', groupId: 'b', isUsed: false },
       ]);
     });
 

@@ -19,6 +19,8 @@ export interface VolumeRecord {
   readonly createdAt: number;
   /** Of the request that created it, if that may be repeated; otherwise empty. */
   readonly creationId: string;
+  /** Whether its contents may ever have been used: `noteUse`, and all copies. Of a volume that was not, nothing is kept. */
+  readonly isUsed: boolean;
 }
 
 /** Where the contents of a volume are. */
@@ -39,13 +41,15 @@ export interface VolumeRecords {
   giveUpCopy(id: string): Promise<void>;
   /** Copies that were begun, and neither finished nor given up. */
   listCopying(): Promise<VolumeContents[]>;
+  /** Call it before the first use of the contents. Safe to repeat. */
+  noteUse(id: string): Promise<void>;
   find(teamId: string, id: string): Promise<VolumeRecord | undefined>;
   findByName(teamId: string, name: string): Promise<VolumeRecord | undefined>;
   findByCreation(teamId: string, creationId: string): Promise<VolumeRecord | undefined>;
   /** Oldest first. */
   list(teamId: string): Promise<VolumeRecord[]>;
   /** Of all teams, without those that are being deleted and copies that are being made. */
-  listAll(): Promise<VolumeContents[]>;
+  listAll(): Promise<(VolumeContents & Pick<VolumeRecord, 'isUsed'>)[]>;
   /** Its name is free again. False if the team has no such volume. */
   beginRemove(teamId: string, id: string, note?: AuditNote): Promise<boolean>;
   /** Volumes whose contents must be removed. */

@@ -660,4 +660,7 @@ export const migrations: readonly string[] = [
    ) STRICT;
    CREATE UNIQUE INDEX buckets_name ON buckets (team_id, name);
    CREATE INDEX buckets_team ON buckets (team_id, created_at, id);`,
+
+  // Whether the contents of a volume may have been used. Of earlier ones, nobody knows.
+  `ALTER TABLE volumes ADD COLUMN is_used INTEGER NOT NULL DEFAULT 1;`,
 ];
