@@ -488,7 +488,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'main', 'testing'],
   ],
   'apps/volumes/src/volumes': [
-    ['copy-counts', 'kernel-cache', 'sweep-groups', 'volume-place'],
+    ['copy-counts', 'kernel-cache', 'list-folder', 'sweep-groups', 'volume-place'],
     ['volume-mounts'],
     ['open-volumes'],
   ],

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
 import type { Negotiated } from '@soulbox/fuse';
 import { z } from 'zod';
-import { orderBytesMax } from './limits.ts';
+import { mountsMax, orderBytesMax } from './limits.ts';
 import type { MountOrder } from './serve-mounts.ts';
 
 /** What the body of each order of the runner has; each service has more. */
@@ -41,6 +41,13 @@ export async function readOrder<Schema extends typeof orderSchema>(
     throw new SoulBoxError('bad_request', 'The device of the mount has not arrived. Send it again.');
   // Flags of another version are of no use here.
   return { ...order, mount, fd, negotiated: negotiated as Negotiated };
+}
+
+const idsSchema = z.array(z.string().regex(mountIds)).max(mountsMax);
+
+/** Reads the body of a call that names mounts. Throws `bad_request`. */
+export async function readMountIds(request: IncomingMessage): Promise<ReadonlySet<string>> {
+  return new Set(parseOrder(idsSchema, await readBody(request)));
 }
 
 function parseOrder<Schema extends z.ZodType>(schema: Schema, text: string): z.infer<Schema> {

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
-import { answerError } from '@soulbox/fuse-mounts';
+import { answerError, readMountIds } from '@soulbox/fuse-mounts';
 import type { AliveCalls } from '@soulbox/fuse-mounts';
 import { openPaths } from '@soulbox/volumes';
 import type { PathEntry, VolumePaths } from '@soulbox/volumes';
@@ -80,6 +80,11 @@ export function createHandler(parts: HandlerParts): (request: IncomingMessage, r
     const whole = wholeCalls[`${method} ${url}`];
     if (whole !== undefined) {
       whole(request, response);
+      return;
+    }
+    if (method === 'PUT' && url === '/mounts') {
+      await volumes.endMountsExcept(await readMountIds(request));
+      response.writeHead(204).end();
       return;
     }
     const parsed = parseRequest(method, url);

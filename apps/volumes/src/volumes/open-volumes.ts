@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLocks, errorFromNode, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
@@ -8,6 +8,7 @@ import type { Volume, VolumeOptions } from '@soulbox/volumes';
 import type { DiskReserve } from '@soulbox/storage';
 import { idleVolumesMax, removedMax, takeoverMs } from '../limits.ts';
 import { createCopyCounts } from './copy-counts.ts';
+import { listFolder } from './list-folder.ts';
 import { sweepGroups } from './sweep-groups.ts';
 import { adoptMounts } from './volume-mounts.ts';
 import type { VolumeMounts } from './volume-mounts.ts';
@@ -38,6 +39,8 @@ export interface OpenVolumes extends AsyncDisposable {
   exists(place: VolumePlace): boolean;
   /** Bytes of all volumes of a team. */
   teamBytes(teamId: string): Promise<number>;
+  /** Ends the mounts of earlier processes that are not among these: their sandboxes ended while no process ran. */
+  endMountsExcept(living: ReadonlySet<string>): Promise<void>;
   /** The folder of a group. */
   folderOf(place: Omit<VolumePlace, 'volumeId'>): string;
   /** All volumes that have contents. */
@@ -101,6 +104,8 @@ export function createOpenVolumes(
   const copies = createCopyCounts();
   let isStopping = false;
   let isLate = false;
+  /** The mounts that there are, once the runner has said so. */
+  let living: ReadonlySet<string> | undefined;
 
   const folderOf = ({ teamId, groupId }: Omit<VolumePlace, 'volumeId'>): string => join(directory, teamId, groupId);
   const refuseRemoved = ({ volumeId }: Pick<VolumePlace, 'volumeId'>): void => {
@@ -126,7 +131,7 @@ export function createOpenVolumes(
     });
     try {
       if (volume.metadata.facts().quota.bytes !== undefined) await volume.metadata.setQuota(noQuota);
-      const mounts = await adoptMounts(volume, { path: join(folder, volumeId, 'mounts.json'), bootId, isLate });
+      const mounts = await adoptMounts(volume, { path: join(folder, volumeId, 'mounts.json'), bootId, isLate, living });
       // Files that a killed process was receiving have no name and no holder.
       await volume.removeHolder('');
       return { volume, place, removed: new AbortController(), mounts, users: 0, unused: undefined };
@@ -201,14 +206,16 @@ export function createOpenVolumes(
       await rm(folder, { recursive: true, force: true });
       store?.noteGroupRemoved(place.groupId);
     });
-  const expireMounts = async (): Promise<void> => {
-    isLate = true;
+  const expireMounts = async (kept?: ReadonlySet<string>): Promise<void> => {
     for (const { place } of [...open.values()])
-      await use(place, async ({ mounts }) => await mounts.expire()).catch((err: unknown) =>
+      await use(place, async ({ mounts }) => await mounts.expire(kept)).catch((err: unknown) =>
         logger.warn({ err, volumeId: place.volumeId }, 'earlier mounts of a volume could not be ended'),
       );
   };
-  const lateness = setTimeout(() => void expireMounts(), takeoverMs).unref();
+  const lateness = setTimeout(() => {
+    isLate = true;
+    void expireMounts();
+  }, takeoverMs).unref();
   const sweeping = sweepGroups(listGroups, logger);
 
   return {
@@ -250,6 +257,10 @@ export function createOpenVolumes(
         sizes.get(teamId)?.delete(volumeId);
       }
     },
+    async endMountsExcept(known) {
+      living = known;
+      await expireMounts(known);
+    },
     folderOf,
     async list() {
       const places: VolumePlace[] = [];
@@ -286,13 +297,4 @@ export function createOpenVolumes(
       }
     },
   };
-}
-
-async function listFolder(path: string): Promise<string[]> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (isNodeError(error) && error.code === 'ENOENT') return [];
-    throw error;
-  }
 }

@@ -15,8 +15,8 @@ export interface VolumeMounts {
   begin(mount: string): { readonly usable: Promise<void> };
   /** The mount is gone, and `Volume.removeHolder` is done. */
   end(mount: string): void;
-  /** Ends the mounts of before that nobody has taken over. */
-  expire(): Promise<void>;
+  /** Ends the mounts of before that nobody has taken over, except those of `living`, which somebody still may. */
+  expire(living?: ReadonlySet<string>): Promise<void>;
 }
 
 /**
@@ -35,11 +35,21 @@ export const readBootId = (): string => readFileSync('/proc/sys/kernel/random/bo
 
 /**
  * Reads the record in the file `path`, and keeps for its mounts what they hold of a volume that was just opened. With
- * `isLate` it is too late to take them over, and they end.
+ * `isLate` it is too late to take them over, and they end. So do those that are not in `living`, once it is known.
  */
 export async function adoptMounts(
   volume: Volume,
-  { path, bootId, isLate }: { readonly path: string; readonly bootId: string; readonly isLate: boolean },
+  {
+    path,
+    bootId,
+    isLate,
+    living,
+  }: {
+    readonly path: string;
+    readonly bootId: string;
+    readonly isLate: boolean;
+    readonly living: ReadonlySet<string> | undefined;
+  },
 ): Promise<VolumeMounts> {
   const { metadata, pins } = volume;
   const known = new Set<string>();
@@ -50,9 +60,9 @@ export async function adoptMounts(
     writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   };
-  const expire = async (): Promise<void> => {
+  const expire = async (kept?: ReadonlySet<string>): Promise<void> => {
     for (const mount of known) {
-      if (served.has(mount)) continue;
+      if (served.has(mount) || kept?.has(mount) === true) continue;
       await volume.removeHolder(mount);
       // It may have been taken over meanwhile. Then its locks are lost, as it came too late.
       if (!served.has(mount)) known.delete(mount);
@@ -86,6 +96,7 @@ export async function adoptMounts(
     }
   };
   if (known.size > 0 && (isLate || !isOfThisBoot)) await expire();
+  else if (known.size > 0 && living !== undefined) await expire(living);
   return {
     cache,
     begin(mount) {

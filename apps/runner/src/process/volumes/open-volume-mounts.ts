@@ -156,6 +156,8 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
     async releaseExcept(isKnown) {
       for (const sandboxId of await files.list().catch(() => []))
         if (!isKnown(sandboxId)) await releaseSafely(sandboxId);
+      volumeLink.noteComplete();
+      bucketLink?.noteComplete();
     },
     async [Symbol.asyncDispose]() {
       await Promise.all([volumeLink[Symbol.asyncDispose](), bucketLink?.[Symbol.asyncDispose]()]);

@@ -2,22 +2,31 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
+import { json } from 'node:stream/consumers';
 import { join } from 'node:path';
 import { findProcess } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createServiceLink, volumeService } from './service-link.ts';
-import type { HeldMount } from './service-link.ts';
+import { bucketService, createServiceLink, volumeService } from './service-link.ts';
+import type { HeldMount, ServiceKind } from './service-link.ts';
 
 let folder: string;
 let server: Server;
 /** When the service was asked whether it is alive. */
 let asked: number[];
+/** The mounts of which the service was told. */
+let told: unknown[];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-link-'));
   asked = [];
+  told = [];
   server = createServer((request, response) => {
-    if (request.url === '/mounts') response.end('["m"]');
+    if (request.url === '/mounts' && request.method === 'PUT')
+      void json(request).then((body) => {
+        told.push(body);
+        response.writeHead(204).end();
+      });
+    else if (request.url === '/mounts') response.end('["m"]');
     else {
       asked.push(performance.now());
       response.writeHead(200).flushHeaders();
@@ -38,6 +47,34 @@ function mount(): HeldMount {
   const volume = { ...place, isReadOnly: false, sizeBytes: 0, teamBytes: 0, isBucket: false, prefix: '' };
   return { mountId: 'm', fd: 3, holder, volume, negotiated: { minor: 36, maxWriteBytes: 4096, flags: [] } };
 }
+
+const linkTo = (kind: ServiceKind) =>
+  createServiceLink({
+    ...{ kind, socketPath: join(folder, 'socket'), channel: -1, wake: () => undefined, logger: silentLogger },
+  });
+
+test('each service is told all mounts, but not before they are known', async () => {
+  await using link = linkTo(volumeService);
+  link.keep(mount());
+  await expect.poll(() => asked.length).toBe(1);
+  expect(told).toEqual([]);
+  link.noteComplete();
+  await expect.poll(() => told).toEqual([['m']]);
+  link.keep({ ...mount(), mountId: 'n', holder: { ...mount().holder, startTicks: 1 } });
+  server.closeAllConnections();
+  // The holder of the other one has ended.
+  await expect.poll(() => told).toEqual([['m'], ['m']]);
+});
+
+test('the service of buckets is told nothing: it keeps nothing for mounts that are gone', async () => {
+  await using link = linkTo(bucketService);
+  link.noteComplete();
+  link.keep(mount());
+  await expect.poll(() => asked.length).toBe(1);
+  server.closeAllConnections();
+  await expect.poll(() => asked.length).toBe(2);
+  expect(told).toEqual([]);
+});
 
 test('the service after one that was killed is found at once', async () => {
   const options = {

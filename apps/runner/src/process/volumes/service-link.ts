@@ -21,11 +21,14 @@ export interface ServiceKind {
   readonly unavailable: 'volumes_unavailable' | 'buckets_unavailable';
   /** Of the call that has a mount served: its path, and what is in its body besides the device. */
   orderOf(volume: VolumeOfSandbox): { readonly path: readonly string[]; readonly body: object };
+  /** Whether the service keeps locks and removed files for mounts until it knows that they are gone. */
+  readonly remembersMounts: boolean;
 }
 
 export const volumeService: ServiceKind = {
   noun: 'volume',
   unavailable: 'volumes_unavailable',
+  remembersMounts: true,
   orderOf: ({ teamId, groupId, volumeId, isReadOnly, sizeBytes, teamBytes }) => ({
     path: [teamId, groupId, volumeId],
     body: { isReadOnly, ...(sizeBytes > 0 && { sizeBytes }), ...(teamBytes > 0 && { teamBytes }) },
@@ -35,6 +38,7 @@ export const volumeService: ServiceKind = {
 export const bucketService: ServiceKind = {
   noun: 'bucket',
   unavailable: 'buckets_unavailable',
+  remembersMounts: false,
   orderOf: ({ teamId, volumeId, isReadOnly, prefix }) => ({ path: [teamId, volumeId], body: { isReadOnly, prefix } }),
 };
 
@@ -53,6 +57,8 @@ export interface ServiceLink extends AsyncDisposable {
   /** The same for a mount that an earlier process may have had served; resolves at once. */
   keep(mount: HeldMount): void;
   forget(mountId: string): void;
+  /** All mounts of before are known by now: services end others, whose sandboxes ended while they did not run. */
+  noteComplete(): void;
   /**
    * What was written to the volume survives a crash of the host; with a mount, of a bucket, open files of it are in the
    * store. Throws the error of the service.
@@ -86,6 +92,8 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
   let following: Promise<void> | undefined;
   /** Of the service that is followed: its end is seen. */
   let isAlive = false;
+  /** Whether `held` has all mounts that exist. */
+  let isAllKnown = false;
 
   const call = async (request: Omit<HttpCall, 'signal'>): Promise<IncomingMessage> =>
     await callHttpService(
@@ -144,6 +152,12 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
     }
     return isComplete;
   };
+  const tellAll = async (): Promise<void> => {
+    if (!isAllKnown || !kind.remembersMounts) return;
+    const headers = { 'content-type': 'application/json' };
+    const answer = await call({ method: 'PUT', path: '/mounts', headers, body: textOf([...held.keys()]) });
+    answer.resume();
+  };
   /** Follows one service until its end. */
   const followOne = async (): Promise<void> => {
     const life = await callHttpService({ method: 'GET', path: '/alive', signal: stopping.signal }, service);
@@ -156,6 +170,7 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
       isAlive = true;
       // Programs in sandboxes wait for it.
       while (!(await giveMissing()) && !life.closed) await sleepUnlessAborted(againMs, stopping.signal);
+      await tellAll();
       await ended;
     } finally {
       isAlive = false;
@@ -190,6 +205,11 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
       startFollowing();
     },
     forget: (mountId) => void held.delete(mountId),
+    noteComplete() {
+      isAllKnown = true;
+      if (isAlive)
+        void tellAll().catch((err: unknown) => logger.warn({ err }, `the ${noun} service was not told its mounts`));
+    },
     async sync(volume, mountId) {
       const path = [...kind.orderOf(volume).path, 'sync'].map(encodeURIComponent).join('/');
       const query = mountId === undefined ? '' : `?mount=${mountId}`;
