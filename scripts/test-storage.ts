@@ -95,7 +95,11 @@ let isInsideFine = true;
 if (isMountable && hasStressPrograms()) {
   const args = ['run', '--project', 'e2e', 'e2e/volumes/stress.test.ts'];
   const env = { ...process.env, SOULBOX_TEST_SECONDS: values.seconds };
-  const { status } = spawnSync('vitest', args, { cwd: join(import.meta.dirname, '..'), env, stdio: 'inherit' });
+  const { status } = spawnSync(join(import.meta.dirname, '../node_modules/.bin/vitest'), args, {
+    cwd: join(import.meta.dirname, '..'),
+    env,
+    stdio: 'inherit',
+  });
   isInsideFine = status === 0;
 }
 process.exit(violations.length === 0 && isInsideFine ? 0 : 1);
