@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http';
 import { SoulBoxError } from '@soulbox/base';
 import { callHttpService, readJson } from '@soulbox/rpc/http-call';
 import type { HttpService } from '@soulbox/rpc/http-call';
+import { readFromHttpService } from '@soulbox/rpc/http-read';
 import { z } from 'zod';
 import { objectMaxBytes } from './object-access.ts';
 import type { ObjectAccess, WriteCondition } from './object-access.ts';
@@ -34,15 +34,16 @@ export function socketAccess(socketPath: string): ObjectAccess {
       (await call('PUT', pathOf(key), signal, { headers, body: once(bytes) })).resume();
     },
     async get(key, signal, { fresh = false } = {}) {
+      const path = `${pathOf(key)}${fresh ? '&fresh=true' : ''}`;
       try {
-        const answer = await call('GET', `${pathOf(key)}${fresh ? '&fresh=true' : ''}`, signal);
-        const version = decodeURIComponent(versionForm.parse(answer.headers['x-version']));
-        return { bytes: await readWhole(answer), version };
+        const { headers, bytes } = await readFromHttpService(
+          { path, signal, maxBytes: objectMaxBytes, tooLong },
+          service,
+        );
+        return { bytes, version: decodeURIComponent(versionForm.parse(headers.get('x-version'))) };
       } catch (error) {
         if (error instanceof SoulBoxError && error.reason === 'storage_not_found') return undefined;
-        if (error instanceof SoulBoxError) throw error;
-        signal.throwIfAborted();
-        throw new SoulBoxError('storage_unavailable', 'The process of the object store broke off.', { cause: error });
+        throw error;
       }
     },
     async delete(key, signal) {
@@ -55,19 +56,7 @@ export function socketAccess(socketPath: string): ObjectAccess {
   };
 }
 
-/** Into one buffer: objects are large, and are read one after the other. Throws `storage_damaged`. */
-async function readWhole(answer: IncomingMessage): Promise<Buffer> {
-  const length = Number(answer.headers['content-length']);
-  if (!Number.isSafeInteger(length) || length < 0 || length > objectMaxBytes) {
-    answer.destroy();
-    throw new SoulBoxError('storage_damaged', 'An object is too large, or has no length.');
-  }
-  const bytes = Buffer.allocUnsafeSlow(length);
-  let received = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) received += chunk.copy(bytes, received);
-  if (received === length) return bytes;
-  throw new Error(`The answer has ${received} bytes and not ${length}.`);
-}
+const tooLong = (): SoulBoxError => new SoulBoxError('storage_damaged', 'An object is too large.');
 
 const pathOf = (key: string): string => `/object?${new URLSearchParams({ key }).toString()}`;
 
