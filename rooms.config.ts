@@ -284,7 +284,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/rpc/src': [
     ['error-payload', 'http-call', 'limits', 'method-table', 'peer'],
-    ['call-fields', 'frame'],
+    ['call-fields', 'frame', 'http-read'],
     ['caller', 'run-call'],
     ['read-stream', 'serve-connection'],
     ['serve-socket', 'socket-transport'],
