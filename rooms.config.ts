@@ -572,9 +572,9 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   bench: [
-    ['host', 'lab', 'processes', 'resident', 'time'],
+    ['host', 'lab', 'processes', 'resident', 'start-child', 'time'],
     ['builds', 'first-output', 'measurement', 'phases', 'stored'],
-    ['engines', 'statistics'],
+    ['engines', 'peers', 'statistics'],
     ['large-template', 'results'],
     ['measurements', 'pairs', 'table'],
     ['main', 'object-process'],

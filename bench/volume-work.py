@@ -1,8 +1,9 @@
-# volume-work.py FOLDER STEP: does one step of the measurement `volumes` in FOLDER, and prints its seconds.
+# volume-work.py FOLDER STEP [SOURCE]: does one step of the measurement `volumes` in FOLDER, and prints its seconds.
+# `prepare` makes SOURCE, which the other steps read.
 import io, os, random, shutil, subprocess, sys, tarfile, time
 
 folder, step = sys.argv[1], sys.argv[2]
-source = '/tmp/volume-work'
+source = sys.argv[3] if len(sys.argv) > 3 else '/tmp/volume-work'
 at = lambda name: os.path.join(folder, name)
 mib = 1024 * 1024
 

@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree } from '@soulbox/base';
 import { hasNginx, hasValkey, startNginx, startValkey } from '@soulbox/cache/testing';
@@ -11,6 +9,7 @@ import type { ObjectCacheSettings } from '@soulbox/object-process';
 import { createParcels, sealedObjects, socketAccess } from '@soulbox/vault';
 import type { ObjectAccess } from '@soulbox/vault';
 import type { Figure, Measurement } from '../measurement.ts';
+import { startChild } from '../start-child.ts';
 import { timeMs } from '../time.ts';
 import { measureHosts } from './cache-hosts.ts';
 
@@ -180,24 +179,4 @@ async function readParcel({ access }: Host, name: string): Promise<void> {
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield await Promise.resolve(bytes);
-}
-
-/** Starts a program of this folder, which prints a line when it is ready. */
-async function startChild(file: string, args: readonly string[]): Promise<{ readonly line: string } & AsyncDisposable> {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=soulbox-source', join(import.meta.dirname, '..', file), ...args],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const { value: line } = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
-  return {
-    line: String(line),
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await ended;
-    },
-  };
 }

@@ -4,46 +4,18 @@ import { Sandbox } from 'e2b';
 import { findServerPart } from '@soulbox/testing';
 import { callApi, connectionTo } from '../lab.ts';
 import type { Lab } from '../lab.ts';
-import type { Aim, Figure, Measurement, Unit } from '../measurement.ts';
+import type { Figure, Measurement } from '../measurement.ts';
 import { timeMs } from '../time.ts';
+import { coldRead } from './cold-read.ts';
+import { comparePeers } from './volume-peers.ts';
+import { volumeSteps } from './volume-steps.ts';
 
-interface Step {
-  readonly name: string;
-  readonly what: string;
-  readonly unit: Unit;
-  /** How much of the unit one run does. Absent: its time counts. */
-  readonly amount?: number;
-  /** For the volume, compared with the median of the disk. */
-  readonly aims?: (disk: number) => readonly Aim[];
-}
-
-/** In this order: later ones use what earlier ones made. */
-const steps: readonly Step[] = [
-  {
-    ...{ name: 'create', what: '3,000 files of 1 KiB are made', unit: '1/s', amount: 3000 },
-    aims: () => [{ at: 'p50', atLeast: 3000 }],
-  },
-  {
-    ...{ name: 'write', what: '256 MiB are written, with fsync', unit: 'MiB/s', amount: 256 },
-    aims: (disk) => [{ at: 'p50', atLeast: Math.round(0.8 * disk) }],
-  },
-  {
-    ...{ name: 'read', what: '256 MiB are read, not from the page cache', unit: 'MiB/s', amount: 256 },
-    aims: (disk) => [{ at: 'p50', atLeast: Math.round(0.8 * disk) }],
-  },
-  { name: 'random-read', what: '4 KiB are read anywhere', unit: '1/s', amount: 5000 },
-  { name: 'random-write', what: '4 KiB are written anywhere', unit: '1/s', amount: 5000 },
-  { name: 'clone', what: 'git clone of 5,000 files', unit: 'ms' },
-  {
-    ...{ name: 'npm', what: 'npm ci of 60 packages, 2,460 files', unit: 'ms' },
-    aims: (disk) => [{ at: 'p50', atMost: Math.round(1.3 * disk) }],
-  },
-  { name: 'tar', what: 'tar x of 5,000 files', unit: 'ms' },
-  { name: 'remove', what: 'rm -rf of 8,000 files', unit: 'ms' },
-];
 const places = { disk: '/home/user/work', volume: '/data/work' } as const;
 
-/** A volume in a sandbox beside the disk of the same sandbox, in turns. */
+/**
+ * A volume in a sandbox beside the disk of the same sandbox, in turns; then one on the host beside other file systems, and
+ * reads of one from an object store.
+ */
 export const volumes: Measurement = {
   name: 'volumes',
   async *run(lab) {
@@ -62,6 +34,8 @@ export const volumes: Measurement = {
     } finally {
       await callApi(warm, 'DELETE', `/volumes/${volumeID}`);
     }
+    yield* coldRead(lab);
+    yield* comparePeers(lab);
   },
 };
 
@@ -93,18 +67,18 @@ async function* workRounds(lab: Lab, sandbox: Sandbox): AsyncGenerator<Figure> {
   const run = async (place: string, step: string): Promise<number> =>
     Number((await sandbox.commands.run(`python3 /tmp/work.py ${place} ${step}`, { timeoutMs: 600_000 })).stdout);
   await run('/tmp', 'prepare');
-  const samples = new Map(steps.map(({ name }) => [name, { disk: [] as number[], volume: [] as number[] }]));
+  const samples = new Map(volumeSteps.map(({ name }) => [name, { disk: [] as number[], volume: [] as number[] }]));
   for (let round = -1; round < rounds; round++) {
     lab.progress(`programs on a volume, round ${round} of ${rounds}`);
     for (const where of ['disk', 'volume'] as const) {
       await sandbox.commands.run(`mkdir -p ${places[where]}`);
-      for (const { name, amount } of steps) {
+      for (const { name, amount } of volumeSteps) {
         const seconds = await run(places[where], name);
         if (round >= 0) samples.get(name)?.[where].push(amount === undefined ? seconds * 1000 : amount / seconds);
       }
     }
   }
-  for (const { name, what, unit, aims } of steps) {
+  for (const { name, what, unit, aims } of volumeSteps) {
     const { disk = [], volume = [] } = samples.get(name) ?? {};
     const median = disk.toSorted((a, b) => a - b)[Math.floor(disk.length / 2)] ?? 0;
     yield { what: `${what}, disk of the sandbox`, unit, samples: disk };

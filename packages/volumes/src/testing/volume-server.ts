@@ -3,18 +3,22 @@ import { createVolumeFs } from '../mount/volume-fs.ts';
 import { openVolume } from '../volume/open.ts';
 
 /**
- * A process that serves a volume under one or more mounts: `DATA ID MOUNT_POINT...`. Prints `ready`, and a line for each
- * fault. The end of its standard input unmounts.
+ * A process that serves a volume under one or more mounts: `DATA ID [--as-service] MOUNT_POINT...`. Prints `ready`, and a
+ * line for each fault. The end of its standard input unmounts.
  */
-const [data = '', id = '', ...mountPoints] = process.argv.slice(2);
+const [data = '', id = '', ...rest] = process.argv.slice(2);
+const asService = rest[0] === '--as-service';
+const mountPoints = asService ? rest.slice(1) : rest;
 /** How long the kernel may take to end a mount that is unmounted. Milliseconds. */
 const unmountMs = 5000;
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const volume = await openVolume(data, id);
-const isShared = mountPoints.length > 1;
+const isShared = asService || mountPoints.length > 1;
+/** How long the kernel keeps names: as in the service, for long, or not at all. */
+const ttlMs = asService ? 250 : isShared ? 0 : 60_000;
 const sessions = await Promise.all(
   mountPoints.map((mountPoint) => {
-    const fs = createVolumeFs(volume, { mount: mountPoint, ttlMs: () => (isShared ? 0 : 60_000), isShared });
+    const fs = createVolumeFs(volume, { mount: mountPoint, ttlMs: () => ttlMs, isShared });
     const onFault = (error: unknown): void => {
       print(`fault ${String(error)}`);
     };
