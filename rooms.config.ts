@@ -352,11 +352,11 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/volumes/src/blocks': [['block-names', 'block-store', 'open-files'], ['disk']],
   'packages/volumes/src/stored': [
-    ['packs'],
-    ['generations', 'pack-reader', 'pack-writer'],
+    ['block-rows', 'packs'],
+    ['generations', 'half-dead', 'pack-reader', 'pack-writer'],
     ['collect', 'group-blocks', 'restore-volume'],
     ['local-cache'],
-    ['stored-volumes', 'upload-volume'],
+    ['rewrite-packs', 'stored-volumes', 'upload-volume'],
     ['index'],
   ],
   'packages/fuse-mounts/src': [
@@ -495,7 +495,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/volumes/src/storage': [
     ['named-packs', 'read-changes', 'tombstones', 'upload-limits'],
     ['remove-volumes', 'volume-states'],
-    ['upkeep', 'upload-figures'],
+    ['rewrites', 'upload-figures'],
+    ['upkeep'],
     ['upload-volumes'],
     ['connect'],
   ],

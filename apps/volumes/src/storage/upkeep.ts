@@ -6,8 +6,10 @@ import type { OpenVolumes } from '../volumes/open-volumes.ts';
 import type { VolumePlace } from '../volumes/volume-place.ts';
 import { namedPacks } from './named-packs.ts';
 import { removeVolumes } from './remove-volumes.ts';
+import type { NewestGeneration, Rewrites } from './rewrites.ts';
 import type { Tombstones } from './tombstones.ts';
 import type { UploadLimits } from './upload-limits.ts';
+import { requestGeneration } from './volume-states.ts';
 import type { VolumeState } from './volume-states.ts';
 
 export interface UpkeepOptions {
@@ -18,11 +20,12 @@ export interface UpkeepOptions {
   readonly checkPlace: (signal: AbortSignal) => Promise<void>;
   /** Whether a volume of a group is being uploaded. */
   readonly isActive: (groupId: string) => boolean;
+  readonly rewrites: Rewrites;
   readonly limits: UploadLimits;
   readonly logger: Logger;
 }
 
-/** What is removed: volumes from the store, blocks from the disk, and packs that nothing needs. */
+/** What is removed: volumes from the store, blocks from the disk, and packs that nothing needs, or mostly. */
 export interface Upkeep {
   /** Does what is due. One call at a time. */
   run(volumes: OpenVolumes, signal: AbortSignal): Promise<void>;
@@ -31,7 +34,7 @@ export interface Upkeep {
 const now = (): number => performance.now();
 
 export function createUpkeep(options: UpkeepOptions): Upkeep {
-  const { stored, states, tombstones, checkPlace, isActive, limits, logger } = options;
+  const { stored, states, tombstones, checkPlace, isActive, rewrites, limits, logger } = options;
   /** Of each group, since when nothing names a pack. */
   const waiting = new Map<string, Map<string, number>>();
   let nextTrimMs = 0;
@@ -77,6 +80,9 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     const since = waiting.get(groupId) ?? new Map<string, number>();
     waiting.set(groupId, since);
     const data = volumes.folderOf(first.place);
+    const newest = new Map<string, NewestGeneration>();
+    /** Packs with blocks that older generations name. */
+    const older = new Map<string, Set<string>>();
     const deleted = await collectPacks({
       ...{ group: groupId, packs: stored.packs, generations: stored.generations, waiting: since, signal },
       kept: new Map(members.map(({ place, numbers }) => [place.volumeId, numbers])),
@@ -84,9 +90,24 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       forget: (packs) => {
         stored.group(groupId, join(data, 'blocks')).forgetStored(packs);
       },
+      onGeneration(generation, body) {
+        const { volumeId } = generation;
+        const before = older.get(volumeId) ?? new Set();
+        for (const pack of newest.get(volumeId)?.body.packs ?? []) before.add(pack);
+        older.set(volumeId, before);
+        newest.set(volumeId, { generation, body });
+      },
       ...{ graceMs: limits.graceMs, nowMs: now() },
     });
     if (deleted > 0) logger.info({ groupId, deleted }, 'packs that no volume needs were deleted from the object store');
+    // What only older generations have would stay as long as nobody changes the volume.
+    for (const member of members) {
+      const { volumeId } = member.place;
+      const present = new Set(newest.get(volumeId)?.body.packs);
+      const isOlder = [...(older.get(volumeId) ?? [])].some((pack) => !present.has(pack));
+      if (isOlder && volumes.exists(member.place)) requestGeneration(member, now());
+    }
+    await rewrites.plan(volumes, members, newest);
   };
   const collect = async (volumes: OpenVolumes, signal: AbortSignal): Promise<void> => {
     nextCollectMs = now() + limits.collectMs;
@@ -105,6 +126,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       await remove(volumes, signal);
       if (now() > nextTrimMs) await trim(volumes);
       if (now() > nextCollectMs) await collect(volumes, signal);
+      await rewrites.run(volumes, signal);
     },
   };
 }

@@ -18,9 +18,12 @@ export interface UploadLimits {
   /** Between two collections of packs, and how long a pack must be without a name. */
   readonly collectMs: number;
   readonly graceMs: number;
+  /** Between two steps that rewrite packs, each of 32 MiB at most. */
+  readonly rewriteMs: number;
 }
 
 export const usualUploadLimits: UploadLimits = {
   ...{ atOnce: 2, lookMs: 1000, settleMs: 3000, everyMs: 10_000, pauseFactor: 20 },
   ...{ awayMs: 2000, awayMaxMs: 300_000, trimMs: 10_000, collectMs: 3 * 3_600_000, graceMs: 2 * 3_600_000 },
+  rewriteMs: 30_000,
 };

@@ -183,6 +183,36 @@ test('what no volume needs any more is collected while everything else goes on',
   expect((await read('/a')).equals(content)).toBe(true);
 });
 
+test('packs of which little is needed are rewritten, and leave the store although nobody changes the volume', async () => {
+  await stop();
+  await start({ nonce: 'two', earlier: ['one'], limits: { collectMs: 20, graceMs: 20, rewriteMs: 5 } });
+  const kept = randomBytes(40_000);
+  await write('/kept', kept);
+  await write('/large', randomBytes(2_000_000));
+  await untilIdle();
+  const isLarge = (): boolean => names('/packs/').some((name) => (access.objects.get(name)?.length ?? 0) > 1_000_000);
+  expect(isLarge()).toBe(true);
+  await volumes.use(
+    place,
+    async ({ volume }) => await openPaths(volume).remove('/large', { recursive: false, signal }),
+  );
+  await expect.poll(isLarge, { timeout: 10_000 }).toBe(false);
+  await untilIdle();
+  // It comes to rest: nothing is made again and again.
+  await expect
+    .poll(
+      async () => {
+        const before = store.figures().uploads;
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return store.figures().uploads - before;
+      },
+      { timeout: 10_000 },
+    )
+    .toBe(0);
+  await recover();
+  expect((await read('/kept')).equals(kept)).toBe(true);
+});
+
 test('a server whose place another one has taken uploads and deletes nothing more', async () => {
   await write('/a', content);
   await untilIdle();

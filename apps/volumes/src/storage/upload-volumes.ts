@@ -9,6 +9,7 @@ import type { Generation, StoredVolumes } from '@soulbox/volumes/stored';
 import type { OpenVolumes, StoreOfVolumes } from '../volumes/open-volumes.ts';
 import type { VolumePlace } from '../volumes/volume-place.ts';
 import { findChanges } from './read-changes.ts';
+import { createRewrites } from './rewrites.ts';
 import { openTombstones } from './tombstones.ts';
 import { figuresOf } from './upload-figures.ts';
 import type { VolumeUploadFigures } from './upload-figures.ts';
@@ -129,7 +130,8 @@ export function createVolumeStore(options: VolumeStoreOptions): VolumeStore {
       const { generation, body, sent } = await uploadVolume({
         ...{ volume, blocks: stored.group(place.groupId, join(data, 'blocks')), data, stage, place },
         ...{ packs: stored.packs, generations: stored.generations, digestKey: stored.digestKey },
-        ...{ numbers: one.numbers, last: one.body, checkOwner: checkPlace, signal: until },
+        ...{ numbers: one.numbers, last: one.body, avoid: rewrites.avoidedBy(place.groupId) },
+        ...{ checkOwner: checkPlace, signal: until },
       });
       counts.uploads += 1;
       counts.uploadedBytes += sent.bytes;
@@ -176,7 +178,9 @@ export function createVolumeStore(options: VolumeStoreOptions): VolumeStore {
     active.set(one.place.groupId, { place: one.place, done: work() });
   };
 
-  const upkeep = createUpkeep({ ...options, limits, states, tombstones, checkPlace, isActive: (id) => active.has(id) });
+  const isActive = (groupId: string): boolean => active.has(groupId);
+  const rewrites = createRewrites({ stored, checkPlace, isActive, limits, logger });
+  const upkeep = createUpkeep({ ...options, limits, states, tombstones, checkPlace, isActive, rewrites });
 
   /** Changes of before are counted. */
   const noteOpen = (): void => {

@@ -9,7 +9,7 @@ export interface VolumeState {
   numbers: number[];
   /** Of the newest one. Undefined: not read yet. */
   body: GenerationBody | undefined;
-  /** `VolumeFacts.changes` of the newest one. -1: there is none. */
+  /** `VolumeFacts.changes` of the newest one. -1: there is none, or another one is wanted. */
   uploadedChanges: number;
   /** Since when there are changes that the store does not have. */
   dirtySinceMs: number | undefined;
@@ -32,6 +32,12 @@ export function createState(place: VolumePlace): VolumeState {
 export function noteChanges(state: VolumeState, changes: number, nowMs: number): void {
   if (changes === state.uploadedChanges) state.dirtySinceMs = undefined;
   else state.dirtySinceMs ??= nowMs;
+}
+
+/** The volume is uploaded once more, although nobody has changed it. */
+export function requestGeneration(state: VolumeState, nowMs: number): void {
+  state.uploadedChanges = -1;
+  state.dirtySinceMs ??= nowMs;
 }
 
 export function isDue(state: VolumeState, { settleMs }: UploadLimits, nowMs: number): boolean {

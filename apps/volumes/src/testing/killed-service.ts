@@ -28,6 +28,7 @@ const store = createVolumeStore({
   limits: {
     ...usualUploadLimits,
     ...{ lookMs: 5, settleMs: 5, everyMs: 5, pauseFactor: 0, trimMs: 20, collectMs: 50, graceMs: 100 },
+    rewriteMs: 10,
   },
 });
 const reserve = openDiskReserve(join(folder, 'reserve'));

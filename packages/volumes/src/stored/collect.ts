@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import { readBody } from './generations.ts';
-import type { GenerationBody, Generations } from './generations.ts';
+import type { Generation, GenerationBody, Generations } from './generations.ts';
 import type { Packs } from './packs.ts';
 
 /** Bytes of lists that a collection remembers between two runs, as names of packs. */
@@ -21,6 +21,8 @@ export interface CollectOptions {
   readonly nowMs: number;
   /** Since when nothing names a pack, from the collection before. */
   readonly waiting: Map<string, number>;
+  /** Called with what each kept generation names, the newest one of a volume last. */
+  readonly onGeneration?: (generation: Generation, body: GenerationBody) => void;
   readonly signal: AbortSignal;
 }
 
@@ -46,7 +48,13 @@ export async function collectPacks(options: CollectOptions): Promise<number> {
   return due.size;
 }
 
-async function packsOfGenerations({ kept, generations, packs, signal }: CollectOptions): Promise<Set<string>> {
+async function packsOfGenerations({
+  kept,
+  generations,
+  packs,
+  onGeneration,
+  signal,
+}: CollectOptions): Promise<Set<string>> {
   const needed = new Set<string>();
   for (const [volumeId, numbers] of kept)
     for (const number of numbers) {
@@ -57,7 +65,9 @@ async function packsOfGenerations({ kept, generations, packs, signal }: CollectO
           `Generation ${number} of the volume ${volumeId} is not in the store.`,
         );
       for (const { pack } of generation.body) needed.add(pack);
-      for (const pack of packsOfBody(await readBody(packs, generation, signal))) needed.add(pack);
+      const body = await readBody(packs, generation, signal);
+      for (const pack of packsOfBody(body)) needed.add(pack);
+      onGeneration?.(generation, body);
     }
   return needed;
 }

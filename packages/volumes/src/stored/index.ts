@@ -1,9 +1,12 @@
 export { collectPacks } from './collect.ts';
 export { readBody } from './generations.ts';
 export type { Generation, GenerationBody } from './generations.ts';
-export { namesOf } from './local-cache.ts';
+export { namesOf } from './block-rows.ts';
 export type { LocalGroup } from './local-cache.ts';
 export { createGenerations } from './generations.ts';
+export { findHalfDead } from './half-dead.ts';
+export type { HalfDeadPack } from './half-dead.ts';
+export { rewritePacks } from './rewrite-packs.ts';
 export { fetchBlocks, restoreVolume } from './restore-volume.ts';
 export { cleanGroup, openStoredVolumes } from './stored-volumes.ts';
 export type { StoredVolumes } from './stored-volumes.ts';

@@ -1,17 +1,15 @@
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { DatabaseSync } from 'node:sqlite';
 import { blockId, findPackPlace } from '../blocks/block-names.ts';
 import { blockPath, openDiskBlocks } from '../blocks/disk.ts';
 import { metadataName } from '../volume/places.ts';
+import { namesOf } from './block-rows.ts';
 import type { GroupBlocks } from './group-blocks.ts';
 
 const mib = 1024 * 1024;
 /** Reads that are remembered. Of other blocks, the time of the file counts. */
 const readsMax = 100_000;
-const rowsAtOnce = 5000;
 /** So much less than the limit is left, so that not each write leads to a look. */
 const leftShare = 0.9;
 /** With less free space on the disk, blocks are removed whatever the limit is. */
@@ -119,21 +117,4 @@ async function findStored(data: string): Promise<Set<string>> {
   }
   for (const id of needed) stored.delete(id);
   return stored;
-}
-
-/** The names of all blocks in the metadata of a volume. None if there are no metadata. Throws if they cannot be read. */
-export async function* namesOf(path: string): AsyncGenerator<string> {
-  if (!existsSync(path)) return;
-  const db = new DatabaseSync(path, { readOnly: true });
-  try {
-    const select = db.prepare('SELECT ino, idx, object FROM block WHERE (ino, idx) > (?, ?) ORDER BY ino, idx LIMIT ?');
-    for (let rows = select.all(0, -1, rowsAtOnce); rows.length > 0;) {
-      for (const { object } of rows) if (typeof object === 'string') yield object;
-      const last = rows.at(-1);
-      await nextTurn();
-      rows = select.all(last?.['ino'] ?? 0, last?.['idx'] ?? 0, rowsAtOnce);
-    }
-  } finally {
-    db.close();
-  }
 }

@@ -16,7 +16,7 @@ import { createVolume, openVolume } from '../volume/open.ts';
 import type { Volume } from '../volume/open.ts';
 import { blocksPath, metadataPath } from '../volume/places.ts';
 import { collectPacks } from './collect.ts';
-import { namesOf } from './local-cache.ts';
+import { namesOf } from './block-rows.ts';
 import { restoreVolume } from './restore-volume.ts';
 import { openStoredVolumes } from './stored-volumes.ts';
 import type { StoredVolumes } from './stored-volumes.ts';

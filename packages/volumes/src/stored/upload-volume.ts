@@ -10,10 +10,10 @@ import { holdMoment, withoutMounts } from '../copies/copy-volume.ts';
 import type { BlockPlace, RenamedBlock } from '../metadata/metadata.ts';
 import { metadataPath } from '../volume/places.ts';
 import type { Volume } from '../volume/open.ts';
+import { namesOf } from './block-rows.ts';
 import { compress, packBody, pieceBytes } from './generations.ts';
 import type { Generation, GenerationBody, Generations } from './generations.ts';
 import type { GroupBlocks } from './group-blocks.ts';
-import { namesOf } from './local-cache.ts';
 import { createPackWriter } from './pack-writer.ts';
 import type { PackWriter, StoredUnit } from './pack-writer.ts';
 import type { Packs } from './packs.ts';
@@ -44,6 +44,8 @@ export interface UploadOptions extends UploadTools {
   /** What the store has of this volume. */
   readonly numbers: readonly number[];
   readonly last: GenerationBody | undefined;
+  /** Packs whose pieces of metadata are sent again, so that the packs can be deleted. */
+  readonly avoid?: ReadonlySet<string>;
   readonly signal: AbortSignal;
 }
 
@@ -247,11 +249,12 @@ async function rename({ volume, blocks }: UploadOptions, units: readonly StoredU
 
 /** Stores the pieces of a file that the last generation does not have. */
 async function storePieces(
-  { last, digestKey, signal }: UploadOptions,
+  { last, avoid, digestKey, signal }: UploadOptions,
   path: string,
   writer: PackWriter<UnstoredRow>,
 ): Promise<GenerationBody['pieces']> {
-  const known = new Map(last?.pieces.map(({ digest, place }) => [digest, place]));
+  const kept = last?.pieces.filter(({ place }) => avoid?.has(place.pack) !== true) ?? [];
+  const known = new Map(kept.map(({ digest, place }) => [digest, place]));
   const pieces: { digest: string; place: PackPlace }[] = [];
   await using file = await open(path, 'r');
   const buffer = Buffer.alloc(pieceBytes);
