@@ -57,7 +57,9 @@ export async function mountBucket(
   const folder = join(work, 'mount');
   await mkdir(folder, { recursive: true });
   const args = await prepare(bucket, folder, work);
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  // Without the settings of whoever runs the bench: rclone stops at those of other AWS programs.
+  const env = { PATH: '/usr/bin:/bin', HOME: work };
+  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   let complaint = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint = `${complaint}${text}`.slice(-500)));
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
