@@ -11,6 +11,11 @@ export interface BlockStore {
   readonly write: (name: string, data: Uint8Array, offset: number) => Awaitable<void>;
   /** Fills `target`. Throws EIO if the block is missing or shorter. */
   readonly read: (name: string, target: Buffer, offset: number) => Awaitable<void>;
+  /**
+   * Bytes of a block that are in memory anyway, without a copy. They must not be changed. Absent, or undefined for what
+   * `read` has to read.
+   */
+  readonly peek?: (name: string, offset: number, length: number) => Buffer | undefined;
   /** Makes a block of the first bytes of another one. */
   readonly copy: (from: string, to: string, length: number) => Promise<void>;
   /** Everything that was written before survives a crash of the host. */

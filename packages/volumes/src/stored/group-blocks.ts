@@ -134,6 +134,15 @@ export function openGroupBlocks({ group, folder, reader, onRead, makeRoom, logge
         return readMissing(thrown, name, target, offset);
       }
     },
+    peek(name, offset, length) {
+      const place = findPackPlace(name);
+      if (place === undefined || offset + length > place.length) return undefined;
+      const bytes = reader.peek(group, place.pack)?.bytes;
+      // What is wrong with it is for `read` to say.
+      if (bytes === undefined || place.at + place.length > bytes.length) return undefined;
+      onRead(blockId(name));
+      return bytes.subarray(place.at + offset, place.at + offset + length);
+    },
     async copy(from, to, length) {
       onRead(blockId(from));
       await bring(from);

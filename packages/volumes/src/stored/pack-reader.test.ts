@@ -32,6 +32,20 @@ test('packs that are read in order are fetched ahead, and each of them once', as
   await expect.poll(() => fetched.length).toBe(24);
 });
 
+test('a pack that is in memory is looked at without waiting, and what follows it is fetched ahead too', async () => {
+  const { reader, asked, fetched } = readerOf(100);
+  expect(reader.peek('g', packOfRun(run, 0))).toBeUndefined();
+  for (const number of [0, 1]) await reader.read('g', packOfRun(run, number));
+  await expect.poll(() => fetched.length).toBe(6);
+  for (const number of [2, 3]) expect(reader.peek('g', packOfRun(run, number))?.bytes[0]).toBe(number);
+  await expect.poll(() => fetched.length).toBe(8);
+  expect(asked).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  for (const number of [50, 60, 70, 80, 90, 99]) await reader.read('g', packOfRun(run, number));
+  // As many as are kept: those that were used first are gone.
+  expect(reader.peek('g', packOfRun(run, 2))).toBeUndefined();
+  expect(reader.peek('g', packOfRun(run, 99))?.bytes[0]).toBe(99);
+});
+
 test('packs that are read anywhere are not fetched ahead', async () => {
   const { reader, asked } = readerOf(100);
   for (const number of [50, 7, 80, 3, 50]) await reader.read('g', packOfRun(run, number));

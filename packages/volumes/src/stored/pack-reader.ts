@@ -16,6 +16,8 @@ const fetchMs = 120_000;
 export interface PackReader {
   /** The pack, and what follows it if the packs are read in order. Throws the errors of the store. */
   read(group: string, pack: string): Promise<OpenedPack>;
+  /** The pack if it is in memory, as a read of it. */
+  peek(group: string, pack: string): OpenedPack | undefined;
 }
 
 /**
@@ -29,6 +31,8 @@ export function createPackReader(
 ): PackReader {
   /** In the order of their last use. */
   const kept = new Map<string, Promise<OpenedPack>>();
+  /** Those of `kept` that are here. */
+  const here = new Map<string, OpenedPack>();
   /** The number of the last pack of each run that was read. */
   const streams = new Map<string, number>();
   /** Packs behind the end of a run, and collected ones. */
@@ -39,13 +43,22 @@ export function createPackReader(
     onFetched(group, opened);
     return opened;
   };
-  const get = async (group: string, pack: string): Promise<OpenedPack> => {
-    const fetching = kept.get(pack) ?? fetch(group, pack);
+  const use = (pack: string, fetching: Promise<OpenedPack>): void => {
     kept.delete(pack);
     kept.set(pack, fetching);
-    for (const oldest of kept.keys()) if (kept.size > keptPacks) kept.delete(oldest);
+    for (const oldest of kept.keys()) {
+      if (kept.size <= keptPacks) break;
+      kept.delete(oldest);
+      here.delete(oldest);
+    }
+  };
+  const get = async (group: string, pack: string): Promise<OpenedPack> => {
+    const fetching = kept.get(pack) ?? fetch(group, pack);
+    use(pack, fetching);
     try {
-      return await fetching;
+      const opened = await fetching;
+      if (kept.get(pack) === fetching) here.set(pack, opened);
+      return opened;
     } catch (error) {
       if (kept.get(pack) === fetching) kept.delete(pack);
       throw error;
@@ -62,14 +75,28 @@ export function createPackReader(
       });
     }
   };
+  /** Whether the pack is the next one of its run. */
+  const noteRead = (pack: string): { readonly run: string; readonly number: number; readonly isNext: boolean } => {
+    const { run, number } = placeInRun(pack);
+    const isNext = streams.get(run) === number - 1;
+    remember(streams, run, number);
+    return { run, number, isNext };
+  };
   return {
     async read(group, pack) {
-      const { run, number } = placeInRun(pack);
-      const last = streams.get(run);
-      remember(streams, run, number);
+      const { run, number, isNext } = noteRead(pack);
       const reading = get(group, pack);
-      if (last === number - 1) fetchAhead(group, run, number);
+      if (isNext) fetchAhead(group, run, number);
       return await reading;
+    },
+    peek(group, pack) {
+      const opened = here.get(pack);
+      const fetching = kept.get(pack);
+      if (opened === undefined || fetching === undefined) return undefined;
+      const { run, number, isNext } = noteRead(pack);
+      use(pack, fetching);
+      if (isNext) fetchAhead(group, run, number);
+      return opened;
     },
   };
 }

@@ -6,7 +6,10 @@ import type { Inode } from '../metadata/inode.ts';
 import type { Block } from '../metadata/metadata.ts';
 import type { WriteTools } from './write.ts';
 
-/** Reads up to `size` bytes, fewer at the end of the file only. Without a turn of the event loop if all is at hand. */
+/**
+ * Reads up to `size` bytes, fewer at the end of the file only. Without a turn of the event loop if all is at hand. The
+ * result must not be changed.
+ */
 export function readFile(
   { metadata, blocks }: WriteTools,
   ino: number,
@@ -25,6 +28,13 @@ export function readFile(
     return after(present, (found) => fill(found, offset, length));
   };
   const fill = (found: readonly Block[], from: number, length: number): Awaitable<Buffer> => {
+    const [only] = found;
+    if (found.length === 1 && only !== undefined && typeof only.content === 'string') {
+      const inBlock = from - only.index * blockBytes;
+      const isCovered = inBlock >= 0 && inBlock + length <= only.length;
+      const bytes = isCovered ? blocks.peek?.(only.content, inBlock, length) : undefined;
+      if (bytes !== undefined) return bytes;
+    }
     const target = Buffer.allocUnsafe(length);
     const waits: Promise<void>[] = [];
     let filled = 0;
