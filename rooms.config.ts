@@ -283,8 +283,10 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['handle'],
   ],
   'packages/rpc/src': [
-    ['error-payload', 'http-call', 'limits', 'method-table', 'peer'],
-    ['call-fields', 'frame', 'http-read'],
+    ['error-payload', 'limits', 'method-table', 'peer', 'reconnect'],
+    ['http-call'],
+    ['http-read'],
+    ['call-fields', 'frame'],
     ['caller', 'run-call'],
     ['read-stream', 'serve-connection'],
     ['serve-socket', 'socket-transport'],

@@ -2,25 +2,17 @@ import { Agent, request as httpRequest } from 'node:http';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { isNodeError, reasons, SoulBoxError } from '@soulbox/base';
+import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
+import { reconnect } from './reconnect.ts';
+import type { WakingService } from './reconnect.ts';
 
-/** How long a call waits for a service that is being started. */
-const startMs = 15_000;
-const pauseMs = 25;
 const jsonMaxBytes = 1024 * 1024;
 /** Of an error. */
 const errorMaxBytes = 16 * 1024;
 
-/** A service that speaks HTTP on a Unix socket, and is started when somebody needs it. */
-export interface HttpService {
-  readonly socketPath: string;
-  /** Starts it if it does not run: it is called when nothing listens. */
-  readonly wake: () => void;
-  /** Of an error without a response, and of one that is no error of ours. */
-  readonly name: string;
-  readonly unavailable: Reason;
+/** A service that speaks HTTP. */
+export interface HttpService extends WakingService {
   /** One that neither takes nor sends a byte for this time hangs. 0: no limit. Milliseconds. */
   readonly silenceMs: number;
 }
@@ -63,24 +55,9 @@ export async function readJson(body: AsyncIterable<Uint8Array>): Promise<unknown
 }
 
 async function send(call: HttpCall, service: HttpService): Promise<IncomingMessage> {
-  const giveUpAt = performance.now() + startMs;
   const sender: Sender = { failure: undefined };
-  for (;;) {
-    try {
-      return await sendOnce(call, service, sender);
-    } catch (thrown) {
-      if (call.signal.aborted) throw call.signal.reason;
-      if (sender.failure !== undefined) throw sender.failure;
-      const code = isNodeError(thrown) ? thrown.code : undefined;
-      const isAway = code === 'ECONNREFUSED' || code === 'ENOENT';
-      if (!isAway || performance.now() > giveUpAt)
-        throw new SoulBoxError(service.unavailable, `The ${service.name} does not answer. Retry in a moment.`, {
-          cause: thrown,
-        });
-      service.wake();
-      await sleep(pauseMs, undefined, { signal: call.signal }).catch(() => undefined);
-    }
-  }
+  const sendAgain = async (): Promise<IncomingMessage> => await sendOnce(call, service, sender);
+  return await reconnect(service, call.signal, sendAgain, () => sender.failure);
 }
 
 /** What its body has thrown, which is no fault of the service. */
@@ -135,10 +112,19 @@ async function errorFrom(answer: IncomingMessage, { name }: HttpService): Promis
       bytes += chunk.length;
       if (bytes > errorMaxBytes) break;
     }
-    const { reason, message } = JSON.parse(Buffer.concat(chunks).toString()) as { reason: string; message: string };
+  } catch {
+    // An answer that is no error of ours.
+  }
+  return errorFromAnswer(name, answer.statusCode ?? 0, Buffer.concat(chunks).toString());
+}
+
+/** The error in the body of a response, which is `{reason, message}`. */
+export function errorFromAnswer(serviceName: string, statusCode: number, body: string): SoulBoxError {
+  try {
+    const { reason, message } = JSON.parse(body) as { reason: string; message: string };
     if (Object.hasOwn(reasons, reason)) return new SoulBoxError(reason as Reason, message);
   } catch {
     // An answer that is no error of ours.
   }
-  return new SoulBoxError('internal', `The ${name} returned ${answer.statusCode ?? 0}.`);
+  return new SoulBoxError('internal', `The ${serviceName} returned ${statusCode}.`);
 }

@@ -1,133 +1,115 @@
-/** @module-tag violation */
-import { createServer as createHttpServer } from 'node:http';
-import type { RequestListener } from 'node:http';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
-import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { removeTree, SoulBoxError } from '@soulbox/base';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readFromHttpService } from './http-read.ts';
-import type { HttpService } from './http-call.ts';
 
 let folder: string;
-let socketPath: string;
-let servers: Server[];
+let server: Server | undefined;
+const { signal } = new AbortController();
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'http-read-'));
-  socketPath = join(folder, 's');
-  servers = [];
 });
 afterEach(async () => {
-  for (const server of servers) server.close();
-  await removeTree(folder);
+  server?.close();
+  await rm(folder, { recursive: true });
 });
 
-const read = async (
-  more: Partial<HttpService & { readonly signal: AbortSignal }> = {},
-): Promise<{ readonly text: string; readonly version: string | undefined }> => {
-  const { signal = AbortSignal.timeout(5000), silenceMs = 0, wake = () => undefined } = more;
-  const tooLong = (): Error => new SoulBoxError('storage_damaged', 'too long');
-  const service = { socketPath, wake, silenceMs, name: 'service', unavailable: 'storage_unavailable' as const };
-  const { bytes, headers } = await readFromHttpService(
-    { path: '/a?b=c', signal, maxBytes: 1_000_000, tooLong },
-    service,
-  );
-  return { text: bytes.toString('latin1'), version: headers.get('x-version') };
-};
+const socketPath = (): string => join(folder, 's');
+const service = (silenceMs = 5000) => ({
+  ...{ socketPath: socketPath(), wake: () => undefined, name: 'store', unavailable: 'storage_unavailable' as const },
+  silenceMs,
+});
+const read = (more: { into?: Buffer; maxBytes?: number; signal?: AbortSignal } = {}, silenceMs?: number) =>
+  readFromHttpService({ path: '/a?b=c', signal, maxBytes: 1_000_000, ...more }, service(silenceMs));
 
-async function serveHttp(answer: RequestListener): Promise<void> {
-  const server = createHttpServer(answer).listen(socketPath);
-  servers.push(server);
-  await once(server, 'listening');
-}
-
-/** A server that sends these pieces, a moment apart, whatever it is asked, and ends. */
-async function serveRaw(
-  pieces: readonly string[],
-  after: (socket: Socket) => void = (socket) => socket.end(),
-): Promise<void> {
-  const send = async (socket: Socket): Promise<void> => {
+/** Answers each connection with these pieces, then ends it. */
+async function serve(pieces: readonly (string | Buffer)[], onRequest: (text: string) => void = () => undefined) {
+  const answer = async (socket: Socket): Promise<void> => {
     socket.on('error', () => undefined);
-    await once(socket, 'data');
+    const [request] = (await once(socket, 'data')) as [Buffer];
+    onRequest(request.toString());
     for (const piece of pieces) {
-      socket.write(piece, 'latin1');
+      socket.write(piece);
       await sleep(5);
     }
-    after(socket);
+    socket.end();
   };
-  const server = createServer((socket) => void send(socket)).listen(socketPath);
-  servers.push(server);
+  server = createServer((socket) => void answer(socket).catch(() => undefined));
+  server.listen(socketPath());
   await once(server, 'listening');
 }
 
-test.each([0, 1, 16_000, 999_999])('a body of %d bytes arrives as a whole, with the headers', async (length) => {
-  const content = Buffer.alloc(length, 'abcdefg').toString('latin1');
-  await serveHttp(({ url }, response) => {
-    expect(url).toBe('/a?b=c');
-    response.writeHead(200, { 'content-length': length, 'X-Version': '7' }).end(content, 'latin1');
-  });
-  expect(await read()).toEqual({ text: content, version: '7' });
+test('a body that comes in pieces is put into the given buffer, or into one of its own', async () => {
+  const body = Buffer.alloc(300_000, 'content');
+  let request = '';
+  const head = `HTTP/1.1 200 OK\r\nX-Version: 7\r\ncontent-le`;
+  const next = Buffer.concat([Buffer.from(`ngth: ${body.length}\r\n\r\n`), body.subarray(0, 10)]);
+  await serve([head, next, body.subarray(10, 200_000), body.subarray(200_000)], (text) => (request = text));
+  const into = Buffer.alloc(body.length + 5);
+  const answer = await read({ into });
+  expect(answer.body.equals(body)).toBe(true);
+  expect(into.subarray(0, body.length).equals(body)).toBe(true);
+  expect(answer.body.buffer).toBe(into.buffer);
+  expect(answer.headers.get('x-version')).toBe('7');
+  expect(request.startsWith('GET /a?b=c HTTP/1.0\r\n')).toBe(true);
+  const small = Buffer.alloc(100);
+  expect((await read({ into: small })).body.equals(body)).toBe(true);
+  expect(small.equals(Buffer.alloc(100))).toBe(true);
 });
 
-test('an answer may come in pieces of any size', async () => {
-  const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 12\r\nX-Version: 1\r\n\r\n0123456789ab';
-  await serveRaw(Array.from(answer));
-  expect(await read()).toEqual({ text: '0123456789ab', version: '1' });
+test('an empty body is one', async () => {
+  await serve(['HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n']);
+  expect((await read()).body).toHaveLength(0);
 });
 
-test('an error of the service is thrown, also if it has no length', async () => {
-  await serveHttp((_, response) => {
-    response.writeHead(404, { 'content-type': 'application/json' });
-    response.write('{"reason":"storage_not_found",');
-    response.end('"message":"There is none."}');
-  });
-  await expect(read()).rejects.toMatchObject({ reason: 'storage_not_found', message: 'There is none.' });
+const errorText = '{"reason":"storage_not_found","message":"There is none."}';
+test.each(['', `content-length: ${errorText.length}\r\n`])(
+  'the error of the service is thrown, with "%s"',
+  async (header) => {
+    await serve([`HTTP/1.1 404 Not Found\r\n${header}\r\n`, errorText]);
+    await expect(read({ into: Buffer.alloc(1000) })).rejects.toMatchObject({ reason: 'storage_not_found' });
+  },
+);
+
+test('an error that is none of ours is internal', async () => {
+  await serve(['HTTP/1.1 500 Oh\r\n\r\n', '<html>']);
+  await expect(read()).rejects.toMatchObject({ reason: 'internal', message: 'The store returned 500.' });
 });
 
 test.each([
-  ['breaks off in the head', ['HTTP/1.1 200 OK\r\nContent-Le']],
-  ['breaks off in the body', ['HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345']],
-  ['sends more than it said', ['HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n12345']],
-  ['sends more than it said, later', ['HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n12', '3456']],
-  ['sends no length', ['HTTP/1.1 200 OK\r\n\r\n12345']],
-  ['sends a length that is none', ['HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n1']],
-  ['sends something else', ['SSH-2.0-OpenSSH\r\n\r\n']],
-  ['sends nothing', []],
-  [
-    'sends a head without an end',
-    ['HTTP/1.1 200 OK\r\n', ...Array.from({ length: 40 }, () => `x: ${'y'.repeat(1000)}\r\n`)],
-  ],
-])('a service that %s is unavailable', async (_, pieces) => {
-  await serveRaw(pieces);
-  await expect(read()).rejects.toMatchObject({ reason: 'storage_unavailable' });
+  ['is too large', ['HTTP/1.1 200 OK\r\ncontent-length: 1000001\r\n\r\n'], 'storage_damaged'],
+  ['has no length', ['HTTP/1.1 200 OK\r\n\r\nabc'], 'storage_damaged'],
+  ['has a negative length', ['HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n'], 'storage_damaged'],
+  ['has a length that is no number', ['HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n'], 'storage_damaged'],
+  ['breaks off', ['HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n', 'abc'], 'storage_unavailable'],
+  ['is longer than it says', ['HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabcdef'], 'storage_unavailable'],
+  ['is not HTTP', ['SSH-2.0\r\n\r\n'], 'storage_unavailable'],
+  ['never comes to its body', ['HTTP/1.1 200 OK\r\n', 'x: '.padEnd(9000, 'y')], 'storage_unavailable'],
+  ['is an error without an end', ['HTTP/1.1 500 Oh\r\n\r\n', Buffer.alloc(200_000)], 'storage_unavailable'],
+])('an answer that %s is refused', async (_what, pieces, reason) => {
+  await serve(pieces);
+  await expect(read()).rejects.toMatchObject({ reason });
 });
 
-test('a body that is too long is refused before it is read', async () => {
-  await serveRaw(['HTTP/1.1 200 OK\r\nContent-Length: 1000001\r\n\r\n'], () => undefined);
-  await expect(read()).rejects.toMatchObject({ reason: 'storage_damaged' });
+test('a service that is silent, and a caller that leaves, end the call', async () => {
+  server = createServer((socket) => void socket.on('error', () => undefined));
+  server.listen(socketPath());
+  await expect(read({}, 50)).rejects.toMatchObject({ reason: 'storage_unavailable' });
+  const leaving = new AbortController();
+  const left = read({ signal: leaving.signal });
+  setTimeout(() => leaving.abort(new Error('left')), 20);
+  await expect(left).rejects.toThrow('left');
+  await expect(read({ signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow('gone');
 });
 
-test('an error that is too long, or no error of ours, is internal', async () => {
-  await serveRaw([`HTTP/1.1 500 No\r\nContent-Length: 20\r\n\r\n${'x'.repeat(20)}`]);
-  await expect(read()).rejects.toMatchObject({ reason: 'internal' });
-});
-
-test('a service that is silent is given up, and a caller who leaves does not wait', async () => {
-  await serveRaw(['HTTP/1.1 200 OK\r\n'], () => undefined);
-  await expect(read({ silenceMs: 50 })).rejects.toMatchObject({ reason: 'storage_unavailable' });
-  await expect(read({ signal: AbortSignal.timeout(50) })).rejects.toMatchObject({ name: 'TimeoutError' });
-});
-
-test('a service that is not there yet is started and waited for', async () => {
-  let woken = 0;
-  const wake = (): void => {
-    woken += 1;
-    if (woken === 2) void serveHttp((_, response) => response.writeHead(200, { 'content-length': 2 }).end('ok'));
-  };
-  expect((await read({ wake })).text).toBe('ok');
-  expect(woken).toBeGreaterThanOrEqual(2);
+test('a service that is being started is waited for', async () => {
+  const answer = read();
+  await sleep(60);
+  await serve(['HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok']);
+  expect((await answer).body.toString()).toBe('ok');
 });

@@ -1,193 +1,155 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { isNodeError, reasons, SoulBoxError } from '@soulbox/base';
-import type { Reason } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
+import { errorFromAnswer } from './http-call.ts';
 import type { HttpService } from './http-call.ts';
+import { reconnect } from './reconnect.ts';
+
+/** Of the first lines of a response. */
+const headMaxBytes = 4000;
+/** Of an error. */
+const errorMaxBytes = 16 * 1024;
 
 export interface HttpRead {
   /** With its query. */
   readonly path: string;
   readonly signal: AbortSignal;
-  /** A longer body is refused, with `tooLong`, before it is read. */
+  /** A longer body is refused before it is read. */
   readonly maxBytes: number;
-  readonly tooLong: () => Error;
+  /** For the body, if it fits. Default: a new one. */
+  readonly into?: Buffer | undefined;
 }
 
-export interface HttpBytes {
-  /** By names in lower case. */
+export interface HttpContent {
+  /** In lower case. */
   readonly headers: ReadonlyMap<string, string>;
-  /** In memory of its own. */
-  readonly bytes: Buffer;
+  /** A part of `into`, or a buffer of its own. */
+  readonly body: Buffer;
 }
-
-/** How long a call waits for a service that is being started. */
-const startMs = 15_000;
-const pauseMs = 25;
-/** Of the status line and the headers. */
-const headMaxBytes = 32 * 1024;
-/** Of the body of an error. */
-const errorMaxBytes = 16 * 1024;
-const endOfHead = Buffer.from('\r\n\r\n', 'latin1');
 
 /**
- * The whole body of `GET PATH`. The kernel writes it into its place at once, without pieces that are copied: `node:http`
- * needs a buffer, an event and a copy for each 64 KiB. Throws the error of the service, and `service.unavailable` if it
- * does not answer or breaks off.
+ * Reads the body of a GET into one buffer. Node's own client makes a buffer of 64 KiB for each piece of a body: for bodies
+ * of 1 MiB, the collection of this garbage takes more time than everything else. Throws the error of the service,
+ * `storage_damaged` for a body that is too large or without a length, and `unavailable` for one that breaks off.
  */
-export async function readFromHttpService(call: HttpRead, service: HttpService): Promise<HttpBytes> {
-  const giveUpAt = performance.now() + startMs;
-  for (;;) {
-    call.signal.throwIfAborted();
-    try {
-      return await readOnce(call, service);
-    } catch (thrown) {
-      call.signal.throwIfAborted();
-      if (thrown instanceof SoulBoxError) throw thrown;
-      const code = isNodeError(thrown) ? thrown.code : undefined;
-      const isAway = code === 'ECONNREFUSED' || code === 'ENOENT';
-      if (!isAway || performance.now() > giveUpAt)
-        throw new SoulBoxError(service.unavailable, `The ${service.name} does not answer. Retry in a moment.`, {
-          cause: thrown,
-        });
-      service.wake();
-      await sleep(pauseMs, undefined, { signal: call.signal }).catch(() => undefined);
-    }
-  }
+export async function readFromHttpService(read: HttpRead, service: HttpService): Promise<HttpContent> {
+  read.signal.throwIfAborted();
+  const answer = await reconnect(service, read.signal, async () => await readOnce(read, service));
+  if (answer.statusCode < 400) return answer;
+  throw errorFromAnswer(service.name, answer.statusCode, answer.body.toString());
 }
 
-/** What arrives, in its place. */
-interface Arrival {
-  /** Where the next bytes go. Never empty. */
-  readonly room: () => Buffer;
-  /** So many have arrived there. Returns whether all of the answer is here. */
-  readonly take: (count: number) => boolean;
-  /** The connection has ended. Throws if the answer is cut. */
-  readonly end: () => HttpBytes;
+interface Answer extends HttpContent {
+  readonly statusCode: number;
 }
 
-async function readOnce(call: HttpRead, service: HttpService): Promise<HttpBytes> {
-  const { path, signal } = call;
-  const { socketPath, name, silenceMs } = service;
-  const arrival = createArrival(call, name);
-  const { promise, resolve, reject } = Promise.withResolvers<HttpBytes>();
-  const finish = (): void => {
-    try {
-      resolve(arrival.end());
-    } catch (error) {
-      reject(error);
-    }
-    socket.destroy();
-  };
+async function readOnce(read: HttpRead, { socketPath, name, silenceMs }: HttpService): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const receiver = createReceiver(read);
   const socket: Socket = connect({
     path: socketPath,
     onread: {
-      buffer: arrival.room,
+      buffer: () => receiver.target(),
       callback(count) {
         try {
-          if (arrival.take(count)) finish();
-        } catch (error) {
-          reject(error);
-          socket.destroy();
+          receiver.take(count);
+        } catch (thrown) {
+          socket.destroy(thrown as Error);
+          return false;
         }
+        if (receiver.isWhole()) socket.destroy();
         return true;
       },
     },
   });
-  const abort = (): void => {
-    reject(signal.reason);
-    socket.destroy();
-  };
-  signal.addEventListener('abort', abort, { once: true });
-  socket
-    .on('error', reject)
-    .once('end', finish)
-    .once('close', () => reject(new Error(`The ${name} broke off.`)));
-  if (silenceMs > 0)
-    socket.setTimeout(silenceMs, () => {
-      reject(new Error(`The ${name} is silent.`));
-      socket.destroy();
-    });
-  // With version 1.0, the end of an answer without a length is the end of the connection.
-  socket.write(`GET ${path} HTTP/1.0\r\nhost: service\r\n\r\n`);
-  try {
-    return await promise;
-  } finally {
-    signal.removeEventListener('abort', abort);
-    socket.destroy();
-  }
+  const abort = (): void => void socket.destroy(new Error('The caller has left.'));
+  read.signal.addEventListener('abort', abort, { once: true });
+  socket.on('error', reject);
+  socket.once('close', () => {
+    read.signal.removeEventListener('abort', abort);
+    const answer = receiver.end();
+    if (answer === undefined) reject(new Error(`The ${name} broke off.`));
+    else resolve(answer);
+  });
+  if (silenceMs > 0) socket.setTimeout(silenceMs, () => socket.destroy(new Error(`The ${name} is silent.`)));
+  // With this version a body without a length ends with the connection, and has no other framing.
+  socket.write(`GET ${read.path} HTTP/1.0\r\nconnection: close\r\n\r\n`);
+  return await promise;
 }
 
-function createArrival({ maxBytes, tooLong }: HttpRead, name: string): Arrival {
-  const head = Buffer.alloc(headMaxBytes);
-  /** Of `head`, and then of `body`. */
+interface Receiver {
+  /** Where the next bytes go. Never empty. */
+  target(): Buffer;
+  take(count: number): void;
+  /** Whether a body of known length is complete. */
+  isWhole(): boolean;
+  /** Undefined: it is incomplete. */
+  end(): Answer | undefined;
+}
+
+interface Body {
+  readonly statusCode: number;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly buffer: Buffer;
+  /** Absent: until the connection ends. */
+  readonly length: number | undefined;
+}
+
+function createReceiver({ maxBytes, into }: HttpRead): Receiver {
+  const head = Buffer.allocUnsafe(headMaxBytes);
+  const rest = Buffer.allocUnsafe(1);
+  let headBytes = 0;
+  let body: Body | undefined;
   let received = 0;
-  let parsed: { readonly status: number; readonly headers: ReadonlyMap<string, string> } | undefined;
-  let body = head;
-  let length: number | undefined;
-  const begin = (end: number): void => {
-    parsed = parseHead(head.subarray(0, end).toString('latin1'), name);
-    const isError = parsed.status >= 400;
-    length = lengthOf(parsed.headers, name);
-    if (!isError && length === undefined) throw new Error(`The ${name} sent no length.`);
-    if (!isError && length !== undefined && length > maxBytes) throw tooLong();
-    // One byte more, to see that there are no more, and because an empty buffer cannot be read into.
-    body = isError ? Buffer.alloc(errorMaxBytes + 1) : Buffer.allocUnsafeSlow((length ?? 0) + 1);
-    const rest = head.subarray(end + endOfHead.length, received);
-    if (rest.length >= body.length) throw new Error(`The ${name} sent more than it said.`);
-    rest.copy(body);
-    received = rest.length;
+
+  const open = (end: number): Body => {
+    const { statusCode, headers } = parseHead(head.toString('latin1', 0, end));
+    const length = headers.has('content-length') ? Number(headers.get('content-length')) : undefined;
+    const isError = statusCode >= 400;
+    const most = isError ? errorMaxBytes : maxBytes;
+    if (length === undefined ? !isError : !Number.isSafeInteger(length) || length < 0 || length > most)
+      throw new SoulBoxError('storage_damaged', 'An object is too large, or has no length.');
+    const bytes = length ?? most;
+    const fits = !isError && into !== undefined && into.length >= bytes;
+    return { statusCode, headers, length, buffer: fits ? into.subarray(0, bytes) : Buffer.allocUnsafeSlow(bytes) };
   };
+
   return {
-    room: () => body.subarray(Math.min(received, body.length - 1)),
-    take(count) {
-      received += count;
-      if (parsed === undefined) {
-        const end = head.subarray(0, received).indexOf(endOfHead);
-        if (end < 0 && received >= headMaxBytes) throw new Error(`The ${name} sent a head that does not end.`);
-        if (end < 0) return false;
-        begin(end);
-      }
-      if (received >= body.length) throw new Error(`The ${name} sent more than it said.`);
-      return received === length;
+    target() {
+      if (body === undefined) return head.subarray(headBytes);
+      return received < body.buffer.length ? body.buffer.subarray(received) : rest;
     },
+    take(count) {
+      if (body !== undefined) {
+        if (received === body.buffer.length) throw new Error('The answer is longer than it said.');
+        received += count;
+        return;
+      }
+      headBytes += count;
+      const end = head.subarray(0, headBytes).indexOf('\r\n\r\n');
+      if (end < 0 && headBytes === head.length) throw new Error('The answer is not HTTP.');
+      if (end < 0) return;
+      body = open(end);
+      const beginning = head.subarray(end + 4, headBytes);
+      if (beginning.length > body.buffer.length) throw new Error('The answer is longer than it said.');
+      beginning.copy(body.buffer);
+      received = beginning.length;
+    },
+    isWhole: () => body !== undefined && received === body.length,
     end() {
-      if (parsed === undefined) throw new Error(`The ${name} sent no answer.`);
-      if (length !== undefined && received !== length)
-        throw new Error(`The answer has ${received} bytes and not ${length}.`);
-      const bytes = body.subarray(0, received);
-      if (parsed.status >= 400) throw errorOf(bytes, parsed.status, name);
-      return { headers: parsed.headers, bytes };
+      if (body === undefined || (body.length !== undefined && received < body.length)) return undefined;
+      return { statusCode: body.statusCode, headers: body.headers, body: body.buffer.subarray(0, received) };
     },
   };
 }
 
-function parseHead(text: string, name: string): { status: number; headers: Map<string, string> } {
+function parseHead(text: string): { readonly statusCode: number; readonly headers: ReadonlyMap<string, string> } {
   const [first = '', ...lines] = text.split('\r\n');
-  const status = Number(/^HTTP\/1\.[01] ([2-5]\d\d)( |$)/.exec(first)?.[1]);
-  if (!Number.isInteger(status) || (status >= 300 && status < 400))
-    throw new Error(`The ${name} sent no answer of HTTP.`);
-  const headers = new Map<string, string>();
-  for (const line of lines) {
-    const colon = line.indexOf(':');
-    if (colon > 0) headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
-  }
-  return { status, headers };
-}
-
-function lengthOf(headers: ReadonlyMap<string, string>, name: string): number | undefined {
-  const text = headers.get('content-length');
-  if (text === undefined) return undefined;
-  if (!/^\d{1,15}$/.test(text)) throw new Error(`The ${name} sent a length that is none.`);
-  return Number(text);
-}
-
-function errorOf(bytes: Buffer, status: number, name: string): SoulBoxError {
-  try {
-    const { reason, message } = JSON.parse(bytes.toString()) as { reason: string; message: string };
-    if (Object.hasOwn(reasons, reason)) return new SoulBoxError(reason as Reason, message);
-  } catch {
-    // An answer that is no error of ours.
-  }
-  return new SoulBoxError('internal', `The ${name} returned ${status}.`);
+  const status = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(first)?.[1];
+  if (status === undefined) throw new Error('The answer is not HTTP.');
+  const headers = lines.map((line): [string, string] => {
+    const at = line.indexOf(':');
+    return [line.slice(0, Math.max(0, at)).toLowerCase(), line.slice(at + 1).trim()];
+  });
+  return { statusCode: Number(status), headers: new Map(headers) };
 }

@@ -17,6 +17,8 @@ export interface ListedObject {
 export interface ReadOptions {
   /** What was read before is wrong: it is removed from all caches, and read from the store itself. */
   readonly fresh?: boolean;
+  /** For the bytes, if they fit, so that nothing has to be allocated. Whoever gives it does not use it meanwhile. */
+  readonly into?: Buffer | undefined;
 }
 
 /**

@@ -26,8 +26,11 @@ export interface OpenParcel {
   readonly chunkBytes: number;
   /** What its writer has said about it. Authenticated. */
   readonly about: unknown;
-  /** One chunk, by its number from 0. Throws like `content`. */
-  chunk(at: number, signal: AbortSignal): Promise<Buffer>;
+  /**
+   * One chunk, by its number from 0. `into`: a buffer with room for a chunk and what seals it, in which the result then is.
+   * Throws like `content`.
+   */
+  chunk(at: number, signal: AbortSignal, into?: Buffer): Promise<Buffer>;
   /** Can be read once. Throws `storage_damaged` for a chunk that is missing, changed, cut or another one. */
   content(): AsyncGenerator<Buffer, void, void>;
 }
@@ -86,7 +89,7 @@ export function createParcels(
         sizeBytes: index.sizeBytes,
         chunkBytes: index.chunkBytes,
         about: index.about,
-        chunk: async (at, own) => await readChunk(objects, extent, at, own),
+        chunk: async (at, own, into) => await readChunk(objects, extent, at, { signal: own, into }),
         content: () => readChunks(objects, extent, signal),
       };
     },
@@ -222,9 +225,9 @@ async function readChunk(
   objects: SealedObjects,
   { key, name, uploadId, sizeBytes, chunkBytes }: Extent,
   at: number,
-  signal: AbortSignal,
+  options: { readonly signal: AbortSignal; readonly into?: Buffer | undefined },
 ): Promise<Buffer> {
-  const found = await objects.get(chunkOf(name, uploadId, at), { key, signal });
+  const found = await objects.get(chunkOf(name, uploadId, at), { key, ...options });
   const expected = Math.min(chunkBytes, sizeBytes - at * chunkBytes);
   if (found?.plain.length === expected) return found.plain;
   const what = found === undefined ? 'is missing' : 'has another length';
@@ -241,7 +244,7 @@ async function* readChunks(
   const either = AbortSignal.any([signal, ended.signal]);
   const reading: Promise<Buffer>[] = [];
   const begin = (at: number): void => {
-    const chunk = readChunk(objects, extent, at, either);
+    const chunk = readChunk(objects, extent, at, { signal: either });
     // Its error is thrown when its turn comes.
     chunk.catch(() => undefined);
     reading.push(chunk);

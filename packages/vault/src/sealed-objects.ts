@@ -1,6 +1,6 @@
 import { SoulBoxError } from '@soulbox/base';
 import { openInPlace, sealInPlace } from '@soulbox/keyring/blocks';
-import type { ListedObject, ObjectAccess, WriteCondition } from './object-access.ts';
+import type { ListedObject, ObjectAccess, ReadOptions, WriteCondition } from './object-access.ts';
 
 /** Of the form. Another one is refused. */
 const mark = Buffer.from('sbo1', 'latin1');
@@ -23,7 +23,7 @@ export interface SealedObjects {
   readonly serverId: string;
   put(name: string, plain: Uint8Array, options: SealOptions & { readonly condition?: WriteCondition }): Promise<void>;
   /** Undefined: there is none. Throws `storage_damaged` unless it is what this key has encrypted for this name. */
-  get(name: string, options: SealOptions): Promise<OpenedObject | undefined>;
+  get(name: string, options: SealOptions & Pick<ReadOptions, 'into'>): Promise<OpenedObject | undefined>;
   delete(name: string, signal: AbortSignal): Promise<void>;
   /** All objects whose names begin with `prefix`, without the folder of the server. */
   list(prefix: string, signal: AbortSignal): AsyncGenerator<ListedObject>;
@@ -52,13 +52,13 @@ export function sealedObjects(access: ObjectAccess, serverId: string): SealedObj
     async put(name, plain, { key, signal, condition }) {
       await access.put(own + name, seal(key, own + name, plain), signal, condition);
     },
-    async get(name, { key, signal }) {
-      const found = await access.get(own + name, signal);
+    async get(name, { key, signal, into }) {
+      const found = await access.get(own + name, signal, { into });
       if (found === undefined) return undefined;
       const plain = findPlain(key, own + name, found.bytes);
       if (plain !== undefined) return { plain, version: found.version };
       // It may have come from a cache that is wrong. The second time it is from the store itself.
-      const again = await access.get(own + name, signal, { fresh: true });
+      const again = await access.get(own + name, signal, { fresh: true, into });
       return again && { plain: unseal(key, own + name, again.bytes), version: again.version };
     },
     async delete(name, signal) {

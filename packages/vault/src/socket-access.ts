@@ -33,14 +33,11 @@ export function socketAccess(socketPath: string): ObjectAccess {
       const headers = { 'content-length': String(bytes.length), ...conditionHeaders(condition) };
       (await call('PUT', pathOf(key), signal, { headers, body: once(bytes) })).resume();
     },
-    async get(key, signal, { fresh = false } = {}) {
+    async get(key, signal, { fresh = false, into } = {}) {
       const path = `${pathOf(key)}${fresh ? '&fresh=true' : ''}`;
       try {
-        const { headers, bytes } = await readFromHttpService(
-          { path, signal, maxBytes: objectMaxBytes, tooLong },
-          service,
-        );
-        return { bytes, version: decodeURIComponent(versionForm.parse(headers.get('x-version'))) };
+        const { headers, body } = await readFromHttpService({ path, signal, into, maxBytes: objectMaxBytes }, service);
+        return { bytes: body, version: decodeURIComponent(versionForm.parse(headers.get('x-version'))) };
       } catch (error) {
         if (error instanceof SoulBoxError && error.reason === 'storage_not_found') return undefined;
         throw error;
@@ -55,8 +52,6 @@ export function socketAccess(socketPath: string): ObjectAccess {
     },
   };
 }
-
-const tooLong = (): SoulBoxError => new SoulBoxError('storage_damaged', 'An object is too large.');
 
 const pathOf = (key: string): string => `/object?${new URLSearchParams({ key }).toString()}`;
 
