@@ -226,6 +226,7 @@ export async function createRunnerContext(given: RunnerOptions): Promise<RunnerC
 function expectLateRestores({ host, table }: OperationContext): void {
   if (host.stored === noStoredCopies) return;
   const drivers = table.tenants().flatMap(({ record }) => (record.state === 'paused' ? [record.driver] : []));
+  if (drivers.length > 0) host.checkpoints.expectReads();
   for (const name of new Set(drivers)) host.drivers.get(name)?.expectLateRestore();
 }
 

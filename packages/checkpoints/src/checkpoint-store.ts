@@ -17,6 +17,8 @@ export interface CheckpointStore extends AsyncDisposable {
    * `name_taken`.
    */
   begin(checkpointId: string, layers?: readonly string[]): Promise<CheckpointDraft>;
+  /** Says that checkpoints or disks are read soon: it need not wait then for the start of threads. Can be repeated. */
+  expectReads(): void;
   /**
    * Reads and checks the manifest. Also checks that the folder contains every part with the right size and nothing
    * else. Throws `snapshot_not_found`, `state_damaged`, `state_incompatible`.

@@ -112,6 +112,7 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
 
   return {
     begin: (checkpointId, layerIds) => drafts.begin(checkpointId, layerIds),
+    expectReads: () => digester.start(),
     open: (checkpointId) => sealed.open(checkpointId),
     find: (checkpointId) => sealed.find(checkpointId),
     list,

@@ -281,6 +281,11 @@ export interface Driver {
   adopt(sandboxId: string, directory: string): Promise<SandboxInstance | undefined>;
   /** Says that a lazy restore is likely soon: it need not wait then for the start of what loads the memory. */
   expectLateRestore(): void;
+  /**
+   * Has the blocks fetched that a restore of this memory reads before any program runs, if some still arrive. Optional: a
+   * restore asks for them itself, a little later.
+   */
+  wantFirstBlocks(memory: SavedMemory): void;
   /** Whether the same process still runs. Cheap and synchronous; called every second for each sandbox. */
   isAlive(instance: SandboxInstance): boolean;
   /**

@@ -119,6 +119,7 @@ it('a checkpoint that needs a deleted version of envd is incompatible', async ()
 it.each([
   ['small', 63 * mib, 512, true, 'itself', false],
   ['large', 64 * mib, 512, true, 'itself', true],
+  ['large, for a copy', 64 * mib, 512, true, 'copy', false],
   ['large, for copies', 64 * mib, 512, true, 'copies', false],
   ['large, with a driver that reads all at once', 64 * mib, 512, false, 'itself', false],
   ['as much as leaves a quarter free', 72 * mib, 96, true, 'itself', true],
@@ -132,5 +133,38 @@ it.each([
     const memory = await checkMemory(bench.context.host, use, { owner, sandboxId: '' });
     expect(comesLate(memory)).toBe(isLate);
     await memory.pagesChecked;
+  },
+);
+
+it.each([
+  ['a sandbox', 'itself', 9, true],
+  ['one copy', 'copy', 9, true],
+  ['several copies', 'copies', 9, false],
+  ['one copy of a small memory', 'copy', 7, false],
+] as const)(
+  'whether memory that still arrives is restored lazily for %s: %4$s',
+  async (_, owner, megabytes, isLate) => {
+    await save(megabytes * mib);
+    Object.assign(bench.driver.capabilities, { lazyRestore: true });
+    const { host } = bench.context;
+    const checkpoint = await host.checkpoints.open('s1');
+    const seen: string[] = [];
+    const blocks = { path: '/arriving', count: 1, first: {} };
+    const whole = Promise.resolve();
+    const end = (): void => void seen.push('the restore is over');
+    const stored = {
+      ...host.stored,
+      late: async () =>
+        await Promise.resolve({ checkpoint, blocks, whole, keep: () => void seen.push('kept'), [Symbol.dispose]: end }),
+    };
+    bench.driver.wantFirstBlocks = () => void seen.push('first blocks');
+    {
+      await using memory = await checkMemory({ ...host, stored }, use, { owner, sandboxId: '' });
+      await memory.pagesChecked;
+      expect(comesLate(memory)).toBe(isLate);
+      expect(memory.digests.arriving).toBe(isLate ? blocks : undefined);
+      expect(seen).toEqual(isLate ? ['kept', 'first blocks'] : owner === 'copies' ? [] : ['the restore is over']);
+    }
+    expect(seen.at(-1)).toBe(owner === 'copies' ? undefined : 'the restore is over');
   },
 );

@@ -40,8 +40,11 @@ const arrivingFromBytes = 8 * 2 ** 20;
 
 const lateMaxShare = 0.75;
 
-/** Copies share one check. A lazy reader for each of many copies would cost more than it saves. */
-type MemoryOwner = 'itself' | 'copies';
+/**
+ * Copies share one check. A lazy reader for each of many copies would cost more than it saves, so a single `copy` is lazy
+ * only while its memory is being fetched, and several that are made together never.
+ */
+type MemoryOwner = 'itself' | 'copy' | 'copies';
 
 export interface MemoryRestore {
   readonly owner: MemoryOwner;
@@ -65,12 +68,13 @@ export async function checkMemory(
   const driver = getDriver(host, use.driver);
   const fetching = Promise.all([checkLayers(host, use.layers), host.stored.runtime(use.runtimeName)]);
   fetching.catch(() => undefined);
-  const arriving = restore.owner === 'itself' ? await host.stored.late(use.checkpointId) : undefined;
-  const isLate = arriving !== undefined && canComeLate(driver, arriving.checkpoint, arrivingFromBytes);
-  if (isLate) driver.expectLateRestore();
-  const checkpoint = isLate
-    ? arriving.checkpoint
-    : await host.checkpoints.unpack(use.checkpointId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory'));
+  host.checkpoints.expectReads();
+  await using held = new AsyncDisposableStack();
+  const arriving = await findLate(host, driver, use, restore);
+  if (arriving !== undefined) held.use(arriving);
+  const checkpoint =
+    arriving?.checkpoint ??
+    (await host.checkpoints.unpack(use.checkpointId, (bytes) => host.disks.admit(bytes, 'Unpacking the saved memory')));
   if (use.isEncrypted === true && checkpoint.key === undefined)
     throw new SoulBoxError(
       'state_damaged',
@@ -78,7 +82,27 @@ export async function checkMemory(
     );
   await fetching;
   await checkFit(host, checkpoint, use);
-  return await memoryOf(host, use.driver, checkpoint, restore, isLate ? arriving : undefined);
+  const memory = held.use(await memoryOf(host, use.driver, checkpoint, restore, arriving));
+  if (arriving !== undefined) driver.wantFirstBlocks(memory);
+  const kept = held.move();
+  return { ...memory, [Symbol.asyncDispose]: async () => await kept.disposeAsync() };
+}
+
+/** The checkpoint if its restore can begin although only the object store has its memory. */
+async function findLate(
+  { stored }: SandboxHost,
+  driver: Driver,
+  { checkpointId }: CheckpointUse,
+  { owner }: MemoryRestore,
+): Promise<ArrivingCheckpoint | undefined> {
+  const arriving = owner === 'copies' ? undefined : await stored.late(checkpointId);
+  if (arriving === undefined) return undefined;
+  using unused = new DisposableStack();
+  unused.use(arriving);
+  if (!canComeLate(driver, arriving.checkpoint, arrivingFromBytes)) return undefined;
+  driver.expectLateRestore();
+  unused.move();
+  return arriving;
 }
 
 /**

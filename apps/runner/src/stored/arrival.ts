@@ -17,7 +17,8 @@ export interface ArrivalOptions {
   readonly chunkCount: number;
   readonly large: readonly FlatFile[];
   readonly pathOf: (path: string) => string;
-  readonly readChunk: (at: number, signal: AbortSignal) => Promise<Buffer>;
+  /** `into`: where the chunk may be put, with room for what seals it. */
+  readonly readChunk: (at: number, signal: AbortSignal, into: Buffer) => Promise<Buffer>;
   readonly onBytes: (bytes: number) => void;
   readonly logger: Logger;
   readonly limits: ArrivalLimits;
@@ -30,13 +31,15 @@ export interface ArrivalLimits {
   /** Others, if somebody waits for all of them, and if not. */
   readonly wholeAtOnce: number;
   readonly behindAtOnce: number;
+  /** The same as `behindAtOnce` during a restore. */
+  readonly heldAtOnce: number;
   /** How long to wait before a chunk is asked for again while the store is away. Doubled up to the second one. */
   readonly pauseMs: number;
   readonly pauseMaxMs: number;
 }
 
 export const usualArrivalLimits: ArrivalLimits = {
-  ...{ neededAtOnce: 8, wholeAtOnce: 8, behindAtOnce: 2, pauseMs: 100, pauseMaxMs: 5000 },
+  ...{ neededAtOnce: 8, wholeAtOnce: 8, behindAtOnce: 2, heldAtOnce: 1, pauseMs: 100, pauseMaxMs: 5000 },
 };
 
 /** Memory that is being fetched into files of their final size. */
@@ -48,12 +51,16 @@ export interface Arrival {
   readonly whole: Promise<void>;
   /** Somebody waits for all of it, so it is fetched as fast as possible, until disposed. */
   hurry(): Disposable;
+  /** Fetches less of what nobody waits for, until disposed: it costs CPU time that a restore in progress needs. */
+  hold(): Disposable;
   /** Milliseconds since a chunk arrived, or since the start. */
   silentMs(): number;
   /** Of the last call, if it has failed. */
   failure(): SoulBoxError | undefined;
 }
 
+/** What an object has besides the chunk. */
+const sealMaxBytes = 1024;
 /** How often to look for wanted chunks besides the kernel's notices of changes. Milliseconds. */
 const lookMs = 50;
 
@@ -79,9 +86,11 @@ export function startArrival(options: ArrivalOptions): Arrival {
   const underway = new Set<number>();
   const needed = new Set<number>();
   const handles = new Map<string, Promise<FileHandle>>();
+  /** Used again for other chunks: the collection of so large buffers would take longer than their transfer. */
+  const places: Buffer[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
   promise.catch(() => undefined);
-  let hurried = 0;
+  let [hurried, held] = [0, 0];
   let next = Math.min(...missing);
   let [arrivedAt, pauseUntil, pauseMs] = [performance.now(), 0, limits.pauseMs];
   let failure: SoulBoxError | undefined;
@@ -92,13 +101,16 @@ export function startArrival(options: ArrivalOptions): Arrival {
     handles.set(path, handle);
     return await handle;
   };
-  const store = async (at: number): Promise<void> => {
-    const bytes = await options.readChunk(at, signal);
+  const store = async (at: number, place: Buffer): Promise<void> => {
+    const bytes = await options.readChunk(at, signal, place);
     const target = fileOf.get(at);
     if (target === undefined) throw new Error(`chunk ${at} is of no file`);
     const position = at * chunkBytes - target.at;
     const length = Math.min(chunkBytes, target.sizeBytes - position);
-    await (await handleOf(target.path)).write(bytes, 0, length, position);
+    const handle = await handleOf(target.path);
+    // On a disk that becomes full, the first part is written without an error.
+    for (let done = 0; done < length;)
+      done += (await handle.write(bytes, done, length - done, position + done)).bytesWritten;
     file.note(at, 'there');
     options.onBytes(length);
     missing.delete(at);
@@ -107,8 +119,9 @@ export function startArrival(options: ArrivalOptions): Arrival {
   };
   const fetch = async (at: number): Promise<void> => {
     underway.add(at);
+    const place = places.pop() ?? Buffer.allocUnsafeSlow(chunkBytes + sealMaxBytes);
     try {
-      await store(at);
+      await store(at, place);
     } catch (thrown) {
       if (signal.aborted) return;
       failure = errorFromNode(thrown, 'What the object store has could not be written to the disk of the host.');
@@ -125,11 +138,13 @@ export function startArrival(options: ArrivalOptions): Arrival {
       pauseMs = Math.min(limits.pauseMaxMs, pauseMs * 2);
     } finally {
       underway.delete(at);
+      places.push(place);
     }
   };
   const choose = (): number | undefined => {
     for (const at of needed) if (!underway.has(at)) return underway.size < limits.neededAtOnce ? at : undefined;
-    const atOnce = hurried > 0 ? limits.wholeAtOnce : limits.behindAtOnce;
+    const behind = held > 0 ? limits.heldAtOnce : limits.behindAtOnce;
+    const atOnce = hurried > 0 ? limits.wholeAtOnce : behind;
     if (underway.size >= atOnce || fatal !== undefined) return undefined;
     for (let count = 0; count < chunkCount; count++) {
       if (next >= chunkCount || !Number.isFinite(next)) next = 0;
@@ -184,6 +199,15 @@ export function startArrival(options: ArrivalOptions): Arrival {
       hurried += 1;
       pump();
       return { [Symbol.dispose]: () => void (hurried -= 1) };
+    },
+    hold() {
+      held += 1;
+      return {
+        [Symbol.dispose]() {
+          held -= 1;
+          pump();
+        },
+      };
     },
     silentMs: () => performance.now() - arrivedAt,
     failure: () => failure,

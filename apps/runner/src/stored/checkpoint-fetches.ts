@@ -90,7 +90,7 @@ export function createCheckpointFetches(options: CheckpointFetchOptions): Checkp
     const arrival = startArrival({
       ...{ file, filePath: arrivalPathOf(id), chunkBytes: parcel.chunkBytes, chunkCount, large, logger },
       pathOf: (path) => placeOfPart(dataDirectory, id, directoryOf(id), path),
-      readChunk: async (at, own) => await parcel.chunk(at, own),
+      readChunk: async (at, own, into) => await parcel.chunk(at, own, into),
       onBytes: options.onBytes,
       limits: options.limits,
       signal: AbortSignal.any([signal, abort.signal]),
@@ -204,9 +204,13 @@ export function createCheckpointFetches(options: CheckpointFetchOptions): Checkp
     async late(id) {
       const fetch = await begin(id);
       if (fetch === undefined) return undefined;
+      using held = new DisposableStack();
+      held.use(fetch.arrival.hold());
       const checkpoint = await options.checkpoints.open(id);
       const keep = (): void => void (fetch.isNeeded = true);
-      return { checkpoint, blocks: fetch.blocks, keep, whole: fetch.arrival.whole };
+      const kept = held.move();
+      const end = (): void => kept.dispose();
+      return { checkpoint, blocks: fetch.blocks, keep, whole: fetch.arrival.whole, [Symbol.dispose]: end };
     },
     async whole(id) {
       const fetch = await begin(id);

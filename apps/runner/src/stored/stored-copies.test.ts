@@ -14,6 +14,7 @@ import { packTree } from '@soulbox/vault/tar';
 import { memoryAccess } from '@soulbox/vault/testing';
 import type { MemoryAccess } from '@soulbox/vault/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ArrivalLimits } from './arrival.ts';
 import { openStoredCopies } from './open-stored-copies.ts';
 import type { StoredCopies } from './stored-copies.ts';
 
@@ -21,7 +22,7 @@ const serverId = 'a'.repeat(20);
 const key = randomBytes(32);
 const { signal } = new AbortController();
 const patience = { pauseMs: 5, totalMs: 60, callMs: 500 };
-const limits = { neededAtOnce: 4, wholeAtOnce: 4, behindAtOnce: 1, pauseMs: 5, pauseMaxMs: 10 };
+const limits = { neededAtOnce: 4, wholeAtOnce: 4, behindAtOnce: 1, heldAtOnce: 1, pauseMs: 5, pauseMaxMs: 10 };
 const pages = randomBytes(5 * flatChunkBytes + 1000);
 
 let folder: string;
@@ -54,7 +55,7 @@ const admit = (bytes: number): Disposable => {
 };
 
 /** As a new process on the same data folder. */
-async function start(): Promise<StoredCopies> {
+async function start(own: Partial<ArrivalLimits> = {}): Promise<StoredCopies> {
   stopping = new AbortController();
   const checkpoints = {
     layerPath: (id: string) => data(`layers/${id}.img`),
@@ -62,7 +63,8 @@ async function start(): Promise<StoredCopies> {
     open: async (checkpointId: string) => await Promise.resolve({ checkpointId }),
   } as unknown as CheckpointStore;
   return await openStoredCopies({
-    ...{ source: { access, serverId, key }, dataDirectory: data(), checkpoints, patience, limits },
+    ...{ source: { access, serverId, key }, dataDirectory: data(), checkpoints, patience },
+    limits: { ...limits, ...own },
     ...{
       templates: openTemplateStore(data('templates')),
       runtimes: data('runtime'),
@@ -158,6 +160,38 @@ test('a late checkpoint begins without its memory, and what is asked for comes f
   file?.close();
   await expect.poll(() => stored.isArriving('c')).toBe(false);
   expect((await readFile(data('states/c/pages-1.img'))).equals(pages)).toBe(true);
+});
+
+test('during a restore only what is asked for is fetched, unless somebody waits for all of it', async () => {
+  stopping.abort(new Error('another process'));
+  stored = await start({ heldAtOnce: 0 });
+  await putCheckpoint('c');
+  await putCheckpoint('d');
+  const gets: string[] = [];
+  access.fault = (method, name) => {
+    if (method === 'get' && /states\/c.*00000[1-9]$/.test(name)) gets.push(name.slice(-6));
+  };
+  const late = await stored.late('c');
+  if (late === undefined) throw new Error('it is not late');
+  const file = openArrivalFile(late.blocks.path, late.blocks.count);
+  file?.want(5);
+  await expect
+    .poll(() => {
+      file?.refresh();
+      return file?.arrivalOf(5);
+    })
+    .toBe('there');
+  await new Promise((done) => setTimeout(done, 120));
+  // Some were on their way before it was known that a restore begins.
+  expect(gets).toContain('000005');
+  expect(gets.length).toBeLessThanOrEqual(3);
+  late[Symbol.dispose]();
+  await late.whole;
+  expect(new Set(gets).size).toBe(6);
+  file?.close();
+  await stored.late('d');
+  await stored.checkpoint('d');
+  expect((await readFile(data('states/d/pages-1.img'))).equals(pages)).toBe(true);
 });
 
 test('a new process goes on with what the one before has begun', async () => {

@@ -3,8 +3,8 @@ import type { ArrivingBlocks } from '@soulbox/isolation';
 import { createLocalUses } from './local-uses.ts';
 import type { LocalUses } from './local-uses.ts';
 
-/** A checkpoint whose memory is still being fetched. */
-export interface ArrivingCheckpoint {
+/** A checkpoint whose memory is still being fetched. Disposed after the restore, which has the CPUs until then. */
+export interface ArrivingCheckpoint extends Disposable {
   readonly checkpoint: Checkpoint;
   readonly blocks: ArrivingBlocks;
   /** From now on it is fetched as long as the store is away. Called before a sandbox runs on it. */

@@ -118,6 +118,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     hasRunAgain: (sandboxId, _directory, generation) => Promise.resolve(ran.get(sandboxId) === generation),
     noteRun: (sandboxId, generation) => void ran.set(sandboxId, generation),
     expectLateRestore: () => undefined,
+    wantFirstBlocks: () => undefined,
     adopt(sandboxId) {
       note('adopt', sandboxId);
       return Promise.resolve(guests.get(sandboxId)?.instance);

@@ -16,6 +16,7 @@ import { createHost } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { reclaimNull } from './null-device.ts';
 import { canServePages } from './pager/can-serve.ts';
+import { wantEagerBlocks } from './pager/eager-blocks.ts';
 import { probeHost } from './probe.ts';
 import { listRuntimeStates } from './runtime-state.ts';
 import { startSandbox } from './start.ts';
@@ -68,6 +69,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     expectLateRestore() {
       if (host.criu !== undefined && canServePages()) host.pagers.fill();
     },
+    wantFirstBlocks: ({ directory, digests }) => wantEagerBlocks(directory, digests),
     explainRestore: (spec, error, signal) => restoreFailure(host, spec, error, signal),
     checkpoint: async (instance, directory, signal) =>
       await checkpointSandbox(host, getCriu(host), instance, directory, signal),

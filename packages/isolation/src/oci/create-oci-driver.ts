@@ -71,6 +71,7 @@ export function createOciDriver(runtime: OciRuntime): Driver {
     },
     adopt: (sandboxId, directory) => adoptSandbox(runtime, sandboxId, directory),
     expectLateRestore: () => runtime.expectLateRestore?.(),
+    wantFirstBlocks: (memory) => runtime.wantFirstBlocks?.(memory),
     suspend: async (sandboxId, directory) => {
       await running.cancel(sandboxId);
       held.release(sandboxId);

@@ -46,6 +46,8 @@ export interface OciRuntime extends Pick<Driver, SharedWithDriver> {
   restore(spec: SandboxSpec, memory: SavedMemory, signal: AbortSignal): Promise<SandboxInstance>;
   /** Default: there is nothing to prepare. */
   expectLateRestore?(): void;
+  /** Default: nothing arrives late. */
+  wantFirstBlocks?(memory: SavedMemory): void;
   /** The error of a restore that failed with `error`, with more detail from what the restore left, if there is any. */
   explainRestore?(spec: SandboxSpec, error: unknown, signal: AbortSignal): Promise<unknown>;
   checkpoint(instance: SandboxInstance, directory: string, signal: AbortSignal): Promise<void>;

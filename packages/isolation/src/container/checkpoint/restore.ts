@@ -52,9 +52,11 @@ export async function restoreSandbox(
   // The intent is written first: whoever finds it knows that host tools may still be running.
   await writeRecord(layout.record, { state: 'starting' });
   const isLazy = isLate(memory);
-  const verified = isLazy ? prepareEagerBlocks(memory.directory, memory.digests) : Promise.resolve();
-  await completeAll([writeParts(host, spec, layout, memory), verified]);
-  if (isLazy) await openPager(host, spec, layout, memory);
+  for (const folder of [layout.criu, layout.restore]) await mkdir(folder, { mode: 0o700 });
+  const lazyParts = isLazy
+    ? [prepareEagerBlocks(memory.directory, memory.digests), openPager(host, spec, layout, memory)]
+    : [];
+  await completeAll([writeParts(host, spec, layout, memory), ...lazyParts]);
   const instance = await bringBack(host, criu, spec, layout, memory, signal);
   await rm(layout.criu, { recursive: true, force: true });
   if (isLazy) host.pagers.fill();
@@ -76,7 +78,6 @@ async function openPager(host: Host, spec: SandboxSpec, layout: SandboxLayout, m
 }
 
 async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout, memory: SavedMemory): Promise<void> {
-  for (const folder of [layout.criu, layout.restore]) await mkdir(folder, { mode: 0o700 });
   const group = cgroupOf(host.instance, spec.sandboxId);
   if (spec.disk === 'new') writeSkeleton(layout.skeleton, spec);
   await completeAll([

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { criuImage, field, pageFlags, pagesAt } from '../../testing/criu-image.ts';
-import { prepareEagerBlocks } from './eager-blocks.ts';
+import { createArrivalFile } from '../../host/arrival.ts';
+import { prepareEagerBlocks, wantEagerBlocks } from './eager-blocks.ts';
 
 const page = 4096;
 const blockBytes = 2 * page;
@@ -113,6 +114,20 @@ test.each([
   ],
 ] as [string, [number, number][], number[]][])('a change is detected in %s', async (_, runs, expected) => {
   expect(await seenPages(1, await save(1, ...runs))).toEqual(expected);
+});
+
+test('blocks that still arrive are asked for at once, and only those that are read', async () => {
+  const parts = await save(1, [2, lazy], [3, eager], [5, lazy]);
+  const blockCount = parts['pages-1.img']?.length ?? 0;
+  const path = join(directory, 'arriving');
+  const arrivals = createArrivalFile(path, blockCount + 3);
+  arrivals.note(3 + 1, 'there');
+  const arriving = { path, count: blockCount + 3, first: { 'pages-1.img': 3 } };
+  wantEagerBlocks(directory, { blockBytes, parts, arriving });
+  // The run is in the blocks 1 and 2 of the file, and the first of them is there.
+  expect(arrivals.wanted()).toEqual([3 + 2]);
+  arrivals.close();
+  wantEagerBlocks(directory, { blockBytes, parts });
 });
 
 test('two page maps may name one pages file: all pages that either reads at once are verified', async () => {

@@ -6,6 +6,7 @@ import type { BlockDigests } from '../../driver.ts';
 import type { BlockReader } from './block-reader.ts';
 import { createBlockReader } from './block-reader.ts';
 import { createArrivals } from './arrivals.ts';
+import type { Arrivals } from './arrivals.ts';
 import { listPageMaps, readPageMap } from './page-map.ts';
 
 /**
@@ -30,6 +31,17 @@ export async function prepareEagerBlocks(directory: string, digests: BlockDigest
   }
 }
 
+/** Asks for those blocks that still arrive, and does not wait for them. */
+export function wantEagerBlocks(directory: string, digests: BlockDigests): void {
+  if (digests.arriving === undefined) return;
+  const arrivals = createArrivals(digests.arriving);
+  try {
+    wantMissing(arrivals, listBlocks(findEagerBlocks(directory, digests.blockBytes)));
+  } finally {
+    arrivals.close();
+  }
+}
+
 function findEagerBlocks(directory: string, blockBytes: number): Map<string, Set<number>> {
   const blocks = new Map<string, Set<number>>();
   for (const name of listPageMaps(directory)) {
@@ -50,9 +62,8 @@ const arrivalLookMs = 2;
 async function awaitBlocks(blocks: ReadonlyMap<string, ReadonlySet<number>>, digests: BlockDigests): Promise<void> {
   const arrivals = createArrivals(digests.arriving);
   try {
-    let missing = [...blocks].flatMap(([file, indexes]) => [...indexes].map((index) => ({ file, index })));
-    for (const { file, index } of missing)
-      if (arrivals.arrivalOf(file, index) === 'missing') arrivals.want(file, index);
+    let missing = listBlocks(blocks);
+    wantMissing(arrivals, missing);
     for (let lateAt = performance.now() + arrivalTimeoutMs; ;) {
       arrivals.refresh();
       const left = missing.filter(({ file, index }) => arrivals.arrivalOf(file, index) !== 'there');
@@ -68,6 +79,19 @@ async function awaitBlocks(blocks: ReadonlyMap<string, ReadonlySet<number>>, dig
   } finally {
     arrivals.close();
   }
+}
+
+interface BlockOfFile {
+  readonly file: string;
+  readonly index: number;
+}
+
+function listBlocks(blocks: ReadonlyMap<string, ReadonlySet<number>>): BlockOfFile[] {
+  return [...blocks].flatMap(([file, indexes]) => [...indexes].map((index) => ({ file, index })));
+}
+
+function wantMissing(arrivals: Arrivals, blocks: readonly BlockOfFile[]): void {
+  for (const { file, index } of blocks) if (arrivals.arrivalOf(file, index) === 'missing') arrivals.want(file, index);
 }
 
 interface Eager {
