@@ -122,7 +122,7 @@ async function startCopies(
   teamId: string,
 ): Promise<Started[]> {
   const { source } = atHand;
-  const order = await orderCopies(context, atHand, 'fork');
+  const order = await orderCopies(context, atHand, 'fork', count);
   await using _memory = order.memory;
   const lifecycle = { ...source.tenant.lifecycle, timeoutSeconds };
   // Any token in the source makes a new one for the copy.

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { measureOperation } from '@soulbox/base';
 import { createSandboxId } from '@soulbox/contract';
+import { comesLate } from '../../processes/check-memory.ts';
 import { readRootIdentity } from '../../processes/sandbox-disk.ts';
 import { bundleNameOf } from '../../processes/sandbox-host.ts';
 import { startProcesses, waitForEnvd } from '../../processes/start-processes.ts';
@@ -118,7 +119,7 @@ function createRecord(
     layers: source.layers,
     disk: 'new',
     ground: readRootIdentity(rootfs),
-    pagesFrom: '',
+    pagesFrom: memory !== undefined && comesLate(memory) ? source.stateId : '',
     waitsForRoom: false,
     volumes: source.volumes,
     ...(tenantOf === undefined ? {} : { tenant: tenantOf(sandboxId) }),

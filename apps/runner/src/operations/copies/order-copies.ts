@@ -18,7 +18,12 @@ export interface CopyOrder {
 /**
  * Finds everything that copies of the source need. Throws `state_damaged`, `state_incompatible`, `template_not_found`.
  */
-export async function orderCopies(context: OperationContext, atHand: SourceAtHand, cause: Cause): Promise<CopyOrder> {
+export async function orderCopies(
+  context: OperationContext,
+  atHand: SourceAtHand,
+  cause: Cause,
+  copyCount = 1,
+): Promise<CopyOrder> {
   const { source } = atHand;
   const template = await findTemplate(context, source.templateId);
   if (template === undefined) {
@@ -27,5 +32,5 @@ export async function orderCopies(context: OperationContext, atHand: SourceAtHan
       `Template "${source.templateId}" of the source is no longer on this host.`,
     );
   }
-  return { source, cause, rootfs: template.rootfs, memory: await atHand.getMemory() };
+  return { source, cause, rootfs: template.rootfs, memory: await atHand.getMemory(copyCount) };
 }

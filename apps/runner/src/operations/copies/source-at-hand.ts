@@ -8,10 +8,10 @@ import type { CopySource } from '../../registry/snapshot-store.ts';
 export interface SourceAtHand {
   readonly source: CopySource;
   /**
-   * The saved memory. Undefined when copies start fresh on the files. Memory that this server has just saved is not
-   * checked. Throws `state_damaged`, `state_incompatible`.
+   * The saved memory, for so many copies. Undefined when copies start fresh on the files. Memory that this server has just
+   * saved is not checked. Throws `state_damaged`, `state_incompatible`.
    */
-  readonly getMemory: () => Promise<CheckedMemory | undefined>;
+  readonly getMemory: (copyCount: number) => Promise<CheckedMemory | undefined>;
   /**
    * Writes the layers to the disk with their digests. A copy needs that before it can be paused. Throws `disk_full`.
    */
@@ -26,8 +26,8 @@ export type UseSource<T> = (atHand: SourceAtHand) => Promise<T>;
 export function sealedSource(host: SandboxHost, source: CopySource, sandboxId = ''): SourceAtHand {
   return {
     source,
-    getMemory: async () => {
-      const restore = { owner: 'copies', sandboxId } as const;
+    getMemory: async (copyCount) => {
+      const restore = { owner: copyCount === 1 ? 'copy' : 'copies', sandboxId } as const;
       if (source.hasMemory) return await checkMemory(host, { ...source, checkpointId: source.stateId }, restore);
       await checkLayers(host, source.layers);
       return undefined;
