@@ -155,7 +155,14 @@ it.each([
     const stored = {
       ...host.stored,
       late: async () =>
-        await Promise.resolve({ checkpoint, blocks, whole, keep: () => void seen.push('kept'), [Symbol.dispose]: end }),
+        await Promise.resolve({
+          checkpoint,
+          blocks,
+          whole,
+          asked: () => [],
+          keep: () => void seen.push('kept'),
+          [Symbol.dispose]: end,
+        }),
     };
     bench.driver.wantFirstBlocks = () => void seen.push('first blocks');
     {

@@ -15,6 +15,8 @@ export interface CheckpointUse {
   readonly driver: string;
   /** Version of its envd. */
   readonly runtimeName: string;
+  /** What its first start from an object store asked for (`SnapshotRecord`). */
+  readonly firstBlocks?: readonly string[] | undefined;
   /** Whether the checkpoint must be encrypted. Absent: an older version made it. */
   readonly isEncrypted?: boolean | undefined;
 }
@@ -31,6 +33,7 @@ export interface CheckedMemory extends SavedMemory, AsyncDisposable {
   readonly pagesChecked: Promise<void>;
   /** Present: parts of it still arrive from the object store. See `ArrivingCheckpoint`. */
   readonly whole?: Promise<void>;
+  readonly asked?: () => readonly string[];
 }
 
 /** Smaller memory is read completely in less time than a lazy reader takes to start (docs/decisions/010). */
@@ -92,10 +95,10 @@ export async function checkMemory(
 async function findLate(
   { stored }: SandboxHost,
   driver: Driver,
-  { checkpointId }: CheckpointUse,
+  { checkpointId, firstBlocks }: CheckpointUse,
   { owner }: MemoryRestore,
 ): Promise<ArrivingCheckpoint | undefined> {
-  const arriving = owner === 'copies' ? undefined : await stored.late(checkpointId);
+  const arriving = owner === 'copies' ? undefined : await stored.late(checkpointId, firstBlocks);
   if (arriving === undefined) return undefined;
   using unused = new DisposableStack();
   unused.use(arriving);
@@ -131,7 +134,7 @@ export async function memoryOf(
   return {
     ...clear,
     digests: withArrival(clear.digests, arriving),
-    ...(arriving !== undefined && { whole: arriving.whole }),
+    ...(arriving !== undefined && { whole: arriving.whole, asked: () => arriving.asked() }),
     async [Symbol.asyncDispose]() {
       using _kept = kept;
       await clear[Symbol.asyncDispose]();

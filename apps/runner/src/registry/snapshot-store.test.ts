@@ -110,3 +110,22 @@ test('a snapshot of a newer version is refused, and nothing is moved', async () 
   });
   expect(await readdir(directory)).toEqual(['s1.json']);
 });
+
+test('the first blocks of a snapshot are noted once, with a bound, and only if it is still there', async () => {
+  const snapshots = await openSnapshotStore(directory, silentLogger, openTestSeal());
+  await snapshots.write(snapshot);
+  const many = Array.from({ length: 300 }, (_, index) => `pages-1.img:${index}`);
+  await snapshots.noteFirstBlocks('s1', ['../x:1', 'y', ...many]);
+  expect(snapshots.get('s1').firstBlocks).toEqual(many.slice(0, 256));
+  await snapshots.noteFirstBlocks('s1', ['pages-9.img:1']);
+  const again = await openSnapshotStore(directory, silentLogger, openTestSeal());
+  expect(again.get('s1')).toEqual({ ...snapshots.get('s1'), firstBlocks: many.slice(0, 256) });
+
+  await snapshots.write({ ...snapshot, snapshotId: 's2' });
+  await Promise.all([snapshots.noteFirstBlocks('s2', many), snapshots.remove('s2')]);
+  await snapshots.noteFirstBlocks('s2', many);
+  expect(await readdir(directory)).toEqual(['s1.json']);
+  await Promise.all([snapshots.remove('s1'), snapshots.noteFirstBlocks('s1', many)]);
+  expect(await readdir(directory)).toEqual([]);
+  expect(snapshots.list()).toEqual([]);
+});

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { SoulBoxError, writeFileAtomic } from '@soulbox/base';
+import { createLocks, SoulBoxError, writeFileAtomic } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { tenantSchema, volumeSchema } from './record.ts';
 import { inFile, isAnythingAside, readRecordFile, setAside } from './record-files.ts';
@@ -9,6 +9,10 @@ import type { RecordSeal } from './record-seal.ts';
 import { syncDirectory } from './sync-directory.ts';
 
 const snapshotForm = /^[a-z0-9]{1,64}$/;
+
+/** More is what a program does later, not how it starts. */
+const firstBlocksMax = 256;
+const firstBlockForm = /^[A-Za-z0-9._-]{1,255}:\d{1,7}$/;
 
 /** The source of copies: a checkpoint, the layers under it, and the properties of the sandbox. */
 export const copySourceSchema = z.object({
@@ -28,6 +32,11 @@ export const copySourceSchema = z.object({
   volumes: z.array(volumeSchema).default([]),
   /** They are copies from the moment of the snapshot, so each sandbox needs its own. Absent: they are shared. */
   ownVolumes: z.boolean().optional(),
+  /**
+   * Blocks of its saved memory that the first start from an object store asked for, in that order, as `PART:INDEX`. Absent:
+   * there was none.
+   */
+  firstBlocks: z.array(z.string().regex(firstBlockForm)).max(firstBlocksMax).optional(),
   /** The tenant of the source. Its tokens are never given to a copy, and a snapshot does not contain them. */
   tenant: tenantSchema,
 });
@@ -62,6 +71,8 @@ export interface SnapshotStore {
   checkFree(snapshotId: string): void;
   /** The snapshot is on the disk when this resolves. Replaces a snapshot with the same id. */
   write(snapshot: SnapshotRecord): Promise<void>;
+  /** Notes `firstBlocks`, at most 256 of them, unless the snapshot has some, or is gone. */
+  noteFirstBlocks(snapshotId: string, blocks: readonly string[]): Promise<void>;
   /** The text of its file. */
   textOf(snapshot: SnapshotRecord): Promise<string>;
   /** False when there was none. */
@@ -91,12 +102,16 @@ export async function openSnapshotStore(directory: string, logger: Logger, seal:
   const snapshots = new Map<string, SnapshotRecord>();
   const textOf = async (snapshot: SnapshotRecord): Promise<string> =>
     await seal.textOf('snapshot', snapshot.snapshotId, inFile(snapshot));
-  const write = async (given: SnapshotRecord): Promise<void> => {
+  // By id. A note must not bring a snapshot back that is being removed or replaced.
+  const locks = createLocks();
+  const writeAlone = async (given: SnapshotRecord): Promise<void> => {
     const snapshot = withoutTokens(given);
     await writeFileAtomic(fileOf(snapshot.snapshotId), await textOf(snapshot), { durable: true });
     await syncDirectory(directory);
     snapshots.set(snapshot.snapshotId, snapshot);
   };
+  const write = async (given: SnapshotRecord): Promise<void> =>
+    await locks.alone(given.snapshotId, async () => await writeAlone(given));
   const renew = async (snapshot: SnapshotRecord, isSealed: boolean): Promise<void> => {
     const { envdAccessToken, trafficAccessToken } = snapshot.tenant;
     const tokens = [envdAccessToken, trafficAccessToken];
@@ -140,10 +155,21 @@ export async function openSnapshotStore(directory: string, logger: Logger, seal:
     },
     write,
     textOf,
+    async noteFirstBlocks(snapshotId, blocks) {
+      await locks.alone(snapshotId, async () => {
+        const snapshot = snapshots.get(snapshotId);
+        if (snapshot === undefined || snapshot.firstBlocks !== undefined) return;
+        const firstBlocks = blocks.filter((block) => firstBlockForm.test(block)).slice(0, firstBlocksMax);
+        await writeAlone({ ...snapshot, firstBlocks });
+      });
+    },
     async remove(snapshotId) {
-      if (!snapshots.delete(snapshotId)) return false;
-      await rm(fileOf(snapshotId), { force: true });
-      return true;
+      if (!snapshots.has(snapshotId)) return false;
+      return await locks.alone(snapshotId, async () => {
+        if (!snapshots.delete(snapshotId)) return false;
+        await rm(fileOf(snapshotId), { force: true });
+        return true;
+      });
     },
   };
 }

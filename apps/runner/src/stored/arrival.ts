@@ -51,6 +51,10 @@ export interface Arrival {
   readonly whole: Promise<void>;
   /** Somebody waits for all of it, so it is fetched as fast as possible, until disposed. */
   hurry(): Disposable;
+  /** Fetches these chunks as if somebody waited for them, in this order. */
+  expect(chunks: readonly number[]): void;
+  /** Chunks that somebody has waited for, in that order, the first 256. */
+  asked(): readonly number[];
   /** Fetches less of what nobody waits for, until disposed: it costs CPU time that a restore in progress needs. */
   hold(): Disposable;
   /** Milliseconds since a chunk arrived, or since the start. */
@@ -61,6 +65,7 @@ export interface Arrival {
 
 /** What an object has besides the chunk. */
 const sealMaxBytes = 1024;
+const askedMax = 256;
 /** How often to look for wanted chunks besides the kernel's notices of changes. Milliseconds. */
 const lookMs = 50;
 
@@ -91,6 +96,8 @@ export function startArrival(options: ArrivalOptions): Arrival {
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
   promise.catch(() => undefined);
   let [hurried, held] = [0, 0];
+  const expected: number[] = [];
+  const asked: number[] = [];
   let next = Math.min(...missing);
   let [arrivedAt, pauseUntil, pauseMs] = [performance.now(), 0, limits.pauseMs];
   let failure: SoulBoxError | undefined;
@@ -143,6 +150,10 @@ export function startArrival(options: ArrivalOptions): Arrival {
   };
   const choose = (): number | undefined => {
     for (const at of needed) if (!underway.has(at)) return underway.size < limits.neededAtOnce ? at : undefined;
+    while (expected.length > 0 && underway.size < limits.neededAtOnce) {
+      const at = expected.shift();
+      if (at !== undefined && missing.has(at) && !underway.has(at)) return at;
+    }
     const behind = held > 0 ? limits.heldAtOnce : limits.behindAtOnce;
     const atOnce = hurried > 0 ? limits.wholeAtOnce : behind;
     if (underway.size >= atOnce || fatal !== undefined) return undefined;
@@ -157,6 +168,7 @@ export function startArrival(options: ArrivalOptions): Arrival {
     for (const at of file.wanted()) {
       if (!missing.has(at) || needed.has(at)) continue;
       needed.add(at);
+      if (asked.length < askedMax) asked.push(at);
       next = at + 1;
     }
   };
@@ -200,6 +212,11 @@ export function startArrival(options: ArrivalOptions): Arrival {
       pump();
       return { [Symbol.dispose]: () => void (hurried -= 1) };
     },
+    expect(chunks) {
+      if (expected.length === 0) expected.push(...chunks);
+      pump();
+    },
+    asked: () => [...asked],
     hold() {
       held += 1;
       return {

@@ -18,6 +18,7 @@ import { placeOfPart, readBeginning, writeBeginning } from './flat-draft.ts';
 import { isThere, syncFolder } from './paths.ts';
 import { isAway, persist } from './patience.ts';
 import type { Patience } from './patience.ts';
+import { blocksOfChunks, chunksOfBlocks } from './block-names.ts';
 import type { ArrivingCheckpoint } from './stored-copies.ts';
 
 export interface CheckpointFetchOptions {
@@ -57,7 +58,7 @@ const retryMs = 1000;
 export interface CheckpointFetches {
   /** Undefined: it is here as a whole, or nowhere. */
   begin(checkpointId: string): Promise<Fetch | undefined>;
-  late(checkpointId: string): Promise<ArrivingCheckpoint | undefined>;
+  late(checkpointId: string, firstBlocks: readonly string[]): Promise<ArrivingCheckpoint | undefined>;
   whole(checkpointId: string): Promise<void>;
   isArriving(checkpointId: string): boolean;
   forget(checkpointId: string): void;
@@ -201,16 +202,18 @@ export function createCheckpointFetches(options: CheckpointFetchOptions): Checkp
 
   return {
     begin,
-    async late(id) {
+    async late(id, firstBlocks) {
       const fetch = await begin(id);
       if (fetch === undefined) return undefined;
       using held = new DisposableStack();
       held.use(fetch.arrival.hold());
+      fetch.arrival.expect(chunksOfBlocks(fetch.blocks, firstBlocks));
       const checkpoint = await options.checkpoints.open(id);
       const keep = (): void => void (fetch.isNeeded = true);
       const kept = held.move();
       const end = (): void => kept.dispose();
-      return { checkpoint, blocks: fetch.blocks, keep, whole: fetch.arrival.whole, [Symbol.dispose]: end };
+      const asked = (): readonly string[] => blocksOfChunks(fetch.blocks, fetch.arrival.asked());
+      return { checkpoint, blocks: fetch.blocks, asked, keep, whole: fetch.arrival.whole, [Symbol.dispose]: end };
     },
     async whole(id) {
       const fetch = await begin(id);

@@ -126,9 +126,9 @@ export async function openStoredCopies(options: StoredCopiesOptions): Promise<St
       await uses.use(`states/${id}`);
       await fetches.whole(id);
     },
-    async late(id) {
+    async late(id, firstBlocks = []) {
       await uses.use(`states/${id}`);
-      return await fetches.late(id);
+      return await fetches.late(id, firstBlocks);
     },
     isArriving: (id) => fetches.isArriving(id),
     forget: (id) => fetches.forget(id),

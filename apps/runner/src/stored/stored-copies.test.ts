@@ -194,6 +194,32 @@ test('during a restore only what is asked for is fetched, unless somebody waits 
   expect((await readFile(data('states/d/pages-1.img'))).equals(pages)).toBe(true);
 });
 
+test('blocks that an earlier start asked for are fetched first, in their order, and those of this one are known', async () => {
+  stopping.abort(new Error('another process'));
+  stored = await start({ heldAtOnce: 0, behindAtOnce: 1, neededAtOnce: 1 });
+  await putCheckpoint('c');
+  const gets: string[] = [];
+  access.fault = (method, name) => {
+    if (method === 'get' && /states\/c.*00000[1-9]$/.test(name)) gets.push(name.slice(-1));
+  };
+  const strange = ['pages-1.img:99', 'pages-9.img:0', 'toString:0', 'x', 'pages-1.img:-3'];
+  const late = await stored.late('c', ['pages-1.img:4', ...strange, 'pages-1.img:2', 'pages-1.img:3']);
+  if (late === undefined) throw new Error('it is not late');
+  expect(late.asked()).toEqual([]);
+  await expect.poll(() => gets.length).toBeGreaterThanOrEqual(4);
+  // The first was on its way before.
+  expect(gets.slice(1)).toEqual(['5', '3', '4']);
+  const file = openArrivalFile(late.blocks.path, late.blocks.count);
+  file?.want(6);
+  await expect.poll(() => late.asked()).toEqual(['pages-1.img:5']);
+  file?.want(2);
+  await expect.poll(() => late.asked()).toEqual(['pages-1.img:5', 'pages-1.img:1']);
+  file?.close();
+  late[Symbol.dispose]();
+  await late.whole;
+  expect((await readFile(data('states/c/pages-1.img'))).equals(pages)).toBe(true);
+});
+
 test('a new process goes on with what the one before has begun', async () => {
   await putCheckpoint('c');
   let isBlocked = true;

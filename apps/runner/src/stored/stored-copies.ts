@@ -7,6 +7,8 @@ import type { LocalUses } from './local-uses.ts';
 export interface ArrivingCheckpoint extends Disposable {
   readonly checkpoint: Checkpoint;
   readonly blocks: ArrivingBlocks;
+  /** The blocks that somebody has waited for, in that order, as `PART:INDEX`; at most 256. */
+  asked(): readonly string[];
   /** From now on it is fetched as long as the store is away. Called before a sandbox runs on it. */
   keep(): void;
   /** Resolves when all of it is there. Rejects with `storage_damaged`, and when nothing of it is needed any more. */
@@ -38,8 +40,11 @@ export interface StoredDisk {
  */
 export interface StoredCopies {
   checkpoint(checkpointId: string): Promise<void>;
-  /** For a restore that can begin without the memory. Undefined: the checkpoint is here as a whole, or nowhere. */
-  late(checkpointId: string): Promise<ArrivingCheckpoint | undefined>;
+  /**
+   * For a restore that can begin without the memory. `firstBlocks`: what an earlier restore has asked for. Undefined: the
+   * checkpoint is here as a whole, or nowhere.
+   */
+  late(checkpointId: string, firstBlocks?: readonly string[]): Promise<ArrivingCheckpoint | undefined>;
   layer(layerId: string): Promise<void>;
   /** The disk of a paused sandbox, in the folder of the sandbox. Returns whether it was fetched. */
   disk(disk: StoredDisk): Promise<boolean>;

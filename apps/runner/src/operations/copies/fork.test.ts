@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { pauseSandbox } from '../pause/pause.ts';
@@ -5,6 +7,7 @@ import { createOperationBench } from '../../testing/operation-bench.ts';
 import type { OperationBench } from '../../testing/operation-bench.ts';
 import type { RunningSandbox } from '../../registry/table.ts';
 import { forkSandbox } from './fork.ts';
+import { makeSnapshot } from './snapshot.ts';
 import type { ForkOutcome, ForkRequest } from './fork.ts';
 
 let bench: OperationBench;
@@ -160,4 +163,57 @@ it('the source continues, whatever happens to its copies', async () => {
   await fork(3);
   expect(source.record.state).toBe('running');
   expect(bench.driver.stateOf(source.record.sandboxId)).toBe('running');
+});
+
+describe('of a snapshot whose memory only the object store has', () => {
+  const asked = ['pages-1.img:3', 'pages-1.img:0'];
+  const expected: (readonly string[] | undefined)[] = [];
+
+  async function arrive(whole: Promise<void>): Promise<string> {
+    const { host, snapshots } = bench.context;
+    Object.assign(bench.driver.capabilities, { lazyRestore: true });
+    const save = bench.driver.checkpoint.bind(bench.driver);
+    bench.driver.checkpoint = async (instance, directory) => {
+      await save(instance, directory);
+      await writeFile(join(directory, 'pages-1.img'), Buffer.alloc(9 * 2 ** 20));
+    };
+    await makeSnapshot(bench.context, source.record.sandboxId, 'snap');
+    const { stateId } = snapshots.get('snap');
+    const checkpoint = await host.checkpoints.open(stateId);
+    const late = async (_id: string, firstBlocks?: readonly string[]) => {
+      expected.push(firstBlocks);
+      const arriving = { checkpoint, blocks: { path: '', count: 9, first: {} }, whole, asked: () => asked };
+      return await Promise.resolve({ ...arriving, keep: () => undefined, [Symbol.dispose]: () => undefined });
+    };
+    Object.assign(host, { stored: { ...host.stored, late } });
+    expected.length = 0;
+    return stateId;
+  }
+  const copy = async (count = 1): Promise<RunningSandbox[]> =>
+    madeOf(await fork(count, { source: { snapshotId: 'snap' }, teamId: source.record.tenant.teamId }));
+
+  it('one copy begins without it, keeps the checkpoint, and its first blocks are noted for the next', async () => {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const stateId = await arrive(promise);
+    const { snapshots, references } = bench.context;
+    expect((await copy())[0]?.record.pagesFrom).toBe(stateId);
+    expect(snapshots.get('snap').firstBlocks).toBeUndefined();
+    resolve(undefined);
+    await expect.poll(() => snapshots.get('snap').firstBlocks).toEqual(asked);
+    await copy();
+    expect(expected).toEqual([undefined, asked]);
+    await snapshots.remove('snap');
+    expect(references.needed().checkpoints.has(stateId)).toBe(true);
+  });
+
+  it('nothing is noted if it never arrives, and several copies wait for all of it', async () => {
+    const failed = Promise.reject(new Error('it is damaged'));
+    failed.catch(() => undefined);
+    await arrive(failed);
+    await copy();
+    await new Promise((done) => setTimeout(done, 20));
+    expect(bench.context.snapshots.get('snap').firstBlocks).toBeUndefined();
+    expect((await copy(2)).map(({ record }) => record.pagesFrom)).toEqual(['', '']);
+    expect(expected).toHaveLength(1);
+  });
 });

@@ -32,5 +32,23 @@ export async function orderCopies(
       `Template "${source.templateId}" of the source is no longer on this host.`,
     );
   }
-  return { source, cause, rootfs: template.rootfs, memory: await atHand.getMemory(copyCount) };
+  const memory = await atHand.getMemory(copyCount);
+  if (memory?.whole !== undefined) noteFirstBlocks(context, source, memory);
+  return { source, cause, rootfs: template.rootfs, memory };
+}
+
+/** The next start on another host need not wait for what this one waits for. */
+function noteFirstBlocks({ snapshots, host }: OperationContext, source: CopySource, memory: CheckedMemory): void {
+  const snapshotId = 'snapshotId' in source ? String(source.snapshotId) : '';
+  if (snapshotId === '' || source.firstBlocks !== undefined) return;
+  const note = async (): Promise<void> => {
+    const blocks = memory.asked?.() ?? [];
+    if (blocks.length > 0) await snapshots.noteFirstBlocks(snapshotId, blocks);
+  };
+  // It ends when the server stops.
+  memory.whole
+    ?.then(note, () => undefined)
+    .catch((err: unknown) => {
+      host.logger.warn({ snapshotId, err }, 'the first blocks of a start could not be noted');
+    });
 }
