@@ -455,7 +455,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['mounts'],
     ['oci-config'],
     ['host'],
-    ['attach-volumes', 'end-processes', 'probe', 'start', 'sync-volumes', 'why-ended'],
+    ['attach-volumes', 'end-processes', 'probe', 'start', 'why-ended'],
     ['checkpoint'],
     ['freeze'],
     ['driver'],

@@ -1,13 +1,12 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { CommandError, SoulBoxError } from '@soulbox/base';
+import { SoulBoxError } from '@soulbox/base';
 import { systemPaths } from '@soulbox/contract';
-import { SystemCallError } from '@soulbox/linux/libc';
-import { mapIds } from '@soulbox/linux/mount-objects';
 import { parseMountInfo } from '../cgroup/mounts.ts';
 import type { SandboxInstance, SandboxVolume } from '../driver.ts';
 import { runHostTool, toolsOf } from '../host/host-tool.ts';
 import { initRuns } from '../host/init-process.ts';
+import { mapOwners, mountFailure, sandboxEnded } from '../oci/volumes/volume-failures.ts';
 import type { Host } from './host.ts';
 
 const attachProgram = fileURLToPath(new URL('attach-volumes.pl', import.meta.url));
@@ -39,7 +38,7 @@ export async function attachVolumes(
     });
   } catch (error) {
     signal.throwIfAborted();
-    throw failureOf(error, paths);
+    throw mountFailure(error, paths);
   }
 }
 
@@ -64,35 +63,10 @@ function openNamespaces(instance: SandboxInstance): Namespaces {
     const mounts = parseMountInfo(readFileSync(ofInit('mountinfo'), 'utf8'));
     const mountPoints = mounts.map(({ mountPoint }) => mountPoint).filter((path) => path !== '/');
     // Afterwards: another process may have the pid of an init that has ended.
-    if (rootId === '' || !initRuns(instance)) throw ended(undefined);
+    if (rootId === '' || !initRuns(instance)) throw sandboxEnded(undefined);
     const owned = opened.move();
     return { mount, user, rootId: Number(rootId), mountPoints, [Symbol.dispose]: () => owned.dispose() };
   } catch (error) {
-    throw error instanceof SoulBoxError ? error : ended(error);
+    throw error instanceof SoulBoxError ? error : sandboxEnded(error);
   }
-}
-
-function ended(cause: unknown): SoulBoxError {
-  return new SoulBoxError('volume_mount_failed', 'No volume can be mounted: the sandbox has ended.', { cause });
-}
-
-function mapOwners(mount: number, userNamespace: number): void {
-  try {
-    mapIds(mount, userNamespace);
-  } catch (cause) {
-    if (!(cause instanceof SystemCallError)) throw cause;
-    const message = 'The kernel of the host cannot give a volume the ids of a sandbox. Linux 6.12 or later can.';
-    throw new SoulBoxError('volume_mount_failed', message, { cause });
-  }
-}
-
-/** The program writes the number of the path, and why it failed. */
-function failureOf(cause: unknown, paths: readonly string[]): SoulBoxError {
-  const [, number, why] = (cause instanceof CommandError && /^(\d+) (.+)$/m.exec(cause.stderr)) || [];
-  const path = paths[Number(number)];
-  const message =
-    path === undefined || why === undefined
-      ? 'The volumes could not be mounted in the sandbox.'
-      : `A volume cannot be mounted at ${JSON.stringify(path)}: ${why}.`;
-  return new SoulBoxError('volume_mount_failed', message, { cause });
 }

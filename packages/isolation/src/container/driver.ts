@@ -3,8 +3,8 @@ import { SoulBoxError } from '@soulbox/base';
 import type { Driver } from '../driver.ts';
 import { initRuns } from '../host/init-process.ts';
 import { createOciDriver } from '../oci/create-oci-driver.ts';
+import { syncVolumes } from '../oci/volumes/sync-volumes.ts';
 import { attachVolumes } from './attach-volumes.ts';
-import { syncVolumes } from './sync-volumes.ts';
 import type { Criu } from './criu.ts';
 import { removeLeftRoots } from './checkpoint/left-roots.ts';
 import { restoreFailure, restoreSandbox } from './checkpoint/restore.ts';
@@ -74,7 +74,10 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     checkpoint: async (instance, directory, signal) =>
       await checkpointSandbox(host, getCriu(host), instance, directory, signal),
     attachVolumes: (instance, volumes, signal) => attachVolumes(host, instance, volumes, signal),
-    syncVolumes: (instance, signal) => syncVolumes(host, instance, signal),
+    syncVolumes: async (instance, signal) => {
+      const init = { pid: instance.initPid, isAlive: () => initRuns(instance) };
+      await syncVolumes(host, instance, init, signal);
+    },
     isAlive: initRuns,
     whyEnded: (sandboxId, directory) => whyEnded(layoutOf(host.instance, sandboxId, directory).restore),
     rootPidOf: ({ initPid }) => initPid,

@@ -1,13 +1,11 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { SoulBoxError } from '@soulbox/base';
 import type { SandboxVolume } from '../../driver.ts';
+import { requireSameVolumes } from '../../oci/volumes/same-volumes.ts';
 import type { SandboxLayout } from '../layout.ts';
 import { readImage } from '../pager/image-file.ts';
 import { volumeKey } from './external-mounts.ts';
 
-const placeProgram = fileURLToPath(new URL('place-volumes.pl', import.meta.url));
 /** Field number of mnt_entry (CRIU: images/mnt.proto). */
 const externalKey = 18;
 
@@ -20,24 +18,10 @@ export async function makeVolumeFolders(layout: SandboxLayout, volumes: readonly
   for (const { index } of volumes) await mkdir(placeOfVolume(layout, index), { recursive: true });
 }
 
-/** The beginning of a command that inherits the mounts of the volumes and gives them their places. */
-export function placingVolumes(layout: SandboxLayout, volumes: readonly SandboxVolume[]): readonly string[] {
-  if (volumes.length === 0) return [];
-  return ['perl', placeProgram, ...volumes.map(({ index }) => placeOfVolume(layout, index)), '--'];
-}
-
 /** Throws `sandbox_resume_failed` unless the saved sandbox had exactly these volumes. */
 export async function refuseOtherVolumes(directory: string, volumes: readonly SandboxVolume[]): Promise<void> {
-  const saved = await savedVolumes(directory);
   const given = volumes.map(({ index }) => volumeKey(index));
-  const lacking = saved.filter((key) => !given.includes(key));
-  const foreign = given.filter((key) => !saved.includes(key));
-  if (lacking.length === 0 && foreign.length === 0 && new Set(given).size === given.length) return;
-  const [had, has] = [saved, given].map((keys) => keys.toSorted().join(', ') || 'none');
-  throw new SoulBoxError(
-    'sandbox_resume_failed',
-    `The saved sandbox has other volumes (${had}) than it gets (${has}).`,
-  );
+  requireSameVolumes(await savedVolumes(directory), given);
 }
 
 /** The keys of the volumes in a saved memory. */

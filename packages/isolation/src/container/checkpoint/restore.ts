@@ -20,6 +20,7 @@ import { waitForPager } from '../pager/pagers.ts';
 import { instanceOf } from '../../oci/instance-of.ts';
 import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../../oci/prepare.ts';
 import { writeRecord } from '../../oci/record.ts';
+import { placingVolumes } from '../../oci/volumes/place-volumes.ts';
 import { runtimeRoot } from '../runtime-state.ts';
 import { readComplaint } from './complaint.ts';
 import type { Criu } from '../criu.ts';
@@ -28,7 +29,7 @@ import { sourcesOfMounts } from './external-mounts.ts';
 import { favorInit } from './favor-init.ts';
 import { holdStill } from './hold-still.ts';
 import { prepareRestoreMounts } from './restore-mounts.ts';
-import { makeVolumeFolders, placingVolumes, refuseOtherVolumes } from './restore-volumes.ts';
+import { makeVolumeFolders, placeOfVolume, refuseOtherVolumes } from './restore-volumes.ts';
 
 const restoreScript = fileURLToPath(new URL('restore.sh', import.meta.url));
 const networkGate = fileURLToPath(new URL('network-gate.sh', import.meta.url));
@@ -109,7 +110,7 @@ async function bringBack(
   const lists = [...groups, '--', ...limited];
   const restored = Promise.withResolvers<SandboxInstance>();
   await using held = new AsyncDisposableStack();
-  const placing = placingVolumes(layout, spec.volumes);
+  const placing = placingVolumes(spec.volumes.map(({ index }) => placeOfVolume(layout, index)));
   const tool = runHostTool('unshare', ['--mount', '--uts', ...placing, 'sh', restoreScript, ...parts, ...lists], {
     directory: spec.directory,
     tools: toolsOf(host, spec.sandboxId),
