@@ -463,9 +463,10 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/isolation/src/gvisor': [
     ['host', 'layout', 'runtime-state', 'seccomp-profile'],
-    ['kernel-stopped', 'mounts'],
+    ['alive', 'end-processes', 'kernel-stopped', 'runsc', 'why-ended'],
+    ['volumes'],
+    ['mounts'],
     ['oci-config'],
-    ['alive', 'end-processes', 'runsc', 'why-ended'],
     ['freeze', 'start', 'trial'],
     ['adopt-starting', 'checkpoint', 'network-trap'],
     ['probe'],

@@ -29,7 +29,7 @@ const longFiles = [
 /** Folders of e2e/ with tests of what is promised: the others' are of long runs and of tools. */
 const promises = [
   ...['clients', 'code-interpreter', 'commands', 'copies', 'files', 'functions', 'network', 'operators', 'run'],
-  ...['redteam', 'sandboxes', 'sdk', 'security', 'sleep', 'ssh', 'templates'],
+  ...['redteam', 'sandboxes', 'sdk', 'security', 'sleep', 'ssh', 'templates', 'volumes'],
 ];
 
 /** Folders whose files stop or attack servers. */

@@ -17,6 +17,7 @@ const reasons = {
   restoredTerminal: 'does not open /dev/tty anew after a restore',
   lazyRestore: 'reads all memory before it answers',
   volumes: 'cannot mount volumes',
+  sharedVolumeLocks: 'keeps locks and appends on volumes to one sandbox',
 } satisfies Record<keyof DriverCapabilities, string>;
 
 /** Skips all tests of a file, or of the enclosing `describe`. */

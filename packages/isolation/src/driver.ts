@@ -73,6 +73,8 @@ export interface SandboxVolume {
   readonly index: number;
   /** Absolute path in the sandbox. */
   readonly path: string;
+  /** A file of it is written when it is closed: a driver must close its own descriptor when the program does. Default false. */
+  readonly writesAtClose?: boolean;
   /** An open descriptor of the mount, which has no place and no map of ids. The caller closes it after the call. */
   readonly mount: number;
 }
@@ -174,6 +176,11 @@ export interface DriverCapabilities {
   readonly lazyRestore: boolean;
   /** Volumes can be mounted. */
   readonly volumes: boolean;
+  /**
+   * On a volume, locks and appends of one sandbox count for the others. Otherwise a lock holds among the programs of one
+   * sandbox only, and lines that several sandboxes append to a file at the same time can replace each other.
+   */
+  readonly sharedVolumeLocks: boolean;
 }
 
 /** A saved memory to restore from. */

@@ -80,7 +80,7 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     capabilities: {
       ...{ ownKernel: false, setuid: true, survivesOutOfMemory: true, sharedMemoryOnDisk: true },
       ...{ hidesEnvironments: true, fileAttributes: true, checkpoint: true, deletedFiles: true, handshakes: true },
-      ...{ restoredTerminal: true, lazyRestore: true, volumes: true },
+      ...{ restoredTerminal: true, lazyRestore: true, volumes: true, sharedVolumeLocks: true },
     },
     idleCpus: 0.01,
     isMemoryPart: (name) => name.startsWith('pages'),

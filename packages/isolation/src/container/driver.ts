@@ -52,6 +52,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
       restoredTerminal: true,
       lazyRestore: host.criu !== undefined && canServePages(),
       volumes: true,
+      sharedVolumeLocks: true,
     },
     // Measured: up to 0.005. A program that polls 100 times a second uses more.
     idleCpus: 0.01,

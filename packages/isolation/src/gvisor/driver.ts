@@ -1,6 +1,7 @@
 import type { Logger } from '@soulbox/base';
 import type { Driver } from '../driver.ts';
 import { createOciDriver } from '../oci/create-oci-driver.ts';
+import { syncVolumes } from '../oci/volumes/sync-volumes.ts';
 import { adoptStarting } from './adopt-starting.ts';
 import { isSandboxAlive } from './alive.ts';
 import { restoreSandbox } from './checkpoint/restore.ts';
@@ -13,6 +14,7 @@ import { findNetworkTrap } from './network-trap.ts';
 import { probeHost } from './probe.ts';
 import { listRuntimeStates, readRuntimeState } from './runtime-state.ts';
 import { startSandbox } from './start.ts';
+import { attachVolumes } from './volumes/attach-volumes.ts';
 import { whyEnded } from './why-ended.ts';
 
 export interface GvisorDriverOptions {
@@ -42,7 +44,8 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
       handshakes: false,
       restoredTerminal: false,
       lazyRestore: false,
-      volumes: false,
+      volumes: true,
+      sharedVolumeLocks: false,
     },
     // Measured: 0.02 to 0.035, most of it gVisor's own; a program that polls 100 times a second adds 0.012 and is not
     // noticed.
@@ -55,6 +58,11 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
     start: (spec, signal) => startSandbox(host, spec, signal),
     restore: (spec, memory, signal) => restoreSandbox(host, spec, memory, signal),
     checkpoint: (instance, directory, signal) => checkpointSandbox(host, instance, directory, signal),
+    attachVolumes: (instance, volumes, signal) => attachVolumes(host, instance, volumes, signal),
+    syncVolumes: async (instance, signal) => {
+      const { goferPid: pid } = readRuntimeState(host.instance, instance.sandboxId);
+      await syncVolumes(host, instance, { pid, isAlive: () => isSandboxAlive(host, instance) }, signal);
+    },
     adoptStarting: (sandboxId, directory) => adoptStarting(host, sandboxId, directory),
     isAlive: (instance) => isSandboxAlive(host, instance),
     whyEnded: (sandboxId) => whyEnded(host, sandboxId),

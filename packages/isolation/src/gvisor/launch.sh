@@ -5,13 +5,14 @@
 # Arguments: folder of the disk scripts, what to do with the disk (`make` or `renew`), image, skeleton, mount table,
 # folder for the mount points, first id of the sandbox, the host's network settings (`hide` or `show`), blocks that the
 # disk may grow by, file that marks the sandbox as up, file that names the restore that has run, generation of the
-# restore (empty: it is a start), runsc command.
+# restore (empty: it is a start), folder where volumes are mounted already by number, their places, runsc
+# command.
 set -e
 . "$1/disk.sh"
 step=$2 image=$3 skeleton=$4 table=$5 folder=$6 base=$7 settings=$8 growth=$9
 shift 9
-launched=$1 mark=$2 generation=$3
-shift 3
+launched=$1 mark=$2 generation=$3 arrivals=$4 volumes=$5
+shift 5
 # The namespaces exist: the host attaches the network meanwhile, and answers when it is attached.
 echo ready
 [ "$step" = renew ] || make_disk "$image" "$skeleton"
@@ -19,6 +20,22 @@ echo ready
 mount -t tmpfs -o size=64k,mode=711 none "$folder"
 cd "$folder"
 mount --no-mtab --all --fstab "$table"
+# The places of volumes (gvisor/volumes/places.ts). Nobody can write in these folders, and each volume is a mount of its own.
+mkdir -m 711 places
+mount -t tmpfs -o size=64k,mode=711,nosuid,nodev soulbox-places places
+folders='places/volumes places/buckets'
+for number in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+  folders="$folders places/volumes/$number places/buckets/$number"
+done
+# One program for all: each costs a millisecond.
+mkdir -m 755 $folders
+mount -o remount,ro places
+for place in $volumes; do
+  arrival=$arrivals/${place##*/}
+  mount --bind -o "X-mount.idmap=b:0:$base:65536" "$arrival" "places/$place"
+  # Lazily: the server has it open.
+  umount --lazy "$arrival"
+done
 limit_growth disk "$growth"
 [ "$step" != renew ] || renew_own_files disk "$skeleton" "$base"
 read -r _

@@ -10,6 +10,10 @@ export interface SandboxLayout extends OciLayout {
   readonly disk: string;
   readonly root: string;
   readonly envdBundle: string;
+  /** Folders with places of volumes, see volumes/places.ts. */
+  readonly places: string;
+  /** Volumes of a restore, before they have their places. */
+  readonly arrivals: string;
   readonly config: string;
   readonly pidFile: string;
   /** Exists once launch.sh has brought the sandbox up. */
@@ -24,6 +28,8 @@ export function layoutOf(instance: number, sandboxId: string, directory: string)
     disk: join(layout.rootfs, 'disk'),
     root: join(layout.rootfs, 'root'),
     envdBundle: join(layout.rootfs, 'runtime'),
+    places: join(layout.rootfs, 'places'),
+    arrivals: join(directory, 'arrivals'),
     // runsc requires this name in the bundle folder.
     config: join(directory, 'config.json'),
     record: join(directory, 'gvisor.json'),

@@ -1,6 +1,7 @@
 import type { SandboxSpec } from '../driver.ts';
 import type { OciMount } from '../oci/mounts.ts';
 import { ownMounts } from '../oci/mounts.ts';
+import { placesMounts } from './volumes/places.ts';
 import type { SandboxLayout } from './layout.ts';
 
 /**
@@ -16,5 +17,6 @@ export function gvisorMounts(spec: SandboxSpec, layout: SandboxLayout): readonly
     { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec'] },
     { destination: '/dev/shm', type: 'tmpfs', source: 'tmpfs', options: sharedMemory },
     ...ownMounts(spec, layout),
+    ...placesMounts(layout),
   ];
 }

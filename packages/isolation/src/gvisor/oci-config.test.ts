@@ -38,6 +38,9 @@ describe('mounts', () => {
     ['/etc/machine-id', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
     ['/proc/sys/kernel/random/boot_id', 'bind', ['ro', 'nosuid', 'nodev', 'noexec']],
     ['/run/soulbox', 'bind', ['nosuid', 'nodev', 'noexec']],
+    // Empty places, which the host mounts read-only. With the volumes that a restore has in them already.
+    ['/run/soulbox-volumes', 'bind', ['rbind', 'nosuid', 'nodev']],
+    ['/run/soulbox-buckets', 'bind', ['rbind', 'nosuid', 'nodev', 'disable_file_handle_sharing']],
     ['/.soulbox', 'bind', ['ro', 'nosuid', 'nodev']],
   ])('%s is a %s with %j', (destination, type, options) => {
     const mounts = config.mounts.filter((mount) => mount.destination === destination);

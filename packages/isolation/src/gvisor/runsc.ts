@@ -36,7 +36,9 @@ export async function runRunsc(
   host: Host,
   target: Target,
   args: readonly string[],
-  options: Pick<ToolOptions, 'signal' | 'onLine' | 'timeoutMs'> & { readonly before?: readonly string[] } = {},
+  options: Pick<ToolOptions, 'descriptors' | 'signal' | 'onLine' | 'timeoutMs'> & {
+    readonly before?: readonly string[];
+  } = {},
 ): Promise<void> {
   const { sandboxId, directory } = target;
   const { runtimeLog } = layoutOf(host.instance, sandboxId, directory);

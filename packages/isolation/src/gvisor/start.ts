@@ -7,6 +7,7 @@ import { initRuns, readBootId } from '../host/init-process.ts';
 import { instanceOf } from '../oci/instance-of.ts';
 import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
 import { writeRecord } from '../oci/record.ts';
+import { placingVolumes } from '../oci/volumes/place-volumes.ts';
 import { growthBlocks } from '../root/disk.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';
 import { cgroupOf, traceName } from '../host/names.ts';
@@ -18,6 +19,7 @@ import type { Host } from './host.ts';
 import type { SandboxLayout } from './layout.ts';
 import { layoutOf } from './layout.ts';
 import { createOciConfig } from './oci-config.ts';
+import { arrivalOf, makeArrivals, placeOf, refuseOutside } from './volumes/places.ts';
 import { runRunsc } from './runsc.ts';
 import { readRuntimeState, runtimeRoot } from './runtime-state.ts';
 
@@ -25,9 +27,9 @@ const launchScript = fileURLToPath(new URL('launch.sh', import.meta.url));
 /** Reading the memory of a large sandbox takes long. */
 const launchTimeoutMs = 120_000;
 
-/** Boots envd. `destroySandbox` removes the leftovers of a failed or interrupted step. */
+/** Boots envd, without volumes. `destroySandbox` removes the leftovers of a failed or interrupted step. */
 export async function startSandbox(host: Host, spec: SandboxSpec, signal: AbortSignal): Promise<SandboxInstance> {
-  return await launch(host, spec, signal, '', ['run', '-detach']);
+  return await launch(host, { ...spec, volumes: [] }, signal, '', ['run', '-detach']);
 }
 
 /** Runs a runsc command that brings the sandbox up. `generation`: of a restore; empty for a start. */
@@ -39,6 +41,7 @@ export async function launch(
   command: readonly string[],
 ): Promise<SandboxInstance> {
   await requireRunsc(host);
+  refuseOutside(spec.volumes);
   const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
   // The intent is written first: whoever finds it knows that host tools may still be running.
   await writeRecord(layout.record, { state: 'starting' });
@@ -64,7 +67,7 @@ export async function noteLaunched(
   const init = { initPid, initStartTicks: findProcess(initPid)?.startTicks ?? -1 };
   if (!initRuns(init)) return undefined;
   await writeDiskOrigin(layout, readRuntimeState(host.instance, sandboxId).goferPid);
-  await rm(layout.skeleton, { recursive: true, force: true });
+  for (const folder of [layout.skeleton, layout.arrivals]) await rm(folder, { recursive: true, force: true });
   await writeRecord(layout.record, { state: 'running', bootId: readBootId(), ...init });
   return instanceOf(sandboxId, directory, init);
 }
@@ -85,6 +88,7 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout):
     prepareDisk(spec, layout),
     writeMountTable(layout.mountTable, mountsOf(host, spec, layout)),
     makeFolders(host, layout),
+    makeArrivals(layout, spec.volumes),
   ]);
 }
 
@@ -115,13 +119,16 @@ async function runLaunchScript(
   generation: string,
   command: readonly string[],
 ): Promise<void> {
-  const { image, skeleton, mountTable, rootfs, pidFile, ranMark, launched } = layout;
+  const { image, skeleton, mountTable, rootfs, pidFile, ranMark, launched, arrivals } = layout;
   const settings = (await host.hidesNetworkSettings()) ? 'hide' : 'show';
   const step = spec.disk === 'new' ? 'make' : 'renew';
   const disk = [diskScripts, step, image, skeleton, mountTable, rootfs, String(spec.idBase)];
   const script = [launchScript, ...disk, settings, growthBlocks(spec), launched, ranMark, generation];
+  const places = spec.volumes.map(placeOf).join(' ');
+  const placing = placingVolumes(spec.volumes.map((volume) => arrivalOf(layout, volume)));
   await runRunsc(host, spec, [...command, '-pid-file', pidFile, '-bundle', spec.directory, spec.sandboxId], {
-    before: ['unshare', '--mount', '--net', '--cgroup', 'sh', ...script],
+    before: ['unshare', '--mount', '--net', '--cgroup', ...placing, 'sh', ...script, arrivals, places],
+    descriptors: spec.volumes.map(({ mount }) => mount),
     // The script's pid: its network namespace is new and becomes the sandbox's.
     onLine: async (pid) => await spec.attachNetwork(`/proc/${pid}/ns/net`),
     signal,

@@ -61,7 +61,7 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
         negotiated: { ...negotiated, flags: [...negotiated.flags] },
         volume,
       };
-      return { device, mount, index, path, kept };
+      return { device, mount, index, path, writesAtClose: isBucket, kept };
     } catch (error) {
       if (mount !== undefined) closeSync(mount);
       closeSync(device);

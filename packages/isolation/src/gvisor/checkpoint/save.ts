@@ -4,6 +4,8 @@ import type { SandboxInstance } from '../../driver.ts';
 import type { Host } from '../host.ts';
 import { mendState, needsMending } from './mend-state.ts';
 import { runRunsc } from '../runsc.ts';
+import { readRuntimeState } from '../runtime-state.ts';
+import { noteVolumes } from '../volumes/saved-volumes.ts';
 
 /** For memory of tens of gigabytes. */
 const timeoutMs = 120_000;
@@ -23,6 +25,7 @@ export async function checkpointSandbox(
     // Otherwise runsc would create the folder, wherever that is.
     await readdir(directory);
     await runRunsc(host, instance, args, { timeoutMs, signal });
+    await noteVolumes(directory, readRuntimeState(host.instance, instance.sandboxId).goferPid);
     if (needsMending(await host.readVersion())) await mendState(directory);
   } catch (error) {
     signal.throwIfAborted();
