@@ -94,7 +94,7 @@ export async function restoreSandbox(
     );
     throw explainResumeFailure(error, sandbox);
   });
-  await beginRestore(context, sandbox, rootfs, restoration.memory === undefined);
+  await beginRestore(context, sandbox, rootfs, restoration);
   try {
     const live = await startProcesses(context.host, sandbox.record, rootfs, restoration.memory);
     sandbox.live = live;
@@ -147,14 +147,16 @@ async function beginRestore(
   { host, table }: OperationContext,
   sandbox: TenantSandbox,
   rootfs: string,
-  afresh: boolean,
+  { memory, change: { pagesFrom = '' } }: Restoration,
 ): Promise<void> {
+  const afresh = memory === undefined;
   const bundle = afresh ? { runtimeName: bundleNameOf(host) } : {};
   const ground = sandbox.record.disk === 'new' ? { ground: readRootIdentity(rootfs) } : {};
   const change = { slot: host.slots.take(), generation: randomUUID(), ...bundle, ...ground };
   try {
     if (sandbox.record.state === 'snapshotting') await table.update(sandbox, change);
-    else await table.step(sandbox, 'resuming', { ...change, work: resumeWork(!afresh) });
+    // A server that adopts what runs by then must keep what its memory is still loaded from.
+    else await table.step(sandbox, 'resuming', { ...change, pagesFrom, work: resumeWork(!afresh) });
   } catch (error) {
     host.slots.release(change.slot);
     throw error;

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createOperationBench } from '../../testing/operation-bench.ts';
@@ -32,6 +34,33 @@ it('damage that a restore finds after processes have run leaves the files, and k
     state: 'paused',
     saved: { stateId: saved?.stateId, hasMemory: false, isDamaged: true },
   });
+});
+
+it('a server that adopts what runs during a resume knows what its memory is still loaded from', async () => {
+  Object.assign(bench.driver.capabilities, { lazyRestore: true });
+  const save = bench.driver.checkpoint.bind(bench.driver);
+  bench.driver.checkpoint = async (instance, directory) => {
+    await save(instance, directory);
+    await writeFile(join(directory, 'pages-1.img'), Buffer.alloc(64 * 2 ** 20));
+  };
+  await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
+  const stateId = (await bench.readRecord(sandboxId))?.saved?.stateId;
+  const restore = bench.driver.restore.bind(bench.driver);
+  const seen: unknown[] = [];
+  bench.driver.restore = async (spec, memory) => {
+    const { state, pagesFrom } = (await bench.readRecord(sandboxId)) ?? {};
+    seen.push({ state, pagesFrom });
+    return await restore(spec, memory);
+  };
+  bench.driver.failNext('restore', new Error('does not run'));
+  await expect(resume()).rejects.toThrow();
+  expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'paused', pagesFrom: '' });
+  await resume();
+  expect(seen).toEqual([
+    { state: 'resuming', pagesFrom: stateId },
+    { state: 'resuming', pagesFrom: stateId },
+  ]);
+  expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'running', pagesFrom: stateId });
 });
 
 describe('a thaw that fails', () => {
