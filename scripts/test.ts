@@ -38,7 +38,7 @@ const vitest = (name: string, args: readonly string[]): Step => ({
 const gvisorFiles = [
   ...['commands/sudo', 'commands/pty', 'files/watch', 'network/ports'],
   ...['sandboxes/kill', 'sandboxes/load', 'security/isolation'],
-  ...['sleep/pause', 'sleep/pause-files', 'sleep/auto-resume', 'copies/fork', 'copies/snapshots'],
+  ...['sleep/pause', 'sleep/pause-files', 'sleep/auto-resume', 'copies/fork', 'copies/snapshots', 'volumes/mounts'],
 ];
 const args = process.argv.slice(2);
 /**
