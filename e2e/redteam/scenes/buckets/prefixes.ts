@@ -67,6 +67,5 @@ export const bucketPrefixes: readonly Scene[] = [
     ...{ kind: 'scene', wall: 'bucketPrefix', by: ['user', 'root'], pace: 'quick' },
     name: 'leaves the prefix of a bucket by names, and by lists of a store that lies',
     run: leavePrefix,
-    notInOwnKernel: 'it has no buckets',
   },
 ];

@@ -154,7 +154,7 @@ async function tellCredentials(world: World): Promise<string> {
   });
 }
 
-const stores = { kind: 'scene', wall: 'bucketStores', by: ['outside'], notInOwnKernel: 'it has no buckets' } as const;
+const stores = { kind: 'scene', wall: 'bucketStores', by: ['outside'] } as const;
 
 export const bucketStores: readonly Scene[] = [
   { ...stores, pace: 'quick', name: 'names forbidden addresses as endpoints of buckets', run: nameEndpoints },

@@ -141,7 +141,7 @@ async function readAsNeighbor({ neighbor }: World, name: string): Promise<void> 
   }
 }
 
-const outside = { kind: 'scene', by: ['outside'], pace: 'quick', notInOwnKernel: 'it has no volumes' } as const;
+const outside = { kind: 'scene', by: ['outside'], pace: 'quick' } as const;
 
 export const foreignVolumes: readonly Scene[] = [
   {

@@ -97,6 +97,5 @@ export const plantedPaths: readonly Scene[] = [
     ...{ kind: 'scene', wall: 'hostPaths', by: ['outside'], pace: 'quick' },
     name: 'follows links and paths out of a volume by its content API',
     run: followPlanted,
-    notInOwnKernel: 'it has no volumes',
   },
 ];
