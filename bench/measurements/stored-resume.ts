@@ -1,25 +1,23 @@
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree } from '@soulbox/base';
-import { recoverFromStore } from '@soulbox/box/storage';
-import { openObjectStore } from '@soulbox/storage/objects';
-import { startServer, testDirectory, testTemplatesDirectory } from '@soulbox/testing';
+import { startServer, testDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
-import { createStorageKey, readStorageKey } from '@soulbox/vault';
+import { createStorageKey } from '@soulbox/vault';
 import { Sandbox } from 'e2b';
 import { connectionTo } from '../lab.ts';
 import type { Lab } from '../lab.ts';
 import { ensureLargeTemplate, largeTemplate } from '../large-template.ts';
 import type { Figure } from '../measurement.ts';
 import { askResident, fillMemory } from '../resident.ts';
+import { recoverServer, untilUploaded, untilWhole } from '../stored.ts';
 import { timeMs } from '../time.ts';
 
 const sizesMb = [10, 1024];
 const aimMs = 400;
 /** Each writes, uploads and fetches all of it. */
 const rounds = 3;
-const giveUpMs = 180_000;
 
 /**
  * A sandbox sleeps on a host that loses its data folder. Another one, which has the template, resumes it from a store on
@@ -58,15 +56,7 @@ async function measure(lab: Lab, residentMb: number): Promise<Figure[]> {
       // The control plane uploads its records some seconds after they have changed.
       await sleep(8000);
       await server.stop({ keepSandboxes: true });
-      const dataDirectory = await mkdtemp(join(testDirectory, 'bench-recovered-'));
-      {
-        await using store = await openObjectStore(url, {});
-        await recoverFromStore({
-          ...{ store, storageKey: await readStorageKey(keyFile), serverId: undefined, dataDirectory, all: false },
-          ...{ templatesDirectory: testTemplatesDirectory, onStep: () => undefined },
-          signal: AbortSignal.timeout(giveUpMs),
-        });
-      }
+      const dataDirectory = await recoverServer({ url, keyFile });
       await removeTree(server.dataDirectory);
       server = await start(dataDirectory);
       const now = connectionTo(server);
@@ -99,24 +89,4 @@ async function measure(lab: Lab, residentMb: number): Promise<Figure[]> {
     { what: `${residentMb} MiB resident: resume from the store → all memory here`, unit: 'ms', samples: times.whole },
     { what: `${residentMb} MiB resident: upload after a pause`, unit: 'MiB/s', samples: times.upload },
   ];
-}
-
-async function untilUploaded(server: ServerProcess): Promise<void> {
-  const token = (await readFile(join(server.dataDirectory, 'secrets/metrics-token'), 'utf8')).trim();
-  const { apiUrl } = connectionTo(server);
-  for (const giveUpAt = performance.now() + giveUpMs; performance.now() < giveUpAt;) {
-    await sleep(20);
-    const response = await fetch(`${apiUrl}/host/storage`, { headers: { authorization: `Bearer ${token}` } });
-    const { state, wanted, uploaded } = (await response.json()) as { state: string; wanted: number; uploaded: number };
-    if (state === 'idle' && wanted > 0 && wanted === uploaded) return;
-  }
-  throw new Error('the upload did not end');
-}
-
-async function untilWhole({ dataDirectory }: ServerProcess): Promise<void> {
-  for (const giveUpAt = performance.now() + giveUpMs; performance.now() < giveUpAt;) {
-    await sleep(5);
-    if (!(await readdir(join(dataDirectory, 'states'))).some((name) => name.endsWith('.arriving'))) return;
-  }
-  throw new Error('the memory did not arrive');
 }
