@@ -211,7 +211,7 @@ export interface ArrivingBlocks {
   readonly path: string;
   /** Blocks of all files together. */
   readonly count: number;
-  /** The number of the first block of each file. */
+  /** The number of the first block of each file. A file that is not named is there as a whole. */
   readonly first: Readonly<Record<string, number>>;
 }
 

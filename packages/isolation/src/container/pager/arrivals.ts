@@ -18,13 +18,21 @@ export function createArrivals(arriving: ArrivingBlocks | undefined): Arrivals {
   if (arriving === undefined || file === undefined)
     return { refresh: () => undefined, arrivalOf: () => 'there', want: () => undefined, close: () => undefined };
   const wanted = new Set<number>();
-  const blockOf = (name: string, index: number): number => (arriving.first[name] ?? 0) + index;
+  const { first } = arriving;
+  /** Undefined: a small file, which came with the list of all files. */
+  const blockOf = (name: string, index: number): number | undefined => {
+    const start = Object.hasOwn(first, name) ? first[name] : undefined;
+    return start === undefined ? undefined : start + index;
+  };
   return {
     refresh: () => file.refresh(),
-    arrivalOf: (name, index) => file.arrivalOf(blockOf(name, index)),
+    arrivalOf(name, index) {
+      const block = blockOf(name, index);
+      return block === undefined ? 'there' : file.arrivalOf(block);
+    },
     want(name, index) {
       const block = blockOf(name, index);
-      if (wanted.has(block)) return;
+      if (block === undefined || wanted.has(block)) return;
       wanted.add(block);
       file.want(block);
     },
