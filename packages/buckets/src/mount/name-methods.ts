@@ -4,7 +4,7 @@ import { FuseError } from '@soulbox/fuse';
 import type { FuseContext, FuseCreated, FuseEntry, FuseFs } from '@soulbox/fuse';
 import { isChangedSince } from '../content/open-file.ts';
 import type { OpenFile } from '../content/open-file.ts';
-import type { Fact } from '../names/facts.ts';
+import type { Fact, FileFact } from '../names/facts.ts';
 import { findPart, newKey } from '../names/keys.ts';
 import { checkWritable, fileEntry, folderEntry, folderKeyOf, newNode, openFileEntry } from './bucket-mount.ts';
 import type { BucketMount } from './bucket-mount.ts';
@@ -81,7 +81,10 @@ export function nameMethods(mount: BucketMount): NameMethods {
         const version = (flags & O_EXCL) !== 0 ? await createObject(key, context) : undefined;
         return await openNew(key, version, canWrite);
       }
-      if ((flags & O_EXCL) !== 0) throw new FuseError('EEXIST');
+      if ((flags & O_EXCL) !== 0) {
+        if (!isOwnNew(found, context)) throw new FuseError('EEXIST');
+        return await openNew(key, found.version, canWrite);
+      }
       if (isFolder(found)) throw new FuseError('EISDIR');
       const entry =
         'kind' in found ? fileEntry(mount, key, found as Fact & { kind: 'file' }) : openFileEntry(mount, found);
@@ -94,8 +97,9 @@ export function nameMethods(mount: BucketMount): NameMethods {
       checkWritable(mount);
       if ((mode & typeBits) !== constants.S_IFREG) throw new FuseError('EPERM');
       const key = newKey(folderKeyOf(mount, parent), name);
-      if (!isAbsent(await find(key))) throw new FuseError('EEXIST');
-      const version = await createObject(key, context);
+      const found = await find(key);
+      if (!isAbsent(found) && !isOwnNew(found, context)) throw new FuseError('EEXIST');
+      const version = isOwnNew(found, context) ? found.version : await createObject(key, context);
       newNode(mount, key);
       return fileEntry(mount, key, { kind: 'file', version, size: 0, modifiedMs: Date.now() });
     },
@@ -146,6 +150,11 @@ export function nameMethods(mount: BucketMount): NameMethods {
     symlink: refuse,
     link: refuse,
   };
+}
+
+/** An empty object that the process before this one has made for the same request, and was killed before its answer. */
+function isOwnNew(found: Fact | OpenFile, { isResent }: FuseContext): found is FileFact {
+  return isResent && 'kind' in found && found.kind === 'file' && found.size === 0;
 }
 
 function refuse(): never {
