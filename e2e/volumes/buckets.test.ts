@@ -273,7 +273,9 @@ except FileExistsError: print("exists")`;
   });
 
   test('is a delay, not an error, for programs when the service is killed', async () => {
-    const sandbox = await mounting({ '/data': { name: 'data', prefix: 'killed' } });
+    // Its files must be new, also when the test is repeated.
+    const prefix = `killed-${Date.now()}`;
+    const sandbox = await mounting({ '/data': { name: 'data', prefix } });
     const program = `import time
 log = open("/data/log", "w")
 for n in range(150):
@@ -285,15 +287,15 @@ log.close()`;
     await sandbox.files.write('/tmp/write.py', program);
     const writing = await sandbox.commands.run('python3 /tmp/write.py', { background: true, timeoutMs: 300_000 });
     for (const at of [20, 60, 100]) {
-      await until(`object ${at}`, async () => (await store.stat(`killed/${at}`)) !== undefined, 120_000);
+      await until(`object ${at}`, async () => (await store.stat(`${prefix}/${at}`)) !== undefined, 120_000);
       const pid = findServerPart(server.pid, 'buckets') ?? 0;
       process.kill(pid, 'SIGKILL');
       await until('the end of the process', () => findServerPart(server.pid, 'buckets') !== pid);
     }
     expect(await writing.wait()).toMatchObject({ exitCode: 0, stderr: '' });
     const numbers = Array.from({ length: 150 }, (_, n) => String(n));
-    expect(await objectText('killed/log')).toBe(`${numbers.join('\n')}\n`);
-    for (const n of numbers) expect(await objectText(`killed/${n}`)).toBe(n);
+    expect(await objectText(`${prefix}/log`)).toBe(`${numbers.join('\n')}\n`);
+    for (const n of numbers) expect(await objectText(`${prefix}/${n}`)).toBe(n);
   }, 300_000);
 
   test('at an address that is not allowed is refused, also behind a name, and nothing is asked there', async () => {
