@@ -45,7 +45,7 @@ const keptAtLeast = 1000;
 const keptAhead = 100_000;
 /** In all folders together. */
 const keptMax = 200_000;
-/** Pages after the first may miss objects that are newer than this. */
+/** For so long, an object that was written after the first page may be missing from the pages after it. */
 const keptMs = 30_000;
 
 interface Kept extends SortedEntries {
