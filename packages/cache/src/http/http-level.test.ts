@@ -145,3 +145,15 @@ describe.skipIf(!isThere('nginx', hasNginx))('nginx', () => {
     await expect(level.find('b', signal)).rejects.toThrow('503');
   });
 });
+
+test('an object that broke off is not read from it again', async () => {
+  let asked = 0;
+  const level = openLevel(
+    await serve((_request, response) => {
+      asked += 1;
+      response.writeHead(200, { 'content-length': 10 }).write('half', () => response.destroy());
+    }),
+  );
+  await expect(level.find('a', signal)).rejects.toThrow();
+  expect([await level.find('a', signal), asked]).toEqual([undefined, 1]);
+});

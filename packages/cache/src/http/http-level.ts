@@ -29,7 +29,7 @@ export interface HttpLimits {
 
 const usualLimits: HttpLimits = { firstMs: 1000, silenceMs: 500, totalMs: 4000 };
 const connectionsMax = 32;
-/** Keys of which it has given wrong values: it may give them for as long as it likes. */
+/** Keys of which it has given wrong values, or a part: it may give them for as long as it likes. */
 const refusedMax = 4096;
 
 /**
@@ -83,7 +83,15 @@ export function openHttpLevel({ base, sign, valueMaxBytes, limits: given }: Http
       try {
         const url = rewriteSignedUrl(await sign(key, either), base);
         const answer = await ask(url, either, limits.firstMs);
-        if (answer.statusCode === 200) return await receive(answer, arrival);
+        if (answer.statusCode === 200) {
+          try {
+            return await receive(answer, arrival);
+          } catch (fault) {
+            // Readers were told its length. If that was wrong, they must read again, and not from it.
+            refused.add(key, true);
+            throw fault;
+          }
+        }
         answer.destroy();
         // The store itself is asked: it may have been written since.
         if (answer.statusCode === 404) return undefined;
