@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { aloneFiles } from './scripts/alone-files.ts';
+import { aloneFiles, operatorFiles } from './scripts/alone-files.ts';
 import { memoryFolder } from './scripts/memory-folder.ts';
 import { mockedFiles } from './scripts/mocked-files.ts';
 import { proofFiles } from './scripts/proof-files.ts';
@@ -14,6 +14,7 @@ const retry = 1;
 /** Files that begin with `@module-tag violation`: scripts/second-chances.test.ts says which must. */
 const tags = [
   { name: 'violation', description: 'Looks for what must never be seen: a failure is not tried again.', retry: 0 },
+  { name: 'long', description: 'CI has a shorter test of the same promise: `npm run test:long` runs this one.' },
 ];
 
 /** Files of a minute and more: begun last, they would run alone while the second worker has nothing left. */
@@ -100,8 +101,17 @@ export default defineConfig({
           name: 'e2e',
           ...endToEnd,
           include: ['e2e/**/*.test.ts'],
-          exclude: [...proofFiles, ...aloneFiles],
+          exclude: [...proofFiles, ...aloneFiles, ...operatorFiles],
           maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'e2e-operators',
+          ...endToEnd,
+          include: [...operatorFiles],
+          exclude: [...proofFiles],
+          fileParallelism: false,
         },
       },
       {
@@ -141,7 +151,7 @@ export default defineConfig({
       {
         // Installs much first: `npm run workloads`.
         test: {
-          name: 'workloads',
+          ...{ name: 'workloads', tags },
           include: ['e2e/**/*.workload.ts'],
           hookTimeout: 180_000,
           fileParallelism: false,

@@ -40,6 +40,7 @@ const messageShown = 300;
 const projects = {
   e2e: { isolation: 'container', instance: 1 },
   'e2e-alone': { isolation: 'container', instance: 1 },
+  'e2e-operators': { isolation: 'container', instance: 1 },
   'e2e-gvisor': { isolation: 'gvisor', instance: 3 },
   'e2e-gvisor-alone': { isolation: 'gvisor', instance: 3 },
   proofs: { isolation: 'container', instance: 7 },

@@ -1,9 +1,15 @@
 /**
- * End-to-end files that have the machine for themselves: they measure, load or stop what the files beside them would
- * use. The other files share a server, two at a time.
+ * End-to-end files that have the machine for themselves: they measure or load what the files beside them would use.
+ * The other files share a server, two at a time.
  */
 export const aloneFiles: readonly string[] = [
-  ...['soak', 'redteam', 'operators'].map((folder) => `e2e/${folder}/*.test.ts`),
+  ...['soak', 'redteam'].map((folder) => `e2e/${folder}/*.test.ts`),
   ...['commands/load', 'sandboxes/load', 'sandboxes/spares', 'sandboxes/metrics'].map((name) => `e2e/${name}.test.ts`),
-  ...['volumes/hostile', 'volumes/programs'].map((name) => `e2e/${name}.test.ts`),
+  'e2e/volumes/hostile.test.ts',
 ];
+
+/**
+ * End-to-end files that stop processes of the server, or the whole of it: one at a time. Files with another server may
+ * run beside them.
+ */
+export const operatorFiles: readonly string[] = ['e2e/operators/*.test.ts', 'e2e/volumes/programs.test.ts'];

@@ -13,6 +13,7 @@ const node = join(root, 'node_modules/node/bin/node');
 const scripts = {
   start: ['scripts/start.ts'],
   test: ['scripts/test.ts'],
+  'test:long': ['scripts/test.ts', '--long'],
   templates: ['scripts/templates.ts'],
   bench: ['scripts/run-prepared.ts', '--templates', 'bench/main.ts'],
   'bench:pairs': ['scripts/run-prepared.ts', '--templates', 'bench/pairs/main.ts'],

@@ -32,6 +32,7 @@ export default class SkipReporter implements Reporter {
 }
 
 function noteOf(test: TestCase): string[] {
+  if (test.tags.includes('long')) return ['long (npm run test:long)'];
   const result = test.result();
   return result.state === 'skipped' && result.note !== undefined ? [result.note] : [];
 }

@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,7 +6,8 @@ import { styleText } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import { makeTestTemplates, prepareForTests, runVisibly } from './prepare.ts';
 
-// `npm test`: runs every check and test, to the end even if one fails. With arguments it runs only vitest, with those
+// `npm test`: runs every check and every test that is not tagged `long`, to the end even if one fails. With `--long`, it
+// runs those that are, and all end-to-end files with gVisor. With other arguments it runs only vitest, with those
 // arguments.
 interface Step {
   readonly name: string;
@@ -32,39 +34,62 @@ const vitest = (name: string, args: readonly string[]): Step => ({
   },
 });
 /**
- * End-to-end files about behavior that differs with gVisor: four minutes of the quarter of an hour that all of them
- * take (`npm run e2e:gvisor`).
+ * End-to-end files about behavior that differs most with gVisor. The conformance tests of its driver are unit tests.
+ * All files run with `npm run test:long`, or alone with `npm run e2e:gvisor`.
  */
 const gvisorFiles = [
-  ...['commands/sudo', 'commands/pty', 'files/watch', 'network/ports'],
-  ...['sandboxes/kill', 'sandboxes/load', 'security/isolation'],
-  ...['sleep/pause', 'sleep/pause-files', 'sleep/auto-resume', 'copies/fork', 'copies/snapshots', 'volumes/mounts'],
-];
+  ...['commands/pty', 'sandboxes/kill', 'security/isolation', 'volumes/mounts', 'sleep/pause', 'sleep/pause-files'],
+  ...['sleep/auto-resume', 'copies/fork', 'copies/snapshots'],
+].map((name) => `e2e/${name}.test.ts`);
 const args = process.argv.slice(2);
+const short = ['--tags-filter', '!long'];
 /**
  * One after the other, because tests check times. Only steps that neither measure nor are measured run in parallel:
- * making templates and proofs wait for a part of their time.
+ * making templates waits for a part of its time. Tests of operators wait for servers that start, while another server
+ * has sandboxes with gVisor.
  */
-const steps: readonly (readonly Step[])[] =
-  args.length > 0
-    ? [[vitest('vitest', args)]]
-    : [
-        [{ name: 'templates', run: makeTestTemplates }, npmRun('check:others')],
-        [vitest('unit', ['--project', 'unit*', '--project', 'mocked'])],
-        [vitest('proofs', ['--project', 'proofs']), npmRun('lint')],
-        [vitest('e2e', ['--project', 'e2e'])],
-        [vitest('e2e-alone', ['--project', 'e2e-alone'])],
-        [vitest('gvisor', ['--project', 'e2e-gvisor', ...gvisorFiles.map((name) => `e2e/${name}.test.ts`)])],
-      ];
+const shortSteps = (): Step[][] => [
+  [{ name: 'templates', run: makeTestTemplates }, npmRun('check:others'), npmRun('lint')],
+  [vitest('unit', ['--project', 'unit*', '--project', 'mocked', ...short])],
+  [vitest('proofs', ['--project', 'proofs', ...short])],
+  [vitest('e2e', ['--project', 'e2e', ...short])],
+  [vitest('e2e-alone', ['--project', 'e2e-alone', ...short])],
+  [
+    vitest('e2e-operators', ['--project', 'e2e-operators', ...short]),
+    vitest('gvisor', ['--project', 'e2e-gvisor', '--max-workers', '1', ...short, ...gvisorFiles]),
+  ],
+];
+const longSteps = (): Step[][] => {
+  const tag = ['--tags-filter', 'long', ...longFiles()];
+  return [
+    [{ name: 'templates', run: makeTestTemplates }],
+    [vitest('unit', ['--project', 'unit*', ...tag])],
+    [vitest('proofs', ['--project', 'proofs', ...tag])],
+    [vitest('e2e', ['--project', 'e2e', '--project', 'e2e-operators', ...tag])],
+    [vitest('gvisor', ['--project', 'e2e-gvisor'])],
+    [vitest('gvisor-alone', ['--project', 'e2e-gvisor-alone'])],
+  ];
+};
 
 try {
   const prepared = await prepareForTests();
-  process.exitCode = prepared === 0 ? await runSteps() : prepared;
+  process.exitCode = prepared === 0 ? await runSteps(choose()) : prepared;
 } finally {
   await removeTree(reports);
 }
 
-async function runSteps(): Promise<number> {
+function choose(): readonly (readonly Step[])[] {
+  if (args.length === 0) return shortSteps();
+  return args[0] === '--long' ? longSteps() : [[vitest('vitest', args)]];
+}
+
+/** Vitest would load all other files, too, only to find that none of their tests has the tag. */
+function longFiles(): string[] {
+  const files = globSync(['apps/*/src/**/*.test.ts', 'packages/*/src/**/*.test.ts', 'e2e/**/*.test.ts']);
+  return files.filter((file) => /@module-tag long|tags: \['long'\]/.test(readFileSync(file, 'utf8')));
+}
+
+async function runSteps(steps: readonly (readonly Step[])[]): Promise<number> {
   const results: { name: string; code: number; seconds: number }[] = [];
   const interruption = new AbortController();
   process.once('SIGINT', () => interruption.abort());

@@ -102,7 +102,11 @@ export const cache: Measurement = {
     for (const [what, of] of samples)
       yield { what: `parcel of ${parcelMib} MiB, ${what}`, unit: 'MiB/s', samples: of, note: where };
     yield* measureJumps({ startHost, writer, rounds, redis: valkey.url, note: where });
-    yield* measureHosts(lab, { storeUrl: url, credentialsFile, redis: valkey.url, http: nginx.url, note: where });
+    // A place of its own: a recovery must find one server.
+    const ofHosts = `s3://bucket/hosts?region=us-east-1&endpoint=${storeUrl}`;
+    yield* measureHosts(lab, {
+      ...{ storeUrl: ofHosts, credentialsFile, redis: valkey.url, http: nginx.url, note: where },
+    });
   },
 };
 

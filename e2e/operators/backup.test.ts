@@ -155,16 +155,20 @@ test('a restore refuses a folder that is not empty, and a backup of a newer vers
   expect((await restore(join(folder, 'newer'), copy)).stderr).toMatch(/newer SoulBox/);
 });
 
-test('a restore on another CPU warns that memory cannot be resumed there', { timeout: 120_000 }, async () => {
-  const copy = await copyOfBackup();
-  const manifest = (await readSealedJson(join(copy, 'backup.json'))) as object;
-  await writeSealedJson(join(copy, 'backup.json'), { ...manifest, cpuType: 'another' });
-  const { code, stdout } = await restore(join(folder, 'other-cpu'), copy);
-  expect(code).toBe(0);
-  expect(JSON.parse(stdout)).toMatchObject({
-    warnings: [expect.stringMatching(/CPU of this host has different features/)],
-  });
-});
+test(
+  'a restore on another CPU warns that memory cannot be resumed there',
+  { tags: ['long'], timeout: 120_000 },
+  async () => {
+    const copy = await copyOfBackup();
+    const manifest = (await readSealedJson(join(copy, 'backup.json'))) as object;
+    await writeSealedJson(join(copy, 'backup.json'), { ...manifest, cpuType: 'another' });
+    const { code, stdout } = await restore(join(folder, 'other-cpu'), copy);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      warnings: [expect.stringMatching(/CPU of this host has different features/)],
+    });
+  },
+);
 
 test('a full disk ends backup and restore, and leaves nothing', async () => {
   const tiny = join(folder, 'tiny');

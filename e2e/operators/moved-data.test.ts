@@ -48,7 +48,7 @@ test('a data folder copied to another path is complete for another instance', { 
   await checkAndPause();
 });
 
-test('a data folder that was copied away and back is complete', { timeout: 180_000 }, async () => {
+test('a data folder that was copied away and back is complete', { tags: ['long'], timeout: 180_000 }, async () => {
   await server.stop();
   const place = server.dataDirectory;
   await copy(place, `${place}-away`);

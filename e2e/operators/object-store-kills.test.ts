@@ -1,4 +1,5 @@
 /** @module-tag violation */
+/** @module-tag long */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

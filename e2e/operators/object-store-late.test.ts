@@ -147,39 +147,47 @@ describe.skipIf(!hasMoto || shared.isolation !== 'container')('memory that only 
     await until('all of it is here', async () => !(await isArriving()), 60_000);
   }, 200_000);
 
-  test('what the store has is removed from the host, and fetched for the next resume', async () => {
-    await Sandbox.pause(sandboxId, connectionOf(server));
-    await untilUploaded();
-    await until('it is removed', async () => (await statesHere()).length === 0, 120_000);
-    expect(await figures()).toMatchObject({ state: 'idle', evictions: 1 });
-    await Sandbox.connect(sandboxId, { ...connectionOf(server), timeoutMs: 900_000, requestTimeoutMs: 60_000 });
-    expect(await ask('/all')).toBe(digests['/all']);
-  }, 400_000);
-
-  test('copies of a snapshot begin before its memory is here, share one fetch, and can be paused', async () => {
-    const source = await Sandbox.connect(sandboxId, { ...connectionOf(server), timeoutMs: 900_000 });
-    const { snapshotId } = await source.createSnapshot();
-    await Sandbox.kill(sandboxId, connectionOf(server));
-    await untilUploaded();
-    await until('it is removed', async () => (await statesHere()).length === 0, 120_000);
-    const before = await figures();
-    const create = async () =>
-      await Sandbox.create(snapshotId, { ...connectionOf(server), timeoutMs: 900_000, requestTimeoutMs: 120_000 });
-    const copies = await Promise.all([create(), create()]);
-    proxy.use(refuse);
-    expect(await isArriving()).toBe(true);
-    proxy.use(() => undefined);
-    for (const copy of copies) {
-      ({ sandboxId } = copy);
+  test(
+    'what the store has is removed from the host, and fetched for the next resume',
+    { tags: ['long'], timeout: 400_000 },
+    async () => {
+      await Sandbox.pause(sandboxId, connectionOf(server));
+      await untilUploaded();
+      await until('it is removed', async () => (await statesHere()).length === 0, 120_000);
+      expect(await figures()).toMatchObject({ state: 'idle', evictions: 1 });
+      await Sandbox.connect(sandboxId, { ...connectionOf(server), timeoutMs: 900_000, requestTimeoutMs: 60_000 });
       expect(await ask('/all')).toBe(digests['/all']);
-    }
-    await until('all of it is here', async () => !(await isArriving()), 60_000);
-    const { fetches = 0, fetchedBytes = 0 } = await figures();
-    expect(fetches - (before['fetches'] ?? 0)).toBeLessThanOrEqual(3);
-    expect(fetchedBytes - (before['fetchedBytes'] ?? 0)).toBeLessThan(2 * residentMb * 2 ** 20);
-    await Sandbox.pause(sandboxId, connectionOf(server));
-    await Sandbox.connect(sandboxId, connectionOf(server));
-    expect(await ask('/all')).toBe(digests['/all']);
-    for (const copy of copies) await copy.kill();
-  }, 400_000);
+    },
+  );
+
+  test(
+    'copies of a snapshot begin before its memory is here, share one fetch, and can be paused',
+    { tags: ['long'], timeout: 400_000 },
+    async () => {
+      const source = await Sandbox.connect(sandboxId, { ...connectionOf(server), timeoutMs: 900_000 });
+      const { snapshotId } = await source.createSnapshot();
+      await Sandbox.kill(sandboxId, connectionOf(server));
+      await untilUploaded();
+      await until('it is removed', async () => (await statesHere()).length === 0, 120_000);
+      const before = await figures();
+      const create = async () =>
+        await Sandbox.create(snapshotId, { ...connectionOf(server), timeoutMs: 900_000, requestTimeoutMs: 120_000 });
+      const copies = await Promise.all([create(), create()]);
+      proxy.use(refuse);
+      expect(await isArriving()).toBe(true);
+      proxy.use(() => undefined);
+      for (const copy of copies) {
+        ({ sandboxId } = copy);
+        expect(await ask('/all')).toBe(digests['/all']);
+      }
+      await until('all of it is here', async () => !(await isArriving()), 60_000);
+      const { fetches = 0, fetchedBytes = 0 } = await figures();
+      expect(fetches - (before['fetches'] ?? 0)).toBeLessThanOrEqual(3);
+      expect(fetchedBytes - (before['fetchedBytes'] ?? 0)).toBeLessThan(2 * residentMb * 2 ** 20);
+      await Sandbox.pause(sandboxId, connectionOf(server));
+      await Sandbox.connect(sandboxId, connectionOf(server));
+      expect(await ask('/all')).toBe(digests['/all']);
+      for (const copy of copies) await copy.kill();
+    },
+  );
 });

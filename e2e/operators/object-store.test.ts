@@ -147,21 +147,25 @@ test.skipIf(!hasFunctions)('a function is there with its secret and its values, 
   await askFunction(recovered, 'DELETE', '/functions/lasting');
 });
 
-test('the recovered server goes on at the same place, and the lost host changes nothing when it comes back', async () => {
-  if (recovered === undefined) throw new Error('there is no recovered server');
-  await Sandbox.pause(world.paused, connectionOf(recovered));
-  await untilUploaded(recovered);
-  await recovered.stop({ keepSandboxes: true });
-  await server.restart();
-  await until('it is refused', async () => {
-    const { stdout } = await status(server);
-    return stdout !== '' && (JSON.parse(stdout) as { state: string }).state === 'refused';
-  });
-  await server.stop();
-  // As with templates that several servers share.
-  environment = { SOULBOX_TEMPLATES_DIR: join(folder, 'recovered', 'templates') };
-  const { said } = await recover(join(folder, 'again'));
-  expect(said).toMatchObject({ sandboxes: 1, snapshots: 2 });
-  await recovered.restart();
-  await checkWorld(world, connectionOf(recovered));
-}, 300_000);
+test(
+  'the recovered server goes on at the same place, and the lost host changes nothing when it comes back',
+  { tags: ['long'], timeout: 300_000 },
+  async () => {
+    if (recovered === undefined) throw new Error('there is no recovered server');
+    await Sandbox.pause(world.paused, connectionOf(recovered));
+    await untilUploaded(recovered);
+    await recovered.stop({ keepSandboxes: true });
+    await server.restart();
+    await until('it is refused', async () => {
+      const { stdout } = await status(server);
+      return stdout !== '' && (JSON.parse(stdout) as { state: string }).state === 'refused';
+    });
+    await server.stop();
+    // As with templates that several servers share.
+    environment = { SOULBOX_TEMPLATES_DIR: join(folder, 'recovered', 'templates') };
+    const { said } = await recover(join(folder, 'again'));
+    expect(said).toMatchObject({ sandboxes: 1, snapshots: 2 });
+    await recovered.restart();
+    await checkWorld(world, connectionOf(recovered));
+  },
+);

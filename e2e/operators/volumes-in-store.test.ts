@@ -124,22 +124,26 @@ test('what a sandbox has written to a volume is read on a new host after the dis
   await untilUploaded(next);
 }, 300_000);
 
-test('with a limit for the disk, contents leave it and are read from the store', async () => {
-  if (server === undefined) throw new Error('there is no server');
-  const { dataDirectory } = server;
-  await server.stop();
-  const limited = await start(dataDirectory, { SOULBOX_VOLUME_LOCAL_MB: '8' });
-  const connection = use(limited);
-  const volume = await Volume.create('limited', connection);
-  const bytes = randomBytes(40 * mib);
-  await volume.writeFile('/large', new Uint8Array(bytes).buffer);
-  await untilUploaded(limited);
-  await until('blocks leave the disk', async () => (await blocksOf(limited)) <= 3, 60_000);
-  expect(digestOf(await volume.readFile('/large', { format: 'bytes' }))).toBe(digestOf(bytes));
-  const sandbox = await Sandbox.create('base', { ...connection, volumeMounts: { '/data': volume } });
-  expect(await run(sandbox, 'sha256sum < /data/large')).toContain(digestOf(bytes));
-  await sandbox.kill();
-}, 300_000);
+test(
+  'with a limit for the disk, contents leave it and are read from the store',
+  { tags: ['long'], timeout: 300_000 },
+  async () => {
+    if (server === undefined) throw new Error('there is no server');
+    const { dataDirectory } = server;
+    await server.stop();
+    const limited = await start(dataDirectory, { SOULBOX_VOLUME_LOCAL_MB: '8' });
+    const connection = use(limited);
+    const volume = await Volume.create('limited', connection);
+    const bytes = randomBytes(40 * mib);
+    await volume.writeFile('/large', new Uint8Array(bytes).buffer);
+    await untilUploaded(limited);
+    await until('blocks leave the disk', async () => (await blocksOf(limited)) <= 3, 60_000);
+    expect(digestOf(await volume.readFile('/large', { format: 'bytes' }))).toBe(digestOf(bytes));
+    const sandbox = await Sandbox.create('base', { ...connection, volumeMounts: { '/data': volume } });
+    expect(await run(sandbox, 'sha256sum < /data/large')).toContain(digestOf(bytes));
+    await sandbox.kill();
+  },
+);
 
 test('a volume that is destroyed leaves the store', async () => {
   if (server === undefined) throw new Error('there is no server');

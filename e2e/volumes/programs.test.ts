@@ -50,7 +50,7 @@ open('app/package.json', 'w').write('{"name":"app","dependencies":{%s}}' % names
   await sandbox.kill();
 });
 
-test('a virtual environment of Python, and pip install', { timeout: 300_000 }, async () => {
+test('a virtual environment of Python, and pip install', { tags: ['long'], timeout: 300_000 }, async () => {
   const sandbox = await mounting('pip');
   await python(
     sandbox,
@@ -75,17 +75,20 @@ with zipfile.ZipFile('/tmp/mine-1.0-py3-none-any.whl', 'w') as wheel:
   await sandbox.kill();
 });
 
-test('a build with the TypeScript compiler, of which only changes are built again', { timeout: 300_000 }, async () => {
-  const compiler = join(import.meta.dirname, '../../node_modules/typescript');
-  const packed = execFileSync('tar', ['-czf', '-', '-C', compiler, 'package.json', 'bin', 'lib'], {
-    maxBuffer: 256 * 1024 * 1024,
-  });
-  const sandbox = await mounting('build');
-  await sandbox.files.write('/tmp/tsc.tgz', new Blob([Uint8Array.from(packed)]));
-  await run(sandbox, 'mkdir /data/tsc && tar -xzf /tmp/tsc.tgz -C /data/tsc');
-  await python(
-    sandbox,
-    `
+test(
+  'a build with the TypeScript compiler, of which only changes are built again',
+  { tags: ['long'], timeout: 300_000 },
+  async () => {
+    const compiler = join(import.meta.dirname, '../../node_modules/typescript');
+    const packed = execFileSync('tar', ['-czf', '-', '-C', compiler, 'package.json', 'bin', 'lib'], {
+      maxBuffer: 256 * 1024 * 1024,
+    });
+    const sandbox = await mounting('build');
+    await sandbox.files.write('/tmp/tsc.tgz', new Blob([Uint8Array.from(packed)]));
+    await run(sandbox, 'mkdir /data/tsc && tar -xzf /tmp/tsc.tgz -C /data/tsc');
+    await python(
+      sandbox,
+      `
 import json, os
 os.makedirs('src')
 for n in range(120):
@@ -96,18 +99,19 @@ options = dict(outDir='out', rootDir='src', incremental=True, module='nodenext',
 json.dump(dict(compilerOptions=options, include=['src']), open('tsconfig.json', 'w'))
 json.dump(dict(type='module'), open('package.json', 'w'))
 `,
-  );
-  const build = 'cd /data && node tsc/bin/tsc -p . && node out/main.js';
-  expect(await run(sandbox, build)).toBe('7140');
-  const times = 'cd /data && stat -c %Y.%y out/m5.js out/m6.js';
-  const before = await run(sandbox, times);
-  await run(sandbox, "cd /data && sed -i 's/=> 6 +/=> 1006 +/' src/m6.ts");
-  expect(await run(sandbox, build)).toBe('8140');
-  const [kept, changed] = (await run(sandbox, times)).split('\n');
-  expect(before.split('\n')[0]).toBe(kept);
-  expect(before.split('\n')[1]).not.toBe(changed);
-  await sandbox.kill();
-});
+    );
+    const build = 'cd /data && node tsc/bin/tsc -p . && node out/main.js';
+    expect(await run(sandbox, build)).toBe('7140');
+    const times = 'cd /data && stat -c %Y.%y out/m5.js out/m6.js';
+    const before = await run(sandbox, times);
+    await run(sandbox, "cd /data && sed -i 's/=> 6 +/=> 1006 +/' src/m6.ts");
+    expect(await run(sandbox, build)).toBe('8140');
+    const [kept, changed] = (await run(sandbox, times)).split('\n');
+    expect(before.split('\n')[0]).toBe(kept);
+    expect(before.split('\n')[1]).not.toBe(changed);
+    await sandbox.kill();
+  },
+);
 
 test(
   'a git repository with thousands of files, and SQLite, over kills of the service',

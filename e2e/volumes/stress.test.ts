@@ -1,4 +1,5 @@
 /** @module-tag violation */
+/** @module-tag long */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

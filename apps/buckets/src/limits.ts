@@ -1,7 +1,7 @@
 const gib = 1024 ** 3;
 
 /** How long address and credentials of a bucket count. Milliseconds. */
-export const accessMs = 60_000;
+export const accessMs = 10_000;
 /** Before control is asked again, while it is away. Milliseconds. */
 export const accessAgainMs = 5000;
 /** How long a store that was replaced may be used by calls that have begun. Milliseconds. */

@@ -18,7 +18,7 @@ export function addChangeBucketRoute(app: ApiApp, context: ApiContext): void {
       schema: {
         tags: ['buckets'],
         summary: 'Replace the credentials of a bucket, or allow or forbid writes',
-        description: 'Sandboxes that have it mounted use the new values after a minute at most.',
+        description: 'Sandboxes that have it mounted use the new values within ten seconds.',
         params: bucketParams,
         body: bucketChangesSchema,
         response: { 200: bucketSchema, ...errors(400, 404, 413, 415) },

@@ -13,7 +13,7 @@ export interface BucketPlace {
 /** The store of a bucket, as long as it is used. */
 export interface UsedStore extends AsyncDisposable {
   /**
-   * Follows changes of address, credentials and of `readOnly`, which it asks of control each minute. While control is
+   * Follows changes of address, credentials and of `readOnly`, which it asks of control every ten seconds. While control is
    * away, the last ones count. Changes of a bucket that is read-only fail with EROFS.
    */
   readonly store: ObjectStore;
@@ -30,7 +30,7 @@ export interface BucketStoresOptions {
   readonly records: BucketRecords;
   readonly open: (access: BucketAccess) => Promise<ObjectStore>;
   readonly logger: Logger;
-  /** Default: a minute. */
+  /** Default: ten seconds. */
   readonly freshMs?: number;
 }
 

@@ -11,7 +11,7 @@ import { askBuilt, env, linesOf, sh, workdir } from './testing/steps.ts';
 let lab: BuildLab;
 
 beforeAll(async () => {
-  lab = await openBuildLab(10, { SOULBOX_BUILD_READY_SECONDS: '3', SOULBOX_MAX_BUILDS: '2' });
+  lab = await openBuildLab(10, { SOULBOX_BUILD_READY_SECONDS: '8', SOULBOX_MAX_BUILDS: '2' });
 });
 afterAll(async () => {
   await lab[Symbol.asyncDispose]();
@@ -74,10 +74,10 @@ describe('start and ready command', () => {
     });
     const never = await lab.build([], { startCommand: 'sleep 1000', readyCommand: 'exit 4' });
     expect(never.failed?.message).toBe(
-      "failed to run command 'exit 4': the ready command did not succeed within 3 s: exit status 4",
+      "failed to run command 'exit 4': the ready command did not succeed within 8 s: exit status 4",
     );
     const hangs = await lab.build([], { readyCommand: 'sleep 1000' });
-    expect(hangs.failed?.message).toMatch(/within 3 s: still running/);
+    expect(hangs.failed?.message).toMatch(/within 8 s: still running/);
     expect(await lab.leftovers()).toEqual([]);
   });
 });

@@ -10,7 +10,7 @@ import { findTemplatesInUse } from '../registry/templates-in-use.ts';
 let lab: BuildLab;
 const made: string[] = [];
 beforeAll(async () => {
-  lab = await openBuildLab(2, { SOULBOX_BUILD_READY_SECONDS: '3' });
+  lab = await openBuildLab(2, { SOULBOX_BUILD_READY_SECONDS: '8' });
 });
 afterEach(async () => {
   await Promise.all(made.splice(0).map(async (sandboxId) => await lab.kill(sandboxId)));

@@ -1,3 +1,4 @@
+/** @module-tag long */
 // The save and restore part of the conformance suite again, with memory that is loaded when it is touched.
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@soulbox/base/logger';

@@ -61,7 +61,7 @@ export const buckets = {
   },
 
   /**
-   * Replaces credentials, or allows or forbids writes. Sandboxes that have it mounted follow after a minute at most.
+   * Replaces credentials, or allows or forbids writes. Sandboxes that have it mounted follow within ten seconds.
    * Errors: `bucket_not_found`, `bad_request`.
    */
   async update(bucket: string, changes: BucketChanges, options?: ConnectionOptions): Promise<BucketInfo> {

@@ -9,7 +9,7 @@ import { bucketArg, credentialsFileArg, pathOf, readCredentials } from './bucket
 export const updateBucket = defineCommand({
   meta: {
     name: 'update',
-    description: 'Replace the credentials of a bucket, or allow or forbid writes; sandboxes use it after a minute',
+    description: 'Replace the credentials of a bucket, or allow or forbid writes; sandboxes use it within ten seconds',
     examples: [
       'soulbox bucket update training --credentials-file keys.json',
       'soulbox bucket update training --read-only',
