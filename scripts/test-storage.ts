@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import { openObjectStore } from '@soulbox/storage/objects';
-import { listManyObjects, passLargeObject } from '@soulbox/storage/testing-objects';
+import type { ObjectStore } from '@soulbox/storage/objects';
+import { findChosenStore, listManyObjects, passLargeObject } from '@soulbox/storage/testing-objects';
 import type { Taken } from '@soulbox/storage/testing-objects';
 import { killWriter } from '@soulbox/volumes/kills';
 import { compareWithModel } from '@soulbox/volumes/model';
@@ -13,7 +14,9 @@ import { hasStressPrograms, onEachMount, stress, stressors, testPosix, verifyWri
 
 /**
  * The long form of tests of object stores and volumes: a large object and a list of many objects in a folder, kills of a
- * process that writes a volume, a comparison with a model, and programs that try file systems, on mounts: stress-ng, fio, and pjdfstest if SOULBOX_PJDFSTEST is the folder of a built one.
+ * process that writes a volume, a comparison with a model, and programs that try file systems, on mounts: stress-ng, fio,
+ * and pjdfstest if SOULBOX_PJDFSTEST is the folder of a built one. With SOULBOX_TEST_STORAGE, the large object goes to that
+ * store too.
  */
 const { values } = parseArgs({
   options: {
@@ -44,13 +47,26 @@ const tell = (what: string, { seconds, grownMib }: Taken, most: number): void =>
   console.log(`${what}: ${seconds.toFixed(1)} s, ${grownMib} MiB more memory at most`);
   if (grownMib > most) throw new Error(`${what} took more than ${most} MiB of memory.`);
 };
-if (Number(values.large) > 0)
+const passLarge = async (store: ObjectStore, where: string): Promise<void> => {
+  const { put, get } = await passLargeObject(store, Number(values.large));
+  tell(`write of an object of ${values.large} MiB, ${where}`, put, grownMax.object);
+  tell(`read of an object of ${values.large} MiB, ${where}`, get, grownMax.object);
+};
+const chosen = findChosenStore(process.env);
+if (Number(values.large) > 0) {
   await inFolder(async (data) => {
     await using store = await openObjectStore(`file://${data}/store`);
-    const { put, get } = await passLargeObject(store, Number(values.large));
-    tell(`write of an object of ${values.large} MiB`, put, grownMax.object);
-    tell(`read of an object of ${values.large} MiB`, get, grownMax.object);
+    await passLarge(store, 'in a folder');
   });
+  if (chosen !== undefined) {
+    try {
+      await using store = await chosen.open('large/');
+      await passLarge(store, chosen.url);
+    } finally {
+      await chosen.clear();
+    }
+  }
+}
 if (Number(values.objects) > 0)
   await inFolder(async (data) => {
     const count = Number(values.objects);

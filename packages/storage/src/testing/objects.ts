@@ -1,3 +1,4 @@
+export { findChosenStore } from './chosen-store.ts';
 export { createContainer, emulatorAccount, hasAzurite, startAzurite } from './azurite.ts';
 export { startGcsServer } from './gcs-server.ts';
 export { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
