@@ -580,7 +580,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['builds', 'first-output', 'measurement', 'phases', 'stored'],
     ['engines', 'peers', 'statistics'],
     ['large-template', 'results'],
-    ['measurements', 'pairs', 'table'],
+    ['explain', 'measurements', 'pairs', 'table'],
     ['main', 'object-process'],
   ],
   e2e: [

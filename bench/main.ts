@@ -28,6 +28,8 @@ import { templates } from './measurements/templates.ts';
 import { tools } from './measurements/tools.ts';
 import { transfer } from './measurements/transfer.ts';
 import { volumes } from './measurements/volumes.ts';
+import { explainOperation } from './explain/main.ts';
+import { explainedNames, isExplainedName } from './explain/operations.ts';
 import { describePhases, readPhaseTotals } from './phases.ts';
 import type { PhaseTotals } from './phases.ts';
 import { openResultsFile, readResults, resultsOf } from './results.ts';
@@ -71,16 +73,19 @@ const { values, positionals } = parseArgs({
     'build-instance': { type: 'string', default: '5' },
     isolation: { type: 'string', default: defaultIsolation },
     compare: { type: 'string' },
+    explain: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
 const names = measurements.map(({ name }) => name);
 const unknown = positionals.filter((name) => !names.includes(name));
-const { isolation } = values;
-if (values.help || unknown.length > 0 || !isIsolation(isolation)) {
+const { isolation, explain } = values;
+const isExplainable = explain === undefined || isExplainedName(explain);
+if (values.help || unknown.length > 0 || !isIsolation(isolation) || !isExplainable) {
   const instances = '[--instance 3] [--cold-instance 4] [--build-instance 5]';
   const options = `[--rounds 100] ${instances} [--isolation ${isolations.join('|')}] [--compare RESULTS.json]`;
   console.error(`usage: npm run bench -- ${options} [${names.join(' | ')}] ...`);
+  console.error(`   or: npm run bench -- [--rounds 100] --explain ${explainedNames.join('|')}`);
   process.exit(values.help ? 0 : 2);
 }
 
@@ -105,7 +110,11 @@ const file = await openResultsFile(host, isolation);
       void lab[Symbol.asyncDispose]().then(() => process.exit(code));
     });
   }
-  for (const measurement of measurements) {
+  if (explain !== undefined) {
+    const path = await explainOperation(lab, explain, Number(values.rounds));
+    console.log(`\nisolation ${isolation}, ${describeHost(host)}\nstacks for a flame graph: ${path}`);
+  }
+  for (const measurement of explain === undefined ? measurements : []) {
     if (positionals.length > 0 && !positionals.includes(measurement.name)) continue;
     const totals = new Map<number, PhaseTotals>();
     for (const server of await lab.servers()) totals.set(server.instance, await readPhaseTotals(server));
@@ -119,6 +128,7 @@ const file = await openResultsFile(host, isolation);
     }
   }
 }
+if (explain !== undefined) process.exit();
 console.log(`${renderTable(results, before)}\n\nisolation ${isolation}, ${describeHost(host)}`);
 if (before !== undefined)
   console.log(`before: ${values.compare ?? ''}, isolation ${before.isolation}\n${describeHost(before.host)}`);
