@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from '@e2b/code-interpreter';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createInterpreter, isMade, sharedInterpreter } from '../harness/code-interpreter.ts';
-import { ask, routes } from '../harness/http.ts';
+import { ask, askApi, routes } from '../harness/http.ts';
 import { until } from '../harness/until.ts';
 
 describe.skipIf(!isMade)('code that behaves badly', () => {
@@ -146,7 +146,13 @@ describe.skipIf(!isMade)('code that behaves badly', () => {
         (error: unknown) => String(error),
       );
     await expect.poll(remove, { timeout: 15_000 }).toMatch(/removed|not found/);
-    expect((await own.runCode('1+1', { timeoutMs: 20_000 })).text).toBe('2');
+    const said = await own.runCode('1+1', { timeoutMs: 20_000 }).then(
+      ({ text }) => text,
+      // If the sandbox has ended, the API knows why.
+      async (error: unknown) =>
+        `${String(error)} ${JSON.stringify((await askApi('GET', `/sandboxes/${own.sandboxId}`)).json)}`,
+    );
+    expect(said).toBe('2');
     // Those that were killed still have to end, within the processor time of the sandbox, and are counted until then.
     await until('the end of all processes', async () => {
       const left = await own.commands.run('pgrep -c bash || true');

@@ -27,7 +27,10 @@ export const libc = library.symbols;
 const errnoAddress = libc.__errno_location();
 if (errnoAddress === null) throw new Error('The C library has no errno.');
 
-const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
+/** Two names have the number of `EAGAIN`. */
+const errnoNames = new Map(
+  Object.entries(constants.errno).flatMap(([name, value]) => (name === 'EWOULDBLOCK' ? [] : [[value, name] as const])),
+);
 
 /** An error in the form of Node's own file functions: the name is in `code`. */
 export function systemError(errno: number, call: string): NodeJS.ErrnoException {
