@@ -17,6 +17,7 @@ import { connectRouting } from '@soulbox/routing';
 import { createSocketTransport, serveSocket } from '@soulbox/rpc';
 import { startTracing } from '@soulbox/tracing';
 import { readClientSecret } from './client-secret.ts';
+import { loadObjectStorage } from './object-storage/load.ts';
 import { startControl } from './start.ts';
 import type { ControlSettings } from './start.ts';
 
@@ -64,10 +65,7 @@ async function run(
   const { gateway, apiSocket, dataMount } = settings;
   await loadAll();
   // Code cannot be loaded after the privileges are gone.
-  if (settings.storage !== undefined) {
-    await import('./object-storage/connect.ts');
-    await import('./object-storage/read-cache.ts');
-  }
+  if (settings.storage !== undefined) await loadObjectStorage();
   bindMount(dataMount.from, dataMount.to);
   const masterKeys = await openMasterKeySources(settings.masterKeys);
   const oidcClientSecret = await readClientSecret(settings.api.oidcClientSecretFile);

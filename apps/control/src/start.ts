@@ -36,6 +36,7 @@ import { controlFolders } from './folders.ts';
 import type { ControlFolders } from './folders.ts';
 import { keepReserve } from './keep-reserve.ts';
 import type { RecordUploadSettings } from './object-storage/connect.ts';
+import { loadObjectStorage } from './object-storage/load.ts';
 import { sealOldBlobs } from './sealing/seal-old-blobs.ts';
 import { sealOldValues } from './sealing/seal-old-values.ts';
 
@@ -195,7 +196,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   started.use(keepReserve(reserve, logger.child({ part: 'control' })));
   const { storage } = settings;
   if (storage !== undefined) {
-    const { connectRecordUpload } = await import('./object-storage/connect.ts');
+    const { connectRecordUpload } = await loadObjectStorage();
     started.use(
       connectRecordUpload(storage, {
         recordsFile: folders.records,
@@ -224,7 +225,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 }
 
 async function cacheReader({ socket }: RecordUploadSettings, logger: Logger): Promise<ReadObjectCache> {
-  const { readObjectCache } = await import('./object-storage/read-cache.ts');
+  const { readObjectCache } = await loadObjectStorage();
   return async () => await readObjectCache(socket, logger);
 }
 

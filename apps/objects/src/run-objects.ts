@@ -4,6 +4,7 @@ import type { RootLogger } from '@soulbox/base';
 import { bindMount } from '@soulbox/linux/mounts';
 import { dropPrivileges } from '@soulbox/process';
 import type { Cell, PartProgram, RunningPart } from '@soulbox/process';
+import { loadDiskObjects } from '@soulbox/storage/objects';
 import { loadObjectCache, openObjectCache } from './object-cache.ts';
 import type { ObjectCacheSettings } from './object-cache.ts';
 import { openStore } from './open-store.ts';
@@ -32,12 +33,16 @@ async function run(settings: ObjectProcessSettings, logger: RootLogger): Promise
   const { cell, url, credentialsFile, cache: cacheSettings, dataMount, descriptor } = settings;
   const own = logger.child({ part: 'objects' });
   if (dataMount !== undefined) bindMount(dataMount.from, dataMount.to);
-  // Loads the SDK of the store. The compile cache cannot be written after the privileges are gone.
+  // Loads the SDK of the store, which cannot be read after the privileges are gone, if the folders above the installation
+  // are closed to other users. The compile cache cannot be written after the privileges are gone.
   const open = async () => await openStore(url, credentialsFile);
   if (dataMount === undefined) {
     await using first = await open();
     await loadObjectCache(cacheSettings, first);
-  } else await loadObjectCache(cacheSettings, undefined);
+  } else {
+    await loadDiskObjects();
+    await loadObjectCache(cacheSettings, undefined);
+  }
   flushCompileCache();
   dropPrivileges(cell);
   await using started = new AsyncDisposableStack();

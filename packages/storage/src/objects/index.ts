@@ -1,4 +1,4 @@
-export { openObjectStore } from './open-object-store.ts';
+export { loadDiskObjects, openObjectStore } from './open-object-store.ts';
 export type { OpenStoreOptions } from './open-object-store.ts';
 export { checkObjectStore } from './check/check-object-store.ts';
 export type { CheckedPromise } from './check/check-object-store.ts';

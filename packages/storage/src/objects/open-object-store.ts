@@ -39,10 +39,17 @@ function accessOf({ credentials, credentialsFile }: OpenStoreOptions): Access {
   return { name: 'The credentials', read: () => Promise.resolve(credentials) };
 }
 
+const importDisk = async () => await import('./disk/open-disk-objects.ts');
+
+/** Loads the code of a store on local disk, for a process that will not be able to read it when it opens the store. */
+export async function loadDiskObjects(): Promise<void> {
+  await (await importDisk()).loadFileLocks();
+}
+
 async function openDriver(url: StorageUrl, access: Access): Promise<StoreDriver> {
   if (url.kind === 'file') {
     if (typeof access !== 'string') throw new SoulBoxError('config_invalid', 'Local disk has no credentials.');
-    return await (await import('./disk/open-disk-objects.ts')).openDiskObjects(url.path);
+    return await (await importDisk()).openDiskObjects(url.path);
   }
   return await openers[url.kind](url as never, access);
 }

@@ -13,12 +13,15 @@ export interface FileLocks {
 const patienceMs = 20_000;
 const pollMs = 5;
 
+/** Loads the code for locks, for a process that will not be able to read it later. */
+export const loadFileLocks = async () => await import('@soulbox/linux/flock');
+
 /** Locks of a folder for all processes that use it, by flock(2), which the kernel releases when a process dies. */
 export function createFileLocks(root: string): FileLocks {
   const folder = join(root, '.locks');
   return {
     async take(name) {
-      const { tryLock } = await import('@soulbox/linux/flock');
+      const { tryLock } = await loadFileLocks();
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const file = await open(join(folder, name), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
       const until = performance.now() + patienceMs;

@@ -15,6 +15,8 @@ import { readPage } from './read-page.ts';
 import { createSortedFolders } from './sorted-folders.ts';
 import { walkObjects } from './walk.ts';
 
+export { loadFileLocks } from './file-locks.ts';
+
 /** No object's name begins with a dot. */
 const draftPrefix = '.draft-';
 /** Several processes may use the folder: only drafts this old belong to none of them. */
