@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { removeTree, run } from '@soulbox/base';
 import { listHostTraces, makeTestDirectory, startServer, testTemplatesDirectory } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
-import { Sandbox } from 'e2b';
+import { Sandbox, Volume } from 'e2b';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
@@ -68,14 +68,32 @@ const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 const soulbox = async (...args: string[]): Promise<Output> =>
   await runNode([cliMain, ...args], { SOULBOX_TEMPLATES_DIR: testTemplatesDirectory }, '', 120_000);
 
-async function start(name = 'data'): Promise<void> {
+async function start(name = 'data', more: Readonly<Record<string, string>> = {}): Promise<void> {
   const environment = {
+    ...more,
     SOULBOX_ISOLATION: shared.isolation,
     SOULBOX_ENCRYPT_DISKS: 'true',
     SOULBOX_STORAGE: `file://${folder}/store`,
     SOULBOX_STORAGE_KEY_FILE: join(folder, 'storage.key'),
   };
   server = await startServer({ instance, dataDirectory: join(disk, name), poolSize: 0, environment });
+}
+
+/** The client finds the contents of volumes by a variable. */
+async function writeVolume(): Promise<Volume> {
+  process.env['E2B_VOLUME_API_URL'] = server?.clientEnvironment['E2B_VOLUME_API_URL'];
+  const volume = await Volume.create('kept', connection());
+  await volume.writeFile('/small', marker);
+  // A block of its own.
+  await volume.writeFile('/large', marker.repeat(5000));
+  return volume;
+}
+
+async function checkVolume(volumeId: string): Promise<void> {
+  process.env['E2B_VOLUME_API_URL'] = server?.clientEnvironment['E2B_VOLUME_API_URL'];
+  const volume = await Volume.connect(volumeId, connection());
+  expect(await volume.readFile('/small')).toBe(marker);
+  expect(await volume.readFile('/large')).toBe(marker.repeat(5000));
 }
 
 const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } => ({
@@ -113,10 +131,14 @@ async function writeReadableControl(text: string): Promise<void> {
 
 const readMarker = async (sandbox: Sandbox): Promise<string> => await sandbox.files.read('/home/user/file');
 
-test('with encrypted folders the raw disk has nothing of a sandbox, its fork, its snapshot or an upload, and what was kept is there after a reboot', async () => {
+test('with encrypted folders the raw disk has nothing of a sandbox, its fork, its snapshot, its volume or an upload, and what was kept is there after a reboot', async () => {
   await start();
-  const sandbox = await Sandbox.create(connection());
+  const { volumeId } = await writeVolume();
+  const mounts = shared.capabilities.volumes ? { volumeMounts: { '/data': 'kept' } } : {};
+  const sandbox = await Sandbox.create({ ...connection(), ...mounts });
   await sandbox.files.write('/home/user/file', marker.repeat(500));
+  if (shared.capabilities.volumes)
+    await sandbox.commands.run('grep --quiet "$(cat /data/small)" /data/large; cp file /data/copy; sync /data/copy');
   await sandbox.commands.run('sync');
   await upload();
   const { snapshotID } = (await ask('POST', `/sandboxes/${sandbox.sandboxId}/snapshots`, { name: 'kept' })) as {
@@ -126,10 +148,18 @@ test('with encrypted folders the raw disk has nothing of a sandbox, its fork, it
   const fork = await Sandbox.connect(forks[0]?.sandbox.sandboxID ?? '', connection());
   expect(await readMarker(fork)).toContain(marker);
   await fork.commands.run('sync');
+  const teams = await readdir(join(disk, 'data/volumes'));
 
   await server?.stop();
   // The key has left the kernel with the server.
   expect(await readdir(join(disk, 'data/layers'))).not.toContainEqual(expect.stringMatching(/[.]img$/));
+  const locked = await readdir(join(disk, 'data/volumes'));
+  expect([locked.length, locked.filter((name) => teams.includes(name))]).toEqual([teams.length, []]);
+  expect(await run('lsattr', ['-d', join(disk, 'data/buckets')])).toMatch(/^\S*E/);
+  // Nor does a start leave it there that fails when the runner has given it.
+  const missing = join(folder, 'missing.pem');
+  await expect(start('data', { SOULBOX_TLS_CERT: missing, SOULBOX_TLS_KEY: missing })).rejects.toThrow('missing.pem');
+  expect(await readdir(join(disk, 'data/volumes'))).toEqual(locked);
   const control = `control-${marker.slice(7)}`;
   await writeReadableControl(control);
   await unmountDisk();
@@ -140,6 +170,7 @@ test('with encrypted folders the raw disk has nothing of a sandbox, its fork, it
   const copy = await Sandbox.create(snapshotID, connection());
   expect(await readMarker(copy)).toContain(marker);
   await copy.kill();
+  await checkVolume(volumeId);
 
   // A recovery from an object store also makes encrypted folders, before it writes into them.
   const allIsUploaded = async (): Promise<boolean> => {
@@ -159,7 +190,7 @@ test('with encrypted folders the raw disk has nothing of a sandbox, its fork, it
     '--encrypt-disks',
     '--all',
   );
-  expect(stderr).not.toMatch(/^Lost: (?:snapshot|blobs)/m);
+  expect(stderr).not.toMatch(/^Lost: (?:snapshot|blobs|volume)/m);
   expect(code, stderr).toBeLessThanOrEqual(1);
   expect(await readdir(join(target, 'layers'))).not.toContainEqual(expect.stringMatching(/[.]img$/));
   await unmountDisk();
@@ -167,4 +198,5 @@ test('with encrypted folders the raw disk has nothing of a sandbox, its fork, it
   await mountDisk();
   await start('recovered');
   expect(await readMarker(await Sandbox.create(snapshotID, connection()))).toContain(marker);
+  await checkVolume(volumeId);
 }, 300_000);

@@ -4,7 +4,13 @@ import type { EgressSettings } from '@soulbox/egress';
 import { createAddressPlan, egressPorts } from '@soulbox/network';
 import type { RunnerSettings } from '@soulbox/runner/process';
 import type { TraceSettings } from '@soulbox/tracing';
-import { controlDirectoryIn, masterKeyFileIn, runnerKeysFileIn } from './data-folder.ts';
+import {
+  bucketsDirectoryIn,
+  controlDirectoryIn,
+  masterKeyFileIn,
+  runnerKeysFileIn,
+  volumesDirectoryIn,
+} from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 
 /** The settings for the runner of this server. */
@@ -17,6 +23,7 @@ export function runnerSettings(config: BoxConfig): RunnerSettings {
     templatesDirectory,
     uploadsDirectory: join(control, 'uploads'),
     functionsDirectory: join(control, 'functions'),
+    serviceDirectories: [volumesDirectoryIn(dataDirectory), bucketsDirectoryIn(dataDirectory)],
     reserveDirectory: join(control, 'reserve'),
     networkCidr,
     keysFile: runnerKeysFileIn(dataDirectory),

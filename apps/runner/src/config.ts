@@ -174,7 +174,7 @@ export const runnerConfigSchema = {
     'SOULBOX_ENCRYPT_DISKS',
     flag,
     false,
-    'Whether the kernel encrypts the folders with the files of tenants (fscrypt): disks of sandboxes, layers, uploads, dependencies, functions. Needs ext4 with the feature `encrypt`, and empty folders. An encrypted data folder stays encrypted without this setting. Off by default, because few file systems have the feature, disks that are encrypted as a whole do not need it, and it is slow on kernels without accelerated AES (docs/secrets.md).',
+    'Whether the kernel encrypts the folders with the files of tenants (fscrypt): disks of sandboxes, layers, uploads, dependencies, functions, contents of volumes, files of mounted buckets. Needs ext4 with the feature `encrypt`, and empty folders. An encrypted data folder stays encrypted without this setting. Off by default, because few file systems have the feature, disks that are encrypted as a whole do not need it, and it is slow on kernels without accelerated AES (docs/secrets.md).',
   ),
   diskReserveMb: key(
     'SOULBOX_DISK_RESERVE_MB',

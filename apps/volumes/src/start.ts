@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Logger } from '@soulbox/base';
 import { createAliveCalls, startServiceServer } from '@soulbox/fuse-mounts';
 import { createDescriptorReceiver } from '@soulbox/process';
-import { openDiskReserve } from '@soulbox/storage';
+import { openDiskReserve, serviceReserveName } from '@soulbox/storage';
 import type { DiskReserve } from '@soulbox/storage';
 import { silenceMs } from './limits.ts';
 import { createMountLimits } from './mounts/mount-limits.ts';
@@ -31,8 +31,6 @@ export interface VolumeServerOptions {
 /** Disposing ends open calls, leaves the mounts to the next service, and writes all volumes to the disk. */
 export type VolumeServer = AsyncDisposable;
 
-/** Beside the folders of the teams, whose names are ids. */
-const reserveName = '.reserve';
 /** When the disk has room again, the reserve is restored within this time. */
 const reserveEveryMs = 5000;
 
@@ -43,7 +41,7 @@ const reserveEveryMs = 5000;
 export async function startVolumeService(options: VolumeServerOptions): Promise<VolumeServer> {
   const { directory, place, channel, bootId = readBootId(), onMounts = () => undefined, store, logger } = options;
   await using started = new AsyncDisposableStack();
-  const reserve = openDiskReserve(join(directory, reserveName));
+  const reserve = openDiskReserve(join(directory, serviceReserveName));
   started.use(keepReserve(reserve));
   const volumes = started.use(createOpenVolumes(directory, { reserve, bootId, store: store?.forVolumes, logger }));
   if (store !== undefined) {

@@ -21,7 +21,7 @@ export const protection: Protection = {
     'Side channels between sandboxes on one CPU (cache timing, speculative execution that the kernel does not mitigate).',
     'What sandboxes send to the internet, unless you give them a network policy or no internet access.',
     'Disk bandwidth: it is measured, not limited. Network bandwidth: it is limited only by a network policy with limits.',
-    'Files of sandboxes on a stolen disk, unless the disk is encrypted or the server has --encrypt-disks.',
+    'Files of sandboxes and volumes on a stolen disk, unless the disk is encrypted or the server has --encrypt-disks.',
     'Bugs in CRIU, which saves and restores hostile processes as root.',
     'Root on this host: root can read every sandbox and every key.',
   ],

@@ -67,6 +67,7 @@ export type { UserRecord } from './records/users.ts';
 export type { Records } from './records/records.ts';
 export { recordsFileName } from './records/records-file.ts';
 export { openDiskReserve } from './reserve/disk-reserve.ts';
+export { serviceReserveName } from './reserve/reserve-name.ts';
 export type { DiskReserve } from './reserve/disk-reserve.ts';
 export { openBlobReader } from './blobs/disk/open-reader.ts';
 export { findForeignNames, openDiskBlobs } from './blobs/disk/open.ts';

@@ -1,6 +1,6 @@
 /** @module-tag violation */
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
 import { loadConfig } from '@soulbox/base/config';
@@ -12,13 +12,14 @@ import { encryptFolders, openRunnerKeys, runnerContentFolders } from '@soulbox/r
 import { openDiskReserve } from '@soulbox/storage';
 import { makeTestDirectory } from '@soulbox/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { masterKeyFileIn, runnerKeysFileIn } from '../data-folder.ts';
+import { masterKeyFileIn, runnerKeysFileIn, settleBuckets, settleVolumes } from '../data-folder.ts';
 import type { BackupPart } from './manifest.ts';
 import { backupFormat, writeBackupManifest } from './manifest.ts';
 import { writePart } from './part-file.ts';
 import { restoreBackup } from './restore.ts';
 
 const { signal } = new AbortController();
+const serviceUser = 777_777;
 const encryptWith = loadConfig(keyringConfigSchema, {});
 let folder: string;
 let disk: string;
@@ -48,7 +49,7 @@ async function makeBackup(): Promise<string> {
   await mkdir(join(source, 'secrets'), { recursive: true });
   await mkdir(target);
   await encryptOrigin(source);
-  for (const name of ['layers', 'uploads', 'a1']) {
+  for (const name of ['layers', 'uploads', 'volumes', 'buckets', 'a1']) {
     await mkdir(join(source, name));
     await writeFile(join(source, name, 'file'), `content of ${name}`);
   }
@@ -62,6 +63,7 @@ async function makeBackup(): Promise<string> {
   await add('secrets', ['secrets']);
   await add('runner-keys', ['runner-keys.json']);
   await add('uploads', ['uploads']);
+  await add('services', ['volumes', 'buckets']);
   await add('templates/a1', ['a1'], 'templates');
   const none = { savers: [], sandboxCount: 0, snapshotCount: 0, leftOut: [] };
   await writeBackupManifest(target, { format: backupFormat, createdAtMs: 1, cpuType: 'c', ...none, parts });
@@ -107,7 +109,7 @@ async function unlock(target: string): Promise<void> {
   await encryptFolders({ isWanted: false, folders, keysFile, keyring, logger: silentLogger });
 }
 
-const places = ['layers', 'uploads', 'templates/a1'];
+const places = ['layers', 'uploads', 'volumes', 'buckets', 'templates/a1'];
 
 test.for([
   ['encrypted', true],
@@ -117,8 +119,13 @@ test.for([
   if (encrypted) {
     expect(hasFolderKey(target, (await keyIdOf(target)) ?? '')).toBe(false);
     expect(await readdir(join(target, 'layers'))).not.toContain('file');
-    await unlock(target);
   }
+  // The next start does this before the runner gives the key.
+  await settleVolumes(target, serviceUser);
+  await settleBuckets(target, serviceUser);
+  if (encrypted) await unlock(target);
+  for (const path of ['volumes', 'volumes/file', 'buckets', 'buckets/file'])
+    expect([path, (await stat(join(target, path))).uid]).toEqual([path, serviceUser]);
   for (const place of places) {
     expect([place, readFolderPolicy(join(target, place)).kind]).toEqual([place, kind]);
     expect(await readFile(join(target, place, 'file'), 'utf8')).toBe(`content of ${place.replace('templates/', '')}`);

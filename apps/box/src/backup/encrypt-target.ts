@@ -6,7 +6,7 @@ import type { KeyringConfig } from '@soulbox/keyring/config';
 import { encryptFolders, openRunnerKeys, runnerContentFolders } from '@soulbox/runner/process';
 import type { EncryptedFolders } from '@soulbox/runner/process';
 import { openDiskReserve } from '@soulbox/storage';
-import { masterKeyFileIn, runnerKeysFileIn } from '../data-folder.ts';
+import { bucketsDirectoryIn, masterKeyFileIn, runnerKeysFileIn, volumesDirectoryIn } from '../data-folder.ts';
 import type { BackupPart } from './manifest.ts';
 
 /** These parts have the keys, and nothing that tenants made. */
@@ -33,7 +33,10 @@ export async function encryptTarget(
   const keysFile = runnerKeysFileIn(target);
   const reserve = openDiskReserve(join(target, 'reserve'));
   const keyring = opened.use(await openRunnerKeys({ path: keysFile, dataDirectory: target, sources, reserve }));
-  const folders = [...runnerContentFolders(target), join(target, 'uploads'), join(target, 'functions')];
+  const folders = [
+    ...[...runnerContentFolders(target), join(target, 'uploads'), join(target, 'functions')],
+    ...[volumesDirectoryIn(target), bucketsDirectoryIn(target)],
+  ];
   const templates = join(target, 'templates');
   const encrypted = await encryptFolders({ isWanted: true, folders, templates, keysFile, keyring, logger });
   if (encrypted === undefined) return undefined;

@@ -298,17 +298,22 @@ export async function superviseBox(options: {
         });
   started.defer(() => objectsLoading?.kill());
 
-  const [first, runner] = await Promise.all([readCertificate(config.gateway), runnerLoading.start()]);
-  certificate = first;
+  const reading = readCertificate(config.gateway);
+  // It is awaited when the runner can be told to take back what it has made.
+  reading.catch(() => undefined);
+  const runner = await runnerLoading.start();
   const state = { isReady: false };
   started.defer(async () => {
     // A failed start removes what it has created itself; sandboxes of tenants wait for the next start.
     if (state.isReady) return;
     await runner.tell('takeBack').catch(() => undefined);
-    await runner.stop({ keepSandboxes: true, timeoutMs: runnerStopMs });
+    // The runner takes the key of encrypted folders from the kernel, so nobody may use these any more.
     await volumes.stop({ keepSandboxes: true, timeoutMs: volumesStopMs });
     await buckets.part.stop({ keepSandboxes: true, timeoutMs: bucketsStopMs });
+    await runner.stop({ keepSandboxes: true, timeoutMs: runnerStopMs });
   });
+  const first = await reading;
+  certificate = first;
   const [control, egress] = await Promise.all([controlLoading.start(), egressLoading.start()]);
   const gateway = await gatewayLoading.start();
   const sshPart = await sshLoading?.start();
@@ -360,6 +365,7 @@ export async function superviseBox(options: {
     await sshPart?.stop({ keepSandboxes, timeoutMs: sshStopMs });
     await gateway.stop({ keepSandboxes, timeoutMs: config.gateway.shutdownGraceMs + gatewayStopMs });
     await control.stop({ keepSandboxes, timeoutMs: controlStopMs });
+    // Before the runner, which takes the key of their encrypted folders from the kernel.
     await volumes.stop({ keepSandboxes, timeoutMs: volumesStopMs });
     await buckets.part.stop({ keepSandboxes, timeoutMs: bucketsStopMs });
     await egress.stop({ keepSandboxes, timeoutMs: egressStopMs });

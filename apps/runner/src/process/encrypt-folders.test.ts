@@ -4,27 +4,17 @@ import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, rmdir, stat, symli
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeTree, run } from '@soulbox/base';
-import { fileKeyringRecords, fileMasterKeys } from '@soulbox/keyring';
+import { fileKeyringRecords } from '@soulbox/keyring';
 import { ioctl } from '@soulbox/linux/descriptors';
-import {
-  addFolderKey,
-  folderKeySize,
-  hasFolderKey,
-  readFolderPolicy,
-  removeFolderKey,
-  setFolderPolicy,
-} from '@soulbox/linux/fscrypt';
+import { hasFolderKey, readFolderPolicy } from '@soulbox/linux/fscrypt';
 import { check } from '@soulbox/linux/libc';
-import { openDiskReserve } from '@soulbox/storage';
 import { makeTestDirectory } from '@soulbox/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { runnerContentFolders } from './content-folders.ts';
-import { encryptFolders } from './encrypt-folders.ts';
 import type { EncryptedFolders } from './encrypt-folders.ts';
-import { openRunnerKeys } from './open-keys.ts';
 import { findOwnTemplates } from './own-templates.ts';
+import { encryptAsOperator, makeDisk, startEncryption } from './testing/folder-bench.ts';
 
-const mib = 2 ** 20;
 const warned: string[] = [];
 const logger = { warn: (_: object, message: string) => void warned.push(message) };
 let folder: string;
@@ -36,7 +26,7 @@ const mounted: string[] = [];
 
 beforeAll(async () => {
   folder = await makeTestDirectory('encrypt-');
-  disk = await makeDisk('encrypt', join(folder, 'disk'));
+  disk = await makeDisk(folder, 'encrypt', join(folder, 'disk'));
 });
 afterAll(async () => {
   await run('umount', ['--', disk]);
@@ -51,32 +41,15 @@ afterEach(async () => {
   await removeTree(data);
 });
 
-/** Mounts a new ext4 with these features, and returns its folder. */
-async function makeDisk(features: string, path: string): Promise<string> {
-  const image = join(folder, `${randomBytes(4).toString('hex')}.img`);
-  const file = await open(image, 'wx');
-  await file.truncate(64 * mib);
-  await file.close();
-  await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-O', features, image]);
-  await mkdir(path, { recursive: true });
-  await run('mount', ['-t', 'ext4', '-o', 'loop', image, path]);
-  return path;
-}
-
 /** As the start of a runner. */
-async function start({
+const start = async ({
   isWanted = true,
   directory = data,
   templates,
-}: { isWanted?: boolean; directory?: string; templates?: string } = {}): Promise<EncryptedFolders | undefined> {
-  const keysFile = join(directory, 'runner-keys.json');
-  using keyring = await openRunnerKeys({
-    ...{ path: keysFile, dataDirectory: directory, sources: [fileMasterKeys(join(folder, 'master-key'))] },
-    reserve: openDiskReserve(join(directory, 'reserve')),
+}: { isWanted?: boolean; directory?: string; templates?: string } = {}): Promise<EncryptedFolders | undefined> =>
+  await startEncryption(directory, join(folder, 'master-key'), {
+    ...{ isWanted, folders: runnerContentFolders(directory), templates, logger },
   });
-  const folders = runnerContentFolders(directory);
-  return await encryptFolders({ isWanted, folders, templates, keysFile, keyring, logger });
-}
 
 const layer = (): string => join(data, 'layers', 'a.img');
 
@@ -184,7 +157,7 @@ describe('a data folder in a folder that the operator has encrypted', () => {
   test.for(policies)(
     '%s starts without the setting, again and again, and keeps nothing of a key',
     async ([, encrypt]) => {
-      await using _operator = await encrypt(data);
+      await using _operator = await encrypt(data, disk);
       const directory = join(data, 'inner');
       await mkdir(directory);
       for (let n = 0; n < 2; n++) {
@@ -196,13 +169,13 @@ describe('a data folder in a folder that the operator has encrypted', () => {
   );
 
   test.for(policies)('%s may lose its file of keys beside folders that have no content', async ([, encrypt]) => {
-    await using _operator = await encrypt(data);
+    await using _operator = await encrypt(data, disk);
     await mkdir(join(data, 'layers'));
     expect(await start({ isWanted: false })).toBeUndefined();
   });
 
   test.for(policies)('%s refuses the setting, with its remedy and no new key', async ([, encrypt]) => {
-    await using _operator = await encrypt(data);
+    await using _operator = await encrypt(data, disk);
     await expect(start()).rejects.toMatchObject({
       reason: 'config_invalid',
       message: expect.stringMatching(/that you have encrypted[^]*SOULBOX_ENCRYPT_DISKS=false/) as string,
@@ -211,7 +184,7 @@ describe('a data folder in a folder that the operator has encrypted', () => {
   });
 
   test('may be reached by a link', async () => {
-    await using _operator = await encryptAsOperator(data);
+    await using _operator = await encryptAsOperator(data, disk);
     await mkdir(join(data, 'inner'));
     await mkdir(join(data, 'inner', 'layers'));
     const link = join(folder, 'link');
@@ -220,17 +193,6 @@ describe('a data folder in a folder that the operator has encrypted', () => {
     await expect(start({ directory: link })).rejects.toThrow('that you have encrypted');
   });
 });
-
-/** As `fscrypt encrypt`. */
-async function encryptAsOperator(path: string): Promise<AsyncDisposable> {
-  const keyId = addFolderKey(path, randomBytes(folderKeySize));
-  setFolderPolicy(path, keyId);
-  return await Promise.resolve({
-    [Symbol.asyncDispose]: async () => {
-      await removeFolderKey(disk, keyId);
-    },
-  });
-}
 
 /** As e4crypt: the key has a name of 8 bytes (linux/fscrypt.h). */
 async function encryptByVersion1(path: string): Promise<AsyncDisposable> {
@@ -318,7 +280,7 @@ describe('templates', () => {
   });
 
   test('on a mount of their own have the key there until the end', async () => {
-    mounted.push(await makeDisk('encrypt', templates()));
+    mounted.push(await makeDisk(folder, 'encrypt', templates()));
     const encrypted = await start({ templates: templates() });
     const template = join(templates(), 'a1');
     await mkdir(template);
@@ -332,7 +294,7 @@ describe('templates', () => {
   });
 
   test('on a mount that cannot encrypt are refused at the start, with two remedies and nothing changed', async () => {
-    mounted.push(await makeDisk('^encrypt', templates()));
+    mounted.push(await makeDisk(folder, '^encrypt', templates()));
     await expect(start({ templates: templates() })).rejects.toMatchObject({
       reason: 'config_invalid',
       message: expect.stringMatching(/templates cannot be encrypted[^]*tune2fs[^]*SOULBOX_TEMPLATES_DIR/) as string,
@@ -342,7 +304,7 @@ describe('templates', () => {
   });
 
   test('in a folder with another key are refused, and no entry is left', async () => {
-    await using _operator = await encryptAsOperator(templates());
+    await using _operator = await encryptAsOperator(templates(), disk);
     await expect(start({ templates: templates() })).rejects.toThrow(/another key[^]*SOULBOX_TEMPLATES_DIR/);
     expect(await readdir(templates())).toEqual([]);
   });
@@ -371,7 +333,7 @@ test('an altered key is refused', async () => {
 });
 
 test.for([
-  ['ext4 without the feature', async (path: string) => await makeDisk('^encrypt', path), /tune2fs -O encrypt/],
+  ['ext4 without the feature', async (path: string) => await makeDisk(folder, '^encrypt', path), /tune2fs -O encrypt/],
   ['a tmpfs', async (path: string) => await mountTmpfs(path), /full-disk encryption/],
 ] as const)('%s is refused with its remedy, and works without the setting', async ([, make, remedy]) => {
   const directory = join(data, 'other');

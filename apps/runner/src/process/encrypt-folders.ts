@@ -7,8 +7,9 @@ import { fileKeyringRecords } from '@soulbox/keyring';
 import type { Keyring } from '@soulbox/keyring';
 import { folderKeySize } from '@soulbox/linux/fscrypt';
 import { giveKey, hasKey, setPolicy, takeKey, tryEntries } from './folder-keys.ts';
-import { findFolder, isEncrypted } from './folder-policies.ts';
+import { findFolder, isEncrypted, isFileSystemRoot } from './folder-policies.ts';
 import type { FoundFolder } from './folder-policies.ts';
+import { chooseLateFolders, removeLeftovers } from './late-folders.ts';
 
 const place = { table: 'runner', row: 'disks', field: 'key', team: '' };
 
@@ -17,6 +18,11 @@ export interface EncryptFoldersOptions {
   readonly isWanted: boolean;
   /** Absolute paths. Missing ones are created; they get the owner of their parent. */
   readonly folders: readonly string[];
+  /**
+   * More of them, of the services that the runner does not start. Earlier versions left these readable in an encrypted
+   * data folder: there, one that has files stays so, with a warning.
+   */
+  readonly lateFolders?: readonly string[];
   /** A folder whose new entries are encrypted one by one. It must exist, and may be a mount. */
   readonly templates?: string | undefined;
   /** The file with the runner's data keys, which also has the key of the folders. */
@@ -42,18 +48,22 @@ export interface EncryptedFolders {
  * After an error no file has changed, and the kernel has no other keys than before.
  */
 export async function encryptFolders(options: EncryptFoldersOptions): Promise<EncryptedFolders | undefined> {
-  const { folders, templates, keysFile, keyring, isWanted, logger } = options;
+  const { folders, lateFolders = [], templates, keysFile, keyring, isWanted, logger } = options;
   const records = fileKeyringRecords(keysFile);
   const known = await records.findDiskKey();
   const before = await Promise.all(folders.map(findFolder));
   for (const found of before) refuseOtherKey(found, known?.keyId, keysFile);
-  if (!isWanted && !before.some(({ policy, isOperators }) => isEncrypted(policy) && !isOperators)) return undefined;
+  const late = await Promise.all(lateFolders.map(findFolder));
+  const isOurs = [...before, ...late].some((found) => hasOurKey(found, known?.keyId));
+  if (!isWanted && !isOurs) return undefined;
   for (const found of before) await refuseUnusable(found);
-  for (const { folder, policy } of before) if (policy === undefined) await makeFolder(folder);
+  if (!isOurs) for (const found of late) await refuseLate(found, known?.keyId, keysFile);
+  const chosen = [...before, ...(isOurs ? await chooseLateFolders(late, known?.keyId, logger) : late)];
+  for (const { folder, policy } of chosen) if (policy === undefined) await makeFolder(folder);
 
   const key = known === undefined ? randomBytes(folderKeySize) : await openKey(keyring, known.sealed);
   // Each folder may be a mount.
-  const places = templates === undefined ? folders : [...folders, templates];
+  const places = [...chosen.map(({ folder }) => folder), ...(templates === undefined ? [] : [templates])];
   const given = createGivenKeys(logger, known?.keyId);
   try {
     const keyId = given.add(places, key);
@@ -63,7 +73,7 @@ export async function encryptFolders(options: EncryptFoldersOptions): Promise<En
       const sealed = await keyring.seal(new Secret(key.toString('base64')), place);
       await records.addDiskKey({ keyId, sealed });
     }
-    for (const { folder, policy } of before) if (!isEncrypted(policy)) setPolicy(folder, keyId);
+    for (const { folder, policy } of chosen) if (!isEncrypted(policy)) setPolicy(folder, keyId);
     return {
       encrypt: (folder) => setPolicy(folder, keyId),
       lock: async () => await takeKey(places, keyId, logger),
@@ -113,6 +123,16 @@ function refuseOtherKey(
   );
 }
 
+const hasOurKey = ({ policy, isOperators }: FoundFolder, keyId: string | undefined): boolean =>
+  isEncrypted(policy) && !isOperators && policy.keyId === keyId;
+
+/** For a data folder that is encrypted now: what a service has left there is no content. */
+async function refuseLate(found: FoundFolder, keyId: string | undefined, keysFile: string): Promise<void> {
+  refuseOtherKey(found, keyId, keysFile);
+  if (typeof found.policy === 'object' && found.policy.kind === 'none') await removeLeftovers(found.folder);
+  await refuseUnusable(found);
+}
+
 async function refuseUnusable({ folder, policy, isOperators }: FoundFolder): Promise<void> {
   if (isOperators)
     throw new SoulBoxError(
@@ -125,7 +145,13 @@ async function refuseUnusable({ folder, policy, isOperators }: FoundFolder): Pro
       'config_invalid',
       `SOULBOX_ENCRYPT_DISKS: ${folder} must be a folder, not a link or a file. Put a folder, or a bind mount of one, in its place.`,
     );
-  if (policy === undefined || isEncrypted(policy) || (await readdir(folder)).length === 0) return;
+  if (policy === undefined || isEncrypted(policy)) return;
+  if (policy.kind === 'none' && (await isFileSystemRoot(folder)))
+    throw new SoulBoxError(
+      'config_invalid',
+      `SOULBOX_ENCRYPT_DISKS: ${folder} is the root of a file system, which cannot be encrypted. Put a bind mount of a folder of that file system in its place.`,
+    );
+  if ((await readdir(folder)).length === 0) return;
   throw new SoulBoxError(
     'config_invalid',
     `SOULBOX_ENCRYPT_DISKS: ${folder} has readable files, and encrypting cannot change these. ` +

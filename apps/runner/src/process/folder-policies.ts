@@ -1,4 +1,4 @@
-import { lstat, realpath } from 'node:fs/promises';
+import { lstat, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isNodeError } from '@soulbox/base';
 import { readFolderPolicy } from '@soulbox/linux/fscrypt';
@@ -35,6 +35,12 @@ export async function findEncryptedFolder(folders: readonly string[]): Promise<s
   }
   return undefined;
 }
+
+/** The root of an ext4, which has lost+found, cannot be encrypted. */
+export const isFileSystemRoot = async (folder: string): Promise<boolean> => (await stat(folder)).ino === rootInode;
+
+/** fs/ext4/ext4.h */
+const rootInode = 2;
 
 const isSame = (policy: FoundPolicy, above: EncryptedPolicy): boolean =>
   isEncrypted(policy) && policy.keyId === above.keyId;

@@ -46,6 +46,8 @@ export interface RunnerSettings {
   readonly uploadsDirectory: string;
   /** Bundles and values of functions, which the control plane writes. */
   readonly functionsDirectory: string;
+  /** Folders of the volume service and the bucket service, which are encrypted like those of the runner. */
+  readonly serviceDirectories: readonly string[];
   /** Folder of the reserve on the disk of the data folder. */
   readonly reserveDirectory: string;
   /** Empty: the instance's own. */
@@ -129,12 +131,14 @@ export async function startRunnerHost(
   const keyring = started.use(
     await openRunnerKeys({ path: settings.keysFile, dataDirectory, sources: masterKeys, reserve }),
   );
-  // Before anything reads these folders: without the key they seem to contain unknown files.
+  // Before anything reads these folders: without the key they seem to contain unknown files. The services of volumes and
+  // buckets start when the runner or the control plane wants them, which is later.
   const ownTemplates = await findOwnTemplates(dataDirectory, settings.templatesDirectory);
   const encrypted = await encryptFolders({
     isWanted: config.encryptDisks,
     templates: ownTemplates,
     folders: [...runnerContentFolders(dataDirectory), settings.uploadsDirectory, settings.functionsDirectory],
+    lateFolders: settings.serviceDirectories,
     keysFile: settings.keysFile,
     keyring,
     logger: logger.child({ part: 'runner' }),

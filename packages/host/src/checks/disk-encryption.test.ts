@@ -1,6 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { run } from '@soulbox/base';
+import { addFolderKey, folderKeySize, setFolderPolicy } from '@soulbox/linux/fscrypt';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkDiskEncryption, findDiskEncryption, judgeDiskEncryption } from './disk-encryption.ts';
 
@@ -51,6 +54,40 @@ test('folders that SoulBox encrypts are no warning', () => {
     status: 'ok',
     detail: expect.stringContaining('fscrypt') as string,
   });
+});
+
+test('a folder that stays readable beside them is a warning that says what to do', () => {
+  const { status, detail, fix } = judgeDiskEncryption('folders', ['volumes', 'buckets']);
+  expect(status).toBe('warn');
+  expect(detail).toContain('except volumes and buckets');
+  expect(fix?.debian).toContain('--encrypt-disks');
+});
+
+test('of a data folder, those with files are found', async () => {
+  const [image, data] = [join(sys, 'image'), join(sys, 'data')];
+  await mkdir(data);
+  await run('truncate', ['--size=16M', image]);
+  await run('mkfs.ext4', ['-q', '-F', '-O', 'encrypt', image]);
+  await run('mount', ['-o', 'loop', image, data]);
+  try {
+    const keyId = addFolderKey(data, randomBytes(folderKeySize));
+    for (const name of ['sandboxes', 'layers', 'buckets']) {
+      await mkdir(join(data, name));
+      setFolderPolicy(join(data, name), keyId);
+      await writeFile(join(data, name, 'file'), '');
+    }
+    await mkdir(join(data, 'volumes/team'), { recursive: true });
+    await mkdir(join(data, 'volumes/.reserve'));
+    await writeFile(join(data, 'volumes/.reserve/0'), '');
+    expect(await checkDiskEncryption({ dataDirectory: data })).toMatchObject({ status: 'ok' });
+    await writeFile(join(data, 'volumes/team/file'), '');
+    expect(await checkDiskEncryption({ dataDirectory: data })).toMatchObject({
+      status: 'warn',
+      detail: expect.stringContaining('except volumes,') as string,
+    });
+  } finally {
+    await run('umount', [data]);
+  }
 });
 
 test('anything but an encrypted disk is a warning that says what is readable', async () => {

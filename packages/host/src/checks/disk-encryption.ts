@@ -1,6 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { hasFile } from '@soulbox/base';
 import { readFolderPolicy } from '@soulbox/linux/fscrypt';
+import { serviceReserveName } from '@soulbox/storage/reserve-name';
 import type { Check, Finding, HostSubject } from '../finding.ts';
 import { sameFix } from '../finding.ts';
 
@@ -19,16 +21,27 @@ export type DiskEncryption = 'encrypted' | 'folders' | 'readable' | 'unknown';
  */
 export const checkDiskEncryption: Check = async ({ dataDirectory }: HostSubject) => {
   const found = await findDiskEncryption(await deviceOfNearest(dataDirectory));
-  return judgeDiskEncryption(found !== 'encrypted' && hasEncryptedFolders(dataDirectory) ? 'folders' : found);
+  if (found === 'encrypted' || !hasEncryptedFolders(dataDirectory)) return judgeDiskEncryption(found);
+  return judgeDiskEncryption('folders', await findReadableFolders(dataDirectory));
 };
 
-export function judgeDiskEncryption(found: DiskEncryption): Finding {
+/** `readable`: with `folders`, the names of those that are not encrypted. */
+export function judgeDiskEncryption(found: DiskEncryption, readable: readonly string[] = []): Finding {
   const base = {
     id: 'disk-encryption',
     title: 'Encryption of the disk with the data folder',
     protects: 'the files of sandboxes when a disk is stolen',
   };
   if (found === 'encrypted') return { ...base, status: 'ok', detail: 'dm-crypt' };
+  if (found === 'folders' && readable.length > 0)
+    return {
+      ...base,
+      status: 'warn',
+      detail: `the folders with files of tenants are encrypted (fscrypt), except ${readable.join(' and ')}, which an earlier version has left readable`,
+      fix: sameFix(
+        'make a backup and restore it with --encrypt-disks into a new data folder, or delete these volumes or unmount these buckets and restart the server, see docs/secrets.md',
+      ),
+    };
   if (found === 'folders')
     return { ...base, status: 'ok', detail: 'the folders with files of tenants are encrypted (fscrypt)' };
   return {
@@ -48,6 +61,23 @@ export function judgeDiskEncryption(found: DiskEncryption): Finding {
 function hasEncryptedFolders(dataDirectory: string): boolean {
   try {
     return ['sandboxes', 'layers'].every((name) => readFolderPolicy(join(dataDirectory, name)).kind === 'encrypted');
+  } catch {
+    return false;
+  }
+}
+
+/** Of the folders that were not encrypted from the first version on, those with files. */
+async function findReadableFolders(dataDirectory: string): Promise<string[]> {
+  const readable: string[] = [];
+  for (const name of ['volumes', 'buckets'])
+    if (isReadable(join(dataDirectory, name)) && (await hasFile(join(dataDirectory, name), [serviceReserveName])))
+      readable.push(name);
+  return readable;
+}
+
+function isReadable(folder: string): boolean {
+  try {
+    return readFolderPolicy(folder).kind !== 'encrypted';
   } catch {
     return false;
   }

@@ -45,7 +45,7 @@ export const up = defineCommand({
     },
     'encrypt-disks': {
       type: 'boolean',
-      description: 'Encrypt the disks and layers of sandboxes (ext4 with the feature encrypt; a new data folder)',
+      description: 'Encrypt files of sandboxes, volumes and buckets (ext4 with the feature encrypt; a new data folder)',
     },
     'log-file': {
       type: 'string',

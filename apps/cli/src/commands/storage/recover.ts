@@ -44,7 +44,7 @@ export const recoverStorage = defineCommand({
     },
     'encrypt-disks': {
       type: 'boolean',
-      description: 'Encrypt the disks and layers of sandboxes in the data folder (SOULBOX_ENCRYPT_DISKS)',
+      description: 'Encrypt files of sandboxes, volumes and buckets in the data folder (SOULBOX_ENCRYPT_DISKS)',
     },
     json: jsonArg,
   },
