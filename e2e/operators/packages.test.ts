@@ -81,6 +81,9 @@ test.for([
   ['soulbox-runner', 89],
   ['soulbox-control', 33],
   ['soulbox-gateway', 25],
+  ['soulbox-volumes', 32],
+  ['soulbox-buckets', 34],
+  ['soulbox-objects', 34],
 ] as const)(
   'systemd accepts the unit %s, and its exposure score has not increased',
   async ([name, threshold], context) => {
@@ -98,7 +101,7 @@ test.for([
   },
 );
 
-test('the npm package starts a server that runs commands, and leaves nothing behind', async () => {
+test('the npm package starts a server that runs commands and mounts a volume, and leaves nothing behind', async () => {
   const prefix = join(scratch, 'npm');
   const install = ['install', '--global', '--no-audit', '--no-fund', '--prefix', prefix, packages.npm];
   await run('npm', install, { timeoutMs: 600_000 });
@@ -108,8 +111,11 @@ test('the npm package starts a server that runs commands, and leaves nothing beh
     await run(join(prefix, 'bin/soulbox'), [...args, ...data], { env, timeoutMs: 120_000 });
   await soulbox('up', '--detach', '--instance', String(instance), '--port', '0', '--tls-port', '0');
   try {
-    const sandbox = await Sandbox.create(clientOptions(await soulbox('env')));
-    expect((await sandbox.commands.run('echo $((6 * 7))')).stdout.trim()).toBe('42');
+    await soulbox('volume', 'create', 'kept');
+    const options = { ...clientOptions(await soulbox('env')), volumeMounts: { '/data': 'kept' } };
+    const sandbox = await Sandbox.create(options);
+    expect((await sandbox.commands.run('echo $((6 * 7)) | tee /data/file')).stdout.trim()).toBe('42');
+    expect(await soulbox('volume', 'cat', 'kept:/file')).toBe('42\n');
     await sandbox.kill();
   } finally {
     await soulbox('down');

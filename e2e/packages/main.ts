@@ -13,11 +13,13 @@ import { clientOptions } from './client-options.ts';
 import { until } from '../harness/until.ts';
 import { makeFreshRoot } from './fresh-root.ts';
 import type { FreshRoot } from './fresh-root.ts';
+import { tryStorage } from './storage.ts';
+import type { RunSoulbox } from './storage.ts';
 import { tryUnits } from './units.ts';
 
 // `npm run test:packages`: builds and uses the packages of two versions. The Debian package in a bare Debian that
-// systemd has booted, from installation to purge, with a sandbox that continues through the upgrade and through the
-// restart of each unit. The npm package in a folder. `--packages DIR` uses existing packages, and `--debian FILE` a kept
+// systemd has booted, from installation to purge, with a sandbox and its volume that continue through the upgrade and
+// through the restart of each unit. The npm package in a folder, also with an object store. `--packages DIR` uses existing packages, and `--debian FILE` a kept
 // bare Debian.
 const { values } = parseArgs({
   options: { packages: { type: 'string' }, debian: { type: 'string' }, instance: { type: 'string', default: '0' } },
@@ -83,9 +85,25 @@ async function tryDebianPackages(older: string, newer: string): Promise<void> {
   assert.equal((await root.run(['soulbox', '--version'])).trim(), oldVersion);
   await awaitServer(root);
   const client = clientOptions(await root.run(['soulbox', 'env']));
-  const sandbox = await Sandbox.create({ ...client, timeoutMs: 600_000 });
-  const { pid } = await sandbox.commands.run('while sleep 0.1; do echo >> /tmp/ticks; done', { background: true });
+  await root.run(['soulbox', 'volume', 'create', 'kept']);
+  const sandbox = await Sandbox.create({ ...client, volumeMounts: { '/data': 'kept' }, timeoutMs: 600_000 });
+  // It ends if the volume cannot be written.
+  const program = 'set -e; while sleep 0.1; do echo >> /tmp/ticks; echo >> /data/ticks; done';
+  const { pid } = await sandbox.commands.run(program, { background: true });
   const countTicks = async (): Promise<number> => (await sandbox.files.read('/tmp/ticks')).length;
+  const countOnVolume = async (): Promise<number> =>
+    (await root.run(['soulbox', 'volume', 'cat', 'kept:/ticks'])).length;
+  /** What the program had written to the volume is there, for the command and in the sandbox, and more follows. */
+  const checkVolume = async (atLeast: number): Promise<number> => {
+    const now = await until('the program writes to the volume', async () => {
+      const count = await countOnVolume();
+      return count > atLeast ? count : undefined;
+    });
+    const inside = (await sandbox.commands.run('wc -c < /data/ticks')).stdout.trim();
+    assert.ok(Number(inside) >= now, `the sandbox reads ${inside} of ${now} bytes`);
+    return now;
+  };
+  let written = await checkVolume(0);
 
   say(`upgrades to ${basename(newer)} while a sandbox runs`);
   await installDebian(root, newer);
@@ -99,10 +117,12 @@ async function tryDebianPackages(older: string, newer: string): Promise<void> {
   const before = await countTicks();
   assert.ok(before > 20, `it ran on during the upgrade: ${before} ticks`);
   assert.equal((await sandbox.commands.run('sudo id -u')).stdout.trim(), '0');
+  written = await checkVolume(written);
   if (hasCriu) {
     await sandbox.pause();
     await sandbox.connect();
     assert.ok((await countTicks()) >= before, 'it goes on after a pause');
+    written = await checkVolume(written);
   } else say(`skipped: a pause, because ${criu} is missing here`);
 
   say('kills, stops and restarts its units');
@@ -112,13 +132,15 @@ async function tryDebianPackages(older: string, newer: string): Promise<void> {
       running.some((each) => each.pid === pid),
       'the program of the sandbox goes on',
     );
+    written = await checkVolume(written);
   });
 
   say('removes it, which ends the sandbox, and installs it again');
   await root.run(['apt-get', 'remove', '--yes', 'soulbox']);
   await root.run(['apt-get', 'install', '--yes', '--no-install-recommends', `/root/${basename(newer)}`]);
   await awaitServer(root);
-  await Sandbox.create(clientOptions(await root.run(['soulbox', 'env'])));
+  assert.ok((await countOnVolume()) >= written, 'the volume is there again');
+  await Sandbox.create({ ...clientOptions(await root.run(['soulbox', 'env'])), volumeMounts: { '/data': 'kept' } });
 
   say('purges it while a sandbox runs');
   await root.run(['apt-get', 'purge', '--yes', 'soulbox']);
@@ -156,12 +178,14 @@ async function tryNpmPackage(file: string): Promise<void> {
     timeoutMs: 600_000,
   });
   const program = join(prefix, 'bin/soulbox');
-  const data = ['--data-dir', join(scratch, 'data')];
   const env = { ...process.env, SOULBOX_TEMPLATES_DIR: testTemplatesDirectory, SOULBOX_POOL_SIZE: '1' };
+  const runInstalled: RunSoulbox = async (args, environment = {}) =>
+    await run(program, args, { env: { ...env, ...environment }, timeoutMs: 300_000 });
   const soulbox = async (...args: readonly string[]): Promise<string> =>
-    await run(program, [...args, ...data], { env, timeoutMs: 300_000 });
+    await runInstalled([...args, '--data-dir', join(scratch, 'data')]);
+  const start = ['--instance', String(instance), '--port', '0', '--tls-port', '0'];
   say('starts the server');
-  await soulbox('up', '--detach', '--instance', String(instance), '--port', '0', '--tls-port', '0');
+  await soulbox('up', '--detach', ...start);
   try {
     const sandbox = await Sandbox.create(clientOptions(await soulbox('env')));
     assert.equal((await sandbox.commands.run('echo $((6 * 7))')).stdout.trim(), '42');
@@ -169,5 +193,8 @@ async function tryNpmPackage(file: string): Promise<void> {
   } finally {
     await soulbox('down');
   }
+  assert.deepEqual(await listHostTraces(instance), []);
+  say('uploads a sandbox with a volume to an object store, and recovers them');
+  await tryStorage(runInstalled, scratch, start);
   assert.deepEqual(await listHostTraces(instance), []);
 }
