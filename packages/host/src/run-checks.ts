@@ -1,5 +1,6 @@
 import { checkCgroupMoves } from './checks/cgroup-moves.ts';
 import { checkCgroups } from './checks/cgroups.ts';
+import { checkClosedInstallation } from './checks/closed-installation.ts';
 import { checkCriu } from './checks/criu.ts';
 import { checkDiskBudget } from './checks/disk-budget.ts';
 import { checkDiskEncryption } from './checks/disk-encryption.ts';
@@ -33,6 +34,7 @@ const checks: readonly Check[] = [
   checkOverlay,
   checkLoopDevices,
   checkVolumes,
+  checkClosedInstallation,
   checkNetwork,
   checkSeccomp,
   checkPrograms,
