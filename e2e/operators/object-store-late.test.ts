@@ -1,4 +1,5 @@
 /** @module-tag violation */
+/** @module-tag long */
 import { chmod, mkdtemp, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** @module-tag long */
 import { expect, test } from 'vitest';
 import { until } from '../harness/until.ts';
 import type { Workload } from './workload.ts';

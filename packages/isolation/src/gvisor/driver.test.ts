@@ -1,3 +1,4 @@
+/** @module-tag long */
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@soulbox/base/logger';
 import { prepareCgroups } from '../cgroup/prepare.ts';
