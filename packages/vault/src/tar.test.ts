@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, open, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
@@ -52,6 +52,35 @@ test('a name that is missing fails, and so does an archive that ends early or wh
   await unpackTree(target, of(archive), options);
   expect((await readFile(join(target, 'a'))).equals(await readFile(join(folder, 'a')))).toBe(true);
 });
+
+test.each([true, false])(
+  'a file that is touched while it is read is refused unless it is stable (%s)',
+  async (isStable) => {
+    const content = randomBytes(10_000_000);
+    await writeFile(join(folder, 'a'), content);
+    async function* packed(): AsyncGenerator<Buffer> {
+      let isFirst = true;
+      for await (const chunk of packTree({ directory: folder, names: ['a'], isStable }, options)) {
+        if (isFirst) await utimes(join(folder, 'a'), 1, 1);
+        isFirst = false;
+        yield chunk;
+      }
+    }
+    const options = { signal, compresses: false };
+    const target = join(folder, 'target');
+    await mkdir(target);
+    const unpacking = unpackTree(target, packed(), options);
+    if (!isStable) {
+      await expect(unpacking).rejects.toThrow();
+      return;
+    }
+    await unpacking;
+    expect((await readFile(join(target, 'a'))).equals(content)).toBe(true);
+    await expect(
+      unpackTree(target, packTree({ directory: folder, names: ['b'], isStable }, options), options),
+    ).rejects.toThrow();
+  },
+);
 
 test('an aborted signal ends the archive', async () => {
   const ended = new AbortController();

@@ -13,12 +13,20 @@ const keepAll = ['--format=posix', '--numeric-owner', '--xattrs', '--xattrs-incl
 /** Messages of tar about a full disk. The third occurs when part of a block still fitted. */
 const noRoom = /No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes/;
 
+/** The exit code of tar for files that were changed while they were read, and for nothing worse. */
+const filesDiffer = 1;
+
 const lowPriority = ['nice', '-n', '19'];
 
 /** Names in a folder that are packed together. */
 export interface TreeSource {
   readonly directory: string;
   readonly names: readonly string[];
+  /**
+   * Nothing changes the content of these files, but others may remove further names that they have. Some versions of tar
+   * take that for a change.
+   */
+  readonly isStable?: boolean;
 }
 
 export interface PackOptions {
@@ -29,24 +37,20 @@ export interface PackOptions {
   readonly isBehind?: boolean;
 }
 
-/** An archive of the names. Throws if one of them changes meanwhile. */
+/** An archive of the names. Throws if one of them changes meanwhile, unless they are stable. */
 export async function* packTree(
   source: TreeSource,
   { signal, compresses, isBehind = false }: PackOptions,
 ): AsyncGenerator<Buffer> {
   signal.throwIfAborted();
   const names = source.names.map((name) => `./${name}`);
-  const tar = startTar([
+  const command = [
     ...(isBehind ? lowPriority : []),
-    'tar',
-    '--create',
-    '--hole-detection=seek',
-    ...keepAll,
-    '--directory',
-    source.directory,
-    '--',
-    ...names,
-  ]);
+    ...['tar', '--create', '--hole-detection=seek', ...keepAll],
+    ...(source.isStable === true ? ['--warning=no-file-changed'] : []),
+    ...['--directory', source.directory, '--', ...names],
+  ];
+  const tar = startTar(command, source.isStable);
   tar.child.stdin.end();
   const output = compresses ? createZstdCompress() : undefined;
   const flowing = output === undefined ? undefined : pipeline(tar.child.stdout, output, { signal });
@@ -112,7 +116,8 @@ function sinkInto(child: ReturnType<typeof startTar>['child']): Writable {
   });
 }
 
-function startTar(command: readonly string[]) {
+/** `mayDiffer`: tar may find changes of which it does not warn. */
+function startTar(command: readonly string[], mayDiffer = false) {
   const [program = 'tar', ...rest] = command;
   const child = spawn(program, rest, {
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -127,7 +132,7 @@ function startTar(command: readonly string[]) {
   const ended = new Promise<void>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => {
-      if (code === 0) resolve();
+      if (code === 0 || (mayDiffer && code === filesDiffer && complaint === '')) resolve();
       else reject(new CommandError([...command], code ?? undefined, complaint, undefined));
     });
   });
