@@ -68,6 +68,8 @@ export interface Volume extends AsyncDisposable {
    * `isShared`: nor deleted, because a copy has them.
    */
   readonly atRest: <T>(work: () => T, options?: { readonly isShared: boolean }) => Promise<T>;
+  /** Until it is disposed, blocks that the volume no longer needs stay. Those that copies share are left to a sweep. */
+  readonly keepFreed: () => Disposable;
 }
 
 export interface VolumeOptions {
@@ -209,6 +211,15 @@ export async function openVolume(data: string, id: string, options: VolumeOption
         await metadata.beginGeneration({ isShared });
         return work();
       }),
+    keepFreed() {
+      const hold = syncer.hold();
+      return {
+        [Symbol.dispose]() {
+          hold[Symbol.dispose]();
+          if (isOpen) syncer.sync().catch(logFailure);
+        },
+      };
+    },
     [Symbol.asyncDispose]: async () => {
       if (!isOpen) return;
       isOpen = false;

@@ -6,6 +6,8 @@ export interface Syncer {
   sync(): Promise<void>;
   /** These blocks can be deleted once the transaction that freed them cannot be lost. */
   freed(blocks: readonly string[]): void;
+  /** Until it is disposed, no block is deleted. The next `sync` deletes what was freed meanwhile. */
+  hold(): Disposable;
 }
 
 export function createSyncer({
@@ -19,13 +21,14 @@ export function createSyncer({
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;
   let syncedCommit = -1;
+  let holds = 0;
 
   const run = async (): Promise<void> => {
     await metadata.settled();
     const { commit } = metadata.facts();
-    if (commit === syncedCommit) return;
-    const removing = removable;
-    removable = [];
+    const removing = holds > 0 ? [] : removable;
+    if (commit === syncedCommit && removing.length === 0) return;
+    if (holds === 0) removable = [];
     try {
       // Data before the metadata that name them.
       await blocks.sync();
@@ -62,5 +65,15 @@ export function createSyncer({
       await next;
     },
     freed: (names) => void removable.push(...names),
+    hold() {
+      holds += 1;
+      let isHeld = true;
+      return {
+        [Symbol.dispose]() {
+          if (isHeld) holds -= 1;
+          isHeld = false;
+        },
+      };
+    },
   };
 }
