@@ -484,7 +484,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'apps/volumes/src': [
     ['limits'],
     ['volumes'],
-    ['contents', 'mounts', 'storage'],
+    ['contents', 'mounts', 'staging', 'storage'],
     ['requests'],
     ['start'],
     ['run-volumes'],

@@ -366,3 +366,34 @@ describe('a copy', () => {
     await writing;
   });
 });
+
+describe('a backup', () => {
+  const staged = async (path = ''): Promise<string[]> =>
+    (await readdir(join(folder, 'data/.backup', path)).catch(() => [])).sort();
+
+  it('gets volumes as they were when they were held, until it ends', async () => {
+    expect((await ask('POST', '/stage')).status).toBe(204);
+    await put('/a', 'before');
+    expect((await call('POST', 'hold', {})).status).toBe(204);
+    await put('/a', 'after');
+    expect((await call('POST', 'stage', {})).status).toBe(204);
+    expect(await staged('volumes/team/v1')).toEqual(['blocks', 'v1']);
+    {
+      await using volume = await openVolume(join(folder, 'data/.backup/volumes/team/v1'), 'v1');
+      const inode = await volume.metadata.lookup(1, Buffer.from('a'));
+      expect(String(await volume.read(inode?.ino ?? 0, 0, 100))).toBe('before');
+    }
+    // The service that takes over may begin in the middle, and what is there is no volume of it.
+    await restart();
+    expect((await call('GET', 'file', { path: '/a' })).bytes.toString()).toBe('after');
+    expect((await call('POST', 'stage', {})).status).toBe(204);
+    expect((await ask('DELETE', '/stage')).status).toBe(204);
+    expect(await staged()).toEqual([]);
+  });
+
+  it('has nothing of a volume that was never used', async () => {
+    await ask('POST', '/stage');
+    for (const what of ['hold', 'stage']) expect((await call('POST', what, {})).status).toBe(204);
+    expect([await staged(), (await readdir(join(folder, 'data'))).includes('team')]).toEqual([[], false]);
+  });
+});

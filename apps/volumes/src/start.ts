@@ -8,6 +8,7 @@ import { silenceMs } from './limits.ts';
 import { createMountLimits } from './mounts/mount-limits.ts';
 import { createMounts } from './mounts/serve-mounts.ts';
 import { createHandler } from './requests/handle.ts';
+import { createStaging } from './staging/stage-volumes.ts';
 import { createOpenVolumes } from './volumes/open-volumes.ts';
 import type { VolumeStore } from './storage/upload-volumes.ts';
 import { readBootId } from './volumes/volume-mounts.ts';
@@ -53,7 +54,8 @@ export async function startVolumeService(options: VolumeServerOptions): Promise<
   const mounts = started.use(createMounts(volumes, { limits, onMounts, logger }));
   const alive = createAliveCalls();
   const take = (ticket: Uint8Array): number | undefined => receiver?.take(ticket);
-  const handle = createHandler({ volumes, limits, mounts, alive, take, store, logger });
+  const staging = started.use(createStaging({ volumes, directory, logger }));
+  const handle = createHandler({ volumes, limits, mounts, alive, take, store, staging, logger });
   started.use(await startServiceServer({ place, alive, handle, silenceMs, logger }));
   const owned = started.move();
   return { [Symbol.asyncDispose]: async () => await owned.disposeAsync() };

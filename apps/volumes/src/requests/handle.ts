@@ -12,12 +12,14 @@ import { writeFile } from '../contents/write.ts';
 import { entriesMax } from '../limits.ts';
 import type { MountLimits } from '../mounts/mount-limits.ts';
 import type { Mounts } from '../mounts/serve-mounts.ts';
+import type { Staging } from '../staging/stage-volumes.ts';
 import type { VolumeStore } from '../storage/upload-volumes.ts';
 import { newOwner } from '../volumes/open-volumes.ts';
 import type { OpenVolumes, UsedVolume } from '../volumes/open-volumes.ts';
 import { serveMount } from './mount-calls.ts';
 import { attributesOf, idOf, numberOf, parseRequest, rangeOf, textOf } from './parse.ts';
 import type { Request } from './parse.ts';
+import { stageAll, stageOne } from './stage-calls.ts';
 import { createTeamRoom } from './team-room.ts';
 import type { TeamRoom } from './team-room.ts';
 
@@ -54,6 +56,7 @@ export interface HandlerParts {
   /** Returns the descriptor that was sent with a ticket. */
   readonly take: (ticket: Uint8Array) => number | undefined;
   readonly store: Pick<VolumeStore, 'figures'> | undefined;
+  readonly staging: Staging;
   readonly logger: Logger;
 }
 
@@ -87,7 +90,15 @@ export function createHandler(parts: HandlerParts): (request: IncomingMessage, r
       response.writeHead(204).end();
       return;
     }
+    if (await stageAll(parts.staging, `${method} ${url}`)) {
+      response.writeHead(204).end();
+      return;
+    }
     const parsed = parseRequest(method, url);
+    if (await stageOne(parts.staging, parsed, request)) {
+      response.writeHead(204).end();
+      return;
+    }
     if (parsed.operation === 'DELETE ') {
       await volumes.remove(parsed.place);
       response.writeHead(204).end();

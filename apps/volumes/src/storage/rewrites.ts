@@ -120,7 +120,7 @@ export function createRewrites({ stored, checkPlace, isActive, limits, logger }:
       if (now() < nextMs) return;
       for (const [groupId, plan] of plans) {
         // Names that an upload or a copy has read would be those of before.
-        if (plan.due.length === 0 || isActive(groupId) || volumes.copiesIn(groupId) === undefined) continue;
+        if (plan.due.length === 0 || isActive(groupId) || volumes.copies.of(groupId) === undefined) continue;
         const startedAt = now();
         try {
           await rewrite(volumes, groupId, plan, signal);

@@ -64,7 +64,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
         for (const { place: other, volume } of [...volumes.listOpen()])
           if (other.groupId === place.groupId) await volume.sync();
       };
-      return { data, blocks, sync, copies: () => volumes.copiesIn(place.groupId) };
+      return { data, blocks, sync, copies: () => volumes.copies.of(place.groupId) };
     };
     const places = new Map((await volumes.list()).map((place) => [place.groupId, place]));
     const { blocks, bytes } = await stored.cache.trim([...places.values()].map(groupOf));
@@ -75,7 +75,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     const members = membersOf(groupId);
     const [first] = members;
     // What is being uploaded or copied is not named yet.
-    if (first === undefined || isActive(groupId) || volumes.copiesIn(groupId) === undefined) return;
+    if (first === undefined || isActive(groupId) || volumes.copies.of(groupId) === undefined) return;
     await checkPlace(signal);
     const since = waiting.get(groupId) ?? new Map<string, number>();
     waiting.set(groupId, since);

@@ -8,6 +8,7 @@ import type { Volume, VolumeOptions } from '@soulbox/volumes';
 import type { DiskReserve } from '@soulbox/storage';
 import { idleVolumesMax, removedMax, takeoverMs } from '../limits.ts';
 import { createCopyCounts } from './copy-counts.ts';
+import type { CopyCounts } from './copy-counts.ts';
 import { listFolder } from './list-folder.ts';
 import { sweepGroups } from './sweep-groups.ts';
 import { adoptMounts } from './volume-mounts.ts';
@@ -47,8 +48,8 @@ export interface OpenVolumes extends AsyncDisposable {
   list(): Promise<VolumePlace[]>;
   /** Those that are open. */
   listOpen(): Iterable<{ readonly place: VolumePlace; readonly volume: Volume }>;
-  /** Grows when a copy begins in a group, and when one ends. Undefined while one is being made. */
-  copiesIn(groupId: string): number | undefined;
+  /** Nothing is removed from the disk in a group with a copy that is being made. */
+  readonly copies: CopyCounts;
 }
 
 /** What an object store needs to know of the volumes. */
@@ -271,7 +272,7 @@ export function createOpenVolumes(
       return places;
     },
     listOpen: () => open.values(),
-    copiesIn: (groupId) => copies.of(groupId),
+    copies,
     exists: (place) => !removed.has(place.volumeId) && hasContents(place),
     async teamBytes(teamId) {
       let known = sizes.get(teamId);
