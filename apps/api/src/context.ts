@@ -46,14 +46,18 @@ import type { Runner } from './runner/client.ts';
 import { createTemplateCatalogue } from './runner/template-catalogue.ts';
 import type { TemplateCatalogue } from './runner/template-catalogue.ts';
 
+/** What was saved for a backup, or was left out and why. */
+export interface StagedPart {
+  readonly what: 'sandbox' | 'snapshot' | 'volume';
+  readonly id: string;
+  readonly leftOut?: string;
+}
+
 /**
- * Fills the stage of a backup with the whole state of the server, and reports each sandbox and snapshot. `left` is
- * aborted when the caller stops waiting.
+ * Fills the stage of a backup with the whole state of the server, and reports each sandbox, snapshot and volume. `left`
+ * is aborted when the caller stops waiting.
  */
-export type StageBackup = (
-  report: (staged: { readonly what: 'sandbox' | 'snapshot'; readonly id: string; readonly leftOut?: string }) => void,
-  left: AbortSignal,
-) => Promise<void>;
+export type StageBackup = (report: (staged: StagedPart) => void, left: AbortSignal) => Promise<void>;
 
 /** What the audit logs need. */
 export interface AuditParts {

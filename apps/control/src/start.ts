@@ -31,6 +31,7 @@ import {
 import type { Records } from '@soulbox/storage';
 import type { TraceSettings } from '@soulbox/tracing';
 import { createStage } from './backup/stage.ts';
+import { connectVolumeStaging } from './backup/volume-staging.ts';
 import { ensureAdminToken, ensureDefaultApiKey, ensureMetricsToken, ensureSigningRoot } from './credentials.ts';
 import { controlFolders } from './folders.ts';
 import type { ControlFolders } from './folders.ts';
@@ -156,7 +157,12 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     }),
   );
   const copyRecords = async (file: string): Promise<void> => await backupSqliteRecords(folders.records, file);
-  const stage = { copyRecords, directory: settings.stageDirectory, uploads: files, functionBlobs };
+  const stage = {
+    ...{ copyRecords, directory: settings.stageDirectory, uploads: files, functionBlobs },
+    volumes: connectVolumeStaging(settings.volumesSocket, wantVolumes),
+    hasVolumes: async () => (await records.volumes.listAll()).some(({ isUsed }) => isUsed),
+    logger: logger.child({ part: 'control' }),
+  };
   const api = started.use(
     await startApi({
       config: settings.api,

@@ -1,6 +1,5 @@
 export { startRunner } from './start.ts';
 export { readCpuType } from './host/cpu-type.ts';
-export type { Report, Staged } from './backup/staged.ts';
 export { claimStage, findStageOwner, stageIn, sweepStage } from './backup/stage-folder.ts';
 export type { Runner } from './start.ts';
 export type { RunnerOptions } from './context.ts';

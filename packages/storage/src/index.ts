@@ -1,5 +1,6 @@
 export { openSqliteRecords } from './records/sqlite/open.ts';
-export { backupSqliteRecords } from './records/sqlite/backup.ts';
+export { backupSqliteRecords, listCopiedVolumes } from './records/sqlite/backup.ts';
+export type { CopiedVolume } from './records/sqlite/backup.ts';
 export { checkSqliteSchema } from './records/sqlite/check-schema.ts';
 export { createApiKey, ensureDefaultTeam } from './records/first-start.ts';
 export type { ApiKeyOptions } from './records/first-start.ts';

@@ -2,6 +2,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorFromUnknown, isDiskFull, writeFileAtomic } from '@soulbox/base';
 import type { CopySource } from '../registry/snapshot-store.ts';
+import type { VolumeOfSandbox } from '../registry/record.ts';
+import type { UseSource } from '../operations/copies/source-at-hand.ts';
 import { withSource } from '../operations/copies/with-source.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import type { HostRecord } from '../registry/record.ts';
@@ -12,8 +14,9 @@ const atOnce = 2;
 
 /**
  * Puts every sandbox of a tenant into a folder of the same file system, as a paused sandbox with its present memory and
- * files. A running sandbox continues, as the source of a snapshot does. A sandbox that cannot be saved is left out and
- * reported with the reason. Throws `disk_full`, and the reason of `signal`.
+ * files. A running sandbox continues, as the source of a snapshot does; its volumes are saved as they are at the moment of
+ * its memory. A sandbox that cannot be saved is left out and reported with the reason. Throws `disk_full`, and the reason
+ * of `signal`.
  */
 export async function stageSandboxes(
   context: OperationContext,
@@ -51,7 +54,7 @@ async function tryStage(context: OperationContext, directory: string, sandboxId:
 
 async function stageSandbox(context: OperationContext, directory: string, sandboxId: string): Promise<void> {
   const { host, references, table } = context;
-  await withSource(context, sandboxId, async ({ source, sealDisk, sealMemory }) => {
+  const use: UseSource<void> = async ({ source, sealDisk, sealMemory }) => {
     await Promise.all([sealDisk(), sealMemory()]);
     using _hold = references.hold({ checkpoints: [source.stateId], layers: source.layers });
     const { record } = table.getTenants(sandboxId);
@@ -59,7 +62,31 @@ async function stageSandbox(context: OperationContext, directory: string, sandbo
     await host.checkpoints.linkInto(directory, [source.stateId], source.layers);
     const staged = await host.store.textOf(asPaused(record, source, sizeBytes));
     await writeFileAtomic(join(directory, 'sandboxes', `${sandboxId}.json`), staged);
+  };
+  await withSource(context, sandboxId, use, async (volumes) => {
+    // Volumes of a paused one go on with others, who may be saved later.
+    if (table.getTenants(sandboxId).record.state !== 'paused') await holdVolumes(context, sandboxId, volumes);
   });
+}
+
+/**
+ * Saved memory, such as that of a database, must not see files of a later moment. A volume that fails is saved later, or
+ * left out of the backup; the sandbox is saved. Never throws.
+ */
+async function holdVolumes(
+  { host }: OperationContext,
+  sandboxId: string,
+  volumes: readonly VolumeOfSandbox[],
+): Promise<void> {
+  const written = volumes.filter(({ isBucket, isReadOnly }) => !isBucket && !isReadOnly);
+  const byId = new Map(written.map((volume) => [volume.volumeId, volume]));
+  await Promise.all(
+    [...byId.values()].map(async (volume) => {
+      await host.volumes.holdForBackup(volume).catch((err: unknown) => {
+        host.logger.warn({ err, sandboxId, volumeId: volume.volumeId }, 'a volume has a later moment in the backup');
+      });
+    }),
+  );
 }
 
 /** The record of a paused sandbox whose disk is a layer. */

@@ -1,4 +1,6 @@
-import { SoulBoxError } from '@soulbox/base';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { removeTree, SoulBoxError } from '@soulbox/base';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { TemplateBlueprint } from '../processes/blueprint.ts';
 import type { VolumeMounts } from '../processes/volume-mounts.ts';
@@ -6,6 +8,8 @@ import { plainLifecycle } from '../registry/record.ts';
 import type { VolumeOfSandbox } from '../registry/record.ts';
 import type { LiveSandbox, RunningSandbox } from '../registry/table.ts';
 import { createOperationBench } from '../testing/operation-bench.ts';
+import { stageSandboxes } from '../backup/stage-sandboxes.ts';
+import type { Staged } from '../backup/staged.ts';
 import type { OperationBench } from '../testing/operation-bench.ts';
 import { forkSandbox } from './copies/fork.ts';
 import { makeSnapshot } from './copies/snapshot.ts';
@@ -46,6 +50,12 @@ beforeEach(async () => {
     copy: async ({ volumeId }, { copyId, isReadOnly }) => {
       calls.push(`copy ${volumeId} ${copyId}${isReadOnly ? ' read-only' : ''}`);
       // The source is frozen, or none: nothing is written meanwhile.
+      calls.push(...bench.driver.calls.filter((call) => /^(freeze|thaw|checkpoint) /.test(call)).slice(-1));
+      await Promise.resolve();
+      if (copyRefusal !== undefined) throw copyRefusal;
+    },
+    holdForBackup: async ({ volumeId }) => {
+      calls.push(`hold ${volumeId}`);
       calls.push(...bench.driver.calls.filter((call) => /^(freeze|thaw|checkpoint) /.test(call)).slice(-1));
       await Promise.resolve();
       if (copyRefusal !== undefined) throw copyRefusal;
@@ -251,4 +261,55 @@ it('a snapshot with copies of the volumes gives each sandbox copies of them, and
   const gone = { ...request, ownVolumes, signal: AbortSignal.abort() };
   await expect(createFromSnapshot(context, 's1', gone)).rejects.toMatchObject({ reason: 'control_unavailable' });
   expect(states().sort()).toEqual(['running', 'running', 'running']);
+});
+
+async function makeFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = join(bench.context.host.dataDirectory, 'backup-stage');
+  await mkdir(path);
+  return { path, [Symbol.asyncDispose]: async () => await removeTree(path) };
+}
+
+/** Saves all sandboxes for a backup. */
+async function stageAll(): Promise<Staged[]> {
+  const reports: Staged[] = [];
+  await using folder = await makeFolder();
+  calls.length = 0;
+  const { signal } = new AbortController();
+  await stageSandboxes(bench.context, folder.path, (staged) => void reports.push(staged), signal);
+  return reports;
+}
+
+it('a backup has the volumes of a running sandbox from the moment of its memory', async () => {
+  const { sandboxId } = sandbox.record;
+  for (const diskUsedBytes of [0, 2 ** 30]) {
+    bench.driver.diskUsedBytes = diskUsedBytes;
+    expect(await stageAll()).toEqual([{ what: 'sandbox', id: sandboxId }]);
+    // Frozen: the last call to the driver before was the save of the memory.
+    expect(calls.slice(0, 2)).toEqual(['hold v1', expect.stringContaining(`checkpoint ${sandboxId}`) as string]);
+    expect(calls.filter((call) => call.startsWith('hold'))).toHaveLength(1);
+    expect(sandbox.record.state).toBe('running');
+  }
+});
+
+it('a backup saves a sandbox whose volume cannot be held: the volume comes later, or is left out', async () => {
+  copyRefusal = new SoulBoxError('volumes_unavailable', 'Away.');
+  expect(await stageAll()).toEqual([{ what: 'sandbox', id: sandbox.record.sandboxId }]);
+  expect(calls[0]).toBe('hold v1');
+});
+
+it('a backup takes no moment for paused sandboxes, for what is only read, and for buckets', async () => {
+  await pause(true);
+  await bench.addRunning(
+    {},
+    {
+      volumes: [
+        { ...volume, volumeId: 'v2', isReadOnly: true },
+        { ...volume, volumeId: 'b1', isBucket: true, path: '/bucket' },
+        { ...volume, volumeId: 'v3', path: '/one' },
+        { ...volume, volumeId: 'v3', path: '/other' },
+      ],
+    },
+  );
+  expect(await stageAll()).toHaveLength(2);
+  expect(calls.filter((call) => call.startsWith('hold'))).toEqual(['hold v3']);
 });

@@ -29,6 +29,11 @@ export interface VolumeMounts {
    * errors of the service, such as `limit_exceeded`, and `volumes_unavailable` after 30 s. Then the copy may be there.
    */
   copy(volume: VolumeOfSandbox, copy: { readonly copyId: string; readonly isReadOnly: boolean }): Promise<void>;
+  /**
+   * The backup that is being made gets what the volume has at this moment. Throws the errors of the service, and
+   * `volumes_unavailable` after 5 s.
+   */
+  holdForBackup(volume: VolumeOfSandbox): Promise<void>;
   /** Goes on with what an earlier runner made for a sandbox that still runs. Never throws. */
   adopt(sandboxId: string): Promise<void>;
   /**
@@ -49,6 +54,7 @@ export interface VolumeMounts {
 export const noVolumes: VolumeMounts = {
   open: refuse,
   copy: refuse,
+  holdForBackup: refuse,
   sync: async () => await Promise.resolve(),
   adopt: async () => await Promise.resolve(),
   writeOpenFiles: async () => await Promise.resolve(),

@@ -142,6 +142,7 @@ export function openVolumeMounts(options: VolumeMountOptions): VolumeMounts & As
           });
     },
     copy: async (volume, copy) => await linkOf(volume).copy(volume, copy),
+    holdForBackup: async (volume) => await linkOf(volume).holdForBackup(volume),
     async adopt(sandboxId) {
       for (const { holder, mounts } of await files.read(sandboxId)) {
         if (isRunning(holder)) for (const mount of mounts) findLink(mount.volume)?.keep({ ...mount, holder });

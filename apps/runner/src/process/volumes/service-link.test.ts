@@ -16,10 +16,12 @@ let server: Server;
 let asked: number[];
 /** The mounts of which the service was told. */
 let told: unknown[];
+let held: (string | undefined)[];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'soulbox-link-'));
   asked = [];
   told = [];
+  held = [];
   server = createServer((request, response) => {
     if (request.url === '/mounts' && request.method === 'PUT')
       void json(request).then((body) => {
@@ -27,7 +29,10 @@ beforeEach(async () => {
         response.writeHead(204).end();
       });
     else if (request.url === '/mounts') response.end('["m"]');
-    else {
+    else if (request.method === 'POST') {
+      held.push(request.url);
+      response.writeHead(204).end();
+    } else {
       asked.push(performance.now());
       response.writeHead(200).flushHeaders();
     }
@@ -94,4 +99,10 @@ test('the service after one that was killed is found at once', async () => {
   await link[Symbol.asyncDispose]();
   server.closeAllConnections();
   expect(asked).toHaveLength(6);
+});
+
+test('a backup holds the moment of a volume', async () => {
+  await using link = linkTo(volumeService);
+  await link.holdForBackup(mount().volume);
+  expect(held).toEqual(['/t/g/v/hold']);
 });

@@ -66,9 +66,13 @@ export interface ServiceLink extends AsyncDisposable {
   sync(volume: VolumeOfSandbox, mountId?: string): Promise<void>;
   /** Copies the volume. Throws the error of the service. */
   copy(volume: VolumeOfSandbox, copy: { readonly copyId: string; readonly isReadOnly: boolean }): Promise<void>;
+  /** The backup that is being made gets what the volume has now. Throws the error of the service. */
+  holdForBackup(volume: VolumeOfSandbox): Promise<void>;
 }
 
 const callMs = 30_000;
+/** A sandbox is frozen meanwhile, and the call copies nothing. */
+const holdMs = 5000;
 /** Before it is asked again, after a failure. */
 const pauseMs = 200;
 /** Before mounts that the service has refused are given to it again. */
@@ -95,11 +99,8 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
   /** Whether `held` has all mounts that exist. */
   let isAllKnown = false;
 
-  const call = async (request: Omit<HttpCall, 'signal'>): Promise<IncomingMessage> =>
-    await callHttpService(
-      { ...request, signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(callMs)]) },
-      service,
-    );
+  const call = async (request: Omit<HttpCall, 'signal'>, ms = callMs): Promise<IncomingMessage> =>
+    await callHttpService({ ...request, signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(ms)]) }, service);
   const hand = async (mount: HeldMount, isTakeover: boolean): Promise<void> => {
     const { mountId, fd, holder, negotiated, volume } = mount;
     const device = takeDescriptor(holder.pid, fd);
@@ -221,6 +222,11 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
       const limit = volume.teamBytes > 0 ? { teamBytes: String(volume.teamBytes) } : {};
       const query = new URLSearchParams({ to: copyId, readOnly: String(isReadOnly), ...limit });
       const answer = await call({ method: 'POST', path: `/${path}?${query.toString()}` });
+      answer.resume();
+    },
+    async holdForBackup(volume) {
+      const path = [...kind.orderOf(volume).path, 'hold'].map(encodeURIComponent).join('/');
+      const answer = await call({ method: 'POST', path: `/${path}` }, holdMs);
       answer.resume();
     },
     async [Symbol.asyncDispose]() {

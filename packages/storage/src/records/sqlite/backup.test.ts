@@ -1,10 +1,10 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { run } from '@soulbox/base';
 import { ensureDefaultTeam } from '../first-start.ts';
-import { backupSqliteRecords } from './backup.ts';
+import { backupSqliteRecords, listCopiedVolumes } from './backup.ts';
 import { openSqliteRecords } from './open.ts';
 
 let folder: string;
@@ -36,6 +36,29 @@ test('audit records that wait and keys of subjects are not copied, and leave no 
   await using copy = openSqliteRecords(target);
   expect(await copy.audit.findHead(id)).toMatchObject({ next: 1 });
   expect(await records.audit.listWaiting(id, 0, 10)).toHaveLength(1);
+});
+
+test('the volumes of a copy are listed, with copies that are being made and without those that are being deleted', async () => {
+  const [path, target] = [join(folder, 'records.sqlite'), join(folder, 'copy.sqlite')];
+  await using records = openSqliteRecords(path);
+  const { id: teamId } = await ensureDefaultTeam(records);
+  const record = (id: string) => ({
+    ...{ id, teamId, groupId: 'g', name: id, sizeMb: undefined, sourceId: undefined, isReadOnly: false, createdAt: 1 },
+    ...{ creationId: '', isUsed: false },
+  });
+  for (const id of ['used', 'new', 'removing']) await records.volumes.create(record(id), 10);
+  await records.volumes.noteUse('used');
+  await records.volumes.beginRemove(teamId, 'removing');
+  await records.volumes.beginCopy({ ...record('copy'), isUsed: true }, 10);
+  await backupSqliteRecords(path, target);
+  await records.volumes.create(record('later'), 10);
+  const contents = { teamId, groupId: 'g' };
+  expect(listCopiedVolumes(target)).toEqual([
+    { id: 'copy', ...contents, isUsed: true, isCopying: true },
+    { id: 'new', ...contents, isUsed: false, isCopying: false },
+    { id: 'used', ...contents, isUsed: true, isCopying: false },
+  ]);
+  expect(await readdir(folder)).not.toContain('copy.sqlite-wal');
 });
 
 test('a full disk is reported as full', async () => {
