@@ -13,7 +13,7 @@ import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
 import { checkPaused, checkSandbox, checkWorld, connectionOf, endWorld, fillSandbox } from '../harness/drill.ts';
 import { fillWorld, makeWholeFolder, serve } from '../harness/drill.ts';
-import type { World } from '../harness/drill.ts';
+import type { Connection, World } from '../harness/drill.ts';
 import { askFunction, deployLasting } from '../harness/lasting-function.ts';
 import { hasTemplate } from '../harness/template.ts';
 import { until } from '../harness/until.ts';
@@ -27,8 +27,34 @@ let backup: string;
 let half: string;
 let server: ServerProcess;
 let world: World;
-/** Both run during the backup. The disk of the second has more content than is copied beside it. */
+/**
+ * Both run during the backup. The first one writes to a volume. The disk of the second has more content than is copied
+ * beside it.
+ */
 let [small, large]: Sandbox[] = [];
+
+/** Counts in memory and in a file of the volume, and complains when the two differ: one is of another moment. */
+const count = `n=0; echo 0 > /data/count
+while true; do
+  found=$(cat /data/count); [ "$found" = "$n" ] || echo "$n is $found" >> /home/user/wrong
+  n=$((n + 1)); echo $n > /data/new; sync /data/new; mv /data/new /data/count; sleep 0.02
+done`;
+
+async function createVolume({ apiUrl, apiKey }: Connection, name: string): Promise<void> {
+  const headers = { 'x-api-key': apiKey, 'content-type': 'application/json' };
+  const { status } = await fetch(`${apiUrl}/volumes`, { method: 'POST', headers, body: JSON.stringify({ name }) });
+  expect(status).toBe(201);
+}
+
+/** The volume has what was flushed before the backup, and goes on from the moment of the memory. */
+async function checkVolume(sandbox: Sandbox): Promise<void> {
+  const run = async (command: string): Promise<string> => (await sandbox.commands.run(command)).stdout.trim();
+  expect(await run('cd /data && sha256sum -c sum')).toBe('large: OK');
+  const before = Number(await run('cat /data/count'));
+  expect(before).toBeGreaterThan(0);
+  await until('it counts on', async () => Number(await run('cat /data/count')) > before + 2);
+  expect(await run('cat /home/user/wrong 2>/dev/null || true')).toBe('');
+}
 
 const soulbox = async (...args: string[]): Promise<Output> => await runNode([cliMain, ...args], {});
 const restore = async (target: string, source = backup): Promise<Output> =>
@@ -40,8 +66,13 @@ beforeAll(async () => {
   server = await serve(await makeWholeFolder(hasFunctions ? ['base', 'edge'] : ['base']), instance);
   const connection = { ...connectionOf(server), timeoutMs: 600_000 };
   world = await fillWorld(connection);
-  [small, large] = [await Sandbox.create('base', connection), await Sandbox.create('base', connection)];
+  await createVolume(connection, 'numbers');
+  small = await Sandbox.create('base', { ...connection, volumeMounts: { '/data': 'numbers' } });
+  large = await Sandbox.create('base', connection);
   for (const sandbox of [small, large]) await fillSandbox(sandbox);
+  await small.commands.run('head -c 20M /dev/urandom > /data/large; cd /data; sha256sum large > sum; sync large sum');
+  await small.files.write('/home/user/count.sh', count);
+  await small.commands.run('bash /home/user/count.sh', { background: true, timeoutMs: 0 });
   await large.commands.run('head -c 100M /dev/urandom > /home/user/large; sha256sum /home/user/large > /home/user/sum');
   if (hasFunctions) await deployLasting(server);
   const create = (at: string): string[] => ['backup', 'create', at, '--data-dir', server.dataDirectory, '--json'];
@@ -81,13 +112,15 @@ test('a backup does not disturb running sandboxes and leaves no temporary files'
   expect(await names(stage)).toEqual([]);
   expect((await stat(backup)).mode & 0o777).toBe(0o700);
   for (const sandbox of [small, large]) await checkSandbox(sandbox as Sandbox, (sandbox as Sandbox).sandboxId);
+  await checkVolume(small as Sandbox);
+  expect(await names(join(server.dataDirectory, 'volumes'))).not.toContain('.backup');
 });
 
 test('a server on the restored folder has everything, including content and memory', { timeout: 180_000 }, async () => {
   const target = join(folder, 'restored');
   const restored = await restore(target);
   expect(restored.code, restored.stderr).toBe(0);
-  expect(JSON.parse(restored.stdout)).toMatchObject({ leftOut: [], warnings: [] });
+  expect(JSON.parse(restored.stdout)).toMatchObject({ leftOut: [], warnings: [], volumeCount: 1 });
   const other = await serve(target, otherInstance);
   try {
     const connection = connectionOf(other);
@@ -97,6 +130,7 @@ test('a server on the restored folder has everything, including content and memo
       expect((await Sandbox.getInfo(sandboxId, connection)).state).toBe('paused');
       await checkPaused(sandboxId, connection);
     }
+    await checkVolume(await Sandbox.connect((small as Sandbox).sandboxId, connection));
     const there = await Sandbox.connect((large as Sandbox).sandboxId, connection);
     expect((await there.commands.run('sha256sum -c /home/user/sum')).exitCode).toBe(0);
     await checkWorld(world, connection);
@@ -151,7 +185,7 @@ test('a restore refuses a folder that is not empty, and a backup of a newer vers
   expect(taken.stderr).toMatch(/is not empty/);
   const copy = await copyOfBackup();
   const manifest = (await readSealedJson(join(copy, 'backup.json'))) as object;
-  await writeSealedJson(join(copy, 'backup.json'), { ...manifest, format: 2 });
+  await writeSealedJson(join(copy, 'backup.json'), { ...manifest, format: 1000 });
   expect((await restore(join(folder, 'newer'), copy)).stderr).toMatch(/newer SoulBox/);
 });
 

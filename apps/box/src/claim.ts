@@ -4,6 +4,7 @@ import { sweepStage } from '@soulbox/runner/stage-folder';
 import { userOf } from '@soulbox/process';
 import { openDiskReserve } from '@soulbox/storage';
 import { refuseHalfRestored } from './backup/half-restored.ts';
+import { sweepVolumeStage } from './backup/volume-stage.ts';
 import { giveMasterKeyFile, settleBuckets, settleDataFolder, settleVolumes } from './data-folder.ts';
 import type { BoxConfig } from './config.ts';
 import { claimInstance } from './instance-lock.ts';
@@ -27,7 +28,9 @@ export async function claimServer({ dataDirectory, gateway, runner, keyring }: B
   await sweepStage(dataDirectory);
   const user = userOf(runner.instance, 'control');
   await settleDataFolder(dataDirectory, user);
-  await settleVolumes(dataDirectory, userOf(runner.instance, 'volumes'));
+  const volumesUser = userOf(runner.instance, 'volumes');
+  await sweepVolumeStage(dataDirectory, volumesUser);
+  await settleVolumes(dataDirectory, volumesUser);
   await settleBuckets(dataDirectory, userOf(runner.instance, 'buckets'));
   await giveMasterKeyFile(keyring.masterKeyFile, user);
   return claimed.move();

@@ -3,14 +3,21 @@ import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import { lockRotation } from '@soulbox/keyring';
 import { claimStage, readCpuType, stageIn } from '@soulbox/runner';
-import type { Report } from '@soulbox/runner';
 import { controlDirectoryIn } from '../data-folder.ts';
 import { emptyFolder, flushFolder, openTarget } from './folders.ts';
 import type { Backup, BackupPart } from './manifest.ts';
-import { backupFormat, writeBackupManifest } from './manifest.ts';
+import { formatOf, writeBackupManifest } from './manifest.ts';
 import { writePart } from './part-file.ts';
 import { findSavers, list, planParts } from './plan-parts.ts';
 import type { PlannedPart } from './plan-parts.ts';
+import { claimVolumeStage, takeVolumeStage } from './volume-stage.ts';
+
+/** What the server has saved, or has left out and why. */
+export interface StagedPart {
+  readonly what: Backup['leftOut'][number]['what'];
+  readonly id: string;
+  readonly leftOut?: string;
+}
 
 export interface CreateBackup {
   readonly dataDirectory: string;
@@ -18,7 +25,7 @@ export interface CreateBackup {
   /** Must be missing or empty. */
   readonly target: string;
   /** Makes the server fill the stage. */
-  readonly fillStage: (report: Report) => Promise<void>;
+  readonly fillStage: (report: (staged: StagedPart) => void) => Promise<void>;
   readonly onStep: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -37,27 +44,32 @@ const reserveShare = 0.02;
 export async function createBackup(options: CreateBackup): Promise<Backup> {
   const { dataDirectory, target, fillStage, onStep, signal } = options;
   await using _stage = await claimStage(dataDirectory);
+  await using _volumes = await claimVolumeStage(dataDirectory);
   // Otherwise the records could need a master key that is removed before the keys are copied.
   await using _rotation = await lockRotation(dataDirectory);
   await openTarget(target);
   try {
     const leftOut: Backup['leftOut'] = [];
+    let volumeCount = 0;
     onStep('saving sandboxes');
     await fillStage(({ what, id, leftOut: reason }) => {
       if (reason !== undefined) leftOut.push({ what, id, reason });
+      else if (what === 'volume') volumeCount += 1;
       onStep(reason === undefined ? `saved ${what} ${id}` : `left out ${what} ${id}: ${reason}`);
     });
     await takeControlStage(dataDirectory);
-    const folders = { ...options, stage: stageIn(dataDirectory) };
+    const volumeStage = await takeVolumeStage(dataDirectory);
+    const folders = { ...options, stage: stageIn(dataDirectory), volumeStage };
     const planned = await planParts(folders);
     await checkRoom(options, planned);
     const backup: Backup = {
-      format: backupFormat,
+      format: formatOf(leftOut),
       createdAtMs: Date.now(),
       cpuType: await readCpuType(),
       savers: await findSavers(folders.stage),
       sandboxCount: (await list(folders.stage, 'sandboxes')).length,
       snapshotCount: (await list(folders.stage, 'snapshots')).length,
+      volumeCount,
       leftOut,
       parts: await writeParts(planned, target, onStep, signal),
     };

@@ -65,7 +65,7 @@ async function makeBackup(): Promise<string> {
   await add('uploads', ['uploads']);
   await add('services', ['volumes', 'buckets']);
   await add('templates/a1', ['a1'], 'templates');
-  const none = { savers: [], sandboxCount: 0, snapshotCount: 0, leftOut: [] };
+  const none = { savers: [], sandboxCount: 0, snapshotCount: 0, volumeCount: 0, leftOut: [] };
   await writeBackupManifest(target, { format: backupFormat, createdAtMs: 1, cpuType: 'c', ...none, parts });
   return target;
 }

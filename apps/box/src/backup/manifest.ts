@@ -4,8 +4,10 @@ import { z } from 'zod';
 import { SoulBoxError } from '@soulbox/base';
 import { readSealedJson, writeSealedJson } from '@soulbox/checkpoints';
 
-/** A backup with another format version is refused. */
+/** The format of a backup that every version restores. A part restores itself, whatever its name is. */
 const backupFormat = 1;
+/** `leftOut` names volumes, which earlier versions take for damage. */
+const formatWithVolumes = 2;
 
 /** Written last: a backup without it is incomplete. */
 const manifestName = 'backup.json';
@@ -24,7 +26,7 @@ const partSchema = z.object({
 });
 
 const backupSchema = z.object({
-  format: z.literal(backupFormat),
+  format: z.literal([backupFormat, formatWithVolumes]),
   createdAtMs: z.number().int(),
   /** CPU type of the host: saved memory can only be restored on the same type. */
   cpuType: z.string(),
@@ -32,13 +34,19 @@ const backupSchema = z.object({
   savers: z.array(z.object({ driver: z.string(), version: z.string(), count: z.number().int() })),
   sandboxCount: z.number().int(),
   snapshotCount: z.number().int(),
-  leftOut: z.array(z.object({ what: z.enum(['sandbox', 'snapshot']), id: z.string(), reason: z.string() })),
+  /** Also those without files. Earlier versions saved no files of volumes. */
+  volumeCount: z.number().int().default(0),
+  leftOut: z.array(z.object({ what: z.enum(['sandbox', 'snapshot', 'volume']), id: z.string(), reason: z.string() })),
   parts: z.array(partSchema),
 });
 
 export type BackupPart = z.infer<typeof partSchema>;
 export type Backup = z.infer<typeof backupSchema>;
 export { backupFormat };
+
+/** The oldest format that can say what a backup says. */
+export const formatOf = (leftOut: Backup['leftOut']): Backup['format'] =>
+  leftOut.some(({ what }) => what === 'volume') ? formatWithVolumes : backupFormat;
 
 export async function writeBackupManifest(directory: string, backup: Backup): Promise<void> {
   await writeSealedJson(join(directory, manifestName), backup);
@@ -57,8 +65,8 @@ export async function readBackupManifest(directory: string): Promise<Backup> {
   const content = await readSealedJson(path);
   if (content === undefined) return refuse(`is damaged: its ${manifestName} was altered or cut.`);
   const format = typeof content === 'object' && content !== null && 'format' in content ? content.format : undefined;
-  if (typeof format === 'number' && format > backupFormat)
-    return refuse(`was made by a newer SoulBox (format ${format}; this one reads ${backupFormat}).`);
+  if (typeof format === 'number' && format > formatWithVolumes)
+    return refuse(`was made by a newer SoulBox (format ${format}; this one reads ${formatWithVolumes}).`);
   const parsed = backupSchema.safeParse(content);
   return parsed.success ? parsed.data : refuse(`is damaged: its ${manifestName} is incomplete.`);
 }

@@ -8,6 +8,7 @@ import { isListed, openTemplateStore } from '@soulbox/templates';
 import { controlDirectoryIn, runnerExportKeyName, runnerKeysName } from '../data-folder.ts';
 import type { Backup, BackupPart } from './manifest.ts';
 import type { PartSource } from './part-file.ts';
+import { listStagedGroups } from './volume-stage.ts';
 
 /** A part that will be written. */
 export interface PlannedPart extends Pick<BackupPart, 'name' | 'into' | 'file' | 'contentBytes'> {
@@ -19,6 +20,8 @@ export interface Folders {
   readonly templatesDirectory: string;
   /** The folder in which the server has collected its state, in the form of a data folder. */
   readonly stage: string;
+  /** The folder in which the volume service has collected volumes. */
+  readonly volumeStage: string;
 }
 
 const recordSchema = z.object({ templateId: z.string(), runtimeName: z.string() });
@@ -26,8 +29,16 @@ const factsSchema = z.object({
   facts: z.object({ driver: z.string(), driverVersion: z.string(), hasMemory: z.boolean() }),
 });
 
+/** Links to immutable files: the server may remove their other names meanwhile. */
+const linked = { isStable: true };
+
 /** Everything of a server that cannot be recreated. Caches, logs and files that were set aside are left out. */
-export async function planParts({ dataDirectory, templatesDirectory, stage }: Folders): Promise<PlannedPart[]> {
+export async function planParts({
+  dataDirectory,
+  templatesDirectory,
+  stage,
+  volumeStage,
+}: Folders): Promise<PlannedPart[]> {
   const records = await readRecords(stage);
   const templateIds = await findTemplates(templatesDirectory, new Set(records.map(({ templateId }) => templateId)));
   const runtimes = [...new Set(records.map(({ runtimeName }) => join('runtime', runtimeName)))];
@@ -37,13 +48,17 @@ export async function planParts({ dataDirectory, templatesDirectory, stage }: Fo
     plan('runner-keys', dataDirectory, [runnerKeysName, runnerExportKeyName]),
     plan('tls', dataDirectory, ['tls']),
     ...['functions', 'uploads', 'archive'].map((name) => plan(name, stage, [name])),
-    ...(await list(stage, 'states')).map((id) => plan(`states/${id}`, stage, [`states/${id}`])),
+    ...(await list(stage, 'states')).map((id) => plan(`states/${id}`, stage, [`states/${id}`], linked)),
     ...(await list(stage, 'layers'))
       .filter((name) => name.endsWith('.img'))
       .map((name) => name.slice(0, -'.img'.length))
-      .map((id) => plan(`layers/${id}`, stage, [`layers/${id}.img`, `layers/${id}.json`])),
+      .map((id) => plan(`layers/${id}`, stage, [`layers/${id}.img`, `layers/${id}.json`], linked)),
+    // Volumes that share blocks are one part.
+    ...(await listStagedGroups(volumeStage)).map(({ groupId, name }) =>
+      plan(`volumes/${groupId}`, volumeStage, [name], linked),
+    ),
     ...runtimes.map((name) => plan(name, dataDirectory, [name])),
-    ...templateIds.map((id) => plan(`templates/${id}`, templatesDirectory, [id], 'templates')),
+    ...templateIds.map((id) => plan(`templates/${id}`, templatesDirectory, [id], { into: 'templates' })),
   ];
   const planned = await Promise.all(plans);
   return planned.filter((part) => part !== undefined);
@@ -54,7 +69,7 @@ async function plan(
   name: string,
   directory: string,
   names: readonly string[],
-  into: BackupPart['into'] = '.',
+  { into = '.', isStable = false }: Partial<Pick<BackupPart, 'into'> & Pick<PartSource, 'isStable'>> = {},
 ): Promise<PlannedPart | undefined> {
   const present: string[] = [];
   for (const entry of names) {
@@ -63,7 +78,13 @@ async function plan(
   }
   if (present.length === 0) return undefined;
   const file = `${name.replaceAll('/', '-')}.tar.zst`;
-  return { name, into, file, contentBytes: await measure(directory, present), source: { directory, names: present } };
+  return {
+    name,
+    into,
+    file,
+    contentBytes: await measure(directory, present),
+    source: { directory, names: present, isStable },
+  };
 }
 
 /** Disk usage without holes. */

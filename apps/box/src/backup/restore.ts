@@ -8,12 +8,13 @@ import { createDrivers } from '../drivers.ts';
 import { emptyFolder, flushFolder, openTarget } from './folders.ts';
 import { fileKeyringRecords } from '@soulbox/keyring';
 import type { KeyringConfig } from '@soulbox/keyring/config';
-import { runnerKeysFileIn } from '../data-folder.ts';
+import { runnerKeysFileIn, volumesDirectoryIn } from '../data-folder.ts';
 import { encryptTarget, isKeyPart, templatesAmong } from './encrypt-target.ts';
 import type { Backup, BackupPart } from './manifest.ts';
 import { incompleteMark, refuseHalfRestored } from './half-restored.ts';
 import { readBackupManifest } from './manifest.ts';
 import { readPart } from './part-file.ts';
+import { checkVolumePart } from './volume-tree.ts';
 
 export interface RestoreBackup {
   readonly source: string;
@@ -52,6 +53,7 @@ export async function restoreBackup(options: RestoreBackup): Promise<Restored> {
       for (const part of parts) {
         onStep(`${backup.parts.indexOf(part) + 1} of ${backup.parts.length}: ${part.name}`);
         await readPart(join(source, part.file), part, join(target, part.into), signal);
+        await checkVolumePart(part, target);
       }
     };
     await read(backup.parts.filter(isKeyPart));
@@ -59,6 +61,8 @@ export async function restoreBackup(options: RestoreBackup): Promise<Restored> {
     await fileKeyringRecords(runnerKeysFileIn(target)).removeDiskKey();
     if (encryptWith !== undefined)
       encrypted = await encryptTarget(target, templatesAmong(backup.parts), { config: encryptWith, logger });
+    // Encrypted or not, it is there before a file is.
+    await mkdir(volumesDirectoryIn(target), { recursive: true, mode: 0o700 });
     await read(backup.parts.filter((part) => !isKeyPart(part)));
     onStep('writing it to the disk');
     await run('sync', ['--file-system', target], { timeoutMs: 600_000 });

@@ -3,19 +3,14 @@ import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import { reasons, SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
+import type { StagedPart } from '@soulbox/box/backup';
 import { askHost } from '../../server/ask-host.ts';
 
 const lineSchema = z.union([
-  z.object({ what: z.enum(['sandbox', 'snapshot']), id: z.string(), leftOut: z.string().optional() }),
+  z.object({ what: z.enum(['sandbox', 'snapshot', 'volume']), id: z.string(), leftOut: z.string().optional() }),
   z.object({ done: z.literal(true) }),
   z.object({ error: z.object({ reason: z.string(), message: z.string() }) }),
 ]);
-
-interface Staged {
-  readonly what: 'sandbox' | 'snapshot';
-  readonly id: string;
-  readonly leftOut?: string;
-}
 
 /**
  * Makes the server of the data folder save its whole state. Throws the server's error, and `shutting_down` when the
@@ -23,7 +18,7 @@ interface Staged {
  */
 export async function fillStage(
   dataDirectory: string,
-  report: (staged: Staged) => void,
+  report: (staged: StagedPart) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const answer = await askHost(dataDirectory, { method: 'POST', path: '/host/backup-stage' }, signal);

@@ -49,9 +49,10 @@ export const createBackup = defineCommand({
   },
 });
 
-function print(target: string, { parts, sandboxCount, snapshotCount, leftOut }: Backup): void {
+function print(target: string, { parts, leftOut, ...counted }: Backup): void {
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
-  const counts = `${sandboxCount} sandboxes, ${snapshotCount} snapshots and templates`;
+  const { sandboxCount, snapshotCount, volumeCount } = counted;
+  const counts = `${sandboxCount} sandboxes, ${snapshotCount} snapshots and templates, ${volumeCount} volumes`;
   console.log(`Backup in ${target}: ${counts}, ${showBytes(sizeBytes)}. It contains keys and secrets of the server.`);
   for (const { what, id, reason } of leftOut) console.error(`Left out: ${what} ${id}: ${reason}`);
 }

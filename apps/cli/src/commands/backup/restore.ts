@@ -40,12 +40,12 @@ export const restoreBackup = defineCommand({
         onStep: (text) => progress.step(text),
       });
     })();
-    const { sandboxCount, snapshotCount, leftOut } = backup;
+    const { sandboxCount, snapshotCount, volumeCount, leftOut } = backup;
     if (args.json === true)
-      console.log(JSON.stringify({ dataDirectory, sandboxCount, snapshotCount, leftOut, warnings }));
+      console.log(JSON.stringify({ dataDirectory, sandboxCount, snapshotCount, volumeCount, leftOut, warnings }));
     else {
       const from = new Date(backup.createdAtMs).toISOString();
-      const counts = `${sandboxCount} sandboxes, all paused, ${snapshotCount} snapshots and templates`;
+      const counts = `${sandboxCount} sandboxes, all paused, ${snapshotCount} snapshots and templates, ${volumeCount} volumes`;
       console.log(`Restored ${dataDirectory} to its state of ${from}: ${counts}.`);
       for (const warning of warnings) console.error(`Warning: ${warning}`);
     }
