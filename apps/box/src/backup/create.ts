@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
 import { readdir, rename, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SoulBoxError } from '@soulbox/base';
 import { lockRotation } from '@soulbox/keyring';
+import { listCopiedVolumes, recordsFileName } from '@soulbox/storage';
 import { claimStage, readCpuType, stageIn } from '@soulbox/runner';
 import { controlDirectoryIn } from '../data-folder.ts';
 import { emptyFolder, flushFolder, openTarget } from './folders.ts';
@@ -50,14 +52,15 @@ export async function createBackup(options: CreateBackup): Promise<Backup> {
   await openTarget(target);
   try {
     const leftOut: Backup['leftOut'] = [];
-    let volumeCount = 0;
+    const saved = new Set<string>();
     onStep('saving sandboxes');
     await fillStage(({ what, id, leftOut: reason }) => {
       if (reason !== undefined) leftOut.push({ what, id, reason });
-      else if (what === 'volume') volumeCount += 1;
+      else if (what === 'volume') saved.add(id);
       onStep(reason === undefined ? `saved ${what} ${id}` : `left out ${what} ${id}: ${reason}`);
     });
     await takeControlStage(dataDirectory);
+    leftOut.push(...listForgottenVolumes(stageIn(dataDirectory), leftOut, saved));
     const volumeStage = await takeVolumeStage(dataDirectory);
     const folders = { ...options, stage: stageIn(dataDirectory), volumeStage };
     const planned = await planParts(folders);
@@ -69,7 +72,7 @@ export async function createBackup(options: CreateBackup): Promise<Backup> {
       savers: await findSavers(folders.stage),
       sandboxCount: (await list(folders.stage, 'sandboxes')).length,
       snapshotCount: (await list(folders.stage, 'snapshots')).length,
-      volumeCount,
+      volumeCount: saved.size,
       leftOut,
       parts: await writeParts(planned, target, onStep, signal),
     };
@@ -91,6 +94,21 @@ export async function createBackup(options: CreateBackup): Promise<Backup> {
 async function takeControlStage(dataDirectory: string): Promise<void> {
   const own = join(controlDirectoryIn(dataDirectory), 'backup-stage');
   for (const name of await readdir(own)) await rename(join(own, name), join(stageIn(dataDirectory), name));
+}
+
+/** A server of an earlier version, which is not restarted yet, does not speak of volumes. */
+function listForgottenVolumes(
+  stage: string,
+  leftOut: Backup['leftOut'],
+  saved: ReadonlySet<string>,
+): Backup['leftOut'] {
+  const records = join(stage, recordsFileName);
+  if (!existsSync(records)) return [];
+  const isNamed = (volumeId: string): boolean =>
+    saved.has(volumeId) || leftOut.some(({ what, id }) => what === 'volume' && id === volumeId);
+  return listCopiedVolumes(records)
+    .filter(({ id, isUsed, isCopying }) => isUsed && !isCopying && !isNamed(id))
+    .map(({ id }) => ({ what: 'volume', id, reason: 'The server saves no volumes. Restart it with this version.' }));
 }
 
 async function writeParts(

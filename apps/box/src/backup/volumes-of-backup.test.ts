@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
 import { readSealedJson, writeSealedJson } from '@soulbox/checkpoints';
+import { ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
 import { makeTestDirectory } from '@soulbox/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createBackup } from './create.ts';
@@ -86,6 +87,25 @@ test('a backup without a volume says which and why, in a format that earlier ver
       { what: 'volume', id: 'g', reason: 'Damaged.' },
     ],
   });
+});
+
+test('volumes of which a server does not speak, as one of an earlier version, are left out by name', async () => {
+  {
+    await using records = openSqliteRecords(join(data, 'control/backup-stage/records.sqlite'));
+    const { id: teamId } = await ensureDefaultTeam(records);
+    for (const id of ['saved', 'forgotten', 'refused', 'unused']) {
+      const record = { teamId, groupId: id, name: id, sizeMb: undefined, sourceId: undefined, isReadOnly: false };
+      await records.volumes.create({ ...record, id, createdAt: 1, creationId: '', isUsed: id !== 'unused' }, 10);
+    }
+  }
+  const { leftOut } = await create({}, [
+    { what: 'volume', id: 'saved' },
+    { what: 'volume', id: 'refused', leftOut: 'Damaged.' },
+  ]);
+  expect(leftOut).toEqual([
+    { what: 'volume', id: 'refused', reason: 'Damaged.' },
+    { what: 'volume', id: 'forgotten', reason: 'The server saves no volumes. Restart it with this version.' },
+  ]);
 });
 
 test('a backup of an earlier version, which has no volumes, is restored', async () => {
