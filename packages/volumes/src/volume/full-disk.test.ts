@@ -8,6 +8,8 @@ import { openDiskReserve } from '@soulbox/storage';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkVolume } from '../check/check-volume.ts';
 import { copyVolume } from '../copies/copy-volume.ts';
+import { holdVolume } from '../copies/hold-volume.ts';
+import { stageVolume } from '../copies/stage-volume.ts';
 import { makeVolume } from '../testing/fresh-volume.ts';
 import type { Volume } from './open.ts';
 import type { FreshVolume } from '../testing/fresh-volume.ts';
@@ -118,5 +120,20 @@ test('a disk that becomes full during a copy fails the copy, and nothing else', 
   await fillDisk();
   const blocks = { ...fresh.volume.blocks, freeBytes: () => Infinity };
   await expectNoCopy({ ...fresh.volume, blocks });
+  expect(await checkVolume(fresh.volume)).toMatchObject({ faults: [] });
+});
+
+test('a disk that becomes full while a volume is saved for a backup leaves nothing of the volume', async () => {
+  await fill(await create('big'));
+  const data = join(disk, 'volumes');
+  {
+    using held = await holdVolume(fresh.volume, data);
+    await fillDisk();
+    const blocks = { ...fresh.volume.blocks, freeBytes: () => Infinity };
+    const options = { draft: join(data, 'draft'), target: join(data, 'stage'), signal: new AbortController().signal };
+    const staging = stageVolume({ ...held, volume: { ...fresh.volume, blocks } }, options);
+    await expect(staging).rejects.toMatchObject({ reason: 'disk_full' });
+  }
+  expect((await readdir(data)).filter((name) => name === 'draft' || name === 'stage')).toEqual([]);
   expect(await checkVolume(fresh.volume)).toMatchObject({ faults: [] });
 });
