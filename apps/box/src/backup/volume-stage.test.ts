@@ -1,11 +1,16 @@
 /** @module-tag violation */
-import { chown, link, lstat, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chown, cp, link, lstat, mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree, run } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
+import { fileMasterKeys } from '@soulbox/keyring';
+import { readFolderPolicy } from '@soulbox/linux/fscrypt';
 import { claimStage } from '@soulbox/runner';
+import { encryptFolders, openRunnerKeys } from '@soulbox/runner/process';
+import { openDiskReserve } from '@soulbox/storage';
 import { makeTestDirectory } from '@soulbox/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { settleVolumes } from '../data-folder.ts';
+import { masterKeyFileIn, runnerKeysFileIn, settleVolumes } from '../data-folder.ts';
 import {
   claimVolumeStage,
   listStagedGroups,
@@ -101,6 +106,40 @@ test('a backup takes the stage where the service does not reach it, if the file 
     expect(await takeVolumeStage(folder)).toBe(stage);
   } finally {
     await run('umount', ['--', join(folder, 'volumes')]);
+  }
+});
+
+test('an encrypted folder of volumes does not keep a backup from taking them', async () => {
+  const [image, disk] = [join(folder, 'image'), join(folder, 'disk')];
+  await mkdir(disk);
+  await using file = await open(image, 'wx');
+  await file.truncate(16 * 2 ** 20);
+  await run('mkfs.ext4', ['-q', '-F', '-m', '0', '-O', 'encrypt', image]);
+  await run('mount', ['-t', 'ext4', '-o', 'loop', image, disk]);
+  try {
+    await mkdir(join(disk, 'volumes'));
+    const keysFile = runnerKeysFileIn(disk);
+    await mkdir(join(disk, 'secrets'));
+    using keyring = await openRunnerKeys({
+      ...{ path: keysFile, dataDirectory: disk, sources: [fileMasterKeys(masterKeyFileIn(disk))] },
+      reserve: openDiskReserve(join(disk, 'reserve')),
+    });
+    const folders = [join(disk, 'volumes')];
+    const encrypted = await encryptFolders({ isWanted: true, folders, keysFile, keyring, logger: silentLogger });
+    expect(readFolderPolicy(join(disk, 'volumes')).kind).toBe('encrypted');
+    await cp(stage, volumeStageIn(disk), { recursive: true });
+    {
+      await using _claimed = await claimStage(disk);
+      const taken = await takeVolumeStage(disk);
+      expect([await listStagedGroups(taken), await readdir(join(disk, 'volumes'))]).toMatchObject([
+        [{ groupId: 'g' }],
+        [],
+      ]);
+      expect(await readFile(join(taken, 'volumes/t/g/blocks/ab', block), 'utf8')).toBe('block');
+    }
+    await encrypted?.lock();
+  } finally {
+    await run('umount', ['--', disk]);
   }
 });
 
