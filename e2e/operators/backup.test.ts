@@ -70,7 +70,7 @@ beforeAll(async () => {
   small = await Sandbox.create('base', { ...connection, volumeMounts: { '/data': 'numbers' } });
   large = await Sandbox.create('base', connection);
   for (const sandbox of [small, large]) await fillSandbox(sandbox);
-  await small.commands.run('head -c 20M /dev/urandom > /data/large; cd /data; sha256sum large > sum; sync large sum');
+  await small.commands.run('head -c 6M /dev/urandom > /data/large; cd /data; sha256sum large > sum; sync large sum');
   await small.files.write('/home/user/count.sh', count);
   await small.commands.run('bash /home/user/count.sh', { background: true, timeoutMs: 0 });
   await large.commands.run('head -c 100M /dev/urandom > /home/user/large; sha256sum /home/user/large > /home/user/sum');
