@@ -56,7 +56,10 @@ async function checkVolume(sandbox: Sandbox): Promise<void> {
   expect(await run('cat /home/user/wrong 2>/dev/null || true')).toBe('');
 }
 
-const soulbox = async (...args: string[]): Promise<Output> => await runNode([cliMain, ...args], {});
+/** Gigabytes are flushed to a disk that others may use. */
+const commandMs = 150_000;
+
+const soulbox = async (...args: string[]): Promise<Output> => await runNode([cliMain, ...args], {}, '', commandMs);
 const restore = async (target: string, source = backup): Promise<Output> =>
   await soulbox('backup', 'restore', source, '--data-dir', target, '--json');
 
@@ -100,7 +103,7 @@ async function copyOfBackup(): Promise<string> {
 async function killWhile(args: readonly string[], hasBegun: () => Promise<boolean>): Promise<void> {
   const child: ChildProcess = spawn(nodeProgram, [cliMain, ...args], { stdio: 'ignore' });
   const ended = once(child, 'exit');
-  await until('it has begun', hasBegun, 30_000);
+  await until('it has begun', hasBegun, commandMs);
   child.kill('SIGKILL');
   expect(await ended).toEqual([null, 'SIGKILL']);
 }
