@@ -55,7 +55,7 @@ test('the official CLI resumes what it executes in', async () => {
   await expectSame();
 });
 
-test('the official CLI makes, lists and deletes snapshots', async () => {
+test('the official CLI makes, lists and deletes snapshots', { tags: ['long'] }, async () => {
   const sandbox = await createSandbox();
   await sandbox.files.write('kept.txt', 'kept');
   const name = `cli-${Date.now()}`;

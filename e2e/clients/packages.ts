@@ -13,8 +13,8 @@ export interface ClientPackage {
   readonly inCi: readonly string[];
 }
 
-/** Versions at which something of the wire changed. */
-const turningPoints = ['1.0.1', '1.13.2', '2.0.1', '2.5.0', '2.6.4', '2.7.0', '2.14.0', '2.14.1', '2.24.0', '2.38.3'];
+/** Some of the versions at which something of the wire changed. */
+const turningPoints = ['1.0.1', '2.0.1', '2.14.1', '2.38.3'];
 
 const library = { isProgram: false, besides: {}, versions: 'all', inCi: [] } as const;
 /** Packages of other publishers, which follow the clients. Their users have the newest version. */

@@ -40,13 +40,17 @@ test('a data folder that was moved on its file system is complete', { timeout: 1
   await checkAndPause();
 });
 
-test('a data folder copied to another path is complete for another instance', { timeout: 180_000 }, async () => {
-  await server.stop();
-  const target = `${server.dataDirectory}-copied`;
-  await copy(server.dataDirectory, target);
-  server = await serve(target, otherInstance);
-  await checkAndPause();
-});
+test(
+  'a data folder copied to another path is complete for another instance',
+  { tags: ['long'], timeout: 180_000 },
+  async () => {
+    await server.stop();
+    const target = `${server.dataDirectory}-copied`;
+    await copy(server.dataDirectory, target);
+    server = await serve(target, otherInstance);
+    await checkAndPause();
+  },
+);
 
 test('a data folder that was copied away and back is complete', { tags: ['long'], timeout: 180_000 }, async () => {
   await server.stop();

@@ -82,30 +82,37 @@ test('a missing and a truncated file are reported as such', async () => {
   expect((await sandbox.commands.run('echo fine')).stdout).toBe('fine\n');
 });
 
-test('a large disk is recognized by its time of change, and later by its content', { timeout: 120_000 }, async () => {
-  const sandbox = await createSandbox();
-  await sandbox.commands.run('head -c 300M /dev/urandom > large; sha256sum large > sum');
-  await sandbox.pause();
-  const folder = join(server.dataDirectory, 'sandboxes', sandbox.sandboxId);
-  const [name = ''] = (await readdir(folder)).filter((file) => file.endsWith('.img'));
-  const disk = join(folder, name);
-  const { blocks, mtimeNs } = await stat(disk, { bigint: true });
-  expect(blocks * 512n).toBeGreaterThan(300n * 2n ** 20n);
+test(
+  'a large disk is recognized by its time of change, and later by its content',
+  { tags: ['long'], timeout: 120_000 },
+  async () => {
+    const sandbox = await createSandbox();
+    await sandbox.commands.run('head -c 300M /dev/urandom > large; sha256sum large > sum');
+    await sandbox.pause();
+    const folder = join(server.dataDirectory, 'sandboxes', sandbox.sandboxId);
+    const [name = ''] = (await readdir(folder)).filter((file) => file.endsWith('.img'));
+    const disk = join(folder, name);
+    const { blocks, mtimeNs } = await stat(disk, { bigint: true });
+    expect(blocks * 512n).toBeGreaterThan(300n * 2n ** 20n);
 
-  await until('its digests', async () => (await readdir(folder)).includes(`${name}.digests`), 60_000);
-  expect((await stat(disk, { bigint: true })).mtimeNs).toBe(mtimeNs);
-  await flipByte(disk, 200 * 2 ** 20);
-  const refused = await tryResume(sandbox);
-  expect(refused).toMatchObject({ status: 500, message: expect.stringMatching(/is altered in block 200\./) as string });
-  await flipByte(disk, 200 * 2 ** 20);
-  await sandbox.connect();
-  expect((await sandbox.commands.run('sha256sum -c sum')).stdout).toBe('large: OK\n');
+    await until('its digests', async () => (await readdir(folder)).includes(`${name}.digests`), 60_000);
+    expect((await stat(disk, { bigint: true })).mtimeNs).toBe(mtimeNs);
+    await flipByte(disk, 200 * 2 ** 20);
+    const refused = await tryResume(sandbox);
+    expect(refused).toMatchObject({
+      status: 500,
+      message: expect.stringMatching(/is altered in block 200\./) as string,
+    });
+    await flipByte(disk, 200 * 2 ** 20);
+    await sandbox.connect();
+    expect((await sandbox.commands.run('sha256sum -c sum')).stdout).toBe('large: OK\n');
 
-  await sandbox.pause();
-  await flipByte(disk, 200 * 2 ** 20);
-  const message = expect.stringContaining('was written to, and its previous content is unknown') as string;
-  expect(await tryResume(sandbox)).toMatchObject({ status: 500, message });
-});
+    await sandbox.pause();
+    await flipByte(disk, 200 * 2 ** 20);
+    const message = expect.stringContaining('was written to, and its previous content is unknown') as string;
+    expect(await tryResume(sandbox)).toMatchObject({ status: 500, message });
+  },
+);
 
 interface KeptCheckpoint {
   readonly stateId: string;

@@ -107,7 +107,7 @@ test("a fork with clones has the files of the moment, and nobody else's later", 
   expect(ends.every((end) => end > 20)).toBe(true);
 });
 
-test('a paused source, and one with a large disk, are forked with clones too', async () => {
+test('a paused source, and one with a large disk, are forked with clones too', { tags: ['long'] }, async () => {
   const volume = await createVolume('both');
   const source = await createSandbox({ volumeMounts: { '/data': volume } });
   await source.files.write('/tmp/count.py', counter());
@@ -139,24 +139,32 @@ test('sandboxes from a snapshot with its volumes begin with the same files, and 
   expect(await run(source, 'cat /data/file')).toBe('after');
 });
 
-test('a kill of the volume service during forks leaves no copies of volumes without a sandbox', async () => {
-  const volume = await createVolume('killed');
-  const source = await createSandbox({ volumeMounts: { '/data': volume } });
-  await run(source, 'cd /data && for i in $(seq 500); do echo $i > $i; done');
-  let made = 0;
-  for (let round = 0; round < 4; round += 1) {
-    const forking = askApi('POST', `/sandboxes/${source.sandboxId}/fork`, { count: 2, timeout: 60, volumes: 'clone' });
-    await new Promise((resolve) => setTimeout(resolve, round * 60));
-    await killService();
-    const { status, json } = await forking;
-    for (const { sandbox } of status === 201 ? (json as Made[]) : []) {
-      if (sandbox === undefined) continue;
-      made += 1;
-      const copy = await Sandbox.connect(sandbox.sandboxID);
-      expect(await run(copy, 'ls /data | wc -l')).toBe('500');
-      await copy.kill();
+test(
+  'a kill of the volume service during forks leaves no copies of volumes without a sandbox',
+  { tags: ['long'] },
+  async () => {
+    const volume = await createVolume('killed');
+    const source = await createSandbox({ volumeMounts: { '/data': volume } });
+    await run(source, 'cd /data && for i in $(seq 500); do echo $i > $i; done');
+    let made = 0;
+    for (let round = 0; round < 4; round += 1) {
+      const forking = askApi('POST', `/sandboxes/${source.sandboxId}/fork`, {
+        count: 2,
+        timeout: 60,
+        volumes: 'clone',
+      });
+      await new Promise((resolve) => setTimeout(resolve, round * 60));
+      await killService();
+      const { status, json } = await forking;
+      for (const { sandbox } of status === 201 ? (json as Made[]) : []) {
+        if (sandbox === undefined) continue;
+        made += 1;
+        const copy = await Sandbox.connect(sandbox.sandboxID);
+        expect(await run(copy, 'ls /data | wc -l')).toBe('500');
+        await copy.kill();
+      }
+      expect(await run(source, 'ls /data | wc -l')).toBe('500');
     }
-    expect(await run(source, 'ls /data | wc -l')).toBe('500');
-  }
-  expect(await Volume.list()).toHaveLength(1 + made);
-});
+    expect(await Volume.list()).toHaveLength(1 + made);
+  },
+);

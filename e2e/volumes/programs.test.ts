@@ -115,7 +115,7 @@ json.dump(dict(type='module'), open('package.json', 'w'))
 
 test(
   'a git repository with thousands of files, and SQLite, over kills of the service',
-  { timeout: 300_000 },
+  { tags: ['long'], timeout: 300_000 },
   async () => {
     const sandbox = await mounting('git');
     const work = run(

@@ -141,6 +141,7 @@ test.skipIf(!hasTemplate)('a detached server serves, is found, refuses a second 
 
 test.skipIf(!hasTemplate)(
   'a detached start prints the default key only to a terminal, and soulbox env prints it always',
+  { tags: ['long'] },
   async () => {
     const key = /e2b_[0-9a-f]{40}/;
     const up = ['up', '--detach', ...anyPorts, '--data-dir', directory];
@@ -156,7 +157,7 @@ test.skipIf(!hasTemplate)(
   },
 );
 
-test.skipIf(!hasTemplate)('down --keep-sandboxes leaves them to the next server', async () => {
+test.skipIf(!hasTemplate)('down --keep-sandboxes leaves them to the next server', { tags: ['long'] }, async () => {
   await cli('up', '--detach', ...anyPorts);
   const created = (await (await createSandbox()).json()) as { sandboxID: string };
   const stopped = await cli('down', '--keep-sandboxes', '--json');
@@ -243,6 +244,7 @@ test.skipIf(!hasTemplate)('a server in the foreground outlives the reader of its
 
 test.skipIf(!hasTemplate)(
   'the log goes to the given file, SIGHUP reopens it, and it grows up to its limit',
+  { tags: ['long'] },
   async () => {
     const logFile = join(directory, 'elsewhere', 'box.log');
     const settings = { ...environment, SOULBOX_LOG_MAX_MB: '1', SOULBOX_LOG_FILES: '1' };

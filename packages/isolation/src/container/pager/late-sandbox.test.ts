@@ -108,15 +108,20 @@ answer = [isRight(6 * part, 7 * part, moved), given, isZero(start + 5 * part * p
   ],
 };
 
-test.each(Object.entries(tasks))(
-  'a program that %s finds its memory unchanged',
-  { timeout },
-  async (_, [task, expected]) => {
-    await using sandbox = await pause(bench, await startHolder(192, task, 1_000), pauseMs);
-    expect(await answerOf(sandbox)).toBe(expected);
-    await vi.waitUntil(() => pagerState(workOf(sandbox.spec)) === 'complete', { timeout: 10_000 });
-  },
+const unchanged = Object.entries(tasks).map(([name, task]) => ({ name, task }));
+// One of them in CI.
+test.each(unchanged.slice(0, 1))('a program that $name finds its memory unchanged', { timeout }, findsUnchanged);
+test.each(unchanged.slice(1))(
+  'a program that $name finds its memory unchanged',
+  { timeout, tags: ['long'] },
+  findsUnchanged,
 );
+
+async function findsUnchanged({ task: [text, expected] }: (typeof unchanged)[number]): Promise<void> {
+  await using sandbox = await pause(bench, await startHolder(192, text, 1_000), pauseMs);
+  expect(await answerOf(sandbox)).toBe(expected);
+  await vi.waitUntil(() => pagerState(workOf(sandbox.spec)) === 'complete', { timeout: 10_000 });
+}
 
 test('a sandbox close to its memory limit gets all its memory back', { timeout }, async () => {
   await using sandbox = await pause(bench, await startHolder(192, readAll, 240), pauseMs);
