@@ -17,6 +17,9 @@ export interface OpenStoreOptions {
   readonly limits?: Partial<StoreLimits> | undefined;
 }
 
+/** A page of a folder with a million objects needs all their names: ten seconds, and more while the host is busy. */
+const folderMs = 180_000;
+
 /** `sdk`: what the SDK finds on this host. */
 type Access = CredentialsSource | 'anonymous' | 'sdk';
 
@@ -29,7 +32,8 @@ export async function openObjectStore(url: string, options: OpenStoreOptions = {
   const driver = await openDriver(parsed, accessOf(options)).catch((thrown: unknown) => {
     throw errorFromFault(thrown);
   });
-  return createObjectStore(driver, { url, prefix: parsed.prefix, limits: options.limits });
+  const limits = parsed.kind === 'file' ? { attemptMs: folderMs, ...options.limits } : options.limits;
+  return createObjectStore(driver, { url, prefix: parsed.prefix, limits });
 }
 
 function accessOf({ credentials, credentialsFile }: OpenStoreOptions): Access {
