@@ -134,8 +134,9 @@ async function startCopies(
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < count) {
-      const volumes = mountsWithCopies(source.volumes, ownVolumes[next++]);
-      started.push(await orFailure(startCopy(context, { ...order, source: { ...source, volumes } }, tenantOf)));
+      const index = next++;
+      const volumes = mountsWithCopies(source.volumes, ownVolumes[index]);
+      started[index] = await orFailure(startCopy(context, { ...order, source: { ...source, volumes } }, tenantOf));
     }
   };
   await Promise.all(Array.from({ length: Math.min(count, context.host.config.bootConcurrency) }, worker));
