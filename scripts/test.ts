@@ -86,7 +86,9 @@ function choose(): readonly (readonly Step[])[] {
 /** Vitest would load all other files, too, only to find that none of their tests has the tag. */
 function longFiles(): string[] {
   const files = globSync(['apps/*/src/**/*.test.ts', 'packages/*/src/**/*.test.ts', 'e2e/**/*.test.ts']);
-  return files.filter((file) => /@module-tag long|tags: \['long'\]/.test(readFileSync(file, 'utf8')));
+  // A conformance suite is beside the files that it tests.
+  const isLong = /@module-tag long|tags: \['long'\]|\bdescribeDriver\(/;
+  return files.filter((file) => isLong.test(readFileSync(file, 'utf8')));
 }
 
 async function runSteps(steps: readonly (readonly Step[])[]): Promise<number> {

@@ -176,16 +176,20 @@ test.skipIf(!hasTemplate)('down --keep-sandboxes leaves them to the next server'
   expect(await listHostTraces(instance, directory)).toEqual([]);
 });
 
-test.skipIf(!hasTemplate)('a key created beside a running server is valid at once, a revoked one is not', async () => {
-  await cli('up', '--detach', ...anyPorts);
-  const key = (await cli('key', 'create', 'ci')).stdout.trim();
-  const url = (await findServer(directory))?.client['E2B_API_URL'] ?? '';
-  const ask = async (): Promise<number> =>
-    (await fetch(`${url}/v2/sandboxes`, { headers: { 'x-api-key': key } })).status;
-  expect(await ask()).toBe(200);
-  await cli('key', 'revoke', 'ci');
-  expect(await ask()).toBe(401);
-});
+test.skipIf(!hasTemplate)(
+  'a key created beside a running server is valid at once, a revoked one is not',
+  { tags: ['long'] },
+  async () => {
+    await cli('up', '--detach', ...anyPorts);
+    const key = (await cli('key', 'create', 'ci')).stdout.trim();
+    const url = (await findServer(directory))?.client['E2B_API_URL'] ?? '';
+    const ask = async (): Promise<number> =>
+      (await fetch(`${url}/v2/sandboxes`, { headers: { 'x-api-key': key } })).status;
+    expect(await ask()).toBe(200);
+    await cli('key', 'revoke', 'ci');
+    expect(await ask()).toBe(401);
+  },
+);
 
 test.skipIf(!hasTemplate)('an invalid setting is reported before anything is started', async () => {
   const odd = await runCli(['up', '--detach', ...anyPorts, '--data-dir', directory], {
@@ -200,6 +204,7 @@ test.skipIf(!hasTemplate)('an invalid setting is reported before anything is sta
 
 test.skipIf(!hasTemplate)(
   'an insecure exposure of the server is reported at the start, in the log and by doctor',
+  { tags: ['long'] },
   async () => {
     const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
     const subject = ['-subj', '/CN=box.example', '-days', '1', '-out', cert, '-keyout', key];

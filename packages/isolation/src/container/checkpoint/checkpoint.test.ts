@@ -98,73 +98,85 @@ test.each(unsaveable)(
 
 // CRIU changes registers and code of a process for a moment, so that the process runs CRIU's code. If CRIU is killed in
 // that moment, the process dies with it, and nothing can repair that. The busier the machine, the longer the moment.
-test('killing CRIU at any moment of a checkpoint leaves the sandbox intact, or ends it and leaves nothing', async () => {
-  const begin = async (): Promise<TestSandbox> => {
-    const sandbox = await bench.start();
-    await python(sandbox, 'import os, time; data = os.urandom(100 << 20)');
-    return sandbox;
-  };
-  let sandbox = await begin();
-  let failed = 0;
-  let whole = 0;
-  for (let delayMs = 0; delayMs < 240; delayMs += 12) {
-    await driver.freeze(sandbox.instance);
-    const saving = driver.checkpoint(sandbox.instance, await bench.makeFolder()).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    await sleep(delayMs);
-    await endHostTools(toolsOf(tools, sandbox.spec.sandboxId));
-    const failure = await saving;
-    if (failure !== undefined) failed++;
-    if (failure !== undefined) expect(failure).toMatchObject({ reason: 'checkpoint_failed' });
-    await driver.thaw(sandbox.instance).catch(() => undefined);
-    const said = await sandbox.sh('pgrep -c python3').catch(() => undefined);
-    if (said?.stdout === '1\n') whole++;
-    else {
-      if (said === undefined) await vi.waitUntil(() => !driver.isAlive(sandbox.instance), 10_000);
-      await sandbox[Symbol.asyncDispose]();
-      await expectGone(sandbox.spec);
-      sandbox = await begin();
+test(
+  'killing CRIU at any moment of a checkpoint leaves the sandbox intact, or ends it and leaves nothing',
+  { tags: ['long'], timeout: 120_000 },
+  async () => {
+    const begin = async (): Promise<TestSandbox> => {
+      const sandbox = await bench.start();
+      await python(sandbox, 'import os, time; data = os.urandom(100 << 20)');
+      return sandbox;
+    };
+    let sandbox = await begin();
+    let failed = 0;
+    let whole = 0;
+    for (let delayMs = 0; delayMs < 240; delayMs += 12) {
+      await driver.freeze(sandbox.instance);
+      const saving = driver.checkpoint(sandbox.instance, await bench.makeFolder()).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      await sleep(delayMs);
+      await endHostTools(toolsOf(tools, sandbox.spec.sandboxId));
+      const failure = await saving;
+      if (failure !== undefined) failed++;
+      if (failure !== undefined) expect(failure).toMatchObject({ reason: 'checkpoint_failed' });
+      await driver.thaw(sandbox.instance).catch(() => undefined);
+      const said = await sandbox.sh('pgrep -c python3').catch(() => undefined);
+      if (said?.stdout === '1\n') whole++;
+      else {
+        if (said === undefined) await vi.waitUntil(() => !driver.isAlive(sandbox.instance), 10_000);
+        await sandbox[Symbol.asyncDispose]();
+        await expectGone(sandbox.spec);
+        sandbox = await begin();
+      }
     }
-  }
-  expect(failed).toBeGreaterThan(3);
-  expect(whole).toBeGreaterThan(10);
-  sandbox = await pause(bench, sandbox, 0);
-  expect((await sandbox.sh('pgrep -c python3')).stdout).toBe('1\n');
-  await sandbox[Symbol.asyncDispose]();
-  await expectGone(sandbox.spec);
-}, 120_000);
+    expect(failed).toBeGreaterThan(3);
+    expect(whole).toBeGreaterThan(10);
+    sandbox = await pause(bench, sandbox, 0);
+    expect((await sandbox.sh('pgrep -c python3')).stdout).toBe('1\n');
+    await sandbox[Symbol.asyncDispose]();
+    await expectGone(sandbox.spec);
+  },
+);
 
-test('killing CRIU at any moment of a restore fails it and leaves nothing', async () => {
-  const { memory, layer } = await freezeInto(bench, await bench.start());
-  let failed = 0;
-  for (let delayMs = 0; delayMs < 150; delayMs += 8) {
-    const spec = await bench.createSpec({ layers: [layer] });
-    const restoring = driver.restore(spec, memory).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    await sleep(delayMs);
-    await killMarked(spec.sandboxId);
-    const failure = await restoring;
-    if (failure !== undefined) failed++;
-    if (failure !== undefined) await expectGone(spec);
-    await driver.destroy(spec.sandboxId, spec.directory);
-    await expectGone(spec);
-  }
-  expect(failed).toBeGreaterThan(3);
-}, 120_000);
+test(
+  'killing CRIU at any moment of a restore fails it and leaves nothing',
+  { tags: ['long'], timeout: 120_000 },
+  async () => {
+    const { memory, layer } = await freezeInto(bench, await bench.start());
+    let failed = 0;
+    for (let delayMs = 0; delayMs < 150; delayMs += 8) {
+      const spec = await bench.createSpec({ layers: [layer] });
+      const restoring = driver.restore(spec, memory).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      await sleep(delayMs);
+      await killMarked(spec.sandboxId);
+      const failure = await restoring;
+      if (failure !== undefined) failed++;
+      if (failure !== undefined) await expectGone(spec);
+      await driver.destroy(spec.sandboxId, spec.directory);
+      await expectGone(spec);
+    }
+    expect(failed).toBeGreaterThan(3);
+  },
+);
 
-test('after a server is killed at any moment of a restore, destroy can remove the rest', async () => {
-  const { memory, layer } = await freezeInto(bench, await bench.start());
-  for (let delayMs = 0; delayMs < 200; delayMs += 12) {
-    const spec = await bench.createSpec({ layers: [layer] });
-    await restoreInOtherProcess(spec, memory, delayMs);
-    await driver.destroy(spec.sandboxId, spec.directory);
-    await expectGone(spec);
-  }
-}, 120_000);
+test(
+  'after a server is killed at any moment of a restore, destroy can remove the rest',
+  { tags: ['long'], timeout: 120_000 },
+  async () => {
+    const { memory, layer } = await freezeInto(bench, await bench.start());
+    for (let delayMs = 0; delayMs < 200; delayMs += 12) {
+      const spec = await bench.createSpec({ layers: [layer] });
+      await restoreInOtherProcess(spec, memory, delayMs);
+      await driver.destroy(spec.sandboxId, spec.directory);
+      await expectGone(spec);
+    }
+  },
+);
 
 test('if a server is killed while it saves, the sandbox can be adopted, thawed and saved', async () => {
   let sandbox = await bench.start();

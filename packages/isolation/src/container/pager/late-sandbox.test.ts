@@ -123,12 +123,12 @@ async function findsUnchanged({ task: [text, expected] }: (typeof unchanged)[num
   await vi.waitUntil(() => pagerState(workOf(sandbox.spec)) === 'complete', { timeout: 10_000 });
 }
 
-test('a sandbox close to its memory limit gets all its memory back', { timeout }, async () => {
+test('a sandbox close to its memory limit gets all its memory back', { tags: ['long'], timeout }, async () => {
   await using sandbox = await pause(bench, await startHolder(192, readAll, 240), pauseMs);
   expect(await answerOf(sandbox)).toBe('True');
 });
 
-test('several sandboxes read one image at once', { timeout }, async () => {
+test('several sandboxes read one image at once', { tags: ['long'], timeout }, async () => {
   const { memory, layer } = await freezeInto(bench, await startHolder(128, readAll));
   await sleep(pauseMs);
   const limits = { ...usualLimits, memoryMb: 328 };
@@ -225,13 +225,17 @@ test('a sandbox is ended before it reads a page of an altered block', { timeout 
   await expectNothingWrong(saved);
 });
 
-test('a restore whose first blocks are altered fails as damaged and keeps the disk', { timeout }, async () => {
-  const saved = await save(await startHolder(16, readAll));
-  for (const [name, { length }] of Object.entries(saved.memory.digests.parts))
-    for (let index = 0; index < length; index++) await flip(join(pagesOf(saved), name), index * mib + 1);
-  await expect(driver.restore(saved.spec, saved.memory)).rejects.toMatchObject({ reason: 'state_damaged' });
-  expect(await hostTraces(saved.spec)).toEqual([]);
-});
+test(
+  'a restore whose first blocks are altered fails as damaged and keeps the disk',
+  { tags: ['long'], timeout },
+  async () => {
+    const saved = await save(await startHolder(16, readAll));
+    for (const [name, { length }] of Object.entries(saved.memory.digests.parts))
+      for (let index = 0; index < length; index++) await flip(join(pagesOf(saved), name), index * mib + 1);
+    await expect(driver.restore(saved.spec, saved.memory)).rejects.toMatchObject({ reason: 'state_damaged' });
+    expect(await hostTraces(saved.spec)).toEqual([]);
+  },
+);
 
 /** Where the encrypted pages are. */
 function pagesOf({ memory }: Saved): string {
@@ -310,20 +314,24 @@ test('memory that still arrives is waited for where it is needed, and only there
   expect((await sandbox.sh('cat /program.log')).stdout).toBe('');
 });
 
-test('a sandbox waits for memory that does not arrive, and can be ended meanwhile', { timeout }, async () => {
-  const saved = await save(await startHolder(192, `time.sleep(1)\n${readAll}`));
-  await using arriving = await emptied(saved);
-  await using sandbox = await bench.restore(arriving.memory, saved.spec);
-  arriving.isFast = false;
-  await sleep(1500);
-  expect(pagerState(workOf(sandbox.spec))).toBe('loading');
-  const startedAt = Date.now();
-  await driver.destroy(saved.spec.sandboxId, saved.spec.directory);
-  expect(Date.now() - startedAt).toBeLessThan(10_000);
-  expect(driver.isAlive(sandbox.instance)).toBe(false);
-});
+test(
+  'a sandbox waits for memory that does not arrive, and can be ended meanwhile',
+  { tags: ['long'], timeout },
+  async () => {
+    const saved = await save(await startHolder(192, `time.sleep(1)\n${readAll}`));
+    await using arriving = await emptied(saved);
+    await using sandbox = await bench.restore(arriving.memory, saved.spec);
+    arriving.isFast = false;
+    await sleep(1500);
+    expect(pagerState(workOf(sandbox.spec))).toBe('loading');
+    const startedAt = Date.now();
+    await driver.destroy(saved.spec.sandboxId, saved.spec.directory);
+    expect(Date.now() - startedAt).toBeLessThan(10_000);
+    expect(driver.isAlive(sandbox.instance)).toBe(false);
+  },
+);
 
-test('a sandbox whose memory arrives damaged ends, and says so', { timeout }, async () => {
+test('a sandbox whose memory arrives damaged ends, and says so', { tags: ['long'], timeout }, async () => {
   const saved = await save(await startHolder(192, `time.sleep(1)\n${readAll}`));
   await using arriving = await emptied(saved);
   await using sandbox = await bench.restore(arriving.memory, saved.spec);
