@@ -8,7 +8,7 @@ export interface FuseSession extends Omit<Serving, 'stop'>, AsyncDisposable {
   readonly connection: number;
   /** Throws if the mount is in use. */
   readonly unmount: () => Promise<void>;
-  /** Every call of now and later fails, and the mount is taken away. */
+  /** Every call of now and later fails, and the mount is taken away. Does nothing to a mount that has ended. */
   readonly abort: () => Promise<void>;
 }
 

@@ -43,7 +43,10 @@ export interface Mounted {
   readonly negotiated: Negotiated;
   /** Throws if the mount is in use. The server must be running. */
   readonly unmount: () => Promise<void>;
-  /** Every call of now and later fails, and the mount is taken away. Works without a server. */
+  /**
+   * Every call of now and later fails, and the mount is taken away. Works without a server, and does nothing to a mount that
+   * has ended.
+   */
   readonly abort: () => Promise<void>;
   /** Closes the descriptor of this process, which otherwise `serve` does. */
   readonly close: () => void;
@@ -101,8 +104,8 @@ function unescape(field: string): string {
   return field.replaceAll(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
-/** The minor number of the device of the topmost mount there. */
-function connectionOf(mountPoint: string): number {
+/** The minor number of the device of the topmost mount there. Undefined: nothing is mounted. */
+function findConnection(mountPoint: string): number | undefined {
   let found: number | undefined;
   for (const line of readFileSync('/proc/self/mountinfo', 'latin1').split('\n')) {
     const fields = line.split(' ');
@@ -111,7 +114,6 @@ function connectionOf(mountPoint: string): number {
     const [major = 0, minor = 0] = fields[2].split(':').map(Number);
     found = major * 0x10_0000 + minor;
   }
-  if (found === undefined) throw new Error(`${mountPoint} is not mounted.`);
   return found;
 }
 
@@ -145,7 +147,9 @@ async function handshake(fd: number, options: InitOptions): Promise<Negotiated> 
   return negotiated;
 }
 
+/** Nothing happens if the mount has ended: the kernel gives its number to the next mount of the host. */
 async function abortConnection(connection: number, mountPoint: string): Promise<void> {
+  if (findConnection(mountPoint) !== connection) return;
   try {
     // Not through libuv's pool, whose threads may all wait for requests.
     writeFileSync(`/sys/fs/fuse/connections/${connection}/abort`, '1');
@@ -166,7 +170,8 @@ export async function openMount(options: MountOptions): Promise<Mounted> {
   try {
     await runTool('mount', mountArguments(options, mountPoint), fd);
     isMounted = true;
-    const connection = connectionOf(mountPoint);
+    const connection = findConnection(mountPoint);
+    if (connection === undefined) throw new Error(`${mountPoint} is not mounted.`);
     const negotiated = await negotiateMount(fd, options);
     return {
       ...{ fd, mountPoint, connection, negotiated },

@@ -48,6 +48,8 @@ export async function onEachMount(
       await mkdir(folder);
       await work(folder, kind);
       await removeTree(folder);
+    } catch (cause) {
+      throw new Error(`${String(cause)}\nThe server of the mount says: ${mounted.output()}`, { cause });
     } finally {
       await mounted[Symbol.asyncDispose]();
     }
