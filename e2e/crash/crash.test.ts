@@ -3,7 +3,7 @@ import { expect, inject, test } from 'vitest';
 import { runCrash } from './run-crash.ts';
 
 /** Some boundaries of some operations. `npm run crash` tries them all. */
-const few = { operations: 6, perOperation: 2 };
+const few = { operations: 4, perOperation: 2 };
 
 test(
   'a runner that is killed during an operation leaves nothing lost, hidden or duplicated',
