@@ -56,7 +56,7 @@ const shortSteps = (): Step[][] => [
   [vitest('e2e-alone', ['--project', 'e2e-alone', ...short])],
   [
     vitest('e2e-operators', ['--project', 'e2e-operators', ...short]),
-    vitest('gvisor', ['--project', 'e2e-gvisor', '--max-workers', '1', ...short, ...gvisorFiles]),
+    vitest('gvisor', ['--project', 'e2e-gvisor', '--no-file-parallelism', ...short, ...gvisorFiles]),
   ],
 ];
 const longSteps = (): Step[][] => {
