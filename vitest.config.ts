@@ -110,7 +110,7 @@ export default defineConfig({
           name: 'e2e-operators',
           ...endToEnd,
           include: [...operatorFiles],
-          exclude: [...proofFiles],
+          exclude: [...proofFiles, ...aloneFiles],
           fileParallelism: false,
         },
       },

@@ -5,11 +5,12 @@
 export const aloneFiles: readonly string[] = [
   ...['soak', 'redteam'].map((folder) => `e2e/${folder}/*.test.ts`),
   ...['commands/load', 'sandboxes/load', 'sandboxes/spares', 'sandboxes/metrics'].map((name) => `e2e/${name}.test.ts`),
-  'e2e/volumes/hostile.test.ts',
+  // How soon a process that was killed is back.
+  ...['operators/processes', 'volumes/hostile'].map((name) => `e2e/${name}.test.ts`),
 ];
 
 /**
- * End-to-end files that stop processes of the server, or the whole of it: one at a time. Files with another server may
- * run beside them.
+ * Other end-to-end files that stop processes of the server, or the whole of it: one at a time. Files with another server
+ * may run beside them.
  */
 export const operatorFiles: readonly string[] = ['e2e/operators/*.test.ts', 'e2e/volumes/programs.test.ts'];
