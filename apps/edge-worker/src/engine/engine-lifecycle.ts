@@ -4,6 +4,7 @@ import { createKvBindings } from '../link/kv-bindings.ts';
 import type { FunctionLog } from '../log/function-log.ts';
 import { EngineFault } from './engine.ts';
 import type { Engine } from './engine.ts';
+import { createEngineEnds, endedByItself } from './engine-ends.ts';
 import { startEngine } from './start-engine.ts';
 import { watchEngine } from './watch-engine.ts';
 
@@ -27,8 +28,8 @@ export interface EngineLifecycle {
    * resolves.
    */
   suspect(): Promise<void>;
-  /** Why the last engine was killed or ended, for the requests that it left unanswered. */
-  lastFault(): string;
+  /** Why the engine left a request without a response. Waits at most 2 seconds until its end is known. */
+  explainEnd(engine: Engine): Promise<string>;
 }
 
 export interface EngineUse extends Disposable {
@@ -45,18 +46,22 @@ export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifec
   const kv = createKvBindings(link);
   let settings: FunctionSettings | undefined;
   let state: State = { kind: 'idle' };
-  let fault = 'The function ended unexpectedly.';
+  const ends = createEngineEnds();
   let replacing: Engine | undefined;
   let retired: Engine | undefined;
+  const stop = (engine: Engine | undefined, why: string): void => {
+    if (engine === undefined || engine.gone) return;
+    ends.record(engine, why);
+    engine.kill();
+  };
   const watch = watchEngine({
     engine: () => (state.kind === 'running' ? state.engine : undefined),
     retired: () => retired,
     settings: () => settings,
     replace: (engine, isUrgent) => void replace(engine, isUrgent),
     kill: (engine, why) => {
-      fault = why;
       log.add({ source: 'system', level: 'error', message: why });
-      engine.kill();
+      stop(engine, why);
     },
   });
 
@@ -71,9 +76,7 @@ export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifec
     void engine.exited.then(() => {
       if (state.kind !== 'running' || state.engine !== engine) return;
       state = { kind: 'idle' };
-      if (watch.killed(engine)) return;
-      fault = 'The function ended unexpectedly: it ran out of memory, or its engine failed.';
-      log.add({ source: 'system', level: 'error', message: fault });
+      if (ends.recorded(engine) === undefined) log.add({ source: 'system', level: 'error', message: endedByItself });
     });
   };
 
@@ -93,7 +96,7 @@ export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifec
         next.kill();
         return;
       }
-      retired?.kill();
+      stop(retired, `The function used more than ${wanted.memoryMb} MB of memory. Its old engine was stopped.`);
       retired = engine;
       serveWith(next);
       engine.retire();
@@ -137,8 +140,8 @@ export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifec
       return settings;
     },
     async serve(wanted) {
-      if (state.kind === 'running') state.engine.kill();
-      retired?.kill();
+      for (const engine of [state.kind === 'running' ? state.engine : undefined, retired])
+        stop(engine, 'The function was deployed again and its engine was stopped.');
       settings = wanted;
       state = { kind: 'idle' };
       try {
@@ -157,6 +160,6 @@ export function createEngineLifecycle(log: FunctionLog, link: Link): EngineLifec
     },
     enter: () => watch.enter(),
     suspect: () => watch.suspect(),
-    lastFault: () => fault,
+    explainEnd: (engine) => ends.explain(engine),
   };
 }

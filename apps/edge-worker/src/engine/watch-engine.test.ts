@@ -98,7 +98,6 @@ test('code that uses far more memory than its limit is stopped while a request i
   using _open = watched.watch.enter();
   await expect.poll(() => watched.killed, { timeout: 10_000 }).toHaveLength(1);
   expect(watched.killed[0]).toContain('more than 64 MB');
-  expect(watched.watch.killed(engine)).toBe(true);
   await engine.exited;
 });
 

@@ -34,19 +34,16 @@ export interface Watch {
   enter(): Disposable;
   /** Resolves when the engine has answered a ping or has been killed. */
   suspect(): Promise<void>;
-  killed(engine: Engine): boolean;
 }
 
 export function watchEngine(watched: Watched): Watch {
   const baselines = new WeakMap<Engine, number>();
-  const killed = new WeakSet<Engine>();
   let open = 0;
   let timer: NodeJS.Timeout | undefined;
   let pinged: { readonly engine: Engine; readonly sinceMs: number } | undefined;
 
   const kill = (engine: Engine, why: string): void => {
     if (engine.gone) return;
-    killed.add(engine);
     watched.kill(engine, why);
   };
   const killStuck = (engine: Engine): void =>
@@ -111,7 +108,6 @@ export function watchEngine(watched: Watched): Watch {
       const answered = engine.ping().catch(() => undefined);
       if ((await Promise.race([answered, late])) === 'late') killStuck(engine);
     },
-    killed: (engine) => killed.has(engine),
   };
 }
 

@@ -12,6 +12,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EngineFault } from '../engine/engine.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { EngineLifecycle } from '../engine/engine-lifecycle.ts';
+import { createEngineEnds } from '../engine/engine-ends.ts';
 import { createOpenRequests } from '../engine/open-requests.ts';
 import { createFunctionLog } from '../log/function-log.ts';
 import type { FunctionLog } from '../log/function-log.ts';
@@ -32,12 +33,16 @@ let open: number;
 let uses: number;
 let suspected: number;
 let fault: EngineFault | undefined;
+let exited: Promise<void>;
+let ends: ReturnType<typeof createEngineEnds>;
 
 beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'soulbox-front-'));
   cleanup.defer(() => rm(folder, { recursive: true }));
   [open, uses, suspected, fault] = [0, 0, 0, undefined];
+  exited = new Promise(() => undefined);
+  ends = createEngineEnds();
   const requests = join(folder, 'requests.sock');
   engine = createServer((request, response) => serve(request, response));
   await listen(engine, requests);
@@ -47,9 +52,8 @@ beforeEach(async () => {
     serve: () => Promise.reject(new Error('not called')),
     use: () => {
       if (fault !== undefined) return Promise.reject(fault);
-      const gone = new Promise<void>(() => undefined);
       const used: Engine = {
-        ...{ pid: 0, requests, ping: () => gone, exited: gone, gone: false, kill: () => undefined },
+        ...{ pid: 0, requests, ping: () => exited, exited, gone: false, kill: () => undefined },
         ...createOpenRequests(() => undefined),
       };
       uses += 1;
@@ -63,7 +67,7 @@ beforeEach(async () => {
       suspected += 1;
       return Promise.resolve();
     },
-    lastFault: () => 'It ran out of memory.',
+    explainEnd: (used) => ends.explain(used),
   };
   front = createFront(lifecycle, log);
   await listen(front, 0);
@@ -140,12 +144,20 @@ test('a response that has started in time may take longer', async () => {
   expect(await (await fetch(url)).text()).toBe('one two');
 });
 
-test('an engine that cannot start, or ends, is reported as 503 with its reason', async () => {
+test('an engine that cannot start is reported as 503 with its reason', async () => {
   fault = new EngineFault('The function could not be started: SyntaxError');
   expect(await (await fetch(url)).json()).toEqual({ code: 503, message: fault.message });
-  fault = undefined;
-  serve = (request) => request.socket.destroy();
-  expect(await (await fetch(url)).json()).toEqual({ code: 503, message: 'It ran out of memory.' });
+});
+
+test('an engine that ends is reported as 503 with its reason, also if its end is known later than its connection', async () => {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  exited = promise;
+  serve = (request) => {
+    request.socket.destroy();
+    setTimeout(resolve, 150, undefined);
+  };
+  const answer = { code: 503, message: 'The function ended unexpectedly: it ran out of memory, or its engine failed.' };
+  expect(await (await fetch(url)).json()).toEqual(answer);
 });
 
 test('a response that breaks off is not treated as complete', async () => {

@@ -84,10 +84,9 @@ function send(
   // After a complete response it has already released its connection, and this has no effect.
   response.once('close', () => outgoing.destroy());
   outgoing.on('error', () => {
-    // The lifecycle learns of the end a moment later than the connection.
-    setTimeout(() => {
-      if (!options.isLate()) answerFault(response, 503, options.lifecycle.lastFault());
-    }, 20);
+    void options.lifecycle.explainEnd(engine).then((why) => {
+      if (!options.isLate()) answerFault(response, 503, why);
+    });
   });
   outgoing.on('response', (incoming) => {
     if (response.headersSent) return;
