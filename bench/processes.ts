@@ -16,6 +16,18 @@ export function findSandboxProcesses(instance: number): Map<string, number[]> {
   return found;
 }
 
+/** The processes of a server by pid: the name of the part that each runs, such as `runner`. */
+export function findParts(supervisor: number): Map<number, string> {
+  const children = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && parentOf(Number(name)) === supervisor);
+  const named = children.map((pid) => [Number(pid), partOf(Number(pid))] as const);
+  return new Map([[supervisor, 'supervisor'], ...named]);
+}
+
+function partOf(pid: number): string {
+  const command = readText(`/proc/${pid}/cmdline`).split('\0');
+  return /\/apps\/([a-z-]+)\//.exec(command.join(' '))?.[1] ?? command[0] ?? '';
+}
+
 /** MiB that would be free if only this process ended: pages that it shares with no other process. */
 export function privateMb(pid: number): number {
   const text = readText(`/proc/${pid}/smaps_rollup`);
@@ -25,9 +37,18 @@ export function privateMb(pid: number): number {
 
 /** CPU time that the process has used, without its waited-for children. */
 export function cpuSeconds(pid: number): number {
-  const stat = readText(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = statFields(pid);
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticksPerSecond;
+}
+
+function parentOf(pid: number): number {
+  return Number(statFields(pid)[1] ?? 0);
+}
+
+/** Those of /proc/PID/stat from the state on, which has the index 0. */
+function statFields(pid: number): string[] {
+  const stat = readText(`/proc/${pid}/stat`);
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** Empty for a process that ended meanwhile. */

@@ -2,6 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lab } from '../lab.ts';
 import { describePhases, readPhaseTotals } from '../phases.ts';
+import { findParts } from '../processes.ts';
 import { percentile } from '../statistics.ts';
 import { prepareOperation } from './operations.ts';
 import type { ExplainedName } from './operations.ts';
@@ -44,7 +45,7 @@ export async function explainOperation(lab: Lab, name: ExplainedName, rounds: nu
     await recording.stop();
   }
   const after = await readPhaseTotals(server);
-  const told = await explain(readRecording(`${file}.perf`), spans, server.pid);
+  const told = await explain(readRecording(`${file}.perf`), spans, findParts(server.pid));
   await rm(`${file}.perf`);
   await writeFile(`${file}.folded`, `${told.folded.join('\n')}\n`);
   const times = spans.map(({ fromMs, toMs }) => toMs - fromMs);

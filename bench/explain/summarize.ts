@@ -14,19 +14,22 @@ export interface Explained {
   /** Of each round, in the median. */
   readonly programCount: number;
   readonly forkCount: number;
-  /** CPU milliseconds of each round, by the name of the thread. The largest first. */
+  /** CPU milliseconds of each round, by the name of the thread, behind that of the part of the server. The largest first. */
   readonly cpu: readonly { readonly name: string; readonly ms: number; readonly kernelMs: number }[];
   /** In the form that flame graph programs read: `a;b;c 12`. Samples. */
   readonly folded: readonly string[];
 }
 
-/** Of the processes that `root` has started, and of it. Others of the host are not counted. */
+/**
+ * Of the parts of a server, and of what they start. Others of the host are not counted. `parts`: the name of each by its
+ * pid.
+ */
 export async function explain(
   events: AsyncIterable<TraceEvent>,
   spans: readonly Span[],
-  root: number,
+  parts: ReadonlyMap<number, string>,
 ): Promise<Explained> {
-  const ours = new Set([root]);
+  const ours = new Set(parts.keys());
   const rounds = spans.map((span) => ({ ...span, forks: 0, programs: [] as { afterMs: number; name: string }[] }));
   const cpu = new Map<string, { samples: number; inKernel: number }>();
   const folded = new Map<string, number>();
@@ -38,7 +41,7 @@ export async function explain(
     if (event.kind === 'fork') round.forks += 1;
     else if (event.kind === 'program') round.programs.push({ afterMs: event.atMs - round.fromMs, name: event.name });
     else {
-      const name = event.frames[0] ?? '';
+      const name = [parts.get(event.pid), event.frames[0] ?? ''].filter((word) => word !== undefined).join(' ');
       const known = cpu.get(name) ?? { samples: 0, inKernel: 0 };
       const isKernel = event.frames.some((frame) => /^(?:entry_SYSCALL|asm_exc|asm_sysvec|ret_from_fork)/.test(frame));
       cpu.set(name, { samples: known.samples + 1, inKernel: known.inKernel + Number(isKernel) });
