@@ -451,7 +451,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   'packages/isolation/src/container': [
-    ['criu', 'dying-programs', 'layout', 'null-device', 'pager', 'runtime-state'],
+    ['criu', 'criu-shell', 'dying-programs', 'layout', 'null-device', 'pager', 'runtime-state'],
     ['mounts'],
     ['oci-config'],
     ['host'],

@@ -92,6 +92,18 @@ test('a stream that is open at the pause ends as the client expects, and the cli
   expect(await attached.kill()).toBe(true);
 });
 
+test('an ordinary user may ping and use ports below 1024, and still may after a pause', async () => {
+  const sandbox = await createSandbox();
+  const tried = `import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+socket.socket().bind(("0.0.0.0", 80))`;
+  const tryIt = async (): Promise<number> => (await sandbox.commands.run(`python3 -c '${tried}'`)).exitCode;
+  expect(await tryIt()).toBe(0);
+  await sandbox.pause();
+  await sandbox.connect();
+  expect(await tryIt()).toBe(0);
+});
+
 test('a shell on a terminal keeps its variables', async () => {
   const sandbox = await createSandbox();
   const chunks: string[] = [];

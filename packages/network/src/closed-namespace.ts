@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { Server } from 'node:net';
+import { makeNetworkNamespace } from '@soulbox/linux/namespaces';
 import { netlinkProtocol } from '@soulbox/linux/netlink';
-import { createBoundSocketIn, makeNamespace, openNetlinkIn, within } from './enter-namespace.ts';
+import { createBoundSocketIn, openNetlinkIn, within } from './enter-namespace.ts';
 import { interfaceFlags, loopback, setFlags } from './route-requests.ts';
 
 /**
@@ -17,7 +18,7 @@ export interface ClosedNamespace extends Disposable {
 }
 
 export async function openClosedNamespace(): Promise<ClosedNamespace> {
-  const fd = makeNamespace();
+  const fd = makeNetworkNamespace();
   try {
     using socket = openNetlinkIn(fd, netlinkProtocol.route);
     await socket.ask([setFlags(loopback, interfaceFlags.up)]);

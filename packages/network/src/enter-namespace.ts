@@ -1,22 +1,11 @@
 import { closeSync, fstatSync, openSync, readlinkSync, writeFileSync } from 'node:fs';
 import { SoulBoxError, isNodeError } from '@soulbox/base';
 import { check } from '@soulbox/linux/libc';
-import { enterNetworkNamespace, enterNewNetworkNamespace } from '@soulbox/linux/namespaces';
+import { hostNetworkNamespace, NamespaceError, withinNetworkNamespace } from '@soulbox/linux/namespaces';
 import { createNetlinkSocket } from '@soulbox/linux/netlink';
 import type { NetlinkSocket } from '@soulbox/linux/netlink';
 import { addressFamily, bind, createSocket, socketType } from '@soulbox/linux/sockets';
 import { numberFromAddress } from './cidr.ts';
-
-let hostFd: number | undefined;
-
-/**
- * The namespace in which this thread started. It is opened once, because a thread that has left it cannot find it
- * again.
- */
-function hostNamespace(): number {
-  hostFd ??= openSync('/proc/thread-self/ns/net', 'r');
-  return hostFd;
-}
 
 /**
  * Opens a network namespace by path. The caller closes the descriptor, which keeps the namespace alive until then.
@@ -32,7 +21,7 @@ export function openNamespaceFd(path: string): number {
       cause: error,
     });
   }
-  const host = fstatSync(hostNamespace());
+  const host = fstatSync(hostNetworkNamespace());
   const found = fstatSync(fd);
   const isNetwork = readlinkSync(`/proc/self/fd/${fd}`).startsWith('net:[');
   if (isNetwork && (found.ino !== host.ino || found.dev !== host.dev)) return fd;
@@ -42,49 +31,14 @@ export function openNamespaceFd(path: string): number {
   });
 }
 
-/**
- * Runs `act` with this thread in the namespace. `act` must not wait, because any code that ran meanwhile would be in
- * the wrong network. The overhead is about 2 µs. Threads of the libuv pool stay in the host's namespace, but
- * `/proc/self/net` follows this thread: read it with synchronous calls only.
- */
+/** Runs `act` with this thread in the namespace, see `withinNetworkNamespace`. Throws `sandbox_unreachable`. */
 export function within<T>(fd: number, act: () => T): T {
-  const host = hostNamespace();
   try {
-    enterNetworkNamespace(fd);
+    return withinNetworkNamespace(fd, act);
   } catch (error) {
+    if (!(error instanceof NamespaceError)) throw error;
     const message = 'The network namespace of the sandbox cannot be entered.';
     throw new SoulBoxError('sandbox_unreachable', message, { cause: error });
-  }
-  try {
-    return act();
-  } finally {
-    returnTo(host);
-  }
-}
-
-/**
- * A server that stayed in a sandbox's network would listen and dial there, so the process cannot safely continue after
- * a failure.
- */
-function returnTo(hostNamespaceFd: number): void {
-  try {
-    enterNetworkNamespace(hostNamespaceFd);
-  } catch {
-    process.abort();
-  }
-}
-
-/**
- * Creates a network namespace without a link to any other and returns its descriptor, which the caller closes. Needs
- * root.
- */
-export function makeNamespace(): number {
-  const host = hostNamespace();
-  enterNewNetworkNamespace();
-  try {
-    return openSync('/proc/thread-self/ns/net', 'r');
-  } finally {
-    returnTo(host);
   }
 }
 

@@ -27,8 +27,6 @@ const innerSettings = {
   'ipv6/conf/default/disable_ipv6': '1',
   // The address translation on the host does not cover ICMP errors, so let TCP discover a small path MTU by itself.
   'ipv4/tcp_mtu_probing': '1',
-  // Allows ping without a raw socket, for every group of the sandbox.
-  'ipv4/ping_group_range': '0 2147483647',
 } as const;
 
 /**

@@ -62,7 +62,9 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     probe: () => probeHost(host.criu),
     prepareHost: async () => {
       await reclaimNull();
-      if (host.criu !== undefined) await removeLeftRoots();
+      if (host.criu === undefined) return;
+      await removeLeftRoots();
+      host.criuShells.fill();
     },
     layoutOf: (sandboxId, directory) => layoutOf(host.instance, sandboxId, directory),
     start: (spec, signal) => startSandbox(host, spec, signal),

@@ -7,7 +7,9 @@ import { createOciHost, readOpenFilesMax } from '../oci/host.ts';
 import type { OciHost } from '../oci/oci-runtime.ts';
 import { cgroupParent, runFolder } from '../host/names.ts';
 import type { Criu } from './criu.ts';
-import { programCommand } from './criu.ts';
+import { kernelFactsFile, programCommand } from './criu.ts';
+import type { CriuShells } from './criu-shell/criu-shells.ts';
+import { createCriuShells } from './criu-shell/criu-shells.ts';
 import { hiddenFolders } from './mounts.ts';
 import type { HostFacts } from './oci-config.ts';
 import type { Pagers } from './pager/pagers.ts';
@@ -24,7 +26,12 @@ export interface Host extends OciHost {
   readonly seccomp: SeccompProfile;
   /** Opened at first use, like `cgroups`. Its spares end with this process. */
   readonly pagers: Pagers;
+  /** Its spares end with this process. */
+  readonly criuShells: CriuShells;
 }
+
+/** Two pauses or resumes at a time use a host of two processors. */
+const spareShells = 2;
 
 export function createHost(logger: Logger, instance: number, criu: Criu | undefined): Host {
   const shared = createOciHost(logger, instance);
@@ -36,6 +43,7 @@ export function createHost(logger: Logger, instance: number, criu: Criu | undefi
     readVersion: criu === undefined ? () => Promise.resolve('') : createVersionReader('criu', programCommand(criu)),
     facts: readHostFacts(),
     seccomp: createSeccompProfile(),
+    criuShells: createCriuShells({ factsFile: kernelFactsFile(instance), spares: spareShells }),
     get cgroups() {
       return shared.cgroups;
     },

@@ -13,7 +13,7 @@ const usualTimeoutMs = 30_000;
 const lastWordsMs = 200;
 /** Maximum length of a tool's error output that is kept, in characters. */
 const complaintMax = 8_192;
-const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const toolEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 /** Enters the group before it starts any process that must be found by the group. */
 const entering = 'echo $$ >"$0/cgroup.procs" && exec "$@"';
 
@@ -59,16 +59,31 @@ export async function runHostTool(command: string, args: readonly string[], opti
     options.onLine === undefined ? (['ignore', 'ignore', 'pipe'] as const) : (['pipe', 'pipe', 'pipe'] as const);
   const child = spawn('sh', ['-c', entering, folder, command, ...args], {
     cwd: options.directory,
-    env: { PATH: path, LC_ALL: 'C', SOULBOX_TOOL_FOR: owner },
+    env: { ...toolEnvironment, SOULBOX_TOOL_FOR: owner },
     stdio: [...pipes, ...(options.descriptors ?? [])],
-    timeout: options.timeoutMs ?? usualTimeoutMs,
-    killSignal: 'SIGKILL',
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  // Both are awaited: no step of a failed tool continues in the background.
-  const steps = [openBarrier(child, options.onLine), waitForEnd(child, [command, ...args])];
-  const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+  await conductTool(child, [command, ...args], options);
+}
+
+/** Follows a started tool to its end, like `runHostTool`. `argv`: for the error. */
+export async function conductTool(
+  child: ChildProcess,
+  argv: readonly string[],
+  { signal, timeoutMs = usualTimeoutMs, onLine }: Pick<ToolOptions, 'signal' | 'timeoutMs' | 'onLine'>,
+): Promise<void> {
+  const end = (): void => void child.kill('SIGKILL');
+  const timer = setTimeout(end, timeoutMs);
+  signal?.addEventListener('abort', end);
+  if (signal?.aborted === true) end();
+  try {
+    // Both are awaited: no step of a failed tool continues in the background.
+    const steps = [openBarrier(child, onLine), waitForEnd(child, argv)];
+    const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', end);
+  }
 }
 
 async function waitForEnd(child: ChildProcess, argv: readonly string[]): Promise<void> {

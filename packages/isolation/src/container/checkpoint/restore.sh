@@ -1,17 +1,14 @@
-#!/bin/sh
-# Creates a sandbox's root like create.sh and restores saved processes in it. Runs in a mount and a UTS namespace of its
-# own; the latter becomes the sandbox's. All mount points are in a /run that only this shell sees, because CRIU opens
-# them as the sandbox's root user, who may not enter the data folder.
-# Arguments: folder of the disk scripts, what to do with the disk (`make` or `keep`), image, skeleton, file with CRIU's
-# facts about this kernel, mount table, host name, generation, file that gets the generation when the processes run;
-# blocks that the disk may grow by; folder of the saved memory; folders of the control group and `--`; CRIU command.
-set -e
+# Creates a sandbox's root like create.sh and restores saved processes in it. Sourced by criu-shell.sh: all mount points
+# are in a /run that only this shell sees, because CRIU opens them as the sandbox's root user, who may not enter the
+# data folder. The UTS namespace of this shell becomes the sandbox's.
+# Arguments: folder of the disk scripts, what to do with the disk (`make` or `keep`), image, skeleton, mount table, host
+# name, generation, file that gets the generation when the processes run; blocks that the disk may grow by; folder of
+# the saved memory; folders of the control group and `--`; CRIU command.
 . "$1/disk.sh"
-. "${0%/*}/kernel-facts.sh"
-step=$2 image=$3 skeleton=$4 facts=$5 table=$6 name=$7 generation=$8 mark=$9
+step=$2 image=$3 skeleton=$4 table=$5 name=$6 generation=$7 mark=$8 growth=$9
 shift 9
-growth=$1 memory=$2
-shift 2
+memory=$1
+shift
 # The disk is made beside the steps that do not need it.
 making=
 if [ "$step" != keep ]; then
@@ -19,19 +16,12 @@ if [ "$step" != keep ]; then
   making=$!
 fi
 
-# The saved memory may be below the host's /run, which the next step hides.
-cd "$memory"
-enter_private_run "$facts"
-mkdir /run/images
+enter_folder "$memory"
 mount --no-mtab --no-canonicalize --bind -o ro,nosuid,nodev,noexec . /run/images
 echo "$name" >/proc/sys/kernel/hostname
-
-# Output and input of network-gate.sh. Both are held open here, so that neither side waits for a reader or writer that
-# never comes. If the other side has died, each reads an end of file: CRIU's script then fails the restore, and ours
-# ends with it.
-mkfifo /run/knock /run/answer
+# For network-gate.sh.
 echo "$generation" >/run/generation
-echo "$mark" >/run/marks
+echo "$mark" >/run/mark
 # The overlay's folders are relative to this folder.
 cd /run
 [ -z "$making" ] || wait "$making"
@@ -51,7 +41,7 @@ exec 3<&-
   shift
   unshare --cgroup "$@" </dev/null >/dev/null 5>&- && status=0 || status=$?
   echo "ended $status" >&5
-} 4<&- 6>&- 9<&- &
+} 4<&- 6>&- 8<&- 9<&- &
 exec 5>&-
 
 while read -r word detail <&4; do

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec, SavedMemory } from '../../driver.ts';
 import { initRuns, readBootId } from '../../host/init-process.ts';
-import { runHostTool, toolsOf } from '../../host/host-tool.ts';
+import type { ToolOptions } from '../../host/host-tool.ts';
+import { toolsOf } from '../../host/host-tool.ts';
 import { growthBlocks } from '../../root/disk.ts';
 import { writeDiskOrigin } from '../../root/disk-traffic.ts';
 import { cgroupOf } from '../../host/names.ts';
@@ -20,14 +21,14 @@ import { waitForPager } from '../pager/pagers.ts';
 import { instanceOf } from '../../oci/instance-of.ts';
 import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../../oci/prepare.ts';
 import { writeRecord } from '../../oci/record.ts';
-import { placingVolumes } from '../../oci/volumes/place-volumes.ts';
 import { runtimeRoot } from '../runtime-state.ts';
 import { readComplaint } from './complaint.ts';
 import type { Criu } from '../criu.ts';
-import { criuCommand, kernelFactsFile, leavingRootHalf } from '../criu.ts';
+import { criuCommand, leavingRootHalf } from '../criu.ts';
 import { sourcesOfMounts } from './external-mounts.ts';
 import { favorInit } from './favor-init.ts';
 import { holdStill } from './hold-still.ts';
+import { setNetworkSettings } from './network-settings.ts';
 import { prepareRestoreMounts } from './restore-mounts.ts';
 import { makeVolumeFolders, placeOfVolume, refuseOtherVolumes } from './restore-volumes.ts';
 
@@ -100,26 +101,23 @@ async function bringBack(
   signal: AbortSignal,
 ): Promise<SandboxInstance> {
   const { image, skeleton, mountTable } = layout;
-  const facts = kernelFactsFile(host.instance);
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout, isLate(memory)), sourcesOfMounts(spec.volumes));
-  const limited = [...leavingRootHalf(), ...command];
   const own = [spec.hostname, spec.generation, layout.ranMark, growthBlocks(spec), memory.directory];
-  const parts = [diskScripts, step, image, skeleton, facts, mountTable, ...own];
-  const lists = [...groups, '--', ...limited];
+  const parts = [diskScripts, step, image, skeleton, mountTable, ...own];
+  const lists = [...groups, '--', ...leavingRootHalf(), ...command];
   const restored = Promise.withResolvers<SandboxInstance>();
+  const tools = toolsOf(host, spec.sandboxId);
   await using held = new AsyncDisposableStack();
-  const placing = placingVolumes(spec.volumes.map(({ index }) => placeOfVolume(layout, index)));
-  const tool = runHostTool('unshare', ['--mount', '--uts', ...placing, 'sh', restoreScript, ...parts, ...lists], {
-    directory: spec.directory,
-    tools: toolsOf(host, spec.sandboxId),
-    descriptors: spec.volumes.map(({ mount }) => mount),
+  const tool = host.criuShells.run(restoreScript, [...parts, ...lists], {
+    tools,
+    volumes: spec.volumes.map(({ index, mount }) => ({ folder: placeOfVolume(layout, index), mount })),
     timeoutMs: restoreTimeoutMs,
     signal,
     onLine: async (_, line) => {
       const [stage, initPid] = line.split(' ');
-      if (stage === 'setup-namespaces') await attachNetwork(spec, Number(initPid));
+      if (stage === 'setup-namespaces') await attachNetwork(spec, Number(initPid), { tools, signal });
       else if (stage === 'post-restore') restored.resolve(await noteRestored(spec, layout, Number(initPid)));
       else held.use(await holdStill(host, spec.sandboxId));
     },
@@ -171,10 +169,15 @@ function restoreOptions(layout: SandboxLayout, isLazy: boolean): readonly string
 }
 
 /** Refuses a namespace that is not the sandbox's own: the following steps would change the host's network. */
-async function attachNetwork(spec: SandboxSpec, initPid: number): Promise<void> {
+async function attachNetwork(
+  spec: SandboxSpec,
+  initPid: number,
+  options: Pick<ToolOptions, 'tools' | 'signal'>,
+): Promise<void> {
   const namespace = `/proc/${initPid}/ns/net`;
   if ((await readlink(namespace)) === (await readlink('/proc/self/ns/net')))
     throw new SoulBoxError('sandbox_resume_failed', 'The restored sandbox does not have its own network namespace.');
+  await setNetworkSettings(spec, initPid, options);
   await spec.attachNetwork(namespace);
 }
 

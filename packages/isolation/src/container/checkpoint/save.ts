@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../../driver.ts';
 import type { ToolGroup } from '../../host/host-tool.ts';
-import { endHostTools, outwaitHostTools, runHostTool, toolsOf } from '../../host/host-tool.ts';
+import { endHostTools, outwaitHostTools, toolsOf } from '../../host/host-tool.ts';
 import { findDiskDevice } from '../../root/disk-traffic.ts';
 import { cgroupOf } from '../../host/names.ts';
 import { listPids } from '../../cgroup/tree.ts';
@@ -17,7 +17,7 @@ import { waitForPager } from '../pager/pagers.ts';
 import { findRecord } from '../../oci/record.ts';
 import { readComplaint } from './complaint.ts';
 import type { Criu } from '../criu.ts';
-import { asNamespaceOwner, criuCommand, kernelFactsFile } from '../criu.ts';
+import { asNamespaceOwner, criuCommand } from '../criu.ts';
 import { keysOfMounts } from './external-mounts.ts';
 import { leaveLargeMappingsUnreserved } from './large-mappings.ts';
 import { letStopLater } from './stopped-programs.ts';
@@ -122,17 +122,9 @@ async function dump(
   const command = criuCommand(criu, 'dump', namespaceOwner === 0 ? options : [...options, '--unprivileged'], keys);
   // The files belong to root of the host, whichever user writes them.
   const idMap = namespaceOwner === 0 ? '' : `b:0:${namespaceOwner}:1`;
-  const parts = [
-    String(initPid),
-    kernelFactsFile(host.instance),
-    directory,
-    idMap,
-    criu.libraryDirectory,
-    criu.program,
-  ];
+  const parts = [String(initPid), directory, idMap, criu.libraryDirectory, criu.program];
   const whoDumps = namespaceOwner === 0 ? [] : asNamespaceOwner(namespaceOwner);
-  await runHostTool('unshare', ['--mount', 'sh', dumpScript, ...parts, ...whoDumps, ...command], {
-    directory: instance.directory,
+  await host.criuShells.run(dumpScript, [...parts, ...whoDumps, ...command], {
     tools: toolsOf(host, sandboxId),
     timeoutMs: dumpTimeoutMs,
     signal,

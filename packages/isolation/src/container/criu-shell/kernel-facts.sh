@@ -2,12 +2,26 @@
 # This file is sourced.
 
 # enter_private_run FACTS: an empty /run with those results, if there are any. Descriptor 9 stays on the folder of
-# FACTS.
+# FACTS, and descriptor 8 on the host's /run.
 enter_private_run() {
   facts_name=${1##*/}
-  exec 9<"${1%/*}"
+  exec 8</run 9<"${1%/*}"
   mount --no-mtab -t tmpfs -o mode=755,size=16m,nosuid,nodev soulbox /run
-  cp "/proc/self/fd/9/$facts_name" /run/criu.kdat 2>/dev/null || :
+  take_facts
+}
+
+# take_facts: copies results that have been stored since.
+take_facts() {
+  [ -e /run/criu.kdat ] || ! [ -e "/proc/self/fd/9/$facts_name" ] ||
+    cp "/proc/self/fd/9/$facts_name" /run/criu.kdat 2>/dev/null || :
+}
+
+# enter_folder FOLDER: also one that is below the host's /run.
+enter_folder() {
+  case $1 in
+    /run/*) cd "/proc/self/fd/8/${1#/run/}" ;;
+    *) cd "$1" ;;
+  esac
 }
 
 # keep_facts: stores the results for the next run. The first writer wins, and no reader sees a partial file.
