@@ -129,7 +129,7 @@ async function useSandbox(): Promise<string> {
   expect((await ask('POST', '/v2/sandboxes', { body: { templateID: 'base', timeout: -1, envVars } })).status).toBe(400);
   const { E2B_SANDBOX_URL: sandboxUrl } = server.clientEnvironment;
   const connection = { apiKey, apiUrl, ...(sandboxUrl === undefined ? {} : { sandboxUrl }) };
-  const sandbox = await Sandbox.create('base', { ...connection, envs: envVars, secure: true });
+  const sandbox = await Sandbox.create('base', { ...connection, envs: envVars });
   const envs = { COMMAND_SECRET: canary('variable of a command') };
   expect((await sandbox.commands.run(`echo ${canary('command')} $COMMAND_SECRET`, { envs })).stdout).toContain(
     'canary',

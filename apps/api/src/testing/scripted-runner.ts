@@ -168,7 +168,7 @@ export function createScriptedRunner(): ScriptedRunner {
     snapshots,
     get,
     plant,
-    tell: (name, value) => tell({ case: name, value: structuredClone(value) as never }),
+    tell: (name, value) => tell({ case: name, value: structuredClone(value) } as ScriptedEvent),
     enter,
     checkDisk,
     checkPausedMemory: ({ teamLimits }) => {

@@ -60,10 +60,13 @@ const published = async (): Promise<AuditRecord[]> => {
   return (await log.readEntries(0, log.checkpoint.size)).map((entry) => recordOfLeaf(entry));
 };
 const actions = async (): Promise<string[]> => (await published()).map(({ action }) => action);
-const untilActions = async (wanted: readonly string[]): Promise<void> =>
-  await until(async () => (await actions()).length >= wanted.length).finally(async () => {
+const untilActions = async (wanted: readonly string[]): Promise<void> => {
+  try {
+    await until(async () => (await actions()).length >= wanted.length);
+  } finally {
     expect(await actions()).toEqual(wanted);
-  });
+  }
+};
 
 test('an hour without a record leaves one, and only one', async () => {
   await trail.admit(testDeed);

@@ -144,7 +144,7 @@ async function perform(command: NamespaceCommand): Promise<unknown> {
     }
     case 'state': {
       const socket = held.get(command.name);
-      const error = socket?.errored as NodeJS.ErrnoException | null | undefined;
+      const error: NodeJS.ErrnoException | null | undefined = socket?.errored;
       return socket?.destroyed === false ? 'open' : (error?.code ?? 'closed');
     }
     case 'lookup': {

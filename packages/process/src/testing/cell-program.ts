@@ -31,12 +31,13 @@ const threadWorks = await new Promise<boolean>((resolve) => {
   thread.once('message', () => resolve(true));
   thread.once('error', () => resolve(false));
 });
+const { error: refusal }: { error?: NodeJS.ErrnoException } = spawnSync('/bin/true');
 const told = {
   before: /^Uid:\s+0/m.test(status),
   descriptors,
   calls,
   connect: [await errorOf('127.0.0.1'), await errorOf('::1')],
-  program: (spawnSync('/bin/true').error as NodeJS.ErrnoException | undefined)?.code,
+  program: refusal?.code,
   root: readdirSync('/'),
   threadWorks,
 };

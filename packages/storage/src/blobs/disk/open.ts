@@ -95,7 +95,11 @@ function createDiskBlobs(directory: string): BlobStore {
 async function publish(directory: string, path: string, target: string): Promise<void> {
   await rename(path, target);
   const folder = await open(directory, 'r');
-  await folder.sync().finally(() => folder.close());
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 async function writeDurably(path: string, content: AsyncIterable<Uint8Array>): Promise<number> {
