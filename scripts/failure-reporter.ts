@@ -12,7 +12,7 @@ const lineCharsMax = 600;
  * by the beginning of what the assertion received. An empty file if there are none. Vitest's report as JSON has
  * only messages, and "expected [ Array(1) ] to deeply equal []" does not say what is in the array.
  */
-// eslint-disable-next-line no-restricted-syntax -- Vitest calls its constructor
+// oxlint-disable-next-line soulbox/no-plain-class -- Vitest calls its constructor
 export default class FailureReporter implements Reporter {
   #file: string | undefined;
 

@@ -5,7 +5,7 @@ import type { Reporter, TestCase, TestModule } from 'vitest/node';
 /**
  * Reports at the end of a run how many tests of each file were skipped, and why: vitest's own reports show no reasons.
  */
-// eslint-disable-next-line no-restricted-syntax -- Vitest calls its constructor
+// oxlint-disable-next-line soulbox/no-plain-class -- Vitest calls its constructor
 export default class SkipReporter implements Reporter {
   readonly #words = new Map<string, Set<string>>();
 

@@ -45,13 +45,13 @@ const args = process.argv.slice(2);
 const short = ['--tags-filter', '!long'];
 /**
  * One after the other, because tests check times. Only steps that neither measure nor are measured run in parallel:
- * making templates and proofs wait for a part of their time. Tests of operators wait for servers that start, while
- * another server has sandboxes with gVisor.
+ * making templates waits for a part of its time. Tests of operators wait for servers that start, while another server
+ * has sandboxes with gVisor.
  */
 const shortSteps = (): Step[][] => [
-  [{ name: 'templates', run: makeTestTemplates }, npmRun('check:types'), npmRun('check:files')],
+  [{ name: 'templates', run: makeTestTemplates }, npmRun('lint'), npmRun('check:files')],
   [vitest('unit', ['--project', 'unit*', '--project', 'mocked', ...short])],
-  [vitest('proofs', ['--project', 'proofs', ...short]), npmRun('lint')],
+  [vitest('proofs', ['--project', 'proofs', ...short])],
   [vitest('e2e', ['--project', 'e2e', ...short])],
   [vitest('e2e-alone', ['--project', 'e2e-alone', ...short])],
   [

@@ -1,4 +1,4 @@
-/* eslint-disable @typescript-eslint/no-deprecated -- the clients keep these helpers until their next major version, and so do we */
+/* oxlint-disable typescript/no-deprecated -- the clients keep these helpers until their next major version, and so do we */
 import { GitAuthError, GitUpstreamError } from 'e2b';
 import { beforeAll, expect, test } from 'vitest';
 import { sharedSandbox } from '../harness/sandbox.ts';

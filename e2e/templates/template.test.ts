@@ -41,7 +41,7 @@ test('npm works', async () => {
 });
 
 test("the client's git helpers work, over git's own protocol", async () => {
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- clients in the field go on using it
+  // oxlint-disable-next-line typescript/no-deprecated -- clients in the field go on using it
   const { git, commands } = sandbox();
   await git.init('/home/user/repo', { initialBranch: 'main' });
   await sandbox().files.write('/home/user/repo/a.txt', 'content');

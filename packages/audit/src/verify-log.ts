@@ -1,4 +1,4 @@
-/* eslint-disable no-console -- also a program of its own: an export contains it as verify.mjs, for readers without SoulBox */
+/* oxlint-disable no-console -- also a program of its own: an export contains it as verify.mjs, for readers without SoulBox */
 import { createPublicKey, hash, verify } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { timingSafeEqual, createHash } from 'node:crypto';
 
 /** A string that is never printed: logs, JSON and string templates show `[redacted]`. */
-// eslint-disable-next-line no-restricted-syntax -- a value that is told from others by its class
+// oxlint-disable-next-line soulbox/no-plain-class -- a value that is told from others by its class
 export class Secret {
   readonly #value: string;
 

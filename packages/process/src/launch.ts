@@ -10,5 +10,5 @@ import { buildIoUringFilter } from './system-call-filter.ts';
 const [, , count = '', program = '', ...rest] = process.argv;
 for (let fd = channelFd; fd < channelFd + Number(count); fd += 1) keepOnExec(fd);
 filterSystemCalls(buildIoUringFilter(), { allThreads: false });
-// eslint-disable-next-line no-restricted-properties -- passed on as it is, not read
+// oxlint-disable-next-line no-restricted-properties -- passed on as it is, not read
 process.execve?.(process.execPath, [process.execPath, ...process.execArgv, program, ...rest], process.env);

@@ -12,7 +12,7 @@ import type { UnitLaunch } from './unit-socket.ts';
 
 const supervisor = connectTo(unitSocketPath);
 const { launch, descriptors } = receiveLaunch(supervisor);
-// eslint-disable-next-line no-restricted-properties -- systemd's variable, which the part does not get
+// oxlint-disable-next-line no-restricted-properties -- systemd's variable, which the part does not get
 const notifyPath = process.env['NOTIFY_SOCKET'];
 // Node has marked the journal's, too.
 for (const standard of [0, 1, 2]) keepOnExec(standard);
@@ -44,7 +44,7 @@ function receiveLaunch(socket: number): { readonly launch: UnitLaunch; readonly 
 
 /** There is no supervisor. The next one starts the unit. */
 function end(): never {
-  // eslint-disable-next-line no-restricted-properties -- it is the main program of a process
+  // oxlint-disable-next-line no-restricted-properties -- it is the main program of a process
   process.exit(stoppedUnitCode);
 }
 

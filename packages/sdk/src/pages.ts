@@ -30,7 +30,7 @@ export interface PageOptions {
  * @internal
  */
 // The type of the body is the caller's word, as everywhere here.
-// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters
 export function createPaginator<Wire, T>(
   connect: () => Connection,
   call: ApiCall,

@@ -6,7 +6,7 @@ export function isThere(what: string, found: boolean): boolean {
   if (found) return true;
   const { CI: ci = '' } = process.env;
   if (ci !== '' && ci !== 'false') throw new Error(`There is no ${what} here, and in CI no test is left out for that.`);
-  // eslint-disable-next-line no-console -- the summary of the run repeats it
+  // oxlint-disable-next-line no-console -- the summary of the run repeats it
   console.log(`skipped: there is no ${what} here`);
   return false;
 }

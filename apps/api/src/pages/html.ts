@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { escapeHtml } from '@soulbox/base';
 
 /** Text that is already HTML: the result of `markup`. */
-// eslint-disable-next-line no-restricted-syntax -- a value that is told from others by its class
+// oxlint-disable-next-line soulbox/no-plain-class -- a value that is told from others by its class
 export class Html {
   readonly text: string;
 

@@ -73,7 +73,7 @@ export function createProvider(options: ProviderOptions): Provider {
       {
         [oidc.customFetch]: async (url, request) => await boundedFetch(url, request, timeoutMs),
         // A token from the provider's own response may be unsigned (OpenID Connect Core 1.0, 3.1.3.7). Not here.
-        // eslint-disable-next-line @typescript-eslint/no-deprecated -- a warning, not a plan to remove it
+        // oxlint-disable-next-line typescript/no-deprecated -- a warning, not a plan to remove it
         execute: [oidc.enableNonRepudiationChecks, ...(isLocal(config) ? [oidc.allowInsecureRequests] : [])],
       },
     );

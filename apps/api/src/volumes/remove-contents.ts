@@ -26,7 +26,7 @@ export async function removeContentsUntilStop(context: ApiContext): Promise<void
     try {
       for (const volume of await records.volumes.listRemoving()) await removeContents(context, volume);
     } catch (err) {
-      // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it changes while this waits
+      // oxlint-disable-next-line typescript/no-unnecessary-condition -- it changes while this waits
       if (!stopping.aborted) logger.warn({ err }, 'the contents of deleted volumes could not be removed yet');
     }
     await sleepUnlessAborted(everyMs, stopping).catch(() => undefined);

@@ -154,7 +154,7 @@ function keep(options: KeepOptions, { first, facts, standby }: Started): KeptPar
         return;
       }
       await sleep(waitOf(crashes.length, policy));
-      // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it is set while this waits
+      // oxlint-disable-next-line typescript/no-unnecessary-condition -- it is set while this waits
       if (isStopping) return;
       running = await restart();
     }

@@ -58,7 +58,7 @@ export async function viewLayers(images: readonly Ext4Image[]): Promise<FileView
 
 const pick = ({ kind, mode, sizeBytes }: Inode) => ({ kind, mode, sizeBytes });
 
-// eslint-disable-next-line @typescript-eslint/require-await -- it has no content
+// oxlint-disable-next-line typescript/require-await -- it has no content
 async function* nothing(): AsyncGenerator<Buffer> {
   return;
 }

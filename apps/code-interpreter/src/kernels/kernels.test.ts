@@ -28,7 +28,7 @@ const isInstalled: Readonly<Record<Language, boolean>> = {
 };
 const missing = Object.entries(isInstalled).flatMap(([language, is]) => (is ? [] : [language]));
 // The reporter shows no reasons.
-// eslint-disable-next-line no-console -- in a test
+// oxlint-disable-next-line no-console -- in a test
 if (missing.length > 0) console.log(`kernels.test.ts: skipped, not installed on this host: ${missing.join(', ')}`);
 
 interface Words {

@@ -63,7 +63,7 @@ function openFs(): FuseFs {
 
 await serveInherited(openFs, {
   onServing: (_mount, { stop }) => {
-    // eslint-disable-next-line no-restricted-properties -- it is the main program of a process
+    // oxlint-disable-next-line no-restricted-properties -- it is the main program of a process
     process.once('SIGTERM', () => void stop().then(() => process.exit(0)));
   },
 });

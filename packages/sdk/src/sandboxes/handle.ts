@@ -59,7 +59,7 @@ export interface SandboxHandleOptions extends ConnectionOptions {
  * the API can also throw `unauthorized`, `scope_missing` and `rate_exceeded`.
  */
 // The E2B client has a class here, which programs call statically and extend.
-// eslint-disable-next-line no-restricted-syntax
+// oxlint-disable-next-line soulbox/no-plain-class
 export class Sandbox implements AsyncDisposable {
   /** The id: `i` and 20 letters and digits. It is the same after a pause. */
   readonly sandboxId: string;

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { channelFd, runPart } from '@soulbox/process';
 
 // A part for keep-part.test.ts: it does what its settings say.
-// eslint-disable-next-line no-restricted-properties -- it is the main program of a process
+// oxlint-disable-next-line no-restricted-properties -- it is the main program of a process
 process.exit(
   await runPart({
     part: 'crashing',

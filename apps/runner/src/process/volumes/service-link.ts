@@ -184,7 +184,7 @@ export function createServiceLink({ kind, socketPath, channel, wake, logger }: S
       try {
         await followOne();
       } catch (err) {
-        // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- it changes while this waits
+        // oxlint-disable-next-line typescript/no-unnecessary-condition -- it changes while this waits
         if (stopping.signal.aborted) return;
         logger.warn({ err }, `the ${noun} service cannot be reached`);
         await sleepUnlessAborted(pauseMs, stopping.signal).catch(() => undefined);

@@ -18,7 +18,7 @@ function isSame(sealed: Buffer, stored: string): boolean {
   return sealed.length === other.length && timingSafeEqual(sealed, other);
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteApiKeys(db: DatabaseSync, audit: AuditWriter, pepper: () => KeyPepper): ApiKeyRecords {
   const insert = db.prepare(insertKey);
   // With a bound limit, SQLite would plan the query again at each call.

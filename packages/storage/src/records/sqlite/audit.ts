@@ -36,7 +36,7 @@ const holdFromRow = (row: Row): AuditHold => ({
   until: Number(row['until']),
 });
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteAudit(db: DatabaseSync, writer: AuditWriter, queue: AuditQueue): AuditRecords {
   return {
     append: async (note, maxBytes) => await queue.add(note, maxBytes),

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { BlobRootKeyRecords } from '../blob-root-keys.ts';
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteBlobRootKeys(db: DatabaseSync): BlobRootKeyRecords {
   const find = db.prepare('SELECT id, sealed_key, created_at FROM blob_root_keys');
   const insert = db.prepare(

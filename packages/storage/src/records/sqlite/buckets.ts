@@ -17,7 +17,7 @@ function bucketFromRow(row: Record<string, SQLOutputValue>): BucketRecord {
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteBuckets(db: DatabaseSync, audit: AuditWriter): BucketRecords {
   const count = db.prepare('SELECT count(*) AS number FROM buckets WHERE team_id = ?');
   const insert = db.prepare(

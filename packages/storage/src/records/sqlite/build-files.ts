@@ -17,7 +17,7 @@ const reserveSql = `
   WHERE (SELECT coalesce(sum(size_bytes), 0) FROM build_files WHERE team_id = :team AND hash <> :hash)
       + (SELECT coalesce(sum(size_bytes), 0) FROM build_uploads WHERE team_id = :team) + :size <= :limit`;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteBuildFiles(db: DatabaseSync): BuildFileRecords {
   const reserve = db.prepare(reserveSql);
   const put = db.prepare(

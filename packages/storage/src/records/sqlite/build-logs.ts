@@ -18,7 +18,7 @@ const selectSql = (order: 'asc' | 'desc'): string => `
   WHERE build_id = ? AND level IN (SELECT value FROM json_each(?)) AND at ${order === 'asc' ? '>=' : '<='} ?
   ORDER BY sequence ${order} LIMIT ? OFFSET ?`;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteBuildLogs(db: DatabaseSync): Pick<BuildRecords, 'appendLogs' | 'listLogs'> {
   const append = db.prepare(appendSql);
   const select = { asc: db.prepare(selectSql('asc')), desc: db.prepare(selectSql('desc')) };

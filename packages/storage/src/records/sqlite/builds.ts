@@ -24,7 +24,7 @@ const failSql = (where: string): string =>
 
 const untaggedSql = 'NOT EXISTS (SELECT 1 FROM template_tags WHERE build_id = builds.id)';
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteBuilds(db: DatabaseSync): BuildRecords {
   const tags = tagTable(db);
   const insert = db.prepare(requestSql);

@@ -21,7 +21,7 @@ const columns = [
 /** A team is cut back to its limit each time it has added this share of it. */
 const trimShare = 0.1;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteConnections(db: DatabaseSync): ConnectionRecords {
   const insert = db.prepare(
     `INSERT INTO connections (${columns.join(', ')}) VALUES (?${', ?'.repeat(columns.length - 1)})`,

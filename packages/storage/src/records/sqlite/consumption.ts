@@ -11,7 +11,7 @@ export const addConsumptionSql = `
   ON CONFLICT (team_id, key_id, day) DO UPDATE SET cpu_ms = cpu_ms + excluded.cpu_ms,
     egress_bytes = egress_bytes + excluded.egress_bytes, creates = creates + excluded.creates`;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function consumptionWriter(db: DatabaseSync): Pick<QuotaRecords, 'recordCounters'> {
   const add = db.prepare(addConsumptionSql);
   const findMark = db.prepare('SELECT * FROM consumption_marks WHERE sandbox_id = ?');

@@ -10,7 +10,7 @@ const dueSql = `
     AND webhook_id NOT IN (SELECT value FROM json_each(?))
   ORDER BY sequence, id LIMIT ?`;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteDeliveries(db: DatabaseSync, log: EventLog): DeliveryRecords {
   const due = db.prepare(dueSql);
   const next = db.prepare('SELECT min(due_at) AS due_at FROM deliveries WHERE due_at > ?');

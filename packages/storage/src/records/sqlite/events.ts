@@ -43,7 +43,7 @@ function filterOf(query: EventQuery): { where: string; values: SQLInputValue[] }
   return { where: where.join(' AND '), values };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteEvents(db: DatabaseSync, log: EventLog): EventRecords {
   const sandbox = db.prepare('SELECT * FROM sandboxes WHERE id = ?');
   const purge = db.prepare(

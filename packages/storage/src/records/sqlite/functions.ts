@@ -44,7 +44,7 @@ function versionFromRow(row: Record<string, SQLOutputValue>): FunctionVersionRec
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteFunctions(db: DatabaseSync): FunctionRecords {
   const insert = db.prepare(`INSERT INTO functions VALUES (${Array.from({ length: 15 }, () => '?').join(', ')})`);
   const count = db.prepare('SELECT count(*) AS number FROM functions WHERE team_id = ?');

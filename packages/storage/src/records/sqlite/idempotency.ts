@@ -5,7 +5,7 @@ import { inTransaction } from './transaction.ts';
 /** Rows that one request at the limit removes, so that it stays short. */
 const purgedAtLimit = 100;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteIdempotency(db: DatabaseSync): IdempotencyRecords {
   const find = db.prepare('SELECT * FROM idempotency_keys WHERE team_id = ? AND key = ?');
   const insert = db.prepare('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?, 0)');

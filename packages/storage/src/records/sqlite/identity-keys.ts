@@ -13,7 +13,7 @@ function keyFromRow(row: Record<string, SQLOutputValue>): IdentityKeyRecord {
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteIdentityKeys(db: DatabaseSync): IdentityKeyRecords {
   const all = db.prepare('SELECT * FROM identity_keys ORDER BY created_at DESC, rowid DESC LIMIT 100');
   const insert = db.prepare('INSERT INTO identity_keys VALUES (?, ?, ?, NULL, ?, ?)');

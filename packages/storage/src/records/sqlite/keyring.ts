@@ -23,7 +23,7 @@ function dataKeyFromRow(row: Record<string, SQLOutputValue>): DataKeyRecord {
 
 const currentSql = "(SELECT id FROM master_keys WHERE state = 'current')";
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteKeyring(db: DatabaseSync): KeyringRecords {
   const masterKeys = db.prepare('SELECT * FROM master_keys ORDER BY created_at, id');
   const demote = db.prepare("UPDATE master_keys SET state = 'retiring' WHERE state = 'current' AND id = ?");

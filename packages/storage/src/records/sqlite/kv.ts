@@ -25,7 +25,7 @@ function entryFromRow(row: Row): KvEntry {
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteKv(db: DatabaseSync): KvRecords {
   const byName = db.prepare('SELECT * FROM kv_namespaces WHERE team_id = ? AND name = ?');
   const byId = db.prepare('SELECT * FROM kv_namespaces WHERE id = ?');

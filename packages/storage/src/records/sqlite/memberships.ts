@@ -21,7 +21,7 @@ function membershipFromRow(row: Record<string, SQLOutputValue>): MembershipRecor
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteMemberships(db: DatabaseSync, audit: AuditWriter): MembershipRecords {
   const put = db.prepare(
     `INSERT INTO memberships VALUES (?, ?, ?, ?, ?)

@@ -17,7 +17,7 @@ function tokenFromRow(row: Record<string, SQLOutputValue>): PersonalTokenRecord 
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqlitePersonalTokens(db: DatabaseSync, audit: AuditWriter): PersonalTokenRecords {
   const insert = db.prepare('INSERT INTO personal_tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const count = db.prepare('SELECT count(*) AS number FROM personal_tokens WHERE user_id = ?');

@@ -30,7 +30,7 @@ const memorySql = `
   SELECT (SELECT coalesce(sum(memory_mb), 0) FROM sandboxes WHERE team_id = :team AND ${runsSql.replace('?', ':aliveAfter')})
     + (SELECT coalesce(sum(memory_mb), 0) FROM creations WHERE team_id = :team) AS memory_mb`;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteQuotas(db: DatabaseSync, audit: AuditWriter): QuotaRecords {
   const limits = db.prepare('SELECT name, value FROM team_limits WHERE team_id = ?');
   const setLimit = db.prepare(

@@ -32,7 +32,7 @@ const mountingSql = `
     AND EXISTS (SELECT 1 FROM json_each(volumes) AS mount WHERE mount.value ->> 'volumeId' = ?)
   ORDER BY started_at, id LIMIT ?`;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSandboxes(db: DatabaseSync, log: EventLog): SandboxRecords {
   const changes = sandboxChanges(db, log);
   const begin = db.prepare(beginSql);

@@ -8,7 +8,7 @@ const leftSql = `
     + (SELECT count(*) FROM functions WHERE sealed_environment = '')
     + (SELECT count(*) FROM audit_subjects WHERE sealed_key = '') AS number`;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSealing(db: DatabaseSync): SealingRecords {
   const pending = db.prepare("SELECT 1 FROM pending_sealing WHERE task = 'values'");
   const pendingBlobs = db.prepare("SELECT 1 FROM pending_sealing WHERE task = 'blobs'");

@@ -18,7 +18,7 @@ function secretFromRow(row: Record<string, SQLOutputValue>): SecretRecord {
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSecrets(db: DatabaseSync, audit: AuditWriter): SecretRecords {
   const count = db.prepare('SELECT count(*) AS number FROM secrets WHERE team_id = ?');
   const insert = db.prepare('INSERT INTO secrets VALUES (?, ?, ?, ?, ?, ?, ?, ?)');

@@ -15,7 +15,7 @@ function sessionFromRow(row: Record<string, SQLOutputValue>): SessionRecord {
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSessions(db: DatabaseSync, audit: AuditWriter): SessionRecords {
   const insert = db.prepare('INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)');
   const trim = db.prepare(

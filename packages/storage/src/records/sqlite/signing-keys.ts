@@ -13,7 +13,7 @@ function keyFromRow(row: Record<string, SQLOutputValue>): SigningKeyRecord {
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSigningKeys(db: DatabaseSync, audit: AuditWriter): SigningKeyRecords {
   const newestFirst = 'ORDER BY created_at DESC, rowid DESC';
   const byId = db.prepare('SELECT * FROM signing_keys WHERE id = ?');

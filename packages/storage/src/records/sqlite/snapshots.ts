@@ -54,7 +54,7 @@ function filterOf(query: SnapshotListQuery): { where: string; values: SQLInputVa
 const columnCount = 13;
 const places = Array.from({ length: columnCount }, (_, index) => `?${index + 1}`).join(', ');
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSnapshots(db: DatabaseSync, log: EventLog): SnapshotRecords {
   const begin = db.prepare(
     `INSERT INTO snapshots SELECT ${places}

@@ -33,7 +33,7 @@ function keyFromRow(row: Record<string, SQLOutputValue>): SshKeyRecord {
 const ids = (owner: SshKeyOwner): [string | null, string | null] =>
   owner.kind === 'team' ? [owner.teamId, null] : [null, owner.userId];
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteSshKeys(db: DatabaseSync, audit: AuditWriter): SshKeyRecords {
   const owned = 'team_id IS ? AND user_id IS ?';
   const insert = db.prepare('INSERT INTO ssh_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');

@@ -52,7 +52,7 @@ function teamFromRow(row: Record<string, SQLOutputValue>): TeamRecord {
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteTeams(db: DatabaseSync, audit: AuditWriter): TeamRecords {
   const insert = db.prepare('INSERT INTO teams (id, name, is_default, created_at) VALUES (?, ?, ?, ?)');
   const byId = db.prepare('SELECT * FROM teams WHERE id = ?');

@@ -29,7 +29,7 @@ const inUseSql = `
   SELECT 1 FROM sandboxes WHERE template_id = ?1 AND (state = 'paused' OR ${runsSql.replace('?', '?2')})
   UNION ALL SELECT 1 FROM creations WHERE template_id = ?1`;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteTemplates(db: DatabaseSync, audit: AuditWriter): TemplateRecords {
   const tags = tagTable(db);
   const ensure = db.prepare(ensureSql);

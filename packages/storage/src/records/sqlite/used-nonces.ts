@@ -6,7 +6,7 @@ import { inTransaction } from './transaction.ts';
 /** Rows that one use of a full store removes, so that it stays short. */
 const purgedPerUse = 100;
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteUsedNonces(db: DatabaseSync, audit: AuditWriter): UsedNonceRecords {
   const find = db.prepare('SELECT 1 FROM used_nonces WHERE team_id = ? AND nonce = ?');
   const insert = db.prepare('INSERT INTO used_nonces (team_id, nonce, kept_until) VALUES (?, ?, ?)');

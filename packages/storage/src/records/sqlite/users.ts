@@ -15,7 +15,7 @@ function userFromRow(row: Record<string, SQLOutputValue>): UserRecord {
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteUsers(db: DatabaseSync, audit: AuditWriter): UserRecords {
   const insert = db.prepare('INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?)');
   const count = db.prepare('SELECT count(*) AS number FROM users');

@@ -22,7 +22,7 @@ function volumeFromRow(row: Record<string, SQLOutputValue>): VolumeRecord {
   };
 }
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteVolumes(db: DatabaseSync, audit: AuditWriter): VolumeRecords {
   const count = db.prepare('SELECT count(*) AS number FROM volumes WHERE team_id = ?');
   const insert = db.prepare(

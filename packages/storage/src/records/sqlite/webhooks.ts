@@ -6,7 +6,7 @@ import type { AuditWriter } from './audit-writer.ts';
 import { inTransaction } from './transaction.ts';
 import { rowFromWebhook, webhookFromRow } from './webhook-row.ts';
 
-/* eslint-disable @typescript-eslint/require-await -- node:sqlite is synchronous, the interface is not */
+/* oxlint-disable typescript/require-await -- node:sqlite is synchronous, the interface is not */
 export function sqliteWebhooks(db: DatabaseSync, audit: AuditWriter): WebhookRecords {
   const insert = db.prepare(
     `INSERT INTO webhooks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
