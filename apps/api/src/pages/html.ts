@@ -4,10 +4,15 @@ import { escapeHtml } from '@soulbox/base';
 /** Text that is already HTML: the result of `markup`. */
 // oxlint-disable-next-line soulbox/no-plain-class -- a value that is told from others by its class
 export class Html {
-  readonly text: string;
+  // Private, so that the compiler takes no object with the same properties for one.
+  readonly #text: string;
 
   constructor(text: string) {
-    this.text = text;
+    this.#text = text;
+  }
+
+  get text(): string {
+    return this.#text;
   }
 }
 

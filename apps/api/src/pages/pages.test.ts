@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startTestApi } from '../testing/test-api.ts';
 import type { TestApi } from '../testing/test-api.ts';
+import { markup } from './html.ts';
+import type { Html } from './html.ts';
 
 let api: TestApi;
 let id: string;
@@ -134,4 +136,11 @@ test('an invalid id is shown as such and does not redirect elsewhere', async () 
   expect(answer.headers.get('location')).toBe('/dashboard/inspect/sandbox/%2F%2Fevil.example%2F%3Cb%3E');
   const page = await (await see(undefined, pathOf(encodeURIComponent('<b>x</b>')))).text();
   expect(page).toContain('&lt;b&gt;x&lt;/b&gt;');
+});
+
+test('only what markup has made is inserted unescaped', () => {
+  expect(markup`<p>${markup`<b>${hostile}</b>`}</p>`.text).not.toContain('<script>');
+  // @ts-expect-error -- it has the properties of HTML, but is none
+  const forged: Html = { text: hostile };
+  expect(() => markup`<p>${forged}</p>`).toThrow(TypeError);
 });
