@@ -30,7 +30,7 @@ export interface CriuShells {
   ): Promise<void>;
 }
 
-/** `spares`: how many wait. Each has 0.2 MB of memory of its own. They end with this process. */
+/** `spares`: how many wait. They end with this process. */
 export function createCriuShells({
   factsFile,
   spares,
