@@ -138,5 +138,6 @@ it('writes each waiting line once when the process exits', async () => {
   expect(await once(child, 'exit')).toEqual([0, null]);
   const numbers = (await readLines()).map(({ number }) => number ?? -1);
   expect(numbers).toEqual([...new Set(numbers)]);
-  expect(numbers.at(-1)).toBe(499);
+  // The first one is in flight at the exit. The kernel may write it last, or not at all.
+  expect(numbers.filter((number) => number > 0)).toEqual(Array.from({ length: 499 }, (_, index) => index + 1));
 });
