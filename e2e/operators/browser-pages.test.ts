@@ -3,6 +3,7 @@ import { isThere } from '@soulbox/testing';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContext } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { goTo } from '../harness/go-to.ts';
 import { createSandbox } from '../harness/sandbox.ts';
 import { server } from '../harness/server.ts';
 
@@ -37,7 +38,7 @@ test.skipIf(!hasBrowser)("e2b's link shows the sandbox in a browser after the us
     const page = await context.newPage();
     // As @e2b/cli prints it.
     const url = `https://${domain}/dashboard/inspect/sandbox/${sandbox.sandboxId}`;
-    expect((await page.goto(url))?.status()).toBe(401);
+    expect((await goTo(page, url))?.status()).toBe(401);
     await page.getByLabel('API key').fill('e2b_wrong');
     await page.getByRole('button', { name: 'Show' }).click();
     await page.getByText('The API key is not valid.').waitFor();
@@ -55,7 +56,7 @@ test.skipIf(!hasBrowser)("e2b's link shows the sandbox in a browser after the us
     await page.getByRole('button', { name: 'Forget the key' }).click();
     await page.getByRole('heading', { name: 'SoulBox' }).waitFor();
     expect(await context.cookies()).toEqual([]);
-    expect((await page.goto(url))?.status()).toBe(401);
+    expect((await goTo(page, url))?.status()).toBe(401);
     expect(new Set(requests.map((request) => new URL(request).host))).toEqual(new Set([domain]));
     expect(requests.filter((request) => request.includes('e2b_'))).toEqual([]);
     // The browser itself reports 401 on the console.
@@ -73,13 +74,13 @@ test.skipIf(!hasBrowser)(
     try {
       const page = await context.newPage();
       const origin = server.plain['E2B_API_URL'] ?? '';
-      await page.goto(origin);
+      await goTo(page, origin);
       await page.getByRole('link', { name: 'operations' }).click();
       await page.waitForURL(`${origin}/docs/operations`);
-      await page.goto(origin);
+      await goTo(page, origin);
       await page.getByRole('link', { name: '/openapi.json' }).click();
       await page.waitForURL(`${origin}/openapi.json`);
-      await page.goto(`${origin}/dashboard/inspect/sandbox/${sandbox.sandboxId}`);
+      await goTo(page, `${origin}/dashboard/inspect/sandbox/${sandbox.sandboxId}`);
       await page.getByLabel('API key').fill(server.plain['E2B_API_KEY'] ?? '');
       await page.getByRole('button', { name: 'Show' }).click();
       await page.getByRole('heading', { name: `Sandbox ${sandbox.sandboxId}` }).waitFor();

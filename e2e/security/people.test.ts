@@ -13,6 +13,7 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runCli, runNode } from '../harness/cli.ts';
+import { goTo } from '../harness/go-to.ts';
 import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
@@ -90,12 +91,12 @@ test.skipIf(!hasBrowser)('people sign in with a browser, connect both command li
   const page = await context.newPage();
 
   // Nobody is admitted who was not added.
-  await page.goto(`${origin}/account`);
+  await goTo(page, `${origin}/account`);
   await signIn(page);
   await page.getByText('You have no account here.').waitFor();
   const added = await asOperator('user', 'add', 'ada@example.com');
   expect(added).toMatchObject({ code: 0 });
-  await page.goto(`${origin}/account`);
+  await goTo(page, `${origin}/account`);
   await signIn(page);
   await page.getByRole('heading', { name: 'Your account' }).waitFor();
   expect(page.url()).toBe(`${origin}/account`);
@@ -118,7 +119,7 @@ test.skipIf(!hasBrowser)('people sign in with a browser, connect both command li
   await mkdir(join(home, 'bin'), { recursive: true });
   const own = { HOME: home, NODE_EXTRA_CA_CERTS: server.tlsEnvironment['NODE_EXTRA_CA_CERTS'] ?? '' };
   const waiting = startLogin(own);
-  await page.goto(`${origin}/auth/device`);
+  await goTo(page, `${origin}/auth/device`);
   const code = await waiting.code();
   await page.getByLabel('Code').fill(code.toLowerCase());
   await page.getByRole('button', { name: 'Continue' }).click();
@@ -144,7 +145,7 @@ test.skipIf(!hasBrowser)('people sign in with a browser, connect both command li
   };
   const login = runCli(['auth', 'login'], e2b);
   await until('the browser is opened', () => Promise.resolve(existsSync(asked)));
-  await page.goto(await readFile(asked, 'utf8'));
+  await goTo(page, await readFile(asked, 'utf8'));
   await page.getByRole('button', { name: 'Allow' }).click();
   await page.getByText('The command line is signed in.').waitFor();
   expect(await login).toMatchObject({
@@ -155,11 +156,11 @@ test.skipIf(!hasBrowser)('people sign in with a browser, connect both command li
   expect(await runCli(['auth', 'logout'], e2b)).toMatchObject({ code: 0 });
 
   // Sign-out, here and at the provider.
-  await page.goto(`${origin}/account`);
+  await goTo(page, `${origin}/account`);
   await page.getByRole('button', { name: 'Sign out', exact: true }).click();
   await page.getByRole('heading', { name: 'Signed out' }).waitFor();
   expect(await context.cookies(origin)).toEqual([]);
-  await page.goto(`${origin}/account`);
+  await goTo(page, `${origin}/account`);
   expect(page.url()).toContain('/auth/sign-in');
 
   // The token of the command line lives on, until its user is removed.

@@ -5,6 +5,7 @@ import { isThere } from '@soulbox/testing';
 import { chromium } from 'playwright-core';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { goTo } from '../harness/go-to.ts';
 import { server } from '../harness/server.ts';
 
 // A page of a stranger, in a browser of the host on which the server runs with its default settings.
@@ -32,7 +33,7 @@ afterAll(async () => {
 test.skipIf(!hasBrowser)('a page whose DNS name points to this host cannot read the server', async () => {
   const page = await browser.newPage();
   // The page has the origin of the server now: without the check it could read every answer.
-  const answer = await page.goto(`http://evil.example:${server.port}/health`);
+  const answer = await goTo(page, `http://evil.example:${server.port}/health`);
   expect(answer?.status()).toBe(421);
   await page.close();
 });
@@ -43,7 +44,7 @@ test.skipIf(!hasBrowser)('a page of another origin can neither call the server n
   page.on('response', (response) => {
     if (new URL(response.url()).port === String(server.port)) statuses.push(response.status());
   });
-  await page.goto(`http://evil.example:${String((stranger.address() as AddressInfo).port)}/`);
+  await goTo(page, `http://evil.example:${String((stranger.address() as AddressInfo).port)}/`);
   const url = `http://127.0.0.1:${server.port}/functions-http/any`;
   // A form or an image could send the first request: no preflight protects it.
   const read = await page.evaluate(`Promise.all([

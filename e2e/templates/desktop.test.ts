@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { Sandbox as Desktop } from '@e2b/desktop';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { goTo } from '../harness/go-to.ts';
 import { server } from '../harness/server.ts';
 import { hasTemplate } from '../harness/template.ts';
 import { until } from '../harness/until.ts';
@@ -83,7 +84,7 @@ describe.skipIf(!isMade)('a desktop, driven by @e2b/desktop', () => {
     try {
       const context = await chrome.newContext({ ignoreHTTPSErrors: true });
       const tab = await context.newPage();
-      await tab.goto(url);
+      await goTo(tab, url);
       // noVNC draws into a canvas as large as the screen once the handshake, password included, is done. In text: it
       // runs there.
       const shows = `(() => {

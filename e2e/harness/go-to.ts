@@ -1,0 +1,17 @@
+import type { Page, Response } from 'playwright-core';
+
+const tries = 5;
+
+/**
+ * Opens a page. Chromium gives it up when a network interface of the host comes or goes, and each sandbox has one: then
+ * it is opened again.
+ */
+export async function goTo(page: Page, url: string): Promise<Response | null> {
+  for (let left = tries - 1; ; left -= 1) {
+    try {
+      return await page.goto(url);
+    } catch (error) {
+      if (left === 0 || !String(error).includes('ERR_NETWORK_CHANGED')) throw error;
+    }
+  }
+}
