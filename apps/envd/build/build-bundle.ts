@@ -153,7 +153,8 @@ async function arrangePreloads(directory: string): Promise<void> {
 export async function compileEnvd(directory: string): Promise<readonly string[]> {
   const output = await run(findBun(), [join(envdDirectory, 'src/bundle/compile.ts'), directory], {
     timeoutMs: compileTimeoutMs,
-    cwd: envdDirectory,
+    // Bun writes the program there first, under another name.
+    cwd: directory,
   });
   return JSON.parse(output) as string[];
 }
