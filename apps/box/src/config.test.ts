@@ -26,6 +26,13 @@ test('the errors of all parts are reported at once', () => {
     expect(load, name).toThrow(new RegExp(`\n  SOULBOX_${name}[:,]`));
 });
 
+test.each([
+  ['relative', /SOULBOX_DATA_DIR.*must be an absolute path/],
+  ['/data\nfolder', /SOULBOX_DATA_DIR.*must not contain a line break/],
+])('the data folder %j stops the start', (folder, fault) => {
+  expect(() => loadBoxConfig({ SOULBOX_DATA_DIR: folder })).toThrow(fault);
+});
+
 test('valid settings of every part are accepted', () => {
   const config = loadBoxConfig({ SOULBOX_NETWORK_CIDR: '10.250.0.0/16', SOULBOX_PORT: '8080' }, { poolSize: 3 });
   expect([config.networkCidr, config.gateway.port, config.runner.poolSize]).toEqual(['10.250.0.0/16', 8080, 3]);

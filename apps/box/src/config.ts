@@ -29,7 +29,11 @@ const ranges: z.ZodType<readonly string[]> = z
 export const boxConfigSchema = {
   dataDirectory: key(
     'SOULBOX_DATA_DIR',
-    z.string().startsWith('/', 'must be an absolute path'),
+    z
+      .string()
+      .startsWith('/', 'must be an absolute path')
+      // Scripts of a driver get paths line by line.
+      .regex(/^[^\n]*$/, 'must not contain a line break'),
     '/var/lib/soulbox',
     'Folder for everything the server keeps (mode 0700).',
   ),
