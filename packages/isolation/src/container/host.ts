@@ -43,7 +43,7 @@ export function createHost(logger: Logger, instance: number, criu: Criu | undefi
     readVersion: criu === undefined ? () => Promise.resolve('') : createVersionReader('criu', programCommand(criu)),
     facts: readHostFacts(),
     seccomp: createSeccompProfile(),
-    criuShells: createCriuShells({ factsFile: kernelFactsFile(instance), spares: spareShells }),
+    criuShells: createCriuShells({ logger, factsFile: kernelFactsFile(instance), spares: spareShells }),
     get cgroups() {
       return shared.cgroups;
     },

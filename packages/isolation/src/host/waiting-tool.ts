@@ -31,13 +31,14 @@ export function startWaitingTool(argv: readonly string[], descriptors: readonly 
     env: toolEnvironment,
     stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
   });
-  const input = child.stdin as Writable;
+  // Without free descriptors there are no streams, and an error follows.
+  const input = child.stdin as Writable | undefined;
   let isWaiting = true;
   const stop = (): void => void (isWaiting = false);
   child.once('exit', stop);
   child.once('error', stop);
   // Noticed by its end. A server without other work can exit.
-  input.on('error', () => undefined);
+  input?.on('error', () => undefined);
   hold(child, false);
   return {
     get isWaiting() {
@@ -48,7 +49,7 @@ export function startWaitingTool(argv: readonly string[], descriptors: readonly 
       hold(child, true);
       try {
         joinGroup(child, options.tools.folder);
-        input.write([String(order.length), ...order.map(asLine), ''].join('\n'));
+        input?.write([String(order.length), ...order.map(asLine), ''].join('\n'));
       } catch (error) {
         child.kill('SIGKILL');
         throw error;

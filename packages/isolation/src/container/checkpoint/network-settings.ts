@@ -1,5 +1,6 @@
-import { closeSync, openSync, writeFileSync } from 'node:fs';
-import { withinNetworkNamespace } from '@soulbox/linux/namespaces';
+import { closeSync, fstatSync, openSync, writeFileSync } from 'node:fs';
+import { SoulBoxError } from '@soulbox/base';
+import { hostNetworkNamespace, withinNetworkNamespace } from '@soulbox/linux/namespaces';
 import type { SandboxSpec } from '../../driver.ts';
 import type { ToolOptions } from '../../host/host-tool.ts';
 import { runHostTool } from '../../host/host-tool.ts';
@@ -10,7 +11,11 @@ const firstFreePort = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
 /** GID_T_MAX (Linux: net/ipv4/sysctl_net_ipv4.c), in the ids of whoever writes. */
 const highestGroup = 2 ** 31 - 1;
 
-/** Gives the new network namespace of a restore the settings that `createOciConfig` gives the first one. */
+/**
+ * Gives the new network namespace of a restore the settings that `createOciConfig` gives the first one. Throws
+ * `sandbox_resume_failed` for a namespace that is not the sandbox's own: this and the following steps would change the
+ * host's network.
+ */
 export async function setNetworkSettings(
   { idBase }: SandboxSpec,
   initPid: number,
@@ -19,6 +24,8 @@ export async function setNetworkSettings(
   const last = idBase + idCount - 1;
   const namespace = openSync(`/proc/${initPid}/ns/net`, 'r');
   try {
+    if (fstatSync(namespace).ino === fstatSync(hostNetworkNamespace()).ino)
+      throw new SoulBoxError('sandbox_resume_failed', 'The restored sandbox does not have its own network namespace.');
     withinNetworkNamespace(namespace, () => {
       writeFileSync(firstFreePort, '0');
       if (last <= highestGroup) writeFileSync(pingGroups, `${idBase} ${last}`);

@@ -1,4 +1,4 @@
-import { mkdir, readlink, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findProcess, SoulBoxError } from '@soulbox/base';
@@ -168,17 +168,13 @@ function restoreOptions(layout: SandboxLayout, isLazy: boolean): readonly string
   ];
 }
 
-/** Refuses a namespace that is not the sandbox's own: the following steps would change the host's network. */
 async function attachNetwork(
   spec: SandboxSpec,
   initPid: number,
   options: Pick<ToolOptions, 'tools' | 'signal'>,
 ): Promise<void> {
-  const namespace = `/proc/${initPid}/ns/net`;
-  if ((await readlink(namespace)) === (await readlink('/proc/self/ns/net')))
-    throw new SoulBoxError('sandbox_resume_failed', 'The restored sandbox does not have its own network namespace.');
   await setNetworkSettings(spec, initPid, options);
-  await spec.attachNetwork(namespace);
+  await spec.attachNetwork(`/proc/${initPid}/ns/net`);
 }
 
 /** The error of a failed restore, with CRIU's own words in its cause. It must be read before the folder is removed. */

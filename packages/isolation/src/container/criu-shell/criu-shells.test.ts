@@ -4,7 +4,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '@soulbox/base';
-import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
+import type { Logger } from '@soulbox/base';
+import { silentLogger } from '@soulbox/base/logger';
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openCgroups } from '../../cgroup/open-cgroups.ts';
 import { listPids } from '../../cgroup/tree.ts';
 import { toolsOf } from '../../host/host-tool.ts';
@@ -33,7 +35,7 @@ test('a script runs in a shell that waited, with a /run of its own that nobody e
     'echo "$$ $1 $SOULBOX_TOOL_FOR $(ls -m /run)"; read -r go; echo facts >/run/criu.kdat; keep_facts',
   );
   const factsFile = join(folder, 'facts');
-  const shells = createCriuShells({ factsFile, spares: 1 });
+  const shells = createCriuShells({ logger: silentLogger, factsFile, spares: 1 });
   const before = await childrenOf(process.pid);
   const findWaiting = async (): Promise<number | undefined> =>
     (await childrenOf(process.pid)).find((pid) => !before.includes(pid));
@@ -60,7 +62,7 @@ test('what is unmounted on the host ends in a shell that waits', async () => {
     await run('mount', ['--make-shared', folder]);
     await mkdir(inner);
     await run('mount', ['-t', 'tmpfs', 'soulbox-test', inner]);
-    createCriuShells({ factsFile: '/run/soulbox-facts-of-a-test', spares: 1 }).fill();
+    createCriuShells({ logger: silentLogger, factsFile: '/run/soulbox-facts-of-a-test', spares: 1 }).fill();
     const shell = async (): Promise<number> =>
       (await childrenOf(process.pid)).find((pid) => !before.includes(pid)) ?? 0;
     const mounts = async (): Promise<string> =>
@@ -75,10 +77,23 @@ test('what is unmounted on the host ends in a shell that waits', async () => {
   }
 });
 
+test('a shell that cannot be started ahead is reported, and does not end the server', async () => {
+  const warned = vi.fn();
+  const file = join(folder, 'file');
+  await writeFile(file, '');
+  const logger: Logger = { debug: warned, info: warned, warn: warned, error: warned, child: () => silentLogger };
+  const shells = createCriuShells({ logger, factsFile: join(file, 'facts'), spares: 1 });
+  shells.fill();
+  await expect.poll(() => warned.mock.calls.length).toBe(1);
+  await expect(shells.run('/dev/null', [], { tools })).rejects.toMatchObject({
+    code: expect.stringMatching(/^(?:ENOTDIR|EEXIST)$/) as string,
+  });
+});
+
 test('shells that wait end with the server, also if it is killed', async () => {
   const module = new URL('criu-shells.ts', import.meta.url).pathname;
   const code = `import { createCriuShells } from ${JSON.stringify(module)};
-    createCriuShells({ factsFile: '/run/soulbox-facts-of-a-test', spares: 2 }).fill(); setInterval(() => 0, 1000);`;
+    createCriuShells({ logger: { warn() {} }, factsFile: '/run/soulbox-facts-of-a-test', spares: 2 }).fill(); setInterval(() => 0, 1000);`;
   const flags = ['--conditions=soulbox-source', '--input-type=module', '-e', code];
   const server = spawn(process.execPath, flags, { stdio: 'inherit' });
   await expect.poll(async () => (await childrenOf(server.pid ?? 0)).length).toBe(2);

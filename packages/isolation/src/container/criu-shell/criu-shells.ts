@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Logger } from '@soulbox/base';
 import type { ToolOptions } from '../../host/host-tool.ts';
 import type { WaitingTool } from '../../host/waiting-tool.ts';
 import { startWaitingTool } from '../../host/waiting-tool.ts';
@@ -32,9 +33,11 @@ export interface CriuShells {
 
 /** `spares`: how many wait. They end with this process. */
 export function createCriuShells({
+  logger,
   factsFile,
   spares,
 }: {
+  readonly logger: Logger;
   readonly factsFile: string;
   readonly spares: number;
 }): CriuShells {
@@ -59,7 +62,11 @@ export function createCriuShells({
       setTimeout(() => {
         isFilling = false;
         waiting = waiting.filter((shell) => shell.isWaiting);
-        while (waiting.length < spares) waiting.push(start());
+        try {
+          while (waiting.length < spares) waiting.push(start());
+        } catch (err) {
+          logger.warn({ err }, 'a shell for CRIU could not be started ahead: the next pause or resume starts its own');
+        }
       }, refillDelayMs).unref();
     },
     async run(script, args, { volumes = [], ...options }) {

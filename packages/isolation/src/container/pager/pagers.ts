@@ -41,7 +41,13 @@ export function createPagers(options: SpareOptions & { readonly spares: number }
   return {
     fill() {
       while (!isClosed && spares.size < options.spares) {
-        const spare = createSpare(options);
+        let spare: Spare;
+        try {
+          spare = createSpare(options);
+        } catch {
+          // The host has no memory or descriptors for it now. The next restore starts its own, and reports why it cannot.
+          return;
+        }
         spares.add(spare);
         void spare.ended.then(() => spares.delete(spare));
       }
