@@ -153,8 +153,10 @@ test('with encrypted folders the raw disk has nothing of a sandbox, its fork, it
   await server?.stop();
   // The key has left the kernel with the server.
   expect(await readdir(join(disk, 'data/layers'))).not.toContainEqual(expect.stringMatching(/[.]img$/));
+  // The upload may have made a folder of its own beside those of the teams since they were listed.
   const locked = await readdir(join(disk, 'data/volumes'));
-  expect([locked.length, locked.filter((name) => teams.includes(name))]).toEqual([teams.length, []]);
+  expect(locked.length).toBeGreaterThanOrEqual(teams.length);
+  expect(locked.filter((name) => teams.includes(name))).toEqual([]);
   expect(await run('lsattr', ['-d', join(disk, 'data/buckets')])).toMatch(/^\S*E/);
   // Nor does a start leave it there that fails when the runner has given it.
   const missing = join(folder, 'missing.pem');
