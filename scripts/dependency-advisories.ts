@@ -87,7 +87,8 @@ function isOver({ until }: AdvisoryException, now: number): boolean {
 }
 
 export type RegistryAnswer =
-  { readonly vulnerabilities: NonNullable<NpmAudit['vulnerabilities']> } | { readonly why: string };
+  | { readonly vulnerabilities: NonNullable<NpmAudit['vulnerabilities']> }
+  | { readonly why: string };
 
 /** Asks the registry that npm is configured for about what is shipped from a folder. */
 export function askRegistry(root: string, timeoutMs: number): RegistryAnswer {

@@ -54,38 +54,30 @@ test('a client that disconnects at any step of a create leaves no sandbox outsid
 }, 60_000);
 
 // Concurrently, because both wait for a time limit of the server.
-test.concurrent(
-  'a head that arrives byte by byte is cut off in time, and others are served meanwhile',
-  async (context) => {
-    const socket = await open(context);
-    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    socket.resume();
-    const timer = setInterval(() => {
-      if (socket.writable) socket.write('x');
-    }, 500);
-    context.onTestFinished(() => clearInterval(timer));
-    socket.write('GET /health HTTP/1.1\r\nX-Slow: ');
-    expect((await sandbox().commands.run('echo served')).stdout).toBe('served\n');
-    const startedAt = Date.now();
-    await closed;
-    expect(Date.now() - startedAt).toBeLessThan(40_000);
-  },
-  60_000,
-);
+test.concurrent('a head that arrives byte by byte is cut off in time, and others are served meanwhile', async (context) => {
+  const socket = await open(context);
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.resume();
+  const timer = setInterval(() => {
+    if (socket.writable) socket.write('x');
+  }, 500);
+  context.onTestFinished(() => clearInterval(timer));
+  socket.write('GET /health HTTP/1.1\r\nX-Slow: ');
+  expect((await sandbox().commands.run('echo served')).stdout).toBe('served\n');
+  const startedAt = Date.now();
+  await closed;
+  expect(Date.now() - startedAt).toBeLessThan(40_000);
+}, 60_000);
 
-test.concurrent(
-  'an endless create body is cut off in time',
-  async (context) => {
-    const socket = await open(context);
-    let reply = '';
-    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    socket.on('data', (data) => (reply += data.toString()));
-    socket.write([...createHead, 'Content-Length: 1000', '', '{'].join('\r\n'));
-    await closed;
-    if (reply !== '') expect(reply).toMatch(/^HTTP\/1\.1 4\d\d /);
-  },
-  90_000,
-);
+test.concurrent('an endless create body is cut off in time', async (context) => {
+  const socket = await open(context);
+  let reply = '';
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.on('data', (data) => (reply += data.toString()));
+  socket.write([...createHead, 'Content-Length: 1000', '', '{'].join('\r\n'));
+  await closed;
+  if (reply !== '') expect(reply).toMatch(/^HTTP\/1\.1 4\d\d /);
+}, 90_000);
 
 test('a client that does not read an endless response does not fill the memory of the server', async () => {
   const before = memoryMb();

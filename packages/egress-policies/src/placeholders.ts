@@ -5,7 +5,8 @@ export type TemplatePart =
   | { readonly kind: 'placeholder'; readonly name: string };
 
 export type Placeholder =
-  { readonly kind: 'secret'; readonly name: string } | { readonly kind: 'identity'; readonly name: string };
+  | { readonly kind: 'secret'; readonly name: string }
+  | { readonly kind: 'identity'; readonly name: string };
 
 /** Those of E2B. Anything else between braces is text. */
 const form = /\$\{(e2b\.(?:secrets|identity\.tokens)\.[^}]*)\}/;

@@ -149,7 +149,7 @@ describe('lifecycle events', () => {
 describe('docs/events.md', () => {
   it('lists every cause with its meaning, and every type', async () => {
     const page = await readFile(join(import.meta.dirname, '../../../../docs/events.md'), 'utf8');
-    // Prettier pads the cells.
+    // The formatter pads the cells.
     const text = page.replaceAll(/ +\|/g, ' |');
     for (const [cause, meaning] of Object.entries(causes)) expect(text).toContain(`| \`${cause}\` | ${meaning} |`);
     for (const type of lifecycleEventTypes) expect(text).toContain(`\`${type}\``);

@@ -11,7 +11,8 @@ import { exportMs, exportReaderIdleMs } from '../limits.ts';
 import { exportMediaType } from './media-type.ts';
 
 type Source =
-  { readonly case: 'sandboxId'; readonly value: string } | { readonly case: 'snapshotId'; readonly value: string };
+  | { readonly case: 'sandboxId'; readonly value: string }
+  | { readonly case: 'snapshotId'; readonly value: string };
 
 interface Wanted {
   readonly source: Source;

@@ -13,7 +13,23 @@ const errorSchema = z
   .meta({ id: 'Error', description: 'An error.' });
 
 export type ErrorStatus =
-  400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 416 | 422 | 429 | 500 | 501 | 503 | 504 | 507;
+  | 400
+  | 401
+  | 403
+  | 404
+  | 405
+  | 408
+  | 409
+  | 413
+  | 415
+  | 416
+  | 422
+  | 429
+  | 500
+  | 501
+  | 503
+  | 504
+  | 507;
 
 /** The form of E2B's content API of volumes. */
 const namedErrorSchema = errorSchema

@@ -79,7 +79,8 @@ interface LogState {
   behindSince: number | undefined;
   /** Signed and not stored yet. */
   signed:
-    { readonly checkpoint: SignedCheckpoint; readonly lines: readonly string[]; readonly askedAt: number } | undefined;
+    | { readonly checkpoint: SignedCheckpoint; readonly lines: readonly string[]; readonly askedAt: number }
+    | undefined;
 }
 
 export function createWitnessing({ witnesses, quorum, maxMs, clock, logger }: WitnessingOptions): Witnessing {

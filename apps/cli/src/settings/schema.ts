@@ -21,10 +21,8 @@ const wholeNumber = (min: number, max: number): Pick<Setting, 'form' | 'accept'>
 });
 const commandMaxLength = 1000;
 
-const variable = (
-  name: string,
-  value: string | undefined = environment[name],
-): readonly [string, string] | undefined => (value === undefined || value === '' ? undefined : [value, name]);
+const variable = (name: string, value: string | undefined = environment[name]): readonly [string, string] | undefined =>
+  value === undefined || value === '' ? undefined : [value, name];
 
 /** All settings of the CLI, for `soulbox config`. The server has its own: docs/config.md. */
 export const schema = {

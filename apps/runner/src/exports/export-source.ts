@@ -24,7 +24,8 @@ export interface ExportRequest {
 }
 
 export type ExportEvent =
-  { readonly manifest: Uint8Array; readonly signature: ExportSignature } | { readonly block: Uint8Array };
+  | { readonly manifest: Uint8Array; readonly signature: ExportSignature }
+  | { readonly block: Uint8Array };
 
 /** Resolves when the reader has taken the event. */
 type Emit = (event: ExportEvent) => Promise<void>;

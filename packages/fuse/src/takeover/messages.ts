@@ -18,4 +18,6 @@ export interface ServeMessage {
 
 /** `ready`: it can be told to serve. `closed`: the mount with this descriptor is gone. */
 export type ServerMessage =
-  { readonly type: 'ready' } | { readonly type: 'serving' } | { readonly type: 'closed'; readonly fd: number };
+  | { readonly type: 'ready' }
+  | { readonly type: 'serving' }
+  | { readonly type: 'closed'; readonly fd: number };

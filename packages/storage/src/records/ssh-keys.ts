@@ -22,7 +22,8 @@ export interface SshKeyRecord {
 }
 
 export type SshKeyOwner =
-  { readonly kind: 'team'; readonly teamId: string } | { readonly kind: 'person'; readonly userId: string };
+  | { readonly kind: 'team'; readonly teamId: string }
+  | { readonly kind: 'person'; readonly userId: string };
 
 /** A change and its `notes` are committed together. Without a change, there are none. */
 export interface SshKeyRecords {
