@@ -39,7 +39,7 @@ let [running, late]: Sandbox[] = [];
 let serving: string[] = [];
 /** Of commands. */
 let environment: Record<string, string> = {};
-let recovered: ServerProcess | undefined;
+let recovery: Promise<Recovery> | undefined;
 
 const soulbox = async (...args: string[]): Promise<Output> =>
   await runNode([cliMain, ...args], environment, '', 240_000);
@@ -65,11 +65,28 @@ interface Recovered {
   readonly lost: { readonly what: string; readonly id: string; readonly reason: string }[];
 }
 
-async function recover(target: string): Promise<{ readonly output: Output; readonly said: Recovered }> {
+interface Recovery {
+  readonly output: Output;
+  readonly said: Recovered;
+  readonly server: ServerProcess;
+}
+
+async function recover(target: string): Promise<Omit<Recovery, 'server'>> {
   const place = ['--storage', url, '--key-file', keyFile, '--data-dir', target];
   const output = await soulbox('storage', 'recover', ...place, '--json');
   return { output, said: JSON.parse(output.stdout) as Recovered };
 }
+
+async function recoverAndStart(): Promise<Recovery> {
+  const target = join(folder, 'recovered');
+  const recovered = await recover(target);
+  // No sandbox that sleeps has it, so it is not in the store. A server makes it anew, which takes minutes.
+  if (hasFunctions) await copyTemplate('edge', join(target, 'templates'));
+  return { ...recovered, server: await start(target) };
+}
+
+/** Once for all tests, each of which may also run alone. */
+const recovered = async (): Promise<Recovery> => await (recovery ??= recoverAndStart());
 
 beforeAll(async () => {
   folder = await makeTestDirectory('object-store-');
@@ -96,8 +113,9 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(async () => {
   // A server removes what is left on the host.
-  if (recovered === undefined) await server.restart().then(async () => await server.stop());
-  else await endWorld(recovered, world);
+  const found = await recovery?.catch(() => undefined);
+  if (found === undefined) await server.restart().then(async () => await server.stop());
+  else await endWorld(found.server, world);
   await removeTree(server.dataDirectory);
   await removeTree(folder);
   expect(await listHostTraces(instance)).toEqual([]);
@@ -116,8 +134,7 @@ test('nothing of a tenant is readable in the store', async () => {
 });
 
 test('a host that lost its disk resumes what was uploaded, and names what is lost with the reason', async () => {
-  const target = join(folder, 'recovered');
-  const { output, said } = await recover(target);
+  const { output, said, server: found } = await recovered();
   expect(output.code, output.stderr).toBe(1);
   // The snapshot of the tenant and the template.
   expect(said).toMatchObject({ sandboxes: 1, snapshots: 2 });
@@ -128,33 +145,32 @@ test('a host that lost its disk resumes what was uploaded, and names what is los
   expect(said.lost.toSorted((one, other) => one.id.localeCompare(other.id))).toEqual(
     lost.toSorted((one, other) => (one.id ?? '').localeCompare(other.id ?? '')),
   );
-  // No sandbox that sleeps has it, so it is not in the store. A server makes it anew, which takes minutes.
-  if (hasFunctions) await copyTemplate('edge', join(target, 'templates'));
-  recovered = await start(target);
-  await checkWorld(world, connectionOf(recovered));
-  const list = await Sandbox.list(connectionOf(recovered)).nextItems();
+  await checkWorld(world, connectionOf(found));
+  const list = await Sandbox.list(connectionOf(found)).nextItems();
   expect(list.map(({ sandboxId }) => sandboxId)).toContain(world.paused);
   expect(list.map(({ sandboxId }) => sandboxId)).not.toContain(running?.sandboxId);
 }, 300_000);
 
-test.skipIf(!hasFunctions)('a function is there with its secret and its values, in a new sandbox', async () => {
-  if (recovered === undefined) throw new Error('there is no recovered server');
-  await expect
-    .poll(async () => recovered && (await askFunction(recovered, 'GET', '/functions-http/lasting/')), {
-      timeout: 30_000,
-    })
-    .toMatchObject({ text: 'kept secret' });
-  await askFunction(recovered, 'DELETE', '/functions/lasting');
-});
+test.skipIf(!hasFunctions)(
+  'a function is there with its secret and its values, in a new sandbox',
+  async () => {
+    const { server: found } = await recovered();
+    await expect
+      .poll(async () => await askFunction(found, 'GET', '/functions-http/lasting/'), { timeout: 30_000 })
+      .toMatchObject({ text: 'kept secret' });
+    await askFunction(found, 'DELETE', '/functions/lasting');
+  },
+  300_000,
+);
 
 test(
   'the recovered server goes on at the same place, and the lost host changes nothing when it comes back',
   { tags: ['long'], timeout: 300_000 },
   async () => {
-    if (recovered === undefined) throw new Error('there is no recovered server');
-    await Sandbox.pause(world.paused, connectionOf(recovered));
-    await untilUploaded(recovered);
-    await recovered.stop({ keepSandboxes: true });
+    const { server: found } = await recovered();
+    await Sandbox.pause(world.paused, connectionOf(found));
+    await untilUploaded(found);
+    await found.stop({ keepSandboxes: true });
     await server.restart();
     await until('it is refused', async () => {
       const { stdout } = await status(server);
@@ -165,7 +181,7 @@ test(
     environment = { SOULBOX_TEMPLATES_DIR: join(folder, 'recovered', 'templates') };
     const { said } = await recover(join(folder, 'again'));
     expect(said).toMatchObject({ sandboxes: 1, snapshots: 2 });
-    await recovered.restart();
-    await checkWorld(world, connectionOf(recovered));
+    await found.restart();
+    await checkWorld(world, connectionOf(found));
   },
 );
