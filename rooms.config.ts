@@ -553,7 +553,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'processes',
       'sockets',
     ],
-    ['fscrypt', 'netlink', 'netlink-attributes', 'socket-filter', 'unix-messages'],
+    ['fscrypt', 'netlink', 'netlink-attributes', 'programs', 'socket-filter', 'unix-messages'],
     ['netlink-events'],
   ],
   'packages/network/src': [

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { addressOf, check, lastErrno, libcFunction, libcSymbol, SystemCallError } from './libc.ts';
 
-export const waitpid = libcFunction<[pid: number, status: null, options: number]>(
+export const waitpid = libcFunction<[pid: number, status: Buffer | null, options: number]>(
   'int waitpid(int pid, void *status, int options)',
 );
 const signal = libcFunction<[number: number, handler: bigint], bigint>('void *signal(int number, void *handler)');

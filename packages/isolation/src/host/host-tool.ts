@@ -1,9 +1,10 @@
-import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError } from '@soulbox/base';
+import type { Program, ProgramOptions } from '@soulbox/linux/programs';
+import { startProgram } from '@soulbox/linux/programs';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { killPids, listPids, removeGroup } from '../cgroup/tree.ts';
 import { toolGroupOf, traceName } from './names.ts';
@@ -55,29 +56,38 @@ export interface ToolOptions {
 export async function runHostTool(command: string, args: readonly string[], options: ToolOptions): Promise<void> {
   const { folder, traceName: owner } = options.tools;
   mkdirSync(folder, { recursive: true });
-  const pipes =
-    options.onLine === undefined ? (['ignore', 'ignore', 'pipe'] as const) : (['pipe', 'pipe', 'pipe'] as const);
-  const child = spawn('sh', ['-c', entering, folder, command, ...args], {
-    cwd: options.directory,
-    env: { ...toolEnvironment, SOULBOX_TOOL_FOR: owner },
-    stdio: [...pipes, ...(options.descriptors ?? [])],
+  const program = startTool(['sh', '-c', entering, folder, command, ...args], {
+    directory: options.directory,
+    environment: { ...toolEnvironment, SOULBOX_TOOL_FOR: owner },
+    standardStreams: options.onLine === undefined ? 'ignore' : 'pipe',
+    descriptors: options.descriptors ?? [],
   });
-  await conductTool(child, [command, ...args], options);
+  await conductTool(program, [command, ...args], options);
+}
+
+/** Throws CommandError. */
+export function startTool(argv: readonly string[], options: ProgramOptions): Program {
+  const [command = '', ...args] = argv;
+  try {
+    return startProgram(command, args, options);
+  } catch (error) {
+    throw new CommandError(argv, undefined, '', error);
+  }
 }
 
 /** Follows a started tool to its end, like `runHostTool`. `argv`: for the error. */
 export async function conductTool(
-  child: ChildProcess,
+  program: Program,
   argv: readonly string[],
   { signal, timeoutMs = usualTimeoutMs, onLine }: Pick<ToolOptions, 'signal' | 'timeoutMs' | 'onLine'>,
 ): Promise<void> {
-  const end = (): void => void child.kill('SIGKILL');
+  const end = (): void => program.kill();
   const timer = setTimeout(end, timeoutMs);
   signal?.addEventListener('abort', end);
   if (signal?.aborted === true) end();
   try {
     // Both are awaited: no step of a failed tool continues in the background.
-    const steps = [openBarrier(child, onLine), waitForEnd(child, argv)];
+    const steps = [openBarrier(program, onLine), waitForEnd(program, argv)];
     const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   } finally {
@@ -86,48 +96,47 @@ export async function conductTool(
   }
 }
 
-async function waitForEnd(child: ChildProcess, argv: readonly string[]): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    let complaint = '';
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      if (complaint.length < complaintMax) complaint += text;
-    });
-    const fail = (exitCode: number | undefined, cause: unknown): void => {
-      reject(new CommandError(argv, exitCode, complaint, cause));
-    };
-    child.on('error', (error) => fail(undefined, error));
-    // Processes that a killed tool started may still hold its streams. `endHostTools` ends them; they are not waited
-    // for.
-    child.on('exit', () => setTimeout(() => closeStreams(child), lastWordsMs).unref());
-    child.on('close', (code, signal) => {
-      if (code === 0) resolve();
-      else fail(code ?? undefined, signal);
-    });
+async function waitForEnd({ input, output, errors, exited }: Program, argv: readonly string[]): Promise<void> {
+  const streams = [input, output, errors].filter((stream) => stream !== undefined);
+  let complaint = '';
+  errors.setEncoding('utf8').on('data', (text: string) => {
+    if (complaint.length < complaintMax) complaint += text;
+  });
+  // It may end at any moment, and its end says how.
+  for (const stream of streams) stream.on('error', () => undefined);
+  const closed = Promise.all(streams.map(closeOf));
+  const { code, signal } = await exited;
+  input?.destroy();
+  // Nobody may read it, and its end comes after it.
+  output?.resume();
+  // Processes that a killed tool started may still hold its streams. `endHostTools` ends them; they are not waited for.
+  const timer = setTimeout(() => streams.forEach((stream) => stream.destroy()), lastWordsMs).unref();
+  await closed;
+  clearTimeout(timer);
+  if (code !== 0) throw new CommandError(argv, code ?? undefined, complaint, signal ?? 'its end was not noticed');
+}
+
+async function closeOf(stream: Socket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (stream.closed) resolve();
+    else stream.once('close', () => resolve());
   });
 }
 
-function closeStreams({ stdin, stdout, stderr }: ChildProcess): void {
-  for (const stream of [stdin, stdout, stderr]) stream?.destroy();
-}
-
 /** Resolves when the tool's output ends. */
-async function openBarrier(child: ChildProcess, onLine: ToolOptions['onLine']): Promise<void> {
-  const { stdin, stdout, pid } = child;
-  if (onLine === undefined || stdin === null || stdout === null) return;
-  // It may end at any moment; `waitForEnd` reports how.
-  stdin.on('error', () => undefined);
-  stdout.on('error', () => undefined);
-  const lines = createInterface({ input: stdout });
+async function openBarrier(program: Program, onLine: ToolOptions['onLine']): Promise<void> {
+  const { input, output, pid } = program;
+  if (onLine === undefined || input === undefined || output === undefined) return;
+  const lines = createInterface({ input: output });
   // A destroyed stream emits no end, and the lines would wait for one.
-  stdout.once('close', () => lines.close());
+  output.once('close', () => lines.close());
   try {
     for await (const line of lines) {
-      if (pid === undefined) return;
       await onLine(pid, line);
-      stdin.write('go\n');
+      input.write('go\n');
     }
   } catch (error) {
-    child.kill('SIGKILL');
+    program.kill();
     throw error;
   }
 }

@@ -1,10 +1,7 @@
-import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Writable } from 'node:stream';
-import { conductTool, toolEnvironment } from './host-tool.ts';
+import type { Program } from '@soulbox/linux/programs';
+import { conductTool, startTool, toolEnvironment } from './host-tool.ts';
 import type { ToolOptions } from './host-tool.ts';
 
 /**
@@ -23,45 +20,38 @@ export interface WaitingTool {
   ): Promise<void>;
 }
 
-/** `descriptors`: inherited as 3, 4 and so on. */
+/** `descriptors`: inherited as 3, 4 and so on. Throws CommandError. */
 export function startWaitingTool(argv: readonly string[], descriptors: readonly number[] = []): WaitingTool {
-  const [command = '', ...args] = argv;
-  const child = spawn(command, args, {
-    cwd: '/',
-    env: toolEnvironment,
-    stdio: ['pipe', 'pipe', 'pipe', ...descriptors],
+  const program = startTool(argv, {
+    ...{ directory: '/', environment: toolEnvironment, standardStreams: 'pipe', descriptors },
   });
-  // Without free descriptors there are no streams, and an error follows.
-  const input = child.stdin as Writable | undefined;
   let isWaiting = true;
   const stop = (): void => void (isWaiting = false);
-  child.once('exit', stop);
-  child.once('error', stop);
+  void program.exited.then(stop);
   // Noticed by its end. A server without other work can exit.
-  input?.on('error', () => undefined);
-  hold(child, false);
+  program.input?.on('error', () => undefined);
+  hold(program, false);
   return {
     get isWaiting() {
       return isWaiting;
     },
     async begin(order, options) {
       stop();
-      hold(child, true);
+      hold(program, true);
       try {
-        joinGroup(child, options.tools.folder);
-        input?.write([String(order.length), ...order.map(asLine), ''].join('\n'));
+        joinGroup(program, options.tools.folder);
+        program.input?.write([String(order.length), ...order.map(asLine), ''].join('\n'));
       } catch (error) {
-        child.kill('SIGKILL');
+        program.kill();
         throw error;
       }
-      await conductTool(child, [...argv, ...order], options);
+      await conductTool(program, [...argv, ...order], options);
     },
   };
 }
 
 /** Whoever ends the tools of the sandbox finds it, and what it starts, from here on. */
-function joinGroup({ pid }: ChildProcess, folder: string): void {
-  if (pid === undefined) return;
+function joinGroup({ pid }: Program, folder: string): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'cgroup.procs'), String(pid));
 }
@@ -71,11 +61,8 @@ function asLine(word: string): string {
   return word;
 }
 
-function hold(child: ChildProcess, isHeld: boolean): void {
-  const parts = [child, child.stdin, child.stdout, child.stderr];
-  for (const part of parts) {
-    if (!(part instanceof Socket) && part !== child) continue;
-    if (isHeld) part.ref();
-    else part.unref();
-  }
+function hold({ input, output, errors }: Program, isHeld: boolean): void {
+  for (const stream of [input, output, errors])
+    if (isHeld) stream?.ref();
+    else stream?.unref();
 }
