@@ -422,7 +422,15 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/checkpoints/src': [
     ['digests', 'disk-facts', 'flush', 'names', 'sealed-json'],
     ['clear-folders', 'damage', 'damaged-checkpoints', 'flatten', 'manifest', 'part-files'],
-    ['background-digests', 'check-freed', 'checkpoint-store', 'find-sealed-checkpoint', 'follower', 'sealing'],
+    [
+      'background-digests',
+      'check-freed',
+      'checkpoint-store',
+      'find-sealed-checkpoint',
+      'follower',
+      'kept-copies',
+      'sealing',
+    ],
     ['read-part', 'reveal', 'store-tools'],
     ['disk-digests', 'open-checkpoint'],
     ['archive', 'draft', 'layers', 'sealed-checkpoints'],

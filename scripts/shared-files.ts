@@ -4,6 +4,12 @@
  * they do not restore.
  */
 export const sharedFiles: readonly string[] = [
-  'apps/api/src/**/*.test.ts',
-  ...['audit', 'base', 'client', 'contract'].map((name) => `packages/${name}/src/**/*.test.ts`),
+  ...rooms('apps', ['api', 'gateway']),
+  ...rooms('packages', ['audit', 'base', 'cache', 'certificates', 'client', 'contract', 'egress-policies']),
+  ...rooms('packages', ['envd-client', 'keyring', 'local-files', 'mcp-http', 'routing', 'rpc', 'runtimes', 'sdk']),
+  ...rooms('packages', ['storage', 'tracing', 'vault']),
 ];
+
+function rooms(folder: string, names: readonly string[]): readonly string[] {
+  return names.map((name) => `${folder}/${name}/src/**/*.test.ts`);
+}

@@ -65,7 +65,8 @@ const longSteps = (): Step[][] => {
     [{ name: 'templates', run: makeTestTemplates }],
     [vitest('unit', ['--project', 'unit*', ...tag])],
     [vitest('proofs', ['--project', 'proofs', ...tag])],
-    [vitest('e2e', ['--project', 'e2e', '--project', 'e2e-operators', ...tag])],
+    // Each project has a server of its own on the same instance, so they run one after the other.
+    ...['e2e', 'e2e-alone', 'e2e-operators'].map((name) => [vitest(name, ['--project', name, ...tag])]),
     [vitest('gvisor', ['--project', 'e2e-gvisor'])],
     [vitest('gvisor-alone', ['--project', 'e2e-gvisor-alone'])],
   ];

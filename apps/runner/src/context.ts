@@ -332,7 +332,7 @@ async function createSandboxHost(
   const stored = await openStored(options, clock, disks, stopping);
   const checkpoints =
     options.storedSource === undefined ? options.checkpoints : fetchingCheckpoints(options.checkpoints, stored);
-  const memory = createMemoryRoom({ stopping });
+  const memory = createMemoryRoom({ stopping, makeRoom: () => checkpoints.dropClear() });
   return { ...options, volumes, slots: createSlots(), store, disks, memory, stored, checkpoints };
 }
 

@@ -99,6 +99,8 @@ export interface CheckpointStore extends AsyncDisposable {
    * Removes decrypted content that a dead server left in memory. Call it when no restore of that server is in progress.
    */
   sweepClear(): Promise<void>;
+  /** Removes clear copies that no restore uses: the host needs its memory. See `reveal`. */
+  dropClear(): void;
   /**
    * Garbage-collects checkpoints and layers. `findNeeded` is called after the store has listed them: a caller that
    * names a checkpoint or layer in its records before it makes it cannot lose it to a collection in progress. Layers
@@ -155,9 +157,11 @@ export interface Checkpoint {
   /** The decrypted blocks of a part, each checked. Nothing may pack it meanwhile. Throws `state_damaged`. */
   read(partName: string): AsyncGenerator<Buffer>;
   /**
-   * Decrypts and checks it for a restore. Returns when all parts without memory are complete. Throws `state_damaged`.
+   * Decrypts and checks it for a restore. Returns when all parts without memory are complete. With `isShared`, restores
+   * at the same time, and those of the next ten seconds, use one clear copy: for a checkpoint from which several
+   * sandboxes are made, without late parts. Default: false. Throws `state_damaged`.
    */
-  reveal(kinds: PartKinds): Promise<ClearCheckpoint>;
+  reveal(kinds: PartKinds, options?: { readonly isShared?: boolean }): Promise<ClearCheckpoint>;
   /** For a driver that checks these parts itself while it reads them. */
   digestsOf(isMeant: (partName: string) => boolean): PartDigests;
 }
@@ -182,7 +186,10 @@ export interface PartKinds {
 
 /** The parts of a checkpoint as a driver reads them. Dispose it when the restore has returned. */
 export interface ClearCheckpoint extends AsyncDisposable {
-  /** The parts. Late ones are empty files of the right size there, if the checkpoint is encrypted. */
+  /**
+   * The parts. Others may read them, too: nobody writes there. Late ones are empty files of the right size there, if the
+   * checkpoint is encrypted.
+   */
   readonly directory: string;
   /** An empty folder in memory for what a driver makes of them. */
   readonly scratch: string;

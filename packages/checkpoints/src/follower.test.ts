@@ -9,6 +9,7 @@ import type { Digester } from './digests/digester.ts';
 import { createDraft } from './draft.ts';
 import type { CheckpointDraft } from './checkpoint-store.ts';
 import { createFollower } from './follower.ts';
+import { createKeptCopies } from './kept-copies.ts';
 import { mib, patternOf, testFacts, testKeys } from './testing/test-store.ts';
 
 let folder: string;
@@ -31,7 +32,7 @@ async function draftWith(encrypt: Digester['encrypt']): Promise<CheckpointDraft>
   ];
   for (const path of [directory, scratch, sealed]) await mkdir(path);
   const clear = createClearFolders(folder, silentLogger);
-  const tools = { digester: { ...digester, encrypt }, keys: testKeys(), clear };
+  const tools = { digester: { ...digester, encrypt }, keys: testKeys(), clear, kept: createKeptCopies(clear) };
   const plan = { checkpointId: 's1', layers: [], directory, scratch, sealed, target: join(folder, 's1') };
   return createDraft(plan, tools, () => undefined);
 }

@@ -16,6 +16,7 @@ import { createDigester } from './digests/digester.ts';
 import { digestDisk, verifyDisk } from './disk-digests.ts';
 import { createDrafts } from './drafts.ts';
 import { createLayers } from './layers.ts';
+import { createKeptCopies } from './kept-copies.ts';
 import { linkLayer, linkCheckpoint } from './link-into.ts';
 import type { StorePaths } from './names.ts';
 import { draftSuffix, removedSuffix, storePaths } from './names.ts';
@@ -57,7 +58,7 @@ export async function openCheckpointStore({
     await sweep(paths, logger);
     const clear = createClearFolders(clearDirectory, logger);
     await clear.sweepDrafts();
-    const tools = { digester: createDigester(), keys, clear };
+    const tools = { digester: createDigester(), keys, clear, kept: createKeptCopies(clear) };
     const sealed = createSealedCheckpoints(paths, tools);
     const archive = blobs === undefined ? undefined : createArchive(blobs, tools);
     const damaged = openDamagedCheckpoints(directory);
@@ -99,7 +100,7 @@ interface StoreParts {
 
 function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
   const { paths, logger, lock, tools, sealed, archive, damaged } = parts;
-  const { digester, keys, clear } = tools;
+  const { digester, keys, clear, kept } = tools;
   const layers = createLayers(paths, digester);
   const drafts = createDrafts(paths, tools, sealed);
   const packing = createPacking((checkpointId) => sealed.open(checkpointId), archive);
@@ -107,6 +108,7 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
   const list = (): Promise<readonly string[]> => sealed.list();
   const remove = async (checkpointId: string): Promise<void> => {
     await packing.interrupt(checkpointId);
+    kept.forget(checkpointId);
     if (await sealed.remove(checkpointId)) await archive?.remove(checkpointId);
   };
 
@@ -128,6 +130,7 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
     },
     remove,
     async setAside(checkpointId, note) {
+      kept.forget(checkpointId);
       await damaged.take(checkpointId, paths.checkpoint(checkpointId), note);
     },
     dropDamaged: (beforeMs) => damaged.removeOlder(beforeMs),
@@ -149,6 +152,7 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
     },
     verifyDisk: (path, expected) => verifyDisk(path, expected, digester),
     sweepClear: async () => await clear.sweep(),
+    dropClear: () => kept.dropIdle(),
     async collect(findNeeded) {
       const shelves = {
         store: { list, remove },
@@ -161,6 +165,7 @@ function createDiskCheckpointStore(parts: StoreParts): CheckpointStore {
       return await collect(shelves, findNeeded);
     },
     async [Symbol.asyncDispose]() {
+      await kept[Symbol.asyncDispose]();
       await clear[Symbol.asyncDispose]();
       await digester[Symbol.asyncDispose]();
       await lock.close();

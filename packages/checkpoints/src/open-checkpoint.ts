@@ -22,7 +22,7 @@ import type { PartDigests, Checkpoint } from './checkpoint-store.ts';
 /** Reads the checkpoint in `directory`, which exists. Throws `state_damaged`, `state_incompatible`. */
 export async function openCheckpoint(checkpointId: string, directory: string, tools: StoreTools): Promise<Checkpoint> {
   const { manifest, key } = await readWithKey(checkpointId, directory, tools.keys);
-  const { digester, clear } = tools;
+  const { digester, clear, kept } = tools;
   await checkParts(manifest, directory);
   const verify: Checkpoint['verify'] = async (isMeant = () => true) =>
     await verifyParts({ manifest, key, directory }, isMeant, digester);
@@ -37,8 +37,8 @@ export async function openCheckpoint(checkpointId: string, directory: string, to
     verify,
     read: (partName) => readPart(readablePart({ manifest, key, directory }, partName)),
     digestsOf,
-    reveal: async (kinds) =>
-      await revealCheckpoint({ manifest, key, directory, digester, clear, verify, digestsOf }, kinds),
+    reveal: async (kinds, { isShared = false } = {}) =>
+      await revealCheckpoint({ manifest, key, directory, digester, clear, kept, verify, digestsOf }, kinds, isShared),
   };
 }
 

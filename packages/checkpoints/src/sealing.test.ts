@@ -95,6 +95,38 @@ test('clear content is removed with the draft, after a restore and after a faile
   await isEmpty();
 });
 
+test('restores that share a clear copy read the checkpoint once; its removal and its damage end the copy', async () => {
+  const clear = join(shop.directory, 'clear');
+  const reveal = async () => await (await shop.store.open('s1')).reveal(nothingLate, { isShared: true });
+  await sealTestCheckpoint(shop.store, 's1');
+  await rename(pathIn('s1', 'pages-1.img'), join(shop.directory, 'pages'));
+  await writeFile(pathIn('s1', 'pages-1.img'), Buffer.alloc(2.5 * mib));
+  {
+    await using damaged = await reveal();
+    await expect(damaged.pagesChecked).rejects.toMatchObject(damage);
+  }
+  await rename(join(shop.directory, 'pages'), pathIn('s1', 'pages-1.img'));
+  const [one, other] = [await reveal(), await reveal()];
+  await Promise.all([one.pagesChecked, other.pagesChecked]);
+  expect([other.directory, other.scratch === one.scratch]).toEqual([one.directory, false]);
+  expect((await readFile(join(one.directory, 'pages-1.img'))).equals(testParts['pages-1.img'] ?? Buffer.alloc(0))).toBe(
+    true,
+  );
+  await one[Symbol.asyncDispose]();
+  await other[Symbol.asyncDispose]();
+  // It stays for the next restore, until the host needs the memory.
+  await expect.poll(async () => await readdir(clear)).toHaveLength(1);
+  await using third = await reveal();
+  expect(third.directory).toBe(one.directory);
+  await third[Symbol.asyncDispose]();
+  shop.store.dropClear();
+  await expect.poll(async () => await readdir(clear)).toEqual([]);
+  await using fourth = await reveal();
+  await fourth[Symbol.asyncDispose]();
+  await shop.store.remove('s1');
+  await expect.poll(async () => await readdir(clear)).toEqual([]);
+});
+
 test('a store that is closed has removed its clear content', async () => {
   {
     await using draft = await shop.store.begin('s1');

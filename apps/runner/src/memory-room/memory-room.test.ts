@@ -43,6 +43,21 @@ test('of three saves of which one fits, all succeed, one at a time and in order'
   expect([most, order]).toEqual([1, [1, 2, 3]]);
 });
 
+test('before a call waits, those who hold memory only to be faster give it back', async () => {
+  const asked: number[] = [];
+  const room = openRoom({
+    maxWaitMs: 10_000,
+    makeRoom: () => {
+      asked.push(availableMb);
+      availableMb += 1000;
+    },
+  });
+  using _first = await room.admit(save());
+  expect(asked).toEqual([]);
+  using _second = await room.admit(save('s2'));
+  expect(asked).toEqual([256 + 1500]);
+});
+
 test('two saves that fit together run at the same time', async () => {
   const room = openRoom();
   using _first = await room.admit(save('s1', 700));

@@ -43,6 +43,8 @@ export interface MemoryRoom {
 
 export interface MemoryRoomOptions {
   readonly stopping: AbortSignal;
+  /** Called each time that a call must wait: whoever holds memory only to be faster gives it back. */
+  readonly makeRoom?: () => void;
   readonly readMemory?: () => HostMemory;
   readonly maxWaitMs?: number;
 }
@@ -55,7 +57,7 @@ interface Waiting {
 }
 
 export function createMemoryRoom(options: MemoryRoomOptions): MemoryRoom {
-  const { stopping, readMemory = readHostMemory, maxWaitMs = defaultMaxWaitMs } = options;
+  const { stopping, makeRoom, readMemory = readHostMemory, maxWaitMs = defaultMaxWaitMs } = options;
   const holds = new Set<{ readonly bytes: number }>();
   const refused = new Set<{ readonly sandboxId: string }>();
   let queue: Waiting[] = [];
@@ -101,7 +103,10 @@ export function createMemoryRoom(options: MemoryRoomOptions): MemoryRoom {
     if (queue.length === 0) {
       clearInterval(timer);
       timer = undefined;
-    } else timer ??= setInterval(look, lookMs);
+    } else {
+      makeRoom?.();
+      timer ??= setInterval(look, lookMs);
+    }
   };
 
   stopping.addEventListener('abort', look);

@@ -128,7 +128,7 @@ export async function memoryOf(
   const need = { what: 'Restoring saved memory', reason: 'sandbox_resume_failed', sandboxId, isUrgent } as const;
   using held = new DisposableStack();
   held.use(await host.memory.admit({ ...need, bytes: clearBytesOf(checkpoint, kinds.isLate) }));
-  const clear = await checkpoint.reveal(kinds);
+  const clear = await checkpoint.reveal(kinds, { isShared: owner !== 'itself' && !isLate });
   arriving?.keep();
   const kept = held.move();
   return {
