@@ -42,6 +42,9 @@ async function fingerprintHere(path: string): Promise<string> {
   return text;
 }
 
+/** The kernel of gVisor does not tell where a file has holes: tar there reads all their zeros. */
+const tellsHoles = server.isolation !== 'gvisor';
+
 test('a folder goes in and comes out as it was: 5,000 files, names of any bytes, holes, links, modes, times', async () => {
   const source = join(folder, 'source');
   for (let index = 0; index < 50; index++) {
@@ -53,15 +56,17 @@ test('a folder goes in and comes out as it was: 5,000 files, names of any bytes,
   await symlink('/etc/passwd', join(source, 'out'));
   await symlink('../../..', join(source, 'd0/up'));
   await mkdir(join(source, 'd1/closed'), { mode: 0o500 });
-  const make = 'truncate -s 5G holes; printf end >>holes; mkfifo pipe; ln -- -rf hard; touch -d 2001-02-03 d2 holes';
+  const hole = (tellsHoles ? 5120 : 100) * 2 ** 20;
+  const make = `truncate -s ${hole} holes; printf end >>holes; mkfifo pipe; ln -- -rf hard; touch -d 2001-02-03 d2 holes`;
   await once(spawn('sh', ['-c', make], { cwd: source }), 'close');
 
+  const usedMib = async (): Promise<number> => Number((await inside('df --output=used -m / | tail -1')).trim());
+  const usedBefore = await usedMib();
   const sent = await cli('cp', source, there('/tmp/arrived'), '--json');
   expect(sent, sent.stderr).toMatchObject({ code: 0, stderr: expect.stringContaining('1 devices') as string });
   expect(JSON.parse(sent.stdout)).toMatchObject({ files: 5004, folders: 52, links: 2, skipped: 1 });
-  expect(
-    (await inside('cd /tmp/arrived && du -sk holes | cut -f1 && stat -c %h hard && cat < -rf')).split('\n'),
-  ).toEqual([expect.stringMatching(/^\d{1,3}$/), ...['2', 'dash']]);
+  expect((await usedMib()) - usedBefore).toBeLessThan(80);
+  expect((await inside('cd /tmp/arrived && stat -c %h hard && cat < -rf')).split('\n')).toEqual(['2', 'dash']);
   await removeTree(join(source, 'pipe'));
   expect(await inside(`rm -f /tmp/none; cd /tmp/arrived && stat -c %a d1/closed`)).toBe('500\n');
 
@@ -69,8 +74,8 @@ test('a folder goes in and comes out as it was: 5,000 files, names of any bytes,
   const received = await cli('cp', there('/tmp/arrived'), join(folder, 'back'));
   expect(received, received.stderr).toMatchObject({ code: 0 });
   // Nobody hashes 5 GiB of zeros.
-  expect((await stat(join(folder, 'back/holes'))).size).toBe(5 * 1024 ** 3 + 3);
-  expect((await stat(join(folder, 'back/holes'))).blocks).toBeLessThan(1000);
+  expect((await stat(join(folder, 'back/holes'))).size).toBe(hole + 3);
+  if (tellsHoles) expect((await stat(join(folder, 'back/holes'))).blocks).toBeLessThan(1000);
   for (const root of [source, join(folder, 'back')]) await removeTree(join(root, 'holes'));
   // Their times are those of the removal now.
   for (const root of [source, join(folder, 'back')]) await once(spawn('touch', ['-d', '2001-01-01', root]), 'close');
