@@ -1,10 +1,10 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { aloneFiles, operatorFiles } from './scripts/alone-files.ts';
+import { memoryFiles } from './scripts/memory-files.ts';
 import { memoryFolder } from './scripts/memory-folder.ts';
 import { mockedFiles } from './scripts/mocked-files.ts';
 import { proofFiles } from './scripts/proof-files.ts';
-import { sharedFiles } from './scripts/shared-files.ts';
 
 // Tests start real sandboxes on two cores: one file at a time per project keeps their timings honest.
 // Many tests promise times (deadlines, latencies under load) on machines that others share: one slow moment is no fault,
@@ -42,8 +42,13 @@ const patience = { expect: { poll: { timeout: 15_000 } } };
 // Only hangs end by them. Some tests start whole servers, on machines of half the speed.
 const unitTimes = { testTimeout: 90_000, hookTimeout: 180_000, ...patience };
 
-/** Node loads our sources as in production, without a detour over Vite: a quarter of the time. */
+/**
+ * Node loads our sources as in production, without a detour over Vite: a quarter of the time. Files share the processes
+ * and modules of three workers: new ones for each file cost as much as a third of all tests. They restore what they
+ * change of their process.
+ */
 const nativeLoader = {
+  isolate: false,
   experimental: { viteModuleRunner: false, nodeLoader: false },
   execArgv: ['--conditions=soulbox-source'],
   setupFiles: ['scripts/compile-cache.ts'],
@@ -78,16 +83,15 @@ export default defineConfig({
             'packages/*/src/**/*.test.ts',
             'scripts/**/*.test.ts',
           ],
-          exclude: [...mockedFiles, ...sharedFiles],
+          exclude: [...mockedFiles, ...memoryFiles],
           maxWorkers: 3,
         },
       },
       {
         test: {
-          ...{ name: 'unit-shared', retry, tags, ...unitTimes, ...nativeLoader },
-          include: [...sharedFiles],
+          ...{ name: 'unit-memory', retry, tags, ...unitTimes, ...nativeLoader },
+          include: [...memoryFiles],
           exclude: [...mockedFiles],
-          isolate: false,
           env: { TMPDIR: memoryFolder },
           globalSetup: [...nativeLoader.globalSetup, 'scripts/memory-folder.ts'],
           maxWorkers: 3,

@@ -1,9 +1,8 @@
 /**
- * Unit test files that may share a process and its modules, and whose temporary files are in memory: a third of their
- * time is the import of what they test, and a third are flushes to the disk. They change nothing of their process that
- * they do not restore.
+ * Unit test files whose temporary files are in memory: flushes to the disk would take a third of their time. They start
+ * no sandboxes, which need a disk.
  */
-export const sharedFiles: readonly string[] = [
+export const memoryFiles: readonly string[] = [
   ...rooms('apps', ['api', 'gateway']),
   ...rooms('packages', ['audit', 'base', 'cache', 'certificates', 'client', 'contract', 'egress-policies']),
   ...rooms('packages', ['envd-client', 'keyring', 'local-files', 'mcp-http', 'routing', 'rpc', 'runtimes', 'sdk']),
