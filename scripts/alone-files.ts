@@ -4,7 +4,9 @@
  */
 export const aloneFiles: readonly string[] = [
   ...['soak', 'redteam'].map((folder) => `e2e/${folder}/*.test.ts`),
-  ...['commands/load', 'sandboxes/load', 'sandboxes/spares', 'sandboxes/metrics'].map((name) => `e2e/${name}.test.ts`),
+  ...['commands/load', 'sandboxes/load', 'sandboxes/spares', 'sandboxes/metrics', 'sandboxes/ratios'].map(
+    (name) => `e2e/${name}.test.ts`,
+  ),
   // How soon a process that was killed is back.
   ...['operators/processes', 'volumes/hostile'].map((name) => `e2e/${name}.test.ts`),
 ];
