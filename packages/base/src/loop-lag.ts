@@ -1,8 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** The length of a measurement, in milliseconds: enough for a 99th percentile of 500 samples. */
-const spanMs = 10_000;
-const resolutionMs = 20;
+/** The length of a measurement, in milliseconds: enough for a 99th percentile of 200 samples. */
+const spanMs = 20_000;
+/** Each sample wakes the process, so that idle ones would do little else if there were more. */
+const resolutionMs = 100;
 
 /** The delay of event loop turns in the last complete measurement, in seconds. All readers see the same values. */
 export interface LoopLag {

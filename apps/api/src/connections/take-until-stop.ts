@@ -4,7 +4,7 @@ import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
 import { createConnectionLog } from './connection-log.ts';
 
-/** How often the runner is asked. Milliseconds. */
+/** Rest before the runner is asked again. It answers when it has connections, or after 10 s. Milliseconds. */
 const intervalMs = 500;
 /** The same while the disk is full or the runner away. */
 const respiteMs = 2000;
@@ -22,7 +22,9 @@ export async function takeConnectionsUntilStop(context: ApiContext): Promise<voi
   while (!isStopped()) {
     let waitMs = intervalMs;
     try {
-      const { batch, connections, dropped } = await callRunner((options) => runner.takeConnections(order, options));
+      const { batch, connections, dropped } = await callRunner((options) =>
+        runner.takeConnections(order, { ...options, signal: stopping }),
+      );
       Object.assign(order, { recorded: 0n, refused: batch });
       if (connections.length > 0 || dropped > 0n) {
         await record(connections.map(recordFromWire), Number(dropped));

@@ -32,6 +32,23 @@ test('records are given in their order, in batches of 500', () => {
   expect(rest.map(({ port }) => port)).toEqual(Array.from({ length: 1200 }, (_, index) => index + 1));
 });
 
+test('who waits is woken by the next record, also by one that is only counted, and by the end of the wait', async () => {
+  const queue = createConnectionQueue();
+  const never = new AbortController().signal;
+  let isWoken = false;
+  const waiting = queue.untilMore(never).then(() => (isWoken = true));
+  await Promise.resolve();
+  expect(isWoken).toBe(false);
+  queue.add(recordOf('a'));
+  await waiting;
+  // There is something already.
+  await queue.untilMore(never);
+  const { number } = queue.take(nothing);
+  await queue.untilMore(AbortSignal.timeout(20));
+  await queue.untilMore(AbortSignal.abort());
+  expect(queue.take({ recorded: number, refused: 0 }).records).toEqual([]);
+});
+
 test('a batch that was not confirmed is given again unchanged, and what came since follows it', () => {
   const queue = createConnectionQueue();
   queue.add(recordOf('a', { port: 1 }));

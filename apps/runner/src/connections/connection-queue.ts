@@ -17,6 +17,8 @@ export interface ConnectionQueue {
    * refused batch, only the number of connections of each sandbox is kept.
    */
   take(order: { readonly recorded: number; readonly refused: number }): ConnectionBatch;
+  /** Resolves when there is something that no batch has yet, or at the abort. */
+  untilMore(signal: AbortSignal): Promise<void>;
 }
 
 export interface ConnectionBatch {
@@ -35,6 +37,8 @@ export function createConnectionQueue(): ConnectionQueue {
   let next = Date.now();
   let last: ConnectionBatch | undefined;
   let given = 0;
+  /** Callers that wait for more. */
+  const wakes = new Set<() => void>();
   /** Records of each sandbox that wait. */
   const own = new Map<string, number>();
   const countOwn = (sandboxId: string, more: number): void => {
@@ -66,10 +70,11 @@ export function createConnectionQueue(): ConnectionQueue {
       // No sandbox takes more than is left for all others: one alone gets half, and so there is always room for the next.
       if ((own.get(sandboxId) ?? 0) >= waitingMax - waiting.length) {
         sum(record);
-        return;
+      } else {
+        waiting.push(record);
+        countOwn(sandboxId, 1);
       }
-      waiting.push(record);
-      countOwn(sandboxId, 1);
+      for (const wake of wakes) wake();
     },
     take({ recorded, refused }) {
       if (last !== undefined && recorded !== last.number) {
@@ -95,6 +100,16 @@ export function createConnectionQueue(): ConnectionQueue {
       last = { number: next++, records, dropped };
       dropped = 0;
       return last;
+    },
+    async untilMore(signal) {
+      if (waiting.length + sums.size + dropped > 0 || signal.aborted) return;
+      const { promise, resolve } = Promise.withResolvers<undefined>();
+      const wake = (): void => resolve(undefined);
+      wakes.add(wake);
+      signal.addEventListener('abort', wake);
+      await promise;
+      wakes.delete(wake);
+      signal.removeEventListener('abort', wake);
     },
   };
 }

@@ -1,13 +1,19 @@
 import { once } from 'node:events';
 import { availableParallelism, loadavg } from 'node:os';
 import type { ServiceImpl } from '@connectrpc/connect';
-import { phaseBoundsSeconds, readCacheFigures, readPhaseFigures } from '@soulbox/base';
+import { phaseBoundsSeconds, readCacheFigures, readPhaseFigures, sleepUnlessAborted } from '@soulbox/base';
 import { recordToWire } from '@soulbox/contract/egress-record-service';
 import type { RunnerService } from '@soulbox/contract/runner';
+import type { ConnectionBatch, ConnectionQueue } from '../connections/connection-queue.ts';
 import { readHostMemory } from '../memory-room/read-host-memory.ts';
 import type { Answers } from './answer.ts';
 import type { ServeContext } from './serve-context.ts';
 import { streamStaging } from './stage-backup.ts';
+
+/** How long a caller waits for connections if there are none. Each question costs both processes a millisecond. */
+const connectionsWaitMs = 10_000;
+/** Connections often come in groups. */
+const gatherMs = 250;
 
 /** Serves the figures of the host, room on its disk, and its backup. */
 export function createHostRoutes(
@@ -29,11 +35,11 @@ export function createHostRoutes(
       return await Promise.resolve({ epoch: context.consumption.epoch, counters });
     }),
 
-    takeConnections: answer(async ({ recorded, refused }) => {
+    takeConnections: answer(async ({ recorded, refused }, { signal }) => {
       const order = { recorded: Number(recorded), refused: Number(refused) };
-      const { number, records, dropped } = context.connections.take(order);
-      const connections = records.map(recordToWire);
-      return await Promise.resolve({ batch: BigInt(number), connections, dropped: BigInt(dropped) });
+      const gone = AbortSignal.any([signal, context.stopping]);
+      const { number, records, dropped } = await takeSoon(context.connections, order, gone);
+      return { batch: BigInt(number), connections: records.map(recordToWire), dropped: BigInt(dropped) };
     }),
 
     getPool: answer(async () => {
@@ -119,4 +125,21 @@ export function createHostRoutes(
 
     stageSnapshots: stream((_request: unknown, handler) => streamStaging(context, 'snapshots', handler.signal)),
   };
+}
+
+/** The next connections, as soon as there are some. Empty after a wait without any. */
+async function takeSoon(
+  connections: ConnectionQueue,
+  order: { readonly recorded: number; readonly refused: number },
+  gone: AbortSignal,
+): Promise<ConnectionBatch> {
+  const batch = connections.take(order);
+  if (batch.records.length > 0 || batch.dropped > 0) return batch;
+  await connections.untilMore(AbortSignal.any([gone, AbortSignal.timeout(connectionsWaitMs)]));
+  const isGone = await sleepUnlessAborted(gatherMs, gone).then(
+    () => false,
+    () => true,
+  );
+  // What is taken for a caller that has gone would only be given again.
+  return isGone ? batch : connections.take({ recorded: batch.number, refused: 0 });
 }
