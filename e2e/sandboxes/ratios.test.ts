@@ -1,13 +1,13 @@
 // Times depend on the machine, so each is compared with what bare programs need for the same in this run
 // (docs/benchmarks.md has the times). Nothing rests in between: some hosts take the memory of an idle guest away, and what
-// comes first after a second is several times slower there. A limit is about twice what was measured: it finds a step that was added, not a
-// slow hour.
+// comes first after a second is several times slower there. A limit is two and a half times what was measured: it finds a
+// step that was added, not a slow hour.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { findCriu } from '@soulbox/host';
 import { expect, test } from 'vitest';
-import { skipWithout } from '../harness/needs.ts';
 import { createSandbox } from '../harness/sandbox.ts';
+import { server } from '../harness/server.ts';
 
 const rounds = 9;
 
@@ -47,7 +47,7 @@ test('a command costs a small multiple of the shell that it starts', async () =>
     async () => (await timeMs(async () => await times(count, async () => await sandbox.commands.run('true')))) / count,
     async () => (Number((await sandbox.commands.run(shells)).stderr) * 1000) / count,
   );
-  expect(ratio).toBeLessThan(13);
+  expect(ratio).toBeLessThan(16);
 });
 
 async function times(count: number, work: () => Promise<unknown>): Promise<void> {
@@ -55,8 +55,7 @@ async function times(count: number, work: () => Promise<unknown>): Promise<void>
 }
 
 test('a pause and a resume cost a small multiple of what bare CRIU needs for an idle process', async (context) => {
-  skipWithout('checkpoint', context);
-  skipWithout('setuid', context);
+  if (server.isolation !== 'container') context.skip(`the isolation "${server.isolation}" does not use CRIU`);
   const criu = await findCriu();
   if (criu === undefined) throw new Error('the host has no CRIU');
   const sandbox = await createSandbox();
@@ -75,8 +74,8 @@ test('a pause and a resume cost a small multiple of what bare CRIU needs for an 
       }),
     );
   }
-  expect(ratioOf('pause, bare `criu dump`', pauses, bare.dump)).toBeLessThan(30);
-  expect(ratioOf('resume to the end of a command, bare `criu restore`', resumes, bare.restore)).toBeLessThan(44);
+  expect(ratioOf('pause, bare `criu dump`', pauses, bare.dump)).toBeLessThan(36);
+  expect(ratioOf('resume to the end of a command, bare `criu restore`', resumes, bare.restore)).toBeLessThan(55);
 });
 
 /**
