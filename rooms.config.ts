@@ -385,7 +385,11 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/buckets/src/mount': [['bucket-mount'], ['file-methods', 'folder-methods', 'name-methods', 'rename']],
   'packages/buckets/src/names': [['attributes', 'keys', 'recent'], ['facts'], ['folder-list']],
   'packages/volumes/src/metadata': [['checksum', 'inode'], ['metadata'], ['sqlite']],
-  'packages/volumes/src/volume': [['gate', 'pins', 'places', 'syncer', 'write'], ['holes', 'read'], ['open']],
+  'packages/volumes/src/volume': [
+    ['freed-room', 'gate', 'pins', 'places', 'syncer', 'write'],
+    ['holes', 'read'],
+    ['open'],
+  ],
   'packages/vault/src': [
     [
       'cache-figures',

@@ -8,12 +8,14 @@ import { openObjectStore } from '@soulbox/storage/objects';
 import type { ObjectStore } from '@soulbox/storage/objects';
 import { findChosenStore, listManyObjects, passLargeObject } from '@soulbox/storage/testing-objects';
 import type { Taken } from '@soulbox/storage/testing-objects';
+import { collectManyPacks } from '@soulbox/volumes/collections';
 import { killWriter } from '@soulbox/volumes/kills';
 import { compareWithModel } from '@soulbox/volumes/model';
 import { hasStressPrograms, onEachMount, stress, stressors, testPosix, verifyWrites } from '@soulbox/volumes/stress';
 
 /**
- * The long form of tests of object stores and volumes: a large object and a list of many objects in a folder, kills of a
+ * The long form of tests of object stores and volumes: a large object, a list and a
+ * collection of many objects in a folder, kills of a
  * process that writes a volume, a comparison with a model, and programs that try file systems, on mounts: stress-ng, fio,
  * and pjdfstest if SOULBOX_PJDFSTEST is the folder of a built one. With SOULBOX_TEST_STORAGE, the large object goes to that
  * store too.
@@ -42,7 +44,7 @@ const inFolder = async <T>(work: (data: string) => Promise<T>): Promise<T> => {
 };
 
 /** MiB by which the process may grow, whatever the sizes are. */
-const grownMax = { object: 256, list: 384 };
+const grownMax = { object: 256, list: 384, collection: 1024 };
 const tell = (what: string, { seconds, grownMib }: Taken, most: number): void => {
   console.log(`${what}: ${seconds.toFixed(1)} s, ${grownMib} MiB more memory at most`);
   if (grownMib > most) throw new Error(`${what} took more than ${most} MiB of memory.`);
@@ -71,6 +73,9 @@ if (Number(values.objects) > 0)
   await inFolder(async (data) => {
     const count = Number(values.objects);
     tell(`list of ${count} objects of a folder`, await listManyObjects(data, count), grownMax.list);
+    const { mark, sweep } = await collectManyPacks(data, count);
+    tell(`collection of ${count} packs of a volume, first run`, mark, grownMax.collection);
+    tell('the same, when a tenth of them is due', sweep, grownMax.collection);
   });
 
 const { answered, violations } = await inFolder((data) =>

@@ -241,6 +241,31 @@ except FileExistsError: print("exists")`;
     expect((await again.getInfo()).bucketMounts).toMatchObject([{ prefix: 'paused/' }]);
   });
 
+  test('is written by a program that maps a file, and behind gVisor such a sandbox is not saved and goes on', async (context) => {
+    skipWithout('checkpoint', context);
+    await put('mapped/file', 'a'.repeat(8192));
+    const sandbox = await mounting({ '/data': { name: 'data', prefix: 'mapped' } });
+    const program = `import mmap, os, time
+file = open("/data/file", "r+b")
+pages = mmap.mmap(file.fileno(), 0)
+pages[:5] = b"first"
+pages.flush(); os.fsync(file.fileno())
+while not os.path.exists("/tmp/go"): time.sleep(0.1)
+pages[8187:] = b"after"
+pages.flush(); pages.close(); os.fsync(file.fileno()); file.close()`;
+    await sandbox.files.write('/tmp/map.py', program);
+    const mapping = await sandbox.commands.run('python3 /tmp/map.py', { background: true, timeoutMs: 0 });
+    await until('the first bytes', async () => (await objectText('mapped/file')) === `first${'a'.repeat(8187)}`);
+    if (shared.isolation === 'gvisor')
+      await expect(sandbox.pause()).rejects.toMatchObject({ reason: 'checkpoint_failed' });
+    else await sandbox.pause();
+    const again = await Sandbox.connect(sandbox.sandboxId, connection());
+    await again.files.write('/tmp/go', '');
+    const { exitCode } = await (await again.commands.connect(mapping.pid)).wait();
+    expect(exitCode).toBe(0);
+    expect(await objectText('mapped/file')).toBe(`first${'a'.repeat(8182)}after`);
+  });
+
   test('is in the copies of a sandbox, which write for themselves', async (context) => {
     skipWithout('checkpoint', context);
     const source = await mounting({ '/data': { name: 'data', prefix: 'copied' } });

@@ -154,6 +154,38 @@ test('copies have the volumes of their source, with the files that their program
   await Promise.all([fork.kill(), later.kill()]);
 });
 
+test(
+  'a full volume is EDQUOT for programs, and takes writes again after a file was deleted',
+  { repeats: 8 },
+  async () => {
+    const made = await askApi('POST', '/volumes', { name: 'full', sizeMb: 16 });
+    const volume = await Volume.connect((made.json as { volumeID: string }).volumeID);
+    onTestFinished(async () => {
+      await Volume.destroy(volume.volumeId);
+    });
+    const sandbox = await mounting(volume);
+    const fill = `
+import errno, os, sys
+def fill(path):
+    file = os.open(path, os.O_CREAT | os.O_WRONLY)
+    try:
+        while True: os.write(file, bytes(65536))
+    except OSError as error:
+        print(errno.errorcode[error.errno], os.fstat(file).st_size >> 20)
+    os.close(file)
+fill("/data/first")
+fill("/data/second")
+os.unlink("/data/first")
+with open("/data/third", "wb") as file:
+    file.write(bytes(8 << 20)); file.flush(); os.fsync(file.fileno())
+print(os.stat("/data/third").st_size >> 20)
+`;
+    await sandbox.files.write('/tmp/fill.py', fill);
+    expect(await run(sandbox, 'python3 /tmp/fill.py')).toMatch(/^EDQUOT 16\nEDQUOT 0\n8$/);
+    expect((await volume.list('/')).map(({ name }) => name).sort()).toEqual(['second', 'third']);
+  },
+);
+
 test('a volume is not deleted while a sandbox has it, running or paused', async () => {
   const volume = await Volume.create('used');
   const sandbox = await mounting(volume);

@@ -1,9 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { folderPathFromKey } from '../objects/disk/object-path.ts';
 import { openObjectStore } from '../objects/open-object-store.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
 
-/** What a long transfer or list took. */
+/** What long work took. */
 export interface Taken {
   readonly seconds: number;
   /** By how much the memory of this process grew at most. */
@@ -13,7 +14,8 @@ export interface Taken {
 const mib = 1024 * 1024;
 const sampleMs = 50;
 
-async function measure(work: () => Promise<void>): Promise<Taken> {
+/** Runs work, and tells what it took. */
+export async function measure(work: () => Promise<void>): Promise<Taken> {
   const rssMib = (): number => process.memoryUsage.rss() / mib;
   const before = rssMib();
   let most = before;
@@ -67,20 +69,26 @@ export async function passLargeObject(store: ObjectStore, sizeMib: number): Prom
 }
 
 /**
+ * Makes empty objects `prefix` + name of a `file:` store, and returns their folder. The files are made directly: a put
+ * flushes each. `prefix` is empty or ends with a slash.
+ */
+export async function makeEmptyObjects(root: string, prefix: string, names: readonly string[]): Promise<string> {
+  const folder = join(root, folderPathFromKey(prefix));
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const together = 1000;
+  for (let at = 0; at < names.length; at += together)
+    await Promise.all(names.slice(at, at + together).map((name) => writeFile(join(folder, name), '')));
+  return folder;
+}
+
+/**
  * Lists so many empty objects of one folder of a `file:` store, page by page. Throws if one is missing, twice there, or
- * not in order. The files are made directly: a put flushes each.
+ * not in order.
  */
 export async function listManyObjects(folder: string, count: number): Promise<Taken> {
   const root = join(folder, 'many');
-  await mkdir(root, { mode: 0o700 });
-  const nameOf = (index: number): string => `n${String(index).padStart(8, '0')}`;
-  const together = 1000;
-  for (let at = 0; at < count; at += together)
-    await Promise.all(
-      Array.from({ length: Math.min(together, count - at) }, async (_, more) => {
-        await writeFile(join(root, nameOf(at + more)), '');
-      }),
-    );
+  const names = Array.from({ length: count }, (_, index) => `n${String(index).padStart(8, '0')}`);
+  await makeEmptyObjects(root, '', names);
   await using store = await openObjectStore(`file://${root}`);
   return await measure(async () => {
     let next = 0;
@@ -88,7 +96,7 @@ export async function listManyObjects(folder: string, count: number): Promise<Ta
     do {
       const page = await store.list(cursor === undefined ? {} : { cursor });
       for (const { key } of page.objects) {
-        if (key !== nameOf(next)) throw new Error(`The list has ${key} where ${nameOf(next)} should be.`);
+        if (key !== names[next]) throw new Error(`The list has ${key} where ${names[next]} should be.`);
         next += 1;
       }
       cursor = page.cursor;

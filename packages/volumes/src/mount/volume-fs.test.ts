@@ -95,6 +95,24 @@ test('a quota is enforced for bytes and for inodes, and what is deleted is free 
   await expect.poll(() => fresh.volume.metadata.facts().usage).toEqual({ bytes: 0, inodes: 2 });
 });
 
+test('a change of a full volume waits for files that were deleted a moment ago, and not for open ones', async () => {
+  await using fresh = await makeVolume({ quota: { bytes: 100_000, inodes: 3 } });
+  const { fs } = fresh;
+  const create = async (name: string): Promise<number> =>
+    (await fs.create(1, bytes(name), 0o644, 0, request())).entry.nodeId;
+  const write = async (file: number, length: number): Promise<number> =>
+    await fs.write(file, 0, 0, Buffer.alloc(length, 1), options, request());
+  const removed = await create('removed');
+  await write(removed, 100_000);
+  const file = await create('file');
+  await fs.unlink(1, bytes('removed'), request());
+  // As a kernel does it: after its answer to the program.
+  setTimeout(() => fs.forget(removed), 30);
+  expect(await Promise.all([write(file, 90_000), create('other')])).toEqual([90_000, expect.any(Number)]);
+  await fs.unlink(1, bytes('file'), request());
+  await expect(create('more').then((more) => write(more, 20_000))).rejects.toMatchObject({ code: 'EDQUOT' });
+});
+
 test('a folder cannot be moved into itself, nor a removed one get entries', async () => {
   await using fresh = await makeVolume();
   const { fs } = fresh;

@@ -13,6 +13,7 @@ import type { AttributeChanges, BlockPlace, Metadata, NewNode, Note, Place, Rena
 import { createSqliteMetadata } from '../metadata/sqlite/create.ts';
 import type { NewVolume } from '../metadata/sqlite/create.ts';
 import { openSqliteMetadata } from '../metadata/sqlite/open.ts';
+import { createFreedRoom } from './freed-room.ts';
 import { createGate } from './gate.ts';
 import { allocateRange, clearRange, seekFile } from './holes.ts';
 import { createPins } from './pins.ts';
@@ -100,11 +101,19 @@ export async function openVolume(data: string, id: string, options: VolumeOption
   const freed = (names: readonly string[]): void => {
     syncer.freed(names);
   };
-  const metadata = openSqliteMetadata(metadataPath(data, id), {
+  const records = openSqliteMetadata(metadataPath(data, id), {
     now: () => timeOf(clock),
     freed,
     makeRoom: () => releaseSpace(reserve),
   });
+  const room = createFreedRoom(records);
+  const metadata: Metadata = {
+    ...records,
+    create: (...change) => room.retry(() => records.create(...change)),
+    createOrphan: (...change) => room.retry(() => records.createOrphan(...change)),
+    link: (...change) => room.retry(() => records.link(...change)),
+    setXattr: (...change) => room.retry(() => records.setXattr(...change)),
+  };
   const syncer = createSyncer({ metadata, blocks });
   const files = createLocks();
   const gate = createGate();
@@ -132,6 +141,7 @@ export async function openVolume(data: string, id: string, options: VolumeOption
   const reap = async (ino: number): Promise<void> => {
     if (pins.has(ino)) return;
     while (!(await metadata.reap(ino)));
+    room.note();
   };
   const reapLater = (ino: number | undefined): void => {
     if (ino !== undefined) reap(ino).catch(logFailure);
@@ -147,7 +157,7 @@ export async function openVolume(data: string, id: string, options: VolumeOption
     pins,
     locks,
     read: (ino, offset, size) => readFile(tools, ino, offset, size),
-    write: (ino, bytes, how) => aloneWith(ino, () => writeFile(tools, ino, bytes, how)),
+    write: (ino, bytes, how) => room.retry(() => aloneWith(ino, () => writeFile(tools, ino, bytes, how))),
     async create(parent, name, node, note) {
       noteChange();
       blocks.checkRoom(nameRoomBytes);
@@ -181,7 +191,7 @@ export async function openVolume(data: string, id: string, options: VolumeOption
       noteChange();
       return set();
     },
-    allocate: (ino, range) => aloneWith(ino, () => allocateRange(tools, ino, range)),
+    allocate: (ino, range) => room.retry(() => aloneWith(ino, () => allocateRange(tools, ino, range))),
     clear: (ino, range) => aloneWith(ino, () => clearRange(tools, ino, range)),
     seek: (ino, offset, wanted) => seekFile(tools, ino, offset, wanted),
     sync: () => syncer.sync(),
