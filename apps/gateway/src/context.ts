@@ -7,6 +7,7 @@ import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import type { GatewayConfig } from './config.ts';
 import { createApiUpstream } from './forward/api.ts';
 import type { ApiAddress } from './forward/api.ts';
+import { leaseFunctions } from './destinations/leased-functions.ts';
 import { createEnvdUses } from './forward/envd-uses.ts';
 import type { RouteContext } from './routes.ts';
 import { createSandboxTable } from './sandboxes/sandbox-table.ts';
@@ -26,7 +27,7 @@ export function createContext(options: {
   return {
     config,
     router,
-    functions: options.functions ?? noFunctions,
+    functions: leaseFunctions(options.functions ?? noFunctions, router),
     signedUrls: options.signedUrls ?? noSignedUrls,
     envdUses: createEnvdUses(options.sandboxUses ?? noReports, logger),
     clock,

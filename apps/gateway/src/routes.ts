@@ -1,13 +1,13 @@
 import type { Clock, Logger } from '@soulbox/base';
 import type { SandboxRouter } from '@soulbox/contract';
 import { envdPort, tunnelProtocol } from '@soulbox/contract';
-import type { FunctionRouter } from '@soulbox/contract/function-service';
 import type { SignedUrlChecker } from '@soulbox/contract/signed-url-service';
 import { logExchange } from './access-log.ts';
 import type { GatewayConfig } from './config.ts';
 import { toFunction } from './destinations/function.ts';
 import { guardOrigin } from './destinations/guard-origin.ts';
 import { createCheckLimit } from './destinations/check-limit.ts';
+import type { LeasedFunctions } from './destinations/leased-functions.ts';
 import { toNamedSandbox } from './destinations/named-sandbox.ts';
 import { checkSigned } from './destinations/signed.ts';
 import { createSignerWatch } from './destinations/signer-watch.ts';
@@ -32,7 +32,7 @@ import type { SandboxTable } from './sandboxes/sandbox-table.ts';
 export interface RouteContext {
   readonly config: GatewayConfig;
   readonly router: SandboxRouter;
-  readonly functions: FunctionRouter;
+  readonly functions: LeasedFunctions;
   readonly signedUrls: SignedUrlChecker;
   readonly envdUses: EnvdUses;
   readonly sandboxes: SandboxTable;

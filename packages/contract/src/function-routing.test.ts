@@ -10,8 +10,10 @@ const throughWire = (open: FunctionRouter['open']): FunctionRouter =>
   createFunctionRouter(createRouterTransport((router) => addFunctionRoutes(router, { open }, silentLogger)));
 
 test('the sandbox of a function is found by its name', async () => {
-  const functions = throughWire(async (name) => await Promise.resolve({ sandboxId: `i${name}`, port: 8787 }));
-  expect(await functions.open('hello')).toEqual({ sandboxId: 'ihello', port: 8787 });
+  const functions = throughWire(
+    async (name) => await Promise.resolve({ sandboxId: `i${name}`, port: 8787, leaseMs: 100 }),
+  );
+  expect(await functions.open('hello')).toEqual({ sandboxId: 'ihello', port: 8787, leaseMs: 100 });
 });
 
 test('a failure to open a function keeps its reason and its message', async () => {

@@ -38,8 +38,8 @@ export function createFunctionRouter(transport: Transport): FunctionRouter {
   return {
     async open(name) {
       try {
-        const { sandboxId, port } = await client.openFunction({ name }, { timeoutMs: openMs });
-        return { sandboxId, port };
+        const { sandboxId, port, leaseMs } = await client.openFunction({ name }, { timeoutMs: openMs });
+        return { sandboxId, port, leaseMs };
       } catch (thrown) {
         throw errorFromConnect(thrown, controlAway);
       }

@@ -5,6 +5,11 @@ import type { FunctionKind, FunctionLogLine } from './functions.ts';
 export interface FunctionRoute {
   readonly sandboxId: string;
   readonly port: number;
+  /**
+   * For so long, counted from the moment before the call, the caller may use it again. Nothing else serves the function
+   * in this time. 0: for this request only.
+   */
+  readonly leaseMs: number;
 }
 
 /** Finds the sandbox that answers for a function, by the function's name. The gateway uses it. */

@@ -9,7 +9,7 @@ export async function removeFunction(context: ChangeContext, teamId: string, nam
   const old = await getOwn(context, teamId, name);
   const digests = (await records.functions.listVersions(old.id)).map(({ digest }) => digest);
   await records.functions.remove(old.id);
-  serving.forget(name);
+  await serving.forget(name);
   if (old.sandboxId !== undefined) await killSandbox(context, old.sandboxId);
   context.logBook.forget(old.id);
   await withBundles(context, async () => dropBundles(blobs, await records.functions.findUnused(digests)));

@@ -33,7 +33,7 @@ export async function startWith(
     await killSandbox(context, sandboxId);
     throw error;
   }
-  context.serving.use(record, sandboxId);
+  await context.serving.use(record, sandboxId);
   return record;
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FunctionRoute, FunctionRouter } from '@soulbox/contract/function-service';
 import { functionPorts } from '@soulbox/contract/functions';
 import { SoulBoxError } from '@soulbox/base';
@@ -12,10 +13,13 @@ import { isHealthy, killSandbox, startFunctionSandbox } from './start-sandbox.ts
 
 /** Knows which sandbox serves each function at the moment. */
 export interface ServingSandboxes extends FunctionRouter {
-  /** Makes this sandbox serve the function. The caller must handle the previous one. */
-  use(record: FunctionRecord, sandboxId: string): void;
+  /**
+   * Makes this sandbox serve the function. Afterwards no request comes to the previous one, which the caller must
+   * handle.
+   */
+  use(record: FunctionRecord, sandboxId: string): Promise<void>;
   /** Afterwards no sandbox serves the function. */
-  forget(name: string): void;
+  forget(name: string): Promise<void>;
   /** Its supervisor may have ended: the next request checks it. */
   suspect(sandboxId: string): void;
 }
@@ -25,6 +29,8 @@ export interface ServingSandboxes extends FunctionRouter {
  * sandbox.
  */
 const retryAfterMs = 10_000;
+/** A deploy takes that much longer, and a busy function needs a look-up only so often. Milliseconds. */
+const leaseMs = 100;
 
 interface Serving {
   readonly record: FunctionRecord;
@@ -41,6 +47,16 @@ export function createServingSandboxes(context: () => FunctionsContext): Serving
   const byName = new Map<string, Serving>();
   const starting = new Map<string, Promise<Serving>>();
   const failed = new Map<string, { readonly error: unknown; readonly untilMs: number }>();
+  /** When the last lease of a function ends. */
+  const leasedUntilMs = new Map<string, number>();
+
+  const afterLeases = async (name: string): Promise<void> => {
+    // Those that are given meanwhile are for the next sandbox.
+    const untilMs = leasedUntilMs.get(name) ?? 0;
+    leasedUntilMs.delete(name);
+    // A timer may end a part of a millisecond early.
+    while (performance.now() < untilMs) await sleep(untilMs - performance.now());
+  };
 
   const use = (record: FunctionRecord, sandboxId: string): Serving => {
     const serving = { record, sandboxId, isSuspect: false, isLost: false };
@@ -89,12 +105,21 @@ export function createServingSandboxes(context: () => FunctionsContext): Serving
       const isUsable = !isDoubtful && context().router.find(known.sandboxId) !== undefined;
       const serving = isUsable ? known : await findOnce(name);
       if (!context().links.has(serving.sandboxId)) void link(context(), serving);
-      return { sandboxId: serving.sandboxId, port: functionPorts.requests };
+      if (isUsable) leasedUntilMs.set(name, performance.now() + leaseMs);
+      return {
+        sandboxId: serving.sandboxId,
+        port: functionPorts.requests,
+        leaseMs: isUsable ? leaseMs : 0,
+      };
     },
-    use: (record, sandboxId) => void use(record, sandboxId),
-    forget(name) {
+    async use(record, sandboxId) {
+      use(record, sandboxId);
+      await afterLeases(record.name);
+    },
+    async forget(name) {
       byName.delete(name);
       failed.delete(name);
+      await afterLeases(name);
     },
     suspect(sandboxId) {
       for (const serving of byName.values()) if (serving.sandboxId === sandboxId) serving.isSuspect = true;

@@ -109,7 +109,7 @@ describe('a signed request for a port', () => {
     expect(JSON.parse(answer.body)).toMatchObject({ port: 8080, url: '/a/b?c=1' });
     expect((JSON.parse(answer.body) as Echo).headers['cookie']).toBeUndefined();
     expect(answer.headers['content-security-policy']).toMatch(/^sandbox/);
-    expect(checker.checked[0]).toMatchObject({ isSharedHost: true, destination: { sandboxId: id, port: 8080 } });
+    expect(checker.checked[0]).toMatchObject({ isSharedHost: true, destination: { sandboxId: id, port: 8080, leaseMs: 0 } });
     expect(await get(path, {})).toMatchObject({ api: true });
   });
 
@@ -166,7 +166,7 @@ describe('a signed request for a file', () => {
 
 describe('a signed request for a function', () => {
   test('is checked, and passed on without the signature', async () => {
-    const open = () => Promise.resolve({ sandboxId: id, port: 8080 });
+    const open = () => Promise.resolve({ sandboxId: id, port: 8080, leaseMs: 0 });
     await using own = await startTestWorld({ signedUrls: checker, functions: { open } });
     own.router.add(id, { trafficToken: 'traffic' });
     await own.serve(8080, (request, response) => response.end(request.url), { sandboxId: id });

@@ -41,7 +41,7 @@ beforeAll(async () => {
 afterAll(async () => await world[Symbol.asyncDispose]());
 beforeEach(() => {
   asked = [];
-  open = () => Promise.resolve({ sandboxId, port: 8787 });
+  open = () => Promise.resolve({ sandboxId, port: 8787, leaseMs: 0 });
 });
 
 const at = async (path: string, host: string, headers: Record<string, string> = {}) =>
@@ -113,8 +113,37 @@ describe('a function', () => {
     expect([answer.status, JSON.parse(answer.body)]).toEqual([code, { code, message }]);
   });
 
+  test('is looked up once while its lease lasts, and again after it, after an error and when it sleeps', async () => {
+    const leaseMs = 300;
+    open = () => Promise.resolve({ sandboxId, port: 8787, leaseMs });
+    const askTwice = async (): Promise<number[]> => {
+      const answers = await Promise.all([
+        at('/', 'fn-leased.soulbox.localhost'),
+        at('/', 'fn-leased.soulbox.localhost'),
+      ]);
+      return answers.map(({ status }) => status);
+    };
+    const count = async (): Promise<number> => {
+      asked = [];
+      await at('/', 'fn-leased.soulbox.localhost');
+      expect(await askTwice()).toEqual([200, 200]);
+      return asked.length;
+    };
+    expect(await count()).toBe(1);
+    await delay(leaseMs);
+    expect(await count()).toBe(1);
+    world.router.pause(sandboxId);
+    expect(await count()).toBeGreaterThan(0);
+    await delay(leaseMs);
+    // Nobody listens on this port.
+    open = () => Promise.resolve({ sandboxId, port: 1, leaseMs });
+    expect((await at('/', 'fn-leased.soulbox.localhost')).status).toBe(502);
+    open = () => Promise.resolve({ sandboxId, port: 8787, leaseMs });
+    expect(await count()).toBe(1);
+  });
+
   test('whose sandbox has just ended answers 502', async () => {
-    open = () => Promise.resolve({ sandboxId: 'igone', port: 8787 });
+    open = () => Promise.resolve({ sandboxId: 'igone', port: 8787, leaseMs: 0 });
     expect((await at('/', 'fn-shop.soulbox.localhost')).status).toBe(502);
   });
 });

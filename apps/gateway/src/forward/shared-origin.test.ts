@@ -32,7 +32,7 @@ const ruling = {
 };
 
 beforeAll(async () => {
-  const functions = { open: () => Promise.resolve({ sandboxId, port: 8787 }) };
+  const functions = { open: () => Promise.resolve({ sandboxId, port: 8787, leaseMs: 0 }) };
   world = await startTestWorld({ functions, config: { portClosedRetryDelayMs: 1 } });
   for (const port of [8787, envdPort]) {
     const server = await world.serve(port, (request, response) => {

@@ -6,7 +6,7 @@ import { createLocalGuard } from './local-page.ts';
 
 let world: TestWorld;
 beforeAll(async () => {
-  const functions = { open: () => Promise.resolve({ sandboxId, port: 8787 }) };
+  const functions = { open: () => Promise.resolve({ sandboxId, port: 8787, leaseMs: 0 }) };
   world = await startTestWorld({ functions, config: { allowedHosts: ['box.lan'] } });
   for (const port of [8787, 8080]) await world.serve(port, (_request, response) => void response.end('tenant'));
 });

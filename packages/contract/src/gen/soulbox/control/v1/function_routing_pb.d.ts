@@ -45,6 +45,14 @@ export declare type OpenFunctionResponse = Message<"soulbox.control.v1.OpenFunct
    * @generated from field: uint32 port = 2;
    */
   port: number;
+
+  /**
+   * For so long, counted from the moment before the call, the caller may use the answer again. Nothing else serves the
+   * function in this time. 0: for this request only.
+   *
+   * @generated from field: uint32 lease_ms = 3;
+   */
+  leaseMs: number;
 };
 
 /**
