@@ -588,7 +588,8 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   bench: [
-    ['host', 'lab', 'processes', 'resident', 'start-child', 'time'],
+    ['host', 'processes', 'resident', 'start-child', 'start-from', 'time'],
+    ['lab'],
     ['builds', 'first-output', 'measurement', 'phases', 'stored'],
     ['engines', 'peers', 'statistics'],
     ['large-template', 'results'],

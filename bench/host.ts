@@ -15,8 +15,9 @@ export interface HostFacts {
   readonly loadBefore: number;
 }
 
-export async function readHostFacts(): Promise<HostFacts> {
-  const repository = new URL('..', import.meta.url).pathname;
+/** `clone`: the folder of the version that is measured, if it is not this one. */
+export async function readHostFacts(clone?: string): Promise<HostFacts> {
+  const repository = clone ?? new URL('..', import.meta.url).pathname;
   const git = async (...args: string[]): Promise<string> => (await run('git', ['-C', repository, ...args])).trim();
   const commit = await git('rev-parse', '--short=12', 'HEAD').catch(() => 'unknown');
   const changed = await git('status', '--porcelain', '--untracked-files=no').catch(() => '');

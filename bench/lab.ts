@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
 import type { Isolation } from '@soulbox/contract';
-import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
+import { startFrom } from './start-from.ts';
 
 export interface LabOptions {
   /** Rounds for measurements of single calls. */
@@ -14,6 +14,8 @@ export interface LabOptions {
   readonly buildInstance: number;
   /** The isolation of all sandboxes. */
   readonly isolation: Isolation;
+  /** The folder of the version that is measured, in which `npm ci` has run. Undefined: this one. */
+  readonly clone?: string | undefined;
 }
 
 /** The measured servers, and the official client for them. */
@@ -56,7 +58,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
       // Idle sandboxes write little: hundreds of them fit on the disk of a small host.
       SOULBOX_DISK_OVERCOMMIT: '400',
     };
-    const server = await startServer({ instance, poolSize: spares, environment });
+    const server = await startFrom(options.clone, { instance, poolSize: spares, environment });
     parts.defer(async () => {
       await server.stop();
       await rm(server.dataDirectory, { recursive: true });

@@ -10,7 +10,7 @@ import { cache } from './measurements/cache.ts';
 import { create } from './measurements/create.ts';
 import { fork } from './measurements/fork.ts';
 import { functions } from './measurements/functions.ts';
-import { idleCpu } from './measurements/idle-cpu.ts';
+import { idleCpu, many } from './measurements/idle-cpu.ts';
 import { image } from './measurements/image.ts';
 import { memory } from './measurements/memory.ts';
 import { pool } from './measurements/pool.ts';
@@ -61,6 +61,7 @@ const measurements: readonly Measurement[] = [
   volumes,
   burst,
   idleCpu,
+  many,
   sampling,
 ];
 
@@ -73,6 +74,8 @@ const { values, positionals } = parseArgs({
     'build-instance': { type: 'string', default: '5' },
     isolation: { type: 'string', default: defaultIsolation },
     compare: { type: 'string' },
+    /** The folder of another version, which is measured by this program. */
+    of: { type: 'string' },
     explain: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -83,13 +86,13 @@ const { isolation, explain } = values;
 const isExplainable = explain === undefined || isExplainedName(explain);
 if (values.help || unknown.length > 0 || !isIsolation(isolation) || !isExplainable) {
   const instances = '[--instance 3] [--cold-instance 4] [--build-instance 5]';
-  const options = `[--rounds 100] ${instances} [--isolation ${isolations.join('|')}] [--compare RESULTS.json]`;
+  const options = `[--rounds 100] ${instances} [--isolation ${isolations.join('|')}] [--compare RESULTS.json] [--of CLONE]`;
   console.error(`usage: npm run bench -- ${options} [${names.join(' | ')}] ...`);
   console.error(`   or: npm run bench -- [--rounds 100] --explain ${explainedNames.join('|')}`);
   process.exit(values.help ? 0 : 2);
 }
 
-const host = await readHostFacts();
+const host = await readHostFacts(values.of);
 const before = values.compare === undefined ? undefined : await readResults(values.compare).catch(giveUp);
 const results: Result[] = [];
 const phases: string[] = [];
@@ -101,6 +104,7 @@ const file = await openResultsFile(host, isolation);
     coldInstance: Number(values['cold-instance']),
     buildInstance: Number(values['build-instance']),
     isolation,
+    clone: values.of,
   });
   for (const [name, code] of [
     ['SIGINT', 130],
@@ -114,16 +118,18 @@ const file = await openResultsFile(host, isolation);
     const path = await explainOperation(lab, explain, Number(values.rounds));
     console.log(`\nisolation ${isolation}, ${describeHost(host)}\nstacks for a flame graph: ${path}`);
   }
+  // An earlier version may not measure its phases.
+  const readPhases = values.of === undefined ? readPhaseTotals : (): PhaseTotals => new Map();
   for (const measurement of explain === undefined ? measurements : []) {
     if (positionals.length > 0 && !positionals.includes(measurement.name)) continue;
     const totals = new Map<number, PhaseTotals>();
-    for (const server of await lab.servers()) totals.set(server.instance, await readPhaseTotals(server));
+    for (const server of await lab.servers()) totals.set(server.instance, await readPhases(server));
     for await (const result of resultsOf(measurement, lab)) {
       results.push(result);
       await file.write(results);
     }
     for (const server of await lab.servers()) {
-      const lines = describePhases(totals.get(server.instance) ?? new Map(), await readPhaseTotals(server));
+      const lines = describePhases(totals.get(server.instance) ?? new Map(), await readPhases(server));
       phases.push(...lines.map((line) => `  ${measurement.name}: ${line}`));
     }
   }

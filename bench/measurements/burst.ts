@@ -27,7 +27,7 @@ export const burst: Measurement = {
         what: `${count} creates at once, until the last`,
         unit: 'ms',
         samples: whole,
-        aims: [{ at: 'p99', atMost: 6000 }],
+        aims: [{ at: 'p50', atMost: 2500 }],
       },
       { what: `${count} creates at once, each`, unit: 'ms', samples: single },
     ];

@@ -37,8 +37,8 @@ export const create: Measurement = {
 
 const aims = [
   [
-    { at: 'p50', atMost: 20 },
-    { at: 'p99', atMost: 60 },
+    { at: 'p50', atMost: 10 },
+    { at: 'p99', atMost: 25 },
   ],
-  [{ at: 'p50', atMost: 250 }],
+  [{ at: 'p50', atMost: 50 }],
 ] as const;

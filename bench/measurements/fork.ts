@@ -10,9 +10,9 @@ const residentMb = 100;
 const rounds = 5;
 const wakeRounds = 20;
 const sizes = [
-  { count: 1, atMost: 120 },
-  { count: 10, atMost: 600 },
-  { count: 50, atMost: 3000 },
+  { count: 1, atMost: 110 },
+  { count: 10, atMost: 500 },
+  { count: 50, atMost: 2500 },
 ];
 
 /** Copies of a sandbox of about 110 MiB, until a program in every copy has responded through the gateway. */
@@ -53,7 +53,12 @@ async function measure(
   }
   return [
     { what: `fork ×${String(count)} → all answer`, unit: 'ms', samples: whole, aims: [{ at: 'p50', atMost }] },
-    { what: `fork ×${String(count)}, private memory a copy`, unit: 'MiB', samples: memory },
+    {
+      what: `fork ×${String(count)}, private memory a copy`,
+      unit: 'MiB',
+      samples: memory,
+      aims: [{ at: 'p50', atMost: 20 }],
+    },
   ];
 }
 
@@ -87,7 +92,7 @@ async function measureSnapshot(lab: Lab, source: Sandbox, sandboxUrl: string): P
     });
   }
   return [
-    { what: 'snapshot, source does not answer', unit: 'ms', samples: stops, aims: [{ at: 'p50', atMost: 120 }] },
+    { what: 'snapshot, source does not answer', unit: 'ms', samples: stops, aims: [{ at: 'p50', atMost: 60 }] },
     { what: 'create from a snapshot → first answer', unit: 'ms', samples: creates },
   ];
 }
@@ -106,7 +111,12 @@ async function measureWake(lab: Lab, sandboxUrl: string): Promise<Figure> {
     if (round >= 0) samples.push(ms);
   }
   await sandbox.kill();
-  return { what: 'auto-resume of 10 MiB by a request → its answer', unit: 'ms', samples };
+  return {
+    what: 'auto-resume of 10 MiB by a request → its answer',
+    unit: 'ms',
+    samples,
+    aims: [{ at: 'p50', atMost: 75 }],
+  };
 }
 
 /** Calls `answers` repeatedly; `end` returns the longest time between two successes, in ms. */

@@ -14,6 +14,11 @@ const windowMs = 3000;
 /** Each gives one sample. */
 const windows = 3;
 
+const aims = {
+  alone: [{ at: 'p50', atMost: 0.8 }],
+  rate: [{ at: 'p50', atLeast: 8000 }],
+} as const;
+
 /** Where requests for a function are sent: to its host name at the gateway, or to bare workerd. */
 interface Target {
   readonly port: number;
@@ -60,6 +65,7 @@ async function measureDeploys(lab: Lab, target: Target): Promise<Figure> {
 }
 
 async function measureRequests(lab: Lab, target: Target, what: string): Promise<[Figure, Figure]> {
+  const isOurs = what === 'function';
   lab.progress(`requests to a ${what}: one after the other, then ${connections} connections`);
   using agent = keepingAgent();
   const alone: number[] = [];
@@ -72,8 +78,14 @@ async function measureRequests(lab: Lab, target: Target, what: string): Promise<
   for (let window = 0; window < windows; window++) rates.push(await rateOf(target, agent));
   const note = 'the client runs on the same cores';
   return [
-    { what: `request to a ${what}, warm`, unit: 'ms', samples: alone },
-    { what: `${connections} connections to a ${what}`, unit: 'requests/s', samples: rates, note },
+    { what: `request to a ${what}, warm`, unit: 'ms', samples: alone, ...(isOurs && { aims: aims.alone }) },
+    {
+      what: `${connections} connections to a ${what}`,
+      unit: 'requests/s',
+      samples: rates,
+      note,
+      ...(isOurs && { aims: aims.rate }),
+    },
   ];
 }
 

@@ -30,14 +30,19 @@ export const memory: Measurement = {
     const server = (serverMb(lab.warm.pid) - before) / count;
     await Promise.all(sandboxes.map(async (sandbox) => await sandbox.kill()));
     yield* [
-      { what: 'idle sandbox, private memory', unit: 'MiB', samples: perSandbox, aims: [{ at: 'p50', atMost: 15 }] },
+      { what: 'idle sandbox, private memory', unit: 'MiB', samples: perSandbox, aims: [{ at: 'p50', atMost: 9 }] },
       {
         what: 'server, private memory per sandbox',
         unit: 'MiB',
         samples: [server],
         note: `growth over ${count} sandboxes`,
       },
-      { what: 'server, private memory with no sandbox', unit: 'MiB', samples: [before] },
+      {
+        what: 'server, private memory with no sandbox',
+        unit: 'MiB',
+        samples: [before],
+        aims: [{ at: 'p50', atMost: 120 }],
+      },
     ];
   },
 };

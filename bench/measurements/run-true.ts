@@ -14,6 +14,6 @@ export const runTrue: Measurement = {
       if (round >= 0) samples.push(elapsed);
     }
     await sandbox.kill();
-    yield* [{ what: 'commands.run("true"), warm sandbox', unit: 'ms', samples, aims: [{ at: 'p50', atMost: 5 }] }];
+    yield* [{ what: 'commands.run("true"), warm sandbox', unit: 'ms', samples, aims: [{ at: 'p50', atMost: 3.5 }] }];
   },
 };

@@ -28,12 +28,12 @@ export const templates: Measurement = {
       {
         what: 'a built template, from a spare',
         sample: async () => await firstOutput(lab, lab.warm, warmName),
-        aim: 30,
+        aim: 12,
       },
       {
         what: 'a built template, without a spare',
         sample: async () => await firstOutput(lab, cold, coldName),
-        aim: 150,
+        aim: 100,
       },
     ];
     yield* await takeTurns(lab, contestants, lab.rounds);

@@ -1,9 +1,10 @@
 import { loadavg } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import type { ServerProcess } from '@soulbox/testing';
 import { describeHost, readHostFacts } from '../host.ts';
+import { startFrom } from '../start-from.ts';
 import { percentile } from '../statistics.ts';
 import { openContestant } from './contestant.ts';
 import type { Contestant, Samples } from './contestant.ts';
@@ -39,7 +40,10 @@ const servers: ServerProcess[] = [];
 try {
   const contestants: Contestant[] = [];
   for (const [index, clone] of clones.entries()) {
-    const server = await startFrom(resolve(clone), instances[index] ?? 7 + 2 * index);
+    const server = await startFrom(clone, {
+      ...{ instance: instances[index] ?? 7 + 2 * index, poolSize: 2 },
+      environment: { SOULBOX_ISOLATION: values.isolation },
+    });
     servers.push(server);
     contestants.push(await open(server));
   }
@@ -57,15 +61,6 @@ async function open(server: ServerProcess): Promise<Contestant> {
   return values.sleep === undefined
     ? await openContestant(server)
     : await openSleepers(server, values.sleep.split(',').map(Number));
-}
-
-/** The clone starts its own server with its own code. */
-async function startFrom(clone: string, instance: number): Promise<ServerProcess> {
-  const testing = (await import(join(clone, 'packages/testing/src/index.ts'))) as typeof import('@soulbox/testing');
-  return await testing.startServer({
-    ...{ instance, poolSize: 2 },
-    environment: { SOULBOX_ISOLATION: values.isolation },
-  });
 }
 
 /** The samples of each contestant. The first round of each is discarded. */
