@@ -26,6 +26,18 @@ function uidOf(pid: string, isIt: (commandLine: string) => boolean): number | un
   }
 }
 
+test('a program can close all its descriptors at once, or is told to close them one by one', async () => {
+  const sandbox = await createSandbox();
+  // As GLib does before it starts a program: with any other error, it gives up.
+  const closeRange = `import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+failed = libc.syscall(436, ctypes.c_uint(50), ctypes.c_uint(0xffffffff), 4)
+print(failed == 0 or errno.errorcode[ctypes.get_errno()])`;
+  await sandbox.files.write('/tmp/close.py', closeRange);
+  const { stdout } = await sandbox.commands.run('python3 /tmp/close.py');
+  expect(stdout.trim()).toBe(server.isolation === 'gvisor' ? 'ENOSYS' : 'True');
+});
+
 test('root inside is an unprivileged user outside', async () => {
   const { ownKernel } = server.capabilities;
   // With its own kernel the sandbox counts from 0, and the host sees only the process of that kernel.

@@ -34,6 +34,11 @@ test('signals may be sent to all processes but init, which may only be checked f
     for (const signal of [0, 9]) expect(answerOf(profile, 'kill', pid, signal)).toBe(allowed);
 });
 
+test('a close_range of all descriptors, which gVisor refuses, is unknown', () => {
+  expect(answerOf(profile, 'close_range', 3, 0xffff_ffff)).toBe(unknown);
+  expect(answerOf(profile, 'close_range', 3, 1000)).toBe(allowed);
+});
+
 test("gVisor's kernel, not the filter, refuses socket families", () => {
   for (const family of [1, 2, 10, 16, 17, 40])
     for (const protocol of [0, 9, 262]) expect(answerOf(profile, 'socket', family, 1, protocol)).toBe(allowed);
