@@ -5,7 +5,7 @@ import { removeTree } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import { importTemplate, openTemplateStore } from '@soulbox/templates';
 import { testTemplatesDirectory } from '@soulbox/testing';
-import { packBaseRootfs } from './engines/base-rootfs.ts';
+import { packBaseRootfs } from '@soulbox/testing/engines';
 
 /** Name of a template like `base` whose sandboxes have 4 GiB of memory. */
 export const largeTemplate = 'bench-large';

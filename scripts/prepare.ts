@@ -39,7 +39,7 @@ export async function prepareForTests(): Promise<number> {
  * By a file whose presence shows that it is installed: a browser for a desktop, the program that kills servers at a
  * system call, a witness of audit logs, the HTTP library of Python's clients, a real kernel, a PKCS #11 module, a
  * maker of certificates, a SOCKS proxy, clients of SSH and over it, the reader of Java's trust stores, an S3 server,
- * two that try file systems, two caches, and a profiler.
+ * two that try file systems, two caches, a profiler, and another container engine.
  */
 const testPrograms = [
   { proof: '/usr/bin/chromium', names: ['chromium'] },
@@ -59,6 +59,7 @@ const testPrograms = [
   { proof: '/usr/bin/valkey-server', names: ['valkey-server'] },
   { proof: '/usr/sbin/nginx', names: ['nginx'] },
   { proof: '/usr/bin/perf', names: ['linux-perf'] },
+  { proof: '/usr/bin/podman', names: ['podman', 'netavark', 'aardvark-dns'] },
 ] as const;
 
 /** A few tests need them. If they cannot be installed, those tests say so and are skipped, or fail in CI. */

@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '@soulbox/base';
 import { testDirectory } from '@soulbox/testing';
-import type { Lab } from '../lab.ts';
-import type { Skipped } from '../measurement.ts';
-import { packBaseRootfs } from './base-rootfs.ts';
-import type { Engine } from './engine.ts';
-import { startContainer, timeFirstOutput } from './engine.ts';
-import type { OwnNamespaces } from './own-namespaces.ts';
-import { openOwnNamespaces } from './own-namespaces.ts';
-import { findMissing } from './programs.ts';
+import {
+  findMissing,
+  openOwnNamespaces,
+  packBaseRootfs,
+  startContainer,
+  timeFirstOutput,
+} from '@soulbox/testing/engines';
+import type { Engine, MissingEngine, OwnNamespaces } from '@soulbox/testing/engines';
 
 const what = 'docker run, bridge network';
 const image = 'soulbox-bench';
@@ -20,10 +20,9 @@ const startTimeoutMs = 30_000;
 const importTimeoutMs = 300_000;
 
 /** Starts a separate Docker daemon, independent of any on the host: own data, socket and namespaces. */
-export async function openDocker(lab: Lab): Promise<Engine | Skipped> {
+export async function openDocker(): Promise<Engine | MissingEngine> {
   const missing = await findMissing(['dockerd', 'docker', 'containerd']);
   if (missing.length > 0) return { what, skipped: `not installed: ${missing.join(', ')}` };
-  lab.progress('importing the base template into docker');
   await using cleanup = new AsyncDisposableStack();
   const scratch = await mkdtemp(join(testDirectory, 'bench-docker-'));
   cleanup.defer(async () => {

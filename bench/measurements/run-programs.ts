@@ -1,7 +1,7 @@
 import { getRuntime } from '@soulbox/runtimes';
 import type { Language, RuntimeName } from '@soulbox/runtimes';
 import { run } from '@soulbox/base';
-import { findTemplateFolder } from '../engines/base-rootfs.ts';
+import { findTemplateFolder } from '@soulbox/testing/engines';
 import type { Lab } from '../lab.ts';
 import type { Measurement } from '../measurement.ts';
 import { percentile } from '../statistics.ts';

@@ -6,7 +6,7 @@ import { findFreePort, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import type { Sandbox } from 'e2b';
 import { openEngines } from '../engines/open-engines.ts';
-import type { EngineContainer } from '../engines/engine.ts';
+import type { EngineContainer } from '@soulbox/testing/engines';
 import type { Lab } from '../lab.ts';
 import { callApi } from '../lab.ts';
 import type { Figure, Measurement } from '../measurement.ts';

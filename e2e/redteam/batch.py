@@ -1,7 +1,7 @@
 # Runs many attempts in one start of Python: inside a sandbox, and as a control on the host. Argument: a JSON file with
 # `parameters`, `attempts` (`name`, `python`), `patience` (see egress.py) and `apart`, which gives each attempt mounts of
 # its own. Prints one JSON line for each attempt.
-import ctypes, errno, fcntl, json, mmap, os, platform, resource, shutil, signal, socket, struct, subprocess, sys, time
+import ctypes, errno, fcntl, json, mmap, os, platform, re, resource, shutil, signal, socket, struct, subprocess, sys, time
 
 libc = ctypes.CDLL(None, use_errno=True)
 # The time for a command.

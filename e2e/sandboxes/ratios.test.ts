@@ -4,10 +4,17 @@
 // step that was added, not a slow hour.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { removeTree } from '@soulbox/base';
 import { findCriu } from '@soulbox/host';
-import { expect, test } from 'vitest';
+import { startServer } from '@soulbox/testing';
+import { openPodman } from '@soulbox/testing/engines';
+import type { Engine } from '@soulbox/testing/engines';
+import { Sandbox } from 'e2b';
+import { expect, onTestFinished, test } from 'vitest';
+import type { TestContext } from 'vitest';
+import { ownInstance } from '../harness/own-instance.ts';
 import { createSandbox } from '../harness/sandbox.ts';
-import { server } from '../harness/server.ts';
+import { server as shared } from '../harness/server.ts';
 
 const rounds = 9;
 
@@ -54,8 +61,50 @@ async function times(count: number, work: () => Promise<unknown>): Promise<void>
   for (let number = 0; number < count; number++) await work();
 }
 
+test('a create costs a part of `podman run` from the pool, and a small multiple without it', async (context) => {
+  await using podman = await openPodmanOrSkip(context);
+  const server = await startServer({
+    ...{ instance: ownInstance(), poolSize: 0 },
+    environment: { SOULBOX_ISOLATION: shared.isolation },
+  });
+  onTestFinished(async () => {
+    await server.stop();
+    await removeTree(server.dataDirectory);
+  });
+  const connection = {
+    apiUrl: server.clientEnvironment['E2B_API_URL'] ?? '',
+    sandboxUrl: server.clientEnvironment['E2B_SANDBOX_URL'] ?? '',
+    apiKey: server.clientEnvironment['E2B_API_KEY'] ?? '',
+  };
+  const times = { pool: [] as number[], cold: [] as number[], podman: [] as number[] };
+  for (let round = 0; round <= rounds; round++) {
+    times.podman.push(await podman.firstOutputMs());
+    times.pool.push(await timeFirstOutput());
+    times.cold.push(await timeFirstOutput(connection));
+  }
+  const what = 'create to the first output';
+  expect(ratioOf(`${what}, \`podman run\``, times.pool, times.podman)).toBeLessThan(1);
+  expect(ratioOf(`${what} without a pool, \`podman run\``, times.cold, times.podman)).toBeLessThan(3);
+});
+
+async function timeFirstOutput(connection?: { apiUrl: string; sandboxUrl: string; apiKey: string }): Promise<number> {
+  let sandbox: Sandbox | undefined;
+  const ms = await timeMs(async () => {
+    sandbox = await Sandbox.create('base', connection ?? {});
+    await sandbox.commands.run('echo ready');
+  });
+  await sandbox?.kill();
+  return ms;
+}
+
+async function openPodmanOrSkip(context: TestContext): Promise<Engine> {
+  const podman = await openPodman();
+  if ('skipped' in podman) context.skip(podman.skipped);
+  return podman;
+}
+
 test('a pause and a resume cost a small multiple of what bare CRIU needs for an idle process', async (context) => {
-  if (server.isolation !== 'container') context.skip(`the isolation "${server.isolation}" does not use CRIU`);
+  if (shared.isolation !== 'container') context.skip(`the isolation "${shared.isolation}" does not use CRIU`);
   const criu = await findCriu();
   if (criu === undefined) throw new Error('the host has no CRIU');
   const sandbox = await createSandbox();

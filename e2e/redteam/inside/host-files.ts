@@ -192,7 +192,8 @@ return found`,
   asks(
     "sees the host's paths in its mounts",
     `text = open('/proc/self/mountinfo').read() + open('/proc/self/mounts').read()
-if P['dataFolder'] not in text and '/run/soulbox-' not in text: raise Refused('none')`,
+# The folder of an instance, not the one in a sandbox behind gVisor that has volumes.
+if P['dataFolder'] not in text and not re.search('/run/soulbox-[0-9]', text): raise Refused('none')`,
     { none: 'the mounts of sandboxes are in namespaces of their own' },
   ),
   asks(

@@ -4,7 +4,7 @@ import type { ApiContext } from '../context.ts';
 import { callRunner } from '../runner/call.ts';
 import { createConnectionLog } from './connection-log.ts';
 
-/** Rest before the runner is asked again. It answers when it has connections, or after 10 s. Milliseconds. */
+/** Rest before the runner is asked again. It answers when it has connections, or after half of the call's deadline. Milliseconds. */
 const intervalMs = 500;
 /** The same while the disk is full or the runner away. */
 const respiteMs = 2000;

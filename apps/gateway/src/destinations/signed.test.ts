@@ -109,7 +109,7 @@ describe('a signed request for a port', () => {
     expect(JSON.parse(answer.body)).toMatchObject({ port: 8080, url: '/a/b?c=1' });
     expect((JSON.parse(answer.body) as Echo).headers['cookie']).toBeUndefined();
     expect(answer.headers['content-security-policy']).toMatch(/^sandbox/);
-    expect(checker.checked[0]).toMatchObject({ isSharedHost: true, destination: { sandboxId: id, port: 8080, leaseMs: 0 } });
+    expect(checker.checked[0]).toMatchObject({ isSharedHost: true, destination: { sandboxId: id, port: 8080 } });
     expect(await get(path, {})).toMatchObject({ api: true });
   });
 

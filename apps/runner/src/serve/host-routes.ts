@@ -10,7 +10,10 @@ import type { Answers } from './answer.ts';
 import type { ServeContext } from './serve-context.ts';
 import { streamStaging } from './stage-backup.ts';
 
-/** How long a caller waits for connections if there are none. Each question costs both processes a millisecond. */
+/**
+ * How long a caller waits at most for connections if there are none, and half of its own deadline: the answer must come
+ * before that. Each question costs both processes a millisecond.
+ */
 const connectionsWaitMs = 10_000;
 /** Connections often come in groups. */
 const gatherMs = 250;
@@ -35,10 +38,12 @@ export function createHostRoutes(
       return await Promise.resolve({ epoch: context.consumption.epoch, counters });
     }),
 
-    takeConnections: answer(async ({ recorded, refused }, { signal }) => {
+    takeConnections: answer(async ({ recorded, refused }, { signal, timeoutMs }) => {
       const order = { recorded: Number(recorded), refused: Number(refused) };
       const gone = AbortSignal.any([signal, context.stopping]);
-      const { number, records, dropped } = await takeSoon(context.connections, order, gone);
+      const { number, records, dropped } = await takeSoon(context.connections, order, {
+        ...{ gone, waitMs: Math.min(connectionsWaitMs, (timeoutMs() ?? Infinity) / 2) },
+      });
       return { batch: BigInt(number), connections: records.map(recordToWire), dropped: BigInt(dropped) };
     }),
 
@@ -131,11 +136,11 @@ export function createHostRoutes(
 async function takeSoon(
   connections: ConnectionQueue,
   order: { readonly recorded: number; readonly refused: number },
-  gone: AbortSignal,
+  { gone, waitMs }: { readonly gone: AbortSignal; readonly waitMs: number },
 ): Promise<ConnectionBatch> {
   const batch = connections.take(order);
   if (batch.records.length > 0 || batch.dropped > 0) return batch;
-  await connections.untilMore(AbortSignal.any([gone, AbortSignal.timeout(connectionsWaitMs)]));
+  await connections.untilMore(AbortSignal.any([gone, AbortSignal.timeout(waitMs)]));
   const isGone = await sleepUnlessAborted(gatherMs, gone).then(
     () => false,
     () => true,

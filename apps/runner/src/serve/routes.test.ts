@@ -6,6 +6,7 @@ import { SoulBoxError } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import { beforeEach, expect, test } from 'vitest';
 import type { RunnerContext } from '../context.ts';
+import { createConnectionQueue } from '../connections/connection-queue.ts';
 import { createConsumption } from '../metrics/consumption.ts';
 import { createHolds } from '../registry/holds.ts';
 import type { Holds } from '../registry/holds.ts';
@@ -36,6 +37,7 @@ beforeEach(() => {
     table: { getTenants: () => ({ record: { state, tenant: { teamId: 'ours' } } }), tenants: () => [] },
     holds,
     consumption: createConsumption(),
+    connections: createConnectionQueue(),
     templates: { find: async (templateId: string) => await Promise.resolve({ templateId, names: ['new-name'] }) },
     logger: silentLogger,
   } as unknown as RunnerContext;
@@ -49,6 +51,13 @@ beforeEach(() => {
 
 const archive = { bytes: 6, what: 'The archive' };
 const refused = { reason: 'disk_full', message: 'The archive may take 6 bytes.' };
+
+test('a caller that waits for connections gets an answer before its deadline', async () => {
+  const timeoutMs = 1000;
+  const startedAt = performance.now();
+  expect(await runner.takeConnections({}, { timeoutMs })).toMatchObject({ connections: [], dropped: 0n });
+  expect(performance.now() - startedAt).toBeGreaterThan(timeoutMs / 2);
+});
 
 test('room is reserved for one caller until it is done, so two requests that fit separately do not fit together', async () => {
   {

@@ -10,6 +10,12 @@ export interface Engine extends AsyncDisposable {
   startContainer(): Promise<EngineContainer>;
 }
 
+/** Why there is none. */
+export interface MissingEngine {
+  readonly what: string;
+  readonly skipped: string;
+}
+
 /** The client's commands for a container, each to its end. */
 export interface EngineContainer {
   /** The name of the engine's client, such as `podman`. */

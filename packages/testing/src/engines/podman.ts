@@ -1,11 +1,9 @@
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '@soulbox/base';
-import { testDirectory } from '@soulbox/testing';
-import type { Lab } from '../lab.ts';
-import type { Skipped } from '../measurement.ts';
+import { testDirectory } from '../server-process.ts';
 import { packBaseRootfs } from './base-rootfs.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, MissingEngine } from './engine.ts';
 import { startContainer, timeFirstOutput } from './engine.ts';
 import { openOwnNamespaces } from './own-namespaces.ts';
 import { findMissing } from './programs.ts';
@@ -15,10 +13,10 @@ const image = 'localhost/soulbox-bench';
 /** An import writes the whole root file system once. */
 const slowTimeoutMs = 300_000;
 
-export async function openPodman(lab: Lab): Promise<Engine | Skipped> {
+/** With the root file system of the `base` template. */
+export async function openPodman(): Promise<Engine | MissingEngine> {
   const missing = await findMissing(['podman']);
   if (missing.length > 0) return { what, skipped: `not installed: ${missing.join(', ')}` };
-  lab.progress('importing the base template into podman');
   await using cleanup = new AsyncDisposableStack();
   const scratch = await mkdtemp(join(testDirectory, 'bench-podman-'));
   cleanup.defer(async () => {

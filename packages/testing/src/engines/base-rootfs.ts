@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '@soulbox/base';
-import { testTemplatesDirectory } from '@soulbox/testing';
+import { testTemplatesDirectory } from '../server-process.ts';
 
 /** Packs the root file system of the `base` template as tar, so that other engines can run the same files. */
 export async function packBaseRootfs(target: string): Promise<void> {
