@@ -475,7 +475,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   ],
   'packages/isolation/src/gvisor': [
     ['host', 'layout', 'runtime-state', 'seccomp-profile'],
-    ['alive', 'end-processes', 'kernel-stopped', 'runsc', 'why-ended'],
+    ['alive', 'end-processes', 'kernel-stopped', 'memory-loans', 'runsc', 'why-ended'],
     ['volumes'],
     ['mounts'],
     ['oci-config'],

@@ -42,7 +42,7 @@ export function createHostRoutes(
       const order = { recorded: Number(recorded), refused: Number(refused) };
       const gone = AbortSignal.any([signal, context.stopping]);
       const { number, records, dropped } = await takeSoon(context.connections, order, {
-        ...{ gone, waitMs: Math.min(connectionsWaitMs, (timeoutMs() ?? Infinity) / 2) },
+        ...{ gone, waitMs: Math.min(connectionsWaitMs, Math.floor((timeoutMs() ?? Infinity) / 2)) },
       });
       return { batch: BigInt(number), connections: records.map(recordToWire), dropped: BigInt(dropped) };
     }),

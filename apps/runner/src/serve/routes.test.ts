@@ -52,12 +52,14 @@ beforeEach(() => {
 const archive = { bytes: 6, what: 'The archive' };
 const refused = { reason: 'disk_full', message: 'The archive may take 6 bytes.' };
 
-test('a caller that waits for connections gets an answer before its deadline', async () => {
-  const timeoutMs = 1000;
-  const startedAt = performance.now();
-  expect(await runner.takeConnections({}, { timeoutMs })).toMatchObject({ connections: [], dropped: 0n });
-  expect(performance.now() - startedAt).toBeGreaterThan(timeoutMs / 2);
-});
+test.each([1000, 1001])(
+  'a caller that waits for connections gets an answer before its deadline of %i ms',
+  async (timeoutMs) => {
+    const startedAt = performance.now();
+    expect(await runner.takeConnections({}, { timeoutMs })).toMatchObject({ connections: [], dropped: 0n });
+    expect(performance.now() - startedAt).toBeGreaterThan(timeoutMs / 2);
+  },
+);
 
 test('room is reserved for one caller until it is done, so two requests that fit separately do not fit together', async () => {
   {

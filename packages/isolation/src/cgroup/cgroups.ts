@@ -53,6 +53,11 @@ export interface Cgroups {
    */
   readUsage(group: string, read?: ReadText): CgroupUsage;
   /**
+   * Changes the memory limit of a group that exists. False, and nothing is changed, if it uses more than that.
+   * Synchronous, like `readUsage`.
+   */
+  setMemoryLimit(group: string, bytes: number): boolean;
+  /**
    * The number of processes that the kernel has ended because the group was out of memory; 0 if the group does not
    * exist.
    */

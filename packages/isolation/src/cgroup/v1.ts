@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SoulBoxError } from '@soulbox/base';
+import { isNodeError, SoulBoxError } from '@soulbox/base';
 import type { ReadText } from '@soulbox/linux/held-files';
 import type { CgroupLimits, Cgroups, CgroupUsage } from './cgroups.ts';
 import { cpuTimeOf } from './cpu-time.ts';
@@ -57,6 +57,7 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
       await writeIfThere(fileOf('freezer', group, 'freezer.state'), 'THAWED');
     },
     readUsage: (group, read) => readUsage(fileOf, group, read),
+    setMemoryLimit: (group, bytes) => setV1MemoryLimit(fileOf, group, bytes),
     countOutOfMemory: (group) => readCounter(fileOf('memory', group, 'memory.oom_control'), 'oom_kill'),
     kill: async (group) => {
       const freezer = fileOf('freezer', group, 'freezer.state');
@@ -93,6 +94,21 @@ function readUsage(fileOf: FileOf, group: string, read: ReadText | undefined): C
     memoryWorkingSetBytes: Math.max(0, usage - memory.total_inactive_file),
     memoryLimitBytes: limit >= unlimitedFrom ? Infinity : limit,
   };
+}
+
+/** The limit of memory and swap together is never below that of memory. A limit below what is in use is EBUSY. */
+function setV1MemoryLimit(fileOf: FileOf, group: string, bytes: number): boolean {
+  const files = [fileOf('memory', group, 'memory.limit_in_bytes')];
+  const both = fileOf('memory', group, memoryAndSwap);
+  if (existsSync(both)) files.push(both);
+  if (bytes > readNumber(fileOf('memory', group, 'memory.limit_in_bytes'))) files.reverse();
+  try {
+    for (const file of files) writeFileSync(file, String(bytes), { flag: 'r+' });
+    return true;
+  } catch (error) {
+    if (isNodeError(error) && error.code === 'EBUSY') return false;
+    throw error;
+  }
 }
 
 function isFrozen(state: string): boolean {

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isNodeError } from '@soulbox/base';
@@ -33,6 +34,7 @@ export function createV2Cgroups(root: string): Cgroups {
       await writeIfThere(join(root, group, 'cgroup.freeze'), '0');
     },
     readUsage: (group, read) => readUsage(`${root}/${group}`, read),
+    setMemoryLimit: (group, bytes) => setV2MemoryLimit(`${root}/${group}`, bytes),
     countOutOfMemory: (group) => readCounter(join(root, group, 'memory.events'), 'oom_kill'),
     kill: async (group) => {
       const directory = join(root, group);
@@ -63,6 +65,13 @@ function readUsage(directory: string, read: ReadText | undefined): CgroupUsage {
     memoryWorkingSetBytes: Math.max(0, usage - memory.inactive_file),
     memoryLimitBytes: readNumber(`${directory}/memory.max`, read),
   };
+}
+
+/** A limit below what is in use would end processes of the group. */
+function setV2MemoryLimit(directory: string, bytes: number): boolean {
+  if (readUsage(directory, undefined).memoryWorkingSetBytes > bytes) return false;
+  writeFileSync(`${directory}/memory.max`, String(bytes), { flag: 'r+' });
+  return true;
 }
 
 function cpuMaxOf(cpus: number): string {

@@ -1,4 +1,4 @@
-import { cp, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -7,6 +7,7 @@ import type { SandboxSpec, SavedMemory } from '../driver.ts';
 import type { Stage } from './stage.ts';
 import { hostTraces } from './host-traces.ts';
 import { freezeInto, pause, stopAndSave } from './saved-sandboxes.ts';
+import { usualLimits } from './test-sandbox.ts';
 import type { TestSandbox } from './test-sandbox.ts';
 
 /** Saves and restores that fail: afterwards the sandbox or its checkpoint must still exist, and nothing else. */
@@ -40,6 +41,26 @@ export function describeCheckpointFailures(stage: Stage): void {
       await sleep(1_500);
       await using restored = await pause(stage.bench, sandbox, 0);
       expect((await restored.sh('echo on')).stdout).toBe('on\n');
+    });
+
+    test('a sandbox that uses most of its memory is saved into memory of the host, and keeps its limit', async () => {
+      const memoryMb = 512;
+      await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb } });
+      const hog = 'import os, signal; b = os.urandom(1 << 20) * 320; print("full", flush=True); signal.pause()';
+      await sandbox.sh(`setsid python3 -c '${hog}' > /full 2>&1 &
+        while ! grep -q full /full; do sleep 0.1; done`);
+      // Of the host, as the folder of a server is.
+      const directory = await mkdtemp('/dev/shm/soulbox-conformance-');
+      try {
+        await stopAndSave(stage.bench, sandbox.instance, directory);
+      } finally {
+        await rm(directory, { recursive: true });
+      }
+      const { driver } = stage.bench;
+      await driver.thaw(sandbox.instance);
+      expect((await sandbox.sh('pgrep -c python3')).stdout).toBe('1\n');
+      const limit = async (): Promise<number> => (await driver.sample(sandbox.instance)).memoryLimitBytes;
+      await expect.poll(limit, { timeout: 10_000 }).toBe(memoryMb * 2 ** 20);
     });
 
     test('a saved sandbox can continue to run', async () => {

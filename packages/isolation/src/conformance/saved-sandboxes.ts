@@ -13,9 +13,9 @@ export function savedMemory(directory: string): SavedMemory {
   return { directory, scratch: scratchOf(directory), digests: { blockBytes: 4 * 2 ** 20, parts: {} } };
 }
 
-/** Freezes the sandbox and saves it into a new folder; it stays frozen. */
-export async function stopAndSave(bench: TestBench, instance: SandboxInstance): Promise<SavedMemory> {
-  const directory = await bench.makeFolder();
+/** Freezes the sandbox and saves it into a folder, by default a new one; it stays frozen. */
+export async function stopAndSave(bench: TestBench, instance: SandboxInstance, into?: string): Promise<SavedMemory> {
+  const directory = into ?? (await bench.makeFolder());
   await waitForQuiet(instance);
   await bench.driver.freeze(instance);
   await resetConnections(instance);

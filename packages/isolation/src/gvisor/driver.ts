@@ -10,6 +10,7 @@ import { endProcesses } from './end-processes.ts';
 import { freezeSandbox, thawSandbox } from './freeze.ts';
 import { createHost } from './host.ts';
 import { layoutOf } from './layout.ts';
+import { createMemoryLoans } from './memory-loans.ts';
 import { findNetworkTrap } from './network-trap.ts';
 import { probeHost } from './probe.ts';
 import { listRuntimeStates, readRuntimeState } from './runtime-state.ts';
@@ -29,7 +30,8 @@ export interface GvisorDriverOptions {
  */
 export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): Driver {
   const host = createHost(logger, instance, findNetworkTrap);
-  return createOciDriver({
+  const loans = createMemoryLoans(host);
+  const driver = createOciDriver({
     host,
     name: 'gvisor',
     capabilities: {
@@ -57,7 +59,8 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
     layoutOf: (sandboxId, directory) => layoutOf(host.instance, sandboxId, directory),
     start: (spec, signal) => startSandbox(host, spec, signal),
     restore: (spec, memory, signal) => restoreSandbox(host, spec, memory, signal),
-    checkpoint: (instance, directory, signal) => checkpointSandbox(host, instance, directory, signal),
+    checkpoint: (instance, directory, signal) =>
+      loans.during(instance, () => checkpointSandbox(host, instance, directory, signal)),
     attachVolumes: (instance, volumes, signal) => attachVolumes(host, instance, volumes, signal),
     syncVolumes: async (instance, signal) => {
       const { goferPid: pid } = readRuntimeState(host.instance, instance.sandboxId);
@@ -73,4 +76,12 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
     endProcesses: (sandboxId) => endProcesses(host, sandboxId),
     listKnown: () => listRuntimeStates(host.instance),
   });
+  return {
+    ...driver,
+    async adopt(sandboxId, directory) {
+      const found = await driver.adopt(sandboxId, directory);
+      if (found !== undefined) loans.recall(found);
+      return found;
+    },
+  };
 }
