@@ -159,7 +159,8 @@ test('a sandbox that is paused again before all its memory is loaded loses nothi
 });
 
 test('a sandbox continues when the server dies meanwhile, and the next server can save it', { timeout }, async () => {
-  const saved = await save(await startHolder(384, readAll));
+  // So much that a fast host has not loaded it when the server has ended.
+  const saved = await save(await startHolder(768, readAll));
   const server = spawn(process.execPath, [startProgram, JSON.stringify(saved.spec), JSON.stringify(saved.memory)], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
