@@ -59,8 +59,7 @@ export function createGvisorDriver({ logger, instance }: GvisorDriverOptions): D
     layoutOf: (sandboxId, directory) => layoutOf(host.instance, sandboxId, directory),
     start: (spec, signal) => startSandbox(host, spec, signal),
     restore: (spec, memory, signal) => restoreSandbox(host, spec, memory, signal),
-    checkpoint: (instance, directory, signal) =>
-      loans.during(instance, () => checkpointSandbox(host, instance, directory, signal)),
+    checkpoint: (instance, directory, signal) => checkpointSandbox({ host, loans }, instance, directory, signal),
     attachVolumes: (instance, volumes, signal) => attachVolumes(host, instance, volumes, signal),
     syncVolumes: async (instance, signal) => {
       const { goferPid: pid } = readRuntimeState(host.instance, instance.sandboxId);

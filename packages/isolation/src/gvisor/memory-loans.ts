@@ -9,6 +9,11 @@ import { layoutOf } from './layout.ts';
 const slackBytes = 64 * 2 ** 20;
 /** How often it is tried to end a loan. Milliseconds. */
 const tryEveryMs = 200;
+/**
+ * Longer than a save is encrypted and written. What a sandbox still has after that is used by its programs, and it is ended,
+ * as one that is out of memory. Milliseconds.
+ */
+const loanMaxMs = 900_000;
 
 /**
  * gVisor's kernel writes the saved memory itself, into files in the memory of the host, and the host counts them as memory
@@ -17,22 +22,32 @@ const tryEveryMs = 200;
  */
 export interface MemoryLoans {
   /**
-   * Raises the limit of a sandbox during a save. It has its limit again when the files are gone: until then, and only
-   * until then, a sandbox that runs on may use as much more.
+   * Raises the limit of a sandbox during a save. It has its limit again when the files are gone. Until then, a
+   * sandbox that runs on may use as much more; one that does so for 15 minutes is ended.
    */
   during<T>(instance: SandboxInstance, save: () => Promise<T>): Promise<T>;
   /** Ends a loan that an earlier server has left. */
   recall(instance: SandboxInstance): void;
 }
 
-export function createMemoryLoans(host: Host): MemoryLoans {
+interface Recall {
+  readonly timer: NodeJS.Timeout;
+  /** Since when the sandbox has had more than its limit. */
+  readonly sinceMs: number;
+}
+
+export function createMemoryLoans(
+  host: Pick<Host, 'cgroups' | 'instance' | 'logger'>,
+  mostMs = loanMaxMs,
+): MemoryLoans {
   /** By sandbox. */
-  const recalls = new Map<string, NodeJS.Timeout>();
-  const stop = (sandboxId: string): void => {
-    clearInterval(recalls.get(sandboxId));
+  const recalls = new Map<string, Recall>();
+  const forget = (sandboxId: string): void => {
+    clearInterval(recalls.get(sandboxId)?.timer);
     recalls.delete(sandboxId);
   };
-  const isOver = (group: string, limitBytes: number): boolean => {
+  /** False while more is in use. A group that is gone has returned everything. */
+  const lower = (group: string, limitBytes: number): boolean => {
     try {
       return host.cgroups.setMemoryLimit(group, limitBytes);
     } catch (error) {
@@ -40,20 +55,30 @@ export function createMemoryLoans(host: Host): MemoryLoans {
       throw error;
     }
   };
-  const recallWhenFree = (sandboxId: string, limitBytes: number): void => {
+  const end = async (sandboxId: string, group: string): Promise<void> => {
+    host.logger.warn({ sandboxId }, 'a sandbox that used more than its memory limit long after a save was ended');
+    await host.cgroups.kill(group);
+  };
+  const recallWhenFree = (sandboxId: string, limitBytes: number, sinceMs: number): void => {
     const group = cgroupOf(host.instance, sandboxId);
-    stop(sandboxId);
+    forget(sandboxId);
+    const fail = (err: unknown): void =>
+      host.logger.warn({ sandboxId, err }, 'the memory limit of a sandbox could not be lowered after a save');
     const attempt = (): void => {
       try {
-        if (isOver(group, limitBytes)) stop(sandboxId);
+        if (lower(group, limitBytes)) forget(sandboxId);
+        else if (performance.now() - sinceMs > mostMs) {
+          forget(sandboxId);
+          end(sandboxId, group).catch(fail);
+        }
       } catch (err) {
-        stop(sandboxId);
-        host.logger.warn({ sandboxId, err }, 'the memory limit of a sandbox could not be lowered after a save');
+        forget(sandboxId);
+        fail(err);
       }
     };
     const timer = setInterval(attempt, tryEveryMs);
     timer.unref();
-    recalls.set(sandboxId, timer);
+    recalls.set(sandboxId, { timer, sinceMs });
     attempt();
   };
   return {
@@ -61,18 +86,20 @@ export function createMemoryLoans(host: Host): MemoryLoans {
       const { sandboxId } = instance;
       const group = cgroupOf(host.instance, sandboxId);
       const limitBytes = await limitOf(host, instance);
-      stop(sandboxId);
-      const { memoryWorkingSetBytes } = host.cgroups.readUsage(group);
-      host.cgroups.setMemoryLimit(group, limitBytes + memoryWorkingSetBytes + slackBytes);
+      const sinceMs = recalls.get(sandboxId)?.sinceMs ?? performance.now();
+      forget(sandboxId);
+      // Never more than twice the limit: otherwise one save after the other would lend more and more.
+      const lentBytes = Math.min(limitBytes, host.cgroups.readUsage(group).memoryWorkingSetBytes) + slackBytes;
+      host.cgroups.setMemoryLimit(group, limitBytes + lentBytes);
       try {
         return await save();
       } finally {
-        recallWhenFree(sandboxId, limitBytes);
+        recallWhenFree(sandboxId, limitBytes, sinceMs);
       }
     },
     recall(instance) {
       limitOf(host, instance).then(
-        (limitBytes) => recallWhenFree(instance.sandboxId, limitBytes),
+        (limitBytes) => recallWhenFree(instance.sandboxId, limitBytes, performance.now()),
         (err: unknown) =>
           host.logger.warn({ sandboxId: instance.sandboxId, err }, 'the memory limit of a sandbox is not known'),
       );
@@ -81,8 +108,11 @@ export function createMemoryLoans(host: Host): MemoryLoans {
 }
 
 /** The limit with which it was started. */
-async function limitOf(host: Host, { sandboxId, directory }: SandboxInstance): Promise<number> {
-  const { config } = layoutOf(host.instance, sandboxId, directory);
+async function limitOf(
+  { instance }: Pick<Host, 'instance'>,
+  { sandboxId, directory }: SandboxInstance,
+): Promise<number> {
+  const { config } = layoutOf(instance, sandboxId, directory);
   const parsed = JSON.parse(await readFile(config, 'utf8')) as {
     readonly linux: { readonly resources: { readonly memory: { readonly limit: number } } };
   };

@@ -3,6 +3,7 @@ import { CommandError, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance } from '../../driver.ts';
 import type { Host } from '../host.ts';
 import { mendState, needsMending } from './mend-state.ts';
+import type { MemoryLoans } from '../memory-loans.ts';
 import { runRunsc } from '../runsc.ts';
 import { readRuntimeState } from '../runtime-state.ts';
 import { noteVolumes } from '../volumes/saved-volumes.ts';
@@ -15,7 +16,7 @@ const timeoutMs = 120_000;
  * writing the saved data.
  */
 export async function checkpointSandbox(
-  host: Host,
+  { host, loans }: { readonly host: Host; readonly loans: MemoryLoans },
   instance: SandboxInstance,
   directory: string,
   signal: AbortSignal,
@@ -24,7 +25,7 @@ export async function checkpointSandbox(
   try {
     // Otherwise runsc would create the folder, wherever that is.
     await readdir(directory);
-    await runRunsc(host, instance, args, { timeoutMs, signal });
+    await loans.during(instance, async () => await runRunsc(host, instance, args, { timeoutMs, signal }));
     await noteVolumes(directory, readRuntimeState(host.instance, instance.sandboxId).goferPid);
     if (needsMending(await host.readVersion())) await mendState(directory);
   } catch (error) {
