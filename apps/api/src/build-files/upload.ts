@@ -6,7 +6,7 @@ import { callerOf } from '../auth/authenticate.ts';
 import { keySignalOf } from '../auth/key-signal.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
-import { uploadIdleMs } from '../limits.ts';
+import { arriving } from '../http/arriving.ts';
 import { getOwnTemplate } from '../lookup/template.ts';
 import { raiseTeam } from '../quotas/budgets.ts';
 import { storedHintSeconds } from '../quotas/quotas.ts';
@@ -78,27 +78,5 @@ async function takeFile(context: ApiContext, team: TeamRecord, { hash, sizeBytes
     context.logger.info({ team: team.id, hash, sizeBytes }, 'build file uploaded');
   } finally {
     await buildFiles.abandon(id);
-  }
-}
-
-/**
- * The bytes as they arrive. A silent sender is cut off, but not one that waits because the bytes are not taken. Node
- * verifies that the announced number of bytes arrives.
- */
-export async function* arriving(body: IncomingMessage): AsyncGenerator<Uint8Array> {
-  const silence = new SoulBoxError('request_timeout', 'The upload stopped before it was complete. Retry.');
-  const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
-  const next = async (): Promise<IteratorResult<Uint8Array>> => {
-    const idle = setTimeout(() => body.destroy(silence), uploadIdleMs);
-    try {
-      return await chunks.next();
-    } finally {
-      clearTimeout(idle);
-    }
-  };
-  try {
-    for (let chunk = await next(); chunk.done !== true; chunk = await next()) yield chunk.value;
-  } finally {
-    await chunks.return?.();
   }
 }

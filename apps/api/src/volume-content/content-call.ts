@@ -38,7 +38,9 @@ export async function beginContent(
   if (isClosed(reply)) left.abort(new Error('The client has disconnected.'));
   const deed = deedOf(request, team.id, { how: 'effect', action, class: 'operation', target: 'volume' });
   reply.raw.once('close', () => {
-    left.abort(new Error('The client has disconnected.'));
+    // After a complete answer the client may still be sending what was refused. Ending the connection then could cost it
+    // the answer.
+    if (!reply.raw.writableFinished) left.abort(new Error('The client has disconnected.'));
     const { request: _, ...use } = deed;
     const status = reply.statusCode < 400 ? 'success' : 'failure';
     context.trail.recordUse({ ...use, target: { kind: 'volume', id: volume.id }, result: { status, code: 0 } });

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
-import { arriving } from '../build-files/upload.ts';
 import type { ApiContext } from '../context.ts';
 import type { ApiApp } from '../http/app.ts';
+import { arriving } from '../http/arriving.ts';
 import { namedErrors } from '../http/schemas.ts';
 import { beginContent, contentConfig } from './content-call.ts';
 import { readEntry } from './read-entry.ts';
