@@ -22,15 +22,17 @@ const compileTimeoutMs = 120_000;
 const withoutTimer = 'BUN_GC_TIMER_DISABLE=1';
 
 /**
- * Options of JavaScriptCore: its second compiler optimizes code only after ten times as many runs as by default. Code
- * that runs once at the start is then never optimized, so the CPU time from exec to the first answer is 40 ms instead
- * of 60 ms.
+ * Options of JavaScriptCore: its compilers begin after 30 and 100 times as many runs as by default. Code that
+ * runs once at the start is then not compiled: 15 percent less CPU time from exec to the first answer, 4 MiB less memory,
+ * and a quarter less CPU time for each of the first 30 commands. After 300 commands there is no difference.
  */
 const environment = [
   withoutTimer,
-  'BUN_JSC_thresholdForOptimizeAfterWarmUp=10000',
-  'BUN_JSC_thresholdForOptimizeSoon=10000',
-  'BUN_JSC_thresholdForOptimizeAfterLongWarmUp=20000',
+  'BUN_JSC_thresholdForJITAfterWarmUp=50000',
+  'BUN_JSC_thresholdForJITSoon=10000',
+  'BUN_JSC_thresholdForOptimizeAfterWarmUp=30000',
+  'BUN_JSC_thresholdForOptimizeSoon=30000',
+  'BUN_JSC_thresholdForOptimizeAfterLongWarmUp=60000',
 ];
 
 /** The name is a content hash. A build in progress has a dot in front. */

@@ -52,7 +52,7 @@ export function createRequestHandler(context: Context) {
 
 async function respond(
   context: Context,
-  handleRpc: (request: IncomingMessage, response: ServerResponse) => void,
+  handleRpc: ReturnType<typeof createRpcHandler>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -65,7 +65,7 @@ async function respond(
     const url = parseUrl(request.url ?? '/');
     if (rpcPrefixes.some((prefix) => url.pathname.startsWith(prefix))) {
       checkAccessToken(context.settings, request);
-      handleRpc(request, response);
+      await handleRpc(request, response);
       return;
     }
     const route = routes[`${request.method ?? ''} ${url.pathname}`];

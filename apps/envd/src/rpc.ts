@@ -4,15 +4,11 @@ import { ConnectError } from '@connectrpc/connect';
 import { compressionGzip, connectNodeAdapter } from '@connectrpc/connect-node';
 import { errorFromUnknown, isNodeError, SoulBoxError } from '@soulbox/base';
 import { connectErrorFromError } from '@soulbox/contract/connect-errors';
-import { Health } from '@soulbox/contract/grpc-health';
-import { ServerReflection } from '@soulbox/contract/grpc-reflection';
 import { Filesystem } from '@soulbox/contract/filesystem';
 import { Process } from '@soulbox/contract/process';
 import { ProcessService } from '@soulbox/contract/process-v1';
 import type { Context } from './context.ts';
 import { fileMethods } from './filesystem/file-methods.ts';
-import { healthService } from './introspection/health-service.ts';
-import { reflectionService } from './introspection/reflection-service.ts';
 import { processService } from './process/process-service.ts';
 import { contextOf, sendOutputsBeside } from './streams/output-frames.ts';
 import { streamService } from './streams/stream-service.ts';
@@ -33,25 +29,35 @@ const maxTimeoutMs = 2 ** 31 - 1;
 
 const ownPrefix = `/${ProcessService.typeName}/`;
 
-const services = [Process, Filesystem, ProcessService, Health, ServerReflection] as const;
+const services = [Process, Filesystem, ProcessService] as const;
+/** They are loaded at the first call, because most sandboxes never get one. */
+const healthPrefix = '/grpc.health.v1.Health/';
+const reflectionPrefix = '/grpc.reflection.v1.ServerReflection/';
 
 /** Older programs only know this name. The messages are the same. */
 const olderReflection = '/grpc.reflection.v1alpha.ServerReflection/';
 
-export const rpcPrefixes = [...services.map(({ typeName }) => `/${typeName}/`), olderReflection];
+export const rpcPrefixes = [
+  ...services.map(({ typeName }) => `/${typeName}/`),
+  ...[healthPrefix, reflectionPrefix, olderReflection],
+];
+
+/** Begins to serve a call. Throws an error for a request that is none. */
+type RpcHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 /** Serves all services in Connect, gRPC and gRPC-Web. */
-export function createRpcHandler(context: Context): (request: IncomingMessage, response: ServerResponse) => void {
-  const common = { readMaxBytes: maxMessageBytes, acceptCompression: [compressionGzip] };
+export function createRpcHandler(context: Context): RpcHandler {
+  const common = {
+    readMaxBytes: maxMessageBytes,
+    acceptCompression: [compressionGzip],
+    interceptors: [translateErrors(context)],
+  };
   const handler = connectNodeAdapter({
     ...common,
     routes: (router) => {
       router.service(Process, processService(context));
       router.service(Filesystem, { ...fileMethods(context), ...watchMethods(context) });
-      router.service(Health, healthService(services));
-      router.service(ServerReflection, reflectionService(services));
     },
-    interceptors: [translateErrors(context)],
   });
   const ownHandler = connectNodeAdapter({
     ...common,
@@ -62,18 +68,24 @@ export function createRpcHandler(context: Context): (request: IncomingMessage, r
     jsonOptions: { ignoreUnknownFields: false },
     contextValues: contextOf,
   });
-  return (request, response) => {
+  let introspection: Promise<typeof handler> | undefined;
+  const loadIntrospection = async (): Promise<typeof handler> =>
+    (await import('./introspection/introspection-handler.ts')).createIntrospectionHandler(services, common);
+  return async (request, response) => {
     const timeout = request.headers['connect-timeout-ms'];
     if (timeout !== undefined && Number(timeout) > maxTimeoutMs)
       request.headers['connect-timeout-ms'] = String(maxTimeoutMs);
     if (request.url?.startsWith(olderReflection) === true)
-      request.url = `/${ServerReflection.typeName}/${request.url.slice(olderReflection.length)}`;
+      request.url = reflectionPrefix + request.url.slice(olderReflection.length);
     const path = request.url ?? '';
     if (!inputStreamPaths.includes(path)) limitBodyTime(request);
     if (path.startsWith(ownPrefix)) {
       checkConnectVersion(request);
       sendOutputsBeside(request, response);
       ownHandler(request, response);
+    } else if (path.startsWith(healthPrefix) || path.startsWith(reflectionPrefix)) {
+      const introspect = await (introspection ??= loadIntrospection());
+      introspect(request, response);
     } else handler(request, response);
   };
 }

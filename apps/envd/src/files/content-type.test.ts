@@ -5,8 +5,8 @@ test.each([
   ['a.html', 'text/html; charset=utf-8'],
   ['a.json', 'application/json'],
   ['a.png', 'image/png'],
-])('%s has the type of its extension', (name, type) => {
-  expect(contentType(name, Buffer.alloc(0))).toBe(type);
+])('%s has the type of its extension', async (name, type) => {
+  expect(await contentType(name, Buffer.alloc(0))).toBe(type);
 });
 
 test.each([
@@ -14,8 +14,8 @@ test.each([
   ['', 'text/plain; charset=utf-8'],
   ['a\0b', 'application/octet-stream'],
   ['%PDF-1.7', 'application/pdf'],
-])('the bytes %j decide if the name has no known type', (bytes, type) => {
-  expect(contentType('README', Buffer.from(bytes))).toBe(type);
+])('the bytes %j decide if the name has no known type', async (bytes, type) => {
+  expect(await contentType('README', Buffer.from(bytes))).toBe(type);
 });
 
 test.each([

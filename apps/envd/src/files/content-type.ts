@@ -1,5 +1,3 @@
-import mime from 'mime/lite';
-
 /** The number of bytes that are examined if the name has no known type. */
 export const sniffBytes = 512;
 
@@ -13,7 +11,9 @@ const signatures: readonly (readonly [string, string])[] = [
 ];
 
 /** The type of a file by its name, otherwise by its first bytes. */
-export function contentType(name: string, firstBytes: Buffer): string {
+export async function contentType(name: string, firstBytes: Buffer): Promise<string> {
+  // Loaded when it is needed: its table costs a start two milliseconds.
+  const { default: mime } = await import('mime/lite');
   const byName = mime.getType(name);
   if (byName !== null) return byName.startsWith('text/') ? `${byName}; charset=utf-8` : byName;
   const text = firstBytes.toString('latin1');

@@ -54,7 +54,7 @@ async function respond(request: IncomingMessage, response: ServerResponse, open:
   }
   const name = posix.basename(path);
   const firstBytes = await namingPath(path, async () => await readAt(file, 0, sniffBytes));
-  response.setHeader('content-type', contentType(name, firstBytes));
+  response.setHeader('content-type', await contentType(name, firstBytes));
   response.setHeader('content-disposition', contentDisposition(name));
   // Files in /proc report size 0 although they have content. Their size is only known after reading.
   if (stats.size === 0 && firstBytes.length > 0) await sendWhole(request, response, readToEnd(file), undefined);

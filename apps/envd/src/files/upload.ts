@@ -9,7 +9,6 @@ import { userByName } from '../users/caller.ts';
 import { authorizeFileRequest } from './authorize.ts';
 import { locateFile } from './locate-file.ts';
 import { parseMetadata } from './metadata.ts';
-import { writeMultipart } from './multipart.ts';
 import { throughStream } from './through-stream.ts';
 import type { WrittenFile } from './write-file.ts';
 import { writeFileFrom } from './write-file.ts';
@@ -50,6 +49,8 @@ async function receive(context: Context, request: IncomingMessage, target: Uploa
   };
   if (type?.startsWith('multipart/') === true) {
     const resolve = (path: string): string => locateFile(context, target.username, path).path;
+    // Loaded when it is needed: many sandboxes never receive a form.
+    const { writeMultipart } = await import('./multipart.ts');
     return await writeMultipart(request.headers, body, { path: target.path ?? undefined, resolve, write });
   }
   if (type !== 'application/octet-stream') {

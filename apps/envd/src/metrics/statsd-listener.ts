@@ -1,4 +1,3 @@
-import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isNodeError, SoulBoxError } from '@soulbox/base';
@@ -48,6 +47,7 @@ export function createStatsdListener(
   };
 
   const bind = async (open: Open): Promise<void> => {
+    const { createSocket } = await import('node:dgram');
     const socket = createSocket('udp4');
     socket.on('message', (datagram) => {
       // Many programs send few datagrams, so the span begins with one: an idle sandbox has no timer.

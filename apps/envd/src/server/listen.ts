@@ -1,7 +1,5 @@
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer as createHttp2Server } from 'node:http2';
-import type { ServerHttp2Session } from 'node:http2';
 import { createServer as createNetServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { applyBackPressure } from './back-pressure.ts';
@@ -14,8 +12,6 @@ export type RequestHandler = (request: IncomingMessage, response: ServerResponse
 const maxHeaderBytes = 64 * 1024;
 /** The part of a body that may wait in memory to be read. */
 const bodyBufferBytes = 256 * 1024;
-/** The window is large enough for fast uploads, and there are as many streams as a busy gateway needs. */
-const http2Settings = { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1000 };
 /**
  * Every HTTP/2 connection starts with "PRI * HTTP/2.0" (RFC 9113 section 3.4). No HTTP/1 method starts with these
  * letters.
@@ -32,7 +28,9 @@ export async function listen(
   { holdsPort = false }: { holdsPort?: boolean } = {},
 ): Promise<Server> {
   const acceptHttp1 = createHttp1Acceptor(handler);
-  const acceptHttp2 = createHttp2Acceptor(handler);
+  // Most sandboxes never see HTTP/2, and loading it takes an eighth of the CPU time of a start.
+  let http2: Promise<Acceptor> | undefined;
+  const loadHttp2 = async (): Promise<Acceptor> => (await import('./http2-acceptor.ts')).createHttp2Acceptor(handler);
   const accept = (socket: Socket): void => {
     socket.on('error', () => socket.destroy());
     const timer = createIdleTimer(socket);
@@ -44,7 +42,15 @@ export async function listen(
       }
       socket.unshift(first);
       const isHttp2 = first.subarray(0, http2Preface.length).toString('latin1') === http2Preface;
-      (isHttp2 ? acceptHttp2 : acceptHttp1)(socket, timer);
+      if (!isHttp2) {
+        acceptHttp1(socket, timer);
+        return;
+      }
+      http2 ??= loadHttp2();
+      http2.then(
+        (acceptHttp2) => acceptHttp2(socket, timer),
+        () => socket.destroy(),
+      );
     });
   };
   const server = createNetServer({ noDelay: true }, accept);
@@ -55,7 +61,8 @@ export async function listen(
   return server;
 }
 
-type Acceptor = (socket: Socket, timer: IdleTimer) => void;
+/** Serves a connection. */
+export type Acceptor = (socket: Socket, timer: IdleTimer) => void;
 
 function createHttp1Acceptor(handler: RequestHandler): Acceptor {
   const timers = new WeakMap<Socket, IdleTimer>();
@@ -67,22 +74,6 @@ function createHttp1Acceptor(handler: RequestHandler): Acceptor {
   });
   return (socket, timer) => {
     timers.set(socket, timer);
-    server.emit('connection', socket);
-  };
-}
-
-function createHttp2Acceptor(handler: RequestHandler): Acceptor {
-  const timers = new WeakMap<ServerHttp2Session, IdleTimer>();
-  const server = createHttp2Server({ settings: http2Settings }, (request, response) => {
-    const { session } = response.stream;
-    const http1Response = response as unknown as ServerResponse;
-    if (session !== undefined) timers.get(session as ServerHttp2Session)?.requestBegins(http1Response);
-    // The compatibility API has all HTTP/1 features that envd uses.
-    handler(request as unknown as IncomingMessage, http1Response);
-  });
-  return (socket, timer) => {
-    // Emitted synchronously, during the next line.
-    server.once('session', (session) => timers.set(session, timer));
     server.emit('connection', socket);
   };
 }
