@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http2';
 import type { ServerHttp2Session } from 'node:http2';
+import type { Acceptor, RequestHandler } from './acceptor.ts';
 import type { IdleTimer } from './idle-timer.ts';
-import type { Acceptor, RequestHandler } from './listen.ts';
 
 /** The window is large enough for fast uploads, and there are as many streams as a busy gateway needs. */
 const settings = { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 1000 };

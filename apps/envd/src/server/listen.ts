@@ -1,13 +1,11 @@
 import { createServer as createHttpServer } from 'node:http';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createNetServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
+import type { Acceptor, RequestHandler } from './acceptor.ts';
 import { applyBackPressure } from './back-pressure.ts';
 import { holdPort } from './hold-port.ts';
-import type { IdleTimer } from './idle-timer.ts';
 import { createIdleTimer } from './idle-timer.ts';
-
-export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
+import type { IdleTimer } from './idle-timer.ts';
 
 const maxHeaderBytes = 64 * 1024;
 /** The part of a body that may wait in memory to be read. */
@@ -60,9 +58,6 @@ export async function listen(
   if (holdsPort) await holdPort(port, accept);
   return server;
 }
-
-/** Serves a connection. */
-export type Acceptor = (socket: Socket, timer: IdleTimer) => void;
 
 function createHttp1Acceptor(handler: RequestHandler): Acceptor {
   const timers = new WeakMap<Socket, IdleTimer>();
