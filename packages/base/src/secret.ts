@@ -1,5 +1,7 @@
-import { inspect } from 'node:util';
 import { timingSafeEqual, createHash } from 'node:crypto';
+
+/** `inspect.custom` of node:util, whose load takes envd several milliseconds (nodejs.org/api/util.html). */
+const inspectCustom = Symbol.for('nodejs.util.inspect.custom');
 
 /** A string that is never printed: logs, JSON and string templates show `[redacted]`. */
 // oxlint-disable-next-line soulbox/no-plain-class -- a value that is told from others by its class
@@ -28,7 +30,7 @@ export class Secret {
     return '[redacted]';
   }
 
-  [inspect.custom](): string {
+  [inspectCustom](): string {
     return '[redacted]';
   }
 }
