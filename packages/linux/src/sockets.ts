@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { check, libcFunction } from './libc.ts';
+import { constants } from 'node:os';
+import { check, lastErrno, libcFunction } from './libc.ts';
 
 /** linux/socket.h */
 export const addressFamily = { unix: 1, v4: 2, v6: 10, netlink: 16 } as const;
@@ -87,6 +88,30 @@ const originalDestination = 80;
 const getsockopt = libcFunction<[fd: number, level: number, name: number, value: Buffer, length: Buffer]>(
   'int getsockopt(int fd, int level, int name, void *value, void *length)',
 );
+
+/** linux/socket.h: SOL_SOCKET, SO_ERROR */
+const socketLevel = 1;
+const pendingError = 4;
+
+/**
+ * Whether a TCP socket that does not block, and has no connection yet, is refused by a port of 127.0.0.1. The kernel
+ * knows that during the call. False also if the answer is still to come.
+ */
+export function isRefusedByLoopback(fd: number, port: number): boolean {
+  // struct sockaddr_in: family, then port and address in network byte order.
+  const name = Buffer.alloc(16);
+  name.writeUInt16LE(addressFamily.v4, 0);
+  name.writeUInt16BE(port, 2);
+  name.writeUInt32BE(0x7f00_0001, 4);
+  if (connect(fd, name, name.length) === 0) return false;
+  const errno = lastErrno();
+  if (errno !== constants.errno.EINPROGRESS) return errno === constants.errno.ECONNREFUSED;
+  const error = Buffer.alloc(4);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(error.length);
+  check('getsockopt', getsockopt(fd, socketLevel, pendingError, error, length));
+  return error.readInt32LE(0) === constants.errno.ECONNREFUSED;
+}
 
 /**
  * Where a TCP connection over IPv4 went before the kernel's filter redirected it to this host. Undefined if the socket

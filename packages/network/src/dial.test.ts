@@ -55,6 +55,17 @@ test('a closed port fails at once with port_closed', async () => {
   expect(performance.now() - began).toBeLessThan(500);
 });
 
+test('a port of loopback refuses until something listens, and after the close', async () => {
+  expect([4001, 9000, 4999].map((port) => namespace.refuses(port))).toEqual([false, false, true]);
+  // A service on another address does not count.
+  expect(namespace.refuses(4003)).toBe(true);
+  await sandbox.ask({ op: 'listen', host: '127.0.0.1', port: 4005 });
+  expect(namespace.refuses(4005)).toBe(false);
+  const other = openNamespace(sandbox.path);
+  other.close();
+  expect(other.refuses(4001)).toBe(true);
+});
+
 test.each([0, -1, 65_536, 1.5, Number.NaN])('port %s is a bad request', async (port) => {
   await expect(namespace.dial(port)).rejects.toMatchObject({ reason: 'bad_request' });
 });

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { SoulBoxError } from '@soulbox/base';
-import { addressFamily } from '@soulbox/linux/sockets';
+import { addressFamily, isRefusedByLoopback } from '@soulbox/linux/sockets';
 import { inner } from './address-plan.ts';
 import { createSocketIn, openNamespaceFd } from './enter-namespace.ts';
 
@@ -28,6 +28,11 @@ export interface Namespace {
    * sandbox_unreachable after close, limit_exceeded if 256 dials are already waiting, and the signal's reason on abort.
    */
   dial(port: number, options?: { signal?: AbortSignal }): Promise<Socket>;
+  /**
+   * Whether 127.0.0.1 refuses connections to a port now. Costs a twentieth of a failed `dial`. True after close. Throws
+   * `SystemCallError` if the kernel gives no socket.
+   */
+  refuses(port: number): boolean;
   /** Connected sockets stay open. Safe to repeat. */
   close(): void;
 }
@@ -51,6 +56,15 @@ export function openNamespace(path: string): Namespace {
         return await dialFirst(() => fd, port, options.signal);
       } finally {
         waiting -= 1;
+      }
+    },
+    refuses: (port) => {
+      if (fd === undefined) return true;
+      const socket = createSocketIn(fd, addressFamily.v4);
+      try {
+        return isRefusedByLoopback(socket, port);
+      } finally {
+        closeSync(socket);
       }
     },
     close: () => {
