@@ -19,11 +19,6 @@ export function rootsFolder(instance: number): string {
   return join(runFolder(instance), 'roots');
 }
 
-/** Parent of the first contents of disks. In memory, see `RootLayout.skeleton`. Only root may enter it. */
-export function skeletonsFolder(instance: number): string {
-  return join(runFolder(instance), 'skeletons');
-}
-
 export function runFolder(instance: number): string {
   return `/run/soulbox-${instance}`;
 }

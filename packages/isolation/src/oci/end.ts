@@ -1,4 +1,4 @@
-import { rm, truncate } from 'node:fs/promises';
+import { truncate } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
 import { endHostTools, toolsOf } from '../host/host-tool.ts';
 import { findDiskDevice } from '../root/disk-traffic.ts';
@@ -38,6 +38,5 @@ async function endSandbox(runtime: Ending, sandboxId: string, directory: string)
   const released = await waitUntilReleased(layout.image, findDiskDevice(layout));
   if (!released) host.logger.warn({ sandboxId }, 'a foreign mount namespace holds the disk of a sandbox');
   await removeFolder(layout.rootfs);
-  await rm(layout.skeleton, { recursive: true, force: true });
   return released;
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { rootsFolder, skeletonsFolder, traceName } from '../host/names.ts';
+import { rootsFolder, traceName } from '../host/names.ts';
 
 /** Where a driver keeps the parts of a sandbox's root. All names follow from id and instance number alone. */
 export interface RootLayout {
@@ -15,11 +15,7 @@ export interface RootLayout {
    * root user must reach it and may not enter the data folder.
    */
   readonly rootfs: string;
-  /**
-   * The first content of the image; removed once the image is created, because it contains the host token. In memory,
-   * because files that are made and deleted at once slow down the next ones: an ext4 without a journal does not reuse an
-   * inode for 5 s after its file is deleted, and each new file looks at all of these inodes again.
-   */
+  /** The first content of the image; removed once the image is created, because it contains the host token. */
   readonly skeleton: string;
   readonly mountTable: string;
   /** The loop device's counters from before this sandbox got it. */
@@ -45,7 +41,7 @@ export function rootLayoutOf(instance: number, sandboxId: string, directory: str
     image: join(directory, traceName(instance, sandboxId) + imageSuffix),
     disk: join(directory, 'disk'),
     rootfs: join(rootsFolder(instance), sandboxId),
-    skeleton: join(skeletonsFolder(instance), sandboxId),
+    skeleton: join(directory, 'skeleton'),
     mountTable: join(directory, 'mounts'),
     diskOrigin: join(directory, 'disk-origin'),
     ranMark: join(directory, ranMarkName),

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { SandboxSpec } from '../driver.ts';
 import { diskFolders } from './layout.ts';
 import type { ownFiles } from './own-files.ts';
@@ -24,7 +24,6 @@ const folderModes = {
  * tiny calls take half a millisecond this way, and several milliseconds if each uses another thread.
  */
 export function writeSkeleton(directory: string, spec: SandboxSpec): void {
-  mkdirSync(dirname(directory), { recursive: true, mode: 0o700 });
   mkdirSync(directory, { mode: 0o700 });
   for (const [name, mode] of Object.entries(folderModes)) {
     mkdirSync(join(directory, name));
