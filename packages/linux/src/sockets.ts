@@ -57,6 +57,15 @@ const send = libcFunction<[fd: number, bytes: Buffer, length: number, flags: num
   'long send(int fd, const void *bytes, size_t length, int flags)',
 );
 
+/** A struct sockaddr_in: the family is in the machine's byte order, port and address are in network byte order. */
+export function nameOfV4(address: number, port: number): Buffer {
+  const name = Buffer.alloc(16);
+  name.writeUInt16LE(addressFamily.v4, 0);
+  name.writeUInt16BE(port, 2);
+  name.writeUInt32BE(address, 4);
+  return name;
+}
+
 /** Sends what the kernel takes at once. Returns the number of bytes; 0 also if the connection has failed. */
 export function sendAtOnce(fd: number, bytes: Buffer): number {
   return Math.max(0, send(fd, bytes, bytes.length, message.doNotWait | message.noSignal));
@@ -92,17 +101,15 @@ const getsockopt = libcFunction<[fd: number, level: number, name: number, value:
 /** linux/socket.h: SOL_SOCKET, SO_ERROR */
 const socketLevel = 1;
 const pendingError = 4;
+/** 127.0.0.1 */
+const loopback = 0x7f00_0001;
 
 /**
- * Whether a TCP socket that does not block, and has no connection yet, is refused by a port of 127.0.0.1. The kernel
- * knows that during the call. False also if the answer is still to come.
+ * Connects a new TCP socket that does not block to a port of 127.0.0.1. True if the kernel refuses that at once, because
+ * nothing listens there. False if the socket is connected, or if the kernel has not decided. Throws `SystemCallError`.
  */
 export function isRefusedByLoopback(fd: number, port: number): boolean {
-  // struct sockaddr_in: family, then port and address in network byte order.
-  const name = Buffer.alloc(16);
-  name.writeUInt16LE(addressFamily.v4, 0);
-  name.writeUInt16BE(port, 2);
-  name.writeUInt32BE(0x7f00_0001, 4);
+  const name = nameOfV4(loopback, port);
   if (connect(fd, name, name.length) === 0) return false;
   const errno = lastErrno();
   if (errno !== constants.errno.EINPROGRESS) return errno === constants.errno.ECONNREFUSED;

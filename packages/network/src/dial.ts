@@ -29,7 +29,7 @@ export interface Namespace {
    */
   dial(port: number, options?: { signal?: AbortSignal }): Promise<Socket>;
   /**
-   * Whether 127.0.0.1 refuses connections to a port now. Costs a twentieth of a failed `dial`. True after close. Throws
+   * Whether 127.0.0.1 refuses connections to a port now. Costs a tenth of a failed `dial`. True after close. Throws
    * `SystemCallError` if the kernel gives no socket.
    */
   refuses(port: number): boolean;

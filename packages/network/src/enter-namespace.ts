@@ -4,7 +4,7 @@ import { check } from '@soulbox/linux/libc';
 import { hostNetworkNamespace, NamespaceError, withinNetworkNamespace } from '@soulbox/linux/namespaces';
 import { createNetlinkSocket } from '@soulbox/linux/netlink';
 import type { NetlinkSocket } from '@soulbox/linux/netlink';
-import { addressFamily, bind, createSocket, socketType } from '@soulbox/linux/sockets';
+import { addressFamily, bind, createSocket, nameOfV4, socketType } from '@soulbox/linux/sockets';
 import { numberFromAddress } from './cidr.ts';
 
 /**
@@ -45,11 +45,7 @@ export function within<T>(fd: number, act: () => T): T {
 /** Creates a TCP socket in the namespace, bound to an IPv4 address of it, for a server to listen on. */
 export function createBoundSocketIn(namespaceFd: number, address: string, port: number): number {
   const fd = createSocketIn(namespaceFd, addressFamily.v4);
-  // struct sockaddr_in: the family is in the machine's byte order, port and address are in network byte order.
-  const name = Buffer.alloc(16);
-  name.writeUInt16LE(addressFamily.v4, 0);
-  name.writeUInt16BE(port, 2);
-  name.writeUInt32BE(numberFromAddress(address), 4);
+  const name = nameOfV4(numberFromAddress(address), port);
   try {
     check(`bind to ${address}:${port}`, bind(fd, name, name.length));
     return fd;

@@ -4,8 +4,9 @@ import { uploadIdleMs } from '../limits.ts';
 
 /**
  * The bytes as they arrive. A silent sender is cut off, but not one that waits because the bytes are not taken. Node
- * verifies that the announced number of bytes arrives. Whoever takes no more of them has an answer for the sender, so the
- * connection stays open and the rest is dropped; the gateway ends it soon after that answer.
+ * verifies that the announced number of bytes arrives. A caller that stops early is about to answer with an error. The
+ * connection stays open for that answer, and the rest of the body is dropped. The gateway ends the connection 2 s after
+ * the answer.
  */
 export async function* arriving(body: IncomingMessage): AsyncGenerator<Uint8Array> {
   const silence = new SoulBoxError('request_timeout', 'The upload stopped before it was complete. Retry.');

@@ -38,7 +38,7 @@ export async function beginContent(
   if (isClosed(reply)) left.abort(new Error('The client has disconnected.'));
   const deed = deedOf(request, team.id, { how: 'effect', action, class: 'operation', target: 'volume' });
   reply.raw.once('close', () => {
-    // After a complete answer the client may still be sending what was refused. Ending the connection then could cost it
+    // After a complete answer the client may still be sending. If the connection ended now, the client might not get
     // the answer.
     if (!reply.raw.writableFinished) left.abort(new Error('The client has disconnected.'));
     const { request: _, ...use } = deed;

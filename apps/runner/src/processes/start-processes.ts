@@ -20,13 +20,13 @@ import type { OpenedVolumes } from './volume-mounts.ts';
 import { idBaseOf } from '../registry/slots.ts';
 import type { KnownSandbox, Live } from '../registry/table.ts';
 
-/** envd answers 40 ms after it was started at the earliest; a host under heavy load gets more time. */
+/** envd answers 25 ms after it was started at the earliest; a host under heavy load gets more time. */
 const bootTimeoutMs = 20_000;
 const firstPollMs = 20;
 const pollMs = 2;
 /**
- * The part of the time waited so far that may pass before the next look. When many sandboxes boot at once, each takes
- * longer, and the looks would take the CPU time that they wait for.
+ * The next check comes after this part of the time that has passed, if that is longer. When many sandboxes boot at once,
+ * each takes longer, and frequent checks would take CPU time from the boots.
  */
 const pollPart = 1 / 16;
 
