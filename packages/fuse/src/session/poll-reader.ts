@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { codeOf } from './code-of.ts';
-import { createBuffers, gone, type Reader, type ReaderEnd, type ReaderOptions } from './reader.ts';
+import { again, createBuffers, gone, type Reader, type ReaderEnd, type ReaderOptions } from './reader.ts';
 
 /** What is used of Node's stream for pipes. It reads any descriptor that can be polled. */
 interface PollHandle {
@@ -90,7 +90,7 @@ export function startPollReader(options: ReaderOptions, spinMs: number): Reader 
         until = performance.now() + spinMs;
       } catch (error) {
         const code = codeOf(error);
-        if (code !== 'EAGAIN' && code !== 'EINTR') {
+        if (!again.has(code)) {
           end(code);
           return;
         }
@@ -107,11 +107,13 @@ export function startPollReader(options: ReaderOptions, spinMs: number): Reader 
 
   handle.onread = () => {
     const bytes = bindings.lastRead();
-    if (bytes <= 0) {
-      end(bytes === 0 ? 'EIO' : getSystemErrorName(bytes));
+    if (bytes < 0) {
+      end(getSystemErrorName(bytes));
       return undefined;
     }
-    accept(bytes);
+    // Libuv says 0 when nothing is there, and waits again: after epoll had announced the request, the kernel took it
+    // back, because its process was killed.
+    if (bytes > 0) accept(bytes);
     if (spinMs > 0) readMore();
     if (!hasEnded && (!options.hasRoom() || !buffers.hasOne())) {
       isReading = false;

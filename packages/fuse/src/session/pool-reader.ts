@@ -1,9 +1,6 @@
 import { closeSync, read } from 'node:fs';
 import { codeOf } from './code-of.ts';
-import { createBuffers, gone, type Reader, type ReaderEnd, type ReaderOptions } from './reader.ts';
-
-/** A signal came, or the request was taken back. */
-const again = new Set(['ENOENT', 'EINTR', 'EAGAIN']);
+import { again, createBuffers, gone, type Reader, type ReaderEnd, type ReaderOptions } from './reader.ts';
 
 /** `readers` reads at once. Each holds a thread of libuv's pool while it waits. */
 export function startPoolReader(options: ReaderOptions, readers: number): Reader {

@@ -26,6 +26,9 @@ export interface ReaderOptions {
   readonly onFault: (error: unknown) => void;
 }
 
+/** Nothing to read: a signal came, or the request was taken back. */
+export const again: ReadonlySet<string> = new Set(['ENOENT', 'EINTR', 'EAGAIN']);
+
 /** Unmounted, or aborted. */
 export const gone: ReadonlySet<string> = new Set(['ENODEV', 'ECONNABORTED']);
 

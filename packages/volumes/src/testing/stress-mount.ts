@@ -49,7 +49,7 @@ export async function onEachMount(
       await work(folder, kind);
       await removeTree(folder);
     } catch (cause) {
-      throw new Error(`${String(cause)}\nThe server of the mount says: ${mounted.output()}`, { cause });
+      throw new Error(`The server of the mount says: ${mounted.output()}\n${String(cause)}`, { cause });
     } finally {
       await mounted[Symbol.asyncDispose]();
     }
