@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { get } from 'node:http';
+import type { ClientRequest } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -22,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => void server.close());
 
-async function ask(): Promise<number | undefined> {
+async function ask(onRequest?: (request: ClientRequest) => void): Promise<number | undefined> {
   const { port } = server.address() as AddressInfo;
   return await new Promise((resolve, reject) => {
     const request = get({ host: '127.0.0.1', port, agent: false }, (response) => {
@@ -30,6 +31,7 @@ async function ask(): Promise<number | undefined> {
       resolve(response.statusCode);
     });
     request.on('error', reject);
+    onRequest?.(request);
   });
 }
 
@@ -42,4 +44,18 @@ test.each([
   expect(await ask()).toBe(204);
   answer = interim.repeat(most + 1);
   await expect(ask()).rejects.toThrow(/too many interim responses/);
+});
+
+test('a request that has failed makes no more errors of what arrived with the last answer', async () => {
+  answer = 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(1000);
+  let counted = 0;
+  const asked = ask((request) => {
+    const destroy = request.destroy.bind(request);
+    request.destroy = (error) => {
+      counted += 1;
+      return destroy(error);
+    };
+  });
+  await expect(asked).rejects.toThrow(/too many interim responses/);
+  expect(counted).toBe(1);
 });

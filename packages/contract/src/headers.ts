@@ -27,6 +27,8 @@ export const headers = {
   idempotentReplayed: 'idempotent-replayed',
   /** Ours: the isolation that a create or a build requests. */
   isolation: 'x-soulbox-isolation',
+  /** Ours: the client's connection, by its address and port. The gateway sets it on requests to the API. */
+  connection: 'x-soulbox-connection',
   /** Ours: `memory` keeps the log of a process off the disk of its sandbox. */
   processLog: 'x-soulbox-process-log',
   /** Ours: proves to envd that the runner is calling. The gateway strips it from every tenant's request. */

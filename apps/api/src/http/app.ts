@@ -13,6 +13,7 @@ import { actAs, addressOf } from '../actor.ts';
 import { collectAllowedMethods } from './allowed-methods.ts';
 import { limitBodyTime } from './body-time.ts';
 import { endStreams } from './end-streams.ts';
+import { takeFairTurns } from './fair-turns.ts';
 import { answerError } from './error-answer.ts';
 import { collectOpenApi } from './openapi.ts';
 import { collectSignableRoutes } from './signable-routes.ts';
@@ -78,6 +79,7 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   await collectOpenApi(app);
   const rates = await createRequestRates(app, context.config);
 
+  takeFairTurns(app);
   app.addHook('onRequest', (request, reply, done) => {
     const proceed = wantsTimings(request) ? () => keepTimings(done) : done;
     const { run, traceId } = traceRequest(request, reply);

@@ -18,6 +18,8 @@ export interface Exchange {
   readonly protocol: 'http/1.0' | 'http/1.1' | 'http/2';
   readonly secure: boolean;
   readonly remoteAddress: string;
+  /** Of the connection to us, also behind a proxy. 0 if it has none. */
+  readonly remotePort: number;
   /** Whether a program of this host has sent the request directly. */
   readonly local: boolean;
   readonly body: Readable;

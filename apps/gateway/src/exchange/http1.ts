@@ -74,6 +74,7 @@ function createExchange(
   return {
     ...facts,
     ...clientOf(connection, request.rawHeaders),
+    remotePort: socket.remotePort ?? 0,
     method: request.method ?? 'GET',
     target: request.url ?? '/',
     authority: request.headers.host,

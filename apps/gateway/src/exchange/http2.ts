@@ -44,6 +44,7 @@ export function exchangeFromStream(
     headers: regularHeaders(rawHeaders),
     protocol: 'http/2',
     ...clientOf({ remoteAddress: socket?.remoteAddress ?? '', secure: socket instanceof TLSSocket }, rawHeaders),
+    remotePort: socket?.remotePort ?? 0,
     body: stream,
     bodyTrailers: () => bodyTrailers,
     hasBody: !stream.endAfterHeaders,

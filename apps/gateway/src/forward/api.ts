@@ -46,7 +46,10 @@ export function forwardToApi(exchange: Exchange, options: ApiForward): void {
   const forward = {
     upstream: options.upstream,
     path: options.path,
-    headers: forwardedHeaders(exchange, { forwarded: true, keep: [names.isolation] }),
+    headers: [
+      ...forwardedHeaders(exchange, { forwarded: true, keep: [names.isolation] }),
+      ...[names.connection, `${exchange.remoteAddress} ${exchange.remotePort}`],
+    ],
     // The first caller is the key, if there is one: large answers need a valid key.
     holding: options.unread.open(exchange, callers[0]),
     isOurs: true,

@@ -16,11 +16,11 @@ test('a request that is gone before it is read does no harm to a mount', async (
   // Two readers of one pipe are both told of a message, and one of them finds nothing. The kernel does the same to a
   // mount whose request is taken back because its process was killed.
   const pipe = join(folder, 'pipe');
-  execFileSync('mkfifo', [pipe]);
+  execFileSync('/usr/bin/mkfifo', [pipe]);
   const read: string[] = [];
   const faults: unknown[] = [];
-  const start = (): Reader | undefined =>
-    startPollReader(
+  const start = (): Reader => {
+    const reader = startPollReader(
       {
         fd: openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK),
         bufferBytes: 64,
@@ -31,6 +31,9 @@ test('a request that is gone before it is read does no harm to a mount', async (
       },
       0,
     );
+    if (reader === undefined) throw new Error('Node has no stream that polls a descriptor.');
+    return reader;
+  };
   const readers = [start(), start()];
   const writer = openSync(pipe, constants.O_WRONLY);
   const sent = Array.from({ length: 20 }, (_, n) => `message ${n}`);
@@ -40,7 +43,7 @@ test('a request that is gone before it is read does no harm to a mount', async (
   }
   expect(faults).toEqual([]);
   expect(read).toEqual(sent);
-  for (const reader of readers) reader?.stop();
-  await Promise.all(readers.map((reader) => reader?.ended));
-  for (const reader of readers) reader?.close();
+  for (const reader of readers) reader.stop();
+  await Promise.all(readers.map((reader) => reader.ended));
+  for (const reader of readers) reader.close();
 });
