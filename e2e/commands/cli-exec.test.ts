@@ -229,6 +229,9 @@ test('connect opens a terminal of the same size, which can be left and entered a
   await sleep(500);
   session.type('stty size; X=kept; cat\r');
   await session.see(/\r50 65535\r\n/);
+  // What the terminal shows, and what cat prints: bash loses a ^C that comes while it starts a program.
+  session.type('typed\r');
+  await session.see(/typed\r\ntyped\r\n/);
   session.type('\x03');
   // gVisor's terminal does not show ^C.
   await session.see(/[$>] $/);
