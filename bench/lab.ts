@@ -110,6 +110,12 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   };
 }
 
+/** SoulBox's own field of the pause call; the official client does not have it. */
+export async function pauseInBackground(server: ServerProcess, sandboxId: string): Promise<void> {
+  const { status } = await callApi(server, 'POST', `/sandboxes/${sandboxId}/pause`, { durability: 'in-background' });
+  if (status !== 204) throw new Error(`pause: ${status}`);
+}
+
 /** Calls the API with the key of the server. Throws for a status of 500 and above. */
 export async function callApi(server: ServerProcess, method: string, path: string, body?: object): Promise<Response> {
   const { apiKey, apiUrl } = connectionTo(server);

@@ -11,18 +11,19 @@ import { explain } from './summarize.ts';
 import type { Span } from './summarize.ts';
 
 const cpuShown = 20;
+const callsShown = 25;
 const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /**
  * Repeats one operation under `perf`, and prints where its time goes: phases of the server, programs that are started,
- * CPU by thread. Writes the stacks as a file for a flame graph, and returns its path.
+ * CPU by thread and by system call. Writes the stacks as a file for a flame graph, and returns its path.
  */
 export async function explainOperation(lab: Lab, name: ExplainedName, rounds: number): Promise<string> {
-  const server = await lab.cold();
   const folder = join(import.meta.dirname, '../results');
   await mkdir(folder, { recursive: true });
   const file = join(folder, `${name}-${new Date().toISOString().replaceAll(':', '-')}`);
   const operation = await prepareOperation(lab, name);
+  const { server } = operation;
   const once = async (): Promise<Span> => {
     await operation.before?.();
     const fromMs = nowMs();
@@ -58,5 +59,7 @@ export async function explainOperation(lab: Lab, name: ExplainedName, rounds: nu
   console.log(`\nCPU of a round: ${total.toFixed(1)} ms (in the kernel), by thread:`);
   for (const { name: thread, ms: spent, kernelMs } of told.cpu.slice(0, cpuShown))
     console.log(`${ms(spent)} (${kernelMs.toFixed(1)})  ${thread}`);
+  console.log('\nof it in the kernel, by system call:');
+  for (const { name: call, ms: spent } of told.calls.slice(0, callsShown)) console.log(`${ms(spent)}  ${call}`);
   return `${file}.folded`;
 }

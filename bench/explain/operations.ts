@@ -1,25 +1,34 @@
 import { Sandbox } from 'e2b';
+import type { ServerProcess } from '@soulbox/testing';
 import type { Lab } from '../lab.ts';
-import { connectionTo } from '../lab.ts';
+import { connectionTo, pauseInBackground } from '../lab.ts';
 import { askResident, fillMemory } from '../resident.ts';
 
 /** One operation that can be repeated, with what comes before and after each time, which is not explained. */
 export interface ExplainedOperation {
+  readonly server: ServerProcess;
   readonly before?: () => Promise<void>;
   readonly act: () => Promise<void>;
   readonly after?: () => Promise<void>;
 }
 
-export const explainedNames = ['boot', 'create', 'pause', 'resume', 'fork'] as const;
+export const explainedNames = [
+  ...(['boot', 'create', 'pause', 'resume', 'fork'] as const),
+  ...(['spare', 'command', 'hold', 'thaw'] as const),
+] as const;
 export type ExplainedName = (typeof explainedNames)[number];
 
 export const isExplainedName = (name: string): name is ExplainedName => explainedNames.some((known) => known === name);
 
+/** One is too short to be seen by its samples. */
+const commandsPerRound = 20;
+
 /** MiB that the sandbox has resident in a pause, a resume and a fork. */
 const residentMb = 10;
 
-/** On the server without spares, so that a create does its work then. */
+/** On the server without spares, so that a create does its work then; `spare` on the one with spares. */
 export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<ExplainedOperation> {
+  if (name === 'spare') return createFromPool(lab);
   const server = await lab.cold();
   const { sandboxUrl } = connectionTo(server);
   const rest = async (): Promise<void> => await lab.quiet(server);
@@ -27,6 +36,7 @@ export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<E
     const made: Sandbox[] = [];
     const snapshot = name === 'create' ? await makeSnapshot(lab) : undefined;
     return {
+      server,
       before: rest,
       act: async () => void made.push(await lab.create(server, snapshot)),
       after: async () => {
@@ -35,6 +45,13 @@ export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<E
     };
   }
   const sandbox = await lab.create(server);
+  if (name === 'command')
+    return {
+      server,
+      act: async () => {
+        for (let n = 0; n < commandsPerRound; n++) await sandbox.commands.run('true');
+      },
+    };
   await fillMemory(sandbox, sandboxUrl, residentMb);
   const resume = async (): Promise<void> => {
     await sandbox.connect();
@@ -43,9 +60,13 @@ export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<E
   const pause = async (): Promise<void> => {
     await sandbox.pause();
   };
-  if (name === 'pause') return { before: rest, act: pause, after: resume };
+  const hold = async (): Promise<void> => await pauseInBackground(server, sandbox.sandboxId);
+  if (name === 'pause') return { server, before: rest, act: pause, after: resume };
+  if (name === 'hold') return { server, before: rest, act: hold, after: resume };
+  if (name === 'thaw') return { server, before: hold, act: resume, after: rest };
   if (name === 'resume')
     return {
+      server,
       before: async () => {
         await pause();
         await rest();
@@ -54,6 +75,7 @@ export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<E
     };
   const copies: Sandbox[] = [];
   return {
+    server,
     before: rest,
     act: async () => {
       const [copy] = await sandbox.fork({ count: 1, timeoutMs: 600_000 });
@@ -63,6 +85,23 @@ export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<E
     },
     after: async () => {
       for (const copy of copies.splice(0)) await copy.kill();
+    },
+  };
+}
+
+/** A create and its first command. */
+function createFromPool(lab: Lab): ExplainedOperation {
+  const made: Sandbox[] = [];
+  return {
+    server: lab.warm,
+    before: async () => await lab.settle(lab.warm),
+    act: async () => {
+      const sandbox = await lab.create(lab.warm);
+      made.push(sandbox);
+      await sandbox.commands.run('echo ready');
+    },
+    after: async () => {
+      for (const sandbox of made.splice(0)) await sandbox.kill();
     },
   };
 }

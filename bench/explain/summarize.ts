@@ -16,6 +16,8 @@ export interface Explained {
   readonly forkCount: number;
   /** CPU milliseconds of each round, by the name of the thread, behind that of the part of the server. The largest first. */
   readonly cpu: readonly { readonly name: string; readonly ms: number; readonly kernelMs: number }[];
+  /** The part of `cpu` that is in the kernel, by thread and what it asked the kernel for. The largest first. */
+  readonly calls: readonly { readonly name: string; readonly ms: number }[];
   /** In the form that flame graph programs read: `a;b;c 12`. Samples. */
   readonly folded: readonly string[];
 }
@@ -32,6 +34,7 @@ export async function explain(
   const ours = new Set(parts.keys());
   const rounds = spans.map((span) => ({ ...span, forks: 0, programs: [] as { afterMs: number; name: string }[] }));
   const cpu = new Map<string, { samples: number; inKernel: number }>();
+  const calls = new Map<string, number>();
   const folded = new Map<string, number>();
   for await (const event of events) {
     if (event.kind === 'fork' && ours.has(event.parent)) ours.add(event.pid);
@@ -43,8 +46,9 @@ export async function explain(
     else {
       const name = [parts.get(event.pid), event.frames[0] ?? ''].filter((word) => word !== undefined).join(' ');
       const known = cpu.get(name) ?? { samples: 0, inKernel: 0 };
-      const isKernel = event.frames.some((frame) => /^(?:entry_SYSCALL|asm_exc|asm_sysvec|ret_from_fork)/.test(frame));
-      cpu.set(name, { samples: known.samples + 1, inKernel: known.inKernel + Number(isKernel) });
+      const call = kernelCallOf(event.frames);
+      cpu.set(name, { samples: known.samples + 1, inKernel: known.inKernel + Number(call !== undefined) });
+      if (call !== undefined) calls.set(`${name}: ${call}`, (calls.get(`${name}: ${call}`) ?? 0) + 1);
       const line = event.frames.map((frame) => frame.replaceAll(';', ':')).join(';');
       folded.set(line, (folded.get(line) ?? 0) + 1);
     }
@@ -65,6 +69,21 @@ export async function explain(
     cpu: [...cpu]
       .map(([name, { samples, inKernel }]) => ({ name, ms: perRound(samples), kernelMs: perRound(inKernel) }))
       .toSorted((one, other) => other.ms - one.ms),
+    calls: [...calls]
+      .map(([name, samples]) => ({ name, ms: perRound(samples) }))
+      .toSorted((one, other) => other.ms - one.ms),
     folded: [...folded].map(([line, count]) => `${line} ${count}`),
   };
+}
+
+/** What a thread asked the kernel for, or what came over it. Undefined outside the kernel. */
+function kernelCallOf(frames: readonly string[]): string | undefined {
+  for (const frame of frames) {
+    const call = /^__(?:x64|arm64)_sys_(\w+)$/.exec(frame)?.[1];
+    if (call !== undefined) return call;
+    if (frame === 'asm_exc_page_fault') return 'page faults';
+  }
+  return frames.some((frame) => /^(?:entry_SYSCALL|asm_exc|asm_sysvec|ret_from_fork)/.test(frame))
+    ? 'entry, exit, interrupts'
+    : undefined;
 }

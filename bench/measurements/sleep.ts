@@ -3,6 +3,7 @@ import type { Sandbox } from 'e2b';
 import { defaultIsolation } from '@soulbox/contract';
 import type { Isolation } from '@soulbox/contract';
 import { ensureLargeTemplate, largeTemplate } from '../large-template.ts';
+import { pauseInBackground } from '../lab.ts';
 import type { Lab } from '../lab.ts';
 import type { Figure, Measurement } from '../measurement.ts';
 import { askResident, fillMemory } from '../resident.ts';
@@ -78,7 +79,7 @@ async function sampleOnce(
   const resume = await timeMs(answer);
   // Its memory is loaded, and its checkpoint is removed.
   await sleep(settleMs(residentMb));
-  const quick = await timeMs(async () => await pauseInBackground(lab, sandbox));
+  const quick = await timeMs(async () => await pauseInBackground(lab.warm, sandbox.sandboxId));
   // Until it is saved: an earlier resume would wait for that.
   await sleep(settleMs(residentMb));
   const thaw = await timeMs(answer);
@@ -95,13 +96,6 @@ async function answerAfterConnect(sandbox: Sandbox, sandboxUrl: string, resident
   await sandbox.connect({ timeoutMs: 600_000 });
   const said = await askResident(sandboxUrl, sandbox.sandboxId);
   if (said !== residentMb) throw new Error(`the program inside said ${String(said)} instead of ${String(residentMb)}`);
-}
-
-/** SoulBox's own field of the pause call; the official client does not have it. */
-async function pauseInBackground(lab: Lab, sandbox: Sandbox): Promise<void> {
-  const path = `/sandboxes/${sandbox.sandboxId}/pause`;
-  const status = await lab.call(lab.warm, 'POST', path, { durability: 'in-background' });
-  if (status !== 204) throw new Error(`pause: ${status}`);
 }
 
 function urlOf(lab: Lab): string {

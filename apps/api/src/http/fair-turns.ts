@@ -42,10 +42,10 @@ export function createFairTurns(now: () => number = () => performance.now()): Fa
     setImmediate(() => {
       isTurnAhead = false;
       spentMs = 0;
-      goOn();
+      beginNext();
     });
   };
-  const goOn = (): void => {
+  const beginNext = (): void => {
     if (spentMs >= turnMs) {
       scheduleTurn();
       return;
@@ -53,7 +53,7 @@ export function createFairTurns(now: () => number = () => performance.now()): Fa
     const begin = waiting.next();
     if (begin === undefined) return;
     scheduleTurn();
-    start(begin, goOn);
+    start(begin, beginNext);
   };
 
   return {
