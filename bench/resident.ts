@@ -40,3 +40,6 @@ export async function askResident(sandboxUrl: string, sandboxId: string): Promis
   const text = await response.text();
   return response.status === 200 ? Number(text) : undefined;
 }
+
+/** Enough time to read or write this memory, and shorter than the grace period of a pause in the background. */
+export const settleMs = (residentMb: number): number => 300 + 2 * residentMb;

@@ -2,7 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Lab } from '../lab.ts';
 import { describePhases, readPhaseTotals } from '../phases.ts';
-import { findParts } from '../processes.ts';
+import { findParts, findSandboxProcesses } from '../processes.ts';
 import { percentile } from '../statistics.ts';
 import { prepareOperation } from './operations.ts';
 import type { ExplainedName } from './operations.ts';
@@ -35,6 +35,8 @@ export async function explainOperation(lab: Lab, name: ExplainedName, rounds: nu
   // The first ones load code that later ones have.
   for (let round = 0; round < 3; round++) await once();
   const before = await readPhaseTotals(server);
+  // Those that start later are found by the recording.
+  const inside = [...findSandboxProcesses(server.instance).values()].flat().map((pid) => [pid, 'inside:'] as const);
   const recording = await recordHost(`${file}.perf`);
   const spans: Span[] = [];
   try {
@@ -46,7 +48,7 @@ export async function explainOperation(lab: Lab, name: ExplainedName, rounds: nu
     await recording.stop();
   }
   const after = await readPhaseTotals(server);
-  const told = await explain(readRecording(`${file}.perf`), spans, findParts(server.pid));
+  const told = await explain(readRecording(`${file}.perf`), spans, new Map([...inside, ...findParts(server.pid)]));
   await rm(`${file}.perf`);
   await writeFile(`${file}.folded`, `${told.folded.join('\n')}\n`);
   const times = spans.map(({ fromMs, toMs }) => toMs - fromMs);

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
 import type { ServerProcess } from '@soulbox/testing';
 import type { Lab } from '../lab.ts';
 import { connectionTo, pauseInBackground } from '../lab.ts';
-import { askResident, fillMemory } from '../resident.ts';
+import { askResident, fillMemory, settleMs } from '../resident.ts';
 
 /** One operation that can be repeated, with what comes before and after each time, which is not explained. */
 export interface ExplainedOperation {
@@ -63,7 +64,17 @@ export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<E
   const hold = async (): Promise<void> => await pauseInBackground(server, sandbox.sandboxId);
   if (name === 'pause') return { server, before: rest, act: pause, after: resume };
   if (name === 'hold') return { server, before: rest, act: hold, after: resume };
-  if (name === 'thaw') return { server, before: hold, act: resume, after: rest };
+  if (name === 'thaw')
+    return {
+      server,
+      before: async () => {
+        await hold();
+        // Until it is saved: an earlier resume would wait for that.
+        await sleep(settleMs(residentMb));
+      },
+      act: resume,
+      after: rest,
+    };
   if (name === 'resume')
     return {
       server,

@@ -6,7 +6,7 @@ import { ensureLargeTemplate, largeTemplate } from '../large-template.ts';
 import { pauseInBackground } from '../lab.ts';
 import type { Lab } from '../lab.ts';
 import type { Figure, Measurement } from '../measurement.ts';
-import { askResident, fillMemory } from '../resident.ts';
+import { askResident, fillMemory, settleMs } from '../resident.ts';
 import { timeMs } from '../time.ts';
 
 /** A quarter of the usual rounds: each writes and reads all the memory. */
@@ -85,11 +85,6 @@ async function sampleOnce(
   const thaw = await timeMs(answer);
   await sleep(settleMs(0));
   return { pause, resume, quick, thaw };
-}
-
-/** Enough time to read or write this memory, and shorter than the grace period of a pause in the background. */
-function settleMs(residentMb: number): number {
-  return 300 + 2 * residentMb;
 }
 
 async function answerAfterConnect(sandbox: Sandbox, sandboxUrl: string, residentMb: number): Promise<void> {
