@@ -105,7 +105,7 @@ function createFromPool(lab: Lab): ExplainedOperation {
   const made: Sandbox[] = [];
   return {
     server: lab.warm,
-    before: async () => await lab.settle(lab.warm),
+    before: async () => await lab.quiet(lab.warm),
     act: async () => {
       const sandbox = await lab.create(lab.warm);
       made.push(sandbox);
