@@ -4,7 +4,7 @@ import { headers } from '@soulbox/contract';
 /** Work of requests in one turn of the event loop. Those beyond it begin in the next turn. */
 const turnMs = 5;
 
-/** Who sent a request: turns go around the owners, and for each owner around its connections. */
+/** Who sent a request. Owners take turns, and so do the connections of each owner. */
 export interface Sender {
   /** The credential, which nobody has checked yet. */
   readonly owner: string;
@@ -28,7 +28,7 @@ export function createFairTurns(now: () => number = () => performance.now()): Fa
   const start = (begin: () => void, andThen: () => void): void => {
     const startedAt = now();
     begin();
-    // When what can go on without waiting has been done: ticks come after all microtasks.
+    // The tick comes after all microtasks, that is, when the request waits for something else or is answered.
     queueMicrotask(() =>
       process.nextTick(() => {
         spentMs += now() - startedAt;

@@ -111,8 +111,8 @@ export function startPollReader(options: ReaderOptions, spinMs: number): Reader 
       end(getSystemErrorName(bytes));
       return undefined;
     }
-    // Libuv says 0 when nothing is there, and waits again: after epoll had announced the request, the kernel took it
-    // back, because its process was killed.
+    // 0 means that libuv found nothing to read and waits again. The kernel takes a request back when its process is
+    // killed, also after epoll has announced the request.
     if (bytes > 0) accept(bytes);
     if (spinMs > 0) readMore();
     if (!hasEnded && (!options.hasRoom() || !buffers.hasOne())) {
