@@ -7,7 +7,7 @@ import { createOpenFiles } from './content/open-files.ts';
 import type { ReadBudget } from './content/read-budget.ts';
 import type { ScratchSpace } from './content/scratch.ts';
 import { translated, unlessInterrupted } from './faults.ts';
-import { factsMs, lastUploadsMs } from './limits.ts';
+import { absentMs, factsMs, lastUploadsMs } from './limits.ts';
 import { fileMethods } from './mount/file-methods.ts';
 import { folderMethods } from './mount/folder-methods.ts';
 import { nameMethods } from './mount/name-methods.ts';
@@ -55,7 +55,7 @@ export function createBucketFs(store: ObjectStore, options: BucketFsOptions): Bu
     },
   });
   const mount: BucketMount = {
-    ...{ store, state, facts, files, told, folderMs: Date.now() },
+    ...{ store, state, facts, files, told, folderMs: Date.now(), absentMs: Math.min(absentMs, rememberMs) },
     get isReadOnly() {
       return isReadOnly();
     },

@@ -14,6 +14,12 @@ export const listsMax = 32;
 export const emptiedMax = 10_000;
 /** How long names, sizes and lists of a bucket are remembered. Milliseconds. */
 export const factsMs = 2000;
+/**
+ * How long the kernel keeps that a name is absent. Not 0: it would drop the name of a file that is being created as soon
+ * as another program asks for it (fs/fuse, Linux 6.18), and /proc would call the file deleted as long as it is open, so
+ * CRIU could not save it. Milliseconds.
+ */
+export const absentMs = 1000;
 /** Pages of a list without any entry that are skipped in one call. */
 export const emptyPagesMax = 100;
 /** The first read of a file, and the most that is read in advance. Bytes. */

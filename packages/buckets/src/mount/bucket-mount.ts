@@ -19,6 +19,8 @@ export interface BucketMount {
   /** The version that the kernel was told last of a node that has one. */
   readonly told: Map<number, string>;
   readonly folderMs: number;
+  /** How long the kernel may keep that a name is absent. */
+  readonly absentMs: number;
 }
 
 /** Throws EROFS. */
@@ -34,7 +36,7 @@ export function folderKeyOf({ state }: BucketMount, nodeId: number): string {
   return key;
 }
 
-/** The kernel keeps neither names nor attributes: others change the bucket. What it asks is mostly remembered here. */
+/** The kernel keeps no names of files and no attributes: others change the bucket. What it asks is mostly remembered here. */
 const ttls = { entryTtlMs: 0, attrTtlMs: 0 } as const;
 
 function entryOf(nodeId: number, attr: FuseAttr): FuseEntry {

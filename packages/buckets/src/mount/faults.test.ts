@@ -145,6 +145,23 @@ print("closed")`;
     expect(await errnoOf(mounted.path, 'open("lying").read()')).toBe('EIO');
   });
 
+  test('a new file keeps its name while others ask for it', async () => {
+    await using slow = await startFaultProxy(moto.url, async (request, upstream) => {
+      if (request.method === 'PUT') await sleep(400);
+      return await amendConditions(request, upstream);
+    });
+    await using mounted = await mount({ url: `s3://bucket?region=us-east-1&endpoint=${slow.url}` });
+    const program = `
+import os, threading
+asking = threading.Timer(0.2, lambda: os.path.exists("new"))
+os.path.exists("new")
+asking.start()
+fd = os.open("new", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+asking.join()
+print(os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))`;
+    expect(await runScript(mounted.path, `python3 -I -c '${program}'`)).toBe('new\n');
+  });
+
   test('a signal ends the wait for a store that does not answer', async () => {
     await put('slow', 'x');
     await using mounted = await mount({ limits: { ...limits, attemptMs: 6000 } });

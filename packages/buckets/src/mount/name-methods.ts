@@ -68,7 +68,7 @@ export function nameMethods(mount: BucketMount): NameMethods {
       const key = newKey(folder, name);
       const found = await find(key);
       if (!('kind' in found)) return openFileEntry(mount, found);
-      if (found.kind === 'absent') return { nodeId: 0, entryTtlMs: 0 };
+      if (found.kind === 'absent') return { nodeId: 0, entryTtlMs: mount.absentMs };
       return found.kind === 'folder' ? folderEntry(mount, `${key}/`) : fileEntry(mount, key, found);
     },
     async create(parent, name, _mode, flags, context) {
