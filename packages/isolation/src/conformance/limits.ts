@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { sleepCount } from './host-traces.ts';
 import type { Stage } from './stage.ts';
 import { ordinaryUser, usualLimits } from './test-sandbox.ts';
 
@@ -13,6 +14,16 @@ const bytesPerMb = 1024 * 1024;
 /** How much of the host a sandbox can use, and how it behaves at the limit. */
 export function describeLimits(stage: Stage): void {
   describe('limits', () => {
+    // docs/decisions/081
+    test('a sandbox in which nothing runs seldom wakes up a CPU', async () => {
+      await using sandbox = await stage.bench.start();
+      await sleep(1500);
+      const [before, since] = [await sleepCount(sandbox.spec), performance.now()];
+      await sleep(2500);
+      const wakeUps = (await sleepCount(sandbox.spec)) - before;
+      expect(wakeUps / ((performance.now() - since) / 1000)).toBeLessThan(900);
+    });
+
     test('running out of memory ends one process and leaves the sandbox', async ({ skip }) => {
       if (!stage.bench.driver.capabilities.survivesOutOfMemory) skip('this driver ends with its memory');
       await using sandbox = await stage.bench.start();
