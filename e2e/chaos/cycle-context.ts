@@ -12,6 +12,8 @@ export interface Told {
 }
 
 export interface CycleContext {
+  /** Seconds between two steps of the programs inside. */
+  readonly beat: number;
   readonly random: Random;
   readonly counts: WorkerCounts;
   readonly kept: Told[];
@@ -19,7 +21,7 @@ export interface CycleContext {
 }
 
 /** Shared by all lanes before they start. */
-export function createTally(): Omit<CycleContext, 'random'> {
+export function createTally(): Omit<CycleContext, 'random' | 'beat'> {
   const counts = {
     ...{ cycles: 0, commands: 0, killed: 0, expired: 0, kept: 0, createsCutOff: 0, retries: 0 },
     ...{ slept: 0, pauses: 0, forks: 0, copiesFailed: 0, snapshots: 0, copies: 0 },

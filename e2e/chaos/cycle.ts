@@ -7,6 +7,8 @@ import type { Random } from './random.ts';
 import { runSleepCycle } from './sleep-cycle.ts';
 
 const longTimeoutMs = 1_800_000;
+/** Of a sandbox that the client has not heard of yet: one whose create was cut off must not stay to the end of the run. */
+const untoldTimeoutMs = 180_000;
 /** Kept sandboxes stay until the end of the run. */
 const keepShare = 0.06;
 const expireShare = 0.12;
@@ -21,7 +23,7 @@ const lateMs = 15_000;
 export async function runCycle(context: CycleContext): Promise<boolean> {
   const { random, counts, violations } = context;
   const fate = chooseFate(random);
-  const timeoutMs = fate === 'expire' ? Math.round(random.between(3000, 6000)) : longTimeoutMs;
+  const timeoutMs = fate === 'expire' ? Math.round(random.between(3000, 6000)) : untoldTimeoutMs;
   const told = await createTold(context, timeoutMs);
   if (told === undefined) return false;
   const { sandbox } = told;
@@ -29,6 +31,7 @@ export async function runCycle(context: CycleContext): Promise<boolean> {
     violations.push(`${sandbox.sandboxId} (${fate}): ${text}`);
   };
 
+  if (fate !== 'expire') await untilAnswered(async () => await sandbox.setTimeout(longTimeoutMs), countRetry(counts));
   const output = await runCommand(context, told);
   if (output !== 'fine' && !(fate === 'expire' && Date.now() >= told.endAtMs - 200)) complain(output);
   if (fate === 'sleep') {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '@soulbox/base';
+import { CommandError, run } from '@soulbox/base';
 import { recordsFileName } from '@soulbox/storage/records-file';
 import { listHostTraces } from '@soulbox/testing';
 
@@ -32,8 +32,12 @@ const settleMs = 5000;
 export async function listLeftovers(instance: number, dataDirectory: string): Promise<string[]> {
   const giveUpAt = Date.now() + settleMs;
   for (;;) {
-    const found = await listNow(instance, dataDirectory);
-    if (found.length === 0 || Date.now() > giveUpAt) return found;
+    // lsns fails when a process ends while it is read.
+    const found = await listNow(instance, dataDirectory).catch((error: unknown) => {
+      if (error instanceof CommandError && Date.now() <= giveUpAt) return undefined;
+      throw error;
+    });
+    if (found?.length === 0 || (found !== undefined && Date.now() > giveUpAt)) return found;
     await sleep(100);
   }
 }

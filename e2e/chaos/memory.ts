@@ -13,7 +13,7 @@ export async function remember(context: CycleContext, sandbox: Sandbox, word: st
   const compare =
     'mapfile -t l < $log; [ "${l[-1]} ${#l[@]}" = "$n $n" ] || echo "memory $n, file ${l[-1]}" > /tmp/broken';
   const tell = '[ -e /tmp/ask ] && { rm -f /tmp/ask; printf %s "$word" > /tmp/told; }';
-  const loop = `word=${word}; n=0; log=/tmp/log.$BASHPID; while sleep 0.05; do ${count}; ${compare}; ${tell}; done`;
+  const loop = `word=${word}; n=0; log=/tmp/log.$BASHPID; while sleep ${context.beat}; do ${count}; ${compare}; ${tell}; done`;
   const output = await runPatiently(
     context,
     sandbox,

@@ -1,6 +1,13 @@
 /** Messages from the process that kills the server to the process that uses it. */
 export type Order =
-  | { readonly type: 'start'; readonly cycles: number; readonly lanes: number; readonly seed: number }
+  | {
+      readonly type: 'start';
+      readonly cycles: number;
+      readonly lanes: number;
+      readonly seed: number;
+      /** Seconds between two steps of the programs inside. */
+      readonly beat: number;
+    }
   | { readonly type: 'verify' };
 
 export interface WorkerCounts {

@@ -15,11 +15,11 @@ function report(message: Report, sent?: () => void): void {
   process.send?.(message, undefined, undefined, sent);
 }
 
-async function runLanes({ cycles, lanes, seed }: { cycles: number; lanes: number; seed: number }): Promise<void> {
+async function runLanes({ cycles, lanes, seed, beat }: Extract<Order, { type: 'start' }>): Promise<void> {
   let next = 0;
   await Promise.all(
     Array.from({ length: lanes }, async (_, lane) => {
-      const context = { ...shared, random: createRandom(seed * 1000 + lane) };
+      const context = { ...shared, beat, random: createRandom(seed * 1000 + lane) };
       contexts.push(context);
       while (next < cycles) {
         next++;

@@ -53,7 +53,7 @@ const probed = await Sandbox.create({ timeoutMs: 24 * 3600 * 1000 });
 const hostile = await createHostileSandbox();
 const stop = new AbortController();
 const operating = Array.from({ length: order.lanes }, async (_, lane) => {
-  const context: CycleContext = { ...shared, random: createRandom(order.seed * 1000 + lane) };
+  const context: CycleContext = { ...shared, beat: 0.05, random: createRandom(order.seed * 1000 + lane) };
   await keepOperating(context, stop.signal);
 });
 // The first calls load code and open connections.
