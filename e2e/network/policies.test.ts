@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { removeTree } from '@soulbox/base';
 import { findServerPart, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { userOf } from '@soulbox/process';
@@ -53,6 +54,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server.stop();
+  await removeTree(server.dataDirectory);
   await outside[Symbol.asyncDispose]();
 });
 

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { removeTree } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox, Secret } from 'e2b';
@@ -49,6 +50,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server.stop();
+  await removeTree(server.dataDirectory);
   await outside[Symbol.asyncDispose]();
   await rm(folder, { recursive: true });
 });

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { randomId } from '@soulbox/base';
+import { randomId, removeTree } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { Sandbox } from 'e2b';
@@ -32,7 +32,10 @@ beforeAll(async () => {
   server = await startServer({ instance: ownInstance(), poolSize: 1, environment });
   ({ E2B_API_URL: apiUrl = '', E2B_API_KEY: apiKey = '' } = server.clientEnvironment);
 });
-afterAll(() => server.stop());
+afterAll(async () => {
+  await server.stop();
+  await removeTree(server.dataDirectory);
+});
 
 interface Asked {
   readonly body?: unknown;
