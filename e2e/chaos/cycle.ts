@@ -24,14 +24,18 @@ export async function runCycle(context: CycleContext): Promise<boolean> {
   const { random, counts, violations } = context;
   const fate = chooseFate(random);
   const timeoutMs = fate === 'expire' ? Math.round(random.between(3000, 6000)) : untoldTimeoutMs;
-  const told = await createTold(context, timeoutMs);
-  if (told === undefined) return false;
-  const { sandbox } = told;
+  const created = await createTold(context, timeoutMs);
+  if (created === undefined) return false;
+  const { sandbox } = created;
   const complain = (text: string): void => {
     violations.push(`${sandbox.sandboxId} (${fate}): ${text}`);
   };
 
-  if (fate !== 'expire') await untilAnswered(async () => await sandbox.setTimeout(longTimeoutMs), countRetry(counts));
+  const told = fate === 'expire' ? created : await prolong(context, created);
+  if (told === undefined) {
+    complain('gone before its deadline could be moved');
+    return true;
+  }
   const output = await runCommand(context, told);
   if (output !== 'fine' && !(fate === 'expire' && Date.now() >= told.endAtMs - 200)) complain(output);
   if (fate === 'sleep') {
@@ -83,6 +87,21 @@ async function createTold(context: CycleContext, timeoutMs: number): Promise<Tol
   if (Date.now() - startedAt >= timeoutMs) context.counts.expired++;
   else context.violations.push(`${sandboxId}: the create was answered, then nobody knew it`);
   return undefined;
+}
+
+/** Undefined if the sandbox is gone. */
+async function prolong(context: CycleContext, told: Told): Promise<Told | undefined> {
+  const { sandbox } = told;
+  await untilAnswered(async () => {
+    try {
+      await sandbox.setTimeout(longTimeoutMs);
+    } catch (error) {
+      // Whether it is gone, the next call says.
+      if (!(error instanceof SandboxNotFoundError)) throw error;
+    }
+  }, countRetry(context.counts));
+  const info = await findInfo(context, sandbox.sandboxId);
+  return info === undefined ? undefined : { ...told, endAtMs: info.endAt.getTime() };
 }
 
 async function awaitExpiry(context: CycleContext, told: Told, complain: (text: string) => void): Promise<void> {
