@@ -6,6 +6,8 @@ import { owedBytes, usedBytes } from './shares.ts';
 const activeMs = 3_000;
 /** Interval of complete readings, which also check whether the disk is still mounted. */
 const wholeLookMs = 1_000;
+/** A page cache takes less than this in that time. */
+const roomyBytes = 1024 ** 3;
 /** A system writes less than this by itself, without work. */
 const activeBytes = 64 * 1024;
 
@@ -54,6 +56,12 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
     reading = next;
   };
 
+  /**
+   * An idle disk that cannot reach its limit soon needs no look in between. What it writes meanwhile it owes, and may grow
+   * less by as much, so the sum of all disks, which must fit on the host, is right all the time.
+   */
+  const isRoomy = (): boolean => reading.heldBackBytes === 0 || reading.freeBytes - reading.heldBackBytes >= roomyBytes;
+
   return {
     sandboxId,
     get reading() {
@@ -67,7 +75,9 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
       return Math.max(0, usedBytes(reading) - reading.tableBytes - reading.allocatedBytes);
     },
     inspect(atMs) {
-      const now = atMs - wholeLookAtMs < wholeLookMs ? disk.peek() : undefined;
+      const isWholeDue = atMs - wholeLookAtMs >= wholeLookMs;
+      if (!isWholeDue && atMs - activeAtMs > activeMs && isRoomy()) return true;
+      const now = isWholeDue ? undefined : disk.peek();
       if (now !== undefined) {
         note({ ...reading, ...now }, atMs);
         return true;

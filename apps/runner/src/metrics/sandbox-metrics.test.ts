@@ -5,7 +5,7 @@ import { removeTree } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import type { ResourceSample } from '@soulbox/isolation';
 import type { NetworkCounters } from '@soulbox/network';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Usage } from './activity.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 import { createConsumption } from './consumption.ts';
@@ -154,6 +154,24 @@ describe('metrics of sandboxes', () => {
     expect(timesOf('a')).toEqual([0, 1000, 2000, 3000]);
     expect(metrics.latest('hung-3')).toBeUndefined();
     expect(metrics.latest('failing-3')).toBeUndefined();
+  });
+
+  it('leaves breaks in a round of many samples, in which others can work', async () => {
+    let passedMs = 0;
+    const slowClock = vi.spyOn(performance, 'now').mockImplementation(() => (passedMs += 1));
+    onTestFinished(() => slowClock.mockRestore());
+    for (let index = 0; index < 30; index++) {
+      sources.set(`many-${index}`, async () => await Promise.resolve(idle));
+      metrics.add(sandboxNamed(`many-${index}`, 100 + index));
+    }
+    await vi.advanceTimersByTimeAsync(500);
+    const sampled = (): number =>
+      Array.from({ length: 30 }, (_, index) => timesOf(`many-${index}`).length).filter((count) => count > 1).length;
+    await vi.advanceTimersByTimeAsync(501);
+    expect(sampled()).toBeGreaterThan(0);
+    expect(sampled()).toBeLessThan(30);
+    await vi.advanceTimersByTimeAsync(400);
+    expect(sampled()).toBe(30);
   });
 
   it('misses no second of the others when 20 sandboxes start to hang in the same round', async () => {

@@ -14,6 +14,9 @@ import type { Sample, SampleRing } from './sample-ring.ts';
 const intervalMs = 1000;
 /** Sandboxes sampled at the same time: enough to hide a slow one, few enough to spread the work. */
 const concurrency = 8;
+/** A round works for 3 ms, then others have 4 ms: samples of 500 sandboxes take 80 ms, and creates would wait for them. */
+const stretchMs = 3;
+const breakMs = 4;
 /** A round waits this long for one sandbox. Otherwise a hanging sandbox for each worker would hold up all others. */
 const patienceMs = 250;
 
@@ -100,9 +103,14 @@ export function createSandboxMetrics(options: {
     const waiting = [...all.values()];
     const patience = Promise.withResolvers<undefined>();
     const patienceTimer = setTimeout(patience.resolve, patienceMs, undefined);
+    let stretchEndsAt = performance.now() + stretchMs;
     const worker = async (): Promise<void> => {
-      for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
         await Promise.race([sampleOne(next, traffic), patience.promise]);
+        if (performance.now() < stretchEndsAt) continue;
+        await new Promise<void>((resolve) => setTimeout(resolve, breakMs));
+        stretchEndsAt = performance.now() + stretchMs;
+      }
     };
     await Promise.all(Array.from({ length: concurrency }, worker));
     clearTimeout(patienceTimer);
