@@ -57,9 +57,9 @@ END
 # From here on a restored program may run and may have written to the disk, whatever happens to runsc, unless runsc
 # itself reports that it failed.
 [ -z "$generation" ] || echo "$generation" >"$mark"
-# A clock of gVisor wakes up each millisecond, also while nothing runs inside (google/gvisor issue 13361), and takes 5 % of
-# a CPU. With a slack of 4 ms, which all its threads inherit, it takes half of that (docs/decisions/081).
-echo 4000000 >/proc/self/timerslack_ns
+# gVisor wakes up each millisecond, also while nothing runs inside (google/gvisor issue 13361), which takes 5 % of a CPU.
+# With a slack of 4 ms, which all its threads inherit, it takes half of that or less (docs/decisions/081).
+echo 4000000 >/proc/self/timerslack_ns || :
 # The sandbox inherits these streams and lives longer than this shell.
 "$@" </dev/null >/dev/null 2>&1 && status=0 || status=$?
 if [ "$status" != 0 ]; then
