@@ -75,7 +75,7 @@ const unsaveable: readonly (readonly [string, string, string])[] = [
   [
     'an open file that lost its name but has another',
     'import os, time; f = open("/one", "w"); os.link("/one", "/other"); os.unlink("/one")',
-    'a program has a file open whose name was deleted but which has other hard links',
+    'a program has a file open whose name was deleted but which has other hard links, or that was created in a shared volume while another program looked for it',
   ],
   [
     'a terminal that is held by its common name',

@@ -10,7 +10,11 @@ const linesMax = 12;
 const obstacles: readonly (readonly [RegExp, string])[] = [
   [/No space left on device|Disk quota exceeded/, 'there is no space left on the disk of the host'],
   [/ghost file.*(too big|increase limit|of \d+ size)/i, 'a program has a deleted file of more than 256 MiB open'],
-  [/link[ -]?remap/i, 'a program has a file open whose name was deleted but which has other hard links'],
+  // The second: docs/decisions/068.
+  [
+    /link[ -]?remap/i,
+    'a program has a file open whose name was deleted but which has other hard links, or that was created in a shared volume while another program looked for it',
+  ],
   [/io_uring/, 'a program uses io_uring'],
   [/inotify|fsnotify|fanotify|Can't dump that handle/i, 'a file watch (inotify or fanotify) cannot be saved'],
   [/unix: .*in-flight/, 'a program waits on a Unix socket for a server that does not accept its connection'],
