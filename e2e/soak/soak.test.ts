@@ -9,7 +9,7 @@ test('hostile clients and programs do not slow down normal traffic or cost memor
   // A slow run on a machine that others share is no fault, three in a row are.
   const slowdowns: (string | undefined)[] = [];
   while (slowdowns.length < 3 && !slowdowns.includes(undefined)) slowdowns.push((await soak()).slowdown);
-  expect(slowdowns).toContain(undefined);
+  expect(slowdowns.at(-1), slowdowns.join('; ')).toBeUndefined();
 });
 
 async function soak(): Promise<SoakReport> {

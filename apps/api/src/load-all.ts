@@ -1,5 +1,5 @@
 import { fastify } from 'fastify';
-import { addOpenApiRoute, collectOpenApi } from './http/openapi.ts';
+import { addOpenApiRoute } from './http/openapi.ts';
 import { schemaCompilers } from './http/schema-compilers.ts';
 
 /**
@@ -8,7 +8,6 @@ import { schemaCompilers } from './http/schema-compilers.ts';
  */
 export async function loadAll(): Promise<void> {
   const app = fastify({ logger: false, schemaController: { compilersFactory: schemaCompilers } });
-  await collectOpenApi(app);
   addOpenApiRoute(app);
   await app.inject('/openapi.json');
   await app.close();

@@ -1,5 +1,6 @@
 import { chmod, lstat, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import { isNodeError, sleepUnlessAborted, SoulBoxError, systemClock } from '@soulbox/base';
 import type { Clock, Logger, Secret, SupervisedProcesses } from '@soulbox/base';
 import type { BucketRecords } from '@soulbox/contract/bucket-record-service';
@@ -79,6 +80,8 @@ export interface ApiOptions {
   readonly ssh?: SshServer | undefined;
   /** The figures of the cache of objects. Absent: there is no cache. */
   readonly readObjectCache?: ReadObjectCache | undefined;
+  /** Called before routes are added: a description of the API is made from what they declare. */
+  readonly beforeRoutes?: ((app: FastifyInstance) => Promise<void>) | undefined;
   readonly listen: ListenOn;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -165,6 +168,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
   );
   await clearLeftovers(context);
   const app = await createApp(context);
+  await options.beforeRoutes?.(app);
   await addRoutes(app, context);
   const follower = followRunnerEvents(context);
   const purge = purgeUntilStop(context);

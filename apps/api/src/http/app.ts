@@ -15,7 +15,6 @@ import { limitBodyTime } from './body-time.ts';
 import { endStreams } from './end-streams.ts';
 import { takeFairTurns } from './fair-turns.ts';
 import { answerError } from './error-answer.ts';
-import { collectOpenApi } from './openapi.ts';
 import { collectSignableRoutes } from './signable-routes.ts';
 import { schemaCompilers } from './schema-compilers.ts';
 import { recordRequests } from './audit-requests.ts';
@@ -76,7 +75,6 @@ export async function createApp(context: ApiContext): Promise<ApiApp> {
   readJsonOnly(app);
   const allowed = collectAllowedMethods(app);
   collectSignableRoutes(app);
-  await collectOpenApi(app);
   const rates = await createRequestRates(app, context.config);
 
   takeFairTurns(app);

@@ -52,6 +52,34 @@ test('an owner of a hundred connections has the share of one', async () => {
     expect(begun.indexOf(name)).toBeLessThanOrEqual(4 + 2 * place);
 });
 
+test('a request that comes now and then is before those of connections that always have some waiting', async () => {
+  const server = createServer();
+  for (let n = 0; n < 10; n += 1) {
+    for (let connection = 0; connection < 20; connection += 1) {
+      server.send(`flood ${n} ${connection}`, of('key', `connection ${connection}`));
+      await server.arrive();
+    }
+  }
+  for (const name of ['first', 'second', 'third']) {
+    const before = (await server.sent(server.begun.length + 15)).length;
+    server.send(name, of('key', 'calm'));
+    const begun = await server.sent(before + 5);
+    expect(begun.indexOf(name)).toBeGreaterThan(0);
+    expect(begun.indexOf(name) - before).toBeLessThanOrEqual(3);
+  }
+});
+
+test('no connection waits for ever behind new ones', async () => {
+  const server = createServer();
+  for (let n = 0; n < 20; n += 1) server.send(`steady ${n}`, of('key', 'steady'));
+  await server.arrive();
+  for (let n = 0; n < 300; n += 1) {
+    server.send(`new ${n}`, of('key', `connection ${n}`));
+    await nextTurn();
+  }
+  expect(server.begun.filter((name) => name.startsWith('steady')).length).toBeGreaterThan(10);
+});
+
 test('requests of an idle server begin when they arrive', async () => {
   const server = createServer();
   for (let n = 0; n < 3; n += 1) {

@@ -3,8 +3,12 @@ import { headers } from '@soulbox/contract';
 
 /** Work of requests in one turn of the event loop. Those beyond it begin in the next turn. */
 const turnMs = 5;
+/** How much less than the others a sender has used when it comes: more than most requests take. */
+const creditMs = 10;
+/** What one request counts at most: a garbage collection or code that is loaded is not the sender's fault. */
+const countedMaxMs = 20;
 
-/** Who sent a request. Owners take turns, and so do the connections of each owner. */
+/** Who sent a request. Owners share the time equally, and so do the connections of each owner. */
 export interface Sender {
   /** The credential, which nobody has checked yet. */
   readonly owner: string;
@@ -25,13 +29,15 @@ export function createFairTurns(now: () => number = () => performance.now()): Fa
   let spentMs = 0;
   let isTurnAhead = false;
 
-  const start = (begin: () => void, andThen: () => void): void => {
+  const start = (sender: Sender, begin: () => void, andThen: () => void): void => {
     const startedAt = now();
     begin();
     // The tick comes after all microtasks, that is, when the request waits for something else or is answered.
     queueMicrotask(() =>
       process.nextTick(() => {
-        spentMs += now() - startedAt;
+        const ms = now() - startedAt;
+        spentMs += ms;
+        waiting.charge(sender, Math.min(ms, countedMaxMs));
         andThen();
       }),
     );
@@ -50,47 +56,108 @@ export function createFairTurns(now: () => number = () => performance.now()): Fa
       scheduleTurn();
       return;
     }
-    const begin = waiting.next();
-    if (begin === undefined) return;
+    const next = waiting.next();
+    if (next === undefined) {
+      waiting.forget();
+      return;
+    }
     scheduleTurn();
-    start(begin, beginNext);
+    start(next.sender, next.begin, beginNext);
   };
 
   return {
     take: (sender, begin) => {
       scheduleTurn();
       if (spentMs >= turnMs || !waiting.isEmpty()) waiting.add(sender, begin);
-      else start(begin, () => undefined);
+      else start(sender, begin, () => undefined);
     },
   };
 }
 
 type Begin = () => void;
 
-/** Maps keep the order of their insertion: who was served moves to the end. */
+/** Requests that wait, by owner and connection. */
 function createWaiting() {
-  const owners = new Map<string, Map<string, Begin[]>>();
+  const createOwners = () =>
+    createShares(
+      () => ({
+        requests: 0,
+        connections: createShares<Begin[]>(
+          () => [],
+          (line) => line.length > 0,
+        ),
+      }),
+      ({ requests }) => requests > 0,
+    );
+  let owners = createOwners();
+  let requests = 0;
   return {
-    isEmpty: () => owners.size === 0,
+    isEmpty: () => requests === 0,
     add: ({ owner, connection }: Sender, begin: Begin): void => {
-      const connections = owners.get(owner) ?? new Map<string, Begin[]>();
-      owners.set(owner, connections);
-      const line = connections.get(connection);
-      if (line === undefined) connections.set(connection, [begin]);
-      else line.push(begin);
+      const of = owners.enter(owner);
+      of.connections.enter(connection).push(begin);
+      of.requests += 1;
+      requests += 1;
     },
-    next: (): Begin | undefined => {
-      for (const [owner, connections] of owners) {
-        owners.delete(owner);
-        for (const [connection, line] of connections) {
-          connections.delete(connection);
-          const begin = line.shift();
-          if (line.length > 0) connections.set(connection, line);
-          if (connections.size > 0) owners.set(owner, connections);
-          return begin;
+    next: (): { sender: Sender; begin: Begin } | undefined => {
+      const owner = owners.least();
+      const connection = owner?.item.connections.least();
+      const begin = connection?.item.shift();
+      if (owner === undefined || connection === undefined || begin === undefined) return undefined;
+      owner.item.requests -= 1;
+      requests -= 1;
+      return { sender: { owner: owner.name, connection: connection.name }, begin };
+    },
+    charge: ({ owner, connection }: Sender, ms: number): void => {
+      owners.charge(owner, ms);
+      owners.enter(owner).connections.charge(connection, ms);
+    },
+    /** For a moment when nothing waits: nobody has had too much. */
+    forget: () => void (owners = createOwners()),
+  };
+}
+
+interface Share<T> {
+  readonly name: string;
+  /** Milliseconds of work, on the clock of its `createShares`. */
+  usedMs: number;
+  readonly item: T;
+}
+
+/**
+ * Finds out whose turn it is among named items: of those that wait, the one that has used the least. One that comes
+ * starts a little behind the others, so who sends a request now and then is before those who always have some waiting.
+ * This is weighted fair queuing (Demers, Keshav and Shenker, 1989) by CPU time, with equal weights.
+ */
+function createShares<T>(create: () => T, isWaiting: (item: T) => boolean) {
+  const shares = new Map<string, Share<T>>();
+  /** What an item has used that has always waited. Grows with all work, so that newcomers do not keep others waiting. */
+  let clockMs = 0;
+  let waiting = 0;
+  const enter = (name: string): Share<T> => {
+    const share = shares.get(name) ?? { name, usedMs: 0, item: create() };
+    if (!isWaiting(share.item)) share.usedMs = Math.max(share.usedMs, clockMs - creditMs);
+    shares.set(name, share);
+    return share;
+  };
+  return {
+    enter: (name: string): T => enter(name).item,
+    least: (): Share<T> | undefined => {
+      let least: Share<T> | undefined;
+      waiting = 0;
+      for (const share of shares.values()) {
+        if (isWaiting(share.item)) {
+          waiting += 1;
+          if (least === undefined || share.usedMs < least.usedMs) least = share;
+        } else if (share.usedMs <= clockMs - creditMs) {
+          shares.delete(share.name);
         }
       }
-      return undefined;
+      return least;
+    },
+    charge: (name: string, ms: number): void => {
+      enter(name).usedMs += ms;
+      clockMs += ms / Math.max(1, waiting);
     },
   };
 }

@@ -24,6 +24,7 @@ import { apiConfigSchema } from '../config.ts';
 import type { ApiConfig } from '../config.ts';
 import type { AuditParts, ReadObjectCache, StageBackup } from '../context.ts';
 import { startApi } from '../start.ts';
+import type { ApiOptions } from '../start.ts';
 import { createScriptedRunner } from './scripted-runner.ts';
 import type { ScriptedRunner } from './scripted-runner.ts';
 import { createScriptedBuckets } from './scripted-buckets.ts';
@@ -112,6 +113,8 @@ export interface TestApiOptions {
   readonly readObjectCache?: ReadObjectCache;
   /** Of the server at the provider of sign-in. */
   readonly oidcClientSecret?: string;
+  /** See `ApiOptions`. */
+  readonly beforeRoutes?: ApiOptions['beforeRoutes'];
 }
 
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
@@ -159,6 +162,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       ssh: { port: 2222, hostKey: 'ssh-ed25519 AAAA' },
       stageBackup: options.stageBackup,
       functions: options.functions,
+      beforeRoutes: options.beforeRoutes,
       volumes,
       bucketService,
       supervised: () => supervised,
