@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Sandbox } from 'e2b';
 import type { ServerProcess } from '@soulbox/testing';
+import { ask, deploy, keepingAgent, remove, targetAt } from '../function-client.ts';
 import type { Lab } from '../lab.ts';
 import { connectionTo, pauseInBackground } from '../lab.ts';
 import { askResident, fillMemory, settleMs } from '../resident.ts';
@@ -15,7 +16,7 @@ export interface ExplainedOperation {
 
 export const explainedNames = [
   ...(['boot', 'create', 'pause', 'resume', 'fork'] as const),
-  ...(['spare', 'command', 'hold', 'thaw'] as const),
+  ...(['first', 'spare', 'command', 'hold', 'thaw', 'deploy', 'request'] as const),
 ] as const;
 export type ExplainedName = (typeof explainedNames)[number];
 
@@ -23,6 +24,7 @@ export const isExplainedName = (name: string): name is ExplainedName => explaine
 
 /** One is too short to be seen by its samples. */
 const commandsPerRound = 20;
+const requestsPerRound = 200;
 
 /** MiB that the sandbox has resident in a pause, a resume and a fork. */
 const residentMb = 10;
@@ -30,15 +32,19 @@ const residentMb = 10;
 /** On the server without spares, so that a create does its work then; `spare` on the one with spares. */
 export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<ExplainedOperation> {
   if (name === 'spare') return createFromPool(lab);
+  if (name === 'deploy' || name === 'request') return await prepareFunction(lab, name);
   const server = await lab.cold();
   const { sandboxUrl } = connectionTo(server);
   const rest = async (): Promise<void> => await lab.quiet(server);
-  if (name === 'boot' || name === 'create') {
+  if (name === 'boot' || name === 'create' || name === 'first') {
     const made: Sandbox[] = [];
-    const snapshot = name === 'create' ? await makeSnapshot(lab) : undefined;
+    let snapshot = name === 'create' ? await makeSnapshot(lab) : undefined;
     return {
       server,
-      before: rest,
+      before: async () => {
+        if (name === 'first') snapshot = await makeSnapshot(lab);
+        await rest();
+      },
       act: async () => void made.push(await lab.create(server, snapshot)),
       after: async () => {
         for (const sandbox of made.splice(0)) await sandbox.kill();
@@ -113,6 +119,33 @@ function createFromPool(lab: Lab): ExplainedOperation {
     },
     after: async () => {
       for (const sandbox of made.splice(0)) await sandbox.kill();
+    },
+  };
+}
+
+/** The deployment of a function until its first answer, or requests to it one after the other. */
+async function prepareFunction(lab: Lab, name: 'deploy' | 'request'): Promise<ExplainedOperation> {
+  const { warm: server } = lab;
+  const target = targetAt(server);
+  if (name === 'deploy')
+    return {
+      server,
+      before: async () => await lab.quiet(server),
+      act: async () => {
+        await deploy(server);
+        await ask(target);
+      },
+      after: async () => await remove(server),
+    };
+  await deploy(server);
+  const agent = keepingAgent();
+  const stack = new AsyncDisposableStack();
+  stack.use(agent);
+  lab.use(stack);
+  return {
+    server,
+    act: async () => {
+      for (let n = 0; n < requestsPerRound; n++) await ask(target, agent);
     },
   };
 }

@@ -1,15 +1,14 @@
-import { Agent, request } from 'node:http';
+import type { Agent } from 'node:http';
 import { silentLogger } from '@soulbox/base/logger';
 import { openTemplateStore } from '@soulbox/templates';
 import { testTemplatesDirectory } from '@soulbox/testing';
-import type { ServerProcess } from '@soulbox/testing';
 import { startBareWorkerd } from '../engines/bare-workerd.ts';
+import { ask, connections, deploy, keepingAgent, remove, source, targetAt } from '../function-client.ts';
+import type { Target } from '../function-client.ts';
 import type { Lab } from '../lab.ts';
 import type { Figure, Measurement } from '../measurement.ts';
 import { timeMs } from '../time.ts';
 
-const source = 'export default { fetch: () => new Response("hello") };';
-const connections = 32;
 const windowMs = 3000;
 /** Each gives one sample. */
 const windows = 3;
@@ -18,12 +17,6 @@ const aims = {
   alone: [{ at: 'p50', atMost: 0.8 }],
   rate: [{ at: 'p50', atLeast: 8000 }],
 } as const;
-
-/** Where requests for a function are sent: to its host name at the gateway, or to bare workerd. */
-interface Target {
-  readonly port: number;
-  readonly host: string;
-}
 
 export const functions: Measurement = {
   name: 'functions',
@@ -34,7 +27,7 @@ export const functions: Measurement = {
       return;
     }
     const { warm } = lab;
-    const target = { port: warm.port, host: 'fn-bench.soulbox.localhost' };
+    const target = targetAt(warm);
     // The first deployment fills the template's pool.
     await deploy(warm);
     await remove(warm);
@@ -113,45 +106,4 @@ async function rateOf(target: Target, agent: Agent): Promise<number> {
     }),
   );
   return answers / ((performance.now() - startedAt) / 1000);
-}
-
-function keepingAgent(): Agent & Disposable {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  return Object.assign(agent, { [Symbol.dispose]: () => agent.destroy() });
-}
-
-async function ask({ port, host }: Target, agent?: Agent): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const options = { host: '127.0.0.1', port, headers: { host }, agent: agent ?? false };
-    const outgoing = request(options, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (part: string) => (body += part));
-      response.on('end', () => {
-        if (response.statusCode === 200) resolve();
-        else reject(new Error(`status ${String(response.statusCode)}: ${body}`));
-      });
-    });
-    outgoing.on('error', reject);
-    outgoing.end();
-  });
-}
-
-async function deploy(server: ServerProcess): Promise<string> {
-  const response = await call(server, 'POST', '/functions', { name: 'bench', source, limits: { idleSeconds: 3600 } });
-  return ((await response.json()) as { sandboxID: string }).sandboxID;
-}
-
-async function remove(server: ServerProcess): Promise<void> {
-  await call(server, 'DELETE', '/functions/bench');
-}
-
-async function call(server: ServerProcess, method: string, path: string, body?: object): Promise<Response> {
-  const { E2B_API_URL: url = '', E2B_API_KEY: key = '' } = server.clientEnvironment;
-  const response = await fetch(url + path, {
-    method,
-    headers: { 'x-api-key': key, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  if (!response.ok) throw new Error(`${method} ${path}: ${String(response.status)} ${await response.text()}`);
-  return response;
 }
