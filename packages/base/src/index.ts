@@ -20,6 +20,7 @@ export { hasFile } from './has-file.ts';
 export { findProcess, isRunning } from './process-identity.ts';
 export type { ProcessIdentity } from './process-identity.ts';
 export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';
+export { stopParsing } from './stop-parsing.ts';
 export { boundInterimAnswers, createInterimBudget } from './interim-answers.ts';
 export { addressGroup } from './address-group.ts';
 export {

@@ -1,6 +1,7 @@
 import { createServer, ServerResponse } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { stopParsing } from '@soulbox/base';
 
 /** Values of secrets have at most 64 KiB, but those come later; this is for what the sandbox sends. */
 export const headMaxBytes = 64 * 1024;
@@ -36,6 +37,7 @@ export function createHttp1Server(): Http1Server {
   const take = (request: IncomingMessage, response: ServerResponse): void => {
     const entry = takers.get(request.socket);
     if (entry === undefined || entry.waiting >= pipelinedMax) {
+      stopParsing(request.socket);
       request.socket.destroy();
       return;
     }

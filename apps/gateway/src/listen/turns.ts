@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { stopParsing } from '@soulbox/base';
 import { resetSocket } from '../exchange/reset-socket.ts';
 
 /** The number of waiting requests on a connection at which reading from it stops. */
@@ -24,16 +25,6 @@ interface Line {
   /** A request has begun and its answer is not yet sent. */
   isBusy: boolean;
   waiting: (() => void)[];
-}
-
-/**
- * Node's parser emits every request of the bytes that it has read, even when the connection is destroyed meanwhile, and
- * each of them gets an error with a stack: 64 KiB cost up to 100 ms. A server has no documented way to stop it. A result
- * of 2 tells the parser that another protocol follows (Node 24, `lib/_http_server.js`).
- */
-function stopParsing(connection: Duplex & { parser?: { onIncoming: () => number } | null }): void {
-  const { parser } = connection;
-  if (parser) parser.onIncoming = () => 2;
 }
 
 export function createTurns(): Turns {
