@@ -588,7 +588,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'testing'],
   ],
   bench: [
-    ['host', 'processes', 'resident', 'start-child', 'start-from', 'time'],
+    ['function-client', 'host', 'processes', 'resident', 'start-child', 'start-from', 'time'],
     ['lab'],
     ['builds', 'first-output', 'measurement', 'phases', 'stored'],
     ['engines', 'peers', 'statistics'],
