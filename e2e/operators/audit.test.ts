@@ -42,6 +42,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server.stop();
+  await removeTree(server.dataDirectory);
   await removeTree(scratch);
 });
 
