@@ -3,7 +3,7 @@ import { headers } from '@soulbox/contract';
 
 /** Work of requests in one turn of the event loop. Those beyond it begin in the next turn. */
 const turnMs = 5;
-/** How much less than the others a sender has used when it comes: more than most requests take. */
+/** A sender that comes counts as having used this much less than the others. It is more than most requests take. */
 const creditMs = 10;
 /** What one request counts at most: a garbage collection or code that is loaded is not the sender's fault. */
 const countedMaxMs = 20;
@@ -126,12 +126,13 @@ interface Share<T> {
 
 /**
  * Finds out whose turn it is among named items: of those that wait, the one that has used the least. One that comes
- * starts a little behind the others, so who sends a request now and then is before those who always have some waiting.
+ * counts as having used a little less than the others. So who sends a request now and then is served before those who
+ * always have some waiting.
  * This is weighted fair queuing (Demers, Keshav and Shenker, 1989) by CPU time, with equal weights.
  */
 function createShares<T>(create: () => T, isWaiting: (item: T) => boolean) {
   const shares = new Map<string, Share<T>>();
-  /** What an item has used that has always waited. Grows with all work, so that newcomers do not keep others waiting. */
+  /** What an item has used that has always waited. Grows with all work, so newcomers cannot delay others for ever. */
   let clockMs = 0;
   let waiting = 0;
   const enter = (name: string): Share<T> => {
