@@ -2,6 +2,9 @@ import type { Page, Response } from 'playwright-core';
 
 const tries = 5;
 
+/** The second: the page about the first error opens while the next attempt begins. */
+const networkChanged = /ERR_NETWORK_CHANGED|interrupted by another navigation to "chrome-error:/;
+
 /**
  * Opens a page. Chromium gives it up when a network interface of the host comes or goes, and each sandbox has one: then
  * it is opened again.
@@ -11,7 +14,7 @@ export async function goTo(page: Page, url: string): Promise<Response | null> {
     try {
       return await page.goto(url);
     } catch (error) {
-      if (left === 0 || !String(error).includes('ERR_NETWORK_CHANGED')) throw error;
+      if (left === 0 || !networkChanged.test(String(error))) throw error;
     }
   }
 }

@@ -63,11 +63,16 @@ const connection = (): { apiUrl: string; sandboxUrl: string; apiKey: string } =>
 async function fillDisk(): Promise<void> {
   const { bavail, bsize } = await statfs(disk);
   await run('fallocate', ['--length', String(bavail * bsize - 8 * mib), ballast()]);
-  await expect(run('dd', ['if=/dev/zero', `of=${ballast()}`, 'bs=4k', 'oflag=append', 'conv=notrunc'])).rejects.toThrow(
-    'No space left',
-  );
-  const left = await statfs(disk);
-  expect(left.bavail * left.bsize).toBeLessThan(64 * 1024);
+  // ext4 frees the blocks of deleted files a moment later, when it commits its journal.
+  const isFull = async (): Promise<boolean> => {
+    await run('sync', ['--file-system', disk]);
+    await expect(
+      run('dd', ['if=/dev/zero', `of=${ballast()}`, 'bs=4k', 'oflag=append', 'conv=notrunc']),
+    ).rejects.toThrow('No space left');
+    const left = await statfs(disk);
+    return left.bavail * left.bsize < 64 * 1024;
+  };
+  await until('a full disk', isFull, 30_000);
 }
 
 interface Answer {

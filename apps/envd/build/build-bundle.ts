@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
@@ -187,7 +188,8 @@ async function hashSources(hash: Hash): Promise<void> {
     const entries = await readdir(directory, { recursive: true, withFileTypes: true });
     const files = entries.filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'));
     for (const path of files.map((entry) => join(entry.parentPath, entry.name)).sort()) {
-      hash.update(`${relative(workspaceDirectory, path)}\0`).update(await readFile(path));
+      // Synchronously: 300 small files in 10 ms. To wait for each took 0.1 s of every start of a server.
+      hash.update(`${relative(workspaceDirectory, path)}\0`).update(readFileSync(path));
     }
   }
   hash.update(await readFile(join(workspaceDirectory, 'package-lock.json')));

@@ -1,4 +1,6 @@
+import { rmdir } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
+import { isNodeError } from './error-from-node.ts';
 import { run } from './run.ts';
 
 /**
@@ -7,5 +9,11 @@ import { run } from './run.ts';
  */
 export async function removeTree(path: string): Promise<void> {
   if (!isAbsolute(path) || path === '/') throw new TypeError(`removeTree needs an absolute path, not ${path}`);
+  // Most folders that are deleted are absent or empty, and to start a program takes a hundred times as long.
+  const isGone = await rmdir(path).then(
+    () => true,
+    (error: unknown) => isNodeError(error) && error.code === 'ENOENT',
+  );
+  if (isGone) return;
   await run('rm', ['-rf', '--one-file-system', '--', path], { timeoutMs: 600_000 });
 }
