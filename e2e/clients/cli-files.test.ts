@@ -124,10 +124,10 @@ test('files, standard input and output, and paths as in cp', async () => {
 
 test('a full disk of the sandbox is named, and leaves the old file', async () => {
   await writeFile(join(folder, 'big'), Buffer.alloc(24 * 1024 * 1024, 'x'));
-  // The disk may grow while it is filled, until it has its full size.
+  // The disk may grow while it is filled, and for some seconds afterwards, until it has its full size.
   const free = '$(df --output=avail --block-size=1 /tmp | tail -1)';
-  const fill = `n=0; while sleep 1; free=${free}; [ "$free" -gt 16777216 ]; do
-    fallocate --length $((free - 10485760)) /tmp/fill.$((n += 1)); done`;
+  const fill = `n=0; calm=0; while [ $calm -lt 3 ]; do sleep 1; calm=$((calm + 1)); free=${free}
+    if [ "$free" -gt 16777216 ]; then calm=0; fallocate --length $((free - 10485760)) /tmp/fill.$((n += 1)); fi; done`;
   await inside(`mkdir /tmp/full && echo old >/tmp/full/big; ${fill}`);
   const refused = await cli('cp', join(folder, 'big'), there('/tmp/full/big'));
   expect(refused, refused.stderr).toMatchObject({ code: 1, stderr: expect.stringContaining('(disk_full)') as string });

@@ -163,11 +163,18 @@ test('an error names its request and its trace, and so do the lines of the log',
   expect([failed.status, failed.headers.get('x-trace-id')]).toEqual([404, failed.traceId]);
   const requestId = failed.headers.get('x-request-id');
   const created = await ask('POST', '/v2/sandboxes', { templateID: 'base' });
-  const log = await readFile(join(server.dataDirectory, 'server.log'), 'utf8');
-  const lines = log
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+  const readLines = async (): Promise<Readonly<Record<string, unknown>>[]> =>
+    (await readFile(join(server.dataDirectory, 'server.log'), 'utf8'))
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+  // Each process of the server writes its own lines, a moment later.
+  const lines = await until('the lines', async () => {
+    const all = await readLines();
+    const isThere = (part: string): boolean =>
+      all.some((line) => line['traceId'] === created.traceId && line['part'] === part);
+    return ['api', 'runner'].every(isThere) && all;
+  });
   expect(lines.find((line) => line['requestId'] === requestId && line['msg'] === 'request')).toMatchObject({
     traceId: failed.traceId,
   });

@@ -103,7 +103,7 @@ function listAll(folder: Buffer): Entry[] {
 
 /** Runs `look` on a layer's own folder. */
 async function within<T>(layerId: string, look: (upper: string) => Promise<T>): Promise<T> {
-  const folder = join(lab.directory, 'inside');
+  const folder = join(lab.mountPoints, 'inside');
   await mkdir(folder, { recursive: true });
   await run('mount', ['-t', 'ext4', '-o', 'loop,ro', shop.store.layerPath(layerId), folder]);
   try {
@@ -223,7 +223,7 @@ describe('a failed merge leaves no layer and no other files', () => {
     ['trusted.overlay.opaque', 'x'],
   ] as const)('because overlayfs marked something with %s=%s', async ([name, value]) => {
     const image = await lab.write([], script(first));
-    const folder = join(lab.directory, 'edit');
+    const folder = join(lab.mountPoints, 'edit');
     await mkdir(folder);
     await run('mount', ['-t', 'ext4', '-o', 'loop', image, folder]);
     setAttribute(Buffer.from(join(folder, 'u', 'mine')), name, value);

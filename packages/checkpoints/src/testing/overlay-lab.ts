@@ -18,17 +18,25 @@ const overlayOptions = 'index=on,nfs_export=on,xino=off,metacopy=off,noatime';
 export class OverlayLab implements AsyncDisposable {
   readonly directory: string;
   readonly base: string;
+  /**
+   * Mounts in it are shared: a shell that waits for the next restore (decision 077) keeps no copy of them. On a host
+   * without systemd it would, and the disk could not be mounted with other options until that shell ends.
+   */
+  readonly mountPoints: string;
   readonly #mounts: string[] = [];
   #count = 0;
 
   private constructor(directory: string) {
     this.directory = directory;
     this.base = join(directory, 'base');
+    this.mountPoints = join(directory, 'mounts');
   }
 
   /** `fillBase` is a script that fills the template's root. */
   static async open(fillBase: string): Promise<OverlayLab> {
     const lab = new OverlayLab(await mkdtemp(join(tmpdir(), 'soulbox-overlay-')));
+    await mkdir(lab.mountPoints);
+    await run('mount', ['--bind', '--make-shared', lab.mountPoints, lab.mountPoints]);
     await mkdir(lab.base);
     await run('sh', ['-euc', fillBase], { cwd: lab.base });
     return lab;
@@ -59,6 +67,7 @@ export class OverlayLab implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#unmountDownTo(0);
+    await run('umount', ['--', this.mountPoints]);
     await rm(this.directory, { recursive: true });
   }
 
@@ -72,7 +81,7 @@ export class OverlayLab implements AsyncDisposable {
   }
 
   async #mount(args: readonly string[]): Promise<string> {
-    const folder = join(this.directory, `mount-${(this.#count += 1)}`);
+    const folder = join(this.mountPoints, `mount-${(this.#count += 1)}`);
     await mkdir(folder);
     await run('mount', [...args, folder]);
     this.#mounts.push(folder);

@@ -25,7 +25,7 @@ import { findPagerRecord } from './record.ts';
 
 const mib = 2 ** 20;
 const pagesPerMib = mib / 4096;
-const timeout = 60_000;
+const timeout = 120_000;
 /** The program notices from a gap of a second that it was paused. */
 const pauseMs = 1_200;
 const newDriver = (): ReturnType<typeof createContainerDriver> =>
@@ -45,12 +45,12 @@ async function startHolder(sizeMib: number, task: string, memoryMb = sizeMib + 2
     // prettier-ignore
     await sandbox.sh(`cat > ${path} << 'END'\n${text}\nEND`);
   await sandbox.sh(`setsid python3 /program.py ${sizeMib * pagesPerMib} > /program.log 2>&1 &`);
-  await sandbox.sh('for i in $(seq 200); do [ -e /ready ] && break; sleep 0.05; done; ls /ready');
+  await sandbox.sh('for i in $(seq 600); do [ -e /ready ] && break; sleep 0.05; done; ls /ready');
   return sandbox;
 }
 
 const answerOf = async (sandbox: TestSandbox): Promise<string> =>
-  (await sandbox.sh('for i in $(seq 200); do [ -e /answer ] && break; sleep 0.05; done; cat /answer /program.log'))
+  (await sandbox.sh('for i in $(seq 600); do [ -e /answer ] && break; sleep 0.05; done; cat /answer /program.log'))
     .stdout;
 
 interface Saved {
