@@ -83,7 +83,8 @@ export async function openLab(options: LabOptions): Promise<Lab> {
       while (!(await isSettled(server, sandboxCount, spares))) {
         if (Date.now() > giveUpAt)
           throw new Error(
-            `instance ${server.instance} did not settle at ${sandboxCount} sandboxes and ${spares} spares`,
+            `instance ${server.instance} did not settle at ${sandboxCount} sandboxes and ${spares} spares: ` +
+              (await describeSandboxes(server)),
           );
         await sleep(10);
       }
@@ -144,8 +145,13 @@ async function isSettled(server: ServerProcess, sandboxCount: number, spares: nu
   const states = [...(await readStates(server)).values()];
   const running = states.filter((state) => state === 'running').length;
   const warm = states.filter((state) => state === 'warm').length;
-  return running === sandboxCount && warm >= spares && running + warm === states.length;
+  // They stay as long as the demand for the template is remembered.
+  const copies = states.filter((state) => state === copiedSpare).length;
+  return running === sandboxCount && warm >= spares && running + warm + copies === states.length;
 }
+
+/** A spare of a built template, or one that is being made. Its record has no tenant yet. */
+const copiedSpare = 'spare of a built template';
 
 /** The runner's records on disk: the state of each sandbox by its id. */
 async function readStates(server: ServerProcess): Promise<ReadonlyMap<string, string>> {
@@ -153,7 +159,8 @@ async function readStates(server: ServerProcess): Promise<ReadonlyMap<string, st
   const names = (await readdir(folder)).filter((name) => name.endsWith('.json'));
   const states = names.toSorted().map(async (name): Promise<readonly [string, string]> => {
     const text = await readFile(join(folder, name), 'utf8').catch(() => '');
-    return [name, /"state":"(\w+)"/.exec(text)?.[1] ?? ''];
+    const state = /"state":"(\w+)"/.exec(text)?.[1] ?? '';
+    return [name, state === 'restoring' && !text.includes('"tenant":') ? copiedSpare : state];
   });
   return new Map(await Promise.all(states));
 }
