@@ -9,7 +9,7 @@ import { run } from './run.ts';
  */
 export async function removeTree(path: string): Promise<void> {
   if (!isAbsolute(path) || path === '/') throw new TypeError(`removeTree needs an absolute path, not ${path}`);
-  // Most folders that are deleted are absent or empty, and to start a program takes a hundred times as long.
+  // Most folders that are deleted are absent or empty. Starting a program for them takes a hundred times as long.
   const isGone = await rmdir(path).then(
     () => true,
     (error: unknown) => isNodeError(error) && error.code === 'ENOENT',

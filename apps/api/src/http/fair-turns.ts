@@ -132,7 +132,7 @@ interface Share<T> {
  */
 function createShares<T>(create: () => T, isWaiting: (item: T) => boolean) {
   const shares = new Map<string, Share<T>>();
-  /** What an item has used that has always waited. Grows with all work, so newcomers cannot delay others for ever. */
+  /** The CPU time of an item that always waits. It grows with all work, so newcomers cannot delay others for ever. */
   let clockMs = 0;
   let waiting = 0;
   const enter = (name: string): Share<T> => {
