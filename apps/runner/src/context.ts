@@ -16,6 +16,7 @@ import type { BuildContext } from './builds/builds.ts';
 import { openLayerCache } from './builds/cache/layer-cache.ts';
 import { createCacheSweeper } from './upkeep/sweep-cache.ts';
 import type { RunnerConfig } from './config.ts';
+import { readDirtied } from './disk-budget/read-dirtied.ts';
 import { createDiskBudget } from './disk-budget/budget.ts';
 import { createExportKeys } from './exports/export-key.ts';
 import { createImports } from './exports/imports.ts';
@@ -280,7 +281,7 @@ async function createOperations(options: RunnerOptions, stopping: AbortSignal): 
   const checkpoints = keepAllWhileUnreadable(host.checkpoints, [host.store, snapshots], logger);
   const router = createRouter(table, activity, async (sandboxId) => await resumeForTraffic(context, sandboxId));
   const end: RunnerContext['end'] = async (sandboxId, cause) => {
-    void context.metrics.sampleLast(sandboxId);
+    context.metrics.sampleLast(sandboxId);
     const isEnded = await endSandbox(context, sandboxId, cause);
     context.metrics.remove(sandboxId);
     customMetrics.remove(sandboxId);
@@ -327,7 +328,14 @@ async function createSandboxHost(
   getDriver(options, options.config.isolation);
   const { config: policy, logger } = options;
   const store = createRecordStore(directory, options.reserve, createRecordSeal(options.keyring));
-  const disks = createDiskBudget({ policy, directory, standingOf: standing, clock, logger });
+  const disks = createDiskBudget({
+    policy,
+    directory,
+    standingOf: standing,
+    readDirtied,
+    clock,
+    logger,
+  });
   const { volumes = noVolumes } = options;
   const stored = await openStored(options, clock, disks, stopping);
   const checkpoints =

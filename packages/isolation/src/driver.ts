@@ -125,6 +125,11 @@ export interface DiskReading {
 
 /** The disk of a running sandbox, as seen by the host. Reads and writes are synchronous and never block. */
 export interface SandboxDisk {
+  /**
+   * Whether a process of the sandbox has used CPU time since the last `peek` or `read`. Otherwise nothing was written to the
+   * disk from inside; the kernel may have written out what was cached. True if this cannot be read.
+   */
+  hasRun(): boolean;
   /** The values that change all the time, read in some microseconds; undefined if they cannot be read at the moment. */
   peek(): Pick<DiskReading, 'freeBytes' | 'allocatedBytes'> | undefined;
   /**
@@ -293,15 +298,22 @@ export interface Driver {
    * restore asks for them itself, a little later.
    */
   wantFirstBlocks(memory: SavedMemory): void;
-  /** Whether the same process still runs. Cheap and synchronous; called every second for each sandbox. */
+  /** Whether the same process still runs. Synchronous: one or two reads of pseudo files. */
   isAlive(instance: SandboxInstance): boolean;
+  /**
+   * CPU time of all processes of the sandbox so far. A process that changes something, ends, or is killed uses CPU time. So
+   * while this stands still, only the kernel can have changed something, for example by writing out cached data. Reads
+   * one short pseudo file, in 2 µs. Throws if the processes are gone.
+   */
+  readCpuUsed(instance: SandboxInstance): number;
   /**
    * Why a sandbox that is not alive any more was ended. `damaged`: a part of its late memory was damaged.
    * `interrupted`: its memory could not be provided because the reader was interrupted. `out_of_memory`, for drivers
    * where that ends the whole sandbox. Undefined if it ended in another way.
    */
   whyEnded(sandboxId: string, directory: string): Promise<'damaged' | 'interrupted' | 'out_of_memory' | undefined>;
-  sample(instance: SandboxInstance): Promise<ResourceSample>;
+  /** Synchronous: seven reads of pseudo files, none of which blocks. Throws `sandbox_not_found` if it does not run. */
+  sample(instance: SandboxInstance): ResourceSample;
   /** Throws `sandbox_not_found` if its disk is not mounted. */
   openDisk(instance: SandboxInstance): SandboxDisk;
   /** Stops every process; resolves when all have stopped. Can be repeated. Throws `checkpoint_failed`. */

@@ -47,6 +47,7 @@ class ModelDisk implements SandboxDisk {
   allocatedMb = 0;
   heldBackBytes = 0;
   isMounted = true;
+  #hasRun = true;
 
   constructor(name: string, growthMb: number) {
     this.#path = join(host, name);
@@ -63,11 +64,16 @@ class ModelDisk implements SandboxDisk {
     };
   }
 
+  hasRun(): boolean {
+    return this.#hasRun || !this.isMounted;
+  }
+
   peek(): DiskReading | undefined {
-    return this.isMounted ? this.#look() : undefined;
+    return this.read();
   }
 
   read(): DiskReading | undefined {
+    this.#hasRun = false;
     return this.isMounted ? this.#look() : undefined;
   }
 
@@ -86,17 +92,20 @@ class ModelDisk implements SandboxDisk {
   /** Returns the MiB that could be written. `unwritten` ones stay in memory, or are a file that reserved its space. */
   async write(wantedMb: number, unwritten = false): Promise<number> {
     const mb = Math.min(wantedMb, this.allowedMb);
+    this.#hasRun = true;
     this.usedMb += mb;
     if (!unwritten) await this.settle();
     return mb;
   }
 
+  /** The kernel writes out what is in memory. No process runs for that. */
   async settle(): Promise<void> {
     this.allocatedMb = this.usedMb - tablesMb;
     await this.#take();
   }
 
   async remove(mb: number): Promise<void> {
+    this.#hasRun = true;
     this.usedMb -= Math.min(mb, this.allocatedMb);
     await this.settle();
   }
@@ -115,6 +124,8 @@ function openBudget(): DiskBudget {
     policy: { diskReserveMb: reserveMb, diskReservePercent: 1, diskOvercommit: 1 },
     directory: host,
     standingOf: () => standing,
+    // Model disks write without the page cache: each inspection looks at all of them.
+    readDirtied: () => NaN,
     clock: { now: () => performance.now() + skippedMs },
     logger: silentLogger,
   });
@@ -196,6 +207,21 @@ test('when other programs fill the host no disk can grow, and the room is negati
   for (const disk of disks) expect(disk.allowedMb).toBeGreaterThan(promiseMb);
 });
 
+test('room is distributed again at once after a change, and otherwise each second', async () => {
+  const budget = openBudget();
+  const disk = startDisk(budget, 'a');
+  const judged = (): number => budget.inspect().disks.length;
+  expect([judged(), judged()]).toEqual([1, 0]);
+  skippedMs += 1_000;
+  expect([judged(), judged()]).toEqual([1, 0]);
+  await disk.write(1);
+  expect([judged(), judged()]).toEqual([1, 0]);
+  await run('fallocate', ['-l', String(20 * mib), join(host, 'foreign')]);
+  expect([judged(), judged()]).toEqual([1, 0]);
+  budget.admit(mib, 'Something')[Symbol.dispose]();
+  expect([judged(), judged()]).toEqual([1, 0]);
+});
+
 test('the share of a disk that is not mounted any more is given to the others', () => {
   const budget = openBudget();
   const disks = ['a', 'b'].map((name) => startDisk(budget, name));
@@ -215,7 +241,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('settle' as const), disk: fc.nat(7), mb: fc.constant(0) }),
   fc.record({ do: fc.constant('remove' as const), disk: fc.nat(7), mb: fc.integer({ min: 1, max: 400 }) }),
   fc.record({ do: fc.constant('start' as const), disk: fc.nat(7), mb: fc.constant(0) }),
-  fc.record({ do: fc.constant('look' as const), disk: fc.constant(0), mb: fc.constant(0) }),
+  fc.record({ do: fc.constant('look' as const), disk: fc.constant(0), mb: fc.constant(0), afterMs: fc.nat(4000) }),
 );
 
 test(
@@ -227,10 +253,12 @@ test(
         await run('find', [host, '-mindepth', '1', '-delete']);
         const budget = openBudget();
         const disks: ModelDisk[] = [];
-        for (const { do: kind, disk: index, mb } of steps) {
+        for (const { do: kind, disk: index, mb, ...look } of steps) {
           const disk = disks[index % Math.max(1, disks.length)];
-          if (kind === 'look') budget.inspect();
-          else if (kind === 'start') {
+          if (kind === 'look') {
+            skippedMs += 'afterMs' in look ? look.afterMs : 0;
+            budget.inspect();
+          } else if (kind === 'start') {
             try {
               disks.push(startDisk(budget, String(disks.length)));
             } catch {

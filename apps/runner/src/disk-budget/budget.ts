@@ -10,6 +10,11 @@ import { committedTo, costOf, sumOf } from './shares.ts';
 import type { Standing, WatchedDisk } from './watched-disk.ts';
 import { watchDisk } from './watched-disk.ts';
 
+/** If nothing changes, the room is distributed again after this time: sandboxes become idle, or get a tenant. */
+const shareAgainMs = 1_000;
+/** And at once if the free space of the host has fallen by this much. */
+const fallenBytes = 16 * 2 ** 20;
+
 export interface DiskFigures {
   readonly totalBytes: number;
   readonly freeBytes: number;
@@ -35,6 +40,7 @@ export interface DiskState {
   readonly roomBytes: number;
   /** Time since it was last negative. */
   readonly roomForMs: number;
+  /** Empty if there is room and nothing has changed since an inspection less than a second ago. */
   readonly disks: readonly DiskStanding[];
 }
 
@@ -44,6 +50,8 @@ export interface DiskBudgetOptions {
   readonly directory: string;
   /** Called every time, because the standing changes when a sandbox gets a tenant. */
   readonly standingOf: (sandboxId: string) => Standing;
+  /** What all programs of the host have written so far, see read-dirtied.ts. */
+  readonly readDirtied: () => number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -70,10 +78,14 @@ export interface DiskBudget {
 }
 
 export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
-  const { policy, directory, clock, logger } = options;
+  const { policy, directory, readDirtied, clock, logger } = options;
   const disks = new Map<string, WatchedDisk>();
   const holds = new Set<number[]>();
   let shortAtMs = -Infinity;
+  /** The last distribution. */
+  let shared = { atMs: -Infinity, freeBytes: 0, committedBytes: 0 };
+  /** Something that the distribution depends on has changed since. */
+  let isOutdated = true;
 
   const readHost = (): HostDisk => readHostDisk(directory, policy);
   const demandOf = (disk: WatchedDisk): DiskDemand => disk.demand(options.standingOf(disk.sandboxId), clock.now());
@@ -110,8 +122,13 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
    */
   const inspectAll = (): HostDisk => {
     const before = readHost();
-    const now = clock.now();
-    for (const disk of disks.values()) if (!disk.inspect(now)) disks.delete(disk.sandboxId);
+    const [now, dirtied] = [clock.now(), readDirtied()];
+    for (const disk of disks.values()) {
+      const { reading } = disk;
+      const isMounted = disk.inspect(now, dirtied);
+      if (!isMounted) disks.delete(disk.sandboxId);
+      if (!isMounted || disk.reading !== reading) isOutdated = true;
+    }
     const after = readHost();
     return before.freeBytes < after.freeBytes ? before : after;
   };
@@ -123,16 +140,19 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
       const hold = [bytes];
       holds.add(hold);
       share(freeBytes, reserveBytes);
+      isOutdated = true;
       return {
         [Symbol.dispose]() {
           holds.delete(hold);
+          isOutdated = true;
         },
       };
     },
     watch(sandboxId, open) {
       try {
-        const watched = watchDisk(sandboxId, open(), clock.now());
+        const watched = watchDisk(sandboxId, open(), clock.now(), readDirtied());
         if (watched !== undefined) disks.set(sandboxId, watched);
+        isOutdated = true;
       } catch (err) {
         // It has died already. It keeps the limit of its start.
         logger.warn({ sandboxId, err }, 'disk of a sandbox not found');
@@ -141,19 +161,26 @@ export function createDiskBudget(options: DiskBudgetOptions): DiskBudget {
     settle() {
       const { freeBytes, reserveBytes } = inspectAll();
       share(freeBytes, reserveBytes);
+      isOutdated = true;
     },
     release(sandboxId) {
       const disk = disks.get(sandboxId);
-      if (disk?.inspect(clock.now()) !== true) return;
+      if (disk?.inspect(clock.now(), readDirtied()) !== true) return;
+      isOutdated = true;
       tryAllow(disk, disk.promiseLeft(options.standingOf(sandboxId).promisedBytes));
     },
     inspect() {
       const now = clock.now();
       const { freeBytes, reserveBytes } = inspectAll();
+      const room = (): number => freeBytes - reserveBytes - shared.committedBytes;
+      const isQuiet = !isOutdated && Math.abs(now - shared.atMs) < shareAgainMs;
+      if (isQuiet && shared.freeBytes - freeBytes < fallenBytes && room() >= 0)
+        return { roomBytes: room(), roomForMs: now - shortAtMs, disks: [] };
+      isOutdated = false;
       share(freeBytes, reserveBytes);
-      const roomBytes = freeBytes - reserveBytes - committedBytes();
-      if (roomBytes < 0) shortAtMs = now;
-      return { roomBytes, roomForMs: now - shortAtMs, disks: [...disks.values()].map(standing) };
+      shared = { atMs: now, freeBytes, committedBytes: committedBytes() };
+      if (room() < 0) shortAtMs = now;
+      return { roomBytes: room(), roomForMs: now - shortAtMs, disks: [...disks.values()].map(standing) };
     },
     figures() {
       const { freeBytes, totalBytes, reserveBytes } = readHost();

@@ -5,9 +5,11 @@ import { owedBytes, usedBytes } from './shares.ts';
 /** A disk without writes for this long is idle. */
 const activeMs = 3_000;
 /** Interval of complete readings, which also check whether the disk is still mounted. */
-const wholeLookMs = 1_000;
-/** A page cache takes less than this in that time. */
-const roomyBytes = 1024 ** 3;
+const checkMs = 1_000;
+/** The same while no process of the sandbox runs: then only the kernel can write out what it has cached. */
+const readMs = 10_000;
+/** The kernel counts changed pages late by less than this: 125 for each processor. */
+const uncountedBytes = 64 * 1024 ** 2;
 /** A system writes less than this by itself, without work. */
 const activeBytes = 64 * 1024;
 
@@ -27,8 +29,11 @@ export interface WatchedDisk {
   readonly recentBytes: number;
   /** Data that was written inside and is not on the host's disk yet, and files that reserved their space. */
   readonly unwrittenBytes: number;
-  /** False once nothing has the disk mounted. */
-  inspect(nowMs: number): boolean;
+  /**
+   * False once nothing has the disk mounted. `dirtiedBytes` was read just before. `reading` is the same object as before if
+   * nothing has changed.
+   */
+  inspect(nowMs: number, dirtiedBytes: number): boolean;
   /** The part of its promise that it has not used yet. */
   promiseLeft(promisedBytes: number): number;
   demand(standing: Standing, nowMs: number): DiskDemand;
@@ -37,14 +42,23 @@ export interface WatchedDisk {
   flush(signal: AbortSignal): Promise<void>;
 }
 
-/** Undefined when it is not mounted. */
-export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): WatchedDisk | undefined {
+/** Undefined when it is not mounted. `dirtiedBytes` was read just before. */
+export function watchDisk(
+  sandboxId: string,
+  disk: SandboxDisk,
+  nowMs: number,
+  dirtiedBytes: number,
+): WatchedDisk | undefined {
   const first = disk.read();
   if (first === undefined) return undefined;
   let reading = first;
-  let wholeLookAtMs = nowMs;
+  let [checkedAtMs, readAtMs] = [nowMs, nowMs];
   let activeAtMs = -Infinity;
   let recentBytes = 0;
+  /** What all programs of the host had changed before the last look. */
+  let dirtiedAtLook = dirtiedBytes;
+  /** Two readings were the same: probably nothing waits in memory to be written out. */
+  let isSettled = false;
 
   const note = (next: DiskReading, atMs: number): void => {
     const grown = Math.max(usedBytes(next) - usedBytes(reading), next.allocatedBytes - reading.allocatedBytes, 0);
@@ -53,14 +67,19 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
       activeAtMs = atMs;
       recentBytes += grown;
     }
-    reading = next;
+    isSettled = next.freeBytes === reading.freeBytes && next.allocatedBytes === reading.allocatedBytes;
+    if (!isSettled || next.heldBackBytes !== reading.heldBackBytes) reading = next;
   };
 
   /**
-   * An idle disk that cannot reach its limit soon needs no look in between. What it writes meanwhile it owes, and may grow
-   * less by as much, so the sum of all disks, which must fit on the host, is right all the time.
+   * An idle disk that cannot have come near its limit needs no look in between: all programs together have not written so
+   * much. What it writes meanwhile it owes, and may grow less by as much, so the sum of all disks, which must fit on the
+   * host, is right all the time.
    */
-  const isRoomy = (): boolean => reading.heldBackBytes === 0 || reading.freeBytes - reading.heldBackBytes >= roomyBytes;
+  const isRoomy = (dirtied: number): boolean => {
+    const { heldBackBytes, freeBytes } = reading;
+    return heldBackBytes === 0 || freeBytes - heldBackBytes >= uncountedBytes + 2 * (dirtied - dirtiedAtLook);
+  };
 
   return {
     sandboxId,
@@ -74,15 +93,20 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
       // Tables have the same size in all disks, and are empty in most.
       return Math.max(0, usedBytes(reading) - reading.tableBytes - reading.allocatedBytes);
     },
-    inspect(atMs) {
-      const isWholeDue = atMs - wholeLookAtMs >= wholeLookMs;
-      if (!isWholeDue && atMs - activeAtMs > activeMs && isRoomy()) return true;
-      const now = isWholeDue ? undefined : disk.peek();
+    inspect(atMs, dirtied) {
+      const isDue = atMs - checkedAtMs >= checkMs;
+      const isIdle = atMs - activeAtMs > activeMs;
+      if (!isDue && isIdle && isRoomy(dirtied)) return true;
+      dirtiedAtLook = dirtied;
+      if (isDue) checkedAtMs = atMs;
+      // What the kernel writes out meanwhile still counts as owed, which is the safe side.
+      if (isIdle && isSettled && atMs - readAtMs < readMs && !disk.hasRun()) return true;
+      const now = isDue ? undefined : disk.peek();
       if (now !== undefined) {
         note({ ...reading, ...now }, atMs);
         return true;
       }
-      wholeLookAtMs = atMs;
+      readAtMs = atMs;
       const next = disk.read();
       if (next === undefined) return false;
       note(next, atMs);
@@ -106,6 +130,9 @@ export function watchDisk(sandboxId: string, disk: SandboxDisk, nowMs: number): 
       disk.allow(growthBytes, reading);
       reading = { ...reading, heldBackBytes: Math.max(0, reading.freeBytes - growthBytes) };
     },
-    flush: async (signal) => await disk.flush(signal),
+    flush: async (signal) => {
+      isSettled = false;
+      await disk.flush(signal);
+    },
   };
 }

@@ -2,7 +2,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createMetricFile } from './metric-file.ts';
 import type { Section } from './metric-file.ts';
-import { mergePoints, pointFields, pointFromSample, stepOf } from './point.ts';
+import { counters, mergePoints, pointFields, pointFromSample, stepOf } from './point.ts';
 import type { Point } from './point.ts';
 import { sampleFields } from './sample-ring.ts';
 import type { Sample } from './sample-ring.ts';
@@ -17,8 +17,9 @@ export const hours: Section<keyof Point> = { fields: pointFields, stepMs: 3_600_
 /** Merged points are kept in this form. */
 export type Merged = typeof minutes;
 
-/** A server that is killed loses this much of the history. */
+/** A server that is killed loses this much of the history of a sandbox, or that much if the sandbox did nothing. */
 const flushEveryMs = 10_000;
+const flushIdleEveryMs = 60_000;
 
 /** What a sandbox has used, also before the present life of the runner. */
 export interface MetricHistory {
@@ -59,6 +60,8 @@ function createMetricHistory(path: string, nowMs: () => number): MetricHistory {
   let before: Sample | undefined;
   let unwritten: Sample[] = [];
   let flushedAtMs: number | undefined;
+  /** Something of `unwritten` was used after `flushedAtMs`. */
+  let hasNews = false;
   let writing = Promise.resolve();
   let isRemoved = false;
 
@@ -66,10 +69,12 @@ function createMetricHistory(path: string, nowMs: () => number): MetricHistory {
     if (isRemoved || unwritten.length === 0) return;
     const samples = unwritten;
     unwritten = [];
+    hasNews = false;
     const taken = merging.map((one) => one.take());
     try {
       await file.write([[seconds, samples], ...taken.map(({ section, points }) => [section, points] as const)]);
     } catch (error) {
+      hasNews = true;
       unwritten = [...samples, ...unwritten].slice(-seconds.slots);
       for (const one of taken) one.giveBack();
       throw error;
@@ -86,6 +91,7 @@ function createMetricHistory(path: string, nowMs: () => number): MetricHistory {
     push(sample) {
       const point = pointFromSample(sample, before);
       before = sample;
+      hasNews ||= counters.some((name) => point[name] > 0);
       unwritten.push(sample);
       flushedAtMs ??= sample.atMs;
       if (unwritten.length > seconds.slots) unwritten.shift();
@@ -101,7 +107,10 @@ function createMetricHistory(path: string, nowMs: () => number): MetricHistory {
         .filter(({ atMs }) => atMs >= stepOf(fromMs, section.stepMs) && atMs <= toMs)
         .sort((one, other) => one.atMs - other.atMs);
     },
-    isDue: (atMs) => unwritten.length > 0 && Math.abs(atMs - (flushedAtMs ?? atMs)) >= flushEveryMs,
+    isDue: (atMs) => {
+      const everyMs = hasNews ? flushEveryMs : flushIdleEveryMs;
+      return unwritten.length > 0 && Math.abs(atMs - (flushedAtMs ?? atMs)) >= everyMs;
+    },
     async flush(atMs) {
       flushedAtMs = atMs;
       const done = writing.then(writeAll);

@@ -26,7 +26,7 @@ export function createSpareMaker(context: OperationContext, reserve: DiskReserve
         // Programs of the template run in it. It is frozen so that its tenant gets them as they were saved.
         await live.driver.freeze(live.instance);
       }
-      return (await live.driver.sample(live.instance)).memoryWorkingSetBytes;
+      return live.driver.sample(live.instance).memoryWorkingSetBytes;
     },
   };
 }

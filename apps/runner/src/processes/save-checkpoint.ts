@@ -130,7 +130,7 @@ export async function holdMemory(
   { live, record: { sandboxId } }: RunningSandbox,
   isUrgent = false,
 ): Promise<Disposable & { readonly bytes: number }> {
-  const { memoryRssBytes, memoryWorkingSetBytes } = await live.driver.sample(live.instance);
+  const { memoryRssBytes, memoryWorkingSetBytes } = live.driver.sample(live.instance);
   // The host counts the memory of programs behind a kernel of their own as a file of that kernel.
   const bytes = live.driver.capabilities.ownKernel ? memoryWorkingSetBytes : memoryRssBytes;
   const hold = await host.memory.admit({ bytes, what: saving, reason: 'checkpoint_failed', sandboxId, isUrgent });

@@ -31,7 +31,8 @@ beforeEach(async () => {
   background = createBackground(stopping.signal, silentLogger);
   policy = { diskReserveMb: 0, diskReservePercent: 0, diskOvercommit: 40 };
   const nobodys = { promisedBytes: 0, isStopped: false };
-  const budget = { policy, directory, standingOf: () => nobodys, clock: systemClock, logger: silentLogger };
+  const standing = { standingOf: () => nobodys, readDirtied: () => NaN };
+  const budget = { policy, directory, ...standing, clock: systemClock, logger: silentLogger };
   maker = createTemplateMaker({
     store,
     recipes: [small, impossible],

@@ -121,6 +121,7 @@ export async function createOperationBench(config: Partial<RunnerConfig> = {}): 
         policy: loadConfig(runnerConfigSchema, {}, config),
         directory: folder,
         standingOf: (sandboxId) => standingOf(host, parts.context.table.find(sandboxId)?.record),
+        readDirtied: () => NaN,
         clock: { now: () => bench.nowMs },
         logger: silentLogger,
       }),

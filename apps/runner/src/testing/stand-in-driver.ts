@@ -125,18 +125,18 @@ export function createStandInDriver(namespacePath: string): StandInDriver {
     },
     isAlive: ({ sandboxId, initPid }) => guests.get(sandboxId)?.instance.initPid === initPid,
     whyEnded: () => Promise.resolve(undefined),
-    sample: () =>
-      Promise.resolve({
-        ...{ cpuUsedSeconds: 0, memoryRssBytes: 1024, memoryCacheBytes: 0, memorySwapBytes: 0 },
-        ...{
-          memoryWorkingSetBytes: 1024,
-          memoryLimitBytes: 2 ** 20,
-          diskUsedBytes: driver.diskUsedBytes,
-          diskTotalBytes: 2 ** 20,
-        },
-        ...{ diskReadBytes: 0, diskWrittenBytes: 0 },
-      }),
+    readCpuUsed({ sandboxId }) {
+      getGuest(sandboxId);
+      return 0;
+    },
+    sample: () => ({
+      ...{ cpuUsedSeconds: 0, memoryRssBytes: 1024, memoryCacheBytes: 0, memorySwapBytes: 0 },
+      ...{ memoryWorkingSetBytes: 1024, memoryLimitBytes: 2 ** 20 },
+      ...{ diskUsedBytes: driver.diskUsedBytes, diskTotalBytes: 2 ** 20 },
+      ...{ diskReadBytes: 0, diskWrittenBytes: 0 },
+    }),
     openDisk: ({ sandboxId }) => ({
+      hasRun: () => true,
       peek: () => (guests.has(sandboxId) ? diskReading : undefined),
       read: () => (guests.has(sandboxId) ? diskReading : undefined),
       allow: () => undefined,

@@ -3,6 +3,7 @@ import type { Cause } from '@soulbox/contract';
 import type { Activity } from '../metrics/activity.ts';
 import type { Blueprint } from '../processes/blueprint.ts';
 import type { Pool } from '../pool/pool.ts';
+import { createLifeCheck } from './life-check.ts';
 import { isSpare } from '../registry/table.ts';
 import type { KnownSandbox, Live, RunningSandbox, SandboxTable } from '../registry/table.ts';
 
@@ -50,11 +51,12 @@ export function startDeadlineLoop(options: DeadlineLoopOptions): Disposable {
     }
   }, deadlineEveryMs);
 
+  const isAlive = createLifeCheck(clock);
   const lives = setInterval(() => {
     for (const sandbox of table.all()) {
       const { record, live } = sandbox;
       if (record.state !== 'running' && !isWaiting(sandbox)) continue;
-      if (live?.driver.isAlive(live.instance) === true) continue;
+      if (live !== undefined && isAlive(live)) continue;
       logger.warn({ sandboxId: record.sandboxId }, 'sandbox died');
       pool.drop(record.sandboxId);
       watch(endDead(options, record.sandboxId, live));

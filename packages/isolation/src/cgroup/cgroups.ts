@@ -52,6 +52,8 @@ export interface Cgroups {
    * `read`: how the files are read. Default: each is opened.
    */
   readUsage(group: string, read?: ReadText): CgroupUsage;
+  /** `cpuUsedSeconds` of `readUsage`, by one short read. */
+  readCpuUsed(group: string, read?: ReadText): number;
   /**
    * Changes the memory limit of a group that exists. False, and nothing is changed, if it uses more than that.
    * Synchronous, like `readUsage`.

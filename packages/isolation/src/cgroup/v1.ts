@@ -57,6 +57,7 @@ export function createV1Cgroups(trees: ReadonlyMap<string, string>): Cgroups {
       await writeIfThere(fileOf('freezer', group, 'freezer.state'), 'THAWED');
     },
     readUsage: (group, read) => readUsage(fileOf, group, read),
+    readCpuUsed: (group, read) => readCpuUsed(fileOf, group, read),
     setMemoryLimit: (group, bytes) => setV1MemoryLimit(fileOf, group, bytes),
     countOutOfMemory: (group) => readCounter(fileOf('memory', group, 'memory.oom_control'), 'oom_kill'),
     kill: async (group) => {
@@ -87,13 +88,17 @@ function readUsage(fileOf: FileOf, group: string, read: ReadText | undefined): C
   const usage = readNumber(fileOf('memory', group, 'memory.usage_in_bytes'), read);
   const limit = readNumber(fileOf('memory', group, 'memory.limit_in_bytes'), read);
   return {
-    cpuUsedSeconds: readNumber(fileOf('cpuacct', group, 'cpuacct.usage'), read) / nanosPerSecond,
+    cpuUsedSeconds: readCpuUsed(fileOf, group, read),
     memoryRssBytes: memory.total_rss,
     memoryCacheBytes: memory.total_cache,
     memorySwapBytes: memory.total_swap,
     memoryWorkingSetBytes: Math.max(0, usage - memory.total_inactive_file),
     memoryLimitBytes: limit >= unlimitedFrom ? Infinity : limit,
   };
+}
+
+function readCpuUsed(fileOf: FileOf, group: string, read: ReadText | undefined): number {
+  return readNumber(fileOf('cpuacct', group, 'cpuacct.usage'), read) / nanosPerSecond;
 }
 
 /** The limit of memory and swap together is never below that of memory. A limit below what is in use is EBUSY. */

@@ -34,6 +34,7 @@ export function createV2Cgroups(root: string): Cgroups {
       await writeIfThere(join(root, group, 'cgroup.freeze'), '0');
     },
     readUsage: (group, read) => readUsage(`${root}/${group}`, read),
+    readCpuUsed: (group, read) => readCpuUsed(`${root}/${group}`, read),
     setMemoryLimit: (group, bytes) => setV2MemoryLimit(`${root}/${group}`, bytes),
     countOutOfMemory: (group) => readCounter(join(root, group, 'memory.events'), 'oom_kill'),
     kill: async (group) => {
@@ -58,13 +59,17 @@ function readUsage(directory: string, read: ReadText | undefined): CgroupUsage {
   const memory = readFlatKeyed(`${directory}/memory.stat`, ['anon', 'file', 'inactive_file'], read);
   const usage = readNumber(`${directory}/memory.current`, read);
   return {
-    cpuUsedSeconds: readFlatKeyed(`${directory}/cpu.stat`, ['usage_usec'], read).usage_usec / microsPerSecond,
+    cpuUsedSeconds: readCpuUsed(directory, read),
     memoryRssBytes: memory.anon,
     memoryCacheBytes: memory.file,
     memorySwapBytes: readSwap(directory, read),
     memoryWorkingSetBytes: Math.max(0, usage - memory.inactive_file),
     memoryLimitBytes: readNumber(`${directory}/memory.max`, read),
   };
+}
+
+function readCpuUsed(directory: string, read: ReadText | undefined): number {
+  return readFlatKeyed(`${directory}/cpu.stat`, ['usage_usec'], read).usage_usec / microsPerSecond;
 }
 
 /** A limit below what is in use would end processes of the group. */

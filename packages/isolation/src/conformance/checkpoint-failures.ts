@@ -59,7 +59,7 @@ export function describeCheckpointFailures(stage: Stage): void {
       const { driver } = stage.bench;
       await driver.thaw(sandbox.instance);
       expect((await sandbox.sh('pgrep -c python3')).stdout).toBe('1\n');
-      const limit = async (): Promise<number> => (await driver.sample(sandbox.instance)).memoryLimitBytes;
+      const limit = (): number => driver.sample(sandbox.instance).memoryLimitBytes;
       await expect.poll(limit, { timeout: 10_000 }).toBe(memoryMb * 2 ** 20);
     });
 

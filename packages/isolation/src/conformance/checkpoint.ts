@@ -93,7 +93,7 @@ try:
         n += 1
 except BlockingIOError: print('refused')"`;
       expect((await sandbox.sh(script)).stdout).toContain('refused');
-      const { memoryLimitBytes } = await stage.bench.driver.sample(sandbox.instance);
+      const { memoryLimitBytes } = stage.bench.driver.sample(sandbox.instance);
       expect(memoryLimitBytes).toBe(sandbox.spec.limits.memoryMb * 1024 * 1024);
     });
 

@@ -82,7 +82,7 @@ export function describeCopies(stage: Stage): void {
       await source.sh('head -c 100M /dev/urandom > /large; sync');
       const { layer } = await freezeInto(stage.bench, source);
       await using copy = await stage.bench.start({ layers: [layer] });
-      const { diskTotalBytes } = await stage.bench.driver.sample(copy.instance);
+      const { diskTotalBytes } = stage.bench.driver.sample(copy.instance);
       expect(diskTotalBytes / 2 ** 20).toBeGreaterThan(130);
       expect(diskTotalBytes / 2 ** 20).toBeLessThan(160);
     });

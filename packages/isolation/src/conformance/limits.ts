@@ -50,7 +50,7 @@ export function describeLimits(stage: Stage): void {
       await using sandbox = await stage.bench.start({ limits: { ...usualLimits, memoryMb: 128, diskMb: 256 } });
       const { exitCode } = await sandbox.sh('head -c 180M /dev/zero > /dev/shm/big', ordinaryUser);
       expect(exitCode).toBe(0);
-      const { diskUsedBytes } = await stage.bench.driver.sample(sandbox.instance);
+      const { diskUsedBytes } = stage.bench.driver.sample(sandbox.instance);
       expect(diskUsedBytes).toBeGreaterThan(180 * bytesPerMb);
     });
 
@@ -86,9 +86,9 @@ os.kill(os.getpid(), 9)`;
       void sandbox.sh('timeout 4 sh -c "while :; do :; done" & timeout 4 sh -c "while :; do :; done"').catch(() => 0);
       await sleep(500);
       const { driver } = stage.bench;
-      const [before, startedAt] = [await driver.sample(sandbox.instance), performance.now()];
+      const [before, startedAt] = [driver.sample(sandbox.instance), performance.now()];
       await sleep(2_500);
-      const [after, endedAt] = [await driver.sample(sandbox.instance), performance.now()];
+      const [after, endedAt] = [driver.sample(sandbox.instance), performance.now()];
       const used = (after.cpuUsedSeconds - before.cpuUsedSeconds) / ((endedAt - startedAt) / 1000);
       expect(used).toBeLessThan(1.15);
       expect(used).toBeGreaterThan(0.2);
@@ -100,7 +100,7 @@ os.kill(os.getpid(), 9)`;
       expect(Math.abs(Number(df.stdout) - 128)).toBeLessThanOrEqual(2);
       const fill = await sandbox.sh('head -c 300M /dev/zero > /home/big', 0);
       expect(fill.stderr).toContain('No space left on device');
-      const full = await stage.bench.driver.sample(sandbox.instance);
+      const full = stage.bench.driver.sample(sandbox.instance);
       expect(full.diskTotalBytes / bytesPerMb).toBeCloseTo(128, -1);
       expect(full.diskUsedBytes / bytesPerMb).toBeGreaterThan(120);
       expect(await diskUsage(sandbox.spec.directory)).toBeLessThan(140 * bytesPerMb);
@@ -116,12 +116,33 @@ for i in range(10000): open(str(i), 'w').close()"`);
       expect((await sandbox.sh('rm -r /many && touch /fine && echo fine')).stdout).toBe('fine\n');
     });
 
+    test('CPU time stands still while nothing runs, and grows with each program that runs or is killed', async () => {
+      await using sandbox = await stage.bench.start();
+      const { driver } = stage.bench;
+      const used = (): number => driver.readCpuUsed(sandbox.instance);
+      const disk = driver.openDisk(sandbox.instance);
+      expect(disk.hasRun()).toBe(true);
+      await driver.freeze(sandbox.instance);
+      disk.read();
+      const frozen = used();
+      await sleep(300);
+      expect([used(), disk.hasRun()]).toEqual([frozen, false]);
+      await driver.thaw(sandbox.instance);
+      await sandbox.sh('echo a > /small');
+      expect(used()).toBeGreaterThan(frozen);
+      expect(disk.hasRun()).toBe(true);
+      const last = used();
+      process.kill(sandbox.instance.initPid, 'SIGKILL');
+      await expect.poll(() => driver.isAlive(sandbox.instance)).toBe(false);
+      expect(used()).toBeGreaterThan(last);
+    });
+
     test('a sample counts the used resources', async () => {
       await using sandbox = await stage.bench.start();
       const { driver } = stage.bench;
-      const before = await driver.sample(sandbox.instance);
+      const before = driver.sample(sandbox.instance);
       await sandbox.sh('head -c 40M /dev/urandom > /data; sync /data; timeout 0.3 sh -c "while :; do :; done"');
-      const after = await driver.sample(sandbox.instance);
+      const after = driver.sample(sandbox.instance);
       expect(after.cpuUsedSeconds - before.cpuUsedSeconds).toBeGreaterThan(0.2);
       expect(after.diskWrittenBytes - before.diskWrittenBytes).toBeGreaterThanOrEqual(40 * bytesPerMb);
       expect(after.diskUsedBytes - before.diskUsedBytes).toBeGreaterThanOrEqual(40 * bytesPerMb);

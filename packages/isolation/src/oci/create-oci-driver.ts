@@ -15,7 +15,7 @@ import { listTraces } from './list-traces.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 import { createRunningStarts } from './running-starts.ts';
 import type { RunningStarts } from './running-starts.ts';
-import { sampleSandbox } from './sample.ts';
+import { readCpuUsed, sampleSandbox } from './sample.ts';
 
 /**
  * A driver on top of an OCI runtime: adds the parts that are the same for all runtimes, namely the disk, the cleanup
@@ -82,8 +82,8 @@ export function createOciDriver(runtime: OciRuntime): Driver {
       held.release(sandboxId);
       await destroySandbox(runtime, sandboxId, directory);
     },
-    sample: async (instance) =>
-      await Promise.resolve().then(() => sampleSandbox(runtime, instance, held.readFor(instance.sandboxId))),
+    readCpuUsed: (instance) => readCpuUsed(runtime, instance, held.readFor(instance.sandboxId)),
+    sample: (instance) => sampleSandbox(runtime, instance, held.readFor(instance.sandboxId)),
     listTraces: () => listTraces(runtime),
     ...disks(runtime, running, held),
   };
@@ -112,6 +112,7 @@ function disks(runtime: OciRuntime, running: RunningStarts, held: HeldFiles): Di
       return openSandboxDisk(instance, {
         ...placeOf(instance),
         ...{ rootPid: runtime.rootPidOf(instance), isAlive: () => runtime.isAlive(instance, read) },
+        readCpuUsed: () => readCpuUsed(runtime, instance, read),
         ...{ read, release: () => held.release(instance.sandboxId) },
       });
     },

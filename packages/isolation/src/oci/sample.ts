@@ -7,6 +7,10 @@ import type { DiskOrigin } from '../root/disk-traffic.ts';
 import { cgroupOf } from '../host/names.ts';
 import type { OciRuntime } from './oci-runtime.ts';
 
+export function readCpuUsed({ host }: OciRuntime, { sandboxId }: SandboxInstance, read: ReadText): number {
+  return host.cgroups.readCpuUsed(cgroupOf(host.instance, sandboxId), read);
+}
+
 /**
  * Reads a sandbox's resource use from some pseudo files by `read`. The reads are synchronous, because none of them blocks
  * and one asynchronous read costs as much CPU as all of these. The memory of a sandbox's own kernel counts too. Throws

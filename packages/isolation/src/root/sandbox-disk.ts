@@ -15,6 +15,8 @@ export interface DiskPlace {
   readonly rootPid: number;
   readonly isAlive: () => boolean;
   readonly tools: ToolGroup;
+  /** CPU time of all processes that can write to the disk. Throws if they are gone. */
+  readonly readCpuUsed: () => number;
   /** How pseudo files are read: several times a second. */
   readonly read: ReadText;
   /** Closes what `read` keeps open. Called when the disk is gone. */
@@ -27,7 +29,7 @@ export interface DiskPlace {
  * before it accepts a page (docs/decisions/019).
  */
 export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace): SandboxDisk {
-  const { layout, rootPid, isAlive, tools, read, release } = place;
+  const { layout, rootPid, isAlive, readCpuUsed, tools, read, release } = place;
   const name = findLoopName(layout);
   if (name === undefined)
     throw new SoulBoxError('sandbox_not_found', `The disk of sandbox "${sandboxId}" is not mounted.`);
@@ -36,9 +38,20 @@ export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace
   const control = join('/sys/fs/ext4', name, 'reserved_clusters');
   const { size: sizeBytes } = statSync(image);
   let last: DiskReading | undefined;
+  /** Read before each reading of the disk: what is written in between counts as written after it. */
+  let cpuUsed: number | undefined;
+  const cpuUsedNow = (): number | undefined => {
+    try {
+      return readCpuUsed();
+    } catch {
+      return undefined;
+    }
+  };
 
   return {
+    hasRun: () => cpuUsed === undefined || cpuUsedNow() !== cpuUsed,
     peek() {
+      cpuUsed = cpuUsedNow();
       try {
         const { bfree } = statfsSync(root);
         return { freeBytes: bfree * blockSize, allocatedBytes: statSync(image).blocks * 512 };
@@ -47,6 +60,7 @@ export function openSandboxDisk({ sandboxId }: SandboxInstance, place: DiskPlace
       }
     },
     read() {
+      cpuUsed = cpuUsedNow();
       if (!isBehind(name, image, read)) {
         release();
         return undefined;

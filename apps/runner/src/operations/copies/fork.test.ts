@@ -123,9 +123,9 @@ describe.each([
   ['small', 1],
   ['large', 2 ** 30],
 ])('until the %s disk of the source is sealed', (_size, diskUsedBytes) => {
-  beforeEach(async () => {
-    const sample = await bench.driver.sample(source.live.instance);
-    vi.spyOn(bench.driver, 'sample').mockResolvedValue({ ...sample, diskUsedBytes });
+  beforeEach(() => {
+    const sample = bench.driver.sample(source.live.instance);
+    vi.spyOn(bench.driver, 'sample').mockReturnValue({ ...sample, diskUsedBytes });
   });
   const tenants = (): string[] => bench.context.table.tenants().map(({ record }) => record.sandboxId);
 

@@ -105,7 +105,7 @@ async function saveFrozen(
   const layers = [work.layerId, ...below];
   try {
     await freeze(context, sandbox);
-    void context.metrics.sampleLast(sandbox.record.sandboxId);
+    context.metrics.sampleLast(sandbox.record.sandboxId);
     const checkpoint = await saveCheckpoint(context, sandbox, { checkpointId: work.stateId, keepMemory: true, layers });
     await takeMoment(sandbox, atMoment);
     await context.table.update(sandbox, { saved: savedFrom(checkpoint) });

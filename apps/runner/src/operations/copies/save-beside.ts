@@ -20,8 +20,8 @@ import { sourceFrom } from './source-at-hand.ts';
 const copiedDiskMaxBytes = 64 * 2 ** 20;
 
 /** Whether `saveBeside` is the way to copy this sandbox. */
-export async function hasSmallDisk({ live }: RunningSandbox): Promise<boolean> {
-  const { diskUsedBytes } = await live.driver.sample(live.instance);
+export function hasSmallDisk({ live }: RunningSandbox): boolean {
+  const { diskUsedBytes } = live.driver.sample(live.instance);
   return diskUsedBytes <= copiedDiskMaxBytes;
 }
 

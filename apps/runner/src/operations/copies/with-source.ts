@@ -40,7 +40,7 @@ export async function withSource<T>(
       await atMoment(sandbox.record.volumes);
       return { done: await withPaused(context, sandbox, chain, use) };
     }
-    if (!(await hasSmallDisk(sandbox))) return { done: await withRunning(context, sandbox, { chain, atMoment }, use) };
+    if (!hasSmallDisk(sandbox)) return { done: await withRunning(context, sandbox, { chain, atMoment }, use) };
     return { beside: kept.use(await saveBeside(context, sandbox, { chain, atMoment })) };
   });
   return 'done' in outcome ? outcome.done : await use(outcome.beside);

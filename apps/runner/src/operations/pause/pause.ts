@@ -73,7 +73,7 @@ async function pauseAlone(
     await table.step(sandbox, 'pausing', { work, ...(inBackground ? change : {}) });
     try {
       await freeze(context, sandbox);
-      void context.metrics.sampleLast(sandboxId);
+      context.metrics.sampleLast(sandboxId);
       const { layers } = sandbox.record;
       if (!inBackground) {
         await saveCheckpoint(context, sandbox, { checkpointId, keepMemory: request.keepMemory, layers });
