@@ -301,9 +301,10 @@ export interface Driver {
   /** Whether the same process still runs. Synchronous: one or two reads of pseudo files. */
   isAlive(instance: SandboxInstance): boolean;
   /**
-   * CPU time of all processes of the sandbox so far, a kernel of its own included, which always uses some. A process that changes something, ends, or is killed uses CPU time. So
-   * while this stands still, only the kernel can have changed something, for example by writing out cached data. Reads
-   * one short pseudo file, in 2 µs. Throws if the processes are gone.
+   * CPU time of all processes of the sandbox so far, a kernel of its own included, which always uses some. A process that
+   * changes something, ends, or is killed uses CPU time. So while this stands still, only the host's kernel can have
+   * changed something, for example by writing out cached data. Reads one short pseudo file, in 2 µs. Throws if the
+   * processes are gone.
    */
   readCpuUsed(instance: SandboxInstance): number;
   /**
