@@ -249,6 +249,8 @@ while True:
 test('a program whose main thread has ended makes the checkpoint fail with that as its reason', async () => {
   await using sandbox = await bench.start();
   await python(sandbox, `${threads(1)}\nopen("/ready", "w"); import ctypes; ctypes.CDLL(None).pthread_exit(None)`);
+  // Loading ctypes takes a while.
+  await sandbox.sh('until grep -qs "(python3) Z" /proc/[0-9]*/stat; do sleep 0.05; done');
   await expect(stopAndSave(bench, sandbox.instance)).rejects.toMatchObject({
     message: 'The sandbox could not be saved: the main thread of a program has ended, and others go on.',
   });
