@@ -17,9 +17,10 @@ export const hours: Section<keyof Point> = { fields: pointFields, stepMs: 3_600_
 /** Merged points are kept in this form. */
 export type Merged = typeof minutes;
 
-/** A server that is killed loses this much of the history of a sandbox, or that much if the sandbox did nothing. */
+/** A server that is killed loses this much of the history of a sandbox. */
 const flushEveryMs = 10_000;
-const flushIdleEveryMs = 60_000;
+/** The same if the sandbox did nothing, and up to ten seconds more, because its samples come late (series.ts). */
+const flushIdleEveryMs = 50_000;
 
 /** What a sandbox has used, also before the present life of the runner. */
 export interface MetricHistory {

@@ -325,9 +325,9 @@ describe('the history of a sandbox', () => {
     const written = async (): Promise<string[]> => (await readdir(directory)).toSorted();
     await vi.advanceTimersByTimeAsync(12_000);
     await vi.waitFor(async () => expect(await written()).toEqual(['busy']));
-    await vi.advanceTimersByTimeAsync(40_000);
+    await vi.advanceTimersByTimeAsync(30_000);
     expect(await written()).toEqual(['busy']);
-    await vi.advanceTimersByTimeAsync(10_000);
+    await vi.advanceTimersByTimeAsync(20_000);
     await vi.waitFor(async () => expect(await written()).toEqual(['busy', 'idle']));
   });
 

@@ -4,14 +4,14 @@ import type { Usage } from './activity.ts';
 import type { Consumption } from './consumption.ts';
 import type { TenantSandbox } from '../registry/table.ts';
 import { hours, minutes } from './metric-history.ts';
-import type { MetricFolder } from './metric-history.ts';
+import type { MetricFolder, MetricHistory } from './metric-history.ts';
 import { mergeBySteps, pointFromSample } from './point.ts';
 import type { Point } from './point.ts';
 import type { Sample } from './sample-ring.ts';
 import { createSeries, intervalMs } from './series.ts';
 import type { Series } from './series.ts';
 
-/** A round works for 3 ms, then others have 4 ms: samples of 500 busy sandboxes take 40 ms, and creates would wait for them. */
+/** A round works for 3 ms, then others have 4 ms: samples of 500 busy sandboxes take 80 ms, and creates would wait. */
 const stretchMs = 3;
 const breakMs = 4;
 /** The resource use of a sandbox at one moment. */
@@ -116,17 +116,13 @@ export function createSandboxMetrics(options: {
     }
   };
 
+  const historyOf = (sandboxId: string): MetricHistory => folder.historyOf(sandboxId, () => clock.now());
+
   const start = (sandbox: TenantSandbox, isNew: boolean): void => {
     const { sandboxId } = sandbox.record;
     consumption.begin(sandbox, isNew);
     const known = all.get(sandboxId);
-    const series =
-      known ??
-      createSeries(
-        sandbox,
-        folder.historyOf(sandboxId, () => clock.now()),
-        isNew,
-      );
+    const series = known ?? createSeries(sandbox, historyOf(sandboxId), isNew);
     all.set(sandboxId, series);
     // Clients ask right after the create, so the first sample does not wait for the next round. It reads seven files, so
     // it is taken after the response to the create has been sent.
