@@ -559,6 +559,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
       'file-attributes',
       'flock',
       'held-files',
+      'loop-devices',
       'mount-objects',
       'mounts',
       'namespaces',

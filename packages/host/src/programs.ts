@@ -41,13 +41,13 @@ export const programs: readonly Program[] = [
     required: true,
   },
   { name: 'unshare', package: util, usedFor: 'the namespaces of sandboxes, building templates', required: true },
-  { name: 'setpriv', package: util, usedFor: 'the user namespaces of sandboxes', required: true },
+  { name: 'setpriv', package: util, usedFor: 'saving the memory of sandboxes', required: true },
   { name: 'mkfs.ext4', package: everywhere('e2fsprogs'), usedFor: 'the disks of sandboxes', required: true },
   {
     name: 'perl',
     package: { debian: 'perl-base', fedora: 'perl-interpreter', alpine: 'perl', arch: 'perl' },
-    usedFor: 'mounting volumes in sandboxes',
-    required: false,
+    usedFor: 'the user namespaces of sandboxes, mounting volumes in them',
+    required: true,
   },
   {
     name: 'mmdebstrap',

@@ -26,6 +26,30 @@ export function setScheduler(pid: number, policy: number): void {
   check('sched_setscheduler', schedSetScheduler(pid, policy, Buffer.alloc(4)));
 }
 
+const prlimit = libcFunction<[pid: number, resource: number, wanted: Buffer | null, found: Buffer | null]>(
+  'int prlimit(int pid, int resource, const void *wanted, void *found)',
+);
+/** asm-generic/resource.h: resources that the kernel counts per owner of a user namespace. */
+export const ownerResources = { lockedMemory: 8, pendingSignals: 11, messageQueues: 12 } as const;
+/** struct rlimit: the soft and the hard limit. */
+const limitBytes = 16;
+export const noLimit = 2n ** 64n - 1n;
+
+/** Returns the soft limit of a resource for a process; 0 is this process. Throws `SystemCallError`. */
+export function readSoftLimit(pid: number, resource: number): bigint {
+  const found = Buffer.alloc(limitBytes);
+  check('prlimit', prlimit(pid, resource, null, found));
+  return found.readBigUInt64LE(0);
+}
+
+/** Sets the soft limit of a process, and of those that it starts from then on. Throws `SystemCallError`. */
+export function setSoftLimit(pid: number, resource: number, limit: bigint): void {
+  const limits = Buffer.alloc(limitBytes);
+  check('prlimit', prlimit(pid, resource, null, limits));
+  limits.writeBigUInt64LE(limit, 0);
+  check('prlimit', prlimit(pid, resource, limits, null));
+}
+
 /** SIG_IGN of asm-generic/signal-defs.h. */
 const sigIgn = 1n;
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { noLimit, ownerResources, readSoftLimit, setSoftLimit } from '@soulbox/linux/processes';
 import { runFolder } from '../host/names.ts';
 import { readBootId } from '../host/init-process.ts';
 
@@ -65,26 +66,15 @@ export function asNamespaceOwner(uid: number): readonly string[] {
 }
 
 /**
- * Resources that the kernel counts per owner of a user namespace: the name in /proc/PID/limits, and prlimit's option.
+ * Gives a process, which will run a restore, half of this process's limits for the resources that the kernel counts per
+ * owner of a user namespace. A user namespace may never use more than its creator could at its creation, and CRIU creates
+ * it as root. So the other half is left to root's own processes.
  */
-const countedByOwner = [
-  ['Max pending signals', 'sigpending'],
-  ['Max msgqueue size', 'msgqueue'],
-  ['Max locked memory', 'memlock'],
-] as const;
-
-/**
- * Runs a restore with half of this process's limits for the resources counted per owner. A user namespace may never use
- * more than its creator could at its creation, and CRIU creates it as root. So the other half is left to root's own
- * processes.
- */
-export function leavingRootHalf(): readonly string[] {
-  const limits = readFileSync('/proc/self/limits', 'latin1');
-  const options = countedByOwner.flatMap(([name, option]) => {
-    const [, soft] = new RegExp(`^${name} +(\\d+)`, 'm').exec(limits) ?? [];
-    return soft === undefined ? [] : [`--${option}=${Math.floor(Number(soft) / 2)}:`];
-  });
-  return ['prlimit', ...options];
+export function leaveRootHalf(pid: number): void {
+  for (const resource of Object.values(ownerResources)) {
+    const limit = readSoftLimit(0, resource);
+    if (limit !== noLimit) setSoftLimit(pid, resource, limit / 2n);
+  }
 }
 
 /** Numbers of the capabilities that this process may use (proc(5), CapPrm). */

@@ -62,6 +62,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     probe: () => probeHost(host.criu),
     prepareHost: async () => {
       await reclaimNull();
+      host.createShells.fill();
       if (host.criu === undefined) return;
       await removeLeftRoots();
       host.criuShells.fill();

@@ -1,8 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Logger } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { createVersionReader } from '../host/program-version.ts';
+import type { WaitingShells } from '../host/waiting-shells.ts';
+import { createWaitingShells } from '../host/waiting-shells.ts';
+import { startWaitingTool } from '../host/waiting-tool.ts';
 import { createOciHost, readOpenFilesMax } from '../oci/host.ts';
 import type { OciHost } from '../oci/oci-runtime.ts';
 import { cgroupParent, runFolder } from '../host/names.ts';
@@ -26,23 +30,30 @@ export interface Host extends OciHost {
   readonly seccomp: SeccompProfile;
   /** Opened at first use, like `cgroups`. Its spares end with this process. */
   readonly pagers: Pagers;
-  /** Its spares end with this process. */
+  /** Run create.sh. */
+  readonly createShells: WaitingShells;
   readonly criuShells: CriuShells;
 }
 
-/** Two pauses or resumes at a time use a host of two processors. */
+/** Two starts, pauses or resumes at a time use a host of two processors. */
 const spareShells = 2;
+const createShell = fileURLToPath(new URL('../host/waiting-shell.sh', import.meta.url));
 
 export function createHost(logger: Logger, instance: number, criu: Criu | undefined): Host {
   const shared = createOciHost(logger, instance);
   let pagers: Pagers | undefined;
   return {
-    logger,
-    instance,
+    ...{ logger, instance },
+    ...{ userNamespaces: shared.userNamespaces, layerDevices: shared.layerDevices },
     criu,
     readVersion: criu === undefined ? () => Promise.resolve('') : createVersionReader('criu', programCommand(criu)),
     facts: readHostFacts(),
     seccomp: createSeccompProfile(),
+    createShells: createWaitingShells({
+      ...{ logger, spares: spareShells, purpose: 'starts' },
+      // As in criu-shells.ts: what ends on the host ends in a shell too.
+      start: () => startWaitingTool(['unshare', '--mount', '--propagation', 'slave', 'sh', createShell]),
+    }),
     criuShells: createCriuShells({ logger, factsFile: kernelFactsFile(instance), spares: spareShells }),
     get cgroups() {
       return shared.cgroups;

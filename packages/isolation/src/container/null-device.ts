@@ -1,11 +1,11 @@
 import { chmod, lchown, lstat } from 'node:fs/promises';
-import type { TableLine } from '../root/mount-table.ts';
+import { hostFolder } from '../root/root-mounts.ts';
 
 /**
  * crun (1.21) makes the root of a container the owner of its standard streams, which are the host's /dev/null: the
  * sandbox could then close that device to everybody else. On a read-only mount this fails, which crun ignores.
  */
-export const unownableNull: TableLine = { source: '/dev/null', target: '/dev/null', type: 'none', options: 'bind,ro' };
+export const unownableNull = hostFolder('/dev/null', '/dev/null');
 
 /** Sandboxes have the host ids from here on. */
 const firstSandboxId = 2 ** 28;

@@ -14,6 +14,7 @@ const spec = sampleSpec();
 const facts = { openFilesMax: 4096, oomScore: 0, maskedFolders: hiddenFolders };
 const seccomp = createSeccompProfile();
 const layout = layoutOf(11, spec.sandboxId, spec.directory);
+const places = { cgroupsPath: '/soulbox-11/isample', userNamespace: '/proc/7/fd/9' };
 const config = configWith(facts);
 
 interface Mount {
@@ -52,7 +53,7 @@ interface Config {
 }
 
 function configWith(given: typeof facts): Config {
-  return createOciConfig(spec, layout, '/soulbox-11/isample', given, seccomp) as Config;
+  return createOciConfig(spec, layout, { ...places, facts: given, seccomp }) as Config;
 }
 
 function mountAt(destination: string): Mount {
@@ -225,13 +226,11 @@ describe('limits', () => {
   });
 
   test('a user of a small sandbox still gets three quarters of its processes', () => {
-    const small = createOciConfig(
-      { ...spec, limits: { ...spec.limits, maxProcesses: 100 } },
-      layout,
-      '/soulbox-11/isample',
+    const small = createOciConfig({ ...spec, limits: { ...spec.limits, maxProcesses: 100 } }, layout, {
+      ...places,
       facts,
       seccomp,
-    ) as Config;
+    }) as Config;
     expect(small.process.rlimits).toContainEqual({ type: 'RLIMIT_NPROC', soft: 75, hard: 75 });
   });
 
@@ -287,7 +286,7 @@ describe('identity', () => {
   });
 
   test("the user namespace is the one that the sandbox's own id has created", () => {
-    expect(config.linux.namespaces).toContainEqual({ type: 'user', path: '/proc/self/fd/9' });
+    expect(config.linux.namespaces).toContainEqual({ type: 'user', path: '/proc/7/fd/9' });
     const mapping = [{ containerID: 0, hostID: 655_360, size: 65_536 }];
     expect(config.linux).toMatchObject({ uidMappings: mapping, gidMappings: mapping });
   });

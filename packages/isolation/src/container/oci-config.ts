@@ -20,16 +20,24 @@ export interface HostFacts {
 /** envd runs at this nice value, its children at 0. For this and the following see docs/decisions/004. */
 export const envdNice = -10;
 
-/** create.sh opens it under this number before it runs crun. */
-const userNamespace = '/proc/self/fd/9';
-
-/** The OCI runtime configuration (opencontainers/runtime-spec 1.2) of one sandbox. */
+/**
+ * The OCI runtime configuration (opencontainers/runtime-spec 1.2) of one sandbox. `userNamespace`: the path of the one with
+ * its ids.
+ */
 export function createOciConfig(
   spec: SandboxSpec,
   layout: SandboxLayout,
-  cgroupsPath: string,
-  facts: HostFacts,
-  seccomp: SeccompProfile,
+  {
+    cgroupsPath,
+    userNamespace,
+    facts,
+    seccomp,
+  }: {
+    readonly cgroupsPath: string;
+    readonly userNamespace: string;
+    readonly facts: HostFacts;
+    readonly seccomp: SeccompProfile;
+  },
 ): object {
   const mapping = [{ containerID: 0, hostID: spec.idBase, size: idCount }];
   return {

@@ -17,8 +17,8 @@ export function createHost(logger: Logger, instance: number, findTrap: (host: Ho
   const shared = createOciHost(logger, instance);
   let trap: Promise<boolean> | undefined;
   const host: Host = {
-    logger,
-    instance,
+    ...{ logger, instance },
+    ...{ userNamespaces: shared.userNamespaces, layerDevices: shared.layerDevices },
     openFilesMax: readOpenFilesMax(),
     readVersion: createVersionReader('runsc', ['runsc']),
     get cgroups() {

@@ -1,25 +1,25 @@
 #!/bin/sh
-# Creates a sandbox's disk, mounts its root, waits for its network and passes both to runsc, in one child process of the
+# Creates a sandbox's disk, waits for its root and its network and passes both to runsc, in one child process of the
 # server. Runs in a mount and a network namespace of its own: runsc takes mounts and network into the sandbox, and the
 # rest ends with this shell.
-# Arguments: folder of the disk scripts, what to do with the disk (`make` or `renew`), image, skeleton, mount table,
-# folder for the mount points, first id of the sandbox, the host's network settings (`hide` or `show`), blocks that the
-# disk may grow by, file that marks the sandbox as up, file that names the restore that has run, generation of the
-# restore (empty: it is a start), folder where volumes are mounted already by number, their places, runsc
-# command.
+# Arguments: folder of the disk scripts, what to do with the disk (`make` or `renew`), image, skeleton, folder for the
+# mount points, first id of the sandbox, the host's network settings (`hide` or `show`), file that marks the sandbox as
+# up, file that names the restore that has run, generation of the restore (empty: it is a start), folder where volumes
+# are mounted already by number, their places, runsc command.
 set -e
 . "$1/disk.sh"
-step=$2 image=$3 skeleton=$4 table=$5 folder=$6 base=$7 settings=$8 growth=$9
+step=$2 image=$3 skeleton=$4 folder=$5 base=$6 settings=$7 launched=$8 mark=$9
 shift 9
-launched=$1 mark=$2 generation=$3 arrivals=$4 volumes=$5
-shift 5
-# The namespaces exist: the host attaches the network meanwhile, and answers when it is attached.
-echo ready
+generation=$1 arrivals=$2 volumes=$3
+shift 3
+# The namespaces exist: the server attaches the network meanwhile, and answers when it is attached.
+echo network
 [ "$step" = renew ] || make_disk "$image" "$skeleton"
 # runsc opens the mounts as the sandbox's root user, who may traverse this folder, but not the data folder.
 mount -t tmpfs -o size=64k,mode=711 none "$folder"
 cd "$folder"
-mount --no-mtab --all --fstab "$table"
+# The server mounts the root in it meanwhile.
+echo mount
 # The places of volumes (gvisor/volumes/places.ts). Nobody can write in these folders, and each volume is a mount of its own.
 mkdir -m 711 places
 mount -t tmpfs -o size=64k,mode=711,nosuid,nodev soulbox-places places
@@ -36,9 +36,9 @@ for place in $volumes; do
   # Lazily: the server has it open.
   umount --lazy "$arrival"
 done
-limit_growth disk "$growth"
-[ "$step" != renew ] || renew_own_files disk "$skeleton" "$base"
 read -r _
+read -r _
+[ "$step" != renew ] || renew_own_files disk "$skeleton" "$base"
 
 # The door (docs/decisions/012): gVisor's network stack takes door0 like eth0, with the address of eth0. The kernel
 # keeps door1, through which sockets of this namespace reach services inside. runsc takes only interfaces that are up,

@@ -8,12 +8,14 @@ import { instanceOf } from '../oci/instance-of.ts';
 import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
 import { writeRecord } from '../oci/record.ts';
 import { placingVolumes } from '../oci/volumes/place-volumes.ts';
-import { growthBlocks } from '../root/disk.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';
 import { cgroupOf, traceName } from '../host/names.ts';
 import { diskFolders } from '../root/layout.ts';
-import type { TableLine } from '../root/mount-table.ts';
-import { rootTable, writeMountTable } from '../root/mount-table.ts';
+import type { IdMaps } from '../root/id-map.ts';
+import { openIdMaps } from '../root/id-map.ts';
+import { placeRoot } from '../root/place-root.ts';
+import type { RootMount } from '../root/root-mounts.ts';
+import { hostFolder, rootMounts } from '../root/root-mounts.ts';
 import { writeSkeleton } from '../root/skeleton.ts';
 import type { Host } from './host.ts';
 import type { SandboxLayout } from './layout.ts';
@@ -45,8 +47,9 @@ export async function launch(
   const layout = layoutOf(host.instance, spec.sandboxId, spec.directory);
   // The intent is written first: whoever finds it knows that host tools may still be running.
   await writeRecord(layout.record, { state: 'starting' });
+  await using idMaps = openIdMaps(host.userNamespaces, spec.idBase);
   await writeParts(host, spec, layout);
-  await runLaunchScript(host, spec, layout, signal, generation, command);
+  await runLaunchScript(host, spec, layout, idMaps, signal, generation, command);
   const instance = await noteLaunched(host, spec.sandboxId, spec.directory);
   if (instance === undefined)
     throw new SoulBoxError('sandbox_start_failed', 'The sandbox ended before it had started.');
@@ -86,7 +89,6 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout):
     keepTemporaryFilesOnDisk(layout),
     writeFile(layout.config, JSON.stringify(config), { mode: 0o600 }),
     prepareDisk(spec, layout),
-    writeMountTable(layout.mountTable, mountsOf(host, spec, layout)),
     makeFolders(host, layout),
     makeArrivals(layout, spec.volumes),
   ]);
@@ -97,10 +99,10 @@ async function makeFolders(host: Host, layout: SandboxLayout): Promise<void> {
   await mkdir(layout.rootfs, { mode: 0o700 });
 }
 
-function mountsOf(host: Host, spec: SandboxSpec, layout: SandboxLayout): readonly TableLine[] {
+function mountsOf(host: Host, spec: SandboxSpec, layout: SandboxLayout): readonly RootMount[] {
   const points = { folder: layout.rootfs, rootfs: layout.root };
-  const bundleRow = { source: spec.envdBundle.directory, target: layout.envdBundle, type: 'none', options: 'bind,ro' };
-  return [...rootTable(spec, layout.image, points, traceName(host.instance, spec.sandboxId)), bundleRow];
+  const bundle = hostFolder(spec.envdBundle.directory, layout.envdBundle);
+  return [...rootMounts(spec, layout.image, points, traceName(host.instance, spec.sandboxId)), bundle];
 }
 
 /** gVisor mounts a tmpfs, which is memory, on an empty /tmp (runsc/boot/vfs.go, mountTmp). */
@@ -115,22 +117,26 @@ async function runLaunchScript(
   host: Host,
   spec: SandboxSpec,
   layout: SandboxLayout,
+  idMaps: IdMaps,
   signal: AbortSignal,
   generation: string,
   command: readonly string[],
 ): Promise<void> {
-  const { image, skeleton, mountTable, rootfs, pidFile, ranMark, launched, arrivals } = layout;
+  const { image, skeleton, rootfs, pidFile, ranMark, launched, arrivals } = layout;
   const settings = (await host.hidesNetworkSettings()) ? 'hide' : 'show';
   const step = spec.disk === 'new' ? 'make' : 'renew';
-  const disk = [diskScripts, step, image, skeleton, mountTable, rootfs, String(spec.idBase)];
-  const script = [launchScript, ...disk, settings, growthBlocks(spec), launched, ranMark, generation];
+  const disk = [diskScripts, step, image, skeleton, rootfs, String(spec.idBase)];
+  const script = [launchScript, ...disk, settings, launched, ranMark, generation];
   const places = spec.volumes.map(placeOf).join(' ');
   const placing = placingVolumes(spec.volumes.map((volume) => arrivalOf(layout, volume)));
   await runRunsc(host, spec, [...command, '-pid-file', pidFile, '-bundle', spec.directory, spec.sandboxId], {
     before: ['unshare', '--mount', '--net', '--cgroup', ...placing, 'sh', ...script, arrivals, places],
     descriptors: spec.volumes.map(({ mount }) => mount),
     // The script's pid: its network namespace is new and becomes the sandbox's.
-    onLine: async (pid) => await spec.attachNetwork(`/proc/${pid}/ns/net`),
+    onLine: async (pid, line) => {
+      if (line === 'network') await spec.attachNetwork(`/proc/${pid}/ns/net`);
+      else await placeRoot(host, spec, mountsOf(host, spec, layout), { pid, folder: rootfs, idMaps });
+    },
     signal,
     timeoutMs: launchTimeoutMs,
   });

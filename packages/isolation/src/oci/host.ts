@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from '@soulbox/base';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import { openCgroups } from '../cgroup/open-cgroups.ts';
+import { createUserNamespaces } from '../host/user-namespaces.ts';
+import { createLayerDevices } from '../root/layer-devices.ts';
 import type { OciHost } from './oci-runtime.ts';
 
 export function createOciHost(logger: Logger, instance: number): OciHost {
@@ -9,6 +11,8 @@ export function createOciHost(logger: Logger, instance: number): OciHost {
   return {
     logger,
     instance,
+    userNamespaces: createUserNamespaces(),
+    layerDevices: createLayerDevices(),
     get cgroups() {
       return (cgroups ??= openCgroups());
     },

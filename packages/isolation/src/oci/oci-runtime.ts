@@ -2,6 +2,8 @@ import type { Logger } from '@soulbox/base';
 import type { ReadText } from '@soulbox/linux/held-files';
 import type { Cgroups } from '../cgroup/cgroups.ts';
 import type { Driver, SandboxInstance, SandboxSpec, SandboxVolume, SavedMemory } from '../driver.ts';
+import type { UserNamespaces } from '../host/user-namespaces.ts';
+import type { LayerDevices } from '../root/layer-devices.ts';
 import type { RootLayout } from '../root/layout.ts';
 
 /** The values that all operations of a driver share; nothing in it is specific to a sandbox. */
@@ -10,6 +12,8 @@ export interface OciHost {
   readonly instance: number;
   /** Opened at first use: the host may be prepared after the driver is created. Throws `host_not_ready`. */
   readonly cgroups: Cgroups;
+  readonly userNamespaces: UserNamespaces;
+  readonly layerDevices: LayerDevices;
 }
 
 /** Where a driver keeps its files in a sandbox's folder. */

@@ -10,27 +10,6 @@ make_disk() {
     -d "$2" "$1"
 }
 
-# limit_growth DISK BLOCKS: from now on the file system may use that many additional blocks, whoever writes, until the
-# server allows more (docs/decisions/019). Called before anything in the sandbox can write. The kernel keeps at most 8
-# MiB of unwritten data in memory (kernels before 6.2: as much as of any disk): if somebody else fills the host's disk,
-# that much can be lost.
-limit_growth() {
-  number=$(stat -c %Hd:%Ld "$1")
-  free=$(stat -f -c %f "$1")
-  # A create waits for this, and each program costs 1.3 ms. The shell can follow the link itself.
-  here=$PWD
-  cd -P "/sys/dev/block/$number"
-  device=${PWD##*/}
-  cd "$here"
-  if [ -e "/sys/class/bdi/$number/max_bytes" ]; then
-    echo 1 >"/sys/class/bdi/$number/strict_limit"
-    echo 8388608 >"/sys/class/bdi/$number/max_bytes"
-  fi
-  held=$((free - $2))
-  [ "$held" -gt 0 ] || held=0
-  echo "$held" >"/sys/fs/ext4/$device/reserved_clusters"
-}
-
 # renew_own_files DISK SKELETON BASE: renews the files that identify and authenticate a sandbox, on a disk that was used
 # before.
 renew_own_files() {

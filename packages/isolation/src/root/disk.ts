@@ -1,6 +1,6 @@
 import { open, stat } from 'node:fs/promises';
 import { SoulBoxError } from '@soulbox/base';
-import type { DiskReading, SandboxSpec } from '../driver.ts';
+import type { DiskReading } from '../driver.ts';
 
 const bytesPerMb = 1024 * 1024;
 /**
@@ -58,11 +58,6 @@ export async function makeImageFile(path: string, diskMb: number): Promise<void>
   } finally {
     await image.close();
   }
-}
-
-/** `spec.diskGrowthBytes` in the form that the scripts take. */
-export function growthBlocks({ diskGrowthBytes }: Pick<SandboxSpec, 'diskGrowthBytes'>): string {
-  return String(Math.max(0, Math.floor(diskGrowthBytes / blockSize)));
 }
 
 /**

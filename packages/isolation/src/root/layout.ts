@@ -17,7 +17,6 @@ export interface RootLayout {
   readonly rootfs: string;
   /** The first content of the image; removed once the image is created, because it contains the host token. */
   readonly skeleton: string;
-  readonly mountTable: string;
   /** The loop device's counters from before this sandbox got it. */
   readonly diskOrigin: string;
   /**
@@ -42,7 +41,6 @@ export function rootLayoutOf(instance: number, sandboxId: string, directory: str
     disk: join(directory, 'disk'),
     rootfs: join(rootsFolder(instance), sandboxId),
     skeleton: join(directory, 'skeleton'),
-    mountTable: join(directory, 'mounts'),
     diskOrigin: join(directory, 'disk-origin'),
     ranMark: join(directory, ranMarkName),
   };

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,14 +26,38 @@ export async function listLoopImages(): Promise<string[]> {
   return files.map((file) => basename(file.replace(/ \(deleted\)$/, '')));
 }
 
+/** Names of the loop devices with this file, such as `loop3`. */
+export async function listLoopsOf(image: string): Promise<string[]> {
+  const names = (await listLoops()).map(({ name }) => name);
+  const files = await readAll(names.map(backingFileOf));
+  return names.filter((_, index) => files[index]?.trimEnd() === image);
+}
+
+/** The file behind a loop device; undefined if it has none. Synchronous: a small read that never blocks. */
+export function findBackingFile(name: string): string | undefined {
+  try {
+    return readFileSync(backingFileOf(name), 'utf8').trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
+const backingFileOf = (name: string): string => `/sys/block/${name}/loop/backing_file`;
+
+async function listLoopDevices(): Promise<string[]> {
+  return (await listLoops()).map(({ device }) => device);
+}
+
 /**
- * The devices (`major:minor`) that have a file. The kernel lists only devices with a size in `/proc/partitions`, and a
+ * The devices (`device` is `major:minor`) that have a file. The kernel lists only devices with a size in `/proc/partitions`, and a
  * host on which hundreds of sandboxes ran keeps hundreds of loop devices without a file: reading the folders of all of
  * them in /sys took half a second.
  */
-async function listLoopDevices(): Promise<string[]> {
+async function listLoops(): Promise<{ readonly name: string; readonly device: string }[]> {
   const rows = (await readFile('/proc/partitions', 'utf8')).split('\n').map((row) => row.trim().split(/\s+/));
-  return rows.filter(([, , , name]) => /^loop\d+$/.test(name ?? '')).map(([major, minor]) => `${major}:${minor}`);
+  return rows
+    .map(([major = '', minor = '', , name = '']) => ({ name, device: `${major}:${minor}` }))
+    .filter(({ name }) => /^loop\d+$/.test(name));
 }
 
 /** The files behind those of the devices that have one. */

@@ -20,6 +20,7 @@ export async function probeRoot(): Promise<readonly DriverFinding[]> {
     await toolFinding('mount', mountMin),
     await presenceFinding('mkfs.ext4', ['-V']),
     await presenceFinding('unshare', ['--version']),
+    await presenceFinding('perl', ['-v']),
     findingOfCgroups(),
     findingOfFileSystem('overlay'),
     findingOfFileSystem('ext4'),

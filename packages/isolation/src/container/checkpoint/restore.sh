@@ -1,32 +1,19 @@
 # Creates a sandbox's root like create.sh and restores saved processes in it. Sourced by criu-shell.sh: all mount points
 # are in a /run that only this shell sees, because CRIU opens them as the sandbox's root user, who may not enter the
 # data folder. The UTS namespace of this shell becomes the sandbox's.
-# Arguments: folder of the disk scripts, what to do with the disk (`make` or `keep`), image, skeleton, mount table, host
-# name, generation, file that gets the generation when the processes run; blocks that the disk may grow by; folder of
-# the saved memory; folders of the control group and `--`; CRIU command.
+# Arguments: folder of the disk scripts, what to do with the disk (`make` or `keep`), image, skeleton, host name,
+# generation, file that gets the generation when the processes run; folders of the control group and `--`; CRIU command.
 . "$1/disk.sh"
-step=$2 image=$3 skeleton=$4 table=$5 name=$6 generation=$7 mark=$8 growth=$9
-shift 9
-memory=$1
-shift
-# The disk is made beside the steps that do not need it.
-making=
-if [ "$step" != keep ]; then
-  make_disk "$image" "$skeleton" &
-  making=$!
-fi
-
-enter_folder "$memory"
-mount --no-mtab --no-canonicalize --bind -o ro,nosuid,nodev,noexec . /run/images
+step=$2 image=$3 skeleton=$4 name=$5 generation=$6 mark=$7
+shift 7
+[ "$step" = keep ] || make_disk "$image" "$skeleton"
+# The server mounts everything in this namespace.
+echo mount
 echo "$name" >/proc/sys/kernel/hostname
 # For network-gate.sh.
 echo "$generation" >/run/generation
 echo "$mark" >/run/mark
-# The overlay's folders are relative to this folder.
-cd /run
-[ -z "$making" ] || wait "$making"
-mount --no-mtab --all --fstab "$table"
-limit_growth disk "$growth"
+read -r _
 exec 3<>/run/knock 4</run/knock 5>/run/knock 6<>/run/answer
 exec 3<&-
 

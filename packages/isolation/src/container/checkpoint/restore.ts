@@ -6,7 +6,8 @@ import type { SandboxInstance, SandboxSpec, SavedMemory } from '../../driver.ts'
 import { initRuns, readBootId } from '../../host/init-process.ts';
 import type { ToolOptions } from '../../host/host-tool.ts';
 import { toolsOf } from '../../host/host-tool.ts';
-import { growthBlocks } from '../../root/disk.ts';
+import { openIdMaps } from '../../root/id-map.ts';
+import { placeRoot } from '../../root/place-root.ts';
 import { writeDiskOrigin } from '../../root/disk-traffic.ts';
 import { cgroupOf } from '../../host/names.ts';
 import { hasRunAgain } from '../../root/ran-again.ts';
@@ -24,12 +25,12 @@ import { writeRecord } from '../../oci/record.ts';
 import { runtimeRoot } from '../runtime-state.ts';
 import { readComplaint } from './complaint.ts';
 import type { Criu } from '../criu.ts';
-import { criuCommand, leavingRootHalf } from '../criu.ts';
+import { criuCommand, leaveRootHalf } from '../criu.ts';
 import { sourcesOfMounts } from './external-mounts.ts';
 import { favorInit } from './favor-init.ts';
 import { holdStill } from './hold-still.ts';
 import { setNetworkSettings } from './network-settings.ts';
-import { prepareRestoreMounts } from './restore-mounts.ts';
+import { prepareRestoreMounts, restoreFolder } from './restore-mounts.ts';
 import { makeVolumeFolders, placeOfVolume, refuseOtherVolumes } from './restore-volumes.ts';
 
 const restoreScript = fileURLToPath(new URL('restore.sh', import.meta.url));
@@ -55,11 +56,17 @@ export async function restoreSandbox(
   await writeRecord(layout.record, { state: 'starting' });
   const isLazy = isLate(memory);
   for (const folder of [layout.criu, layout.restore]) await mkdir(folder, { mode: 0o700 });
+  await using idMaps = openIdMaps(host.userNamespaces, spec.idBase);
   const lazyParts = isLazy
     ? [prepareEagerBlocks(memory.directory, memory.digests), openPager(host, spec, layout, memory)]
     : [];
-  await completeAll([writeParts(host, spec, layout, memory), ...lazyParts]);
-  const instance = await bringBack(host, criu, spec, layout, memory, signal);
+  const mounts = prepareRestoreMounts(host, spec, layout, memory.directory);
+  await completeAll([writeParts(host, spec, layout, memory), mounts.then(() => undefined), ...lazyParts]);
+  const place = async (pid: number): Promise<void> => {
+    leaveRootHalf(pid);
+    await placeRoot(host, spec, await mounts, { pid, folder: restoreFolder, idMaps });
+  };
+  const instance = await bringBack(host, criu, spec, layout, memory, place, signal);
   await rm(layout.criu, { recursive: true, force: true });
   if (isLazy) host.pagers.fill();
   return instance;
@@ -86,7 +93,6 @@ async function writeParts(host: Host, spec: SandboxSpec, layout: SandboxLayout, 
     refuseOtherVolumes(memory.directory, spec.volumes),
     makeVolumeFolders(layout, spec.volumes),
     prepareDisk(spec, layout),
-    prepareRestoreMounts(host, spec, layout, memory.directory),
     makeRunFolders(host.instance, runtimeRoot(host.instance)),
     host.cgroups.create(group, groupLimits(spec.limits)),
   ]);
@@ -98,26 +104,30 @@ async function bringBack(
   spec: SandboxSpec,
   layout: SandboxLayout,
   memory: SavedMemory,
+  place: (pid: number) => Promise<void>,
   signal: AbortSignal,
 ): Promise<SandboxInstance> {
-  const { image, skeleton, mountTable } = layout;
+  const { image, skeleton } = layout;
   const step = spec.disk === 'new' ? 'make' : 'keep';
   const groups = host.cgroups.directoriesOf(cgroupOf(host.instance, spec.sandboxId));
   const command = criuCommand(criu, 'restore', restoreOptions(layout, isLate(memory)), sourcesOfMounts(spec.volumes));
-  const own = [spec.hostname, spec.generation, layout.ranMark, growthBlocks(spec), memory.directory];
-  const parts = [diskScripts, step, image, skeleton, mountTable, ...own];
-  const lists = [...groups, '--', ...leavingRootHalf(), ...command];
+  const parts = [diskScripts, step, image, skeleton, spec.hostname, spec.generation, layout.ranMark];
+  const lists = [...groups, '--', ...command];
   const restored = Promise.withResolvers<SandboxInstance>();
   const tools = toolsOf(host, spec.sandboxId);
   await using held = new AsyncDisposableStack();
   const tool = host.criuShells.run(restoreScript, [...parts, ...lists], {
     tools,
-    volumes: spec.volumes.map(({ index, mount }) => ({ folder: placeOfVolume(layout, index), mount })),
+    needs:
+      spec.volumes.length === 0
+        ? undefined
+        : spec.volumes.map(({ index, mount }) => ({ folder: placeOfVolume(layout, index), mount })),
     timeoutMs: restoreTimeoutMs,
     signal,
-    onLine: async (_, line) => {
+    onLine: async (pid, line) => {
       const [stage, initPid] = line.split(' ');
-      if (stage === 'setup-namespaces') await attachNetwork(spec, Number(initPid), { tools, signal });
+      if (stage === 'mount') await place(pid);
+      else if (stage === 'setup-namespaces') await attachNetwork(spec, Number(initPid), { tools, signal });
       else if (stage === 'post-restore') restored.resolve(await noteRestored(spec, layout, Number(initPid)));
       else held.use(await holdStill(host, spec.sandboxId));
     },

@@ -2,8 +2,6 @@
 # A shell that waits for one script that runs CRIU, dump.sh or restore.sh. What does not depend on the sandbox is done
 # already. Runs in a mount and a UTS namespace of its own; mounts that end on the host end here too.
 # Argument: file with CRIU's facts about this kernel.
-# Standard input: a number of words, and that many lines: the name of the sandbox's traces, the script, its arguments.
-# Without them the shell ends.
 set -e
 . "${0%/*}/kernel-facts.sh"
 enter_private_run "$1"
@@ -12,15 +10,6 @@ mkdir /run/images
 # never comes. If the other side has died, each reads an end of file: CRIU's script then fails the restore, and restore.sh
 # ends with it.
 mkfifo /run/knock /run/answer
-read -r count || exit 0
-set --
-while [ "$count" -gt 0 ]; do
-  IFS= read -r word
-  set -- "$@" "$word"
-  count=$((count - 1))
-done
-export SOULBOX_TOOL_FOR="$1"
-script=$2
-shift 2
+. "${0%/*}/../../host/take-order.sh"
 take_facts
 . "$script"
