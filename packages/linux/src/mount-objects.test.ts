@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { attachLoopDevice } from './loop-devices.ts';
-import { addAttributes, copyMount, mountFileSystem, placeMount } from './mount-objects.ts';
+import { copyMount, mountFileSystem, placeMount } from './mount-objects.ts';
 
 let folder: string;
 
@@ -41,8 +41,7 @@ test('a copy shows a folder at a second path with more attributes, and changes n
   await mkdir(source);
   await mkdir(place);
   await writeFile(join(source, 'file'), 'content');
-  const copy = copyMount(source);
-  addAttributes(copy, ['readOnly', 'noPrograms']);
+  const copy = copyMount(source, ['readOnly', 'noPrograms']);
   placeMount(copy, place);
   closeSync(copy);
   try {
@@ -55,4 +54,26 @@ test('a copy shows a folder at a second path with more attributes, and changes n
     execFileSync('umount', [place]);
   }
   expect(() => copyMount(join(folder, 'none'))).toThrow(/open_tree of .*none: errno 2/);
+});
+
+test('a copy of a shared mount is private', async () => {
+  const [shared, place] = [join(folder, 'shared'), join(folder, 'place')];
+  for (const path of [shared, place]) await mkdir(path);
+  const optionsAt = async (path: string): Promise<string | undefined> =>
+    (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').find((line) => line.includes(` ${path} `));
+  execFileSync('mount', ['-t', 'tmpfs', 'soulbox-test', shared]);
+  try {
+    execFileSync('mount', ['--make-shared', shared]);
+    const copy = copyMount(shared);
+    placeMount(copy, place);
+    closeSync(copy);
+    try {
+      expect(await optionsAt(shared)).toMatch(/ shared:\d+ - /);
+      expect(await optionsAt(place)).toMatch(/relatime - /);
+    } finally {
+      execFileSync('umount', [place]);
+    }
+  } finally {
+    execFileSync('umount', [shared]);
+  }
 });

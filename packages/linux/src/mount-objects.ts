@@ -29,6 +29,7 @@ const fromEmptyPath = 0x4n;
 const currentFolder = -100n;
 const attributeBits = { readOnly: 0x1n, noSetuid: 0x2n, noDevices: 0x4n, noPrograms: 0x8n, noAccessTimes: 0x10n };
 const idMap = 0x10_0000n;
+const isPrivate = 1n << 18n;
 const emptyPath = 0x1000n;
 /** struct mount_attr */
 const attributeBytes = 32;
@@ -120,16 +121,21 @@ function mountOf(context: number, attributes: readonly MountAttribute[]): number
   return check('fsmount', syscall(numbers.fsmount, BigInt(context), closeOnExec, bits, 0n, 0n));
 }
 
-/** Returns a second mount of what `path` shows, like `mountFileSystem`. Throws `SystemCallError`. */
-export function copyMount(path: string): number {
+/**
+ * Returns a second mount of what `path` shows, like `mountFileSystem`, with additional attributes. It is private, also if
+ * the mount with the path is shared with others. Throws `SystemCallError`.
+ */
+export function copyMount(path: string, attributes: readonly MountAttribute[] = []): number {
   const name = text(path);
   const flags = cloneTree | treeCloseOnExec;
-  return check(`open_tree of ${path}`, syscall(numbers.openTree, currentFolder, addressOf(name), flags, 0n, 0n));
-}
-
-/** Adds attributes to those that the mount has. Throws `SystemCallError`. */
-export function addAttributes(mount: number, attributes: readonly MountAttribute[]): void {
-  setAttributes(mount, bitsOf(attributes), 0n);
+  const mount = check(`open_tree of ${path}`, syscall(numbers.openTree, currentFolder, addressOf(name), flags, 0n, 0n));
+  try {
+    setAttributes(mount, { bits: bitsOf(attributes), propagation: isPrivate });
+    return mount;
+  } catch (error) {
+    closeSync(mount);
+    throw error;
+  }
 }
 
 /**
@@ -137,13 +143,21 @@ export function addAttributes(mount: number, attributes: readonly MountAttribute
  * file system has said that it allows it. Throws `SystemCallError`.
  */
 export function mapIds(mount: number, userNamespace: number): void {
-  setAttributes(mount, idMap, BigInt(userNamespace));
+  setAttributes(mount, { bits: idMap, userNamespace });
 }
 
-function setAttributes(mount: number, bits: bigint, userNamespace: bigint): void {
+function setAttributes(
+  mount: number,
+  {
+    bits,
+    propagation = 0n,
+    userNamespace = 0,
+  }: { readonly bits: bigint; readonly propagation?: bigint; readonly userNamespace?: number },
+): void {
   const attribute = Buffer.alloc(attributeBytes);
   attribute.writeBigUInt64LE(bits, 0);
-  attribute.writeBigUInt64LE(userNamespace, 24);
+  attribute.writeBigUInt64LE(propagation, 16);
+  attribute.writeBigUInt64LE(BigInt(userNamespace), 24);
   const path = text('');
   const size = BigInt(attributeBytes);
   const [at, name] = [BigInt(mount), addressOf(path)];

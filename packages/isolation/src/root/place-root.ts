@@ -1,8 +1,8 @@
 import { closeSync, existsSync, mkdirSync, openSync, statfsSync, writeFileSync } from 'node:fs';
 import type { LoopDevice } from '@soulbox/linux/loop-devices';
 import { attachLoopDevice } from '@soulbox/linux/loop-devices';
-import { addAttributes, copyMount, mapIds, mountFileSystem, placeMount } from '@soulbox/linux/mount-objects';
-import { mountOverlay } from '@soulbox/linux/mounts';
+import { copyMount, mapIds, mountFileSystem, placeMount } from '@soulbox/linux/mount-objects';
+import { makeMountsPrivate, mountOverlay } from '@soulbox/linux/mounts';
 import { withinMountNamespace } from '@soulbox/linux/namespaces';
 import type { SandboxSpec } from '../driver.ts';
 import { blockSize } from './disk.ts';
@@ -38,6 +38,8 @@ export async function placeRoot(
     opened.defer(() => closeSync(descriptor));
     return descriptor;
   };
+  // First: the process cannot have ended and left its number to another.
+  const namespace = keep(openSync(`/proc/${pid}/ns/mnt`, 'r'));
   const ownIds = await idMaps.own;
   const mountImage = async ({ kind, image }: ImageMount): Promise<number> => {
     const device = kind === 'disk' ? attachLoopDevice(image, { isReadOnly: false }) : await layerDevices.open(image);
@@ -48,8 +50,7 @@ export async function placeRoot(
     return mount;
   };
   const mountBind = ({ source, attributes, isMapped = false }: BindMount): number => {
-    const mount = keep(copyMount(source));
-    addAttributes(mount, attributes);
+    const mount = keep(copyMount(source, attributes));
     if (isMapped) mapIds(mount, ownIds);
     return mount;
   };
@@ -59,8 +60,9 @@ export async function placeRoot(
     if (mount.kind === 'disk' || mount.kind === 'layer') made.set(mount, await mountImage(mount));
     else if (mount.kind === 'bind' && mount.from === 'host') made.set(mount, mountBind(mount));
   }
-  const namespace = keep(openSync(`/proc/${pid}/ns/mnt`, 'r'));
   withinMountNamespace(namespace, folder, () => {
+    // Where the host shares its mounts, as systemd does, a waiting shell follows them. CRIU cannot save such mounts.
+    makeMountsPrivate();
     for (const mount of mounts) {
       if (!existsSync(mount.target)) mkdirSync(mount.target, { recursive: true });
       if (mount.kind === 'overlay') mountOverlay(mount.name, mount.target, mount);
