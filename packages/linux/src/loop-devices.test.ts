@@ -1,10 +1,13 @@
-import { closeSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LoopDevice } from './loop-devices.ts';
 import { attachLoopDevice, openLoopDevice } from './loop-devices.ts';
+import { withinMountNamespace } from './namespaces.ts';
 
 let folder: string;
 let image: string;
@@ -61,4 +64,28 @@ test('a link is refused, and so is a file that is not there', async () => {
   await symlink(image, link);
   expect(() => attachLoopDevice(link, { isReadOnly: true })).toThrow(/ELOOP/);
   expect(() => attachLoopDevice(join(folder, 'none'), { isReadOnly: true })).toThrow(/ENOENT/);
+});
+
+test('in a container whose /dev does not have the node of the device, it is made', async () => {
+  const script = `mkdir "$0" && mount -t tmpfs none "$0" && touch "$0/loop-control" && mount --bind /dev/loop-control "$0/loop-control" &&
+    mount --rbind "$0" /dev && echo ready && read -r _`;
+  const container = spawn('unshare', ['--mount', 'sh', '-c', script, join(folder, 'dev')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await once(container.stdout, 'data');
+  const namespace = openSync(`/proc/${container.pid}/ns/mnt`, 'r');
+  try {
+    const { device, nodes } = withinMountNamespace(namespace, '/', () => {
+      const attached = attachLoopDevice(image, { isReadOnly: true });
+      return { device: attached, nodes: existsSync(`/dev/${attached.name}`) };
+    });
+    expect(nodes).toBe(true);
+    expect(fileOf(device.name)).toBe(image);
+    expect(readFileSync(`/sys/block/${device.name}/dev`, 'utf8').trim()).toBe(device.device);
+    closeSync(device.descriptor);
+  } finally {
+    closeSync(namespace);
+    container.stdin.end();
+    await once(container, 'exit');
+  }
 });

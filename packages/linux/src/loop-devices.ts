@@ -1,10 +1,15 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { constants as systemConstants } from 'node:os';
 import { addressOf, check, lastErrno, libcFunction, SystemCallError } from './libc.ts';
 
 const ioctl = libcFunction<[fd: number, request: bigint, argument: bigint]>(
   'int ioctl(int fd, unsigned long request, uintptr_t argument)',
 );
+const mknod = libcFunction<[path: string, mode: number, device: bigint]>(
+  'int mknod(const char *path, unsigned int mode, uint64_t device)',
+);
+/** S_IFBLK of linux/stat.h, for root only. */
+const nodeMode = 0o060_600;
 /** linux/loop.h */
 const getFree = 0x4c82n;
 const configure = 0x4c0an;
@@ -40,12 +45,26 @@ export function attachLoopDevice(file: string, { isReadOnly }: { readonly isRead
   const backing = open(file, access | constants.O_NOFOLLOW);
   const control = open('/dev/loop-control', constants.O_RDWR);
   for (let tries = 0; tries < triesMax; tries++) {
-    const number = check('LOOP_CTL_GET_FREE', ioctl(control, getFree, 0n));
-    const device = openLoopDevice(`loop${number}`, access);
+    const name = `loop${check('LOOP_CTL_GET_FREE', ioctl(control, getFree, 0n))}`;
+    ensureNode(name);
+    const device = openLoopDevice(name, access);
     if (isConfigured(device.descriptor, backing, isReadOnly)) return device;
     closeSync(device.descriptor);
   }
   throw new SystemCallError('LOOP_CONFIGURE', systemConstants.errno.EBUSY);
+}
+
+/**
+ * The kernel makes the node of a new device in the /dev of the machine. That of a container has only those from its start.
+ */
+function ensureNode(name: string): void {
+  const path = `/dev/${name}`;
+  if (existsSync(path)) return;
+  const [major = 0n, minor = 0n] = readFileSync(`/sys/block/${name}/dev`, 'utf8').trim().split(':').map(BigInt);
+  // As in gnu_dev_makedev(3), for numbers below 2^20.
+  const device = ((major & 0xfffn) << 8n) | (minor & 0xffn) | ((minor & 0xfff00n) << 12n);
+  const made = mknod(path, nodeMode, device);
+  if (made !== 0 && !existsSync(path)) throw new SystemCallError(`mknod of ${path}`, lastErrno());
 }
 
 /** Opens a loop device: while it is open, it keeps its file. */
