@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { CommandError } from '@soulbox/base';
 import type { Program } from '@soulbox/linux/programs';
 import { startTool, toolEnvironment } from './host-tool.ts';
+import { hold } from './waiting-tool.ts';
 
 const makerProgram = fileURLToPath(new URL('user-namespaces.pl', import.meta.url));
 const answerTimeoutMs = 10_000;
@@ -59,6 +60,7 @@ export function createUserNamespaces(): UserNamespaces {
       clearTimeout(timer);
       // Ends the process in the namespace.
       program.input?.write('\n');
+      // A server without other work can exit.
       hold(program, false);
     }
     const { code, signal } = await program.exited;
@@ -93,11 +95,4 @@ function startMaker(argv: readonly string[]): Maker {
     if (maker.complaint.length < complaintMax) maker.complaint += text;
   });
   return maker;
-}
-
-/** A server without other work can exit. */
-function hold({ input, output, errors }: Program, isHeld: boolean): void {
-  for (const stream of [input, output, errors])
-    if (isHeld) stream?.ref();
-    else stream?.unref();
 }

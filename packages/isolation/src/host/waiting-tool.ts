@@ -61,7 +61,8 @@ function asLine(word: string): string {
   return word;
 }
 
-function hold({ input, output, errors }: Program, isHeld: boolean): void {
+/** Whether the streams of a program keep this process from ending. */
+export function hold({ input, output, errors }: Program, isHeld: boolean): void {
   for (const stream of [input, output, errors])
     if (isHeld) stream?.ref();
     else stream?.unref();
