@@ -16,7 +16,13 @@ import { fitDiskToRoot } from '../layers/disk-to-layer.ts';
 import type { OperationContext } from '../operation-context.ts';
 import { endKeepingDisk } from '../pause/finish-pause.ts';
 import { pauseUnconfirmed } from '../pause/pause-unconfirmed.ts';
-import { isMemoryStale, memoryDroppedError, tellMemoryDropped, withoutMemory } from './stale-memory.ts';
+import {
+  filesNotBootedError,
+  isMemoryStale,
+  memoryDroppedError,
+  tellMemoryDropped,
+  withoutMemory,
+} from './stale-memory.ts';
 
 /**
  * Resumes a paused sandbox, with its memory or with a fresh envd on its files. Called with the lock held. After any
@@ -86,13 +92,14 @@ export async function restoreSandbox(
   restoration: Restoration,
 ): Promise<void> {
   const { table } = context;
+  const hadFilesOnly = sandbox.record.saved?.hasMemory === false;
   const rootfs = await findRootfs(context, sandbox);
   await phase('disk', async () => await fitDiskToRoot(context, sandbox, rootfs)).catch((error: unknown) => {
     context.host.logger.error(
       { sandboxId: sandbox.record.sandboxId, err: error },
       'moved disk could not be turned into a layer',
     );
-    throw explainResumeFailure(error, sandbox);
+    throw explainResumeFailure(error, sandbox, hadFilesOnly);
   });
   await beginRestore(context, sandbox, rootfs, restoration);
   try {
@@ -106,7 +113,7 @@ export async function restoreSandbox(
     // A driver that saw the damage has removed what would tell it.
     const isDamaged = error instanceof SoulBoxError && error.reason === 'state_damaged';
     if (!(await pauseUnconfirmed(context, sandbox))) await undoRestore(context, sandbox, isDamaged);
-    throw explainResumeFailure(error, sandbox);
+    throw explainResumeFailure(error, sandbox, hadFilesOnly);
   }
   const work = sandbox.record.work?.from === 'running' ? sandbox.record.work : undefined;
   await table.step(sandbox, 'running', { ...restoration.change, disk: 'kept', saved: undefined, work });
@@ -210,7 +217,8 @@ async function findRootfs(context: OperationContext, { record }: TenantSandbox):
 }
 
 /** The message is for the caller. The cause names the failed step, for the log. */
-function explainResumeFailure(error: unknown, { record }: TenantSandbox): SoulBoxError {
+function explainResumeFailure(error: unknown, { record }: TenantSandbox, hadFilesOnly: boolean): SoulBoxError {
+  if (hadFilesOnly) return filesNotBootedError(error);
   if (record.saved?.hasMemory === false) return memoryDroppedError(error);
   if (error instanceof SoulBoxError && error.reason !== 'internal') return error;
   return new SoulBoxError('sandbox_resume_failed', 'The sandbox could not be resumed. Its checkpoint is kept.', {

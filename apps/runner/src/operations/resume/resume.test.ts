@@ -92,6 +92,19 @@ describe('a thaw that fails', () => {
     expect(bench.driver.stateOf(sandboxId)).toBe('running');
   });
 
+  it('says so when a sandbox with only its files cannot be booted, and keeps them', async () => {
+    await pause();
+    bench.driver.failNext('thaw', new Error('runsc was killed'));
+    await expect(resume()).rejects.toMatchObject({ reason: 'sandbox_resume_failed' });
+    bench.driver.failNext('start', new Error('no memory'));
+    await expect(resume()).rejects.toMatchObject({
+      reason: 'sandbox_resume_failed',
+      message: 'The sandbox could not be booted from its files. They are kept.',
+    });
+    await resume();
+    expect(bench.driver.stateOf(sandboxId)).toBe('running');
+  });
+
   it('starts on the files when only these were to be kept', async () => {
     await pause(false);
     bench.driver.failNext('thaw', new Error('runsc was killed'));

@@ -53,3 +53,9 @@ export function memoryDroppedError(cause: unknown): SoulBoxError {
     'The sandbox could not be restored. Its processes are lost, but its files are kept: the next resume boots it from them.';
   return new SoulBoxError('sandbox_resume_failed', message, { cause });
 }
+
+/** As `memoryDroppedError`, of a sandbox that had only its files before. */
+export function filesNotBootedError(cause: unknown): SoulBoxError {
+  const message = 'The sandbox could not be booted from its files. They are kept.';
+  return new SoulBoxError('sandbox_resume_failed', message, { cause });
+}

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { randomId } from '@soulbox/base';
+import { isRunning, randomId } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import { expect, test, vi } from 'vitest';
 import { hostTraces } from '../../conformance/host-traces.ts';
@@ -139,29 +139,35 @@ test('several sandboxes read one image at once', { tags: ['long'], timeout }, as
   expect(await hostTraces(...specs)).toEqual([]);
 });
 
-/** On a fast host that is busy, little memory is loaded before a restore has returned: then there is more of it. */
-async function restoreWhileLoading(task: string): Promise<{ saved: Saved; instance: SandboxInstance }> {
-  for (const sizeMib of [384, 1200]) {
-    const saved = await save(await startHolder(sizeMib, task));
-    const instance = await driver.restore(saved.spec, saved.memory);
-    if (pagerState(workOf(saved.spec)) === 'loading') return { saved, instance };
-    await driver.destroy(saved.spec.sandboxId, saved.spec.directory);
-  }
-  throw new Error('All memory is loaded when a restore returns.');
+/** Saves the sandbox again, whose memory arrives only meanwhile. */
+async function saveWhileLoading(
+  saved: Saved,
+  arriving: Arriving,
+  instance: SandboxInstance,
+  next = driver,
+): Promise<SavedMemory> {
+  expect(pagerState(workOf(saved.spec))).toBe('loading');
+  const saving = stopAndSave({ ...bench, driver: next }, instance);
+  await sleep(200);
+  expect(await arriving.bring('all')).toBeGreaterThan(0);
+  const memory = await saving;
+  await next.suspend(saved.spec.sandboxId, saved.spec.directory);
+  return memory;
 }
 
 test('a sandbox that is paused again before all its memory is loaded loses nothing', { timeout }, async () => {
-  const { saved, instance } = await restoreWhileLoading(`time.sleep(4)\n${readAll}`);
-  const memory = await stopAndSave(bench, instance);
-  await driver.suspend(saved.spec.sandboxId, saved.spec.directory);
+  const saved = await save(await startHolder(192, `time.sleep(4)\n${readAll}`));
+  await using arriving = await emptied(saved);
+  const instance = await driver.restore(saved.spec, arriving.memory);
+  const memory = await saveWhileLoading(saved, arriving, instance);
   await using sandbox = await bench.restore(memory, saved.spec);
   expect(await answerOf(sandbox)).toBe('True');
 });
 
 test('a sandbox continues when the server dies meanwhile, and the next server can save it', { timeout }, async () => {
-  // So much that a fast host has not loaded it when the server has ended.
-  const saved = await save(await startHolder(768, readAll));
-  const server = spawn(process.execPath, [startProgram, JSON.stringify(saved.spec), JSON.stringify(saved.memory)], {
+  const saved = await save(await startHolder(192, `time.sleep(4)\n${readAll}`));
+  await using arriving = await emptied(saved);
+  const server = spawn(process.execPath, [startProgram, JSON.stringify(saved.spec), JSON.stringify(arriving.memory)], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const ended = new Promise((resolve) => server.once('exit', resolve));
@@ -169,13 +175,10 @@ test('a sandbox continues when the server dies meanwhile, and the next server ca
   for await (const line of createInterface({ input: server.stdout })) if (line === 'done') break;
   server.kill('SIGKILL');
   await ended;
-  expect(pagerState(workOf(saved.spec))).toBe('loading');
   const next = newDriver();
-  const { sandboxId, directory } = saved.spec;
-  const instance = await next.adopt(sandboxId, directory);
+  const instance = await next.adopt(saved.spec.sandboxId, saved.spec.directory);
   if (instance === undefined) throw new Error('The sandbox has ended with its server.');
-  const memory = await stopAndSave({ ...bench, driver: next }, instance);
-  await next.suspend(sandboxId, directory);
+  const memory = await saveWhileLoading(saved, arriving, instance, next);
   await using sandbox = await bench.restore(memory, saved.spec);
   expect(await answerOf(sandbox)).toBe('True');
 });
@@ -233,6 +236,29 @@ test('a sandbox is ended before it reads a page of an altered block', { timeout 
   await rm(pages, { recursive: true });
   await rename(whole, pages);
   await expectNothingWrong(saved);
+});
+
+test('a guard that reacts late does not end the next start of its sandbox', { timeout }, async () => {
+  const saved = await save(await startHolder(384, watch));
+  const pages = pagesOf(saved);
+  const [name = ''] =
+    Object.entries(saved.memory.digests.parts).sort(([, one], [, two]) => two.length - one.length)[0] ?? [];
+  await flip(join(pages, name), 350 * mib);
+  await driver.restore(saved.spec, saved.memory);
+  const record = findPagerRecord(workOf(saved.spec));
+  if (record?.state !== 'loading') throw new Error('the pager was too fast');
+  process.kill(record.guard.pid, 'SIGSTOP');
+  try {
+    await expectEnded(saved, 'damaged');
+    await flip(join(pages, name), 350 * mib);
+    await using again = await bench.restore(saved.memory, saved.spec);
+    process.kill(record.guard.pid, 'SIGCONT');
+    await vi.waitUntil(() => !isRunning(record.guard), { timeout: 10_000 });
+    expect((await again.sh('ls /wrong; echo there')).stdout).toBe('there\n');
+    await vi.waitUntil(() => pagerState(workOf(saved.spec)) === 'complete', { timeout: 10_000 });
+  } finally {
+    if (isRunning(record.guard)) process.kill(record.guard.pid, 'SIGKILL');
+  }
 });
 
 test(

@@ -116,15 +116,16 @@ export async function waitForPager(
 export async function endPager(workDirectory: string): Promise<void> {
   const deadline = Date.now() + endTimeoutMs;
   for (let waitMs = 1; ; waitMs *= 2) {
-    const pids = pidsOf(findPagerRecord(workDirectory));
-    if (pids.length === 0) return;
+    const record = findPagerRecord(workDirectory);
+    if (record?.state !== 'loading' || pidsOf(record).length === 0) return;
     if (Date.now() > deadline) throw new SoulBoxError('internal', 'A pager did not end within 10 s.');
-    killPids(pids);
+    // The whole process group: a script with which the guard ends the sandbox must not outlive it.
+    killPids([-record.guard.pid]);
     await sleep(waitMs);
   }
 }
 
-/** The running processes of a pager; the guard comes first, because it would react to the worker's end. */
+/** The running processes of a pager. They are one process group, which the guard leads. */
 function pidsOf(record: PagerRecord | undefined): number[] {
   if (record?.state !== 'loading') return [];
   return [record.guard, record.worker, record.sharer].filter((one) => isRunning(one)).map(({ pid }) => pid);

@@ -13,7 +13,8 @@ afterEach(async () => {
 });
 
 const identity = { pid: 7, startTicks: 8 };
-const loading = { state: 'loading', guard: identity, worker: identity, sharer: identity } as const;
+const guard = { pid: 6, startTicks: 8 };
+const loading = { state: 'loading', guard, worker: identity, sharer: identity } as const;
 
 test('the last written record is found', () => {
   expect(findPagerRecord(directory)).toBeUndefined();
@@ -26,7 +27,7 @@ test('the last written record is found', () => {
 test('its place and form are those that guard.sh expects, it is only for root, and no other file is left', async () => {
   writePagerRecord(directory, loading);
   expect(await readdir(directory)).toEqual(['pager.json']);
-  expect(await readFile(join(directory, 'pager.json'), 'utf8')).toContain('"state":"loading"');
+  expect(await readFile(join(directory, 'pager.json'), 'utf8')).toMatch(/^{"state":"loading","guard":{"pid":6,/);
   expect((await stat(join(directory, 'pager.json'))).mode & 0o777).toBe(0o600);
 });
 
