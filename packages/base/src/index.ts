@@ -17,6 +17,7 @@ export type { RunOptions } from './run.ts';
 export { writeFileAtomic } from './atomic-file.ts';
 export { removeTree } from './remove-tree.ts';
 export { hasFile } from './has-file.ts';
+export { completeAll } from './complete-all.ts';
 export { findProcess, isRunning } from './process-identity.ts';
 export type { ProcessIdentity } from './process-identity.ts';
 export type { ConfigKey, ConfigSchema, ConfigOf } from './config.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { measureOperation, phase, SoulBoxError } from '@soulbox/base';
+import { completeAll, measureOperation, phase, SoulBoxError } from '@soulbox/base';
 import type { Template } from '@soulbox/templates';
 import { needOfClaim } from '../processes/disk-need.ts';
 import { trustOwnAuthority } from './trust-own-authority.ts';
@@ -94,10 +94,7 @@ async function claim(
     ...(tenant.envdAccessToken === '' ? {} : { accessToken: tenant.envdAccessToken }),
     timestamp: new Date(clock.now()).toISOString(),
   };
-  await together(
-    phase('confirm', async () => await sandbox.live.envd.init(init)),
-    mountMore(sandbox, opened),
-  );
+  await completeAll([phase('confirm', async () => await sandbox.live.envd.init(init)), mountMore(sandbox, opened)]);
   if (hasTenant(sandbox)) await trustOwnAuthority(context, sandbox);
 }
 
@@ -130,14 +127,8 @@ async function beginClaim(
 async function mountMore({ live }: LiveSandbox, opened: OpenedVolumes | undefined): Promise<void> {
   if (opened === undefined) return;
   await phase('volumes', async () => {
-    await together(live.driver.attachVolumes(live.instance, opened.volumes), opened.served);
+    await completeAll([live.driver.attachVolumes(live.instance, opened.volumes), opened.served]);
   });
-}
-
-/** Both are over when this returns, also after an error: nothing goes on for a sandbox that is given up. */
-async function together(...both: readonly [Promise<void>, Promise<void>]): Promise<void> {
-  await Promise.allSettled(both);
-  await Promise.all(both);
 }
 
 /**

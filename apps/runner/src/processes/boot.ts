@@ -19,6 +19,8 @@ export async function bootSandbox(
   own: RecordChange = {},
 ): Promise<LiveSandbox> {
   const sandboxId = createSandboxId();
+  // Before the slot is taken: it throws when the template was removed.
+  const ground = readRootIdentity(template.rootfs);
   const record: HostRecord = {
     formatVersion: 2,
     sandboxId,
@@ -36,7 +38,7 @@ export async function bootSandbox(
     diskMb: template.diskMb,
     layers: [],
     disk: 'new',
-    ground: readRootIdentity(template.rootfs),
+    ground,
     pagesFrom: '',
     waitsForRoom: false,
     volumes: [],

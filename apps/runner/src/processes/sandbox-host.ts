@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path';
-import { SoulBoxError } from '@soulbox/base';
+import { completeAll, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import type { Driver, EnvdBundle } from '@soulbox/isolation';
 import type { Network } from '@soulbox/network';
@@ -58,19 +58,20 @@ export function bundleDirectoryOf({ envdBundle }: Pick<SandboxHost, 'envdBundle'
   return join(dirname(envdBundle.directory), bundleName);
 }
 
-/** Removes everything of a sandbox, its record last, and frees its slot. Safe to repeat. */
+/** Removes everything of a sandbox, its record last, and releases its slot. Safe to repeat. */
 export async function removeSandbox(host: SandboxHost, record: HostRecord): Promise<void> {
   await host.volumes.release(record.sandboxId);
-  await getDriver(host, record.driver).destroy(record.sandboxId, host.store.directoryOf(record.sandboxId));
-  if (record.slot !== 0) await host.network.detach(record.slot);
+  // The processes lose their network while they end: the kernel takes 10 ms and more to remove an interface.
+  await completeAll([
+    getDriver(host, record.driver).destroy(record.sandboxId, host.store.directoryOf(record.sandboxId)),
+    detachNetwork(host, record.slot),
+  ]);
   await host.store.remove(record.sandboxId);
   // Only now: the next sandbox in this slot writes a record of its own.
   if (record.slot !== 0) host.slots.release(record.slot);
 }
 
-/** Takes the network of a slot away and gives the slot back. 0 is none. */
-export async function freeSlot(host: Pick<SandboxHost, 'network' | 'slots'>, slot: number): Promise<void> {
-  if (slot === 0) return;
-  await host.network.detach(slot);
-  host.slots.release(slot);
+/** Takes the network of a slot away. The slot stays taken as long as a record names it. 0 is none. */
+export async function detachNetwork({ network }: Pick<SandboxHost, 'network'>, slot: number): Promise<void> {
+  if (slot !== 0) await network.detach(slot);
 }

@@ -5,7 +5,7 @@ import { readBootId } from '../host/boot-id.ts';
 import { layersAfter } from '../processes/sandbox-disk.ts';
 import type { OperationContext } from '../operations/operation-context.ts';
 import { confirmResumed } from '../processes/tell-envd.ts';
-import { finishPause, endKeepingDisk, savedFrom } from '../operations/pause/finish-pause.ts';
+import { finishPause, endKeepingDisk, recordPaused, savedFrom } from '../operations/pause/finish-pause.ts';
 import { thawSandbox, recordRunning, tryThaw } from '../operations/pause/thaw.ts';
 import type { Thawed } from '../operations/pause/thaw.ts';
 import { digestKeptDisk } from '../processes/sandbox-disk.ts';
@@ -126,8 +126,8 @@ async function goesOn(context: OperationContext, sandbox: RunningSandbox): Promi
 
 async function restOn(context: OperationContext, sandbox: TenantSandbox, checkpoint: Checkpoint): Promise<void> {
   const disk = await endKeepingDisk(context, sandbox);
-  const change = { saved: { ...savedFrom(checkpoint), disk }, slot: 0, pagesFrom: '', work: undefined };
-  await context.table.step(sandbox, 'paused', { ...interruption(context), ...change });
+  const saved = { ...savedFrom(checkpoint), disk };
+  await recordPaused(context, sandbox, { ...interruption(context), saved, pagesFrom: '' });
 }
 
 /** The source of a snapshot is thawed, or restored from its sealed checkpoint, or at worst left paused with it. */
@@ -151,7 +151,7 @@ async function recoverSnapshot(context: OperationContext, sandbox: TenantSandbox
   const { cause } = sandbox.record;
   const isStale = sandbox.record.disk === 'kept' && mayHaveRun;
   const saved = { ...rest, hasMemory: hasMemory && !isStale, disk };
-  await table.step(sandbox, 'paused', { ...interruption(context), saved, slot: 0, work: undefined });
+  await recordPaused(context, sandbox, { ...interruption(context), saved });
   await wakeAgain(context, sandbox, cause);
   return true;
 }

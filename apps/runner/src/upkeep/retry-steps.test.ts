@@ -1,3 +1,4 @@
+import { mkdir, rename, rmdir } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { retrySteps } from './retry-steps.ts';
 import { pauseSandbox } from '../operations/pause/pause.ts';
@@ -60,4 +61,39 @@ it('a sandbox that confirms late continues to run', async () => {
   await retrySteps(bench.context, neverEnd);
   expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'running' });
   expect(bench.driver.stateOf(sandboxId)).toBe('running');
+});
+
+/** While it is blocked, the record of the sandbox cannot be written. The pause fails from the end of the processes on. */
+function blockRecordAtEnd(sandboxId: string): { unblock: () => Promise<void> } {
+  const file = `${bench.context.host.store.directoryOf(sandboxId)}.json`;
+  const { suspend } = bench.driver;
+  bench.driver.suspend = async (...args) => {
+    bench.driver.suspend = suspend;
+    await suspend(...args);
+    await rename(file, `${file}.kept`);
+    await mkdir(file);
+  };
+  return {
+    async unblock() {
+      await rmdir(file);
+      await rename(`${file}.kept`, file);
+    },
+  };
+}
+
+it('a sandbox keeps its slot until its record says that it is paused, so that a retry meets no other sandbox', async () => {
+  const { slot, sandboxId } = (await bench.addRunning()).record;
+  const record = blockRecordAtEnd(sandboxId);
+  await pauseSandbox(bench.context, sandboxId, { keepMemory: true, durability: 'on-return', cause: 'request' });
+  expect(bench.context.table.getTenants(sandboxId).record).toMatchObject({ state: 'pausing', slot });
+  const newer = (await bench.addRunning()).record;
+  expect(newer.slot).not.toBe(slot);
+
+  await record.unblock();
+  await retrySteps(bench.context, neverEnd);
+  expect(await bench.readRecord(sandboxId)).toMatchObject({ state: 'paused', slot: 0 });
+  expect([...bench.network.plugged]).toEqual([newer.slot]);
+  const later = [await bench.addRunning(), await bench.addRunning()].map((sandbox) => sandbox.record.slot);
+  expect(later[0]).toBe(slot);
+  expect(new Set([...later, newer.slot]).size).toBe(3);
 });

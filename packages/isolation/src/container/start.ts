@@ -1,6 +1,6 @@
 import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { CommandError, findProcess, SoulBoxError } from '@soulbox/base';
+import { CommandError, completeAll, findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec } from '../driver.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';
 import type { Host } from './host.ts';
@@ -17,7 +17,7 @@ import type { IdMaps } from '../root/id-map.ts';
 import { openIdMaps } from '../root/id-map.ts';
 import { createOciConfig } from './oci-config.ts';
 import { instanceOf } from '../oci/instance-of.ts';
-import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
+import { diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
 import { writeRecord } from '../oci/record.ts';
 import { writeSkeleton } from '../root/skeleton.ts';
 import { unownableNull } from './null-device.ts';

@@ -1,11 +1,11 @@
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findProcess, SoulBoxError } from '@soulbox/base';
+import { completeAll, findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec } from '../driver.ts';
 import { initRuns, readBootId } from '../host/init-process.ts';
 import { instanceOf } from '../oci/instance-of.ts';
-import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
+import { diskScripts, makeRunFolders, prepareDisk } from '../oci/prepare.ts';
 import { writeRecord } from '../oci/record.ts';
 import { placingVolumes } from '../oci/volumes/place-volumes.ts';
 import { writeDiskOrigin } from '../root/disk-traffic.ts';

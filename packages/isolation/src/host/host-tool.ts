@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CommandError } from '@soulbox/base';
+import { CommandError, completeAll } from '@soulbox/base';
 import type { Program, ProgramOptions } from '@soulbox/linux/programs';
 import { startProgram } from '@soulbox/linux/programs';
 import type { Cgroups } from '../cgroup/cgroups.ts';
@@ -88,8 +88,7 @@ export async function conductTool(
   try {
     // Both are awaited: no step of a failed tool continues in the background.
     const steps = [openBarrier(program, onLine), waitForEnd(program, argv)];
-    const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    await completeAll(steps);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', end);

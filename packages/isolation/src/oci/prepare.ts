@@ -26,9 +26,3 @@ export async function makeRunFolders(instance: number, runtimeRoot: string): Pro
   for (const folder of [runFolder(instance), roots]) await chmod(folder, 0o711);
   await mkdir(runtimeRoot, { recursive: true, mode: 0o700 });
 }
-
-/** Waits for all steps even if one fails: a step that continues in the background would disturb the cleanup. */
-export async function completeAll(steps: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
-}

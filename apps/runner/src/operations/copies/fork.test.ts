@@ -165,6 +165,27 @@ it('the source continues, whatever happens to its copies', async () => {
   expect(bench.driver.stateOf(source.record.sandboxId)).toBe('running');
 });
 
+const withLargeDisk = (): void => void (bench.driver.diskUsedBytes = 2 ** 30);
+
+it('processes of the source that do not end keep its slot', async () => {
+  const { slot } = source.record;
+  withLargeDisk();
+  bench.driver.failNext('suspend', new Error('a process does not end'));
+  await expect(fork(1)).rejects.toMatchObject({ reason: 'checkpoint_failed' });
+  await bench.context.background[Symbol.asyncDispose]();
+  expect(source.record.state).toBe('running');
+  expect(source.record.slot).not.toBe(slot);
+  expect([(await bench.addRunning()).record.slot, source.record.slot]).not.toContain(slot);
+});
+
+it('the slot of a source that ended is free again', async () => {
+  withLargeDisk();
+  const [copy] = madeOf(await fork(1));
+  await bench.context.background[Symbol.asyncDispose]();
+  const slots = [source, copy, await bench.addRunning()].map((sandbox) => sandbox?.record.slot);
+  expect(slots.toSorted()).toEqual([1, 2, 3]);
+});
+
 describe('of a snapshot whose memory only the object store has', () => {
   const asked = ['pages-1.img:3', 'pages-1.img:0'];
   const expected: (readonly string[] | undefined)[] = [];

@@ -101,6 +101,8 @@ function createRecord(
   sandboxId: string,
   tenantOf: ((sandboxId: string) => Tenant) | undefined,
 ): HostRecord {
+  // Before the slot is taken: it throws when the template was removed.
+  const ground = readRootIdentity(rootfs);
   return {
     formatVersion: 2,
     sandboxId,
@@ -118,7 +120,7 @@ function createRecord(
     diskMb: source.diskMb,
     layers: source.layers,
     disk: 'new',
-    ground: readRootIdentity(rootfs),
+    ground,
     pagesFrom: memory !== undefined && comesLate(memory) ? source.stateId : '',
     waitsForRoom: false,
     volumes: source.volumes,

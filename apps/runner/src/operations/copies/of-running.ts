@@ -2,7 +2,7 @@ import { measureOperation, randomId, SoulBoxError } from '@soulbox/base';
 import type { Checkpoint } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import { settleUsage } from '../../processes/egress-usage.ts';
-import { freeSlot } from '../../processes/sandbox-host.ts';
+import { detachNetwork } from '../../processes/sandbox-host.ts';
 import type { OperationContext } from '../operation-context.ts';
 import { tellUpdated } from '../operation-context.ts';
 import type { Work } from '../../registry/record.ts';
@@ -118,7 +118,10 @@ async function saveFrozen(
   }
 }
 
-/** Ends the processes and turns the disk into the layer, if possible. The source continues either way. */
+/**
+ * Ends the processes and turns the disk into the layer, if possible. The source continues either way. Processes that did
+ * not end keep the slot: no other sandbox may get their uids and their address.
+ */
 async function parkDisk(
   context: OperationContext,
   sandbox: RunningSandbox,
@@ -127,16 +130,22 @@ async function parkDisk(
 ): Promise<void> {
   const { host, table, background } = context;
   const { sandboxId, slot } = sandbox.record;
+  let hasEnded = false;
   try {
     await settleUsage(context, sandbox);
     await endProcesses(host, sandbox);
+    hasEnded = true;
     await takeDisk(context, sandbox, work.layerId);
   } catch (err) {
-    host.logger.error({ sandboxId, err }, 'disk could not be turned into a layer');
+    const kept = hasEnded ? {} : { keptSlot: slot };
+    host.logger.error({ sandboxId, err, ...kept }, 'disk could not be turned into a layer');
   }
   await table.note(sandbox, { ...layersAfter(context, sandbox, work.layerId, below), slot: 0 });
   // The kernel takes 10 ms and more to remove an interface. The next server removes one that is left.
-  background.start(async () => await freeSlot(host, slot));
+  background.start(async () => {
+    await detachNetwork(host, slot);
+    if (hasEnded) host.slots.release(slot);
+  });
 }
 
 /**

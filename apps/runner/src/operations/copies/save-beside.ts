@@ -1,4 +1,4 @@
-import { phase, randomId } from '@soulbox/base';
+import { completeAll, phase, randomId } from '@soulbox/base';
 import type { CheckpointDraft } from '@soulbox/checkpoints';
 import { readBootId } from '../../host/boot-id.ts';
 import type { OperationContext } from '../operation-context.ts';
@@ -95,6 +95,5 @@ function unsealedMemory({ directory, scratch }: CheckpointDraft): CheckedMemory 
 async function saveParts({ live }: RunningSandbox, draft: CheckpointDraft, layer: string): Promise<void> {
   const { driver, instance } = live;
   const steps = [driver.checkpoint(instance, draft.directory), driver.copyDisk(instance, layer)];
-  const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+  await completeAll(steps);
 }

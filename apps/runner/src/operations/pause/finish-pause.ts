@@ -1,12 +1,12 @@
 import { phase } from '@soulbox/base';
 import type { Checkpoint, DiskDigests } from '@soulbox/checkpoints';
-import { freeSlot, getDriver } from '../../processes/sandbox-host.ts';
+import { detachNetwork, getDriver } from '../../processes/sandbox-host.ts';
 import { settleUsage } from '../../processes/egress-usage.ts';
 import type { SandboxHost } from '../../processes/sandbox-host.ts';
 import { disconnect } from '../../processes/start-processes.ts';
 import type { OperationContext } from '../operation-context.ts';
 import type { HostRecord } from '../../registry/record.ts';
-import type { TenantSandbox } from '../../registry/table.ts';
+import type { RecordChange, TenantSandbox } from '../../registry/table.ts';
 import { digestKeptDisk } from '../../processes/sandbox-disk.ts';
 
 /**
@@ -21,8 +21,7 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
     const disk = await endKeepingDisk(context, sandbox);
     const { hasMemory, ...state } = savedFrom(sealed);
     const saved = { ...state, hasMemory: hasMemory && work?.mayRun !== true, disk };
-    const rest = { slot: 0, disk: 'kept', pagesFrom: '', work: undefined, waitsForRoom: false } as const;
-    await context.table.step(sandbox, 'paused', { saved, ...rest });
+    await recordPaused(context, sandbox, { saved, disk: 'kept', pagesFrom: '', waitsForRoom: false });
     context.activity.forget(sandboxId);
     context.background.start(async () => await context.references.drop(pagesFrom));
     return true;
@@ -33,8 +32,23 @@ export async function finishPause(context: OperationContext, sandbox: TenantSand
 }
 
 /**
- * Ends processes and network, keeps the disk and digests it, since nothing writes to it any more, and flushes volumes.
- * Safe to repeat.
+ * Takes the step to `paused` once nothing of the sandbox runs any more. Its slot is released last: as long as the record
+ * names the slot, a retry detaches the network of the slot, which must not belong to another sandbox by then. Throws
+ * `disk_full` and other errors of the disk, with the slot kept.
+ */
+export async function recordPaused(
+  { table, host }: Pick<OperationContext, 'table' | 'host'>,
+  sandbox: TenantSandbox,
+  change: RecordChange,
+): Promise<void> {
+  const { slot } = sandbox.record;
+  await table.step(sandbox, 'paused', { ...change, slot: 0, work: undefined });
+  if (slot !== 0) host.slots.release(slot);
+}
+
+/**
+ * Ends processes and network, digests the disk, since nothing writes to it any more, and flushes volumes. Keeps the disk
+ * and the slot. Safe to repeat.
  */
 export async function endKeepingDisk(
   context: Pick<OperationContext, 'host' | 'table'>,
@@ -48,7 +62,7 @@ export async function endKeepingDisk(
     async () =>
       await Promise.all([
         digestKeptDisk(host, sandbox.record),
-        freeSlot(host, sandbox.record.slot),
+        detachNetwork(host, sandbox.record.slot),
         host.volumes.sync(sandbox.record.volumes),
       ]),
   );

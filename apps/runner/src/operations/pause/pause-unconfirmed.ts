@@ -2,7 +2,7 @@ import { isDiskFull, randomId } from '@soulbox/base';
 import type { OperationContext } from '../operation-context.ts';
 import { tellUpdated } from '../operation-context.ts';
 import type { LiveSandbox, TenantSandbox } from '../../registry/table.ts';
-import { endKeepingDisk, savedFrom } from './finish-pause.ts';
+import { endKeepingDisk, recordPaused, savedFrom } from './finish-pause.ts';
 import { holdRoom, saveCheckpoint } from '../../processes/save-checkpoint.ts';
 import { freeze } from '../../processes/freeze.ts';
 
@@ -26,8 +26,8 @@ export async function pauseUnconfirmed(context: OperationContext, sandbox: Tenan
     using _room = await holdRoom(context, sandbox, true, true);
     const checkpoint = await saveCheckpoint(context, sandbox, { checkpointId, keepMemory: true, layers });
     const disk = await endKeepingDisk(context, sandbox);
-    const change = { saved: { ...savedFrom(checkpoint), disk }, slot: 0, pagesFrom: '', work: undefined };
-    await table.step(sandbox, 'paused', { ...change, cause: 'resume_failed', stateSinceMs: clock.now() });
+    const change = { saved: { ...savedFrom(checkpoint), disk }, pagesFrom: '' };
+    await recordPaused(context, sandbox, { ...change, cause: 'resume_failed', stateSinceMs: clock.now() });
   } catch (err) {
     // The source of a snapshot has a step of its own to finish.
     if (record.state === 'resuming' && isDiskFull(err)) throw err;

@@ -14,7 +14,7 @@ import type { Live, RecordChange, TenantSandbox } from '../../registry/table.ts'
 import { keepDamaged } from '../end.ts';
 import { fitDiskToRoot } from '../layers/disk-to-layer.ts';
 import type { OperationContext } from '../operation-context.ts';
-import { endKeepingDisk } from '../pause/finish-pause.ts';
+import { endKeepingDisk, recordPaused } from '../pause/finish-pause.ts';
 import { pauseUnconfirmed } from '../pause/pause-unconfirmed.ts';
 import {
   filesNotBootedError,
@@ -188,7 +188,7 @@ export async function undoRestore(context: OperationContext, sandbox: TenantSand
   const isStale = await isMemoryStale(context, sandbox);
   const unchanged = saved === undefined ? {} : { saved: { ...saved, disk } };
   const change = isStale ? withoutMemory(context, sandbox, disk, isDamaged || why === 'damaged') : unchanged;
-  await context.table.step(sandbox, 'paused', { ...change, slot: 0, pagesFrom: '', work: undefined });
+  await recordPaused(context, sandbox, { ...change, pagesFrom: '' });
   if (isStale) tellMemoryDropped(context, sandbox);
 }
 

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findProcess, SoulBoxError } from '@soulbox/base';
+import { completeAll, findProcess, SoulBoxError } from '@soulbox/base';
 import type { SandboxInstance, SandboxSpec, SavedMemory } from '../../driver.ts';
 import { initRuns, readBootId } from '../../host/init-process.ts';
 import type { ToolOptions } from '../../host/host-tool.ts';
@@ -20,7 +20,7 @@ import { envdNice } from '../oci-config.ts';
 import { prepareEagerBlocks } from '../pager/eager-blocks.ts';
 import { waitForPager } from '../pager/pagers.ts';
 import { instanceOf } from '../../oci/instance-of.ts';
-import { completeAll, diskScripts, makeRunFolders, prepareDisk } from '../../oci/prepare.ts';
+import { diskScripts, makeRunFolders, prepareDisk } from '../../oci/prepare.ts';
 import { writeRecord } from '../../oci/record.ts';
 import { runtimeRoot } from '../runtime-state.ts';
 import { readComplaint } from './complaint.ts';

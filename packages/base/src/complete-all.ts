@@ -1,0 +1,8 @@
+/**
+ * Waits for all steps even if one fails, then throws the error of the first that failed: a step that continues in the
+ * background would disturb the cleanup.
+ */
+export async function completeAll(steps: readonly Promise<unknown>[]): Promise<void> {
+  const failed = (await Promise.allSettled(steps)).find((step) => step.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
