@@ -14,6 +14,11 @@ function asks(
   return { kind: 'inside', wall, by: both, name, python, control, ...more };
 }
 
+/** The control would stay mergeable, in the process that runs all of them. */
+const ofKsm = [
+  { none: 'it would change the process of the controls' },
+  { refusedWith: ['EINVAL'], harmlessInOwnKernel: 'its kernel offers nothing to that of the host' },
+] as const;
 const dangerous = { none: 'it would harm the host' } as const;
 
 /** System calls whose code in the kernel no sandbox needs. */
@@ -42,6 +47,17 @@ call('perf_event_open', attributes, 0, -1, -1, 0)`,
   ),
   asks('handles page faults itself (userfaultfd)', `call('userfaultfd', 1)`),
   asks('opens /dev/userfaultfd', `os.open('/dev/userfaultfd', os.O_RDWR)`, { none: 'not on every host' }),
+  ...[12, 2 ** 32 + 12].map((advice) =>
+    asks(
+      `offers memory to KSM, which merges it with that of others (madvise, ${advice})`,
+      `area = mmap.mmap(-1, 4096)
+call('madvise', ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(area))), 4096, ${advice})`,
+      ...ofKsm,
+    ),
+  ),
+  ...[67, 2 ** 32 + 67].map((option) =>
+    asks(`offers all its memory to KSM (prctl, ${option})`, `call('prctl', ${option}, 1, 0, 0, 0)`, ...ofKsm),
+  ),
   asks('opens an io_uring', `call('io_uring_setup', 8, ctypes.create_string_buffer(120))`),
   asks('loads a kernel for a reboot', `call('kexec_load', 0, 0, 0, 0)`, dangerous),
   asks('loads a kernel from a file', `call('kexec_file_load', -1, -1, 0, 0, 4)`, dangerous),

@@ -66,7 +66,7 @@ it('a sandbox that confirms late continues to run', async () => {
 /** While it is blocked, the record of the sandbox cannot be written. The pause fails from the end of the processes on. */
 function blockRecordAtEnd(sandboxId: string): { unblock: () => Promise<void> } {
   const file = `${bench.context.host.store.directoryOf(sandboxId)}.json`;
-  const { suspend } = bench.driver;
+  const suspend = bench.driver.suspend.bind(bench.driver);
   bench.driver.suspend = async (...args) => {
     bench.driver.suspend = suspend;
     await suspend(...args);

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLocks, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
@@ -6,6 +6,7 @@ import { copyMsMax, holdVolume, stageVolume } from '@soulbox/volumes';
 import type { HeldVolume } from '@soulbox/volumes';
 import { stagedGroupPath, volumeStageName } from '@soulbox/volumes/stage-folder';
 import type { OpenVolumes, VolumePlace } from '../volumes/open-volumes.ts';
+import { removeFolder } from '../volumes/remove-folder.ts';
 
 /** What backups take from volumes. One backup at a time. Disposing ends what goes on, and leaves what is complete. */
 export interface Staging extends AsyncDisposable {
@@ -103,8 +104,7 @@ export function createStaging({ volumes, directory, logger }: StagingOptions): S
   };
   const drop = async (): Promise<void> => {
     await end();
-    // This process cannot start `rm`.
-    await rm(stage, { recursive: true, force: true });
+    await removeFolder(stage);
   };
   return {
     async begin() {

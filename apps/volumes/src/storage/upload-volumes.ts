@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { rm } from 'node:fs/promises';
 import { errorFromUnknown, sleepUnlessAborted, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
 import { checkOwner, claimOwner } from '@soulbox/vault';
@@ -7,6 +6,7 @@ import type { OwnerWords, SealedObjects } from '@soulbox/vault';
 import { cleanGroup, countUnstored, generationsKept, readBody, uploadVolume } from '@soulbox/volumes/stored';
 import type { Generation, StoredVolumes } from '@soulbox/volumes/stored';
 import type { OpenVolumes, StoreOfVolumes } from '../volumes/open-volumes.ts';
+import { removeFolder } from '../volumes/remove-folder.ts';
 import type { VolumePlace } from '../volumes/volume-place.ts';
 import { findChanges } from './read-changes.ts';
 import { createRewrites } from './rewrites.ts';
@@ -76,7 +76,7 @@ export function createVolumeStore(options: VolumeStoreOptions): VolumeStore {
 
   /** What the store has, and what the host has that may be newer. */
   const begin = async (volumes: OpenVolumes): Promise<void> => {
-    await rm(stage, { recursive: true, force: true });
+    await removeFolder(stage);
     await claimOwner(objects, owner, { ...ofOwner, signal });
     ownedAtMs = now();
     const inStore = await stored.generations.list(signal);

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLocks, errorFromNode, isNodeError, SoulBoxError } from '@soulbox/base';
 import type { Logger } from '@soulbox/base';
@@ -9,6 +9,7 @@ import type { DiskReserve } from '@soulbox/storage';
 import { idleVolumesMax, removedMax, takeoverMs } from '../limits.ts';
 import { createCopyCounts } from './copy-counts.ts';
 import type { CopyCounts } from './copy-counts.ts';
+import { removeFolder } from './remove-folder.ts';
 import { listFolder } from './list-folder.ts';
 import { sweepGroups } from './sweep-groups.ts';
 import { adoptMounts } from './volume-mounts.ts';
@@ -204,7 +205,7 @@ export function createOpenVolumes(
     await locks.alone(folderOf(place), async () => {
       const folder = folderOf(place);
       if ((await listGroup(folder)).length > 0) return;
-      await rm(folder, { recursive: true, force: true });
+      await removeFolder(folder);
       store?.noteGroupRemoved(place.groupId);
     });
   const expireMounts = async (kept?: ReadonlySet<string>): Promise<void> => {
@@ -250,8 +251,8 @@ export function createOpenVolumes(
             await whenUnused(one);
             await close(one);
           }
-          // This process cannot start `rm`. The folder has files of ours only, whatever a volume contains.
-          await rm(join(folderOf(place), volumeId), { recursive: true, force: true });
+          // The folder has files of ours only, whatever a volume contains.
+          await removeFolder(join(folderOf(place), volumeId));
         });
         await removeEmptyGroup(place);
       } finally {

@@ -83,13 +83,17 @@ os.kill(os.getpid(), 9)`;
 
     test('two loops on one CPU get one CPU', async () => {
       await using sandbox = await stage.bench.start();
-      void sandbox.sh('timeout 4 sh -c "while :; do :; done" & timeout 4 sh -c "while :; do :; done"').catch(() => 0);
+      void sandbox.sh('timeout 5 sh -c "while :; do :; done" & timeout 5 sh -c "while :; do :; done"').catch(() => 0);
       await sleep(500);
       const { driver } = stage.bench;
-      const [before, startedAt] = [driver.sample(sandbox.instance), performance.now()];
-      await sleep(2_500);
-      const [after, endedAt] = [driver.sample(sandbox.instance), performance.now()];
-      const used = (after.cpuUsedSeconds - before.cpuUsedSeconds) / ((endedAt - startedAt) / 1000);
+      const shares: number[] = [];
+      for (let window = 0; window < 3; window++) {
+        const [before, startedAt] = [driver.readCpuUsed(sandbox.instance), performance.now()];
+        await sleep(1_000);
+        shares.push((driver.readCpuUsed(sandbox.instance) - before) / ((performance.now() - startedAt) / 1000));
+      }
+      // The middle one: on a busy host, the two readings of one window may be apart by what was used before them.
+      const used = shares.toSorted((one, other) => one - other)[1] ?? 0;
       expect(used).toBeLessThan(1.15);
       expect(used).toBeGreaterThan(0.2);
     });

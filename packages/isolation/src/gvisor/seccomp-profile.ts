@@ -1,5 +1,5 @@
 import type { SyscallArgument, SyscallRule } from '../oci/seccomp-profile.ts';
-import { createSeccompProfile as createContainerProfile, errno } from '../oci/seccomp-profile.ts';
+import { createSeccompProfile as createContainerProfile, errno, mergingCalls } from '../oci/seccomp-profile.ts';
 
 /** The parts of `linux.seccomp` in an OCI configuration that runsc applies. */
 interface SeccompProfile {
@@ -23,15 +23,16 @@ type Action = 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO' | 'SCMP_ACT_TRACE';
 const unknownCall: Action = 'SCMP_ACT_TRACE';
 
 /** Calls that have rules of their own here. */
-const own = new Set(['socket', 'kill', 'close_range']);
+const merging = mergingCalls.map(({ name }) => name);
+const own = new Set<string>(['socket', 'kill', 'close_range', ...merging]);
 const initPid = 1;
 /** What programs give to `close_range` for "all from this one on". */
 const lastDescriptor = 0xffff_ffff;
 const toInit: SyscallArgument = { index: 0, value: initPid, op: 'SCMP_CMP_EQ' };
 
 /**
- * The container's list, applied by gVisor's kernel to reduce its own attack surface. Three rules differ. Sockets need no
- * rules, because gVisor has only the allowed families. Signals to init are refused: a signal that init does not handle
+ * The container's list, applied by gVisor's kernel to reduce its own attack surface. Some rules differ. Sockets need no
+ * rules, because gVisor has only the allowed families, nor do offers of memory to KSM, which do not reach the host. Signals to init are refused: a signal that init does not handle
  * ends it in gVisor, where Linux ignores the signal. A `close_range` of all descriptors is unknown: gVisor answers EINVAL
  * (release 20240729), with which GLib starts no program. With ENOSYS, GLib and the C library close them one by one.
  */
@@ -43,7 +44,7 @@ export function createSeccompProfile(): SeccompProfile {
     architectures,
     syscalls: [
       ...others.filter(({ names }) => names.length > 0).map(ruleForGvisor),
-      allow('socket'),
+      ...['socket', ...merging].map((name) => allow(name)),
       allow('close_range', { index: 1, value: lastDescriptor, op: 'SCMP_CMP_NE' }),
       allow('kill', { index: 0, value: initPid, op: 'SCMP_CMP_NE' }),
       // Signal 0 checks whether it exists.

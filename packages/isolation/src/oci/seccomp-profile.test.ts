@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { answerOf } from '../testing/answer-of.ts';
 import { createSeccompProfile } from './seccomp-profile.ts';
+import type { SyscallArgument } from './seccomp-profile.ts';
 import { allowedSyscalls, refusedSyscalls } from './seccomp-syscalls.ts';
 
 const profile = createSeccompProfile();
@@ -21,11 +22,15 @@ test('a call on no list returns the same as on a kernel without it', () => {
   expect(profile).toMatchObject({ defaultAction: 'SCMP_ACT_ERRNO', defaultErrnoRet: 38 });
 });
 
+/** Of the rules that together mean "any value but one". */
+const isFirstBit = (argument?: SyscallArgument): boolean =>
+  argument?.op === 'SCMP_CMP_MASKED_EQ' && argument.value === 1;
+
 test('every socket family up to netlink has exactly one rule, and all above share one more', () => {
   const rules = profile.syscalls.filter(({ names }) => names.includes('socket'));
   const families = new Map<number, number>();
   for (const { args = [] } of rules)
-    if (args[0]?.op === 'SCMP_CMP_EQ' && (args.length === 1 || args[1]?.op === 'SCMP_CMP_NE'))
+    if (args[0]?.op === 'SCMP_CMP_EQ' && (args.length === 1 || isFirstBit(args[1])))
       families.set(args[0].value, (families.get(args[0].value) ?? 0) + 1);
   expect([...families.keys()].sort((a, b) => a - b)).toEqual([...Array(16).keys()]);
   expect(new Set(families.values())).toEqual(new Set([1]));
@@ -117,7 +122,9 @@ describe('calls that depend on their arguments', () => {
   );
 
   test('multipath TCP does not exist', () => {
-    for (const family of [2, 10]) expect(answerOf(profile, 'socket', family, 1, 262)).toBe(noSuchProtocol);
+    for (const family of [2, 10])
+      for (const protocol of [262, 2 ** 32 + 262])
+        expect(answerOf(profile, 'socket', family, 1, protocol)).toBe(noSuchProtocol);
   });
 
   test('netlink is allowed for routes, sockets and devices, and for nothing else', () => {
@@ -125,6 +132,19 @@ describe('calls that depend on their arguments', () => {
       expect(answerOf(profile, 'socket', 16, 3, protocol), String(protocol)).toBe(
         [0, 4, 15].includes(protocol) ? allowed : noSuchProtocol,
       );
+  });
+
+  // MADV_MERGEABLE and PR_SET_MEMORY_MERGE. The kernel ignores the upper half of an int.
+  test.each([
+    ['madvise', [0, 4096], 12],
+    ['process_madvise', [3, 0, 1], 12],
+    ['prctl', [], 67],
+  ])('%s does not offer memory for merging, and does everything else', (name, before, value) => {
+    for (const upper of [0, 1, 2 ** 20]) {
+      expect(answerOf(profile, name, ...before, upper * 2 ** 32 + value)).toBe('SCMP_ACT_ERRNO 22');
+      for (const other of [0, 4, 8, 13, 14, 15, 38, 66, 68, 100, 2 ** 31 + value, 2 ** 32 - 1])
+        expect(answerOf(profile, name, ...before, upper * 2 ** 32 + other), String(other)).toBe(allowed);
+    }
   });
 
   test('a socket pair is always of family Unix', () => {

@@ -22,7 +22,7 @@ export interface SeccompProfile {
   readonly syscalls: readonly SyscallRule[];
 }
 
-export const errno = { EPERM: 1, ENOSYS: 38, EPROTONOSUPPORT: 93, EAFNOSUPPORT: 97 } as const;
+export const errno = { EPERM: 1, EINVAL: 22, ENOSYS: 38, EPROTONOSUPPORT: 93, EAFNOSUPPORT: 97 } as const;
 const architectures: Readonly<Record<string, string>> = { x64: 'SCMP_ARCH_X86_64', arm64: 'SCMP_ARCH_AARCH64' };
 
 // CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET (include/uapi/linux/sched.h).
@@ -42,6 +42,13 @@ const masked = (index: number, mask: number, value: number): SyscallArgument => 
   valueTwo: value,
   op: 'SCMP_CMP_MASKED_EQ',
 });
+/**
+ * Conditions of which at least one holds if and only if the lower half of the argument, which is all that the kernel
+ * reads of an `int`, differs from `value`. With SCMP_CMP_NE, a program could set the upper half.
+ */
+const differs = (index: number, value: number): SyscallArgument[] =>
+  [...Array(32).keys()].map((bit) => masked(index, 2 ** bit, Math.floor(value / 2 ** bit) % 2 === 0 ? 2 ** bit : 0));
+const isInt = (index: number, value: number): SyscallArgument => masked(index, 0xffff_ffff, value);
 const allow = (names: readonly string[], ...args: SyscallArgument[]): SyscallRule => ({
   names,
   action: 'SCMP_ACT_ALLOW',
@@ -67,10 +74,8 @@ function socketRules(): SyscallRule[] {
   const netlink = equals(0, family.netlink);
   return [
     allow(['socket'], equals(0, family.unix)),
-    ...internet.map((value) =>
-      allow(['socket'], equals(0, value), { index: 2, value: multipathTcp, op: 'SCMP_CMP_NE' }),
-    ),
-    ...internet.map((value) => refuse(['socket'], errno.EPROTONOSUPPORT, equals(0, value), equals(2, multipathTcp))),
+    ...internet.flatMap((value) => differs(2, multipathTcp).map((other) => allow(['socket'], equals(0, value), other))),
+    ...internet.map((value) => refuse(['socket'], errno.EPROTONOSUPPORT, equals(0, value), isInt(2, multipathTcp))),
     ...netlinkProtocols.map((value) => allow(['socket'], netlink, equals(2, value))),
     // libaudit, and with it sudo and su, takes this error for a kernel without audit.
     ...otherProtocols.map((value) => refuse(['socket'], errno.EPROTONOSUPPORT, netlink, equals(2, value))),
@@ -81,9 +86,28 @@ function socketRules(): SyscallRule[] {
   ];
 }
 
+/** Calls that offer memory to KSM by one value of an argument: asm-generic/mman-common.h and linux/prctl.h. */
+export const mergingCalls = [
+  { name: 'madvise', index: 2, value: 12 },
+  { name: 'process_madvise', index: 3, value: 12 },
+  { name: 'prctl', index: 0, value: 67 },
+] as const;
+
+/**
+ * Equal pages of all tenants whose programs offer them are kept once, on a host whose KSM runs, as hosts of virtual
+ * machines often have it. How long a write to such a page takes tells what another tenant has in memory. The error is
+ * that of a kernel without KSM.
+ */
+function mergingRules(): SyscallRule[] {
+  return mergingCalls.flatMap(({ name, index, value }) => [
+    ...differs(index, value).map((other) => allow([name], other)),
+    refuse([name], errno.EINVAL, isInt(index, value)),
+  ]);
+}
+
 /**
  * The system calls of a sandbox: a list of allowed calls, ENOSYS for all others (io_uring, keyctl, userfaultfd, clone3,
- * new calls). No new namespaces, not through clone either. clone3 passes its flags in memory, where the filter cannot
+ * new calls). No new namespaces, not through clone either, and no memory for KSM. clone3 passes its flags in memory, where the filter cannot
  * see them, so programs must fall back.
  */
 export function createSeccompProfile(): SeccompProfile {
@@ -98,6 +122,7 @@ export function createSeccompProfile(): SeccompProfile {
       ...namespaceFlags.map((flag) => refuse(['clone'], errno.EPERM, masked(0, flag, flag))),
       ...personalities.map((value) => allow(['personality'], equals(0, value))),
       ...socketRules(),
+      ...mergingRules(),
       refuse(refusedSyscalls, errno.EPERM),
     ],
   };

@@ -19,12 +19,12 @@ const waiting = `
 const processes = `
   capget capset execve execveat exit exit_group fork getegid geteuid getgid getgroups getpgid getpgrp getpid getppid
   getpriority getresgid getresuid getrlimit getrusage getsid gettid getuid ioprio_get ioprio_set kill pidfd_getfd
-  pidfd_open pidfd_send_signal prctl prlimit64 ptrace rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo
+  pidfd_open pidfd_send_signal prlimit64 ptrace rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo
   rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sched_getaffinity sched_getattr sched_getparam
   sched_get_priority_max sched_get_priority_min sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr
   sched_setparam sched_setscheduler sched_yield seccomp setfsgid setfsuid setgid setgroups setpgid setpriority setregid
   setresgid setresuid setreuid setrlimit setsid setuid sigaltstack tgkill tkill uname sysinfo times vfork wait4 waitid
-  process_madvise process_mrelease process_vm_readv process_vm_writev getcpu`;
+  process_mrelease process_vm_readv process_vm_writev getcpu`;
 
 const threads = `
   arch_prctl futex futex_requeue futex_wait futex_waitv futex_wake get_robust_list get_thread_area membarrier
@@ -36,7 +36,7 @@ const threads = `
  * has such keys. V8 does without them if there are none.
  */
 const memory = `
-  brk madvise mincore mlock mlock2 mlockall mmap mprotect mremap mseal msync munlock munlockall munmap memfd_create
+  brk mincore mlock mlock2 mlockall mmap mprotect mremap mseal msync munlock munlockall munmap memfd_create
   map_shadow_stack remap_file_pages riscv_flush_icache`;
 
 const time = `
