@@ -14,8 +14,9 @@ const reader = `
 const { DatabaseSync } = require('node:sqlite');
 const { readdirSync } = require('node:fs');
 const { workerData: folder } = require('node:worker_threads');
+const names = readdirSync(folder);
 for (;;)
-  for (const name of readdirSync(folder))
+  for (const name of names)
     try {
       const database = new DatabaseSync(folder + '/' + name + '/metadata.sqlite');
       database.prepare('SELECT count(*) FROM sqlite_schema').get();
