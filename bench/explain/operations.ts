@@ -16,7 +16,8 @@ export interface ExplainedOperation {
 
 export const explainedNames = [
   ...(['boot', 'create', 'pause', 'resume', 'fork'] as const),
-  ...(['first', 'spare', 'command', 'hold', 'thaw', 'deploy', 'request'] as const),
+  ...(['first', 'spare', 'command', 'list', 'hold', 'thaw', 'kill'] as const),
+  ...(['deploy', 'request'] as const),
 ] as const;
 export type ExplainedName = (typeof explainedNames)[number];
 
@@ -24,6 +25,7 @@ export const isExplainedName = (name: string): name is ExplainedName => explaine
 
 /** One is too short to be seen by its samples. */
 const commandsPerRound = 20;
+const listsPerRound = 20;
 const requestsPerRound = 200;
 
 /** MiB that the sandbox has resident in a pause, a resume and a fork. */
@@ -51,7 +53,15 @@ export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<E
       },
     };
   }
+  if (name === 'kill') return killOf(lab, server, rest);
   const sandbox = await lab.create(server);
+  if (name === 'list')
+    return {
+      server,
+      act: async () => {
+        for (let n = 0; n < listsPerRound; n++) await Sandbox.list(connectionTo(server)).nextItems();
+      },
+    };
   if (name === 'command')
     return {
       server,
@@ -102,6 +112,20 @@ export async function prepareOperation(lab: Lab, name: ExplainedName): Promise<E
     },
     after: async () => {
       for (const copy of copies.splice(0)) await copy.kill();
+    },
+  };
+}
+
+function killOf(lab: Lab, server: ServerProcess, rest: () => Promise<void>): ExplainedOperation {
+  const made: Sandbox[] = [];
+  return {
+    server,
+    before: async () => {
+      made.push(await lab.create(server));
+      await rest();
+    },
+    act: async () => {
+      for (const sandbox of made.splice(0)) await sandbox.kill();
     },
   };
 }

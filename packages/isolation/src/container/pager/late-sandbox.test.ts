@@ -22,6 +22,7 @@ import { layoutOf } from '../layout.ts';
 import { testInstance } from '../testing/test-instance.ts';
 import { pagerState } from './pagers.ts';
 import { findPagerRecord } from './record.ts';
+import type { PagerRecord } from './record.ts';
 
 const mib = 2 ** 20;
 const pagesPerMib = mib / 4096;
@@ -203,16 +204,22 @@ async function expectNothingWrong(saved: Saved): Promise<void> {
   expect((await again.sh('ls /wrong')).stdout).toBe('');
 }
 
+function loadingPager({ spec }: Saved): PagerRecord & { state: 'loading' } {
+  const record = findPagerRecord(workOf(spec));
+  if (record?.state !== 'loading') throw new Error('All memory is loaded.');
+  return record;
+}
+
 test.each(['worker', 'guard', 'sharer'] as const)(
   'when the %s of its pager is killed, a sandbox is ended before it reads zeros, and its checkpoint can be used again',
   { timeout },
   async (part) => {
-    const saved = await save(await startHolder(384, watch));
-    await driver.restore(saved.spec, saved.memory);
-    const record = findPagerRecord(workOf(saved.spec));
-    if (record?.state !== 'loading') throw new Error('the pager was too fast');
-    process.kill(record[part].pid, 'SIGKILL');
+    const saved = await save(await startHolder(192, watch));
+    await using arriving = await emptied(saved, 0.5);
+    await driver.restore(saved.spec, arriving.memory);
+    process.kill(loadingPager(saved)[part].pid, 'SIGKILL');
     await expectEnded(saved, 'interrupted');
+    await arriving.bring('all');
     await expectNothingWrong(saved);
   },
 );
@@ -239,25 +246,22 @@ test('a sandbox is ended before it reads a page of an altered block', { timeout 
 });
 
 test('a guard that reacts late does not end the next start of its sandbox', { timeout }, async () => {
-  const saved = await save(await startHolder(384, watch));
-  const pages = pagesOf(saved);
-  const [name = ''] =
-    Object.entries(saved.memory.digests.parts).sort(([, one], [, two]) => two.length - one.length)[0] ?? [];
-  await flip(join(pages, name), 350 * mib);
-  await driver.restore(saved.spec, saved.memory);
-  const record = findPagerRecord(workOf(saved.spec));
-  if (record?.state !== 'loading') throw new Error('the pager was too fast');
-  process.kill(record.guard.pid, 'SIGSTOP');
+  const saved = await save(await startHolder(192, watch));
+  await using arriving = await emptied(saved, 0.5);
+  await driver.restore(saved.spec, arriving.memory);
+  const { guard } = loadingPager(saved);
+  process.kill(guard.pid, 'SIGSTOP');
   try {
+    arriving.damageRest();
     await expectEnded(saved, 'damaged');
-    await flip(join(pages, name), 350 * mib);
+    await arriving.bring('all');
     await using again = await bench.restore(saved.memory, saved.spec);
-    process.kill(record.guard.pid, 'SIGCONT');
-    await vi.waitUntil(() => !isRunning(record.guard), { timeout: 10_000 });
+    process.kill(guard.pid, 'SIGCONT');
+    await vi.waitUntil(() => !isRunning(guard), { timeout: 10_000 });
     expect((await again.sh('ls /wrong; echo there')).stdout).toBe('there\n');
     await vi.waitUntil(() => pagerState(workOf(saved.spec)) === 'complete', { timeout: 10_000 });
   } finally {
-    if (isRunning(record.guard)) process.kill(record.guard.pid, 'SIGKILL');
+    if (isRunning(guard)) process.kill(guard.pid, 'SIGKILL');
   }
 });
 
@@ -290,12 +294,17 @@ interface Arriving extends AsyncDisposable {
   readonly file: ArrivalFile;
   /** Puts the blocks at their places that somebody waits for, or all. */
   bring(blocks: 'wanted' | 'all'): Promise<number>;
+  /** What has not arrived never will. */
+  damageRest(): void;
   /** Brings what is wanted, as long as it is true. */
   isFast: boolean;
 }
 
-/** As while the memory still arrives from an object store: its files have their sizes, and are empty. */
-async function emptied({ memory }: Saved): Promise<Arriving> {
+/**
+ * As while the memory still arrives from an object store: its files have their sizes, and are empty. `part`: how much of
+ * it arrives by itself when it is wanted; with less than 1, the pager has still to load some at any later time.
+ */
+async function emptied({ memory }: Saved, part = 1): Promise<Arriving> {
   const { blockBytes } = memory.digests;
   const names = Object.keys(memory.digests.parts);
   const first: Record<string, number> = {};
@@ -313,9 +322,13 @@ async function emptied({ memory }: Saved): Promise<Arriving> {
   const arriving: Arriving = {
     ...{ file, isFast: true },
     memory: { ...memory, digests: { ...memory.digests, arriving: { path, count: places.length, first } } },
+    damageRest() {
+      arriving.isFast = false;
+      for (const at of places.keys()) if (file.arrivalOf(at) === 'missing') file.note(at, 'damaged');
+    },
     async bring(which) {
       const wanted = which === 'all' ? places.keys() : file.wanted();
-      const missing = [...wanted].filter((at) => file.arrivalOf(at) === 'missing');
+      const missing = [...wanted].filter((at) => file.arrivalOf(at) !== 'there');
       for (const at of missing) {
         const { name, index, bytes } = places[at] ?? { name: '', index: 0, bytes: Buffer.alloc(0) };
         await using target = await open(join(memory.directory, name), 'r+');
@@ -330,8 +343,10 @@ async function emptied({ memory }: Saved): Promise<Arriving> {
       await rm(path, { force: true });
     },
   };
+  let brought = 0;
   const timer = setInterval(() => {
-    if (arriving.isFast) void arriving.bring('wanted');
+    if (arriving.isFast && brought < part * places.length)
+      void arriving.bring('wanted').then((count) => (brought += count));
   }, 5);
   return arriving;
 }
@@ -372,7 +387,7 @@ test('a sandbox whose memory arrives damaged ends, and says so', { tags: ['long'
   await using arriving = await emptied(saved);
   await using sandbox = await bench.restore(arriving.memory, saved.spec);
   arriving.isFast = false;
-  for (let at = 0; at < 150; at++) if (arriving.file.arrivalOf(at) === 'missing') arriving.file.note(at, 'damaged');
+  arriving.damageRest();
   await vi.waitUntil(() => !driver.isAlive(sandbox.instance), { timeout: 10_000 });
   expect(await driver.whyEnded(saved.spec.sandboxId, saved.spec.directory)).toBe('damaged');
 });
