@@ -503,7 +503,7 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index', 'main', 'testing'],
   ],
   'apps/volumes/src/volumes': [
-    ['copy-counts', 'kernel-cache', 'list-folder', 'sweep-groups', 'volume-place'],
+    ['copy-counts', 'kernel-cache', 'list-folder', 'remove-folder', 'sweep-groups', 'volume-place'],
     ['volume-mounts'],
     ['open-volumes'],
   ],
