@@ -43,8 +43,8 @@ const masked = (index: number, mask: number, value: number): SyscallArgument => 
   op: 'SCMP_CMP_MASKED_EQ',
 });
 /**
- * Conditions of which at least one holds if and only if the lower half of the argument, which is all that the kernel
- * reads of an `int`, differs from `value`. With SCMP_CMP_NE, a program could set the upper half.
+ * "Any `int` but `value`": one condition for each bit, of which at least one holds. SCMP_CMP_NE compares all 64 bits of an
+ * argument. The kernel reads only the lower 32, so a program could pass by setting an upper bit.
  */
 const differs = (index: number, value: number): SyscallArgument[] =>
   [...Array(32).keys()].map((bit) => masked(index, 2 ** bit, Math.floor(value / 2 ** bit) % 2 === 0 ? 2 ** bit : 0));
@@ -94,9 +94,9 @@ export const mergingCalls = [
 ] as const;
 
 /**
- * Equal pages of all tenants whose programs offer them are kept once, on a host whose KSM runs, as hosts of virtual
- * machines often have it. How long a write to such a page takes tells what another tenant has in memory. The error is
- * that of a kernel without KSM.
+ * If KSM runs on the host, as it often does beside virtual machines, it merges equal pages that programs of different
+ * tenants offer. The time of a write to such a page tells what another tenant has in memory. The error is that of a
+ * kernel without KSM.
  */
 function mergingRules(): SyscallRule[] {
   return mergingCalls.flatMap(({ name, index, value }) => [
