@@ -13,6 +13,7 @@ import { functions } from './measurements/functions.ts';
 import { idleCpu, many } from './measurements/idle-cpu.ts';
 import { image } from './measurements/image.ts';
 import { memory } from './measurements/memory.ts';
+import { merge } from './measurements/merge.ts';
 import { pool } from './measurements/pool.ts';
 import { runCode } from './measurements/run-code.ts';
 import { runPrograms } from './measurements/run-programs.ts';
@@ -62,6 +63,7 @@ const measurements: readonly Measurement[] = [
   burst,
   idleCpu,
   many,
+  merge,
   sampling,
 ];
 

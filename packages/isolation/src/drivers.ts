@@ -12,6 +12,8 @@ export interface DriverOptions {
   readonly instance: number;
   /** For drivers that save memory with CRIU. Undefined: no CRIU works here. */
   readonly criu: Criu | undefined;
+  /** Default false: the kernel keeps equal memory of sandboxes apart. Only containers merge it (`startMerging`). */
+  readonly mergeMemory?: boolean | undefined;
 }
 
 /** The only table of drivers. Their names are in packages/contract, for clients and configuration. */

@@ -4,12 +4,16 @@ import { createDrivers as createFromTable } from '@soulbox/isolation';
 import type { Driver } from '@soulbox/isolation';
 import { traceDriver } from './trace-driver.ts';
 
-/** The drivers of this host, by name. */
-export async function createDrivers(instance: number, logger: Logger): Promise<Map<string, Driver>> {
+/** The drivers of this host, by name. `mergeMemory`: see `DriverOptions`. */
+export async function createDrivers(
+  instance: number,
+  logger: Logger,
+  mergeMemory = false,
+): Promise<Map<string, Driver>> {
   const criu = await findCriu((reason) => {
     logger.warn({ reason }, 'no working CRIU: sandboxes cannot be paused with their memory');
   });
-  const drivers = createFromTable({ logger, instance, criu });
+  const drivers = createFromTable({ logger, instance, criu, mergeMemory });
   for (const driver of drivers.values()) await driver.prepareHost();
   return new Map([...drivers].map(([name, driver]) => [name, traceDriver(driver)]));
 }

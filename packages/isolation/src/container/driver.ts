@@ -2,6 +2,7 @@ import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver } from '../driver.ts';
 import { initRuns } from '../host/init-process.ts';
+import { startMerging } from '../host/merge-memory.ts';
 import { createOciDriver } from '../oci/create-oci-driver.ts';
 import { syncVolumes } from '../oci/volumes/sync-volumes.ts';
 import { attachVolumes } from './attach-volumes.ts';
@@ -28,14 +29,16 @@ export interface ContainerDriverOptions {
   readonly instance: number;
   /** Without it, memory cannot be saved. */
   readonly criu?: Criu | undefined;
+  /** Whether the kernel may keep equal memory of all sandboxes once. Default false. */
+  readonly mergeMemory?: boolean | undefined;
 }
 
 /**
  * Linux containers with crun: own namespaces, a uid range for each, seccomp, control groups, an overlay on a disk of
  * its own. CRIU saves and restores them. Needs root.
  */
-export function createContainerDriver(options: ContainerDriverOptions): Driver {
-  const host = createHost(options.logger, options.instance, options.criu);
+export function createContainerDriver({ logger, instance, criu, mergeMemory = false }: ContainerDriverOptions): Driver {
+  const host = createHost({ logger, instance, criu, mergeMemory });
   return createOciDriver({
     host,
     name: 'container',
@@ -62,6 +65,7 @@ export function createContainerDriver(options: ContainerDriverOptions): Driver {
     probe: () => probeHost(host.criu),
     prepareHost: async () => {
       await reclaimNull();
+      if (mergeMemory) await startMerging();
       host.createShells.fill();
       if (host.criu === undefined) return;
       await removeLeftRoots();

@@ -7,6 +7,7 @@ import { createVersionReader } from '../host/program-version.ts';
 import type { WaitingShells } from '../host/waiting-shells.ts';
 import { createWaitingShells } from '../host/waiting-shells.ts';
 import { startWaitingTool } from '../host/waiting-tool.ts';
+import { mergingMemory } from '../host/merge-memory.ts';
 import { createOciHost, readOpenFilesMax } from '../oci/host.ts';
 import type { OciHost } from '../oci/oci-runtime.ts';
 import { cgroupParent, runFolder } from '../host/names.ts';
@@ -39,7 +40,16 @@ export interface Host extends OciHost {
 const spareShells = 2;
 const createShell = fileURLToPath(new URL('../host/waiting-shell.sh', import.meta.url));
 
-export function createHost(logger: Logger, instance: number, criu: Criu | undefined): Host {
+export interface HostOptions {
+  readonly logger: Logger;
+  readonly instance: number;
+  readonly criu: Criu | undefined;
+  readonly mergeMemory: boolean;
+}
+
+export function createHost({ logger, instance, criu, mergeMemory }: HostOptions): Host {
+  // The first program of a sandbox, and all others by it, inherits from such a shell whether its memory is merged.
+  const beforeShell = mergeMemory ? mergingMemory : [];
   const shared = createOciHost(logger, instance);
   let pagers: Pagers | undefined;
   return {
@@ -52,9 +62,10 @@ export function createHost(logger: Logger, instance: number, criu: Criu | undefi
     createShells: createWaitingShells({
       ...{ logger, spares: spareShells, purpose: 'starts' },
       // As in criu-shells.ts: what ends on the host ends in a shell too.
-      start: () => startWaitingTool(['unshare', '--mount', '--propagation', 'slave', 'sh', createShell]),
+      start: () =>
+        startWaitingTool([...beforeShell, 'unshare', '--mount', '--propagation', 'slave', 'sh', createShell]),
     }),
-    criuShells: createCriuShells({ logger, factsFile: kernelFactsFile(instance), spares: spareShells }),
+    criuShells: createCriuShells({ logger, factsFile: kernelFactsFile(instance), spares: spareShells, beforeShell }),
     get cgroups() {
       return shared.cgroups;
     },

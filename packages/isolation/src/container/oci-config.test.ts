@@ -111,12 +111,22 @@ describe('folders of the kernel', () => {
   });
 
   test('the existing ones on this host are all hidden, and no missing ones are listed', () => {
-    const { maskedFolders } = createHost(silentLogger, 11, undefined).facts;
+    const { maskedFolders } = createHost({
+      logger: silentLogger,
+      instance: 11,
+      criu: undefined,
+      mergeMemory: false,
+    }).facts;
     for (const folder of folders) expect(maskedFolders.includes(folder), folder).toBe(existsSync(folder));
   });
 
   test('every root of the device tree that has a disk of the host is hidden, except that of virtual devices', () => {
-    const { maskedFolders } = createHost(silentLogger, 11, undefined).facts;
+    const { maskedFolders } = createHost({
+      logger: silentLogger,
+      instance: 11,
+      criu: undefined,
+      mergeMemory: false,
+    }).facts;
     const disks = readdirSync('/sys/class/block').map((name) => realpathSync(`/sys/class/block/${name}`));
     for (const disk of disks)
       if (!disk.startsWith('/sys/devices/virtual/'))

@@ -21,15 +21,17 @@ export interface PlacedVolume {
  */
 export type CriuShells = WaitingShells<readonly PlacedVolume[]>;
 
-/** `spares`: how many wait. */
+/** `spares`: how many wait. `beforeShell`: the words before the command of each, by default none. */
 export function createCriuShells({
   logger,
   factsFile,
   spares,
+  beforeShell = [],
 }: {
   readonly logger: Logger;
   readonly factsFile: string;
   readonly spares: number;
+  readonly beforeShell?: readonly string[];
 }): CriuShells {
   return createWaitingShells({
     ...{ logger, spares, purpose: 'CRIU' },
@@ -39,7 +41,7 @@ export function createCriuShells({
       const own = ['unshare', '--mount', '--propagation', 'slave', '--uts'];
       const placing = placingVolumes(volumes.map(({ folder }) => folder));
       const mounts = volumes.map(({ mount }) => mount);
-      return startWaitingTool([...own, ...placing, 'sh', shellScript, factsFile], mounts);
+      return startWaitingTool([...beforeShell, ...own, ...placing, 'sh', shellScript, factsFile], mounts);
     },
   });
 }
