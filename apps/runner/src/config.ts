@@ -168,7 +168,7 @@ export const runnerConfigSchema = {
     'SOULBOX_MERGE_MEMORY',
     flag,
     false,
-    'Whether the kernel may keep equal memory of containers once (KSM), so that forks and idle sandboxes take less memory. Turns KSM on for the whole host. Off by default, because it is a side channel: the time of a write tells a sandbox whether another one has the same page in memory. Only for hosts whose sandboxes may know each other’s memory. Needs Linux 6.10 (docs/operations.md).',
+    'Whether the kernel may keep equal memory of containers once (KSM), so that forks and idle sandboxes take less memory. Turns KSM on for the whole host. Off by default, because it is a side channel: the time of a write tells a sandbox whether another one has the same page in memory. Only for hosts on which sandboxes need not be kept from learning this. Needs a recent kernel (docs/operations.md).',
   ),
   hostCpuPercent: key(
     'SOULBOX_HOST_CPU_PERCENT',

@@ -178,7 +178,7 @@ export async function startRunnerHost(
     await startRunner({
       config,
       dataDirectory,
-      drivers: await createDrivers(config.instance, logger, config.mergeMemory),
+      drivers: await createDrivers(config.instance, logger, config),
       network,
       ...(volumes === undefined ? {} : { volumes }),
       usageBook,

@@ -1,4 +1,3 @@
-import type { Logger } from '@soulbox/base';
 import { SoulBoxError } from '@soulbox/base';
 import type { Driver } from '../driver.ts';
 import { initRuns } from '../host/init-process.ts';
@@ -12,7 +11,7 @@ import { restoreFailure, restoreSandbox } from './checkpoint/restore.ts';
 import { checkpointSandbox } from './checkpoint/save.ts';
 import { endProcesses } from './end-processes.ts';
 import { freezeSandbox, thawSandbox } from './freeze.ts';
-import type { Host } from './host.ts';
+import type { ContainerDriverOptions, Host } from './host.ts';
 import { createHost } from './host.ts';
 import { layoutOf } from './layout.ts';
 import { reclaimNull } from './null-device.ts';
@@ -23,22 +22,12 @@ import { listRuntimeStates } from './runtime-state.ts';
 import { startSandbox } from './start.ts';
 import { whyEnded } from './why-ended.ts';
 
-export interface ContainerDriverOptions {
-  readonly logger: Logger;
-  /** 0 to 14: separates two servers on one host. */
-  readonly instance: number;
-  /** Without it, memory cannot be saved. */
-  readonly criu?: Criu | undefined;
-  /** Whether the kernel may keep equal memory of all sandboxes once. Default false. */
-  readonly mergeMemory?: boolean | undefined;
-}
-
 /**
  * Linux containers with crun: own namespaces, a uid range for each, seccomp, control groups, an overlay on a disk of
  * its own. CRIU saves and restores them. Needs root.
  */
-export function createContainerDriver({ logger, instance, criu, mergeMemory = false }: ContainerDriverOptions): Driver {
-  const host = createHost({ logger, instance, criu, mergeMemory });
+export function createContainerDriver(options: ContainerDriverOptions): Driver {
+  const host = createHost(options);
   return createOciDriver({
     host,
     name: 'container',
@@ -65,7 +54,7 @@ export function createContainerDriver({ logger, instance, criu, mergeMemory = fa
     probe: () => probeHost(host.criu),
     prepareHost: async () => {
       await reclaimNull();
-      if (mergeMemory) await startMerging();
+      if (options.mergeMemory === true) await startMerging();
       host.createShells.fill();
       if (host.criu === undefined) return;
       await removeLeftRoots();

@@ -40,15 +40,18 @@ export interface Host extends OciHost {
 const spareShells = 2;
 const createShell = fileURLToPath(new URL('../host/waiting-shell.sh', import.meta.url));
 
-export interface HostOptions {
+export interface ContainerDriverOptions {
   readonly logger: Logger;
+  /** 0 to 14: separates two servers on one host. */
   readonly instance: number;
-  readonly criu: Criu | undefined;
-  readonly mergeMemory: boolean;
+  /** Without it, memory cannot be saved. */
+  readonly criu?: Criu | undefined;
+  /** Whether the kernel may keep equal memory of all sandboxes once. Default false. */
+  readonly mergeMemory?: boolean | undefined;
 }
 
-export function createHost({ logger, instance, criu, mergeMemory }: HostOptions): Host {
-  // The first program of a sandbox, and all others by it, inherits from such a shell whether its memory is merged.
+export function createHost({ logger, instance, criu, mergeMemory = false }: ContainerDriverOptions): Host {
+  // All programs of a sandbox descend from such a shell and inherit whether their memory is merged.
   const beforeShell = mergeMemory ? mergingMemory : [];
   const shared = createOciHost(logger, instance);
   let pagers: Pagers | undefined;

@@ -2,10 +2,11 @@
 // Equal memory of real sandboxes, which the kernel keeps once.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { randomId } from '@soulbox/base';
 import { silentLogger } from '@soulbox/base/logger';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openPreparedBench } from '../conformance/prepared-bench.ts';
-import { pause } from '../conformance/saved-sandboxes.ts';
+import { pause, stopAndSave } from '../conformance/saved-sandboxes.ts';
 import type { TestSandbox } from '../conformance/test-sandbox.ts';
 import { startMerging } from '../host/merge-memory.ts';
 import { createContainerDriver } from './driver.ts';
@@ -87,6 +88,16 @@ test('programs of a container offer their memory, also after a restore', async (
   const after = await offers(restored);
   expect(after).toHaveLength(started.length);
   expect(after).not.toContain(false);
+});
+
+// Operators are told to leave KSM off while they have such checkpoints (docs/operations.md).
+test('a checkpoint that was saved with the setting is restored with it where it is not set', async () => {
+  await using sandbox = await bench.start();
+  const { spec, instance } = sandbox;
+  const memory = await stopAndSave(bench, instance);
+  await merging.suspend(spec.sandboxId, spec.directory);
+  const { initPid } = await usual.restore({ ...spec, disk: 'kept', generation: randomId(20) }, memory);
+  expect(await offersMemory(initPid)).toBe(true);
 });
 
 test('without the setting nothing is offered, also after a restore', async () => {

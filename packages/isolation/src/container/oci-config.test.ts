@@ -111,22 +111,12 @@ describe('folders of the kernel', () => {
   });
 
   test('the existing ones on this host are all hidden, and no missing ones are listed', () => {
-    const { maskedFolders } = createHost({
-      logger: silentLogger,
-      instance: 11,
-      criu: undefined,
-      mergeMemory: false,
-    }).facts;
+    const { maskedFolders } = createHost({ logger: silentLogger, instance: 11 }).facts;
     for (const folder of folders) expect(maskedFolders.includes(folder), folder).toBe(existsSync(folder));
   });
 
   test('every root of the device tree that has a disk of the host is hidden, except that of virtual devices', () => {
-    const { maskedFolders } = createHost({
-      logger: silentLogger,
-      instance: 11,
-      criu: undefined,
-      mergeMemory: false,
-    }).facts;
+    const { maskedFolders } = createHost({ logger: silentLogger, instance: 11 }).facts;
     const disks = readdirSync('/sys/class/block').map((name) => realpathSync(`/sys/class/block/${name}`));
     for (const disk of disks)
       if (!disk.startsWith('/sys/devices/virtual/'))

@@ -32,8 +32,8 @@ const toInit: SyscallArgument = { index: 0, value: initPid, op: 'SCMP_CMP_EQ' };
 
 /**
  * The container's list, applied by gVisor's kernel to reduce its own attack surface. Some rules differ. Sockets need no
- * rules, because gVisor has only the allowed families, and calls that offer memory to KSM need none, because they do not reach the host. Signals to init are refused: a signal that init does not handle
- * ends it in gVisor, where Linux ignores the signal. A `close_range` of all descriptors is unknown: gVisor answers EINVAL
+ * rules, because gVisor has only the allowed families. Offers of memory to KSM need none, because they do not reach the
+ * host. Signals to init are refused: a signal that init does not handle ends it in gVisor, where Linux ignores the signal. A `close_range` of all descriptors is unknown: gVisor answers EINVAL
  * (release 20240729), with which GLib starts no program. With ENOSYS, GLib and the C library close them one by one.
  */
 export function createSeccompProfile(): SeccompProfile {

@@ -7,13 +7,12 @@ const program = ['perl', fileURLToPath(new URL('merge-memory.pl', import.meta.ur
 /** In the folder of the kernel's settings for KSM: 0 does not merge, 1 merges, 2 takes back what was merged. */
 export const mergeSwitch = '/sys/kernel/mm/ksm/run';
 
-/** The words before a command whose memory, with that of all programs that it starts, is merged with equal memory. */
+/** The words before a command. The kernel may merge its memory, and that of all programs that it starts. */
 export const mergingMemory: readonly string[] = program;
 
 /**
- * Lets the kernel merge the memory of what is started with `mergingMemory`, host-wide, and leaves its speed as the
- * operator has set it. Throws `configuration_invalid` if this kernel cannot: programs have inherited the permission
- * across execve since Linux 6.10.
+ * Turns KSM on for the whole host, at the speed that the operator has set. Throws `config_invalid` if this kernel cannot
+ * merge, if programs do not inherit the permission across execve, or if the setting cannot be written.
  */
 export async function startMerging(settingFile = mergeSwitch): Promise<void> {
   try {
@@ -22,7 +21,7 @@ export async function startMerging(settingFile = mergeSwitch): Promise<void> {
   } catch (cause) {
     throw new SoulBoxError(
       'config_invalid',
-      'SOULBOX_MERGE_MEMORY needs a kernel with KSM, from Linux 6.10 on, whose settings in /sys/kernel/mm/ksm this server can write.',
+      `SOULBOX_MERGE_MEMORY cannot be used on this host. It needs a recent kernel with KSM (tested: Linux 6.18), perl, and permission to write ${settingFile}. Remove the setting to start without it`,
       { cause },
     );
   }

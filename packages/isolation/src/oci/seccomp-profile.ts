@@ -107,8 +107,8 @@ function mergingRules(): SyscallRule[] {
 
 /**
  * The system calls of a sandbox: a list of allowed calls, ENOSYS for all others (io_uring, keyctl, userfaultfd, clone3,
- * new calls). No new namespaces, not through clone either, and no memory for KSM. clone3 passes its flags in memory, where the filter cannot
- * see them, so programs must fall back.
+ * new calls). It allows no new namespaces, not through clone either, and no offers of memory to KSM. clone3 passes its
+ * flags in memory, where the filter cannot see them, so programs must fall back.
  */
 export function createSeccompProfile(): SeccompProfile {
   const native = architectures[process.arch];
