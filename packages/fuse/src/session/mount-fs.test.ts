@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { createMemoryFs } from '../memory/memory-fs.ts';
+import { holdMounts } from '../testing/hold-mounts.ts';
 import { startMemory, whyNoMounts, type MemoryServer } from '../testing/start-memory.ts';
 import { mountFs } from './mount-fs.ts';
 import type { SessionStats } from './stats.ts';
@@ -108,6 +109,22 @@ describe.skipIf(whyNoMounts !== undefined)(`a mount${whyNoMounts ? ` (${whyNoMou
     }
     if (!isControlled) context.skip('nothing is aborted by its number here, because fusectl is not mounted');
     if (!hasMet) context.skip('no mount got the number of the one before');
+  });
+
+  test('ends by an abort in every mount namespace, also after its unmount here', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'fuse-test-'));
+    try {
+      await using session = await mountFs(createMemoryFs({}), { mountPoint: folder });
+      await writeFile(join(folder, 'file'), 'content');
+      await using holder = await holdMounts();
+      const unmounted = session.unmount();
+      expect(await holder.read(join(folder, 'file'))).toBe('content');
+      await session.abort();
+      await unmounted;
+      expect(await holder.read(join(folder, 'file'))).toMatch(/not connected/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   test('can invalidate names of a folder that a request holds locked', async () => {

@@ -43,7 +43,7 @@ test('a request that is gone before it is read does no harm to a mount', async (
   }
   expect(faults).toEqual([]);
   expect(read).toEqual(sent);
-  for (const reader of readers) reader.stop();
+  for (const reader of readers) reader.stop('gone');
   await Promise.all(readers.map((reader) => reader.ended));
   for (const reader of readers) reader.close();
 });

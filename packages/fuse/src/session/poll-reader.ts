@@ -67,11 +67,11 @@ export function startPollReader(options: ReaderOptions, spinMs: number): Reader 
     ended.resolve('gone');
   };
 
-  const stop = (): void => {
+  const stop = (how: ReaderEnd): void => {
     if (hasEnded) return;
     hasEnded = true;
     handle.readStop();
-    ended.resolve('stopped');
+    ended.resolve(how);
   };
 
   const accept = (bytes: number): void => {

@@ -66,11 +66,11 @@ export function startPoolReader(options: ReaderOptions, readers: number): Reader
   };
 
   for (let count = readers; count > 0; count -= 1) next();
-  const stop = (): void => {
+  const stop = (how: ReaderEnd): void => {
     isStopped = true;
     resume();
     // Threads that wait for a request come back with the next one, or never.
-    ended.resolve('stopped');
+    ended.resolve(how);
   };
   const close = (): void => {
     isClosed = true;

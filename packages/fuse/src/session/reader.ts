@@ -3,8 +3,11 @@ import type { WriteBuffers } from './write-buffers.ts';
 export interface Reader {
   /** Reads on if it stopped because there was no room. */
   readonly resume: () => void;
-  /** Reads no more. What another thread is reading at this moment has no reply, so the kernel can send it again. */
-  readonly stop: () => void;
+  /**
+   * Reads no more, and settles `ended` with `how`. What another thread is reading at this moment has no reply, so the
+   * kernel can send it again.
+   */
+  readonly stop: (how: ReaderEnd) => void;
   readonly ended: Promise<ReaderEnd>;
   /**
    * Closes the descriptor. Not before the last reply: its number would belong to another file by then. Not before
@@ -13,7 +16,7 @@ export interface Reader {
   readonly close: () => void;
 }
 
-/** The mount is gone, or `stop` was called before. */
+/** The mount is gone, or counts as gone. `stopped`: it goes on without this process. */
 export type ReaderEnd = 'gone' | 'stopped';
 
 export interface ReaderOptions {

@@ -58,6 +58,13 @@ export interface Serving {
    * gone.
    */
   readonly stop: () => Promise<void>;
+  /**
+   * Closes the device as if the mount was gone: requests that wait are aborted, `destroy` is called, and `closed` is
+   * settled. If no other process has the device, the kernel ends the mount in every namespace: a mount namespace that is
+   * made while it is mounted has a copy, and the kernel tells a server of the end of the last one only. Does nothing for
+   * a mount that is gone.
+   */
+  readonly abandon: () => Promise<void>;
 }
 
 const poolReaders = 2;
@@ -260,7 +267,11 @@ export async function serve(fs: FuseFs, connection: Connection, options: ServeOp
     closed: closed.promise,
     stop: async () => {
       isStopping = true;
-      reader.stop();
+      reader.stop('stopped');
+      await ended;
+    },
+    abandon: async () => {
+      reader.stop('gone');
       await ended;
     },
   };

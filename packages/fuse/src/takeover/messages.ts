@@ -16,6 +16,11 @@ export interface ServeMessage {
   readonly mounts: readonly ServedMount[];
 }
 
+/** The mounts end, wherever they are. */
+export interface AbandonMessage {
+  readonly type: 'abandon';
+}
+
 /** `ready`: it can be told to serve. `closed`: the mount with this descriptor is gone. */
 export type ServerMessage =
   | { readonly type: 'ready' }

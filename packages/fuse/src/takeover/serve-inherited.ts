@@ -1,6 +1,6 @@
 import type { Awaitable, FuseFs } from '../fuse-fs.ts';
 import { serve, type ServeOptions, type Serving } from '../session/serve.ts';
-import type { ServedMount, ServeMessage, ServerMessage } from './messages.ts';
+import type { AbandonMessage, ServedMount, ServeMessage, ServerMessage } from './messages.ts';
 
 /**
  * The main function of a server under `superviseMounts`: waits until it is told to serve, calls `open` for each mount,
@@ -18,13 +18,19 @@ export async function serveInherited(
   };
   if (process.send === undefined) throw new Error('serveInherited runs only in a process started by superviseMounts.');
   const { promise, resolve } = Promise.withResolvers<ServeMessage>();
-  process.once('message', (message) => resolve(message as ServeMessage));
+  const abandoned: PromiseWithResolvers<void> = Promise.withResolvers();
+  process.on('message', (sent) => {
+    const message = sent as ServeMessage | AbandonMessage;
+    if (message.type === 'serve') resolve(message);
+    else abandoned.resolve();
+  });
   send({ type: 'ready' });
   const { mounts } = await promise;
   const all: Promise<void>[] = [];
   for (const mount of mounts) {
     const serving = await serve(await open(mount), mount, options);
     options.onServing?.(mount, serving);
+    void abandoned.promise.then(serving.abandon);
     all.push(serving.closed.then(() => send({ type: 'closed', fd: mount.fd })));
   }
   send({ type: 'serving' });

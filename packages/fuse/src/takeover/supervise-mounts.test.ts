@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { holdMounts } from '../testing/hold-mounts.ts';
 import { whyNoMounts } from '../testing/start-memory.ts';
 import { superviseMounts, type SupervisedMounts, type SupervisorEvent } from './supervise-mounts.ts';
 
@@ -90,6 +91,15 @@ describe.skipIf(whyNoMounts !== undefined)(`a supervised mount${whyNoMounts ? ` 
       while (takeovers(events) < 3) await sleep(5);
     });
     await supervisor.unmount();
+  });
+
+  test('ends by an abort in every mount namespace, also after its unmount here', async () => {
+    const { supervisor, mountPoint } = await startSupervised(0);
+    await using _ = supervisor;
+    await using holder = await holdMounts();
+    await promisify(execFile)('umount', ['-i', '-c', mountPoint]);
+    await supervisor.abort();
+    expect(await holder.read(join(mountPoint, 'file'))).toMatch(/not connected/);
   });
 
   test('is taken away when no server can serve it', async () => {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { openMount, type Mounted, type MountOptions } from '../session/mount.ts';
-import { firstFd, type ServeMessage, type ServerMessage } from './messages.ts';
+import { firstFd, type AbandonMessage, type ServeMessage, type ServerMessage } from './messages.ts';
 
 export interface SupervisorOptions {
   readonly mounts: readonly MountOptions[];
@@ -172,8 +172,12 @@ export async function superviseMounts(options: SupervisorOptions): Promise<Super
   async function abort(): Promise<void> {
     isOver = true;
     for (const mounted of left.values()) await mounted.abort();
-    // Those who serve end by themselves. Others never will.
-    for (const server of running) if (!server.isServing) server.child.kill('SIGKILL');
+    // Those who serve end by themselves, when they are told so. Others never will.
+    const message: AbandonMessage = { type: 'abandon' };
+    for (const server of running) {
+      if (server.isServing) server.child.send(message, () => undefined);
+      else server.child.kill('SIGKILL');
+    }
     if (active?.isServing !== true) for (const fd of left.keys()) forget(fd);
     finish();
     await closed.promise;

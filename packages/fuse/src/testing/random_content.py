@@ -65,7 +65,7 @@ for number in range(calls):
         model[offset : offset + length] = bytes(length)
     elif kind == "append" and len(model) < maximum:
         end = os.open(path, os.O_WRONLY | os.O_APPEND)
-        os.write(end, b"appended")
+        assert os.write(end, b"appended") == 8
         os.close(end)
         model.extend(b"appended")
     elif kind == "reopen":
@@ -74,7 +74,8 @@ for number in range(calls):
     elif kind == "sync":
         os.fsync(fd)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    assert os.fstat(fd).st_size == len(model), (seed, number, log[-10:])
+    size = os.fstat(fd).st_size
+    assert size == len(model), (seed, number, f"{size} bytes, not {len(model)}", log[-10:])
     assert os.pread(fd, length, offset) == bytes(model[offset : offset + length]), (seed, number, log[-10:])
 
 assert os.pread(fd, maximum * 2, 0) == bytes(model), (seed, "end", log[-10:])
