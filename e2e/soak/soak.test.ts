@@ -17,7 +17,7 @@ async function soak(): Promise<SoakReport> {
   const report = await runSoak({
     instance: 5,
     isolation: 'container',
-    minutes: 1,
+    minutes: 0.5,
     connections: 100,
     lanes: 1,
     seed,

@@ -17,17 +17,22 @@ beforeAll(async () => {
   await useOwnTeam('hostile');
 });
 
-/** What the programs of the hostile sandbox do, by name. Each prints `done` when it got as far as it could. */
-const attacks = {
-  'opens 100,000 files and keeps as many as it may': `
+function openFiles(count: number): string {
+  return `
 kept = []
-for n in range(100000):
+for n in range(${count}):
     try: fd = os.open(f'/data/f{n % 20000}', os.O_CREAT | os.O_RDWR)
     except OSError as error:
         assert error.errno in (errno.EMFILE, errno.ENFILE), error
         os.close(kept.pop(0)); continue
     kept.append(fd)
-`,
+`;
+}
+
+/** What the programs of the hostile sandbox do, by name. Each prints `done` when it got as far as it could. */
+const attacks = {
+  'opens 15,000 files and keeps as many as it may': openFiles(15_000),
+  'opens 100,000 files and keeps as many as it may': openFiles(100_000),
   'lists a folder that grows for ever': `
 os.mkdir('/data/list')
 end = time.time() + 8
@@ -149,6 +154,7 @@ const memoryMib = (pid: number): number =>
 
 /** More than ten seconds each. */
 const long = new Set([
+  'opens 100,000 files and keeps as many as it may',
   'waits for a lock many times',
   'writes a little and flushes it, again and again',
   'fills a folder with names, pipes and sockets, and lists it meanwhile',

@@ -6,6 +6,7 @@ import { findProcess, isRunning } from '@soulbox/base';
 import { readDefaultApiKey } from '@soulbox/box/credentials';
 import { findServer } from '@soulbox/box/server-file';
 import type { ServerFile } from '@soulbox/box/server-file';
+import { compileCacheFolder } from '@soulbox/host/installation';
 
 const repository = join(import.meta.dirname, '../../..');
 export const nodeProgram = join(repository, 'node_modules/node/bin/node');
@@ -122,12 +123,16 @@ async function launch(
   );
 }
 
-/** The environment of this process without the settings that a developer may have for their own server. */
+/**
+ * The environment of this process without the settings that a developer may have for their own server, and like that of a
+ * launcher of a clone.
+ */
 function serverEnvironment(options: ServerOptions): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(SOULBOX_|E2B_|VITEST|NODE_OPTIONS)/.test(name));
   return {
     ...Object.fromEntries(inherited),
     SOULBOX_TEMPLATES_DIR: testTemplatesDirectory,
+    NODE_COMPILE_CACHE: compileCacheFolder(),
     ...(options.poolSize === undefined ? {} : { SOULBOX_POOL_SIZE: String(options.poolSize) }),
     ...options.environment,
   };
