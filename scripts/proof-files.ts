@@ -8,7 +8,7 @@ const within = (folder: string, ...names: readonly string[]): string[] =>
 export const proofFiles: readonly string[] = [
   ...['chaos', 'crash', 'fill', 'moments'].map((folder) => `e2e/${folder}/*.test.ts`),
   ...within('operators', 'backup', 'moved-data', 'packages', 'full-disk', 'canaries', 'audit', 'killed-build'),
-  ...within('operators', 'unreadable-record', 'host-limit', 'traces'),
+  ...within('operators', 'unreadable-record', 'host-limit', 'traces', 'operations-examples'),
   ...within(
     'operators',
     'object-store',

@@ -38,7 +38,7 @@ const vitest = (name: string, args: readonly string[]): Step => ({
  * All files run with `npm run test:long`, or alone with `npm run e2e:gvisor`.
  */
 const gvisorFiles = [
-  ...['commands/pty', 'sandboxes/kill', 'security/isolation', 'volumes/mounts', 'sleep/pause', 'sleep/pause-files'],
+  ...['commands/pty', 'sandboxes/kill', 'security/isolation', 'sleep/pause', 'sleep/pause-files'],
   ...['sleep/auto-resume', 'copies/fork', 'copies/snapshots'],
 ].map((name) => `e2e/${name}.test.ts`);
 const args = process.argv.slice(2);

@@ -10,6 +10,7 @@ import { findFreePort, startServer } from '@soulbox/testing';
 import type { ServerProcess } from '@soulbox/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runNode } from '../harness/cli.ts';
+import { ownInstance } from '../harness/own-instance.ts';
 
 // Runs the examples of docs/operations.md that are meant for other programs. The Debian packages of these programs are
 // unpacked into a folder of the test, so nothing is installed or started on the host.
@@ -34,7 +35,7 @@ beforeAll(async () => {
     value.replaceAll(exampleDomain, `${domain}:${proxyPort}`),
   ]);
   const environment = { ...Object.fromEntries(variables), SOULBOX_DOMAIN: domain } as Record<string, string>;
-  server = await startServer({ instance: 13, poolSize: 1, environment });
+  server = await startServer({ instance: ownInstance(), poolSize: 1, environment });
 }, 240_000);
 afterAll(async () => {
   await server.stop();
