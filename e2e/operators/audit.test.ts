@@ -12,7 +12,7 @@ import { runNode } from '../harness/cli.ts';
 import type { Output } from '../harness/cli.ts';
 import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
-import { until } from '../harness/until.ts';
+import { programEveryMs, until } from '../harness/until.ts';
 
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
 let server: ServerProcess;
@@ -69,7 +69,12 @@ test('what the official client does is recorded, exported, and verified offline;
   expect(of(await list())).toEqual(wanted);
 
   const folder = join(scratch, 'export');
-  await until('the published log', async () => (await soulbox('verify')).stdout.includes(' records verified'));
+  await until(
+    'the published log',
+    async () => (await soulbox('verify')).stdout.includes(' records verified'),
+    10_000,
+    programEveryMs,
+  );
   expect((await soulbox('export', folder, '--format', 'ocsf')).code).toBe(0);
   const { verifierKey } = JSON.parse(await readFile(join(folder, 'log.json'), 'utf8')) as { verifierKey: string };
   const verify = async () =>

@@ -18,7 +18,7 @@ import type { Output } from '../harness/cli.ts';
 import { checkSandbox, connectionOf, fillSandbox } from '../harness/drill.ts';
 import { ownInstance } from '../harness/own-instance.ts';
 import { pidOfPart } from '../harness/pid-of-part.ts';
-import { until } from '../harness/until.ts';
+import { programEveryMs, until } from '../harness/until.ts';
 
 const instance = ownInstance();
 const cliMain = join(import.meta.dirname, '../../apps/cli/src/main.ts');
@@ -96,7 +96,7 @@ describe.skipIf(!isThere('moto', hasMoto) || !isThere('valkey-server', hasValkey
       );
       const pid = await pidOfObjects();
       process.kill(pid, 'SIGKILL');
-      await until('everything is uploaded', async () => (await status()).code === 0, 240_000);
+      await until('everything is uploaded', async () => (await status()).code === 0, 240_000, programEveryMs);
       expect(await pidOfObjects()).not.toBe(pid);
     }, 300_000);
 
@@ -145,7 +145,7 @@ describe.skipIf(!isThere('moto', hasMoto) || !isThere('valkey-server', hasValkey
       await checkSandbox(await resumed.connect(), sandbox.sandboxId);
       await resumed.pause();
       proxy.use(() => undefined);
-      await until('the store is caught up with', async () => (await status()).code === 0, 180_000);
+      await until('the store is caught up with', async () => (await status()).code === 0, 180_000, programEveryMs);
     }, 300_000);
   },
 );

@@ -23,7 +23,7 @@ import { askFunction, deployLasting } from '../harness/lasting-function.ts';
 import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { hasTemplate } from '../harness/template.ts';
-import { until } from '../harness/until.ts';
+import { programEveryMs, until } from '../harness/until.ts';
 
 const hasFunctions = await hasTemplate('edge');
 const instance = ownInstance();
@@ -56,7 +56,7 @@ const start = async (dataDirectory: string): Promise<ServerProcess> =>
 const status = async ({ dataDirectory }: ServerProcess): Promise<Output> =>
   await soulbox('storage', 'status', '--data-dir', dataDirectory, '--json');
 const untilUploaded = async (at: ServerProcess): Promise<void> => {
-  await until('everything is uploaded', async () => (await status(at)).code === 0, 180_000);
+  await until('everything is uploaded', async () => (await status(at)).code === 0, 180_000, programEveryMs);
 };
 
 interface Recovered {

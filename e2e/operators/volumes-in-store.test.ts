@@ -13,7 +13,7 @@ import type { Output } from '../harness/cli.ts';
 import { connectionOf } from '../harness/drill.ts';
 import { needs } from '../harness/needs.ts';
 import { ownInstance } from '../harness/own-instance.ts';
-import { until } from '../harness/until.ts';
+import { programEveryMs, until } from '../harness/until.ts';
 
 needs('volumes');
 
@@ -47,7 +47,7 @@ interface Status {
 const status = async ({ dataDirectory }: ServerProcess): Promise<Output> =>
   await soulbox('storage', 'status', '--data-dir', dataDirectory, '--json');
 const untilUploaded = async (at: ServerProcess): Promise<void> => {
-  await until('everything is uploaded', async () => (await status(at)).code === 0, 180_000);
+  await until('everything is uploaded', async () => (await status(at)).code === 0, 180_000, programEveryMs);
 };
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const run = async ({ commands }: Sandbox, command: string): Promise<string> =>
