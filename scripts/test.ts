@@ -45,11 +45,11 @@ const args = process.argv.slice(2);
 const short = ['--tags-filter', '!long'];
 /**
  * One after the other, because tests check times. Only steps that neither measure nor are measured run in parallel:
- * making templates waits for a part of its time. Tests of operators wait for servers that start, while another server
- * has sandboxes with gVisor.
+ * tests of operators wait for servers that start, while another server has sandboxes with gVisor, and the checks of the
+ * sources have what is left.
  */
 const shortSteps = (): Step[][] => [
-  [{ name: 'templates', run: makeTestTemplates }, npmRun('lint'), npmRun('check:files')],
+  [{ name: 'templates', run: makeTestTemplates }],
   [vitest('unit', ['--project', 'unit*', '--project', 'mocked', ...short])],
   [vitest('proofs', ['--project', 'proofs', ...short])],
   [vitest('e2e', ['--project', 'e2e', ...short])],
@@ -57,6 +57,7 @@ const shortSteps = (): Step[][] => [
   [
     vitest('e2e-operators', ['--project', 'e2e-operators', ...short]),
     vitest('gvisor', ['--project', 'e2e-gvisor', '--no-file-parallelism', ...short, ...gvisorFiles]),
+    ...[npmRun('lint'), npmRun('check:files')],
   ],
 ];
 const longSteps = (): Step[][] => {
