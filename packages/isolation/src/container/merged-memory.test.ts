@@ -80,7 +80,9 @@ async function mergedMb(sandbox: TestSandbox): Promise<number> {
 
 test('programs of a container offer their memory, also after a restore', async () => {
   await using sandbox = await bench.start();
-  await sandbox.sh('setsid sleep 600 > /dev/null 2>&1 < /dev/null &');
+  // A program that begins has no memory yet that could be offered.
+  const program = 'touch /ready; while true; do sleep 1; done';
+  await sandbox.sh(`setsid sh -c '${program}' > /dev/null 2>&1 < /dev/null & ${until('/ready')}`);
   const started = await offers(sandbox);
   expect(started.length).toBeGreaterThan(1);
   expect(started).not.toContain(false);
