@@ -45,11 +45,11 @@ const args = process.argv.slice(2);
 const short = ['--tags-filter', '!long'];
 /**
  * One after the other, because tests check times. Only steps that neither measure nor are measured run in parallel:
- * tests of operators wait for servers that start, while another server has sandboxes with gVisor, and the checks of the
- * sources have what is left.
+ * making templates waits for a part of its time. Tests of operators wait for servers that start, while another server
+ * has sandboxes with gVisor.
  */
 const shortSteps = (): Step[][] => [
-  [{ name: 'templates', run: makeTestTemplates }],
+  [{ name: 'templates', run: makeTestTemplates }, npmRun('lint'), npmRun('check:files')],
   [vitest('unit', ['--project', 'unit*', '--project', 'mocked', ...short])],
   [vitest('proofs', ['--project', 'proofs', ...short])],
   [vitest('e2e', ['--project', 'e2e', ...short])],
@@ -57,7 +57,6 @@ const shortSteps = (): Step[][] => [
   [
     vitest('e2e-operators', ['--project', 'e2e-operators', ...short]),
     vitest('gvisor', ['--project', 'e2e-gvisor', '--no-file-parallelism', ...short, ...gvisorFiles]),
-    ...[npmRun('lint'), npmRun('check:files')],
   ],
 ];
 const longSteps = (): Step[][] => {
