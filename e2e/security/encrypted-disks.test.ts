@@ -14,6 +14,7 @@ import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
+// Of the same promise, CI has at-rest.test.ts: what SoulBox itself encrypts.
 const instance = ownInstance();
 const mib = 2 ** 20;
 const marker = `canary-${Math.random().toString(36).slice(2)}`;
@@ -131,74 +132,80 @@ async function writeReadableControl(text: string): Promise<void> {
 
 const readMarker = async (sandbox: Sandbox): Promise<string> => await sandbox.files.read('/home/user/file');
 
-test('with encrypted folders the raw disk has nothing of a sandbox, its fork, its snapshot, its volume or an upload, and what was kept is there after a reboot', async () => {
-  await start();
-  const { volumeId } = await writeVolume();
-  const mounts = shared.capabilities.volumes ? { volumeMounts: { '/data': 'kept' } } : {};
-  const sandbox = await Sandbox.create({ ...connection(), ...mounts });
-  await sandbox.files.write('/home/user/file', marker.repeat(500));
-  if (shared.capabilities.volumes)
-    await sandbox.commands.run('grep --quiet "$(cat /data/small)" /data/large; cp file /data/copy; sync /data/copy');
-  await sandbox.commands.run('sync');
-  await upload();
-  const { snapshotID } = (await ask('POST', `/sandboxes/${sandbox.sandboxId}/snapshots`, { name: 'kept' })) as {
-    snapshotID: string;
-  };
-  const forks = (await ask('POST', `/sandboxes/${sandbox.sandboxId}/fork`, {})) as { sandbox: { sandboxID: string } }[];
-  const fork = await Sandbox.connect(forks[0]?.sandbox.sandboxID ?? '', connection());
-  expect(await readMarker(fork)).toContain(marker);
-  await fork.commands.run('sync');
-  const teams = await readdir(join(disk, 'data/volumes'));
+test(
+  'with encrypted folders the raw disk has nothing of a sandbox, its fork, its snapshot, its volume or an upload, and what was kept is there after a reboot',
+  { tags: ['long'], timeout: 300_000 },
+  async () => {
+    await start();
+    const { volumeId } = await writeVolume();
+    const mounts = shared.capabilities.volumes ? { volumeMounts: { '/data': 'kept' } } : {};
+    const sandbox = await Sandbox.create({ ...connection(), ...mounts });
+    await sandbox.files.write('/home/user/file', marker.repeat(500));
+    if (shared.capabilities.volumes)
+      await sandbox.commands.run('grep --quiet "$(cat /data/small)" /data/large; cp file /data/copy; sync /data/copy');
+    await sandbox.commands.run('sync');
+    await upload();
+    const { snapshotID } = (await ask('POST', `/sandboxes/${sandbox.sandboxId}/snapshots`, { name: 'kept' })) as {
+      snapshotID: string;
+    };
+    const forks = (await ask('POST', `/sandboxes/${sandbox.sandboxId}/fork`, {})) as {
+      sandbox: { sandboxID: string };
+    }[];
+    const fork = await Sandbox.connect(forks[0]?.sandbox.sandboxID ?? '', connection());
+    expect(await readMarker(fork)).toContain(marker);
+    await fork.commands.run('sync');
+    const teams = await readdir(join(disk, 'data/volumes'));
 
-  await server?.stop();
-  // The key has left the kernel with the server.
-  expect(await readdir(join(disk, 'data/layers'))).not.toContainEqual(expect.stringMatching(/[.]img$/));
-  // The upload may have made a folder of its own beside those of the teams since they were listed.
-  const locked = await readdir(join(disk, 'data/volumes'));
-  expect(locked.length).toBeGreaterThanOrEqual(teams.length);
-  expect(locked.filter((name) => teams.includes(name))).toEqual([]);
-  expect(await run('lsattr', ['-d', join(disk, 'data/buckets')])).toMatch(/^\S*E/);
-  // Nor does a start leave it there that fails when the runner has given it.
-  const missing = join(folder, 'missing.pem');
-  await expect(start('data', { SOULBOX_TLS_CERT: missing, SOULBOX_TLS_KEY: missing })).rejects.toThrow('missing.pem');
-  expect(await readdir(join(disk, 'data/volumes'))).toEqual(locked);
-  const control = `control-${marker.slice(7)}`;
-  await writeReadableControl(control);
-  await unmountDisk();
-  expect(await findOnDisk([control, marker])).toEqual([control]);
+    await server?.stop();
+    // The key has left the kernel with the server.
+    expect(await readdir(join(disk, 'data/layers'))).not.toContainEqual(expect.stringMatching(/[.]img$/));
+    // The upload may have made a folder of its own beside those of the teams since they were listed.
+    const locked = await readdir(join(disk, 'data/volumes'));
+    expect(locked.length).toBeGreaterThanOrEqual(teams.length);
+    expect(locked.filter((name) => teams.includes(name))).toEqual([]);
+    expect(await run('lsattr', ['-d', join(disk, 'data/buckets')])).toMatch(/^\S*E/);
+    // Nor does a start leave it there that fails when the runner has given it.
+    const missing = join(folder, 'missing.pem');
+    await expect(start('data', { SOULBOX_TLS_CERT: missing, SOULBOX_TLS_KEY: missing })).rejects.toThrow('missing.pem');
+    expect(await readdir(join(disk, 'data/volumes'))).toEqual(locked);
+    const control = `control-${marker.slice(7)}`;
+    await writeReadableControl(control);
+    await unmountDisk();
+    expect(await findOnDisk([control, marker])).toEqual([control]);
 
-  await mountDisk();
-  await server?.restart();
-  const copy = await Sandbox.create(snapshotID, connection());
-  expect(await readMarker(copy)).toContain(marker);
-  await copy.kill();
-  await checkVolume(volumeId);
+    await mountDisk();
+    await server?.restart();
+    const copy = await Sandbox.create(snapshotID, connection());
+    expect(await readMarker(copy)).toContain(marker);
+    await copy.kill();
+    await checkVolume(volumeId);
 
-  // A recovery from an object store also makes encrypted folders, before it writes into them.
-  const allIsUploaded = async (): Promise<boolean> => {
-    const { code } = await soulbox('storage', 'status', '--data-dir', join(disk, 'data'), '--json');
-    return code === 0;
-  };
-  await until('all is uploaded', allIsUploaded, 120_000);
-  await server?.stop();
-  const place = ['--storage', `file://${folder}/store`, '--key-file', join(folder, 'storage.key')];
-  const target = join(disk, 'recovered');
-  const { code, stderr } = await soulbox(
-    'storage',
-    'recover',
-    ...place,
-    '--data-dir',
-    target,
-    '--encrypt-disks',
-    '--all',
-  );
-  expect(stderr).not.toMatch(/^Lost: (?:snapshot|blobs|volume)/m);
-  expect(code, stderr).toBeLessThanOrEqual(1);
-  expect(await readdir(join(target, 'layers'))).not.toContainEqual(expect.stringMatching(/[.]img$/));
-  await unmountDisk();
-  expect(await findOnDisk([control, marker])).toEqual([control]);
-  await mountDisk();
-  await start('recovered');
-  expect(await readMarker(await Sandbox.create(snapshotID, connection()))).toContain(marker);
-  await checkVolume(volumeId);
-}, 300_000);
+    // A recovery from an object store also makes encrypted folders, before it writes into them.
+    const allIsUploaded = async (): Promise<boolean> => {
+      const { code } = await soulbox('storage', 'status', '--data-dir', join(disk, 'data'), '--json');
+      return code === 0;
+    };
+    await until('all is uploaded', allIsUploaded, 120_000);
+    await server?.stop();
+    const place = ['--storage', `file://${folder}/store`, '--key-file', join(folder, 'storage.key')];
+    const target = join(disk, 'recovered');
+    const { code, stderr } = await soulbox(
+      'storage',
+      'recover',
+      ...place,
+      '--data-dir',
+      target,
+      '--encrypt-disks',
+      '--all',
+    );
+    expect(stderr).not.toMatch(/^Lost: (?:snapshot|blobs|volume)/m);
+    expect(code, stderr).toBeLessThanOrEqual(1);
+    expect(await readdir(join(target, 'layers'))).not.toContainEqual(expect.stringMatching(/[.]img$/));
+    await unmountDisk();
+    expect(await findOnDisk([control, marker])).toEqual([control]);
+    await mountDisk();
+    await start('recovered');
+    expect(await readMarker(await Sandbox.create(snapshotID, connection()))).toContain(marker);
+    await checkVolume(volumeId);
+  },
+);
