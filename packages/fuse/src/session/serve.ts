@@ -61,7 +61,8 @@ export interface Serving {
   /**
    * Closes the device as if the mount was gone: requests that wait are aborted, `destroy` is called, and `closed` is
    * settled. If no other process has the device, the kernel ends the mount in every namespace: a mount namespace that is
-   * made while it is mounted has a copy, and the kernel tells a server of the end of the last one only. Does nothing for
+   * made while it is mounted has a copy, and the kernel tells a server of the end of the last one only. With `reader:
+   * 'pool'` the two threads that wait for a request keep the device until two more requests have come. Does nothing for
    * a mount that is gone.
    */
   readonly abandon: () => Promise<void>;

@@ -26,7 +26,7 @@ interface Supervised {
   readonly events: readonly SupervisorEvent[];
 }
 
-async function startSupervised(killRate: number): Promise<Supervised> {
+async function startSupervised(killRate: number, options: { startTimeoutMs?: number } = {}): Promise<Supervised> {
   const mountPoint = await mkdtemp(join(folder, 'mount-'));
   const events: SupervisorEvent[] = [];
   const supervisor = await superviseMounts({
@@ -34,6 +34,7 @@ async function startSupervised(killRate: number): Promise<Supervised> {
     program: join(testing, 'journal-server.ts'),
     args: [join(folder, 'journal'), String(killRate)],
     onEvent: (event) => void events.push(event),
+    ...options,
   });
   return { supervisor, mountPoint, events };
 }
@@ -100,6 +101,18 @@ describe.skipIf(whyNoMounts !== undefined)(`a supervised mount${whyNoMounts ? ` 
     await promisify(execFile)('umount', ['-i', '-c', mountPoint]);
     await supervisor.abort();
     expect(await holder.read(join(mountPoint, 'file'))).toMatch(/not connected/);
+  });
+
+  test.each([
+    ['is killed', 'SIGKILL'],
+    ['hangs', 'SIGSTOP'],
+  ] as const)('ends by an abort also if its server %s', async (_how, signal) => {
+    const { supervisor, mountPoint } = await startSupervised(0, { startTimeoutMs: 3000 });
+    await using holder = await holdMounts();
+    process.kill(supervisor.serverPid() ?? 0, signal);
+    await supervisor.abort();
+    expect(await holder.read(join(mountPoint, 'file'))).toMatch(/not connected/);
+    expect(supervisor.serverPid()).toBeUndefined();
   });
 
   test('is taken away when no server can serve it', async () => {

@@ -12,7 +12,7 @@ export interface SupervisorOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** A second server waits, started but idle, so that a takeover takes milliseconds. It costs its memory. Default true. */
   readonly standby?: boolean;
-  /** A server that needs longer to serve is killed. Default 30,000. */
+  /** A server that needs longer to serve, or to end after an abort, is killed. Default 30,000. */
   readonly startTimeoutMs?: number;
   /** So many servers in a row that ended before they served end the mounts. Default 5. */
   readonly maxFailures?: number;
@@ -128,7 +128,8 @@ export async function superviseMounts(options: SupervisorOptions): Promise<Super
       active = undefined;
       clearTimeout(deadline);
       if (!server.isServing) failures += 1;
-      if (!isOver) next();
+      if (isOver) forgetAll();
+      else next();
     }
     settle();
   }
@@ -158,6 +159,11 @@ export async function superviseMounts(options: SupervisorOptions): Promise<Super
     if (left.size === 0) finish();
   }
 
+  /** Nobody serves them, and nobody will. */
+  function forgetAll(): void {
+    for (const fd of left.keys()) forget(fd);
+  }
+
   function finish(): void {
     isOver = true;
     clearTimeout(deadline);
@@ -178,9 +184,12 @@ export async function superviseMounts(options: SupervisorOptions): Promise<Super
       if (server.isServing) server.child.send(message, () => undefined);
       else server.child.kill('SIGKILL');
     }
-    if (active?.isServing !== true) for (const fd of left.keys()) forget(fd);
+    if (active?.isServing !== true) forgetAll();
     finish();
-    await closed.promise;
+    const late = setTimeout(() => {
+      for (const { child } of running) child.kill('SIGKILL');
+    }, startTimeoutMs);
+    await closed.promise.finally(() => clearTimeout(late));
   }
 
   try {
