@@ -28,7 +28,7 @@ const longFiles = [
   ...['e2e/operators/backup', 'e2e/crash/crash'],
 ].map((name) => `/${name}.test.ts`);
 
-/** For the programs that tests start: they load like those of a clone's launcher, in half of the time. */
+/** Of the programs that tests start: as a launcher of a clone, they do not compile what they have compiled before. */
 const env = { NODE_COMPILE_CACHE: compileCacheFolder() };
 
 /** Folders of e2e/ with tests of what is promised: the others' are of long runs and of tools. */

@@ -4,15 +4,14 @@ import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import { writeBom } from './package/bom.ts';
-import { checkProgram } from './package/check-program.ts';
-import { findDeadLinks } from './package/dead-links.ts';
+import { findFaults } from './package/find-faults.ts';
 import { library, makeDebianPackage } from './package/debian-package.ts';
 import { packFuse } from './package/fuse-package.ts';
 import { readLockedPackages } from './package/locked-packages.ts';
-import { nodePackage, packNpm, writeManifests } from './package/npm-package.ts';
+import { packNpm, writeManifests } from './package/npm-package.ts';
 import type { Release } from './package/npm-package.ts';
 import { packSdk } from './package/sdk-package.ts';
-import { sandboxPrograms, stageProgram } from './package/stage-program.ts';
+import { stageProgram } from './package/stage-program.ts';
 import { git, writeProvenance } from './package/statements.ts';
 
 // `npm run package [-- --version 1.2.3] [--output DIR]`: creates the installable packages from the commit that is
@@ -34,11 +33,9 @@ try {
 
 async function makePackages(release: Release): Promise<string[]> {
   const program = join(work, 'program');
-  const { dependencies, bundled, pages } = await timed('compile', async () => await stageProgram(root, program));
-  const faults = await timed('check', () => [
-    ...checkProgram(program, { dependencies: new Set([...dependencies, nodePackage]), bundles: sandboxPrograms }),
-    ...findDeadLinks(program, pages),
-  ]);
+  const staged = await timed('compile', async () => await stageProgram(root, program));
+  const { dependencies, bundled } = staged;
+  const faults = await timed('check', () => findFaults(program, staged));
   if (faults.length > 0) throw new Error(`What was made is not complete:\n${faults.join('\n')}`);
   const packages = { dependencies, locked: readLockedPackages(root, dependencies) };
   await writeManifests(program, 'npm', release, packages);

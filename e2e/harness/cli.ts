@@ -8,6 +8,7 @@ import { nodeProgram } from '@soulbox/testing';
 
 const cliProgram = join(import.meta.dirname, '../../node_modules/@e2b/cli/dist/index.js');
 const usualTimeoutMs = 60_000;
+const usual = { NODE_COMPILE_CACHE: compileCacheFolder(), NO_UPDATE_NOTIFIER: '1', NO_COLOR: '1' };
 
 export interface Output {
   readonly code: number | null;
@@ -25,10 +26,7 @@ export async function runNode(
   const home = await mkdtemp(join(tmpdir(), 'soulbox-e2e-home-'));
   const path = process.env['PATH'] ?? '/usr/bin:/bin';
   const child = spawn(nodeProgram, args, {
-    env: {
-      ...{ PATH: path, HOME: home, NO_UPDATE_NOTIFIER: '1', NO_COLOR: '1' },
-      ...{ NODE_COMPILE_CACHE: compileCacheFolder(), ...environment },
-    },
+    env: { ...usual, PATH: path, HOME: home, ...environment },
     stdio: 'pipe',
     timeout: timeoutMs,
     killSignal: 'SIGKILL',

@@ -14,7 +14,8 @@ import { ownInstance } from '../harness/own-instance.ts';
 import { server as shared } from '../harness/server.ts';
 import { until } from '../harness/until.ts';
 
-// Of the same promise, CI has at-rest.test.ts: what SoulBox itself encrypts.
+// The whole drill. CI has its parts: encrypt-folders.test.ts of the runner encrypts folders of a real disk, and
+// at-rest.test.ts looks for what SoulBox itself encrypts.
 const instance = ownInstance();
 const mib = 2 ** 20;
 const marker = `canary-${Math.random().toString(36).slice(2)}`;

@@ -124,8 +124,8 @@ async function launch(
 }
 
 /**
- * The environment of this process without the settings that a developer may have for their own server, and like that of a
- * launcher of a clone.
+ * The environment of this process, without the settings that a developer may have for their own server. Node's cache of
+ * compiled code is that of a clone's launcher.
  */
 function serverEnvironment(options: ServerOptions): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(SOULBOX_|E2B_|VITEST|NODE_OPTIONS)/.test(name));
