@@ -48,8 +48,8 @@ const unitTimes = { testTimeout: 90_000, hookTimeout: 180_000, ...patience };
 
 /**
  * Node loads our sources as in production, without a detour over Vite: a quarter of the time. Files share the processes
- * and modules of three workers: new ones for each file cost as much as a third of all tests. They restore what they
- * change of their process.
+ * and modules of two or three workers: new ones for each file cost as much as a third of all tests. They restore what
+ * they change of their process.
  */
 const nativeLoader = {
   isolate: false,
@@ -61,10 +61,11 @@ const nativeLoader = {
 };
 
 const endToEnd = {
-  ...{ retry, tags, env, ...patience },
+  ...{ retry, tags, ...patience, ...nativeLoader },
   testTimeout: 120_000,
   hookTimeout: 180_000,
-  globalSetup: ['e2e/global-setup.ts'],
+  setupFiles: [...nativeLoader.setupFiles, 'e2e/harness/each-file.ts'],
+  globalSetup: [...nativeLoader.globalSetup, 'e2e/global-setup.ts'],
 };
 
 class LongestFirst extends BaseSequencer {
@@ -135,13 +136,11 @@ export default defineConfig({
       {
         test: {
           name: 'proofs',
-          ...{ retry, tags, env, ...patience },
+          ...endToEnd,
           include: [...proofFiles],
           // They promise no times, and share the processors.
           testTimeout: 180_000,
-          hookTimeout: 180_000,
           maxWorkers: 2,
-          globalSetup: ['e2e/global-setup.ts'],
         },
       },
       {
