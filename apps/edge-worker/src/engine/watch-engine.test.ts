@@ -57,12 +57,12 @@ function watch(engine: Engine, as: 'serving' | 'retired' = 'serving'): Watching 
 
 const answers = (): Promise<void> => Promise.resolve();
 const isStuck = (): Promise<void> => new Promise(() => undefined);
-/** Takes memory after a moment, so that the test can read its memory first. */
+/** Takes memory after a moment, so that the test can read its memory first. It keeps it until it is killed. */
 const eats = (megabytes: number): string =>
-  `let all = []; setTimeout(() => { for (let n = 0; n < ${megabytes}; n++) all.push(Buffer.alloc(1e6, 1)); }, 500);`;
+  `let all = []; setTimeout(() => { for (let n = 0; n < ${megabytes}; n++) all.push(Buffer.alloc(1e6, 1)); }, 500); setInterval(() => all, 1000);`;
 
 test('an engine above its limit is replaced, and not stopped, because it may hold garbage only', async () => {
-  const engine = await startProcess(`${eats(150)} setInterval(() => undefined, 1000);`, answers);
+  const engine = await startProcess(eats(150), answers);
   const watched = watch(engine);
   await watched.watch.begin(engine);
   using _open = watched.watch.enter();
