@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { decode, encode } from 'dns-packet';
 import type { Answer, DecodedPacket } from 'dns-packet';
 
@@ -27,10 +28,14 @@ export interface DnsStandIn extends AsyncDisposable {
 }
 
 export async function startDnsStandIn(host = '127.0.0.1', behave: StandInBehavior = () => ({})): Promise<DnsStandIn> {
+  // TCP takes the port first: connections of other programs have many ports of TCP, and hardly any program one of UDP.
+  const tcp = createServer();
+  tcp.listen(0, host);
+  await once(tcp, 'listening');
+  const { port } = tcp.address() as AddressInfo;
   const udp = createSocket('udp4');
-  udp.bind(0, host);
+  udp.bind(port, host);
   await once(udp, 'listening');
-  const { port } = udp.address();
   const standIn = { address: `${host}:${port}`, asked: [] as string[], behave };
   const repliesTo = (message: Buffer, over: 'udp' | 'tcp'): readonly Buffer[] => {
     const query = decode(message);
@@ -44,7 +49,7 @@ export async function startDnsStandIn(host = '127.0.0.1', behave: StandInBehavio
   udp.on('message', (message, from) => {
     for (const reply of repliesTo(message, 'udp')) udp.send(reply, from.port, from.address);
   });
-  const tcp = createServer((socket) => {
+  tcp.on('connection', (socket) => {
     socket.on('error', () => undefined);
     socket.on('data', (bytes) => {
       for (const reply of repliesTo(bytes.subarray(2), 'tcp')) {
@@ -54,8 +59,6 @@ export async function startDnsStandIn(host = '127.0.0.1', behave: StandInBehavio
       }
     });
   });
-  tcp.listen(port, host);
-  await once(tcp, 'listening');
   return Object.assign(standIn, {
     async [Symbol.asyncDispose]() {
       udp.close();
