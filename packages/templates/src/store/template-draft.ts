@@ -1,10 +1,12 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
-import { hasLiveOwner, writeOwner } from './store-lock.ts';
+import { isAbandoned, writeOwner } from './store-lock.ts';
 import { releaseScratchDisk } from './scratch-disk.ts';
 
 const draftPrefix = '.building-';
+/** Between the folder and its record are two system calls, and the rule of an encrypted folder. */
+const youngMs = 60_000;
 const removedPrefix = '.removed-';
 
 /** A template that is being created. It is invisible until the store renames it into place. */
@@ -47,8 +49,8 @@ export async function sweepDrafts(storeDirectory: string): Promise<string[]> {
   const gone: string[] = [];
   for (const name of await readdir(storeDirectory)) {
     const path = join(storeDirectory, name);
-    const leftover = name.startsWith(removedPrefix) || (name.startsWith(draftPrefix) && !(await hasLiveOwner(path)));
-    if (!leftover) continue;
+    if (!name.startsWith(removedPrefix) && !(name.startsWith(draftPrefix) && (await isAbandoned(path, youngMs))))
+      continue;
     await discardDraft(path);
     gone.push(name);
   }

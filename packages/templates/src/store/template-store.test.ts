@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, statSync, writeFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findProcess, removeTree, run } from '@soulbox/base';
@@ -188,8 +188,16 @@ describe('the sweep', () => {
     expect(await store.sweep()).toEqual([]);
   });
 
-  test('removes a draft without an owner and half-removed templates', async () => {
-    await plantDraft(undefined);
+  test('leaves a draft whose process has not recorded itself yet', async () => {
+    const draft = await plantDraft(undefined);
+    expect(await store.sweep()).toEqual([]);
+    await writeFile(join(draft, 'owner.json'), '{"pid":');
+    expect(await store.sweep()).toEqual([]);
+  });
+
+  test('removes an old draft without an owner and half-removed templates', async () => {
+    const aMinuteAgo = new Date(Date.now() - 61_000);
+    await utimes(await plantDraft(undefined), aMinuteAgo, aMinuteAgo);
     await mkdir(join(store.directory, '.removed-abcdefghij0123456789'));
     expect(await store.sweep()).toHaveLength(2);
   });
