@@ -240,7 +240,16 @@ export const rooms: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/mcp-http/src': [['read-json'], ['serve-mcp'], ['index']],
   'apps/mcp-gateway/src': [['config'], ['upstream'], ['merged-server'], ['serve'], ['main']],
   'packages/process/src': [
-    ['bind-tcp', 'bind-unix', 'descriptor-channel', 'helper-threads', 'message-channel', 'messages', 'node-flags'],
+    [
+      'bind-tcp',
+      'bind-unix',
+      'descriptor-channel',
+      'helper-threads',
+      'message-channel',
+      'messages',
+      'node-flags',
+      'return-memory',
+    ],
     ['system-call-filter', 'unit-socket', 'users'],
     ['drop-privileges', 'launch', 'run-part', 'unit'],
     ['index', 'testing'],

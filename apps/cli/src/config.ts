@@ -53,10 +53,10 @@ export function setColors(mode: 'always' | 'never'): void {
 /** The launcher of a clone sets it for this process alone. */
 delete process.env['NODE_COMPILE_CACHE'];
 
-/** The original environment of this process, with the mark. */
-export function markedEnvironment(): NodeJS.ProcessEnv {
+/** The original environment of this process, with the mark and with these variables. */
+export function markedEnvironment(variables: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const notify = notifySocket === undefined ? {} : { NOTIFY_SOCKET: notifySocket };
-  return { ...environment, ...notify, SOULBOX_UP_PREPARED: String(process.pid) };
+  return { ...environment, ...notify, ...variables, SOULBOX_UP_PREPARED: String(process.pid) };
 }
 
 /**

@@ -7,6 +7,7 @@ export { bindUnix } from './bind-unix.ts';
 export { openMessageChannel } from './message-channel.ts';
 export { channelFd, reportSchema } from './messages.ts';
 export type { Order, Report, WantedPart } from './messages.ts';
+export { returnUnusedMemory } from './return-memory.ts';
 export { runPart } from './run-part.ts';
 export type { PartProgram, RunningPart, SupervisorOfPart } from './run-part.ts';
 export { userOf } from './users.ts';

@@ -6,6 +6,7 @@ import type { LogLevel, OwnFigures, RootLogger } from '@soulbox/base';
 import { dieWithParent } from '@soulbox/linux/processes';
 import { lowerHelperThreads } from './helper-threads.ts';
 import { openMessageChannel } from './message-channel.ts';
+import { returnUnusedMemory } from './return-memory.ts';
 import { channelFd, orderSchema, stoppedUnitCode } from './messages.ts';
 import type { Order, Report, WantedPart } from './messages.ts';
 
@@ -88,6 +89,7 @@ export async function runPart(program: PartProgram): Promise<number> {
     return 1;
   }
   const tellManager = managerOf(first);
+  returnUnusedMemory();
   tellManager('READY=1');
   report({ kind: 'ready', facts: running.facts });
   for (;;) {

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { compileCacheFolder } from '@soulbox/host/installation';
 import { channelFd } from '@soulbox/process';
-import { nodeFlags } from '@soulbox/process/node-flags';
+import { nodeFlags, nodeVariables } from '@soulbox/process/node-flags';
 
 const launcher = fileURLToPath(import.meta.resolve('@soulbox/process/launch'));
 
@@ -58,5 +58,5 @@ export function argvOf({ namespaces = [], program }: PartPlan, descriptors: numb
 }
 
 export function environmentOf({ environment }: PartPlan): Record<string, string> {
-  return { ...environment, NODE_COMPILE_CACHE: compileCacheFolder() };
+  return { ...environment, ...nodeVariables, NODE_COMPILE_CACHE: compileCacheFolder() };
 }

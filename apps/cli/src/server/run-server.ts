@@ -3,6 +3,7 @@ import type { RootLogger } from '@soulbox/base';
 import type { Box, BoxConfig, BoxOverrides } from '@soulbox/box';
 import { loadBoxConfig } from '@soulbox/box/config';
 import { superviseBox } from '@soulbox/box/supervise';
+import { returnUnusedMemory } from '@soulbox/process';
 import { environment, inheritedEnvironment } from '../config.ts';
 
 const mib = 1024 * 1024;
@@ -17,7 +18,9 @@ export async function runServer(
 ): Promise<Box> {
   const { config, logger } = prepare(overrides, logFile);
   process.on('SIGHUP', () => logger.reopen());
-  return await superviseBox({ config, logger, environment: inheritedEnvironment(), units });
+  const box = await superviseBox({ config, logger, environment: inheritedEnvironment(), units });
+  returnUnusedMemory();
+  return box;
 }
 
 /** Starts a server in this process, for a short task of the command itself. */

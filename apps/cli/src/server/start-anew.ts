@@ -1,5 +1,6 @@
 import { flushCompileCache } from 'node:module';
-import { nodeFlags } from '@soulbox/process/node-flags';
+import { compileCacheFolder } from '@soulbox/host/installation';
+import { nodeFlags, nodeVariables } from '@soulbox/process/node-flags';
 import { markedEnvironment } from '../config.ts';
 
 /**
@@ -9,5 +10,6 @@ import { markedEnvironment } from '../config.ts';
 export function startAnew(): void {
   // Node writes the cache when a process ends, but this one does not end.
   flushCompileCache();
-  process.execve?.(process.execPath, [process.execPath, ...nodeFlags, ...process.argv.slice(1)], markedEnvironment());
+  const environment = markedEnvironment({ ...nodeVariables, NODE_COMPILE_CACHE: compileCacheFolder() });
+  process.execve?.(process.execPath, [process.execPath, ...nodeFlags, ...process.argv.slice(1)], environment);
 }
