@@ -102,9 +102,11 @@ describe('a rotation', () => {
         await sleep(0);
       }
     })();
-    // On a connection of its own, like another process.
+    server.catch(() => stop.abort());
+    // On a connection of its own, like another process. The number of rounds follows the server: on a busy
+    // host, ten rotations can be over before it has made its calls.
     await using other = openSqliteRecords(folder.recordsFile);
-    for (let round = 0; round < 10; round++)
+    for (let round = 0; (round < 10 || calls <= 20) && !stop.signal.aborted; round++)
       await rotateMasterKey({
         records: [other.keyring],
         sources: [fileMasterKeys(folder.masterKeyFile)],
@@ -112,7 +114,6 @@ describe('a rotation', () => {
       });
     stop.abort();
     await server;
-    expect(calls).toBeGreaterThan(20);
     expect(await folder.records.keyring.countNotCurrent()).toBe(0);
     await readAll(sealed);
   });
