@@ -1,18 +1,22 @@
-import { parseArgs } from 'node:util';
-import { getIsolation, placeOptions, progressOf, seedOption, untilToldToEnd } from '../harness/long-run.ts';
+import {
+  getIsolation,
+  placeOptions,
+  progressOf,
+  readOptions,
+  seedOption,
+  untilToldToEnd,
+} from '../harness/long-run.ts';
 import { renderReport } from './render-report.ts';
 import { runChaos } from './run-chaos.ts';
 
-const { values } = parseArgs({
-  options: {
-    ...placeOptions,
-    ...seedOption,
-    cycles: { type: 'string', default: '300' },
-    lanes: { type: 'string', default: '6' },
-    'max-kills': { type: 'string', default: '1000000' },
-    /** With an object store, to which the server uploads what sleeps. */
-    store: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  ...placeOptions,
+  ...seedOption,
+  cycles: { type: 'string', default: '300' },
+  lanes: { type: 'string', default: '6' },
+  'max-kills': { type: 'string', default: '1000000' },
+  /** With an object store, to which the server uploads what sleeps. */
+  store: { type: 'boolean', default: false },
 });
 const isolation = getIsolation(values.isolation);
 const report = await runChaos({

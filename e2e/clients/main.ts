@@ -1,9 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { removeTree } from '@soulbox/base';
 import { startServer } from '@soulbox/testing';
-import { getIsolation, placeOptions, progressOf } from '../harness/long-run.ts';
+import { getIsolation, placeOptions, progressOf, readOptions } from '../harness/long-run.ts';
 import { installClients, listVersions } from './install.ts';
 import { clientPackages } from './packages.ts';
 import { differences, environmentsOf, runClients } from './run-clients.ts';
@@ -11,14 +10,12 @@ import type { Seen } from './run-clients.ts';
 import { kindOf, parseTable, renderCell, withTable } from './table.ts';
 import type { AddressForm } from './table.ts';
 
-const { values } = parseArgs({
-  options: {
-    ...placeOptions,
-    only: { type: 'string', default: clientPackages.map(({ name }) => name).join(',') },
-    versions: { type: 'string', default: 'all' },
-    lanes: { type: 'string', default: '3' },
-    write: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  ...placeOptions,
+  only: { type: 'string', default: clientPackages.map(({ name }) => name).join(',') },
+  versions: { type: 'string', default: 'all' },
+  lanes: { type: 'string', default: '3' },
+  write: { type: 'boolean', default: false },
 });
 const say = progressOf('clients');
 const documentFile = join(import.meta.dirname, '../../docs/clients.md');

@@ -1,15 +1,12 @@
-import { parseArgs } from 'node:util';
-import { getIsolation, placeOptions, progressOf, seedOption } from '../harness/long-run.ts';
+import { getIsolation, placeOptions, progressOf, readOptions, seedOption } from '../harness/long-run.ts';
 import { runCrash } from './run-crash.ts';
 
-const { values } = parseArgs({
-  options: {
-    ...placeOptions,
-    ...seedOption,
-    'per-operation': { type: 'string', default: 'all' },
-    only: { type: 'string', default: '' },
-    at: { type: 'string', default: '' },
-  },
+const values = readOptions({
+  ...placeOptions,
+  ...seedOption,
+  'per-operation': { type: 'string', default: 'all' },
+  only: { type: 'string', default: '' },
+  at: { type: 'string', default: '' },
 });
 const { at, only, seed } = values;
 const isolation = getIsolation(values.isolation);

@@ -1,15 +1,12 @@
-import { parseArgs } from 'node:util';
-import { placeOptions, getIsolation, progressOf } from '../harness/long-run.ts';
+import { getIsolation, placeOptions, progressOf, readOptions } from '../harness/long-run.ts';
 import { runFill } from './run-fill.ts';
 
-const { values } = parseArgs({
-  options: {
-    ...placeOptions,
-    sandboxes: { type: 'string', default: '20' },
-    'host-mb': { type: 'string', default: '6000' },
-    seconds: { type: 'string', default: '20' },
-    attacks: { type: 'string', default: 'server,foreign' },
-  },
+const values = readOptions({
+  ...placeOptions,
+  sandboxes: { type: 'string', default: '20' },
+  'host-mb': { type: 'string', default: '6000' },
+  seconds: { type: 'string', default: '20' },
+  attacks: { type: 'string', default: 'server,foreign' },
 });
 const isolation = getIsolation(values.isolation);
 const attacks = values.attacks.split(',').filter((name) => name !== '');

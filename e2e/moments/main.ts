@@ -1,15 +1,12 @@
-import { parseArgs } from 'node:util';
-import { getIsolation, placeOptions, progressOf, seedOption } from '../harness/long-run.ts';
+import { getIsolation, placeOptions, progressOf, readOptions, seedOption } from '../harness/long-run.ts';
 import { runMoments } from './run-moments.ts';
 
-const { values } = parseArgs({
-  options: {
-    ...placeOptions,
-    ...seedOption,
-    moments: { type: 'string', default: '5' },
-    cases: { type: 'string', default: 'all' },
-    lanes: { type: 'string', default: '4' },
-  },
+const values = readOptions({
+  ...placeOptions,
+  ...seedOption,
+  moments: { type: 'string', default: '5' },
+  cases: { type: 'string', default: 'all' },
+  lanes: { type: 'string', default: '4' },
 });
 const { seed } = values;
 const isolation = getIsolation(values.isolation);

@@ -1,9 +1,8 @@
-import { parseArgs } from 'node:util';
 import { rm } from 'node:fs/promises';
 import { silentLogger } from '@soulbox/base/logger';
 import { createDrivers } from '@soulbox/box/drivers';
 import { startServer } from '@soulbox/testing';
-import { getIsolation, placeOptions, progressOf, untilToldToEnd } from '../harness/long-run.ts';
+import { getIsolation, placeOptions, progressOf, readOptions, untilToldToEnd } from '../harness/long-run.ts';
 import { allAttempts, quickAttempts } from './all-attempts.ts';
 import { renderTable } from './render-table.ts';
 import { runRedteam } from './run-redteam.ts';
@@ -11,13 +10,11 @@ import { openIdentityProvider } from './identity-provider.ts';
 import { prepareInternet } from './internet.ts';
 import { openWorld, targetOf } from './world.ts';
 
-const { values } = parseArgs({
-  options: {
-    ...placeOptions,
-    instance: { type: 'string', default: '10' },
-    only: { type: 'string', default: '' },
-    quick: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  ...placeOptions,
+  instance: { type: 'string', default: '10' },
+  only: { type: 'string', default: '' },
+  quick: { type: 'boolean', default: false },
 });
 const isolation = getIsolation(values.isolation);
 const instance = Number(values.instance);

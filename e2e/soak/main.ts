@@ -1,17 +1,21 @@
-import { parseArgs } from 'node:util';
-import { getIsolation, placeOptions, progressOf, seedOption, untilToldToEnd } from '../harness/long-run.ts';
+import {
+  getIsolation,
+  placeOptions,
+  progressOf,
+  readOptions,
+  seedOption,
+  untilToldToEnd,
+} from '../harness/long-run.ts';
 import { renderReport } from './render-report.ts';
 import { runSoak } from './run-soak.ts';
 
-const { values } = parseArgs({
-  options: {
-    ...placeOptions,
-    ...seedOption,
-    minutes: { type: 'string', default: '60' },
-    connections: { type: 'string', default: '100' },
-    lanes: { type: 'string', default: '2' },
-    instance: { type: 'string', default: '5' },
-  },
+const values = readOptions({
+  ...placeOptions,
+  ...seedOption,
+  minutes: { type: 'string', default: '60' },
+  connections: { type: 'string', default: '100' },
+  lanes: { type: 'string', default: '2' },
+  instance: { type: 'string', default: '5' },
 });
 const isolation = getIsolation(values.isolation);
 console.error(`soak: seed ${values.seed}`);
