@@ -11,14 +11,14 @@ import type { Taken } from '@soulbox/storage/testing-objects';
 import { collectManyPacks } from '@soulbox/volumes/collections';
 import { killWriter } from '@soulbox/volumes/kills';
 import { compareWithModel } from '@soulbox/volumes/model';
+import { runPosixSuite } from '@soulbox/volumes/posix-suite';
 import { hasStressPrograms, onEachMount, stress, stressors, testPosix, verifyWrites } from '@soulbox/volumes/stress';
 
 /**
- * The long form of tests of object stores and volumes: a large object, a list and a
- * collection of many objects in a folder, kills of a
- * process that writes a volume, a comparison with a model, and programs that try file systems, on mounts: stress-ng, fio,
- * and pjdfstest if SOULBOX_PJDFSTEST is the folder of a built one. With SOULBOX_TEST_STORAGE, the large object goes to that
- * store too.
+ * The long form of tests of object stores and volumes: a large object, a list and a collection of many objects in a
+ * folder, kills of a process that writes a volume, a comparison with a model, and programs that try file systems, on
+ * mounts: stress-ng, fio, the suite of POSIX calls with 65,000 names of a file, and pjdfstest if SOULBOX_PJDFSTEST is
+ * the folder of a built one. With SOULBOX_TEST_STORAGE, the large object goes to that store too.
  */
 const { values } = parseArgs({
   options: {
@@ -107,6 +107,9 @@ else
           await verifyWrites(folder, 512);
           console.log(`${kind} mount: fio has read what it had written`);
         } else console.log('no stress-ng and fio: install these packages');
+        const { checks, differences } = await runPosixSuite(folder, ['--links']);
+        console.log(`${kind} mount: ${checks} checks of calls and errors, ${differences.length} differ`);
+        if (differences.length > 0) throw new Error(differences.join('\n'));
         if (pjdfstest === '') console.log('no pjdfstest: SOULBOX_PJDFSTEST is not set');
         else console.log(`${kind} mount: pjdfstest\n${await testPosix(pjdfstest, folder)}`);
       }),

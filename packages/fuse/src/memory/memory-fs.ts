@@ -42,6 +42,8 @@ export interface MemoryFsOptions {
 
 const truncates = 0o1000;
 const isAccessList = (key: string): boolean => key.startsWith('system.posix_acl_');
+/** Those of xattr(7) that have no meaning for the kernel here, which leaves it to the server to refuse others. */
+const xattrNamespaces = /^(user|trusted|security)\../;
 /** Of the attributes of one file together. */
 const maxXattrBytes = 65_536;
 
@@ -220,7 +222,7 @@ export function createMemoryFs(options: MemoryFsOptions = {}): FuseFs {
     setxattr: (nodeId, name, value, flags) => {
       const { xattrs } = tree.node(nodeId);
       const key = keyOf(name);
-      if (isAccessList(key)) throw new FuseError('ENOTSUP');
+      if (!xattrNamespaces.test(key)) throw new FuseError('ENOTSUP');
       if ((flags & xattrCreate) !== 0 && xattrs.has(key)) throw new FuseError('EEXIST');
       if ((flags & xattrReplace) !== 0 && !xattrs.has(key)) throw new FuseError('ENODATA');
       let bytes = key.length + value.length;

@@ -19,7 +19,9 @@ import { createReplies } from './replies.ts';
 import { lockMethods } from './lock-methods.ts';
 import { readFolder } from './read-folder.ts';
 
-const { O_APPEND, O_EXCL, O_TRUNC } = constants;
+const { O_APPEND, O_EXCL, O_RDWR, O_TRUNC, O_WRONLY } = constants;
+/** Those of xattr(7), without `system`. */
+const xattrNamespaces = /^(user|trusted|security)\../;
 /** All file handles are the same: each request names its file, so the next process needs no table of this one. */
 const fh = 0;
 
@@ -80,6 +82,11 @@ export function createVolumeFs(
     if (name.length > xattrNameBytesMax) throw new FuseError('ERANGE');
     // The kernel keeps access lists in these, which would have to be obeyed.
     if (Buffer.from(name).toString('latin1').startsWith('system.')) throw new FuseError('ENOTSUP');
+  };
+  /** For FUSE, the kernel leaves it to the server which namespaces there are. Earlier versions stored any name. */
+  const checkNewXattr = (name: Uint8Array): void => {
+    checkXattr(name);
+    if (!xattrNamespaces.test(Buffer.from(name).toString('latin1'))) throw new FuseError('ENOTSUP');
   };
   const makeNode = async (
     parent: number,
@@ -162,6 +169,7 @@ export function createVolumeFs(
       return known(await metadata.link(ino, newParent, newName, noteOf(context, replies.entry)));
     },
     async open(ino, flags, killSuidgid) {
+      if ((flags & (O_WRONLY | O_RDWR)) !== 0) checkWritable();
       if ((flags & O_TRUNC) !== 0) await truncate(ino, killSuidgid);
       return open();
     },
@@ -221,7 +229,7 @@ export function createVolumeFs(
     statfs: () => replies.statfs(metadata.facts(), volume.blocks.freeBytes()),
     async setxattr(ino, name, value, flags, context) {
       checkWritable();
-      checkXattr(name);
+      checkNewXattr(name);
       if (value.length > xattrValueBytesMax) throw new FuseError('E2BIG');
       const mode = flags === 1 ? 'create' : flags === 2 ? 'replace' : 'set';
       await metadata.setXattr(ino, name, value, mode, nothing(context));

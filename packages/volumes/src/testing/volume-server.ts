@@ -1,14 +1,18 @@
+import { parseArgs } from 'node:util';
 import { mountFs } from '@soulbox/fuse';
 import { createVolumeFs } from '../mount/volume-fs.ts';
 import { openVolume } from '../volume/open.ts';
 
 /**
- * A process that serves a volume under one or more mounts: `DATA ID [--as-service] MOUNT_POINT...`. Prints `ready`, and a
- * line for each fault. The end of its standard input unmounts.
+ * A process that serves a volume under one or more mounts: `DATA ID [--as-service] [--read-only MOUNT_POINT]
+ * MOUNT_POINT...`. Prints `ready`, and a line for each fault. The end of its standard input unmounts.
  */
-const [data = '', id = '', ...rest] = process.argv.slice(2);
-const asService = rest[0] === '--as-service';
-const mountPoints = asService ? rest.slice(1) : rest;
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { 'as-service': { type: 'boolean', default: false }, 'read-only': { type: 'string' } },
+});
+const [data = '', id = '', ...mountPoints] = positionals;
+const asService = values['as-service'];
 /** How long the kernel may take to end a mount that is unmounted. Milliseconds. */
 const unmountMs = 5000;
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -18,11 +22,12 @@ const isShared = asService || mountPoints.length > 1;
 const ttlMs = asService ? 250 : isShared ? 0 : 60_000;
 const sessions = await Promise.all(
   mountPoints.map((mountPoint) => {
-    const fs = createVolumeFs(volume, { mount: mountPoint, ttlMs: () => ttlMs, isShared });
+    const isReadOnly = mountPoint === values['read-only'];
+    const fs = createVolumeFs(volume, { mount: mountPoint, ttlMs: () => ttlMs, isShared, isReadOnly });
     const onFault = (error: unknown): void => {
       print(`fault ${String(error)}`);
     };
-    return mountFs(fs, { mountPoint, locks: isShared, onFault });
+    return mountFs(fs, { mountPoint, locks: isShared, readOnly: isReadOnly, onFault });
   }),
 );
 print('ready');
