@@ -11,7 +11,7 @@ import type { Taken } from '@soulbox/storage/testing-objects';
 import { collectManyPacks } from '@soulbox/volumes/collections';
 import { killWriter } from '@soulbox/volumes/kills';
 import { compareWithModel } from '@soulbox/volumes/model';
-import { runPosixSuite } from '@soulbox/volumes/posix-suite';
+import { runPosixSuite, runRandomContent } from '@soulbox/volumes/posix-suite';
 import { hasStressPrograms, onEachMount, stress, stressors, testPosix, verifyWrites } from '@soulbox/volumes/stress';
 
 /**
@@ -23,8 +23,12 @@ import { hasStressPrograms, onEachMount, stress, stressors, testPosix, verifyWri
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '500' },
+    /** Of a service that uploads, and as many of a collection in the store. */
+    'store-kills': { type: 'string', default: '250' },
     seeds: { type: 'string', default: '100' },
     steps: { type: 'string', default: '400' },
+    /** Random calls on one file of a mount, whose content is compared with a model after each. */
+    calls: { type: 'string', default: '20000' },
     /** In one folder. */
     objects: { type: 'string', default: '1000000' },
     /** MiB. */
@@ -107,6 +111,8 @@ else
           await verifyWrites(folder, 512);
           console.log(`${kind} mount: fio has read what it had written`);
         } else console.log('no stress-ng and fio: install these packages');
+        const seed = Math.floor(Math.random() * 1e9);
+        console.log(`${kind} mount: ${await runRandomContent(join(folder, 'random'), Number(values.calls), seed)}`);
         const { checks, differences } = await runPosixSuite(folder, ['--links']);
         console.log(`${kind} mount: ${checks} checks of calls and errors, ${differences.length} differ`);
         if (differences.length > 0) throw new Error(differences.join('\n'));
@@ -114,16 +120,22 @@ else
         else console.log(`${kind} mount: pjdfstest\n${await testPosix(pjdfstest, folder)}`);
       }),
   );
+/** Runs tests in their long form. Returns whether they passed. */
+const runLong = (args: readonly string[], env: Readonly<Record<string, string>>): boolean => {
+  const vitest = join(import.meta.dirname, '../node_modules/.bin/vitest');
+  const options = { cwd: join(import.meta.dirname, '..'), env: { ...process.env, ...env }, stdio: 'inherit' } as const;
+  return spawnSync(vitest, ['run', ...args], options).status === 0;
+};
+const killed = [
+  'apps/volumes/src/storage/killed-service.test.ts',
+  'packages/volumes/src/stored/killed-rewriter.test.ts',
+];
+const hasSurvived =
+  values['store-kills'] === '0' ||
+  runLong(['--project', 'unit', '--retry', '0', ...killed], { SOULBOX_TEST_KILLS: values['store-kills'] });
 // The same programs in a sandbox, on a server of their own.
-let isInsideFine = true;
-if (isMountable && hasStressPrograms()) {
-  const args = ['run', '--project', 'e2e', 'e2e/volumes/stress.test.ts'];
-  const env = { ...process.env, SOULBOX_TEST_SECONDS: values.seconds };
-  const { status } = spawnSync(join(import.meta.dirname, '../node_modules/.bin/vitest'), args, {
-    cwd: join(import.meta.dirname, '..'),
-    env,
-    stdio: 'inherit',
-  });
-  isInsideFine = status === 0;
-}
-process.exit(violations.length === 0 && isInsideFine ? 0 : 1);
+const isInsideFine =
+  !isMountable ||
+  !hasStressPrograms() ||
+  runLong(['--project', 'e2e', 'e2e/volumes/stress.test.ts'], { SOULBOX_TEST_SECONDS: values.seconds });
+process.exit(violations.length === 0 && hasSurvived && isInsideFine ? 0 : 1);

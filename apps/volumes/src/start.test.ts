@@ -150,6 +150,39 @@ describe('files', () => {
     expect(await reasonOf(range(`bytes=${pieces * piece.length}-`))).toEqual([416, 'range_not_satisfiable']);
   });
 
+  it('are moved with all that is below them, over a file only if that is wanted', async () => {
+    await call('POST', 'dir', { path: '/one/deep', force: 'true' });
+    await put('/one/deep/a', 'first');
+    await put('/b', 'second');
+    const move = async (path: string, to: string, more = {}) => await call('POST', 'rename', { path, to, ...more });
+    expect((await move('/one', '/two')).json).toMatchObject({ path: '/two', type: 'directory' });
+    expect((await list('/', 3)).sort()).toEqual(['/b', '/two', '/two/deep', '/two/deep/a']);
+    expect(await reasonOf(move('/two/deep/a', '/b', { force: 'false' }))).toEqual([409, 'file_exists']);
+    expect((await move('/two/deep/a', '/b')).json).toMatchObject({ path: '/b', size: 5 });
+    expect((await call('GET', 'file', { path: '/b' })).bytes.toString()).toBe('first');
+    const refused = await move('/two', '/two/deep/two');
+    expect([refused.status, (refused.json as { message: string }).message]).toEqual([
+      400,
+      'The path "/two/deep/two" cannot be used in this way.',
+    ]);
+    expect(await reasonOf(move('/none', '/c'))).toEqual([404, 'file_not_found']);
+    expect(await reasonOf(move('/b', '/none/c'))).toEqual([404, 'file_not_found']);
+    expect((await move('/', '/c')).status).toBe(400);
+    expect((await move('/b', '/')).status).toBe(400);
+    await restart();
+    expect((await list('/', 3)).sort()).toEqual(['/b', '/two', '/two/deep']);
+  });
+
+  it('are counted, with what they have', async () => {
+    const usage = async () => (await ask('GET', `${place}usage`)).json as { bytes: number; inodes: number };
+    expect(await usage()).toEqual({ bytes: 0, inodes: 1 });
+    await put('/a', 'x'.repeat(100_000));
+    const { bytes, inodes } = await usage();
+    expect([bytes >= 100_000 && bytes < 110_000, inodes]).toEqual([true, 2]);
+    await call('DELETE', 'path', { path: '/a' });
+    expect(await usage()).toEqual({ bytes: 0, inodes: 1 });
+  });
+
   it('stay readable for who reads them when they are removed', async () => {
     await put('/a', Buffer.alloc(4 * 1024 * 1024, 'x'));
     const answer = await open('GET', `${place}file?path=/a`);

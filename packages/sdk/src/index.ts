@@ -46,6 +46,8 @@ export type {
   VolumeFolderOptions,
   VolumeInfo,
   VolumeReadOptions,
+  VolumeRenameOptions,
+  VolumeUsage,
   VolumeWriteOptions,
 } from './team/volumes.ts';
 export type { LocalFolder, PackedFiles } from './local-folder.ts';

@@ -121,12 +121,14 @@ export const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'POST /volumes': make,
   'GET /volumes/:volumeID': readAll,
   'DELETE /volumes/:volumeID': make,
+  'GET /volumes/:volumeID/usage': readAll,
   // Programs in sandboxes use what is in a volume, so whoever may run them can read and write it.
   'GET /volumecontent/:volumeID/dir': { ...use, streams: true },
   'POST /volumecontent/:volumeID/dir': use,
   'GET /volumecontent/:volumeID/path': use,
   'PATCH /volumecontent/:volumeID/path': use,
   'DELETE /volumecontent/:volumeID/path': use,
+  'POST /volumecontent/:volumeID/rename': use,
   'GET /volumecontent/:volumeID/file': { ...use, streams: true },
   'PUT /volumecontent/:volumeID/file': { ...use, streams: true },
 

@@ -42,6 +42,7 @@ test('only reading, uploads by signed link and pages are not recorded', () => {
     'POST /volumecontent/:volumeID/dir',
     'PATCH /volumecontent/:volumeID/path',
     'DELETE /volumecontent/:volumeID/path',
+    'POST /volumecontent/:volumeID/rename',
     'PUT /volumecontent/:volumeID/file',
     'DELETE /auth/session',
     'POST /auth/sign-out',

@@ -109,7 +109,10 @@ const bodies: Readonly<Record<string, (api: TestApi) => unknown>> = {
   'PATCH /teams/:teamID/limits': () => ({ sandboxes: 'default' }),
 };
 
-const queries: Readonly<Record<string, string>> = { 'GET /sandboxes/metrics': '?sandbox_ids=iaaaaaaaaaaaaaaaaaaaa' };
+const queries: Readonly<Record<string, string>> = {
+  'GET /sandboxes/metrics': '?sandbox_ids=iaaaaaaaaaaaaaaaaaaaa',
+  'POST /volumecontent/:volumeID/rename': '?path=/a&to=/b',
+};
 const queryOf = (route: string): string => queries[route] ?? (route.includes(' /volumecontent/') ? '?path=/a' : '');
 
 /**

@@ -43,6 +43,13 @@ export function createScriptedVolumes(): ScriptedVolumes {
             if (other.startsWith(`${call.volumeId} `))
               files.set(other.replace(call.volumeId, String(call.query?.['to'])), bytes);
           return answer(204, undefined);
+        case 'GET usage':
+          return answer(200, { bytes: content?.length ?? 0, inodes: files.size + 1 });
+        case 'POST rename':
+          if (content === undefined) throw new SoulBoxError('file_not_found', `The path "${path}" does not exist.`);
+          files.delete(name);
+          files.set(`${call.volumeId} ${String(call.query?.['to'])}`, content);
+          return answer(200, entry(String(call.query?.['to']), content));
         case 'GET dir':
           return answer(200, [entry('/a', undefined)]);
         case 'GET path':

@@ -4,6 +4,7 @@ import { addListDirRoute } from './list-dir.ts';
 import { addMakeDirRoute } from './make-dir.ts';
 import { addReadFileRoute } from './read-file.ts';
 import { addRemovePathRoute } from './remove-path.ts';
+import { addRenamePathRoute } from './rename-path.ts';
 import { addSetAttributesRoute } from './set-attributes.ts';
 import { addStatPathRoute } from './stat.ts';
 import { addWriteFileRoute } from './write-file.ts';
@@ -15,6 +16,7 @@ export function addVolumeContentRoutes(app: ApiApp, context: ApiContext): void {
   addStatPathRoute(app, context);
   addSetAttributesRoute(app, context);
   addRemovePathRoute(app, context);
+  addRenamePathRoute(app, context);
   addReadFileRoute(app, context);
   addWriteFileRoute(app, context);
 }

@@ -47,6 +47,12 @@ export const writeQuery = z.object({
   force: flagOf('`false`: a file that exists is an error. Default: its contents are replaced.'),
 });
 
+export const renameQuery = z.object({
+  path,
+  to: path.describe('Its new path, in the same volume.'),
+  force: flagOf('`false`: a path that exists is an error. Default: a file or an empty folder is replaced.'),
+});
+
 export const attributesSchema = z
   .object({
     uid: z.int().min(0).max(idMax).optional(),

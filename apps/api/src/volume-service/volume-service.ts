@@ -30,6 +30,12 @@ export type VolumeStorage = z.infer<typeof volumeStorageSchema>;
 /** The answer of the service. */
 export const storageAnswerSchema = z.object({ figures: volumeStorageSchema.optional() });
 
+/** The answer of the service to a question for what a volume has. */
+export const usageAnswerSchema = z.object({
+  bytes: z.int().nonnegative(),
+  inodes: z.int().nonnegative(),
+});
+
 /** Which volume a call is about. */
 export interface VolumePlace {
   readonly teamId: string;
@@ -40,7 +46,7 @@ export interface VolumePlace {
 export interface VolumeCall extends VolumePlace {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Empty: the volume itself. */
-  readonly what: '' | 'dir' | 'path' | 'file' | 'copy';
+  readonly what: '' | 'dir' | 'path' | 'file' | 'rename' | 'copy' | 'usage';
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as it comes. */

@@ -4,10 +4,12 @@ import { addCreateVolumeRoute } from './create.ts';
 import { addGetVolumeRoute } from './get.ts';
 import { addListVolumesRoute } from './list.ts';
 import { addRemoveVolumeRoute } from './remove.ts';
+import { addVolumeUsageRoute } from './show-usage.ts';
 
 export function addVolumeRoutes(app: ApiApp, context: ApiContext): void {
   addListVolumesRoute(app, context);
   addCreateVolumeRoute(app, context);
   addGetVolumeRoute(app, context);
+  addVolumeUsageRoute(app, context);
   addRemoveVolumeRoute(app, context);
 }

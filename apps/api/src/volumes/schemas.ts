@@ -67,6 +67,14 @@ export const volumeAndTokenSchema = volumeSchema
   })
   .meta({ id: 'VolumeAndToken', description: 'A volume with a token for its contents.' });
 
+export const volumeUsageSchema = z
+  .object({
+    bytes: z.int().describe('Of its contents, as they count against `sizeMb` and the limit of the team.'),
+    entries: z.int().describe('Files, folders and links, with the root.'),
+    sizeMb: sizeMb.nullable().describe('MiB that its contents may have; null: only the limit of the team.'),
+  })
+  .meta({ id: 'VolumeUsage', description: 'What a volume contains.' });
+
 export function volumeToWire({
   id,
   name: called,

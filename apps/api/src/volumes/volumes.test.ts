@@ -192,6 +192,25 @@ describe('the contents of a volume', () => {
     await expect.poll(actions).toEqual(expect.arrayContaining(['volume.read', 'volume.write']));
   });
 
+  it('are moved, and their usage is known', async () => {
+    const { volumeID, token } = await made('data');
+    await content('PUT', volumeID, 'file?path=/a', token, 'hello');
+    expect((await content('POST', volumeID, 'rename?path=/a&to=/b', token)).json).toMatchObject({
+      path: '/b',
+      size: 5,
+    });
+    expect((await content('POST', volumeID, 'rename?path=/b', token)).status).toBe(400);
+    expect((await content('POST', volumeID, 'rename?path=/b&to=%00', token)).status).toBe(400);
+    expect((await content('POST', volumeID, 'rename?path=/a&to=/c', token)).json).toMatchObject({
+      code: 'file_not_found',
+    });
+    const usage = { bytes: 0, entries: 2, sizeMb: null };
+    expect((await api.ask('GET', `/volumes/${volumeID}/usage`)).json).toEqual(usage);
+    expect((await api.ask('GET', `/volumes/${volumeID}/usage`, { key: api.otherKey })).status).toBe(404);
+    api.volumes.failure = new SoulBoxError('volumes_unavailable', 'It does not answer.');
+    expect((await api.ask('GET', '/volumes/data/usage')).status).toBe(503);
+  });
+
   it('have errors with a text as their code, as in E2B', async () => {
     const { volumeID, token } = await made('a');
     const missing = await content('GET', volumeID, 'file?path=/none', token);

@@ -32,6 +32,7 @@ export type ApiKeyBudgets = Schemas['KeyBudgets'];
 export type ApiPersonalToken = Schemas['PersonalToken'];
 export type ApiVolume = Schemas['Volume'];
 export type ApiVolumeEntry = Schemas['VolumeEntryStat'];
+export type ApiVolumeUsage = Schemas['VolumeUsage'];
 export type ApiBucket = Schemas['Bucket'];
 export type ApiSecret = Schemas['Secret'];
 export type ApiAuditRecord = Schemas['AuditRecord'];

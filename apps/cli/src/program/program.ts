@@ -93,16 +93,18 @@ export const program: CommandDef = defineCommand({
     volume: defineCommand({
       meta: {
         name: 'volume',
-        description: 'Volumes and their files: create, clone, snapshot, list, ls, cat, cp, rm, delete',
+        description: 'Volumes and their files: create, clone, snapshot, list, usage, ls, cat, cp, mv, rm, delete',
       },
       subCommands: {
         create: async () => (await import('../commands/volume/create.ts')).createVolume,
         clone: async () => (await import('../commands/volume/copy.ts')).cloneVolume,
         snapshot: async () => (await import('../commands/volume/copy.ts')).snapshotVolume,
         list: async () => (await import('../commands/volume/list.ts')).listVolumes,
+        usage: async () => (await import('../commands/volume/usage.ts')).showVolumeUsage,
         ls: async () => (await import('../commands/volume/ls.ts')).listVolumeFiles,
         cat: async () => (await import('../commands/volume/cat.ts')).printVolumeFile,
         cp: async () => (await import('../commands/volume/cp.ts')).copyVolumeFile,
+        mv: async () => (await import('../commands/volume/mv.ts')).moveVolumeFile,
         rm: async () => (await import('../commands/volume/rm.ts')).removeVolumeFile,
         delete: async () => (await import('../commands/volume/delete.ts')).deleteVolume,
       },

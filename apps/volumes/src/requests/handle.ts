@@ -41,12 +41,13 @@ const operations: Readonly<Record<string, Operation>> = {
   'GET path': stat,
   'PATCH path': change,
   'DELETE path': remove,
+  'POST rename': rename,
   'GET file': read,
   'PUT file': write,
 };
 
 /** Operations after which kernels that have the volume mounted must see something else. */
-const changes: ReadonlySet<Operation> = new Set([makeDir, change, remove, write]);
+const changes: ReadonlySet<Operation> = new Set([makeDir, change, remove, rename, write]);
 
 export interface HandlerParts {
   readonly volumes: OpenVolumes;
@@ -114,6 +115,11 @@ export function createHandler(parts: HandlerParts): (request: IncomingMessage, r
       response.writeHead(204).end();
       return;
     }
+    if (parsed.operation === 'GET usage') {
+      const usage = await volumes.use(parsed.place, usageOf);
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(usage));
+      return;
+    }
     if (parsed.operation === 'POST sync') {
       await volumes.use(parsed.place, async ({ volume }) => await volume.sync());
       response.writeHead(204).end();
@@ -147,13 +153,14 @@ export function createHandler(parts: HandlerParts): (request: IncomingMessage, r
   };
 }
 
+const usageOf = async ({ volume }: UsedVolume): Promise<{ readonly bytes: number; readonly inodes: number }> =>
+  await Promise.resolve(volume.metadata.facts().usage);
+
 /** What a copy shares with its source counts for both. */
 async function copy(volumes: OpenVolumes, room: TeamRoom, { place, query }: Request): Promise<void> {
-  const bytesOf = async ({ volume }: UsedVolume): Promise<number> =>
-    await Promise.resolve(volume.metadata.facts().usage.bytes);
   using _taken = await room.begin(place.teamId, {
     limitBytes: numberOf(query, 'teamBytes'),
-    announcedBytes: await volumes.use(place, bytesOf),
+    announcedBytes: (await volumes.use(place, usageOf)).bytes,
   });
   await volumes.copy(place, { volumeId: idOf(query, 'to'), isReadOnly: query.get('readOnly') === 'true' });
 }
@@ -207,6 +214,12 @@ async function change(call: Call): Promise<void> {
 async function remove({ paths, path, response, signal }: Call): Promise<void> {
   await paths.remove(path, { recursive: true, signal });
   response.writeHead(204).end();
+}
+
+async function rename(call: Call): Promise<void> {
+  const { paths, path, query } = call;
+  const replace = query.get('force') !== 'false';
+  answerEntry(call, 200, await paths.rename(path, textOf(query, 'to'), { replace }));
 }
 
 async function read({ paths, path, request, response, signal }: Call): Promise<void> {

@@ -59,7 +59,7 @@ export async function askContents(
   return await ask(target.port, path, { method, headers, ...(body === undefined ? {} : { body }) });
 }
 
-/** The calls of the content API for a path, as it is in the query. Those that remove come last. */
+/** The calls of the content API for a path, as it is in the query. Those that take it away come last. */
 export function contentCalls(volume: string, path: string): (readonly [method: string, path: string, body?: string])[] {
   const at = `/volumecontent/${volume}`;
   return [
@@ -69,6 +69,7 @@ export function contentCalls(volume: string, path: string): (readonly [method: s
     ['PUT', `${at}/file?path=${path}`, 'redteam'],
     ['POST', `${at}/dir?path=${path}&force=true`],
     ['PATCH', `${at}/path?path=${path}`, '{"uid":0,"mode":511}'],
+    ['POST', `${at}/rename?path=${path}&to=moved`],
     ['DELETE', `${at}/path?path=${path}`],
   ];
 }

@@ -52,9 +52,16 @@ async function useTokenElsewhere(world: World): Promise<string> {
   return await withVolumes(world, async ({ own, theirs }) => {
     const { target } = world;
     const calls = [
-      ...['/volumes', `/volumes/${own.id}`, '/v2/sandboxes', '/teams', '/buckets', '/api-keys', '/secrets'].map(
-        (path) => ['GET', path] as const,
-      ),
+      ...[
+        '/volumes',
+        `/volumes/${own.id}`,
+        `/volumes/${own.id}/usage`,
+        '/v2/sandboxes',
+        '/teams',
+        '/buckets',
+        '/api-keys',
+        '/secrets',
+      ].map((path) => ['GET', path] as const),
       ['DELETE', `/volumes/${own.id}`] as const,
       ['POST', '/volumes'] as const,
       ['POST', '/v2/sandboxes'] as const,
@@ -120,6 +127,8 @@ async function mountForeign(world: World): Promise<string> {
         const { status } = await callApi(world, target.apiKey, [method, `/volumes/${from}`]);
         if (!isRefused(status)) breaches.push(`${method} /volumes/${from} returns ${status}`);
       }
+      const usage = await callApi(world, target.apiKey, ['GET', `/volumes/${from}/usage`]);
+      if (!isRefused(usage.status)) breaches.push(`the usage of ${from} returns ${usage.status}`);
     }
     const listed = await callApi(world, target.apiKey, ['GET', '/volumes']);
     if (listed.body.includes(theirs.id)) breaches.push('the list shows it');

@@ -66,18 +66,19 @@ async function followPlanted(world: World): Promise<string> {
     const refused: string[] = [];
     const file = encodeURIComponent(host.file);
     const bad = new Set(leadingOut(file));
-    // Removals come last: they may take a link away, but never what it leads to.
+    // Moves and removals come last: they may take a link away, but never what it leads to.
     const paths = [...bad, ...odd(file)];
     const calls = paths.flatMap((path) => contentCalls(own.id, path).map((call) => ({ path, call })));
-    const isLast = ({ call: [method] }: (typeof calls)[number]): boolean => method === 'DELETE';
+    const isLast = ({ call: [method, at] }: (typeof calls)[number]): boolean =>
+      method === 'DELETE' || at.includes('/rename?');
     for (const { path, call } of [...calls.filter((each) => !isLast(each)), ...calls.filter(isLast)]) {
       const [method, at, body] = call;
       const answer = await askContents(world, own.token, [method, at], body);
       const what = `${method} of ${path.slice(0, 80)}`;
       if (answer.status >= 500) breaches.push(`${what} returns ${answer.status}`);
       if (answer.body.includes(host.word) || /root:x:0:0|SOULBOX_/.test(answer.body)) breaches.push(`${what} tells it`);
-      // A link itself may be described and removed; a bad path is nothing at all.
-      const isOfLink = at.includes('/path?') && ['GET', 'DELETE'].includes(method);
+      // A link itself may be described, moved and removed; a bad path is nothing at all.
+      const isOfLink = (at.includes('/path?') && ['GET', 'DELETE'].includes(method)) || at.includes('/rename?');
       if (bad.has(path) && !isOfLink && answer.status < 400) breaches.push(`${what} returns ${answer.status}`);
       if (answer.status >= 400) refused.push(what);
     }

@@ -23,7 +23,7 @@ parser.add_argument("--read-only", metavar="FOLDER", help="a path of the same fo
 parser.add_argument("--quota", type=pair, metavar="BYTES,INODES", help="the room of the file system, which is filled")
 parser.add_argument("--longest", type=int, default=0, metavar="BYTES", help="the longest file that the server takes")
 parser.add_argument("--links", action="store_true", help="makes 65,000 names of a file, which takes half a minute")
-for without in ("devices", "sockets", "xattrs", "fallocate"):
+for without in ("devices", "sockets", "xattrs", "fallocate", "exchange"):
     parser.add_argument(f"--no-{without}", dest=without, action="store_false", help="the system refuses them")
 options = parser.parse_args()
 

@@ -77,7 +77,7 @@ def paths(options):
             refused(name, f"{kind} of 4,096 bytes", "ENAMETOOLONG", call, "./" * 2047 + "ab")
 
 
-def names():
+def names(options):
     refused("link", "over a name", "EEXIST", os.link, "file", "folder")
     refused("mkdir", "over a name", "EEXIST", os.mkdir, "file")
     refused("mknod", "over a name", "EEXIST", os.mkfifo, "file")
@@ -85,8 +85,9 @@ def names():
     refused("open", "O_EXCL over a name", "EEXIST", os.open, "file", os.O_CREAT | os.O_EXCL)
     refused("open", "O_EXCL over a link to nothing", "EEXIST", os.open, "to-nothing", os.O_CREAT | os.O_EXCL)
     refused("renameat2", "RENAME_NOREPLACE over a name", "EEXIST", renameat2, "file", "folder", 1)
-    refused("renameat2", "RENAME_EXCHANGE with nothing", "ENOENT", renameat2, "file", "missing", 2)
-    refused("renameat2", "RENAME_EXCHANGE with a folder around it", "EINVAL", renameat2, "folder/below", "folder", 2)
+    if options.exchange:
+        refused("renameat2", "RENAME_EXCHANGE with nothing", "ENOENT", renameat2, "file", "missing", 2)
+        refused("renameat2", "RENAME_EXCHANGE with a folder around it", "EINVAL", renameat2, "folder/below", "folder", 2)
     refused("renameat2", "RENAME_WHITEOUT", "EINVAL", renameat2, "file", "whiteout", 4)
     refused("renameat2", "flags that exclude each other", "EINVAL", renameat2, "file", "folder", 3)
     refused("link", "a folder", "EPERM", os.link, "folder", "second")
@@ -351,7 +352,7 @@ def run(options):
     """In the present folder, which is empty."""
     prepare(options)
     paths(options)
-    names()
+    names(options)
     opens(options)
     programs()
     contents(options)

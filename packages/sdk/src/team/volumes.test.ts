@@ -16,6 +16,7 @@ test('volumes and their files have one call for each route', async () => {
   const answers: Record<string, object | string> = {
     'POST /volumes': { ...volume, token: 'sbv_x' },
     'GET /volumes/data': { ...volume, token: 'sbv_x' },
+    'GET /volumes/data/usage': { bytes: 5, entries: 2, sizeMb: null },
     'GET /volumes': [volume],
     'GET /volumecontent/data/dir?path=%2F&depth=2': [entry],
     'GET /volumecontent/data/path?path=%2Fa': entry,
@@ -23,6 +24,7 @@ test('volumes and their files have one call for each route', async () => {
     'PATCH /volumecontent/data/path?path=%2Fa': entry,
     'PUT /volumecontent/data/file?path=%2Fa&uid=5&force=false': entry,
     'GET /volumecontent/data/file?path=%2Fa': 'hello',
+    'POST /volumecontent/data/rename?path=%2Fa&to=%2Fb&force=false': entry,
     'DELETE /volumecontent/data/path?path=%2Fa': '',
     'DELETE /volumes/data': '',
   };
@@ -35,6 +37,7 @@ test('volumes and their files have one call for each route', async () => {
   // The token is for others.
   expect(await volumes.create('data', { ...options, sizeMb: 5 })).toEqual(volume);
   expect(await volumes.get('data', options)).toEqual(volume);
+  expect(await volumes.usage('data', options)).toEqual({ bytes: 5, entries: 2, sizeMb: null });
   expect(await volumes.list(options)).toEqual([volume]);
   expect(await volumes.listFiles('data', '/', { ...options, depth: 2 })).toEqual([entry]);
   expect(await volumes.stat('data', '/a', options)).toEqual(entry);
@@ -42,6 +45,7 @@ test('volumes and their files have one call for each route', async () => {
   expect(await volumes.setAttributes('data', '/a', { mode: 0o600 }, options)).toEqual(entry);
   expect(await volumes.write('data', '/a', 'hello', { ...options, uid: 5, force: false })).toEqual(entry);
   expect(await volumes.readText('data', '/a', options)).toBe('hello');
+  expect(await volumes.rename('data', '/a', '/b', { ...options, force: false })).toEqual(entry);
   expect(await volumes.remove('data', '/a', options)).toBe(true);
   expect(await volumes.delete('data', options)).toBe(true);
   expect(lines).toEqual(Object.keys(answers));

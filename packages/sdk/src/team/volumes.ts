@@ -10,6 +10,9 @@ export type VolumeInfo = Schemas['Volume'];
 /** A file, folder or link in a volume. `mode` has the permissions. */
 export type VolumeEntry = Schemas['VolumeEntryStat'];
 
+/** What a volume contains. `bytes` count against `sizeMb`, which is null if only the limit of the team counts. */
+export type VolumeUsage = Schemas['VolumeUsage'];
+
 /** The owner, group and permissions of a file or folder. */
 export interface VolumeAttributes {
   /** Default: unchanged, or 1000 for what is new. */
@@ -44,6 +47,12 @@ export interface VolumeFolderOptions extends VolumeAttributes, ConnectionOptions
   readonly force?: boolean | undefined;
 }
 
+/** The options of a rename. */
+export interface VolumeRenameOptions extends ConnectionOptions {
+  /** Whether a file or an empty folder at the new path is replaced. If not, the call throws `file_exists`. Default: true. */
+  readonly force?: boolean | undefined;
+}
+
 /** The options of a read. */
 export interface VolumeReadOptions extends ConnectionOptions {
   /** The first byte. Default: 0. */
@@ -53,7 +62,7 @@ export interface VolumeReadOptions extends ConnectionOptions {
 }
 
 const pathOf = (volume: string): string => `/volumes/${segment(volume)}`;
-const contentOf = (volume: string, what: 'dir' | 'path' | 'file'): string =>
+const contentOf = (volume: string, what: 'dir' | 'path' | 'file' | 'rename'): string =>
   `/volumecontent/${segment(volume)}/${what}`;
 
 /**
@@ -77,6 +86,11 @@ export const volumes = {
   /** Lists the volumes of the team, oldest first. */
   async list(options?: ConnectionOptions): Promise<VolumeInfo[]> {
     return (await callApi<VolumeInfo[]>(connectionFrom(options), { path: '/volumes' })).body;
+  },
+
+  /** Returns what a volume contains, by its id or name. Throws `volume_not_found`. */
+  async usage(volume: string, options?: ConnectionOptions): Promise<VolumeUsage> {
+    return (await callApi<VolumeUsage>(connectionFrom(options), { path: `${pathOf(volume)}/usage` })).body;
   },
 
   /** Deletes a volume with everything in it. False if it does not exist. */
@@ -130,6 +144,20 @@ export const volumes = {
   async remove(volume: string, path: string, options?: ConnectionOptions): Promise<boolean> {
     const call = { method: 'DELETE', path: contentOf(volume, 'path'), query: { path } } as const;
     return await callUnlessGone(connectionFrom(options), call);
+  },
+
+  /**
+   * Renames or moves a file or folder within the volume, at once for all who see it. Errors: `file_not_found`,
+   * `file_exists` for a folder that is not empty, `bad_path` for a folder into itself.
+   */
+  async rename(volume: string, path: string, to: string, options: VolumeRenameOptions = {}): Promise<VolumeEntry> {
+    const { force, ...connection } = options;
+    const call = {
+      method: 'POST',
+      path: contentOf(volume, 'rename'),
+      query: { path, to, force: textOf(force) },
+    } as const;
+    return (await callApi<VolumeEntry>(connectionFrom(connection), call)).body;
   },
 
   /**

@@ -232,14 +232,21 @@ export function openPaths(volume: Volume): VolumePaths {
     },
     async rename(from, to, { replace }) {
       const source = await find(from);
-      const target = await find(to);
-      if (source.name.length === 0 || target.name.length === 0) throw new FuseError('EBUSY');
-      await volume.rename(
-        { parent: source.folder.ino, name: source.name },
-        { parent: target.folder.ino, name: target.name },
-        replace ? 'replace' : 'keep',
-      );
-      return await describeAt(to);
+      if (source.name.length === 0) throw new FuseError('EBUSY');
+      if (source.inode === undefined) throw new FuseError('ENOENT');
+      try {
+        const target = await find(to);
+        if (target.name.length === 0) throw new FuseError('EBUSY');
+        await volume.rename(
+          { parent: source.folder.ino, name: source.name },
+          { parent: target.folder.ino, name: target.name },
+          replace ? 'replace' : 'keep',
+        );
+        return await describeAt(to);
+      } catch (thrown) {
+        // All other errors are about the source.
+        throw translate(thrown, to);
+      }
     },
     async remove(path, { recursive, signal }) {
       const { folder, name, inode } = await find(path);

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 /** The suite is of FUSE, whose example file system has to pass it too. */
 const folder = join(import.meta.dirname, '../../../fuse/src/testing');
 const timeoutMs = 240_000;
+const randomMs = 1_800_000;
 
 /** What the suite says of a file system. */
 export interface PosixReport {
@@ -29,6 +30,15 @@ export async function runPosixSuite(onFolder: string, args: readonly string[] = 
     timeout: timeoutMs,
   }).catch((error: unknown) => error as { readonly stdout: string; readonly stderr: string });
   return readPosixReport(stdout, stderr);
+}
+
+/**
+ * Makes random calls on one file, as fsx does, and compares its content with a model. Returns what the program says at the
+ * end; throws if a byte differs.
+ */
+export async function runRandomContent(file: string, calls: number, seed: number): Promise<string> {
+  const args = [join(folder, 'random_content.py'), file, String(calls), String(seed)];
+  return (await promisify(execFile)('/usr/bin/python3', args, { timeout: randomMs })).stdout.trim();
 }
 
 /** Throws if the program has not run to its end. */

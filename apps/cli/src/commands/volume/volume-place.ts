@@ -28,7 +28,7 @@ export function parseVolumePlace(text: string): VolumePlace {
 }
 
 /** The call about a path of a volume. */
-export function contentCall(what: 'dir' | 'path' | 'file', { volume, path }: VolumePlace, query = {}) {
+export function contentCall(what: 'dir' | 'path' | 'file' | 'rename', { volume, path }: VolumePlace, query = {}) {
   return { path: `/volumecontent/${encodeURIComponent(volume)}/${what}`, query: { path, ...query } };
 }
 

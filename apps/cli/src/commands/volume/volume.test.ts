@@ -61,6 +61,26 @@ test('volumes are copied as clones and snapshots', async () => {
   ]);
 });
 
+test('files are moved within their volume, and its usage is printed', async () => {
+  await using api = await startScriptedApi([
+    ...[1, 2].map(() => ({ status: 200, body: entry('/b') })),
+    ...[null, 5].map((sizeMb) => ({ status: 200, body: { bytes: 3_000_000, entries: 7, sizeMb } })),
+  ]);
+  const move = async (...args: string[]) => await runCli(['volume', 'mv', ...args], api.environment);
+  expect((await move('data:/a', '/b')).stdout).toBe('Moved data:/a to data:/b.\n');
+  expect(JSON.parse((await move('data:/a', 'data:/b', '--keep', '--json')).stdout)).toMatchObject({ path: '/b' });
+  const other = await move('data:/a', 'other:/b');
+  expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('soulbox volume cp')]);
+  expect((await runCli(['volume', 'usage', 'data'], api.environment)).stdout).toBe('2.9 MiB, 7 entries\n');
+  expect((await runCli(['volume', 'usage', 'data'], api.environment)).stdout).toBe('2.9 of 5 MiB, 7 entries\n');
+  expect(api.seen.map(({ line }) => line)).toEqual([
+    'POST /volumecontent/data/rename?path=%2Fa&to=%2Fb',
+    'POST /volumecontent/data/rename?path=%2Fa&to=%2Fb&force=false',
+    'GET /volumes/data/usage',
+    'GET /volumes/data/usage',
+  ]);
+});
+
 test('folders are listed, files printed and removed', async () => {
   await using api = await startScriptedApi([
     { status: 200, body: [entry('/b/\u001b[31m'), entry('/b/a', { type: 'directory', mode: 0o755 })] },

@@ -862,6 +862,11 @@ export interface components {
             createdAt: string;
             token: string;
         };
+        VolumeUsage: {
+            bytes: number;
+            entries: number;
+            sizeMb: number | null;
+        };
         NewSandbox: {
             templateID: string;
             autoPause?: boolean;
