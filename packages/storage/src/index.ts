@@ -71,7 +71,7 @@ export { openDiskReserve } from './reserve/disk-reserve.ts';
 export { serviceReserveName } from './reserve/reserve-name.ts';
 export type { DiskReserve } from './reserve/disk-reserve.ts';
 export { openBlobReader } from './blobs/disk/open-reader.ts';
-export { findForeignNames, openDiskBlobs } from './blobs/disk/open.ts';
+export { findForeignNames, openBlobWriter, openDiskBlobs } from './blobs/disk/open.ts';
 export { holdableBlobs } from './blobs/hold-deletes.ts';
 export type { HoldableBlobs } from './blobs/hold-deletes.ts';
 export type { BlobInfo, BlobStore, BlobStream, ByteRange } from './blobs/blobs.ts';

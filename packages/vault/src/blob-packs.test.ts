@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { removeTree, SoulBoxError } from '@soulbox/base';
 import { openDiskBlobs } from '@soulbox/storage';
 import type { BlobStore } from '@soulbox/storage';
@@ -153,6 +154,27 @@ test('a damaged pack does not stop the others, and a damaged index is replaced',
   access.objects.get(index ?? '')?.fill(0);
   await packs().sync(signal);
   expect(indexes()).not.toContain(index);
+});
+
+test('what is not read of a pack is skipped, and not fetched if nothing after it is wanted', async () => {
+  const contents = ['a', 'b', 'c', 'd'].map((key) => ({ key, content: randomBytes(3000) }));
+  for (const { key, content } of contents) await put('uploads', key, content);
+  await put('uploads', 'e', '');
+  await packs({ packBytes: 1e6 }).sync(signal);
+  let fetches = 0;
+  access.fault = (method, key) => void (method === 'get' && key.includes('/data/') && (fetches += 1));
+  const read = async (wanted: readonly string[]): Promise<Record<string, Buffer>> => {
+    const found: Record<string, Buffer> = {};
+    const take = async ({ key }: { key: string }, content: AsyncGenerator<Buffer>): Promise<void> => {
+      if (wanted.includes(key)) found[key] = await buffer(content);
+    };
+    expect(await eachPackedBlob(parcels, 'blobs', take, signal)).toEqual([]);
+    return found;
+  };
+  expect(await read(['e'])).toEqual({ e: Buffer.alloc(0) });
+  expect(fetches).toBe(0);
+  expect(await read(['b', 'd'])).toEqual({ b: contents[1]?.content, d: contents[3]?.content });
+  expect(fetches).toBe(1);
 });
 
 test('a pack of a newer version is refused, and stays', async () => {

@@ -85,8 +85,8 @@ export function createBlobPacks(
 }
 
 /**
- * Gives every blob of the packs to `take`, which must read its content to the end. A pack that is damaged does not stop the
- * others. Returns the messages of such packs.
+ * Gives every blob of the packs to `take`, which reads its content before it returns, or nothing of it. A pack that is
+ * damaged does not stop the others. Returns the messages of such packs.
  */
 export async function eachPackedBlob(
   parcels: Parcels,
@@ -113,6 +113,22 @@ export async function eachPackedBlob(
     }
   }
   return faults;
+}
+
+/**
+ * Writes the blobs of all packs as they are, except for those that are there already. What is damaged is left out: it is
+ * for caches. Throws `disk_full`, and the errors of the store; the next call continues.
+ */
+export async function unpackBlobs(
+  parcels: Parcels,
+  kind: string,
+  blobs: Pick<BlobStore, 'put' | 'stat'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const take = async ({ key, sizeBytes }: PackedBlob, content: AsyncGenerator<Buffer>): Promise<void> => {
+    if ((await blobs.stat(key))?.sizeBytes !== sizeBytes) await blobs.put(key, content);
+  };
+  await eachPackedBlob(parcels, kind, take, signal);
 }
 
 const idOf = ({ store, key, sizeBytes }: PackedBlob): string => `${store}\0${key}\0${sizeBytes}`;

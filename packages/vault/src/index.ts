@@ -1,4 +1,4 @@
-export { createBlobPacks, eachPackedBlob, packedBlobsSchema } from './blob-packs.ts';
+export { createBlobPacks, eachPackedBlob, packedBlobsSchema, unpackBlobs } from './blob-packs.ts';
 export type { BlobPacks, BlobSource, PackedBlob } from './blob-packs.ts';
 export { cutContent } from './cut-content.ts';
 export { directAccess } from './direct-access.ts';

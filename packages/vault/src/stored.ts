@@ -62,3 +62,9 @@ export const blobsKind = 'blobs';
 
 /** The kind of the packs with cached dependencies. */
 export const dependenciesKind = 'dependencies';
+
+/**
+ * A file in a data folder that was recovered without cached dependencies. While it is there, the packs have what the
+ * folder lacks, so the server fetches them before it makes them equal to its folder.
+ */
+export const dependenciesMark = 'dependencies-in-store';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { removeTree, SoulBoxError } from '@soulbox/base';
 import { openDiskBlobs } from '@soulbox/storage';
 import type { BlobStore } from '@soulbox/storage';
-import { eachPackedBlob, packedBlobsSchema } from '@soulbox/vault';
+import { eachPackedBlob, packedBlobsSchema, unpackBlobs } from '@soulbox/vault';
 import type { PackedBlob, Parcels } from '@soulbox/vault';
 import { blobListName, blobsKind, dependenciesKind } from '@soulbox/vault/stored';
 import type { Lost } from './find-lost.ts';
@@ -24,10 +24,7 @@ export async function readBlobs(parcels: Parcels, dataDirectory: string, signal:
     if (total.has(store)) opened.set(store, await openDiskBlobs({ directory: join(dataDirectory, store) }));
   const take = async (blob: PackedBlob, content: AsyncGenerator<Buffer>): Promise<void> => {
     const target = wanted.has(idOf(blob)) ? opened.get(blob.store) : undefined;
-    if (target === undefined) {
-      for await (const _ of content);
-      return;
-    }
+    if (target === undefined) return;
     await target.put(blob.key, content);
     wanted.delete(idOf(blob));
   };
@@ -41,12 +38,8 @@ export async function readBlobs(parcels: Parcels, dataDirectory: string, signal:
 
 /** Writes cached dependencies. What is damaged is left out: it is a cache. */
 export async function readDependencies(parcels: Parcels, dataDirectory: string, signal: AbortSignal): Promise<void> {
-  let blobs: BlobStore | undefined;
-  const take = async ({ key }: PackedBlob, content: AsyncGenerator<Buffer>): Promise<void> => {
-    blobs ??= await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') });
-    await blobs.put(key, content);
-  };
-  await eachPackedBlob(parcels, dependenciesKind, take, signal);
+  const blobs = await openDiskBlobs({ directory: join(dataDirectory, 'dependencies') });
+  await unpackBlobs(parcels, dependenciesKind, blobs, signal);
 }
 
 const idOf = ({ store, key, sizeBytes }: PackedBlob): string => `${store}\0${key}\0${sizeBytes}`;

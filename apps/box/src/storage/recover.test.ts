@@ -4,10 +4,10 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree, SoulBoxError } from '@soulbox/base';
-import { ensureDefaultTeam, openSqliteRecords } from '@soulbox/storage';
+import { ensureDefaultTeam, openDiskBlobs, openSqliteRecords } from '@soulbox/storage';
 import { openObjectStore } from '@soulbox/storage/objects';
 import type { ObjectStore } from '@soulbox/storage/objects';
-import { claimOwner, createParcels, directAccess, keyOfRole, sealedObjects } from '@soulbox/vault';
+import { claimOwner, createBlobPacks, createParcels, directAccess, keyOfRole, sealedObjects } from '@soulbox/vault';
 import type { Parcels, SealedObjects } from '@soulbox/vault';
 import type { StoredRecord } from '@soulbox/vault/stored';
 import { packTree } from '@soulbox/vault/tar';
@@ -164,6 +164,20 @@ test('without `all` only records, keys and templates are fetched, and a record w
   expect(await readdir(join(target(), 'sandboxes'))).toEqual(['one.json']);
   expect(await read('templates/t/rootfs')).toBe('content of templates/t');
   for (const name of ['runtime', 'layers']) expect(await readdir(join(target(), name)), name).toEqual([]);
+});
+
+test('cached dependencies are fetched with `all`, and otherwise left to the server', async () => {
+  await fill();
+  const blobs = await openDiskBlobs({ directory: join(folder, 'dependencies') });
+  await blobs.put('team/a', [Buffer.from('encrypted')] as never);
+  await createBlobPacks(parcels, 'dependencies', { sources: [{ store: 'dependencies', blobs }] }).sync(signal);
+  await recover({ all: false });
+  expect(await read('dependencies-in-store')).toBe('');
+  expect(await readdir(target())).not.toContain('dependencies');
+  await removeTree(target());
+  await recover();
+  expect(await read('dependencies/team~a')).toBe('encrypted');
+  expect(await readdir(target())).not.toContain('dependencies-in-store');
 });
 
 test('what is missing or damaged is the loss of those that need it, and of no others', async () => {

@@ -15,7 +15,7 @@ import type { EncryptedFolders } from '@soulbox/runner/process';
 import type { ObjectStore } from '@soulbox/storage/objects';
 import { createParcels, directAccess, findOwner, keyOfRole, sealedObjects } from '@soulbox/vault';
 import type { Parcels } from '@soulbox/vault';
-import { aboutParcelSchema } from '@soulbox/vault/stored';
+import { aboutParcelSchema, dependenciesMark } from '@soulbox/vault/stored';
 import type { StoredRecord } from '@soulbox/vault/stored';
 import { unpackFlat } from '@soulbox/vault/flat';
 import { unpackTree } from '@soulbox/vault/tar';
@@ -111,8 +111,8 @@ export async function recoverFromStore(options: RecoverOptions): Promise<Recover
     const { whole, damaged } = options.all
       ? await fetchAll(parcels, records, fetching)
       : await findAll(parcels, records, fetching);
-    // A server without them installs packages anew.
     if (options.all) await readDependencies(parcels, dataDirectory, signal);
+    else await writePrivate(join(dataDirectory, dependenciesMark), '');
     for (const { what, id, text } of whole)
       await writePrivate(join(dataDirectory, `${folderOf[what]}/${id}.json`), text);
     const lost = [...damaged, ...(await findLost(dataDirectory, [...whole, ...damaged])), ...lostBlobs];

@@ -32,8 +32,8 @@ export function connectUploads(
   const access = socketAccess(socket);
   const own = { serverId, owner, keys: bytes };
   const uploader = startUploader(context, access, { ...own, eviction });
-  const { dataDirectory, logger } = context.host;
-  const dependencies = uploadDependencies({ ...own, access, dataDirectory, logger });
+  const { dataDirectory, disks, logger } = context.host;
+  const dependencies = uploadDependencies({ ...own, access, dataDirectory, disks, logger });
   return {
     figures: () => uploader.figures(),
     async [Symbol.asyncDispose]() {

@@ -9,8 +9,6 @@ interface FaultSuite {
   readonly proxy: () => FaultProxy;
   /** Behind the proxy. */
   readonly open: (limits: Partial<StoreLimits>) => Promise<ObjectStore>;
-  /** Without what does not depend on the driver: limits of time above it. */
-  readonly isShort?: boolean;
   /** The store's own form of an error. */
   readonly error: (status: number) => Extract<Fault, { kind: 'answer' }>;
   /** Requests that write a whole object, write a part, and finish an upload in parts. */
@@ -30,9 +28,6 @@ const megabyte = large.subarray(0, 1024 * 1024);
 export function describeObjectFaults(name: string, suite: FaultSuite): void {
   describe(`faults of ${name}`, () => {
     const { open, error } = suite;
-    const testOnce = (name: string, run: () => Promise<void>): void => {
-      if (suite.isShort !== true) test(name, run);
-    };
     let proxy: FaultProxy;
     let key: string;
     beforeEach(() => {
@@ -65,7 +60,7 @@ export function describeObjectFaults(name: string, suite: FaultSuite): void {
       await expect(store.list()).rejects.toMatchObject({ reason });
     });
 
-    testOnce('the wait that the store asks for is kept, and one that is too long ends the call', async () => {
+    test('the wait that the store asks for is kept, and one that is too long ends the call', async () => {
       await using store = await open(limits);
       const busy = error(503);
       proxy.use(times(1, { ...busy, headers: { ...busy.headers, 'retry-after': '1' } }));
@@ -130,7 +125,7 @@ export function describeObjectFaults(name: string, suite: FaultSuite): void {
       expect((await read(await store.get(key, { range: part }))).equals(megabyte.subarray(1000, 501_000))).toBe(true);
     });
 
-    testOnce('a download that always breaks ends', async () => {
+    test('a download that always breaks ends', async () => {
       await using store = await open(limits);
       await store.put(key, megabyte);
       proxy.use(() => ({ kind: 'cut', afterBytes: 0 }));
@@ -147,7 +142,7 @@ export function describeObjectFaults(name: string, suite: FaultSuite): void {
       await expect(read(opened)).rejects.toMatchObject({ reason: 'storage_precondition_failed' });
     });
 
-    testOnce('a response that is too short is completed, or is an error if that is impossible', async () => {
+    test('a response that is too short is completed, or is an error if that is impossible', async () => {
       await using store = await open(limits);
       await store.put(key, megabyte);
       proxy.use(times(1, { kind: 'cut', afterBytes: 1000 }));
@@ -176,7 +171,7 @@ export function describeObjectFaults(name: string, suite: FaultSuite): void {
       expect(received).toBeLessThan(megabyte.length);
     });
 
-    testOnce('a store that drips or does not answer counts as broken', async () => {
+    test('a store that drips or does not answer counts as broken', async () => {
       await using store = await open({ ...limits, attemptMs: 300 });
       await store.put(key, megabyte);
       proxy.use(times(1, { kind: 'drip', afterBytes: 100_000 }));
@@ -187,7 +182,7 @@ export function describeObjectFaults(name: string, suite: FaultSuite): void {
       await expect(store.get(key).then(read)).rejects.toMatchObject({ reason: 'storage_unavailable' });
     });
 
-    testOnce('a slow reader is not a slow store', async () => {
+    test('a slow reader is not a slow store', async () => {
       await using store = await open({ ...limits, attemptMs: 200 });
       await store.put(key, megabyte);
       proxy.use(() => undefined);

@@ -3,6 +3,7 @@ import { createObjectStore } from './create-object-store.ts';
 import { credentialsOfFile, readS3Credentials } from './credentials-file.ts';
 import type { CredentialsSource } from './credentials-file.ts';
 import type { ObjectStore } from './object-store.ts';
+import { keepingLast } from './renewing.ts';
 import { parseStorageUrl } from './storage-url.ts';
 import type { StorageUrl } from './storage-url.ts';
 import type { StoreDriver } from './store-driver.ts';
@@ -60,11 +61,11 @@ async function openDriver(url: StorageUrl, access: Access): Promise<StoreDriver>
 
 type Opener<Url> = (url: Url, access: Access) => Promise<StoreDriver>;
 
-/** Faults of credentials show when the store is opened. */
+/** Faults of credentials show when the store is opened. Later, the last ones without a fault stay. */
 const openers: { readonly [Kind in Exclude<StorageUrl['kind'], 'file'>]: Opener<Extract<StorageUrl, { kind: Kind }>> } =
   {
     async s3(url, access) {
-      const credentials = typeof access === 'string' ? access : () => readS3Credentials(access);
+      const credentials = typeof access === 'string' ? access : keepingLast(() => readS3Credentials(access));
       if (typeof credentials !== 'string') await credentials();
       return await (await import('./s3/open-s3.ts')).openS3({ ...url, credentials });
     },
@@ -75,13 +76,15 @@ const openers: { readonly [Kind in Exclude<StorageUrl['kind'], 'file'>]: Opener<
           'Azure needs a file with credentials (SOULBOX_STORAGE_CREDENTIALS_FILE).',
         );
       const { readAzureCredentials } = await import('./azure/credentials.ts');
-      const credentials = () => (access === 'anonymous' ? Promise.resolve(access) : readAzureCredentials(access));
+      const credentials = keepingLast(async () =>
+        access === 'anonymous' ? access : await readAzureCredentials(access),
+      );
       await credentials();
       return await (await import('./azure/open-azure.ts')).openAzure({ ...url, credentials });
     },
     async gcs(url, access) {
       const { readServiceAccount } = await import('./gcs/credentials.ts');
-      const credentials = typeof access === 'string' ? access : () => readServiceAccount(access);
+      const credentials = typeof access === 'string' ? access : keepingLast(() => readServiceAccount(access));
       if (typeof credentials !== 'string') await credentials();
       return await (await import('./gcs/open-gcs.ts')).openGcs({ ...url, credentials });
     },

@@ -15,5 +15,18 @@ export function renewing<T>(ms: number, make: () => Promise<T>): () => Promise<T
   };
 }
 
+/** Makes a value at each call. If that fails, the last one stays: a file can be read while it is being written. */
+export function keepingLast<T>(make: () => Promise<T>): () => Promise<T> {
+  let last: { readonly value: T } | undefined;
+  return async () => {
+    try {
+      last = { value: await make() };
+    } catch (thrown) {
+      if (last === undefined) throw thrown;
+    }
+    return last.value;
+  };
+}
+
 /** So long, changed credentials of a file may stay without effect. */
 export const credentialsMaxAgeMs = 60_000;

@@ -21,6 +21,11 @@ export async function openDiskBlobs({ directory }: { readonly directory: string 
   return createDiskBlobs(directory);
 }
 
+/** For a folder that this process has open already: unfinished blobs, which may be those of the other one, stay. */
+export function openBlobWriter({ directory }: { readonly directory: string }): Pick<BlobStore, 'put' | 'stat'> {
+  return createDiskBlobs(directory);
+}
+
 /** Names in the folder that are not blobs, sorted. */
 export async function findForeignNames(directory: string): Promise<readonly string[]> {
   const entries = await readdir(directory, { withFileTypes: true });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -5,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { describeObjectFaults } from '../../conformance/object-faults.ts';
 import { describeObjects } from '../../conformance/objects.ts';
 import { createContainer, emulatorAccount, hasAzurite, startAzurite } from '../../testing/azurite.ts';
@@ -47,7 +48,6 @@ describe.skipIf(!hasAzurite)('with azurite', () => {
 
   describeObjectFaults('Azure Blob Storage', {
     proxy: () => proxy,
-    isShort: true,
     open: (limits) => open('', limits),
     error: (status) => ({
       kind: 'answer',
@@ -58,6 +58,33 @@ describe.skipIf(!hasAzurite)('with azurite', () => {
       method === 'PUT' && !path.includes('comp=') && headers['x-ms-copy-source'] === undefined,
     isPart: ({ method, path }) => method === 'PUT' && path.includes('comp=block&'),
     isFinish: ({ method, path }) => method === 'PUT' && path.includes('comp=blocklist'),
+  });
+
+  afterEach(() => void vi.useRealTimers());
+
+  test('a key that changes in its file takes effect within a minute, and a broken file has none', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] });
+    const credentialsFile = join(folder, 'rotated');
+    const write = async (accountKey: string): Promise<void> =>
+      await writeFile(credentialsFile, JSON.stringify({ accountKey }), { mode: 0o600 });
+    await write(emulatorAccount.key);
+    const endpoint = `${proxy.url}/${emulatorAccount.name}`;
+    const url = `azblob://container/?account=${emulatorAccount.name}&endpoint=${endpoint}`;
+    await using store = await openObjectStore(url, { credentialsFile });
+    await store.put('rotated', Buffer.from('a'));
+    await writeFile(credentialsFile, '{"accountKey":"');
+    vi.advanceTimersByTime(61_000);
+    await store.put('rotated', Buffer.from('b'));
+    const wrong = randomBytes(64).toString('base64');
+    await write(wrong);
+    vi.advanceTimersByTime(61_000);
+    await expect(store.put('rotated', Buffer.from('c'))).rejects.toMatchObject({
+      reason: 'storage_access_denied',
+      message: expect.not.stringContaining(wrong) as string,
+    });
+    await write(emulatorAccount.key);
+    vi.advanceTimersByTime(61_000);
+    await store.put('rotated', Buffer.from('d'));
   });
 });
 

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { SoulBoxError } from '@soulbox/base';
 import type { Reason } from '@soulbox/base';
+import { objectLimits } from '../object-store.ts';
 import type { GetOptions, ObjectStore, PutOptions } from '../object-store.ts';
+import { parseStorageUrl } from '../storage-url.ts';
 
 export interface Subject {
   readonly store: ObjectStore;
@@ -277,15 +279,22 @@ const strangeKeys = [
   'long-'.repeat(40),
 ];
 
+/** Of the length that is the limit, in parts that a folder on disk can have. */
+function longestKey({ store, prefix }: Subject): string {
+  const bytes = objectLimits.keyBytes - Buffer.byteLength(parseStorageUrl(store.url).prefix + prefix);
+  return `${'x'.repeat(63)}/`.repeat(bytes / 64 - 1) + 'x'.repeat(64 + (bytes % 64));
+}
+
 async function checkKeys(subject: Subject): Promise<void> {
   const { put, read } = access(subject);
   const { store, prefix, signal } = subject;
-  for (const key of strangeKeys) {
+  const keys = [...strangeKeys, longestKey(subject)];
+  for (const key of keys) {
     await put(key, key);
     must((await read(key)) === key, `The object ${JSON.stringify(key)} cannot be read.`);
   }
   const { objects } = await store.list({ prefix, signal });
-  mustEqual(objects.map(({ key }) => key.slice(prefix.length)).sort(), strangeKeys.toSorted());
+  mustEqual(objects.map(({ key }) => key.slice(prefix.length)).sort(), keys.toSorted());
 }
 
 async function checkCopy(subject: Subject): Promise<void> {

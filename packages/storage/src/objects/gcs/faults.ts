@@ -25,6 +25,16 @@ export function faultFromFetch(thrown: unknown): unknown {
   return new StoreFault('storage_unavailable', `The store cannot be reached: ${text}`, { cause: thrown });
 }
 
+/** Of a token that the SDK was to get. An error with the `config` of a request and without a status has had no answer. */
+export function faultFromToken(thrown: unknown): StoreFault {
+  const text = thrown instanceof Error ? thrown.message.slice(0, 300) : '';
+  const { config, status = 503 } = thrown as { readonly config?: object; readonly status?: number };
+  const reason = config === undefined ? 'storage_access_denied' : byStatus(status);
+  if (reason === 'storage_unavailable' || reason === 'storage_throttled')
+    return new StoreFault(reason, `No token for the store can be fetched: ${text}`, { cause: thrown });
+  return new StoreFault('storage_access_denied', `There are no credentials for the store: ${text}`, { cause: thrown });
+}
+
 async function readSome(response: Response): Promise<string> {
   let text = '';
   try {

@@ -37,7 +37,6 @@ describeObjects('Google Cloud Storage', { open: (prefix) => open(`of gcs/ü+%25/
 
 describeObjectFaults('Google Cloud Storage', {
   proxy: () => proxy,
-  isShort: true,
   open: (limits) => open('', limits),
   error: (status) => ({
     ...{ kind: 'answer', status },

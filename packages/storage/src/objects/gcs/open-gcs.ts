@@ -6,7 +6,7 @@ import { writeIdName } from '../store-driver.ts';
 import { StoreFault } from '../store-fault.ts';
 import { credentialsMaxAgeMs, renewing } from '../renewing.ts';
 import type { ServiceAccount } from './credentials.ts';
-import { faultFromFetch, faultFromResponse } from './faults.ts';
+import { faultFromFetch, faultFromResponse, faultFromToken } from './faults.ts';
 import { createResumableUpload } from './resumable-upload.ts';
 import type { ResumableUpload } from './resumable-upload.ts';
 
@@ -222,8 +222,7 @@ async function authorize(storage: Storage, url: string): Promise<Record<string, 
     const headers = await storage.authClient.getRequestHeaders(url);
     return { authorization: headers.get('authorization') ?? '' };
   } catch (thrown) {
-    const text = thrown instanceof Error ? thrown.message.slice(0, 300) : '';
-    throw new StoreFault('storage_access_denied', `There are no credentials for the store: ${text}`, { cause: thrown });
+    throw faultFromToken(thrown);
   }
 }
 

@@ -2,7 +2,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeTree } from '@soulbox/base';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { describeObjectFaults } from '../../conformance/object-faults.ts';
 import { describeObjects } from '../../conformance/objects.ts';
 import { startFaultProxy } from '../../testing/fault-proxy.ts';
@@ -94,6 +94,69 @@ describe.skipIf(!hasMoto)('with moto_server', () => {
       delete process.env['AWS_ACCESS_KEY_ID'];
       delete process.env['AWS_SECRET_ACCESS_KEY'];
     }
+  });
+
+  describe('a file with credentials that changes', () => {
+    afterEach(() => void vi.useRealTimers());
+    const path = (): string => join(folder, 'rotated');
+    const write = async (text: string): Promise<void> => await writeFile(path(), text, { mode: 0o600 });
+    const keyPair = (accessKeyId: string): string =>
+      JSON.stringify({ accessKeyId, secretAccessKey: `of ${accessKeyId}` });
+    const openRotated = async (): Promise<ObjectStore> => {
+      vi.useFakeTimers({ toFake: ['Date', 'performance'] });
+      const url = `s3://bucket?region=us-east-1&endpoint=${proxy.url}`;
+      return await openObjectStore(url, { credentialsFile: path(), limits: { retries } });
+    };
+    /** Moto takes all keys, so the proxy refuses those that are not valid. */
+    const accept = (valid: string): void =>
+      proxy.use(({ headers }) =>
+        headers.authorization?.includes(`Credential=${valid}/`) === true ? undefined : xml(403, 'InvalidAccessKeyId'),
+      );
+
+    test('takes effect within a minute, without a restart', async () => {
+      await write(keyPair('AKIAOLD'));
+      await using store = await openRotated();
+      accept('AKIAOLD');
+      await store.put('rotated', Buffer.from('old'));
+      await write(keyPair('AKIANEW'));
+      vi.advanceTimersByTime(50_000);
+      await store.put('rotated', Buffer.from('still old'));
+      accept('AKIANEW');
+      vi.advanceTimersByTime(11_000);
+      await store.put('rotated', Buffer.from('new'));
+      expect(proxy.requests).toHaveLength(1);
+      // Keys that the store has revoked.
+      accept('AKIANONE');
+      await expect(store.put('rotated', Buffer.from('x'))).rejects.toMatchObject({
+        reason: 'storage_access_denied',
+        message: expect.not.stringContaining('of AKIANEW') as string,
+      });
+    });
+
+    test.each([
+      ['is half-written', '{"accessKeyId":"AKIANEW","secretAcc'],
+      ['is empty', ''],
+      ['lacks the secret', '{"accessKeyId":"AKIANEW"}'],
+    ])('has no effect while it %s', async (_, text) => {
+      await write(keyPair('AKIAOLD'));
+      await using store = await openRotated();
+      accept('AKIAOLD');
+      await store.put('rotated', Buffer.from('old'));
+      await write(text);
+      vi.advanceTimersByTime(61_000);
+      await store.put('rotated', Buffer.from('still old'));
+      accept('AKIANEW');
+      await write(keyPair('AKIANEW'));
+      vi.advanceTimersByTime(61_000);
+      await store.put('rotated', Buffer.from('new'));
+    });
+
+    test('is an error without its text if it is broken when the store is opened', async () => {
+      await write('{"accessKeyId":"AKIANEW","secretAccessKey":"hidden"');
+      const opened = openRotated();
+      await expect(opened).rejects.toMatchObject({ reason: 'config_invalid' });
+      await expect(opened).rejects.not.toThrow(/hidden|AKIANEW/);
+    });
   });
 
   test('the credentials of a file that others can read are refused', async () => {
