@@ -133,6 +133,8 @@ const killed = [
 const hasSurvived =
   values['store-kills'] === '0' ||
   runLong(['--project', 'unit', '--retry', '0', ...killed], { SOULBOX_TEST_KILLS: values['store-kills'] });
+if (hasSurvived && values['store-kills'] !== '0')
+  console.log(`${values['store-kills']} kills of a service that uploads, and as many of a collection: nothing is lost`);
 // The same programs in a sandbox, on a server of their own.
 const isInsideFine =
   !isMountable ||

@@ -258,6 +258,7 @@ test('at 0 bytes free reading, ending and deleting work, and everything else ret
     ['POST', '/volumes', { name: 'new' }],
     ['POST', '/volumecontent/kept/dir?path=/new'],
     ['PATCH', '/volumecontent/kept/path?path=/file', { mode: 0o600 }],
+    ['POST', '/volumecontent/kept/rename?path=/file&to=/moved'],
     ['PUT', '/volumecontent/kept/file?path=/new', {}],
     ['POST', '/buckets', { name: 'new', url: 's3://new' }],
     ['PATCH', '/buckets/kept', { readOnly: true }],

@@ -129,7 +129,6 @@ test(
     }
     expect(count).toBeGreaterThan(50);
     expect(storedMoment.count).toBeGreaterThan(10);
-    if (kills !== undefined) console.log(`${kills} kills of an uploading service, ${count} changes, from seed ${seed}`);
   },
   rounds * roundMsMax,
 );

@@ -81,7 +81,6 @@ test(
       inStore += 1;
     }
     expect([rewritten > lives, inStore > lives / 2]).toEqual([true, true]);
-    if (kills !== undefined) console.log(`${kills} kills of a collection, ${rewritten} packs rewritten`);
     await removeTree(folder);
   },
   lives * lifeMsLimit,

@@ -8,7 +8,11 @@ import { volumeArg } from './volume-place.ts';
 const mib = 1024 * 1024;
 
 export const showVolumeUsage = defineCommand({
-  meta: { name: 'usage', description: 'Print what a volume contains', examples: ['soulbox volume usage datasets'] },
+  meta: {
+    name: 'usage',
+    description: 'Print what a volume contains',
+    examples: ['soulbox volume usage datasets', 'soulbox volume usage datasets --json'],
+  },
   args: { volume: volumeArg, 'data-dir': apiDataDirArg, json: jsonArg },
   async run({ args }) {
     const path = `/volumes/${encodeURIComponent(args.volume)}/usage`;
